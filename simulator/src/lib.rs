@@ -1,0 +1,1 @@
+//! A server that behaves as ZITADEL does where client secrets are concerned.

@@ -1,0 +1,1 @@
+//! Keeps the client secrets of ZITADEL API applications in Kubernetes Secrets.
