@@ -1,1 +1,12 @@
-//! Keeps the client secrets of ZITADEL API applications in Kubernetes Secrets.
+//! Keeps the client secrets of ZITADEL API applications in Kubernetes Secrets: created, rotated, verified and repaired.
+//!
+//! Data flows one way, `observe → decide → act → report`:
+//!
+//! * [`api`] the kinds people write, no I/O
+//! * [`ids`] identifiers as types, no I/O
+//! * [`zitadel`] a typed client of the few routes that are needed
+//! * [`rotation`] the pure core: what is known goes in, one next step comes out
+//! * [`controller`] the shell around it: reads, carries out one step, reports
+//! * [`runtime`] the process: leader election, admin server, metrics, clocks, shutdown
+
+pub mod ids;

@@ -1,0 +1,158 @@
+//! Identifiers as types: what they name can't be mixed up, and none can hold a value that would change the meaning of a
+//! URL path. No I/O.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is not an identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Nothing was given.
+    #[error("is empty")]
+    Empty,
+    /// ZITADEL takes ids of at most 200 characters (`management.proto`).
+    #[error("is longer than 200 characters")]
+    TooLong,
+    /// Only `A-Z a-z 0-9 _ . -` can stand in an id, and not `.` or `..` alone.
+    #[error("has a character outside A-Z a-z 0-9 _ . - at position {0}")]
+    Character(usize),
+}
+
+fn check(text: &str) -> Result<(), IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty);
+    }
+    if text.len() > 200 {
+        return Err(IdError::TooLong);
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    match text.chars().position(|c| !allowed(c)) {
+        Some(at) => Err(IdError::Character(at)),
+        // NB: "." and ".." are path segments to every URL library.
+        None if text.chars().all(|c| c == '.') => Err(IdError::Character(0)),
+        None => Ok(()),
+    }
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as it is written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                check(&text).map(|()| Self(text))
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = IdError;
+            fn try_from(text: &str) -> Result<Self, IdError> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// A ZITADEL organisation.
+    OrganizationId
+);
+id!(
+    /// A ZITADEL project.
+    ProjectId
+);
+id!(
+    /// A ZITADEL application (not its client id).
+    AppId
+);
+id!(
+    /// A ZITADEL user; here the operator's own service user, or the editor of a change.
+    UserId
+);
+
+/// The number of an event of a ZITADEL *project*: applications of one project share the count, and it only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Sequence(pub u64);
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+// NB: a string on the wire, as in ZITADEL's JSON: JSON numbers lose uint64 precision in many readers.
+impl Serialize for Sequence {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sequence {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// One try to rotate one application: made before anything is sent, unique for ever (UUIDv7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AttemptId(pub uuid::Uuid);
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_cannot_change_the_path_it_stands_in() {
+        for bad in ["", "a/b", "..", ".", "a%2fb", "a b", "a\n", "ä", "a?b", "a#b"] {
+            assert!(AppId::try_from(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(AppId::try_from("x".repeat(201)), Err(IdError::TooLong));
+        assert!(AppId::try_from("x".repeat(200)).is_ok());
+        assert_eq!(AppId::try_from("ab/c"), Err(IdError::Character(2)));
+        for good in ["269012345678901234", "a.b_c-D", "..a"] {
+            assert!(AppId::try_from(good).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn a_sequence_is_a_string_on_the_wire_and_keeps_all_64_bits() {
+        let json = serde_json::to_string(&Sequence(u64::MAX)).unwrap();
+        assert_eq!(json, "\"18446744073709551615\"");
+        assert_eq!(serde_json::from_str::<Sequence>(&json).unwrap(), Sequence(u64::MAX));
+        for bad in ["\"-1\"", "\"18446744073709551616\"", "\"\"", "7", "null"] {
+            assert!(serde_json::from_str::<Sequence>(bad).is_err(), "{bad}");
+        }
+    }
+}
