@@ -9,4 +9,5 @@
 //! * [`controller`] the shell around it: reads, carries out one step, reports
 //! * [`runtime`] the process: leader election, admin server, metrics, clocks, shutdown
 
+pub mod api;
 pub mod ids;

@@ -1,2 +1,8 @@
 //! The operator.
-fn main() {}
+fn main() {
+    if let Ok(files) = zitadel_secret_operator::api::definitions() {
+        for (name, yaml) in files {
+            println!("---\n# {name}\n{yaml}");
+        }
+    }
+}

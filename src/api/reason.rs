@@ -1,0 +1,193 @@
+//! The closed list of condition and event reasons. Each has a paragraph in `docs/troubleshooting.md`. No I/O.
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// Why an object is in the state it is in.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Reason {
+            /// All reasons.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The reason as it stands in conditions, events, metrics and logs.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+
+            /// What it means, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+),)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The Secret holds the newest credential.
+    UpToDate,
+    /// A rotation is due and waits for its window.
+    AwaitingWindow,
+    /// A rotation is under way.
+    Rotating,
+    /// The existing Secret is being looked at before it is taken over.
+    Adopting,
+    /// Everything is stopped by `spec.suspend`.
+    Suspended,
+    /// The object is being deleted.
+    Deleting,
+
+    /// The object can't be read.
+    InvalidObject,
+    /// A field of the spec has a value that can't be used.
+    InvalidSpec,
+    /// A field of the spec is not supported by this version.
+    NotYetSupported,
+
+    /// The connection does not exist.
+    ConnectionNotFound,
+    /// The connection is not ready.
+    ConnectionNotReady,
+    /// No grant of the connection covers the namespace, project and application.
+    NotGranted,
+    /// The connection's credential Secret, or the key in it, is missing.
+    CredentialMissing,
+    /// The connection's credential can't be read.
+    CredentialMalformed,
+    /// ZITADEL refuses the connection's credential.
+    CredentialRejected,
+    /// The connection's certificate authorities are missing or can't be read.
+    CaBundleInvalid,
+    /// The connection can be used.
+    Connected,
+
+    /// ZITADEL can't be reached.
+    ZitadelUnreachable,
+    /// The TLS connection to ZITADEL failed.
+    TlsFailed,
+    /// ZITADEL did not answer in time.
+    ZitadelTimeout,
+    /// ZITADEL answers that it can't serve requests.
+    ZitadelUnavailable,
+    /// ZITADEL answers that there are too many requests.
+    RateLimited,
+    /// ZITADEL, or something in front of it, gave an answer that makes no sense.
+    UnexpectedAnswer,
+    /// The organisation does not exist, or the operator may not act in it.
+    OrganizationNotFound,
+    /// The operator's user has no membership in the organisation or project.
+    NotAMember,
+    /// The operator's user may not rotate this application.
+    PermissionDenied,
+    /// The application does not exist in that project and organisation.
+    AppNotFound,
+    /// The application is not an API application.
+    AppNotApi,
+    /// The application is inactive or does not authenticate by secret.
+    AppNotReady,
+
+    /// A Secret of that name exists and is not the operator's.
+    SecretNotOwned,
+    /// Another ApiAppSecret keeps the same Secret.
+    SecretKeyConflict,
+    /// Another field manager owns a key of the Secret.
+    SecretContested,
+    /// The Secret has another type.
+    SecretTypeMismatch,
+    /// The Secret is immutable.
+    SecretImmutable,
+    /// The operator may not write the Secret.
+    SecretWriteForbidden,
+    /// An admission policy refuses the Secret.
+    SecretWriteRefused,
+    /// A quota is used up.
+    QuotaExceeded,
+    /// The namespace is being deleted.
+    NamespaceTerminating,
+    /// A webhook does not support dry runs, so the write can't be rehearsed.
+    DryRunUnsupported,
+    /// The Kubernetes API can't be reached.
+    KubernetesUnavailable,
+    /// A new credential is held in memory until the Secret can be written.
+    SecretHeld,
+
+    /// Another ApiAppSecret keeps this application.
+    AppAlreadyClaimed,
+    /// Another replica's attempt is open and is being watched.
+    AttemptOpen,
+    /// It is not known whether the last attempt was carried out.
+    OutcomeUnknown,
+    /// The claim can't be read.
+    ClaimUnreadable,
+    /// The claim was written by a newer version of the operator.
+    ClaimFromNewerVersion,
+    /// The commit record on the Secret can't be read.
+    CommitRecordUnreadable,
+    /// The commit record on the Secret was written by a newer version of the operator.
+    CommitRecordFromNewerVersion,
+    /// ZITADEL's change list can't be read.
+    JournalUnavailable,
+    /// The last attempt was not carried out and is repeated later.
+    RetryLater,
+
+    /// The Secret, or the client secret in it, is gone, and the policy is to report.
+    SecretMissing,
+    /// ZITADEL refuses the stored client secret, and the policy is to report.
+    SecretInvalid,
+    /// The credential was rotated by somebody else.
+    RotatedElsewhere,
+    /// The credential is being changed by somebody else again and again.
+    Contested,
+    /// Too many repairs of one application.
+    BreakerOpen,
+    /// Too many repairs over one connection.
+    RepairLimit,
+    /// Clocks differ by more than five minutes.
+    ClockSkew,
+    /// No window opens before the rotation is overdue.
+    Overdue,
+
+    /// ZITADEL accepts the stored credential.
+    Accepted,
+    /// ZITADEL refuses the stored credential.
+    Refused,
+    /// It is not known yet whether ZITADEL accepts the stored credential.
+    NoVerdict,
+
+    /// The credential was rotated.
+    Rotated,
+    /// The credential was issued for the first time.
+    Issued,
+    /// An existing Secret was taken over.
+    Adopted,
+    /// The Secret was written again from the credential it held.
+    Rendered,
+    /// A rotation had no effect at ZITADEL and is repeated.
+    WithoutEffect,
+    /// A credential was lost before it could be written and is replaced.
+    LostAttempt,
+    /// A new application secret replaced one that somebody else had made.
+    ReplacedForeignSecret,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_can_stand_in_a_condition() {
+        for reason in Reason::ALL {
+            assert!(
+                reason.as_str().chars().all(|c| c.is_ascii_alphanumeric())
+                    && reason.as_str().len() <= 64
+            );
+            assert!(reason.meaning().ends_with('.'), "{reason:?}");
+        }
+    }
+}

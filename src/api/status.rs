@@ -1,0 +1,157 @@
+//! The status of an `ApiAppSecret`: a mirror for people and tools, never a source of decisions. No I/O.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Conditions;
+
+/// What is known of the credential. Every field can be rebuilt from the Secret, the claim and ZITADEL's journal.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiAppSecretStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Ready, Reconciling, Stalled, Verified.
+    #[serde(default)]
+    pub conditions: Conditions,
+
+    /// The client id in the Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub client_id: Option<String>,
+
+    /// The application whose pair the Secret holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub active_app_id: Option<String>,
+
+    /// ZITADEL's sequence of the rotation that made the stored secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20))]
+    pub sequence: Option<String>,
+
+    /// When ZITADEL made the stored secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_date: Option<Time>,
+
+    /// The organisation that owns the application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub resource_owner: Option<String>,
+
+    /// The Secret that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub secret_name: Option<String>,
+
+    /// The revision of the Secret that was last written or verified: another one is looked at anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub secret_resource_version: Option<String>,
+
+    /// The last rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_rotation: Option<LastRotation>,
+
+    /// When the next rotation is due, as RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40))]
+    pub next_rotation_time: Option<String>,
+
+    /// The schedule in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub schedule: Option<String>,
+
+    /// The trigger that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub observed_trigger: Option<String>,
+
+    /// The attempt under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<OpenAttempt>,
+
+    /// The last ten rotations, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub history: Vec<HistoryEntry>,
+}
+
+/// The last rotation.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct LastRotation {
+    /// ZITADEL's time of it.
+    pub time: Time,
+    /// Why it was made.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// The attempt that made it.
+    #[schemars(length(max = 64))]
+    pub attempt: String,
+    /// From ZITADEL's answer to the written Secret, such as `12ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub dark_window: Option<String>,
+}
+
+/// An attempt under way.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenAttempt {
+    /// Its id, as in the claim and the audit log.
+    #[schemars(length(max = 64))]
+    pub id: String,
+    /// How far it is.
+    #[schemars(length(max = 32))]
+    pub phase: String,
+    /// Why it was made.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// When it was claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+}
+
+/// One rotation of the past.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// ZITADEL's time of it.
+    pub time: Time,
+    /// Why it was made.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// ZITADEL's sequence of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20))]
+    pub sequence: Option<String>,
+    /// ZITADEL's change date of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_date: Option<Time>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// From ZITADEL's answer to the written Secret, such as `12ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub dark_window: Option<String>,
+}
+
+/// How a rotation ended.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Written, and accepted by ZITADEL.
+    Published,
+    /// Written, not yet proven.
+    Unproven,
+    /// Without effect: ZITADEL goes on accepting the old secret, which was kept.
+    WithoutEffect,
+    /// Superseded by a newer one before it was written.
+    Superseded,
+    /// Taken over from an existing Secret.
+    Adopted,
+}
