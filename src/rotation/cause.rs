@@ -1,0 +1,390 @@
+//! Why a credential is rotated: the only six causes, and the search for one. No I/O.
+
+use serde::{Deserialize, Serialize};
+
+use super::decide::{Round, rest, settled_report, stalled, waiting};
+use super::facts::{Journal, Observed, Probe, SecretState, SecretView, Value};
+use super::{Blocked, Claim, DueState, Report, Retry, Source, Step};
+use crate::api::Reason;
+use crate::ids::Sequence;
+
+/// Why a credential is rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Cause {
+    /// There is no credential yet.
+    FirstIssue,
+    /// The schedule says so.
+    Due,
+    /// `spec.rotation.trigger` has a new value.
+    Trigger,
+    /// The Secret, or the client secret in it, is gone.
+    SecretMissing,
+    /// ZITADEL refuses the stored client secret, proven by repeated probes.
+    SecretInvalid,
+    /// A rotation was carried out and its answer lost, proven by ZITADEL's journal.
+    LostAttempt,
+}
+
+impl Cause {
+    /// All causes.
+    pub const ALL: [Self; 6] = [
+        Self::FirstIssue,
+        Self::Due,
+        Self::Trigger,
+        Self::SecretMissing,
+        Self::SecretInvalid,
+        Self::LostAttempt,
+    ];
+
+    /// As it stands in status, metrics and the audit log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstIssue => "FirstIssue",
+            Self::Due => "Due",
+            Self::Trigger => "Trigger",
+            Self::SecretMissing => "SecretMissing",
+            Self::SecretInvalid => "SecretInvalid",
+            Self::LostAttempt => "LostAttempt",
+        }
+    }
+
+    /// Whether the breaker may hold it back.
+    pub const fn is_repair(self) -> bool {
+        matches!(
+            self,
+            Self::SecretMissing | Self::SecretInvalid | Self::LostAttempt
+        )
+    }
+}
+
+/// What the search came to.
+pub(super) enum Found {
+    /// A reason to rotate.
+    Cause(Cause),
+    /// None; this is to be done instead.
+    Nothing(Step),
+}
+
+/// Searches for a cause where no attempt is open. `claim` is the claim, if there is one; `void` says that its attempt is known not to
+/// have been carried out.
+pub(super) fn find(
+    round: &mut Round<'_>,
+    claim: Option<&Claim>,
+    void: bool,
+    secret: &SecretState,
+) -> Result<Found, Step> {
+    let mine = claim.filter(|claim| claim.owner == round.facts.object.owner);
+    match secret {
+        SecretState::Absent => {
+            let issued =
+                mine.is_some_and(|claim| claim.issued || (claim.live_attempt().is_some() && !void));
+            if issued {
+                missing(round)
+            } else {
+                Ok(Found::Cause(Cause::FirstIssue))
+            }
+        }
+        SecretState::Present(secret) => {
+            let entry = match &secret.commit {
+                Ok(entry) => entry.clone(),
+                Err(_) => None,
+            };
+            match (entry, secret.value) {
+                (None, Value::Absent) => Ok(Found::Cause(Cause::FirstIssue)),
+                (None, _) => take_over(round, mine, claim, secret),
+                (Some(_), Value::Absent) => missing(round),
+                (Some(entry), _) => {
+                    round.memory.missing = None;
+                    stored(round, mine, claim, void, secret, entry.sequence)
+                }
+            }
+        }
+    }
+}
+
+/// A value that is recorded as ours: is it the newest, is it good, is something due?
+fn stored(
+    round: &mut Round<'_>,
+    mine: Option<&Claim>,
+    claim: Option<&Claim>,
+    void: bool,
+    secret: &SecretView,
+    sequence: Sequence,
+) -> Result<Found, Step> {
+    let facts = round.facts;
+    let Some(mine) = mine else {
+        // A CR that was deleted and created again, or a claim that was swept: the value decides, and nothing is rotated if it is good.
+        if let Some(found) = verify(round, claim, secret)? {
+            return Ok(found);
+        }
+        let claim = Claim::settled(
+            facts.object.owner.clone(),
+            facts.object.trigger.clone(),
+            claim.and_then(|c| c.invalid_repair),
+        );
+        return Ok(Found::Nothing(round.write_claim(claim)));
+    };
+    let news = facts
+        .hint
+        .is_some_and(|hint| hint != sequence && Some(hint) != round.memory.looked_at);
+    if (news || round.memory.drift.is_some())
+        && matches!(facts.journal, Observed::Unread | Observed::Cached(_))
+    {
+        return Err(Step::Read(&[Source::Journal]));
+    }
+    if let Observed::Live(journal) = &facts.journal
+        && let Some(found) = drift(round, mine, journal, secret, sequence)?
+    {
+        return Ok(found);
+    }
+    let resolved = mine.live_attempt().is_some() && !void;
+    if facts.object.trigger.is_some() && facts.object.trigger.as_deref() != mine.trigger(resolved) {
+        return Ok(Found::Cause(Cause::Trigger));
+    }
+    if let Some(found) = verify(round, Some(mine), secret)? {
+        return Ok(found);
+    }
+    if let DueState::Due { .. } = facts.object.due {
+        return Ok(Found::Cause(Cause::Due));
+    }
+    if !secret.rendered || !secret.owned {
+        if let Some(reason) = secret.refused {
+            return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
+        }
+        return Ok(Found::Nothing(Step::Render {
+            over: secret.version.clone(),
+            adopt: None,
+        }));
+    }
+    let report = match round.memory.no_verdict {
+        Some(_) => Report::Usable {
+            blocked: Reason::NoVerdict.into(),
+            retry: Retry::After(facts.timing.probe),
+        },
+        None => settled_report(facts),
+    };
+    Ok(Found::Nothing(rest(report)))
+}
+
+/// The Secret or its value is gone: looked for twice before it counts.
+fn missing(round: &mut Round<'_>) -> Result<Found, Step> {
+    let facts = round.facts;
+    if !facts.object.recovery.missing {
+        return Ok(Found::Nothing(stalled(
+            Reason::SecretMissing,
+            Retry::OnChange,
+        )));
+    }
+    let since = *round.memory.missing.get_or_insert(facts.now.boot);
+    match round.left(since, facts.timing.missing) {
+        Some(left) => Err(rest(Report::Working {
+            blocked: Reason::SecretMissing.into(),
+            retry: Retry::After(left),
+        })),
+        None => Ok(Found::Cause(Cause::SecretMissing)),
+    }
+}
+
+/// A value of unknown origin: kept if ZITADEL accepts it.
+fn take_over(
+    round: &mut Round<'_>,
+    mine: Option<&Claim>,
+    claim: Option<&Claim>,
+    secret: &SecretView,
+) -> Result<Found, Step> {
+    let facts = round.facts;
+    if let Some(found) = verify(round, claim, secret)? {
+        return Ok(found);
+    }
+    if mine.is_none() {
+        let settled = Claim::settled(
+            facts.object.owner.clone(),
+            facts.object.trigger.clone(),
+            claim.and_then(|c| c.invalid_repair),
+        );
+        return Ok(Found::Nothing(round.write_claim(settled)));
+    }
+    if let Some(reason) = secret.refused {
+        return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
+    }
+    let newest = match &facts.journal {
+        Observed::Live(journal) => journal.newest().map(|event| (event.sequence, event.time)),
+        Observed::Failed(failure) if failure.permanent => None,
+        Observed::Failed(failure) => return Err(round.failed(failure)),
+        Observed::Unread | Observed::Cached(_) => return Err(Step::Read(&[Source::Journal])),
+    };
+    let (sequence, change_date) = newest.unwrap_or((Sequence(0), facts.now.time));
+    let entry = super::Entry {
+        attempt: None,
+        sequence,
+        change_date,
+    };
+    Ok(Found::Nothing(Step::Render {
+        over: secret.version.clone(),
+        adopt: Some(entry),
+    }))
+}
+
+/// Compares the stored sequence with the journal.
+fn drift(
+    round: &mut Round<'_>,
+    mine: &Claim,
+    journal: &Journal,
+    secret: &SecretView,
+    sequence: Sequence,
+) -> Result<Option<Found>, Step> {
+    let facts = round.facts;
+    let own = journal
+        .newest_own()
+        .map(|event| event.sequence)
+        .filter(|own| *own > sequence);
+    let newest = journal.newest().map(|event| event.sequence);
+    if let Some(own) = own
+        && newest == Some(own)
+    {
+        // An own rotation that the Secret does not know of, and no open claim: wait out whatever may still be on its way, then repair once.
+        let since = match round.memory.drift {
+            Some((seen, since)) if seen == own => since,
+            _ => facts.now.boot,
+        };
+        round.memory.drift = Some((own, since));
+        return match round.left(since, facts.timing.quiet) {
+            Some(left) => Err(rest(waiting(
+                facts,
+                Reason::OutcomeUnknown.into(),
+                Retry::After(left),
+            ))),
+            None => Ok(Some(Found::Cause(Cause::LostAttempt))),
+        };
+    }
+    round.memory.drift = None;
+    if newest.is_none_or(|newest| newest == sequence) {
+        round.memory.looked_at = facts.hint.or(round.memory.looked_at);
+        return Ok(None);
+    }
+    // Rotated by somebody else, or ZITADEL was restored from a backup: only the value itself tells.
+    let verified = round.memory.verified.take();
+    let found = prove(round, Some(mine), secret)?;
+    if found.is_none() {
+        round.memory.looked_at = facts.hint.or(round.memory.looked_at);
+        round.memory.verified = verified.or(Some(secret.version.revision.clone()));
+    }
+    Ok(found)
+}
+
+/// Makes sure that the stored value is accepted, unless this revision of the Secret was verified before.
+fn verify(
+    round: &mut Round<'_>,
+    claim: Option<&Claim>,
+    secret: &SecretView,
+) -> Result<Option<Found>, Step> {
+    let revision = &secret.version.revision;
+    let known = [&round.memory.verified, &round.facts.object.verified];
+    // NB: the status is a mirror that tenants may edit; it can only spare a probe, and only while nothing else is odd.
+    if claim.is_some()
+        && round.memory.refusals.is_none()
+        && known.contains(&&Some(revision.clone()))
+    {
+        return Ok(None);
+    }
+    prove(round, claim, secret)
+}
+
+/// Probes the stored value. `None`: accepted, or nothing can be concluded and the rest may go on.
+fn prove(
+    round: &mut Round<'_>,
+    claim: Option<&Claim>,
+    secret: &SecretView,
+) -> Result<Option<Found>, Step> {
+    let facts = round.facts;
+    let verdict = match &facts.probe {
+        Observed::Live(verdict) => *verdict,
+        Observed::Unread | Observed::Cached(_) => return Err(Step::Read(&[Source::Probe])),
+        Observed::Failed(_) => Probe::NoVerdict,
+    };
+    match verdict {
+        Probe::Valid => {
+            round.memory.verified = Some(secret.version.revision.clone());
+            round.memory.refusals = None;
+            round.memory.no_verdict = None;
+            Ok(None)
+        }
+        Probe::NoVerdict => {
+            round.memory.no_verdict = Some(facts.now.boot);
+            // A value of unknown origin, or a claim that is not ours yet: without a verdict nothing is decided.
+            let ours = matches!(secret.commit, Ok(Some(_)))
+                && claim.is_some_and(|claim| claim.owner == facts.object.owner);
+            if ours {
+                return Ok(None);
+            }
+            Err(rest(waiting(
+                facts,
+                Reason::NoVerdict.into(),
+                Retry::After(facts.timing.probe),
+            )))
+        }
+        Probe::Refused => {
+            round.memory.no_verdict = None;
+            round.memory.verified = None;
+            refused(round, claim, secret)
+        }
+    }
+}
+
+/// ZITADEL refuses the stored value: dead only when it stays so, the application is active and the journal can be read.
+fn refused(
+    round: &mut Round<'_>,
+    claim: Option<&Claim>,
+    secret: &SecretView,
+) -> Result<Option<Found>, Step> {
+    let facts = round.facts;
+    let (first, count) = round.refused_once_more(&secret.version);
+    let again = facts.timing.dead / (facts.timing.dead_probes.max(2) - 1);
+    let working = |retry| {
+        rest(Report::Working {
+            blocked: Reason::Refused.into(),
+            retry,
+        })
+    };
+    if count < facts.timing.dead_probes || round.left(first, facts.timing.dead).is_some() {
+        return Err(working(Retry::After(again)));
+    }
+    let app = round.app()?;
+    if let Some(reason) = app.refused {
+        return Err(stalled(reason, Retry::After(facts.timing.probe)));
+    }
+    let foreign = match &facts.journal {
+        Observed::Live(journal) => journal.newest().is_some_and(|event| !event.own),
+        Observed::Failed(failure) if failure.permanent => false,
+        Observed::Failed(failure) => return Err(round.failed(failure)),
+        Observed::Unread | Observed::Cached(_) => return Err(Step::Read(&[Source::Journal])),
+    };
+    if !facts.object.recovery.invalid {
+        let reason = if foreign {
+            Reason::RotatedElsewhere
+        } else {
+            Reason::SecretInvalid
+        };
+        return Err(stalled(reason, Retry::After(facts.timing.retry_most)));
+    }
+    let new_trigger = facts.object.trigger.is_some()
+        && claim.is_some_and(|claim| claim.trigger(true) != facts.object.trigger.as_deref());
+    if new_trigger {
+        return Ok(Some(Found::Cause(Cause::Trigger)));
+    }
+    let last = claim.and_then(|claim| claim.invalid_repair);
+    if last.is_some_and(|last| {
+        facts.now.time.duration_since(last).unsigned_abs() < facts.timing.contest
+    }) {
+        let blocked = Blocked::from(if foreign {
+            Reason::Contested
+        } else {
+            Reason::SecretContested
+        });
+        return Err(rest(Report::Stalled {
+            blocked,
+            retry: Retry::After(facts.timing.retry_most),
+        }));
+    }
+    Ok(Some(Found::Cause(Cause::SecretInvalid)))
+}

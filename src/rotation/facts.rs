@@ -1,0 +1,275 @@
+//! What is known when a step is decided. No I/O.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Claim, DueState, Holder, Memory, Owner, RecordError, Timing};
+use crate::api::{Reason, Recovery};
+use crate::ids::{AttemptId, Sequence};
+
+/// Something that is read when a decision needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Observed<T> {
+    /// Not read in this round.
+    Unread,
+    /// Taken from a watch: may lag behind, so good enough to rest on, never to act on.
+    Cached(T),
+    /// Read from the server in this round.
+    Live(T),
+    /// The read failed.
+    Failed(Failure),
+}
+
+impl<T> Observed<T> {
+    /// What is known, from a watch or a read.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Cached(value) | Self::Live(value) => Some(value),
+            Self::Unread | Self::Failed(_) => None,
+        }
+    }
+}
+
+/// Why a read or a call failed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Failure {
+    /// The reason that a person is told.
+    pub reason: Reason,
+    /// Whether it will stay so until somebody changes something.
+    pub permanent: bool,
+    /// ZITADEL's error id, if it has the form of one.
+    pub error_id: Option<String>,
+}
+
+/// A revision of a Kubernetes object. Only both together name one very object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Version {
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub revision: String,
+}
+
+/// The clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Now {
+    /// Time since boot, sleep included. Deadlines are judged on it.
+    pub boot: Duration,
+    /// ZITADEL's clock, as well as it is known. Due times are judged on it.
+    pub time: Timestamp,
+    /// Whether `time` comes from an answer of ZITADEL of this round.
+    pub fresh: bool,
+    /// Whether the clocks of ZITADEL, Kubernetes and this host differ by more than five minutes.
+    pub skewed: bool,
+}
+
+/// The `ApiAppSecret`, as far as decisions go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ObjectView {
+    /// Its identity.
+    pub owner: Owner,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Whether everything is stopped.
+    pub suspended: bool,
+    /// `spec.rotation.trigger`.
+    pub trigger: Option<String>,
+    /// `spec.recovery`.
+    pub recovery: RecoveryView,
+    /// `spec.secret.adopt`.
+    pub adopt: bool,
+    /// Whether the status speaks of this generation of the spec.
+    pub reported: bool,
+    /// The revision of the Secret that the status says was verified.
+    pub verified: Option<String>,
+    /// Where the schedule stands, by the stored value's date and ZITADEL's clock.
+    pub due: DueState,
+    /// Rotations that the schedule can make in the short and the long period of the breaker.
+    pub explained: (u32, u32),
+}
+
+/// `spec.recovery`, resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RecoveryView {
+    /// Whether a missing Secret is repaired.
+    pub missing: bool,
+    /// Whether a refused secret is repaired.
+    pub invalid: bool,
+}
+
+impl From<Recovery> for RecoveryView {
+    fn from(recovery: Recovery) -> Self {
+        use crate::api::RecoveryPolicy::Rotate;
+        Self {
+            missing: recovery.missing() == Rotate,
+            invalid: recovery.invalid() == Rotate,
+        }
+    }
+}
+
+/// What must hold before ZITADEL is called at all.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Gates {
+    /// The connection: usable, or why not.
+    pub connection: Result<(), Failure>,
+    /// Whether a grant covers namespace, project and application.
+    pub granted: bool,
+    /// An older `ApiAppSecret` for the same application.
+    pub rival: Option<Owner>,
+    /// Whether the connection's limit of repairs is used up.
+    pub repairs_exhausted: bool,
+}
+
+/// The claim as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ClaimView {
+    /// There is none.
+    Absent,
+    /// There is one.
+    Present {
+        /// Its revision.
+        version: Version,
+        /// Its content.
+        record: Result<Claim, RecordError>,
+        /// Whether the `ApiAppSecret` that it names is another one that exists.
+        held_elsewhere: bool,
+    },
+}
+
+/// The Secret of the declared name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum SecretState {
+    /// There is none.
+    Absent,
+    /// There is one.
+    Present(SecretView),
+}
+
+/// What matters of the Secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SecretView {
+    /// Its revision.
+    pub version: Version,
+    /// Whether the operator made it or took it over.
+    pub managed: bool,
+    /// The entry of its commit record for this application; `Ok(None)` without one.
+    pub commit: Result<Option<super::Entry>, RecordError>,
+    /// The `ApiAppSecret` that its commit record names, if that is another one that exists.
+    pub held_elsewhere: Option<Owner>,
+    /// Whether the commit record names this very object as the owner.
+    pub owned: bool,
+    /// The client secret in it.
+    pub value: Value,
+    /// Whether keys, labels, annotations, type and owner are as declared.
+    pub rendered: bool,
+    /// Whether the API server would refuse to change it: immutable, or of another type.
+    pub refused: Option<Reason>,
+}
+
+/// The client secret in a Secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Value {
+    /// Not looked at: only metadata is watched.
+    Unseen,
+    /// There is none.
+    Absent,
+    /// There is one.
+    Present,
+}
+
+/// The application at ZITADEL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AppView {
+    /// Why it can't be rotated, if so.
+    pub refused: Option<Reason>,
+}
+
+/// One `secret.changed` of the application.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JournalEvent {
+    /// Its sequence.
+    pub sequence: Sequence,
+    /// Its time.
+    pub time: Timestamp,
+    /// Whether the operator's own user made it.
+    pub own: bool,
+}
+
+/// The `secret.changed` events of the application, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Journal(pub Vec<JournalEvent>);
+
+impl Journal {
+    /// The newest event.
+    pub fn newest(&self) -> Option<&JournalEvent> {
+        self.0.iter().max_by_key(|event| event.sequence)
+    }
+
+    /// The newest event of the operator's own user.
+    pub fn newest_own(&self) -> Option<&JournalEvent> {
+        self.0
+            .iter()
+            .filter(|event| event.own)
+            .max_by_key(|event| event.sequence)
+    }
+
+    /// Whether the operator's own user rotated after `sequence`.
+    pub fn own_after(&self, sequence: Option<Sequence>) -> bool {
+        self.newest_own()
+            .is_some_and(|event| Some(event.sequence) > sequence)
+    }
+
+    /// Own events within `period` before `now`.
+    pub fn own_within(&self, period: Duration, now: Timestamp) -> u32 {
+        let from = now.checked_sub(period).unwrap_or(Timestamp::MIN);
+        let count = self
+            .0
+            .iter()
+            .filter(|event| event.own && event.time > from)
+            .count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+}
+
+/// What introspection says of the stored client secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Probe {
+    /// It is accepted.
+    Valid,
+    /// It is refused, and so is a wrong one.
+    Refused,
+    /// Nothing can be concluded.
+    NoVerdict,
+}
+
+/// Everything that a decision is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Facts {
+    /// The spans of the protocol.
+    pub timing: Timing,
+    /// The clocks.
+    pub now: Now,
+    /// This process.
+    pub holder: Holder,
+    /// The `ApiAppSecret`.
+    pub object: ObjectView,
+    /// Connection, grant, rivals.
+    pub gates: Gates,
+    /// The claim.
+    pub claim: Observed<ClaimView>,
+    /// The Secret.
+    pub secret: Observed<SecretState>,
+    /// The application.
+    pub app: Observed<AppView>,
+    /// The journal.
+    pub journal: Observed<Journal>,
+    /// The verdict on the stored value.
+    pub probe: Observed<Probe>,
+    /// The application's sequence by the last look at its whole project, if there was one.
+    pub hint: Option<Sequence>,
+    /// An id for the next attempt, made by the shell.
+    pub fresh_attempt: AttemptId,
+    /// What this process remembers of earlier rounds.
+    pub memory: Memory,
+}

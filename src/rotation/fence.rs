@@ -1,0 +1,126 @@
+//! May a value that was just received replace what the Secret holds? An older one never replaces a newer one. No I/O.
+
+use super::{SecretState, Version};
+use crate::ids::{AttemptId, Sequence};
+
+/// What to do with a received value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Fence {
+    /// Write it over this revision.
+    Write(Version),
+    /// It is there already: an earlier write was carried out and its answer lost.
+    Written(Version),
+    /// The Secret has a newer value by sequence: ask ZITADEL whether ours is still accepted.
+    Prove(Version),
+    /// The Secret is gone: make it again, if the object that wants it still exists.
+    Create,
+    /// Something else is there now, or a newer format: leave it, keep the value and say so.
+    Refused,
+}
+
+/// Judges a received value against the Secret as it is now. `outlived` is a revision whose value is known to be dead, because
+/// the received one was accepted after that revision had been read.
+pub fn fence(
+    stored: &SecretState,
+    attempt: AttemptId,
+    sequence: Sequence,
+    outlived: Option<&Version>,
+) -> Fence {
+    let SecretState::Present(secret) = stored else {
+        return Fence::Create;
+    };
+    let version = secret.version.clone();
+    if secret.held_elsewhere.is_some() || !secret.managed {
+        return Fence::Refused;
+    }
+    match &secret.commit {
+        Err(super::RecordError::Newer) => Fence::Refused,
+        Ok(Some(entry)) if entry.attempt == Some(attempt) => Fence::Written(version),
+        Ok(Some(entry)) if entry.sequence >= sequence && outlived != Some(&version) => {
+            Fence::Prove(version)
+        }
+        _ => Fence::Write(version),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rotation::{Entry, RecordError, SecretView, Value};
+
+    fn id(n: u128) -> AttemptId {
+        AttemptId(uuid::Uuid::from_u128(n))
+    }
+
+    fn stored(entry: Option<(u128, u64)>) -> SecretView {
+        let entry = entry.map(|(attempt, sequence)| Entry {
+            attempt: Some(id(attempt)),
+            sequence: Sequence(sequence),
+            change_date: jiff::Timestamp::UNIX_EPOCH,
+        });
+        SecretView {
+            version: Version {
+                uid: "u".into(),
+                revision: "7".into(),
+            },
+            managed: true,
+            commit: Ok(entry),
+            held_elsewhere: None,
+            owned: true,
+            value: Value::Present,
+            rendered: true,
+            refused: None,
+        }
+    }
+
+    fn judge(view: SecretView) -> Fence {
+        fence(&SecretState::Present(view), id(9), Sequence(10), None)
+    }
+
+    #[test]
+    fn a_newer_value_replaces_an_older_one_and_never_the_reverse() {
+        let version = stored(None).version;
+        assert_eq!(judge(stored(None)), Fence::Write(version.clone()));
+        assert_eq!(judge(stored(Some((1, 9)))), Fence::Write(version.clone()));
+        assert_eq!(judge(stored(Some((1, 11)))), Fence::Prove(version.clone()));
+        assert_eq!(
+            judge(stored(Some((9, 10)))),
+            Fence::Written(version.clone())
+        );
+        let higher = SecretState::Present(stored(Some((1, 11))));
+        assert_eq!(
+            fence(&higher, id(9), Sequence(10), Some(&version)),
+            Fence::Write(version.clone())
+        );
+        let other = Version {
+            revision: "6".into(),
+            ..version.clone()
+        };
+        assert_eq!(
+            fence(&higher, id(9), Sequence(10), Some(&other)),
+            Fence::Prove(version)
+        );
+    }
+
+    #[test]
+    fn somebody_elses_secret_is_never_written() {
+        assert_eq!(
+            judge(SecretView {
+                managed: false,
+                ..stored(None)
+            }),
+            Fence::Refused
+        );
+        assert_eq!(
+            judge(SecretView {
+                commit: Err(RecordError::Newer),
+                ..stored(None)
+            }),
+            Fence::Refused
+        );
+        assert_eq!(
+            fence(&SecretState::Absent, id(9), Sequence(10), None),
+            Fence::Create
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! What one process remembers of an application between rounds. Nothing here is needed for safety after a crash. No I/O.
+
+use std::time::Duration;
+
+use super::{Failure, Version};
+use crate::ids::{AttemptId, Sequence};
+
+/// A rotation that was rehearsed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Prepared {
+    /// The Secret's revision that the rehearsal was made against.
+    pub secret: Version,
+}
+
+/// A claim that this process wrote and has not used yet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Claimed {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// When the API server's answer came, since boot.
+    pub since: Duration,
+    /// The Secret's revision when it was claimed.
+    pub secret: Version,
+}
+
+/// A claim that is being watched.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Watched {
+    /// The claim's revision.
+    pub claim: Version,
+    /// The Secret's revision.
+    pub secret: Option<Version>,
+    /// Since when neither changed, over uninterrupted reads.
+    pub since: Duration,
+}
+
+/// Refusals of the stored value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Refusals {
+    /// The revision of the Secret that held it.
+    pub secret: Version,
+    /// How many probes in a row.
+    pub count: u32,
+    /// When the first was, since boot.
+    pub first: Duration,
+    /// When the last was, since boot.
+    pub last: Duration,
+}
+
+/// A failure that is waited out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Backoff {
+    /// How many in a row.
+    pub count: u32,
+    /// Until when, since boot.
+    pub until: Duration,
+    /// The last one.
+    pub failure: Failure,
+    /// The trigger at that time: another one does not wait.
+    pub trigger: Option<String>,
+}
+
+/// What one process remembers of an application.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Memory {
+    /// A rehearsed rotation.
+    pub prepared: Option<Prepared>,
+    /// A claim of this process, not used yet.
+    pub claimed: Option<Claimed>,
+    /// An attempt whose answer is being proven and written.
+    pub holding: Option<AttemptId>,
+    /// The attempt that is open, and when it was first seen, since boot.
+    pub open: Option<(AttemptId, Duration)>,
+    /// An unreadable claim, and when it was first seen, since boot.
+    pub unreadable: Option<(Version, Duration)>,
+    /// Somebody's open claim.
+    pub watched: Option<Watched>,
+    /// When the Secret, or its value, was first found to be gone, since boot.
+    pub missing: Option<Duration>,
+    /// Refusals of the stored value.
+    pub refusals: Option<Refusals>,
+    /// An own rotation that the Secret does not know of, and when it was first seen, since boot.
+    pub drift: Option<(Sequence, Duration)>,
+    /// A failure that is waited out.
+    pub backoff: Option<Backoff>,
+    /// The revision of the Secret whose value was last accepted.
+    pub verified: Option<String>,
+    /// When a probe last brought no verdict, since boot.
+    pub no_verdict: Option<Duration>,
+    /// The application's sequence when its journal was last read.
+    pub looked_at: Option<Sequence>,
+}
+
+impl Memory {
+    /// A read failed: what was being watched is no longer known to be unchanged.
+    pub fn read_failed(&mut self) {
+        self.watched = None;
+        self.missing = None;
+    }
+
+    /// The rehearsal against this revision of the Secret succeeded.
+    pub fn rehearsed(&mut self, secret: Version) {
+        self.prepared = Some(Prepared { secret });
+    }
+
+    /// The claim was written, and the answer came.
+    pub fn claimed(&mut self, attempt: AttemptId, now: Duration) {
+        self.claimed = self.prepared.take().map(|prepared| Claimed {
+            attempt,
+            since: now,
+            secret: prepared.secret,
+        });
+        self.open = Some((attempt, now));
+        self.watched = None;
+    }
+
+    /// The claim was not written, or it is not known whether it was: look again.
+    pub fn claim_refused(&mut self) {
+        self.claimed = None;
+        self.prepared = None;
+    }
+
+    /// Generate was answered with a secret, which is being proven and written.
+    pub fn received(&mut self, attempt: AttemptId) {
+        self.claimed = None;
+        self.holding = Some(attempt);
+    }
+
+    /// Nothing is held any more. `verified` is the Secret's revision if its value is proven.
+    pub fn flushed(&mut self, verified: Option<String>) {
+        self.holding = None;
+        self.verified = verified;
+        self.backoff = None;
+        self.refusals = None;
+        self.missing = None;
+        self.drift = None;
+        self.no_verdict = None;
+    }
+
+    /// It is not known whether generate was carried out; the quiet period runs from here.
+    pub fn unknown(&mut self, attempt: AttemptId, now: Duration) {
+        self.claimed = None;
+        self.open = Some((attempt, now));
+    }
+}

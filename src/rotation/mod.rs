@@ -1,0 +1,34 @@
+//! The pure core: everything that was observed goes in, one next step comes out. No I/O, no clock, no randomness.
+//!
+//! [`decide`] is the only place in the operator where anything is decided. The shell in [`crate::controller`] carries the step
+//! out and observes again; the model checker explores this very function.
+
+mod breaker;
+mod cause;
+mod claim;
+mod commit;
+mod decide;
+mod facts;
+mod fence;
+mod interval;
+mod memory;
+mod schedule;
+mod step;
+mod takeover;
+mod timing;
+mod window;
+
+pub use breaker::breaker_open;
+pub use cause::Cause;
+pub use claim::{Attempt, AttemptState, Claim, Holder, Owner, RecordError};
+pub use commit::{CommitRecord, Entry};
+pub use decide::{Decision, decide};
+pub use facts::{
+    AppView, ClaimView, Facts, Failure, Gates, Journal, JournalEvent, Now, ObjectView, Observed,
+    Probe, SecretState, SecretView, Value, Version,
+};
+pub use fence::{Fence, fence};
+pub use memory::{Claimed, Memory, Prepared};
+pub use schedule::{DueState, Schedule, ScheduleError};
+pub use step::{Blocked, Report, Retry, Source, Step};
+pub use timing::{Timing, TimingError};

@@ -1,0 +1,139 @@
+//! The steps that can be decided on, and what is reported. No I/O.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Cause, Claim, Failure, Owner, Version};
+use crate::api::Reason;
+use crate::ids::AttemptId;
+
+/// Something to read before a decision can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The claim, by GET.
+    Claim,
+    /// The Secret, by GET.
+    Secret,
+    /// The application, by GET, which makes ZITADEL's projection catch up.
+    App,
+    /// The journal.
+    Journal,
+    /// Introspection with the stored value.
+    Probe,
+}
+
+/// One step. The shell carries it out and observes again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Read these, at once.
+    Read(&'static [Source]),
+    /// Create the Secret without data: proves creation rights, quota and ownership, and its uid fences the flush.
+    CreateShell,
+    /// Apply the Secret in its final form and size as a dry run.
+    Rehearse(Version),
+    /// Write the claim: over the revision given, or create it.
+    WriteClaim {
+        /// What to write.
+        claim: Box<Claim>,
+        /// The revision to replace; none: it must not exist.
+        over: Option<Version>,
+    },
+    /// Send generate, once.
+    Send {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Why.
+        cause: Cause,
+        /// The Secret that the answer will be written to.
+        secret: Version,
+    },
+    /// Write the Secret again from the value it holds, with a commit record.
+    Render {
+        /// The revision to replace.
+        over: Version,
+        /// The entry to record; none: the one that is there.
+        adopt: Option<super::Entry>,
+    },
+    /// Nothing to do now.
+    Rest(Report),
+}
+
+/// When to look again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// When something changes.
+    OnChange,
+    /// After this long, or when something changes.
+    After(Duration),
+    /// At this time on ZITADEL's clock, or when something changes.
+    At(Timestamp),
+}
+
+/// Why nothing can be done now.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Blocked {
+    /// The reason.
+    pub reason: Reason,
+    /// The object that stands in the way, if it is one.
+    pub by: Option<Owner>,
+    /// ZITADEL's error id, if there is one.
+    pub error_id: Option<String>,
+}
+
+impl From<Reason> for Blocked {
+    fn from(reason: Reason) -> Self {
+        Self {
+            reason,
+            by: None,
+            error_id: None,
+        }
+    }
+}
+
+impl From<&Failure> for Blocked {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            reason: failure.reason,
+            by: None,
+            error_id: failure.error_id.clone(),
+        }
+    }
+}
+
+/// What a round came to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Report {
+    /// The Secret holds a credential that ZITADEL accepts, and nothing is due.
+    Settled {
+        /// The next time something is due.
+        next: Option<Timestamp>,
+        /// A due rotation waits for its window.
+        awaiting: bool,
+        /// No window opens before the rotation is overdue.
+        overdue: bool,
+    },
+    /// The stored credential can be used as far as is known; something else is waited for.
+    Usable {
+        /// What for.
+        blocked: Blocked,
+        /// When to look again.
+        retry: Retry,
+    },
+    /// Under way; the credential may be unusable at this moment.
+    Working {
+        /// What is waited for.
+        blocked: Blocked,
+        /// When to look again.
+        retry: Retry,
+    },
+    /// A person must act.
+    Stalled {
+        /// Why.
+        blocked: Blocked,
+        /// When to look again.
+        retry: Retry,
+    },
+    /// The object is being deleted, or everything is stopped.
+    Quiet(Reason),
+}

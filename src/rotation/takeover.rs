@@ -1,0 +1,214 @@
+//! An open claim: somebody, or this process, may have sent generate, and the Secret does not carry the answer. No I/O.
+
+use super::cause::{Cause, Found, find};
+use super::decide::{Round, prepare, rest, waiting};
+use super::facts::{Observed, Probe, SecretState, Version};
+use super::memory::Watched;
+use super::{Attempt, Claim, Report, Retry, Source, Step};
+use crate::api::Reason;
+use crate::ids::Sequence;
+
+/// What became of the open attempt, by the journal.
+enum Verdict {
+    /// It was carried out and the answer is lost: consumers are down.
+    Executed,
+    /// It was not, and an older value is missing as well.
+    OlderLost,
+    /// It was not, and what is stored is the newest.
+    NotExecuted,
+}
+
+/// Decides about an open attempt.
+pub(super) fn open(
+    round: &mut Round<'_>,
+    claim: &Claim,
+    attempt: &Attempt,
+    secret: &SecretState,
+) -> Result<Step, Step> {
+    let facts = round.facts;
+    let since = match round.memory.open {
+        Some((id, since)) if id == attempt.id => since,
+        _ => facts.now.boot,
+    };
+    round.memory.open = Some((attempt.id, since));
+    // NB: a container that restarts in the same pod knows that its predecessor is gone.
+    if attempt.holder.pod != facts.holder.pod {
+        watch(round, secret)?;
+    }
+    match verdict(round, attempt.pre_sequence, since, secret)? {
+        Verdict::Executed | Verdict::OlderLost => lost(round, claim, secret),
+        Verdict::NotExecuted => match find(round, Some(claim), true, secret)? {
+            Found::Cause(cause) => prepare(round, cause, Some(claim), secret),
+            Found::Nothing(step @ (Step::WriteClaim { .. } | Step::Read(_))) => Ok(step),
+            Found::Nothing(_) => Ok(round.write_claim(claim.voided())),
+        },
+    }
+}
+
+/// A claim that can't be read: open, with nothing known of it.
+pub(super) fn unreadable(
+    round: &mut Round<'_>,
+    version: &Version,
+    secret: &SecretState,
+) -> Result<Step, Step> {
+    let facts = round.facts;
+    let since = match &round.memory.unreadable {
+        Some((seen, since)) if seen == version => *since,
+        _ => facts.now.boot,
+    };
+    round.memory.unreadable = Some((version.clone(), since));
+    if let Some(left) = round.left(since, facts.timing.quiet) {
+        return Ok(rest(waiting(
+            facts,
+            Reason::ClaimUnreadable.into(),
+            Retry::After(left),
+        )));
+    }
+    let stored = stored_sequence(secret);
+    let claim = Claim::settled(
+        facts.object.owner.clone(),
+        facts.object.trigger.clone(),
+        None,
+    );
+    match verdict(round, stored, since, secret)? {
+        Verdict::Executed | Verdict::OlderLost if stored.is_some() => {
+            prepare(round, Cause::LostAttempt, None, secret)
+        }
+        _ => match find(round, Some(&claim), true, secret)? {
+            Found::Cause(cause) => prepare(round, cause, None, secret),
+            Found::Nothing(step @ Step::Read(_)) => Ok(step),
+            Found::Nothing(_) => Ok(round.write_claim(claim)),
+        },
+    }
+}
+
+/// Nothing is decided before claim and Secret were seen unchanged for a while, over uninterrupted reads.
+fn watch(round: &mut Round<'_>, secret: &SecretState) -> Result<(), Step> {
+    let facts = round.facts;
+    let version = |secret: &SecretState| match secret {
+        SecretState::Present(secret) => Some(secret.version.clone()),
+        SecretState::Absent => None,
+    };
+    let Some(claim) = round.claim_version() else {
+        return Ok(());
+    };
+    let secret = version(secret);
+    let since = match &round.memory.watched {
+        Some(watched) if watched.claim == claim && watched.secret == secret => watched.since,
+        _ => facts.now.boot,
+    };
+    round.memory.watched = Some(Watched {
+        claim,
+        secret,
+        since,
+    });
+    match round.left(since, facts.timing.takeover) {
+        // Several looks within the time, so that a change is not missed.
+        Some(left) => Err(rest(waiting(
+            facts,
+            Reason::AttemptOpen.into(),
+            Retry::After(left.min(facts.timing.takeover / 3)),
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn stored_sequence(secret: &SecretState) -> Option<Sequence> {
+    match secret {
+        SecretState::Present(secret) => match &secret.commit {
+            Ok(Some(entry)) => Some(entry.sequence),
+            _ => None,
+        },
+        SecretState::Absent => None,
+    }
+}
+
+fn verdict(
+    round: &mut Round<'_>,
+    pre: Option<Sequence>,
+    since: std::time::Duration,
+    secret: &SecretState,
+) -> Result<Verdict, Step> {
+    let facts = round.facts;
+    let stored = stored_sequence(secret);
+    match &facts.journal {
+        Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::Journal])),
+        Observed::Live(journal) => {
+            if journal.own_after(pre) {
+                return Ok(Verdict::Executed);
+            }
+            quiet(round, since)?;
+            let newest = journal.newest_own().map(|event| event.sequence);
+            let older_lost = stored.is_some() && newest > stored;
+            Ok(if older_lost {
+                Verdict::OlderLost
+            } else {
+                Verdict::NotExecuted
+            })
+        }
+        Observed::Failed(failure) if !failure.permanent => Err(round.failed(failure)),
+        Observed::Failed(_) => {
+            quiet(round, since)?;
+            // Without the journal only the stored value itself can tell; with none stored there is none to lose.
+            if stored.is_none() {
+                return Ok(Verdict::NotExecuted);
+            }
+            match &facts.probe {
+                Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::Probe])),
+                Observed::Live(Probe::Valid) => {
+                    round.memory.refusals = None;
+                    Ok(Verdict::NotExecuted)
+                }
+                Observed::Live(Probe::Refused) => {
+                    let Some(version) = secret_version(secret) else {
+                        return Ok(Verdict::NotExecuted);
+                    };
+                    let (first, count) = round.refused_once_more(&version);
+                    if count >= 2 && round.left(first, facts.timing.dead).is_none() {
+                        return Ok(Verdict::Executed);
+                    }
+                    let retry = Retry::After(facts.timing.dead / 2);
+                    Err(rest(Report::Working {
+                        blocked: Reason::JournalUnavailable.into(),
+                        retry,
+                    }))
+                }
+                Observed::Live(Probe::NoVerdict) | Observed::Failed(_) => Err(rest(waiting(
+                    facts,
+                    Reason::JournalUnavailable.into(),
+                    Retry::After(facts.timing.probe),
+                ))),
+            }
+        }
+    }
+}
+
+fn secret_version(secret: &SecretState) -> Option<Version> {
+    match secret {
+        SecretState::Present(secret) => Some(secret.version.clone()),
+        SecretState::Absent => None,
+    }
+}
+
+/// While the request may still be on its way, the old credential works and nothing is done.
+fn quiet(round: &Round<'_>, since: std::time::Duration) -> Result<(), Step> {
+    match round.left(since, round.facts.timing.quiet) {
+        Some(left) => Err(rest(waiting(
+            round.facts,
+            Reason::OutcomeUnknown.into(),
+            Retry::After(left),
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The answer is lost. If a person deleted the Secret meanwhile, the policy for that decides.
+fn lost(round: &mut Round<'_>, claim: &Claim, secret: &SecretState) -> Result<Step, Step> {
+    if matches!(secret, SecretState::Absent) {
+        return match find(round, Some(claim), false, secret)? {
+            Found::Cause(cause) => prepare(round, cause, Some(claim), secret),
+            Found::Nothing(step) => Ok(step),
+        };
+    }
+    prepare(round, Cause::LostAttempt, Some(claim), secret)
+}

@@ -1,0 +1,120 @@
+//! Every span of time in the protocol, in one value that tests can scale. No I/O.
+
+use std::time::Duration;
+
+/// The spans of the rotation protocol. `docs/protocol.md` says what each is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Timing {
+    /// Deadline of generate, its body included (`T_req`). ZITADEL itself pushes for up to 15 s, five times.
+    pub request: Duration,
+    /// A claim that was not used within this is abandoned (`T_send`).
+    pub send: Duration,
+    /// How long a new secret is tried at introspection before it is published unproven (`T_prove`).
+    pub prove: Duration,
+    /// How long somebody else's open claim is watched before anything is decided about it (`T_take`).
+    pub takeover: Duration,
+    /// After this a request that was sent is taken to have been carried out or never to be (`Q`).
+    pub quiet: Duration,
+    /// A Secret that is gone is looked for again after this, before it counts as gone.
+    pub missing: Duration,
+    /// A refused credential must stay refused for this long, over `dead_probes` probes, before it counts as dead.
+    pub dead: Duration,
+    /// See `dead`.
+    pub dead_probes: u32,
+    /// Between two probes that brought no verdict.
+    pub probe: Duration,
+    /// First wait after an attempt that was not carried out; doubles up to `retry_most`.
+    pub retry_first: Duration,
+    /// Longest wait after an attempt that was not carried out; also the wait after a permanent refusal.
+    pub retry_most: Duration,
+    /// Two repairs of an edited credential within this are a contest.
+    pub contest: Duration,
+    /// The short period of the breaker of one application.
+    pub breaker_short: Duration,
+    /// The long period of the breaker of one application.
+    pub breaker_long: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        Self {
+            request: s(30),
+            send: s(2),
+            prove: s(5),
+            takeover: s(15),
+            quiet: s(90),
+            missing: s(10),
+            dead: s(60),
+            dead_probes: 3,
+            probe: s(20),
+            retry_first: s(30),
+            retry_most: s(3600),
+            contest: s(24 * 3600),
+            breaker_short: s(3600),
+            breaker_long: s(24 * 3600),
+        }
+    }
+}
+
+/// Why a set of spans is unsafe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TimingError {
+    /// `Q` must cover the way to ZITADEL and its own push deadline.
+    #[error(
+        "the quiet period must be at least the send and request deadlines and half a request deadline more"
+    )]
+    QuietTooShort,
+}
+
+impl Timing {
+    /// Repairs of one application within `breaker_short`, beyond what its schedule explains.
+    pub const BREAKER_SHORT_LIMIT: u32 = 3;
+    /// Repairs of one application within `breaker_long`, beyond what its schedule explains.
+    pub const BREAKER_LONG_LIMIT: u32 = 6;
+
+    /// All protocol spans divided by `factor`; those of hours and days stay, but for the retries.
+    pub fn scaled(self, factor: u32) -> Self {
+        let factor = factor.max(1);
+        Self {
+            request: self.request / factor,
+            send: self.send / factor,
+            prove: self.prove / factor,
+            takeover: self.takeover / factor,
+            quiet: self.quiet / factor,
+            missing: self.missing / factor,
+            dead: self.dead / factor,
+            probe: self.probe / factor,
+            retry_first: self.retry_first / factor,
+            retry_most: self.retry_most / factor,
+            ..self
+        }
+    }
+
+    /// `Q ≥ T_send + T_req + T_req/2`: with the default request deadline of 30 s the last term is ZITADEL's push deadline of 15 s.
+    pub fn check(self) -> Result<Self, TimingError> {
+        if self.quiet < self.send + self.request + self.request / 2 {
+            return Err(TimingError::QuietTooShort);
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_safe_and_stay_so_when_scaled() {
+        assert!(Timing::default().check().is_ok());
+        assert!(Timing::default().scaled(50).check().is_ok());
+        assert!(
+            Timing {
+                quiet: Duration::from_secs(40),
+                ..Timing::default()
+            }
+            .check()
+            .is_err()
+        );
+    }
+}
