@@ -12,3 +12,4 @@
 pub mod api;
 pub mod ids;
 pub mod rotation;
+pub mod runtime;
