@@ -207,17 +207,12 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
         .live_attempt()
         .is_some_and(|attempt| entry.attempt == Some(attempt.id));
     let open = claim.live_attempt().is_some() && !resolved;
-    let rendered = match secret.value {
-        super::Value::Absent => false,
-        // Only metadata was seen: the status tells whether this generation was rendered.
-        super::Value::Unseen => facts.object.reported,
-        super::Value::Present => secret.rendered,
-    };
     secret.managed
         && secret.owned
         && secret.held_elsewhere.is_none()
         && secret.refused.is_none()
-        && rendered
+        && secret.rendered
+        && secret.value != super::Value::Absent
         && claim.owner == facts.object.owner
         && !open
         && (facts.object.trigger.is_none()

@@ -21,7 +21,7 @@ mod window;
 pub use breaker::breaker_open;
 pub use cause::Cause;
 pub use claim::{Attempt, AttemptState, Claim, Holder, Owner, RecordError};
-pub use commit::{CommitRecord, Entry};
+pub use commit::{CommitRecord, Entry, Recorded};
 pub use decide::{Decision, decide};
 pub use facts::{
     AppView, ClaimView, Facts, Failure, Gates, Journal, JournalEvent, Now, ObjectView, Observed,
