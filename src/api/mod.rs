@@ -7,7 +7,7 @@ mod status;
 mod zitadel_connection;
 
 pub use api_app_secret::{
-    AdoptPolicy, ApiAppSecret, ApiAppSecretSpec, ConnectionRef, DeletionPolicy, Recovery,
+    ApiAppSecret, ApiAppSecretSpec, ConnectionRef, DeletionPolicy, Recovery,
     RecoveryPolicy, Rotation, SecretKeys, SecretTemplate, Window,
 };
 pub use condition::{Condition, ConditionType, Conditions, Status};

@@ -25,7 +25,7 @@ pub use commit::{CommitRecord, Entry, Recorded};
 pub use decide::{Decision, decide};
 pub use facts::{
     AppView, ClaimView, Facts, Failure, Gates, Journal, JournalEvent, Now, ObjectView, Observed,
-    Probe, SecretState, SecretView, Value, Version,
+    Probe, RecoveryView, SecretState, SecretView, Value, Version,
 };
 pub use fence::{Fence, fence};
 pub use memory::{Claimed, Memory, Prepared};
