@@ -10,3 +10,4 @@
 //! * [`runtime`] the process: leader election, admin server, metrics, clocks, shutdown
 
 pub mod ids;
+pub mod zitadel;
