@@ -135,9 +135,7 @@ mod tests {
 
     #[test]
     fn an_id_cannot_change_the_path_it_stands_in() {
-        for bad in [
-            "", "a/b", "..", ".", "a%2fb", "a b", "a\n", "ä", "a?b", "a#b",
-        ] {
+        for bad in ["", "a/b", "..", ".", "a%2fb", "a b", "a\n", "ä", "a?b", "a#b"] {
             assert!(AppId::try_from(bad).is_err(), "{bad:?}");
         }
         assert_eq!(AppId::try_from("x".repeat(201)), Err(IdError::TooLong));
@@ -152,10 +150,7 @@ mod tests {
     fn a_sequence_is_a_string_on_the_wire_and_keeps_all_64_bits() {
         let json = serde_json::to_string(&Sequence(u64::MAX)).unwrap();
         assert_eq!(json, "\"18446744073709551615\"");
-        assert_eq!(
-            serde_json::from_str::<Sequence>(&json).unwrap(),
-            Sequence(u64::MAX)
-        );
+        assert_eq!(serde_json::from_str::<Sequence>(&json).unwrap(), Sequence(u64::MAX));
         for bad in ["\"-1\"", "\"18446744073709551616\"", "\"\"", "7", "null"] {
             assert!(serde_json::from_str::<Sequence>(bad).is_err(), "{bad}");
         }
