@@ -13,3 +13,4 @@ pub mod api;
 pub mod ids;
 pub mod rotation;
 pub mod runtime;
+pub mod zitadel;

@@ -1,0 +1,102 @@
+//! The local clocks, and ZITADEL's own as seen from them.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// The clocks of this host.
+pub trait Clock: Send + Sync + 'static {
+    /// The wall clock; people and NTP move it.
+    fn now(&self) -> Timestamp;
+    /// Time since boot: never goes back, and goes on while the host is suspended.
+    fn boottime(&self) -> Duration;
+}
+
+/// The clocks of the operating system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn boottime(&self) -> Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::new(
+            u64::try_from(time.tv_sec).unwrap_or(0),
+            u32::try_from(time.tv_nsec).unwrap_or(0),
+        )
+    }
+}
+
+/// ZITADEL's clock at one instant; `Date` headers have whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerTime {
+    /// What ZITADEL's `Date` header said.
+    pub date: Timestamp,
+    /// The local wall clock when that answer arrived.
+    pub received: Timestamp,
+    /// The local time since boot when that answer arrived.
+    pub received_boottime: Duration,
+}
+
+impl ServerTime {
+    /// How far ZITADEL's clock is ahead of the local wall clock, as it was when the answer arrived.
+    pub fn ahead(&self) -> SignedDuration {
+        self.date.duration_since(self.received)
+    }
+
+    /// ZITADEL's clock now, whatever has become of the local wall clock since.
+    pub fn now(&self, boottime: Duration) -> Timestamp {
+        let passed = boottime.saturating_sub(self.received_boottime);
+        self.date.checked_add(passed).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// The time in a `Date` header.
+pub(super) fn parse_date_header(value: &http::HeaderValue) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(value.to_str().ok()?)
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zitadels_clock_goes_on_by_the_time_since_boot() {
+        let date: Timestamp = "2026-07-10T10:00:00Z".parse().unwrap();
+        let time = ServerTime {
+            date,
+            received: "2026-07-10T09:59:50Z".parse().unwrap(),
+            received_boottime: Duration::from_secs(100),
+        };
+        assert_eq!(time.ahead(), SignedDuration::from_secs(10));
+        assert_eq!(
+            time.now(Duration::from_secs(160)),
+            date + Duration::from_secs(60)
+        );
+        assert_eq!(time.now(Duration::from_secs(1)), date);
+        assert_eq!(time.now(Duration::MAX), Timestamp::MAX);
+    }
+
+    #[test]
+    fn a_date_header_is_read_or_ignored() {
+        let parse = |text: &'static str| parse_date_header(&http::HeaderValue::from_static(text));
+        assert_eq!(
+            parse("Fri, 10 Jul 2026 10:00:00 GMT"),
+            "2026-07-10T10:00:00Z".parse().ok()
+        );
+        for bad in ["", "yesterday", "2026-07-10T10:00:00Z", "0"] {
+            assert_eq!(parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_time_since_boot_grows() {
+        let before = SystemClock.boottime();
+        assert!(before > Duration::ZERO && SystemClock.boottime() >= before);
+    }
+}
