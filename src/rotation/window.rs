@@ -1,0 +1,1 @@
+//! Windows. Does no I/O.
