@@ -252,11 +252,13 @@ proptest! {
             at = window.next_opening(at).unwrap();
             prop_assert_eq!(at, *opening);
         }
-        let mut at = from + 30.hours();
-        for opening in expected.iter().rev() {
-            at = window.last_opening(at).unwrap();
-            prop_assert_eq!(at, *opening);
-            at -= 1.nanosecond();
+        // Seen from any instant, also while the clock shows a time for the second time.
+        for quarter in 0..120_i64 {
+            let at = from + (15 * quarter).minutes();
+            let next = expected.iter().find(|opening| **opening > at);
+            let last = expected.iter().rfind(|opening| **opening <= at);
+            prop_assert!(next.is_none() || window.next_opening(at).as_ref() == next, "{at}");
+            prop_assert!(last.is_none() || window.last_opening(at).as_ref() == last, "{at}");
         }
     }
 
