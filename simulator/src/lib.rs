@@ -17,9 +17,18 @@
 //! `token`, `introspection`, which read and change a `world` of `project`s; a project is its `events`, and `model` sums them up.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 mod access;
+mod actions;
 mod admin;
 mod answer;
 mod apps;
@@ -49,6 +58,7 @@ mod project;
 mod random;
 mod replies;
 mod routes;
+mod script;
 mod secret;
 mod server;
 mod shared;
@@ -58,12 +68,16 @@ mod tls;
 mod token;
 mod wire;
 mod world;
+mod world_file;
 
+pub use actions::{Action, Cut, Which};
 pub use build::{AppHandle, KeyFile, NewApp, NotThere};
 pub use commands::Command;
-pub use config::{ATTEMPT_HEADER, Availability, Config, IntrospectionMode, Lag, Settings, Whitespace};
+pub use config::{
+    ATTEMPT_HEADER, Availability, Config, IntrospectionMode, Lag, Settings, Whitespace,
+};
 pub use events::AuthMethod;
-pub use faults::{Action, Cut, Fault, FaultState, Which};
+pub use faults::{Fault, FaultState};
 pub use gates::Gate;
 pub use identities::{Role, Scope};
 pub use ledger::{Counters, Effect, Execution, Outcome, RequestRecord};
@@ -72,8 +86,11 @@ pub use replies::Reply;
 pub use routes::Operation;
 pub use secret::SecretValue;
 pub use simulator::{Simulator, StartError};
-pub use standard::{StandardWorld, WorldFile, WorldSummary};
+pub use standard::StandardWorld;
 pub use tls::TlsError;
+pub use world_file::{
+    AppSpec, OrgSpec, ProjectSpec, RoleSpec, UserHandle, UserSpec, WorldFile, WorldSummary,
+};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -70,7 +70,10 @@ fn main() -> Result<(), Failure> {
         simulator.stop_recording();
     }
     announce(&simulator, &arguments)?;
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(end(arguments.exit_with_parent))?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(end(arguments.exit_with_parent))?;
     simulator.shutdown();
     Ok(())
 }
@@ -86,12 +89,23 @@ fn announce(simulator: &Simulator, arguments: &Arguments) -> Result<(), Failure>
     let mut ca_file = None;
     if let Some(directory) = &arguments.files {
         std::fs::create_dir_all(directory)?;
-        ca_file = simulator.ca_pem().map(|pem| write(directory, "ca.pem", pem)).transpose()?;
-        let users = world.get_mut("users").and_then(|users| users.as_object_mut());
+        ca_file = simulator
+            .ca_pem()
+            .map(|pem| write(directory, "ca.pem", pem))
+            .transpose()?;
+        let users = world
+            .get_mut("users")
+            .and_then(|users| users.as_object_mut());
         for (name, user) in users.into_iter().flatten() {
-            let key = user.get("key").and_then(|key| key.as_str()).map(str::to_owned);
+            let key = user
+                .get("key")
+                .and_then(|key| key.as_str())
+                .map(str::to_owned);
             if let (Some(key), Some(user)) = (key, user.as_object_mut()) {
-                user.insert("keyFile".to_owned(), json!(write(directory, &format!("{name}.json"), &key)?));
+                user.insert(
+                    "keyFile".to_owned(),
+                    json!(write(directory, &format!("{name}.json"), &key)?),
+                );
                 user.remove("key");
             }
         }
@@ -114,7 +128,10 @@ fn write(directory: &Path, name: &str, content: &str) -> Result<PathBuf, std::io
 
 /// Returns on SIGTERM or SIGINT, or when standard input ends.
 async fn end(with_parent: bool) -> Result<(), std::io::Error> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     let (ended, parent) = tokio::sync::oneshot::channel::<()>();
     if with_parent {
         std::thread::spawn(move || {

@@ -1,19 +1,3 @@
-<<<<<<< HEAD
-//! When a credential is to be rotated by its schedule. Does no I/O.
-
-use std::time::Duration;
-
-use jiff::Timestamp;
-
-use crate::api::Rotation;
-
-/// A schedule that was read and checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
-    overlap: Option<Duration>,
-}
-
-=======
 //! When a credential is to be rotated by its schedule: interval, jitter, windows. Does no I/O, and has no clock.
 //!
 //! * A credential made at `last` becomes **due** at `last + interval + offset`. The offset is the object's own: its uid,
@@ -69,7 +53,6 @@ struct Age {
     offset: Duration,
 }
 
->>>>>>> schedule
 /// Where a credential stands in its schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DueState {
@@ -77,20 +60,12 @@ pub enum DueState {
     OnTriggerOnly,
     /// It is too young.
     NotDue {
-<<<<<<< HEAD
-        /// The next instant at which a rotation may really start.
-=======
         /// The next instant at which a rotation can really start: due, and in a window.
->>>>>>> schedule
         next: Timestamp,
     },
     /// It is old enough, and no window is open.
     AwaitingWindow {
-<<<<<<< HEAD
-        /// When it became old enough.
-=======
         /// When it became due.
->>>>>>> schedule
         since: Timestamp,
         /// When the next window opens.
         opens: Timestamp,
@@ -99,54 +74,13 @@ pub enum DueState {
     },
     /// It is to be rotated now.
     Due {
-<<<<<<< HEAD
-        /// When it became old enough.
-=======
         /// When it became due, which can be before the window opened.
->>>>>>> schedule
         since: Timestamp,
         /// Whether it waits longer than its windows explain.
         overdue: bool,
     },
 }
 
-<<<<<<< HEAD
-/// Why a schedule is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ScheduleError {}
-
-impl Schedule {
-    /// Reads the schedule of the object with that uid.
-    pub fn parse(
-        rotation: Option<&Rotation>,
-        _uid: &str,
-        _minimum: Duration,
-    ) -> Result<Self, ScheduleError> {
-        let _ = rotation;
-        Ok(Self { overlap: None })
-    }
-
-    /// When the credential made at `last` is to be rotated, judged at `now`.
-    pub fn state(&self, _last: Timestamp, _now: Timestamp) -> DueState {
-        DueState::OnTriggerOnly
-    }
-
-    /// The schedule as a sentence.
-    pub fn describe(&self) -> String {
-        "on trigger only".to_owned()
-    }
-
-    /// How long the old credential of a standby pair goes on working; none: until the next rotation.
-    pub fn overlap(&self) -> Option<Duration> {
-        self.overlap
-    }
-
-    /// How many rotations the schedule itself can make within a period, at most.
-    pub fn explained(&self, _period: Duration) -> u32 {
-        0
-    }
-}
-=======
 impl DueState {
     /// The next start that lies ahead, which is also when the schedule is to be looked at again; none if it can start now,
     /// or never.
@@ -370,4 +304,3 @@ fn hash(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests;
->>>>>>> schedule

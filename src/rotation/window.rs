@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-//! Windows. Does no I/O.
-=======
 //! One window: when it opens, and how long it stays open. Does no I/O.
 //!
 //! * **Schedule**: five fields of cron, minute to weekday; names in any case (`MON`, `jan`). A day fits when the day of
@@ -359,4 +356,3 @@ fn opens(cron: &Cron) -> bool {
 
 #[cfg(test)]
 mod tests;
->>>>>>> schedule
