@@ -10,6 +10,7 @@
 //! * [`runtime`] the process: leader election, admin server, metrics, clocks, shutdown
 
 pub mod api;
+pub mod controller;
 pub mod ids;
 pub mod rotation;
 pub mod runtime;

@@ -51,9 +51,9 @@ pub struct Connection {
 pub struct Shared {
     in_flight: usize,
     /// Claims that may be open at once: the one being sent and one that is ready.
-    pub ahead: Semaphore,
+    pub ahead: Arc<Semaphore>,
     /// Generate calls that may be under way at once.
-    pub sending: Semaphore,
+    pub sending: Arc<Semaphore>,
     repairs: Mutex<VecDeque<Duration>>,
     hints: Mutex<HashMap<(ProjectId, AppId), Sequence>>,
 }
@@ -65,8 +65,8 @@ impl Shared {
     fn new(in_flight: usize) -> Arc<Self> {
         Arc::new(Self {
             in_flight,
-            ahead: Semaphore::new(in_flight + 1),
-            sending: Semaphore::new(in_flight),
+            ahead: Arc::new(Semaphore::new(in_flight + 1)),
+            sending: Arc::new(Semaphore::new(in_flight)),
             repairs: Mutex::default(),
             hints: Mutex::default(),
         })
@@ -93,15 +93,19 @@ impl Connection {
         lock(&self.shared.hints).get(&(app.project.clone(), app.app.clone())).copied()
     }
 
+    /// Takes note of a rotation that was just made here, so that it is no news at the next look.
+    pub fn rotated(&self, app: &AppRef, sequence: Sequence) {
+        lock(&self.shared.hints).insert((app.project.clone(), app.app.clone()), sequence);
+    }
+
     /// Looks at all applications of a project at once. Which of them have another sequence than at the last look.
     pub async fn look(&self, organization: Option<&OrganizationId>, project: &ProjectId) -> Vec<AppId> {
         let Ok(apps) = self.zitadel.apps(organization, project).await else { return Vec::new() };
         let mut hints = lock(&self.shared.hints);
-        let changed = |hint: Option<Sequence>, sequence| hint.is_some_and(|hint| hint != sequence) || hint.is_none();
         apps.into_iter()
             .filter_map(|app| {
                 let before = hints.insert((project.clone(), app.id.clone()), app.sequence);
-                changed(before, app.sequence).then_some(app.id)
+                (before != Some(app.sequence)).then_some(app.id)
             })
             .collect()
     }
@@ -144,6 +148,11 @@ impl Connections {
     pub fn usable(&self) -> Vec<Arc<Connection>> {
         let all = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.values().filter_map(|connection| connection.as_ref().ok().cloned()).collect()
+    }
+
+    /// Whether the connection of that name was looked at, with whatever result.
+    pub fn knows(&self, name: &str) -> bool {
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).contains_key(name)
     }
 
     /// Forgets a connection that was deleted.

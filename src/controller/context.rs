@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{Resource as _, ResourceExt};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connections::Connections;
@@ -48,6 +49,8 @@ pub struct Stores {
     pub secrets: Store<PartialObjectMeta<Secret>>,
     /// All claims.
     pub claims: Store<Lease>,
+    /// The metadata of all namespaces, for grants by label.
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
 }
 
 /// What is known of one application between rounds.
@@ -61,8 +64,6 @@ pub struct AppState {
     pub secret: Option<(u64, SecretState)>,
     /// The rotation that this process finished last, until it is reported.
     pub flushed: Option<Flushed>,
-    /// The status that was written last, and the object's revision with it.
-    pub status: Option<(u64, ApiAppSecretStatus)>,
 }
 
 /// Which objects name which application.
@@ -135,10 +136,14 @@ pub struct Context {
     pub metrics: Metrics,
     /// What the process must not end with.
     pub holding: Holding,
+    /// No new claim after this.
+    pub stop: CancellationToken,
     /// Tasks that outlive the reconcile that started them.
     pub tasks: TaskTracker,
     /// The connections.
     pub connections: Connections,
+    /// Cancelled when every connection was looked at once.
+    pub connections_ready: CancellationToken,
     /// The watched objects.
     pub stores: Stores,
     /// Which objects name which application.
@@ -147,6 +152,10 @@ pub struct Context {
     pub wake: mpsc::UnboundedSender<ObjectRef<Guarded>>,
     /// For events.
     pub recorder: Recorder,
+    /// By uid: the status that was written last and the object's revision with it, since the watch lags behind.
+    pub statuses: Mutex<HashMap<String, (u64, ApiAppSecretStatus)>>,
+    /// Objects that can't be read and were told so: uid and generation.
+    pub unreadable: Mutex<std::collections::HashSet<(String, Option<i64>)>>,
     apps: Mutex<HashMap<String, Arc<Mutex<AppState>>>>,
 }
 
@@ -166,12 +175,14 @@ pub struct Parts {
     pub metrics: Metrics,
     /// See [`Context::holding`].
     pub holding: Holding,
+    /// See [`Context::stop`].
+    pub stop: CancellationToken,
 }
 
 impl Context {
     /// A context with nothing known yet.
     pub fn new(parts: Parts, stores: Stores, wake: mpsc::UnboundedSender<ObjectRef<Guarded>>) -> Self {
-        let Parts { client, flush_client, settings, clock, api_clock, metrics, holding } = parts;
+        let Parts { client, flush_client, settings, clock, api_clock, metrics, holding, stop } = parts;
         let reporter = kube::runtime::events::Reporter {
             controller: super::secret::FIELD_MANAGER.to_owned(),
             instance: Some(settings.holder.pod.clone()),
@@ -185,11 +196,15 @@ impl Context {
             api_clock,
             metrics,
             holding,
+            stop,
             tasks: TaskTracker::new(),
             connections: Connections::default(),
+            connections_ready: CancellationToken::new(),
             stores,
             index: Mutex::default(),
             wake,
+            statuses: Mutex::default(),
+            unreadable: Mutex::default(),
             apps: Mutex::default(),
         }
     }
@@ -210,14 +225,18 @@ impl Context {
         self.stores.objects.get(&reference).filter(|object| object.meta().uid.as_ref() == Some(&owner.uid))
     }
 
+    /// A label of a namespace.
+    pub fn namespace_label(&self, namespace: &str, name: &str) -> Option<String> {
+        let found = self.stores.namespaces.get(&ObjectRef::new(namespace))?;
+        found.metadata.labels.as_ref()?.get(name).cloned()
+    }
+
     /// Has an object looked at again.
     pub fn wake(&self, owner: &Owner) {
         // NB: the receiver lives as long as the controller; without one there is nothing left to wake.
         let _ = self.wake.send(ObjectRef::new(&owner.name).within(&owner.namespace));
     }
 }
-
-use kube::Resource as _;
 
 /// Locks, also after a panic elsewhere: what is guarded is replaced as a whole.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
