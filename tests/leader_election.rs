@@ -33,7 +33,7 @@ const TIMING: Timing = Timing {
 };
 
 /// For what has to happen, on a machine that is busy with other tests.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 struct Candidate {
     watch: LeadershipWatch,
@@ -91,7 +91,7 @@ async fn another_takes_over_when_the_leader_is_killed_but_not_before_its_lease_i
     first.task.abort();
     assert!(leads(&second).await);
     assert!(
-        killed.elapsed() > TIMING.lease - TIMING.retry * 2,
+        killed.elapsed() + TIMING.retry * 2 > TIMING.lease,
         "{:?}",
         killed.elapsed()
     );
