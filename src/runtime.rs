@@ -6,6 +6,7 @@ pub mod admin;
 pub mod clock;
 pub mod holding;
 pub mod kube_client;
+pub mod leader;
 pub mod metrics;
 pub mod readiness;
 mod request_name;
