@@ -36,7 +36,11 @@ fn a_key_file_is_read() {
 
 #[test]
 fn a_key_without_an_end_has_no_expiry() {
-    for never in [json!(null), json!("9999-12-31T23:59:59Z"), json!("0001-01-01T00:00:00Z")] {
+    for never in [
+        json!(null),
+        json!("9999-12-31T23:59:59Z"),
+        json!("0001-01-01T00:00:00Z"),
+    ] {
         let mut file = file();
         file["expirationDate"] = never;
         assert_eq!(key(&file).unwrap().expiry(), None);
@@ -128,7 +132,10 @@ fn an_assertion_says_what_zitadel_checks() {
     let signed = assertion::sign(&key, "https://iam.example.com", now).unwrap();
     let signed = signed.expose_secret();
     let header = jsonwebtoken::decode_header(signed).unwrap();
-    assert_eq!((header.alg, header.kid.as_deref()), (Algorithm::RS256, Some("277")));
+    assert_eq!(
+        (header.alg, header.kid.as_deref()),
+        (Algorithm::RS256, Some("277"))
+    );
     let mut validation = Validation::new(Algorithm::RS256);
     validation.set_audience(&["https://iam.example.com"]);
     validation.validate_exp = false;
@@ -136,7 +143,10 @@ fn an_assertion_says_what_zitadel_checks() {
     let claims = jsonwebtoken::decode::<Value>(signed, &public, &validation)
         .unwrap()
         .claims;
-    assert_eq!((&claims["iss"], &claims["sub"]), (&json!("271"), &json!("271")));
+    assert_eq!(
+        (&claims["iss"], &claims["sub"]),
+        (&json!("271"), &json!("271"))
+    );
     assert_eq!(claims["aud"], json!("https://iam.example.com"));
     let at = |name: &str| claims[name].as_i64().unwrap() - Timestamp::as_second(now);
     assert_eq!((at("iat"), at("exp")), (-60, 600));

@@ -34,8 +34,7 @@ fn judged(status: u16, body: impl Into<Vec<u8>>) -> Seen {
 fn error(code: u8, id: &str) -> String {
     let mut body = json!({"code": code, "message": format!("text ({id})")});
     if !id.is_empty() {
-        body["details"] =
-            json!([{"@type": "type.googleapis.com/zitadel.v1.ErrorDetail", "id": id, "message": "text"}]);
+        body["details"] = json!([{"@type": "type.googleapis.com/zitadel.v1.ErrorDetail", "id": id, "message": "text"}]);
     }
     body.to_string()
 }
@@ -51,7 +50,12 @@ fn a_new_secret_is_a_success_whatever_the_white_space() {
     assert_eq!(judged(200, generated().to_string()), expected());
     assert_eq!(judged(201, format!("\n {} \n", generated())), expected());
     let body = Zeroizing::new(generated().to_string().into_bytes());
-    let Outcome::Success { change_date, resource_owner, .. } = classify(Ok(&Answer { status: 200, body })) else {
+    let Outcome::Success {
+        change_date,
+        resource_owner,
+        ..
+    } = classify(Ok(&Answer { status: 200, body }))
+    else {
         panic!("no success");
     };
     assert_eq!(change_date, "2026-07-10T09:52:56.123456Z".parse().unwrap());
@@ -82,9 +86,15 @@ fn a_new_secret_with_unusable_details_is_kept() {
     let mut number = generated();
     number["details"]["sequence"] = json!(12);
     number["details"]["resourceOwner"] = json!("<script>");
-    assert_eq!(judged(200, number.to_string()), Seen::Success("s3cret".to_owned(), 12));
+    assert_eq!(
+        judged(200, number.to_string()),
+        Seen::Success("s3cret".to_owned(), 12)
+    );
     let bare = r#"{"clientSecret":"s3cret"}"#;
-    assert_eq!(judged(200, bare), Seen::WithoutSequence("s3cret".to_owned()));
+    assert_eq!(
+        judged(200, bare),
+        Seen::WithoutSequence("s3cret".to_owned())
+    );
 }
 
 #[test]
@@ -112,9 +122,16 @@ fn a_success_without_a_usable_secret_is_unknown() {
         error(5, "COMMAND-2g66f"),
     ];
     for body in bodies {
-        assert_eq!(judged(200, body.clone()), Seen::Unknown(ErrorClass::Malformed), "{body}");
+        assert_eq!(
+            judged(200, body.clone()),
+            Seen::Unknown(ErrorClass::Malformed),
+            "{body}"
+        );
     }
-    assert_eq!(judged(200, [0x1f, 0x8b, 8, 0]), Seen::Unknown(ErrorClass::Malformed));
+    assert_eq!(
+        judged(200, [0x1f, 0x8b, 8, 0]),
+        Seen::Unknown(ErrorClass::Malformed)
+    );
     assert_eq!(judged(204, ""), Seen::Unknown(ErrorClass::Malformed));
     let longest = with(json!("x".repeat(4096)));
     assert_eq!(judged(200, longest), Seen::Success("x".repeat(4096), 12));
@@ -143,27 +160,73 @@ fn every_error_that_zitadel_documents_or_shows() {
         (403, error(7, "AUTH-Swrgg2"), No(C::PermissionDenied)),
         (400, error(9, "COMMAND-x8910n"), No(C::Rejected)),
         // Action targets: perhaps after the deed, with a status of their choice.
-        (400, error(9, "EXEC-dra6yamk98"), Unknown(C::ActionInterrupted)),
-        (404, error(5, "EXEC-bmhNhpcqpF"), Unknown(C::ActionInterrupted)),
-        (403, error(7, "EXEC-reUaUZCzCp"), Unknown(C::ActionInterrupted)),
-        (500, error(2, "EXEC-reUaUZCzCp"), Unknown(C::ActionInterrupted)),
+        (
+            400,
+            error(9, "EXEC-dra6yamk98"),
+            Unknown(C::ActionInterrupted),
+        ),
+        (
+            404,
+            error(5, "EXEC-bmhNhpcqpF"),
+            Unknown(C::ActionInterrupted),
+        ),
+        (
+            403,
+            error(7, "EXEC-reUaUZCzCp"),
+            Unknown(C::ActionInterrupted),
+        ),
+        (
+            500,
+            error(2, "EXEC-reUaUZCzCp"),
+            Unknown(C::ActionInterrupted),
+        ),
         // Without an id a proxy could have written it.
         (404, error(5, ""), Unknown(C::NotFound)),
-        (404, r#"{"code":5,"message":"unable to set instance …: ID=QUERY-1kIjX Message=x"}"#.to_owned(), Unknown(C::InstanceNotFound)),
-        (404, r#"{"code":5,"message":"unable to set instance …: ID=QUERY-IuGh1 Message=x"}"#.to_owned(), Unknown(C::InstanceNotFound)),
+        (
+            404,
+            r#"{"code":5,"message":"unable to set instance …: ID=QUERY-1kIjX Message=x"}"#
+                .to_owned(),
+            Unknown(C::InstanceNotFound),
+        ),
+        (
+            404,
+            r#"{"code":5,"message":"unable to set instance …: ID=QUERY-IuGh1 Message=x"}"#
+                .to_owned(),
+            Unknown(C::InstanceNotFound),
+        ),
         (401, error(16, ""), Unknown(C::Unauthenticated)),
         (400, error(3, ""), Unknown(C::Rejected)),
         (405, error(12, ""), Unknown(C::Rejected)),
-        (429, "Your ZITADEL instance is blocked.".to_owned(), Unknown(C::RateLimited)),
-        (403, "<html>Forbidden</html>".to_owned(), Unknown(C::PermissionDenied)),
+        (
+            429,
+            "Your ZITADEL instance is blocked.".to_owned(),
+            Unknown(C::RateLimited),
+        ),
+        (
+            403,
+            "<html>Forbidden</html>".to_owned(),
+            Unknown(C::PermissionDenied),
+        ),
         // The server failed somewhere.
         (500, error(13, ""), Unknown(C::Internal)),
         (500, error(2, ""), Unknown(C::Internal)),
         (500, error(3, "COMMAND-99i83"), Unknown(C::Internal)),
         (503, error(14, ""), Unknown(C::Unavailable)),
-        (502, "<html>Bad Gateway</html>".to_owned(), Unknown(C::Unavailable)),
-        (503, "<html>Unavailable</html>".to_owned(), Unknown(C::Unavailable)),
-        (504, "<html>Gateway Time-out</html>".to_owned(), Unknown(C::Unavailable)),
+        (
+            502,
+            "<html>Bad Gateway</html>".to_owned(),
+            Unknown(C::Unavailable),
+        ),
+        (
+            503,
+            "<html>Unavailable</html>".to_owned(),
+            Unknown(C::Unavailable),
+        ),
+        (
+            504,
+            "<html>Gateway Time-out</html>".to_owned(),
+            Unknown(C::Unavailable),
+        ),
         // Somebody stopped waiting, or another code.
         (408, error(5, "COMMAND-2g66f"), Unknown(C::AppNotFound)),
         (499, error(1, ""), Unknown(C::Unavailable)),
@@ -183,16 +246,25 @@ fn every_error_that_zitadel_documents_or_shows() {
 fn details_in_the_newer_shape_count_as_an_id() {
     let body = json!({"code": 5, "message": "x", "details": [
         {"@type": "type.googleapis.com/zitadel.error.v2.ErrorDetail", "slug": "project.app.missing"}]});
-    assert_eq!(judged(404, body.to_string()), Seen::NotExecuted(ErrorClass::NotFound));
+    assert_eq!(
+        judged(404, body.to_string()),
+        Seen::NotExecuted(ErrorClass::NotFound)
+    );
     let body = json!({"code": 9, "details": [{"id": "COMMAND-2g66f"}, {"id": "EXEC-dra6yamk98"}]});
-    assert_eq!(judged(400, body.to_string()), Seen::Unknown(ErrorClass::ActionInterrupted));
+    assert_eq!(
+        judged(400, body.to_string()),
+        Seen::Unknown(ErrorClass::ActionInterrupted)
+    );
 }
 
 #[test]
 fn only_a_request_that_never_left_is_known_not_to_be_executed() {
     use ErrorClass as C;
     for class in [C::UnreachableDns, C::UnreachableConnect, C::Tls] {
-        assert_eq!(seen(classify(Err(Failure::NotSent(class)))), Seen::NotExecuted(class));
+        assert_eq!(
+            seen(classify(Err(Failure::NotSent(class)))),
+            Seen::NotExecuted(class)
+        );
     }
     for (class, status) in [
         (C::Timeout, None),
