@@ -97,7 +97,7 @@ fn what_is_no_key_file_is_told_so() {
         (b"null", E::NotJson),
         (b"{", E::NotJson),
         (b"\xff\xfe", E::NotJson),
-        (&[b' '; 65 * 1024], E::TooLarge),
+        (&vec![b' '; 65 * 1024], E::TooLarge),
     ] {
         assert_eq!(Credential::service_account_key(bytes).err(), Some(error));
     }
@@ -105,16 +105,16 @@ fn what_is_no_key_file_is_told_so() {
 
 #[test]
 fn a_token_is_trimmed_and_otherwise_left_alone() {
+    use CredentialError as E;
     let token = |bytes: &[u8]| match Credential::personal_access_token(bytes) {
         Ok(Credential::PersonalAccessToken(token)) => Ok(token.expose_secret().to_owned()),
         Ok(Credential::ServiceAccountKey(_)) => panic!("a key"),
         Err(error) => Err(error),
     };
-    use CredentialError as E;
     assert_eq!(token(b"a.b-c_d~e+f/g=\n"), Ok("a.b-c_d~e+f/g=".to_owned()));
     assert_eq!(token(b"\r\n x \n"), Ok("x".to_owned()));
-    assert_eq!(token(&[b'x'; 64 * 1024]).unwrap().len(), 64 * 1024);
-    assert_eq!(token(&[b'x'; 64 * 1024 + 1]), Err(E::TooLarge));
+    assert_eq!(token(&vec![b'x'; 64 * 1024]).unwrap().len(), 64 * 1024);
+    assert_eq!(token(&vec![b'x'; 64 * 1024 + 1]), Err(E::TooLarge));
     assert_eq!(token(b" \n"), Err(E::Empty));
     for bad in ["a b", "a\nb", "ä", "a\0", "\u{feff}a"] {
         assert_eq!(token(bad.as_bytes()), Err(E::TokenCharacter), "{bad:?}");
