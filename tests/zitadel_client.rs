@@ -467,3 +467,39 @@ async fn a_service_account_key_that_is_not_known_is_refused() {
     assert_eq!(class, ErrorClass::TokenRefused);
     assert_eq!(world.simulator.requests(Operation::Generate), 0);
 }
+
+/// Everything that is traced on this thread.
+#[derive(Clone, Default)]
+struct Traced(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Traced {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn neither_secrets_nor_tokens_are_traced() {
+    let traced = Traced::default();
+    let writer = traced.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    tracing::trace!("tracing works");
+    let world = World::plain();
+    rotates(&world, &world.client()).await;
+    let text = String::from_utf8(traced.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("tracing works"));
+    let secret = world.simulator.executions()[0].secret.expose().to_owned();
+    let old = world.world.orders.secret.clone().unwrap();
+    for canary in [secret, old, world.world.operator.pat.clone()] {
+        assert!(!text.contains(&canary));
+    }
+}
