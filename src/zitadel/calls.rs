@@ -30,7 +30,7 @@ const MAX_PAGES: usize = 100;
 /// Something in the form of a token that is none.
 const JUNK_TOKEN: &str = "zitadel-secret-operator-probe";
 /// A probe token that is younger than this is not suspected when a probe says `Inactive`.
-const SUSPECT_AGE: Duration = Duration::from_secs(60);
+const SUSPECT_AGE: Duration = Duration::from_mins(1);
 
 #[async_trait]
 impl Zitadel for Client {

@@ -170,3 +170,6 @@ pub(super) async fn within<T>(
         .await
         .unwrap_or_else(|_| Err(ZitadelError::new(operation, ErrorClass::Timeout)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(time.ahead(), SignedDuration::from_secs(10));
         assert_eq!(
             time.now(Duration::from_secs(160)),
-            date + Duration::from_secs(60)
+            date + Duration::from_mins(1)
         );
         assert_eq!(time.now(Duration::from_secs(1)), date);
         assert_eq!(time.now(Duration::MAX), Timestamp::MAX);

@@ -142,11 +142,11 @@ mod tests {
 
     #[test]
     fn an_answer_has_one_class_and_none_of_its_text() {
+        use ErrorClass as C;
         let json = |code: u8, id: &str| {
             json!({"code": code, "message": "canary", "details": [{"id": id, "message": "canary"}]})
                 .to_string()
         };
-        use ErrorClass as C;
         let rows = [
             (401, json(16, "AUTH-7fs1e"), C::Unauthenticated),
             (

@@ -109,26 +109,26 @@ mod tests {
 
     use super::*;
 
-    fn item(sequence: Value, key: &str) -> Value {
+    fn item(sequence: &Value, key: &str) -> Value {
         json!({"changeDate": "2026-11-23T13:08:27.315830Z", "sequence": sequence, "editorId": "5",
             "eventType": {"key": format!("EventTypes.project.application.{key}"), "localizedMessage": "x"}})
     }
 
-    fn page(items: Vec<Value>) -> Option<ChangePage> {
+    fn page(items: &[Value]) -> Option<ChangePage> {
         parse_page(json!({ "result": items }).to_string().as_bytes())
     }
 
     #[test]
     fn unordered_and_repeated_entries_come_out_ascending_and_once() {
         let items = vec![
-            item(json!("9"), "config.api.secret.changed"),
-            item(json!("3"), "config.api.added"),
-            item(json!("9"), "config.api.secret.changed"),
-            item(json!("5"), "changed"),
-            item(json!("5"), "config.api.secret.changed"),
-            item(json!("7"), "config.api.secret.updated"),
+            item(&json!("9"), "config.api.secret.changed"),
+            item(&json!("3"), "config.api.added"),
+            item(&json!("9"), "config.api.secret.changed"),
+            item(&json!("5"), "changed"),
+            item(&json!("5"), "config.api.secret.changed"),
+            item(&json!("7"), "config.api.secret.updated"),
         ];
-        let changes = in_order(page(items).unwrap().changes, Some(Sequence(3)));
+        let changes = in_order(page(&items).unwrap().changes, Some(Sequence(3)));
         let read: Vec<_> = changes.iter().map(|c| (c.sequence.0, c.kind)).collect();
         assert_eq!(
             read,
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn an_empty_journal_is_one_without_result() {
-        assert_eq!(page(vec![]).unwrap().len, 0);
+        assert_eq!(page(&[]).unwrap().len, 0);
         assert_eq!(parse_page(b"{}").unwrap().len, 0);
     }
 
@@ -154,25 +154,25 @@ mod tests {
             json!(7),
             json!({}),
             json!({"eventType": null}),
-            item(json!("-1"), "changed"),
-            item(json!("4"), "config.api.secret.changed"),
+            item(&json!("-1"), "changed"),
+            item(&json!("4"), "config.api.secret.changed"),
         ];
-        let page_read = page(garbage).unwrap();
+        let page_read = page(&garbage).unwrap();
         assert_eq!((page_read.len, page_read.changes.len()), (6, 1));
 
-        let mut undated = item(json!("4"), "config.api.secret.changed");
+        let mut undated = item(&json!("4"), "config.api.secret.changed");
         undated["changeDate"] = json!("soon");
-        for hiding in [undated, item(json!("x"), "config.api.secret.changed")] {
-            assert!(page(vec![hiding]).is_none());
+        for hiding in [undated, item(&json!("x"), "config.api.secret.changed")] {
+            assert!(page(&[hiding]).is_none());
         }
     }
 
     #[test]
     fn an_editor_that_is_no_id_is_nobody() {
         for bad in [json!("a/b"), json!(7), json!(null)] {
-            let mut item = item(json!("4"), "config.api.secret.changed");
+            let mut item = item(&json!("4"), "config.api.secret.changed");
             item["editorId"] = bad;
-            assert_eq!(page(vec![item]).unwrap().changes[0].editor, None);
+            assert_eq!(page(&[item]).unwrap().changes[0].editor, None);
         }
     }
 
@@ -199,8 +199,8 @@ mod tests {
         #[test]
         fn the_order_does_not_depend_on_the_order_of_arrival(mut sequences in prop::collection::vec(1u64..50, 0..30), after in 0u64..50) {
             let changes = |sequences: &[u64]| {
-                let items = sequences.iter().map(|s| item(json!(s), "config.api.secret.changed")).collect();
-                in_order(page(items).unwrap().changes, Some(Sequence(after)))
+                let items = sequences.iter().map(|s| item(&json!(s), "config.api.secret.changed")).collect::<Vec<_>>();
+                in_order(page(&items).unwrap().changes, Some(Sequence(after)))
             };
             let once = changes(&sequences);
             prop_assert!(once.windows(2).all(|w| w[0].sequence < w[1].sequence));

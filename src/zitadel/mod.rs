@@ -19,12 +19,14 @@ pub mod credential;
 pub mod discovery;
 pub mod error;
 mod error_body;
+mod error_class;
 pub mod introspection;
 pub mod issuer;
 pub mod journal;
 pub mod outcome;
 pub mod secret;
 mod token;
+mod token_answer;
 mod transport;
 mod wire;
 

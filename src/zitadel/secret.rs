@@ -111,7 +111,7 @@ mod tests {
                 "{bad:?}"
             );
         }
-        let symbols = r#"~!@#$^&*()_+`-={}|[]:<>?,./ %"#;
+        let symbols = r"~!@#$^&*()_+`-={}|[]:<>?,./ %";
         assert_eq!(ClientSecret::try_from(symbols).unwrap().expose(), symbols);
     }
 }

@@ -52,10 +52,15 @@ impl Transport {
                 // that hangs would hold up every call.
                 .http1_only()
                 .retry(retry::never());
-            if let Some(roots) = roots.clone() {
-                builder = builder.tls_certs_only(roots);
+            if let Some(roots) = &roots {
+                builder = builder.tls_certs_only(roots.clone());
             }
-            builder.build().map_err(|_| ConfigError::Tls)
+            // The certificates of a bundle are read only here.
+            let unusable = match roots {
+                Some(_) => ConfigError::CaBundle,
+                None => ConfigError::Tls,
+            };
+            builder.build().map_err(|_| unusable)
         };
         Ok(Self {
             reads: build(8)?,
@@ -171,6 +176,7 @@ fn failure(error: &reqwest::Error) -> Failure {
     if error.is_builder() {
         return Failure::NotSent(ErrorClass::Rejected);
     }
+    // The connector failed, so there was no connection to write to (`hyper-util` makes this kind of error nowhere else).
     if error.is_connect() {
         return Failure::NotSent(connect_class(error));
     }
