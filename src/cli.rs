@@ -79,5 +79,8 @@ fn span(text: &str) -> Result<std::time::Duration, String> {
 }
 
 fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }

@@ -22,7 +22,10 @@ fn main() -> ExitCode {
 
 fn run(arguments: zitadel_secret_operator::cli::Run) -> anyhow::Result<ExitCode> {
     telemetry::init(arguments.log.as_deref(), arguments.log_format)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(operator::run(arguments))?;
     Ok(outcome.into())
 }
@@ -32,7 +35,8 @@ fn print_definitions(directory: Option<&std::path::Path>) -> anyhow::Result<()> 
         match directory {
             Some(directory) => {
                 let path = directory.join(name);
-                std::fs::write(&path, yaml).with_context(|| format!("{} cannot be written", path.display()))?;
+                std::fs::write(&path, yaml)
+                    .with_context(|| format!("{} cannot be written", path.display()))?;
             }
             None => print!("---\n{yaml}"),
         }

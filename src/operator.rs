@@ -45,7 +45,9 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let api_clock = ServerClock::new(Arc::clone(&clock));
     let timing = Timing::default().scaled(arguments.protocol_speed).check()?;
-    let config = kube::Config::infer().await.context("no cluster is configured")?;
+    let config = kube::Config::infer()
+        .await
+        .context("no cluster is configured")?;
     let layer = KubeRequestLayer::new(metrics.clone(), api_clock.clone(), DEFAULT_DEADLINE);
     let holder = Holder {
         pod: arguments.pod_name.clone(),
@@ -59,7 +61,9 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         minimum_interval: arguments.minimum_interval,
         drift_interval: arguments.drift_interval,
     };
-    let client = |config: &kube::Config| kube_client(config.clone(), &layer).context("no client for the cluster can be made");
+    let client = |config: &kube::Config| {
+        kube_client(config.clone(), &layer).context("no client for the cluster can be made")
+    };
     // No new work after this: the signal, or another leader.
     let stop = signals.stop.child_token();
     let parts = Parts {
@@ -72,7 +76,11 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         holding: holding.clone(),
         stop: stop.clone(),
     };
-    let watched = tokio::spawn(watch_holding(holding.clone(), readiness.clone(), metrics.clone()));
+    let watched = tokio::spawn(watch_holding(
+        holding.clone(),
+        readiness.clone(),
+        metrics.clone(),
+    ));
 
     let release = CancellationToken::new();
     let work = async {
@@ -82,7 +90,14 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
             return anyhow::Ok(());
         }
         let timing = leader::Timing::default().checked()?;
-        let elector = LeaderElector::new(client(&config)?, arguments.namespace.clone(), LEADER_LEASE.to_owned(), identity, timing, clock)?;
+        let elector = LeaderElector::new(
+            client(&config)?,
+            &arguments.namespace,
+            LEADER_LEASE,
+            &identity,
+            timing,
+            clock,
+        )?;
         let leadership = elector.watch();
         let election = tokio::spawn(elector.run(release.clone()));
         // A standby has nothing to wait for: it is ready to take over.
@@ -97,7 +112,9 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
             tracing::info!("leading");
             let lost = async {
                 leadership.standby().await;
-                tracing::warn!("no longer leading; what is held is still written, then this process ends");
+                tracing::warn!(
+                    "no longer leading; what is held is still written, then this process ends"
+                );
                 stop.cancel();
                 signals.stop.cancel();
             };
@@ -114,12 +131,20 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         let failure = std::sync::Mutex::new(None);
         let work = async {
             if let Err(error) = work.await {
-                failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).replace(error);
+                failure
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .replace(error);
                 signals.stop.cancel();
             }
         };
         let outcome = drain(work, &holding, &signals, arguments.grace).await;
-        (failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), outcome)
+        (
+            failure
+                .into_inner()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+            outcome,
+        )
     };
     watched.abort();
     ended.cancel();
@@ -147,7 +172,10 @@ async fn watch_holding(holding: Holding, readiness: Readiness, metrics: Metrics)
         if held == 0 {
             readiness.clear("holding");
         } else {
-            readiness.set("holding", Check::Info(format!("{held} credentials are not written yet")));
+            readiness.set(
+                "holding",
+                Check::Info(format!("{held} credentials are not written yet")),
+            );
         }
     }
 }

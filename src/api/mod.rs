@@ -7,8 +7,8 @@ mod status;
 mod zitadel_connection;
 
 pub use api_app_secret::{
-    ApiAppSecret, ApiAppSecretSpec, ConnectionRef, DeletionPolicy, Recovery,
-    RecoveryPolicy, Rotation, SecretKeys, SecretTemplate, Window,
+    ApiAppSecret, ApiAppSecretSpec, ConnectionRef, DeletionPolicy, Recovery, RecoveryPolicy,
+    Rotation, SecretKeys, SecretTemplate, Window,
 };
 pub use condition::{Condition, ConditionType, Conditions, Status, seconds};
 pub use reason::Reason;

@@ -33,7 +33,13 @@ const SECRET_LENGTH: usize = 64;
 pub struct Turn(Option<OwnedSemaphorePermit>);
 
 /// Carries out a step. Afterwards `facts` hold only what is still known.
-pub async fn act(context: &Arc<Context>, round: &mut Round, turn: &mut Turn, step: Step, facts: &mut Facts) {
+pub async fn act(
+    context: &Arc<Context>,
+    round: &mut Round,
+    turn: &mut Turn,
+    step: Step,
+    facts: &mut Facts,
+) {
     match step {
         Step::Read(sources) => round.read(context, sources, facts).await,
         Step::CreateShell => {
@@ -46,7 +52,11 @@ pub async fn act(context: &Arc<Context>, round: &mut Round, turn: &mut Turn, ste
             forget(facts);
             facts.fresh_attempt = AttemptId(uuid::Uuid::now_v7());
         }
-        Step::Send { attempt, cause, secret } => {
+        Step::Send {
+            attempt,
+            cause,
+            secret,
+        } => {
             send(context, round, turn, attempt, cause, &secret, facts).await;
             forget(facts);
         }
@@ -76,8 +86,13 @@ fn secrets(context: &Context, round: &Round) -> Api<Secret> {
 
 async fn create_shell(context: &Context, round: &Round, facts: &Facts) {
     let Some(place) = round.place() else { return };
-    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    let Ok(shell) = serde_json::from_value(place.shell()) else { return };
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let Ok(shell) = serde_json::from_value(place.shell()) else {
+        return;
+    };
     match secrets(context, round).create(&params, &shell).await {
         Ok(written) => {
             flush::remember(context, place, &round.state, &written);
@@ -91,19 +106,40 @@ async fn create_shell(context: &Context, round: &Round, facts: &Facts) {
 /// Step 4 of the protocol: everything that would refuse the write shows up while the old credential still lives.
 async fn rehearse(context: &Context, round: &mut Round, over: &Version, facts: &mut Facts) {
     let Some(place) = round.place() else { return };
-    let length = round.reading.as_ref().and_then(|reading| reading.value.as_ref()).map_or(SECRET_LENGTH, |value| value.len());
-    let placeholder: String = uuid::Uuid::new_v4().simple().to_string().chars().cycle().take(length).collect();
+    let length = round
+        .reading
+        .as_ref()
+        .and_then(|reading| reading.value.as_ref())
+        .map_or(SECRET_LENGTH, |value| value.len());
+    let placeholder: String = uuid::Uuid::new_v4()
+        .simple()
+        .to_string()
+        .chars()
+        .cycle()
+        .take(length)
+        .collect();
     let client_id = round.client_id.clone().unwrap_or_default();
     let entry = Entry {
         attempt: Some(facts.fresh_attempt),
         sequence: Sequence(u64::MAX),
         change_date: facts.now.time,
     };
-    let before = round.reading.as_ref().and_then(|reading| reading.commit.as_ref());
-    let commit = place.commit(Recorded { entry, client_id: client_id.clone() }, before);
+    let before = round
+        .reading
+        .as_ref()
+        .and_then(|reading| reading.commit.as_ref());
+    let commit = place.commit(
+        Recorded {
+            entry,
+            client_id: client_id.clone(),
+        },
+        before,
+    );
     let object = place.full(&commit, &client_id, &placeholder, Some(over));
     let params = PatchParams::apply(FIELD_MANAGER).force().dry_run();
-    let result = secrets(context, round).patch(&place.target.secret.name, &params, &Patch::Apply(&object)).await;
+    let result = secrets(context, round)
+        .patch(&place.target.secret.name, &params, &Patch::Apply(&object))
+        .await;
     match result {
         Ok(_) => lock(&round.state).memory.rehearsed(over.clone()),
         Err(error) if failure::is_conflict(&error) => facts.secret = Observed::Unread,
@@ -119,16 +155,28 @@ async fn write_claim(
     over: Option<&Version>,
     facts: &Facts,
 ) {
-    let Ok(connection) = &round.connection else { return };
+    let Ok(connection) = &round.connection else {
+        return;
+    };
     let attempt = claim.live_attempt().map(|attempt| attempt.id);
     if attempt.is_some() && turn.0.is_none() {
         // NB: never closed. Waiting here costs nothing: what was decided on is looked at once more after the claim.
-        turn.0 = Arc::clone(&connection.shared.ahead).acquire_owned().await.ok();
+        turn.0 = Arc::clone(&connection.shared.ahead)
+            .acquire_owned()
+            .await
+            .ok();
     }
     let namespace = &context.settings.namespace;
     let api: Api<Lease> = Api::namespaced(context.client.clone(), namespace);
-    let Ok(lease) = serde_json::from_value::<Lease>(claim::lease(namespace, &round.claim, claim, over)) else { return };
-    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let Ok(lease) =
+        serde_json::from_value::<Lease>(claim::lease(namespace, &round.claim, claim, over))
+    else {
+        return;
+    };
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
     let result = match over {
         Some(_) => api.replace(&round.claim, &params, &lease).await,
         None => api.create(&params, &lease).await,
@@ -148,7 +196,11 @@ async fn write_claim(
         (Err(error), _) if failure::is_refusal(&error) => {
             state.memory.claim_refused();
             if matches!(&error, kube::Error::Api(status) if status.code == 403) {
-                let failure = Failure { reason: Reason::ClaimWriteForbidden, permanent: true, error_id: None };
+                let failure = Failure {
+                    reason: Reason::ClaimWriteForbidden,
+                    permanent: true,
+                    error_id: None,
+                };
                 state.memory.back_off(facts, &failure);
             }
         }
@@ -171,15 +223,26 @@ async fn send(
     secret: &Version,
     facts: &Facts,
 ) {
-    let Ok(connection) = round.connection.clone() else { return };
-    let claimed_at = lock(&round.state).memory.claimed.as_ref().map(|claimed| claimed.since);
+    let Ok(connection) = round.connection.clone() else {
+        return;
+    };
+    let claimed_at = lock(&round.state)
+        .memory
+        .claimed
+        .as_ref()
+        .map(|claimed| claimed.since);
     let late = |now: Duration| {
         claimed_at.is_none_or(|since| now.saturating_sub(since) >= facts.timing.send)
     };
     let wait = facts.timing.send;
-    let permit = tokio::time::timeout(wait, Arc::clone(&connection.shared.sending).acquire_owned()).await;
-    let (Ok(Ok(permit)), Some(client_id)) = (permit, round.client_id.clone()) else { return };
-    let Ok(guard) = context.holding.hold(attempt) else { return };
+    let permit =
+        tokio::time::timeout(wait, Arc::clone(&connection.shared.sending).acquire_owned()).await;
+    let (Ok(Ok(permit)), Some(client_id)) = (permit, round.client_id.clone()) else {
+        return;
+    };
+    let Ok(guard) = context.holding.hold(attempt) else {
+        return;
+    };
     // The last look at the clock before the bytes leave: a claim that has grown old may have been taken over.
     if late(context.clock.boot()) {
         return;
@@ -188,7 +251,10 @@ async fn send(
     if cause.is_repair() {
         connection.shared.repaired(context.clock.boot());
     }
-    let stored = round.reading.take().filter(|reading| reading.view.version == *secret);
+    let stored = round
+        .reading
+        .take()
+        .filter(|reading| reading.view.version == *secret);
     let (done, finished) = oneshot::channel();
     let task = Task {
         context: Arc::clone(context),
@@ -229,24 +295,43 @@ struct Task {
 
 impl Task {
     async fn run(self, permit: OwnedSemaphorePermit, ahead: Option<OwnedSemaphorePermit>) {
-        let outcome = self.connection.zitadel.generate(&self.app, self.attempt).await;
+        let outcome = self
+            .connection
+            .zitadel
+            .generate(&self.app, self.attempt)
+            .await;
         let answered = Instant::now();
         drop((permit, ahead));
         self.audit(&outcome);
         let now = self.context.clock.boot();
         let (value, sequence, change_date, resource_owner) = match outcome {
-            Outcome::Success { secret, sequence, change_date, resource_owner } => {
-                (secret, sequence, change_date, resource_owner.map(String::from))
-            }
+            Outcome::Success {
+                secret,
+                sequence,
+                change_date,
+                resource_owner,
+            } => (
+                secret,
+                sequence,
+                change_date,
+                resource_owner.map(String::from),
+            ),
             // To be corrected from the journal: the order at least is known.
             Outcome::SuccessWithoutSequence { secret } => {
                 let before = self.pre_sequence().map_or(0, |before| before.0);
-                (secret, Sequence(before.saturating_add(1)), self.facts.now.time, None)
+                (
+                    secret,
+                    Sequence(before.saturating_add(1)),
+                    self.facts.now.time,
+                    None,
+                )
             }
             Outcome::NotExecuted(error) => {
                 let mut state = lock(&self.state);
                 state.memory.refused(self.attempt);
-                state.memory.back_off(&self.facts, &failure::zitadel(&error));
+                state
+                    .memory
+                    .back_off(&self.facts, &failure::zitadel(&error));
                 drop(state);
                 self.context.wake(&self.target.owner);
                 return;
@@ -278,9 +363,14 @@ impl Task {
         if flushed.revision.is_some() {
             self.connection.rotated(&self.app, flushed.sequence);
         }
-        self.context.metrics.rotation(self.cause.as_str(), ended(flushed.outcome));
+        self.context
+            .metrics
+            .rotation(self.cause.as_str(), ended(flushed.outcome));
         let mut state = lock(&self.state);
-        let verified = flushed.revision.clone().filter(|_| flushed.outcome == Ended::Published);
+        let verified = flushed
+            .revision
+            .clone()
+            .filter(|_| flushed.outcome == Ended::Published);
         state.memory.flushed(verified);
         state.flushed = Some(flushed);
         drop(state);
@@ -289,17 +379,26 @@ impl Task {
 
     fn pre_sequence(&self) -> Option<Sequence> {
         match self.facts.claim.known() {
-            Some(ClaimView::Present { record: Ok(claim), .. }) => claim.attempt.as_ref()?.pre_sequence,
+            Some(ClaimView::Present {
+                record: Ok(claim), ..
+            }) => claim.attempt.as_ref()?.pre_sequence,
             _ => None,
         }
     }
 
     /// One record for each call, whatever came of it.
     fn audit(&self, outcome: &Outcome) {
-        let error = |error: &ZitadelError| (error.class().reason(), error.error_id().unwrap_or_default().to_owned());
+        let error = |error: &ZitadelError| {
+            (
+                error.class().reason(),
+                error.error_id().unwrap_or_default().to_owned(),
+            )
+        };
         let (result, sequence, (class, error_id)) = match outcome {
             Outcome::Success { sequence, .. } => ("Success", Some(sequence.0), Default::default()),
-            Outcome::SuccessWithoutSequence { .. } => ("SuccessWithoutSequence", None, Default::default()),
+            Outcome::SuccessWithoutSequence { .. } => {
+                ("SuccessWithoutSequence", None, Default::default())
+            }
             Outcome::NotExecuted(e) => ("NotExecuted", None, error(e)),
             Outcome::Unknown(e) => ("Unknown", None, error(e)),
         };
@@ -334,22 +433,53 @@ fn ended(outcome: Ended) -> &'static str {
 }
 
 /// Writes the Secret again from the value it holds.
-async fn render(context: &Context, round: &Round, over: &Version, adopt: Option<Entry>, facts: &Facts) {
+async fn render(
+    context: &Context,
+    round: &Round,
+    over: &Version,
+    adopt: Option<Entry>,
+    facts: &Facts,
+) {
     let Some(place) = round.place() else { return };
-    let Some(reading) = round.reading.as_ref().filter(|reading| reading.view.version == *over) else { return };
+    let Some(reading) = round
+        .reading
+        .as_ref()
+        .filter(|reading| reading.view.version == *over)
+    else {
+        return;
+    };
     let Some(value) = &reading.value else { return };
-    let recorded = reading.commit.as_ref().and_then(|record| record.recorded(&round.scope, &round.app.app));
-    let client_id = recorded.map(|recorded| recorded.client_id.clone()).or_else(|| round.client_id.clone());
+    let recorded = reading
+        .commit
+        .as_ref()
+        .and_then(|record| record.recorded(&round.scope, &round.app.app));
+    let client_id = recorded
+        .map(|recorded| recorded.client_id.clone())
+        .or_else(|| round.client_id.clone());
     let entry = adopt.or_else(|| recorded.map(|recorded| recorded.entry.clone()));
-    let (Some(client_id), Some(entry)) = (client_id, entry) else { return };
-    let commit = place.commit(Recorded { entry, client_id: client_id.clone() }, reading.commit.as_ref());
+    let (Some(client_id), Some(entry)) = (client_id, entry) else {
+        return;
+    };
+    let commit = place.commit(
+        Recorded {
+            entry,
+            client_id: client_id.clone(),
+        },
+        reading.commit.as_ref(),
+    );
     let object = place.full(&commit, &client_id, value.expose(), Some(over));
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    match secrets(context, round).patch(&place.target.secret.name, &params, &Patch::Apply(&object)).await {
+    match secrets(context, round)
+        .patch(&place.target.secret.name, &params, &Patch::Apply(&object))
+        .await
+    {
         Ok(written) => {
             let revision = flush::remember(context, place, &round.state, &written);
             let mut state = lock(&round.state);
-            let known = [state.memory.verified.as_ref(), facts.object.verified.as_ref()];
+            let known = [
+                state.memory.verified.as_ref(),
+                facts.object.verified.as_ref(),
+            ];
             // The value is the same, so what is known of it holds for the new revision.
             if known.contains(&Some(&over.revision)) {
                 state.memory.verified = Some(revision);

@@ -12,15 +12,25 @@ pub const CLAIM_ANNOTATION: &str = "zitadel-secrets.dev/claim";
 
 /// The claim in a Lease. `elsewhere` tells whether an owner is another object that exists and means this application.
 pub fn view(lease: Option<&Lease>, elsewhere: impl Fn(&Owner) -> bool) -> ClaimView {
-    let Some(lease) = lease else { return ClaimView::Absent };
-    let text = lease.metadata.annotations.as_ref().and_then(|all| all.get(CLAIM_ANNOTATION));
+    let Some(lease) = lease else {
+        return ClaimView::Absent;
+    };
+    let text = lease
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(CLAIM_ANNOTATION));
     let record = text.map_or(Err(RecordError::Unreadable), |text| Claim::from_json(text));
     let version = Version {
         uid: lease.metadata.uid.clone().unwrap_or_default(),
         revision: lease.metadata.resource_version.clone().unwrap_or_default(),
     };
     let held_elsewhere = record.as_ref().is_ok_and(|claim| elsewhere(&claim.owner));
-    ClaimView::Present { version, record, held_elsewhere }
+    ClaimView::Present {
+        version,
+        record,
+        held_elsewhere,
+    }
 }
 
 /// The Lease of a claim.
@@ -36,7 +46,9 @@ pub fn lease(namespace: &str, name: &str, claim: &Claim, over: Option<&Version>)
         metadata["uid"] = version.uid.clone().into();
         metadata["resourceVersion"] = version.revision.clone().into();
     }
-    let holder = claim.live_attempt().map(|attempt| format!("{}/{}", attempt.holder.pod, attempt.holder.process));
+    let holder = claim
+        .live_attempt()
+        .map(|attempt| format!("{}/{}", attempt.holder.pod, attempt.holder.process));
     json!({
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::{Resource as _, ResourceExt};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource as _, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -82,19 +82,38 @@ impl Index {
         let owner = owner(object);
         self.remove(&owner.namespace, &owner.name);
         let spec = &object.spec;
-        let app = (spec.connection_name().to_owned(), spec.project_id.clone(), spec.app_id.clone());
-        let created = object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
+        let app = (
+            spec.connection_name().to_owned(),
+            spec.project_id.clone(),
+            spec.app_id.clone(),
+        );
+        let created = object
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map_or(0, |time| time.0.as_second());
         let place = (created, owner);
-        self.by_app.entry(app.clone()).or_default().insert(place.clone(), ());
-        self.by_object.insert((place.1.namespace.clone(), place.1.name.clone()), (app, place));
+        self.by_app
+            .entry(app.clone())
+            .or_default()
+            .insert(place.clone(), ());
+        self.by_object.insert(
+            (place.1.namespace.clone(), place.1.name.clone()),
+            (app, place),
+        );
     }
 
     /// Forgets an object. The others that name the same application come back.
     pub fn remove(&mut self, namespace: &str, name: &str) -> Vec<Owner> {
-        let Some((app, place)) = self.by_object.remove(&(namespace.to_owned(), name.to_owned())) else {
+        let Some((app, place)) = self
+            .by_object
+            .remove(&(namespace.to_owned(), name.to_owned()))
+        else {
             return Vec::new();
         };
-        let Some(places) = self.by_app.get_mut(&app) else { return Vec::new() };
+        let Some(places) = self.by_app.get_mut(&app) else {
+            return Vec::new();
+        };
         places.remove(&place);
         let others = places.keys().map(|(_, owner)| owner.clone()).collect();
         if places.is_empty() {
@@ -105,7 +124,9 @@ impl Index {
 
     /// The oldest other object for the same application, if it is older.
     pub fn rival(&self, owner: &Owner) -> Option<Owner> {
-        let (app, place) = self.by_object.get(&(owner.namespace.clone(), owner.name.clone()))?;
+        let (app, place) = self
+            .by_object
+            .get(&(owner.namespace.clone(), owner.name.clone()))?;
         let (oldest, ()) = self.by_app.get(app)?.first_key_value()?;
         (oldest < place).then(|| oldest.1.clone())
     }
@@ -181,8 +202,21 @@ pub struct Parts {
 
 impl Context {
     /// A context with nothing known yet.
-    pub fn new(parts: Parts, stores: Stores, wake: mpsc::UnboundedSender<ObjectRef<Guarded>>) -> Self {
-        let Parts { client, flush_client, settings, clock, api_clock, metrics, holding, stop } = parts;
+    pub fn new(
+        parts: Parts,
+        stores: Stores,
+        wake: mpsc::UnboundedSender<ObjectRef<Guarded>>,
+    ) -> Self {
+        let Parts {
+            client,
+            flush_client,
+            settings,
+            clock,
+            api_clock,
+            metrics,
+            holding,
+            stop,
+        } = parts;
         let reporter = kube::runtime::events::Reporter {
             controller: super::secret::FIELD_MANAGER.to_owned(),
             instance: Some(settings.holder.pod.clone()),
@@ -222,7 +256,10 @@ impl Context {
     /// The object of that identity, if it exists.
     pub fn object(&self, owner: &Owner) -> Option<Arc<Guarded>> {
         let reference = ObjectRef::new(&owner.name).within(&owner.namespace);
-        self.stores.objects.get(&reference).filter(|object| object.meta().uid.as_ref() == Some(&owner.uid))
+        self.stores
+            .objects
+            .get(&reference)
+            .filter(|object| object.meta().uid.as_ref() == Some(&owner.uid))
     }
 
     /// A label of a namespace.
@@ -234,7 +271,9 @@ impl Context {
     /// Has an object looked at again.
     pub fn wake(&self, owner: &Owner) {
         // NB: the receiver lives as long as the controller; without one there is nothing left to wake.
-        let _ = self.wake.send(ObjectRef::new(&owner.name).within(&owner.namespace));
+        let _ = self
+            .wake
+            .send(ObjectRef::new(&owner.name).within(&owner.namespace));
     }
 }
 

@@ -7,7 +7,9 @@ use crate::zitadel::{ErrorClass, ZitadelError};
 /// The reason of a failed call to ZITADEL.
 pub fn zitadel(error: &ZitadelError) -> Failure {
     let reason = match error.class() {
-        ErrorClass::UnreachableDns | ErrorClass::UnreachableConnect | ErrorClass::Interrupted => Reason::ZitadelUnreachable,
+        ErrorClass::UnreachableDns | ErrorClass::UnreachableConnect | ErrorClass::Interrupted => {
+            Reason::ZitadelUnreachable
+        }
         ErrorClass::Tls => Reason::TlsFailed,
         ErrorClass::Timeout => Reason::ZitadelTimeout,
         ErrorClass::Unauthenticated | ErrorClass::TokenRefused => Reason::CredentialRejected,
@@ -28,7 +30,11 @@ pub fn zitadel(error: &ZitadelError) -> Failure {
         | ErrorClass::Redirected
         | ErrorClass::IssuerMismatch => Reason::UnexpectedAnswer,
     };
-    Failure { reason, permanent: error.is_permanent(), error_id: error.error_id().map(ToOwned::to_owned) }
+    Failure {
+        reason,
+        permanent: error.is_permanent(),
+        error_id: error.error_id().map(ToOwned::to_owned),
+    }
 }
 
 /// The reason of a failed request to the API server about a Secret.
@@ -42,12 +48,17 @@ pub fn kubernetes(error: &kube::Error) -> Failure {
             match status.code {
                 403 if has("exceeded quota") => (Reason::QuotaExceeded, true),
                 403 if has("is being terminated") => (Reason::NamespaceTerminating, true),
-                403 if has("denied the request") || has("denied request") || has("ValidatingAdmissionPolicy") => {
+                403 if has("denied the request")
+                    || has("denied request")
+                    || has("ValidatingAdmissionPolicy") =>
+                {
                     (Reason::SecretWriteRefused, true)
                 }
                 403 => (Reason::SecretWriteForbidden, true),
                 404 => (Reason::NamespaceTerminating, true),
-                400 if has("does not support dry run") || has("side effects") => (Reason::DryRunUnsupported, true),
+                400 if has("does not support dry run") || has("side effects") => {
+                    (Reason::DryRunUnsupported, true)
+                }
                 422 if has("immutable") => (Reason::SecretImmutable, true),
                 400 | 422 => (Reason::SecretWriteRefused, true),
                 _ => (Reason::KubernetesUnavailable, false),
@@ -55,7 +66,11 @@ pub fn kubernetes(error: &kube::Error) -> Failure {
         }
         _ => (Reason::KubernetesUnavailable, false),
     };
-    Failure { reason, permanent, error_id: None }
+    Failure {
+        reason,
+        permanent,
+        error_id: None,
+    }
 }
 
 /// Whether the API server answered that something else was changed meanwhile.

@@ -85,12 +85,21 @@ enum Proof {
 
 impl Received {
     fn place(&self) -> Place<'_> {
-        Place { target: &self.target, scope: &self.scope, endpoints: &self.connection.endpoints }
+        Place {
+            target: &self.target,
+            scope: &self.scope,
+            endpoints: &self.connection.endpoints,
+        }
     }
 
     async fn accepted(&self) -> Option<bool> {
         let token = ProbeToken::Own(self.app.project.clone());
-        match self.connection.zitadel.introspect(&self.client_id, &self.value, token).await {
+        match self
+            .connection
+            .zitadel
+            .introspect(&self.client_id, &self.value, token)
+            .await
+        {
             Ok(Introspection::Active) => Some(true),
             Ok(Introspection::Refused) => Some(false),
             Ok(Introspection::Inactive | Introspection::NoVerdict) | Err(_) => None,
@@ -114,12 +123,19 @@ impl Received {
             return Proof::Accepted;
         }
         // Refused for so long: did the rotation have no effect at all? Only then the stored value is better than the new one.
-        let stored = self.stored.as_ref().and_then(|reading| reading.value.as_ref());
+        let stored = self
+            .stored
+            .as_ref()
+            .and_then(|reading| reading.value.as_ref());
         if let Some(stored) = stored.filter(|stored| !stored.same_as(&self.value))
             && self.accepted().await == Some(false)
         {
             let token = ProbeToken::Own(self.app.project.clone());
-            let verdict = self.connection.zitadel.introspect(&self.client_id, stored, token).await;
+            let verdict = self
+                .connection
+                .zitadel
+                .introspect(&self.client_id, stored, token)
+                .await;
             if matches!(verdict, Ok(Introspection::Active)) {
                 return Proof::WithoutEffect;
             }
@@ -158,7 +174,11 @@ pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed 
 
 /// Writes until it is done: the value exists nowhere else.
 async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome, Option<String>) {
-    let published = if proof == Proof::Accepted { Outcome::Published } else { Outcome::Unproven };
+    let published = if proof == Proof::Accepted {
+        Outcome::Published
+    } else {
+        Outcome::Unproven
+    };
     let namespace = &received.target.owner.namespace;
     let api: Api<Secret> = Api::namespaced(context.flush_client.clone(), namespace);
     let mut stored = secret::state(received.stored.as_ref());
@@ -167,12 +187,22 @@ async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome
         (SecretState::Present(view), Proof::Accepted) => Some(view.version.clone()),
         _ => None,
     };
-    let mut record = received.stored.as_ref().and_then(|reading| reading.commit.clone());
+    let mut record = received
+        .stored
+        .as_ref()
+        .and_then(|reading| reading.commit.clone());
     let mut pause = Duration::from_millis(50);
     loop {
-        let attempted = match fence(&stored, received.attempt, received.sequence, outlived.as_ref()) {
+        let attempted = match fence(
+            &stored,
+            received.attempt,
+            received.sequence,
+            outlived.as_ref(),
+        ) {
             Fence::Written(version) => return (published, Some(version.revision)),
-            Fence::Write(version) => Some(apply(context, &api, received, record.as_ref(), Some(&version)).await),
+            Fence::Write(version) => {
+                Some(apply(context, &api, received, record.as_ref(), Some(&version)).await)
+            }
             Fence::Create if context.object(&received.target.owner).is_some() => {
                 Some(apply(context, &api, received, None, None).await)
             }
@@ -216,7 +246,11 @@ async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome
 /// Says, once a reason, that a value is held and can't be written.
 fn hold_back(context: &Context, received: &Received, error: Option<&kube::Error>) {
     let failure = error.map_or_else(
-        || crate::rotation::Failure { reason: Reason::SecretKeyConflict, permanent: true, error_id: None },
+        || crate::rotation::Failure {
+            reason: Reason::SecretKeyConflict,
+            permanent: true,
+            error_id: None,
+        },
         failure::kubernetes,
     );
     let mut state = lock(&received.state);
@@ -247,15 +281,29 @@ async fn apply(
         change_date: received.change_date,
     };
     let place = received.place();
-    let commit = place.commit(Recorded { entry, client_id: received.client_id.clone() }, before);
+    let commit = place.commit(
+        Recorded {
+            entry,
+            client_id: received.client_id.clone(),
+        },
+        before,
+    );
     let object = place.full(&commit, &received.client_id, received.value.expose(), over);
     let name = &received.target.secret.name;
     let written: Secret = if over.is_some() {
-        api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&object)).await?
+        api.patch(
+            name,
+            &PatchParams::apply(FIELD_MANAGER).force(),
+            &Patch::Apply(&object),
+        )
+        .await?
     } else {
         // NB: an apply would create it as well, but only POST is create-only: a Secret that appears meanwhile is not overwritten.
         let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
         api.create(&params, &object).await?
     };
     Ok(remember(context, place, &received.state, &written))
@@ -284,17 +332,27 @@ pub fn event(flushed: &Flushed) -> (EventType, Reason, String) {
         (Outcome::WithoutEffect, _) => (
             EventType::Warning,
             Reason::WithoutEffect,
-            format!("Rotation {attempt} had no effect at ZITADEL, which goes on accepting the old secret; it is repeated"),
+            format!(
+                "Rotation {attempt} had no effect at ZITADEL, which goes on accepting the old secret; it is repeated"
+            ),
         ),
-        (Outcome::Superseded, _) => {
-            (EventType::Warning, Reason::LostAttempt, format!("Rotation {attempt} was superseded before it could be written"))
-        }
-        (_, Cause::FirstIssue) => (EventType::Normal, Reason::Issued, format!("Issued the first client secret, sequence {sequence}")),
+        (Outcome::Superseded, _) => (
+            EventType::Warning,
+            Reason::LostAttempt,
+            format!("Rotation {attempt} was superseded before it could be written"),
+        ),
+        (_, Cause::FirstIssue) => (
+            EventType::Normal,
+            Reason::Issued,
+            format!("Issued the first client secret, sequence {sequence}"),
+        ),
         (_, cause) => (
             EventType::Normal,
             Reason::Rotated,
-            format!("Rotated the client secret ({}), sequence {sequence}", cause.as_str()),
+            format!(
+                "Rotated the client secret ({}), sequence {sequence}",
+                cause.as_str()
+            ),
         ),
     }
 }
-

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use crate::ids::{AttemptId, OrganizationId, ProjectId, Sequence, UserId};
 use crate::runtime::metrics::Metrics;
 use crate::zitadel::{
-    AppRef, Application, Change, ClientSecret, Discovery, Introspection, Outcome, ProbeToken, ServerTime, Zitadel,
-    ZitadelError,
+    AppRef, Application, Change, ClientSecret, Discovery, Introspection, Outcome, ProbeToken,
+    ServerTime, Zitadel, ZitadelError,
 };
 
 /// A client whose calls are counted.
@@ -21,8 +21,14 @@ impl<Z: Zitadel> Metered<Z> {
         Self { inner, metrics }
     }
 
-    fn count<T>(&self, operation: &'static str, result: Result<T, ZitadelError>) -> Result<T, ZitadelError> {
-        let outcome = result.as_ref().map_or_else(|error| error.class().reason(), |_| "Ok");
+    fn count<T>(
+        &self,
+        operation: &'static str,
+        result: Result<T, ZitadelError>,
+    ) -> Result<T, ZitadelError> {
+        let outcome = result
+            .as_ref()
+            .map_or_else(|error| error.class().reason(), |_| "Ok");
         self.metrics.zitadel_request(operation, outcome);
         result
     }
@@ -56,7 +62,11 @@ impl<Z: Zitadel> Zitadel for Metered<Z> {
         self.count("apps", self.inner.apps(organization, project).await)
     }
 
-    async fn changes(&self, app: &AppRef, after: Option<Sequence>) -> Result<Vec<Change>, ZitadelError> {
+    async fn changes(
+        &self,
+        app: &AppRef,
+        after: Option<Sequence>,
+    ) -> Result<Vec<Change>, ZitadelError> {
         self.count("changes", self.inner.changes(app, after).await)
     }
 
@@ -66,7 +76,10 @@ impl<Z: Zitadel> Zitadel for Metered<Z> {
         secret: &ClientSecret,
         token: ProbeToken,
     ) -> Result<Introspection, ZitadelError> {
-        self.count("introspect", self.inner.introspect(client_id, secret, token).await)
+        self.count(
+            "introspect",
+            self.inner.introspect(client_id, secret, token).await,
+        )
     }
 
     async fn discovery(&self) -> Result<Discovery, ZitadelError> {

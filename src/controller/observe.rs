@@ -17,10 +17,12 @@ use super::target::{self, Target};
 use crate::api::{ApiAppSecretStatus, ConditionType, Reason};
 use crate::ids::AttemptId;
 use crate::rotation::{
-    AppView, ClaimView, DueState, Facts, Failure, Gates, Journal, JournalEvent, Now, ObjectView, Observed, Owner, Probe,
-    SecretState, Source,
+    AppView, ClaimView, DueState, Facts, Failure, Gates, Journal, JournalEvent, Now, ObjectView,
+    Observed, Owner, Probe, SecretState, Source,
 };
-use crate::zitadel::{AppKind, AppRef, AppState as State, ChangeKind, ClientSecret, Introspection, ProbeToken};
+use crate::zitadel::{
+    AppKind, AppRef, AppState as State, ChangeKind, ClientSecret, Introspection, ProbeToken,
+};
 
 /// Clocks that differ by more than this are not trusted with due times.
 const MOST_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
@@ -51,10 +53,17 @@ pub struct Round {
 
 impl Round {
     /// A round with nothing read yet.
-    pub fn new(context: &Context, target: Arc<Target>, status: Option<&ApiAppSecretStatus>) -> Self {
+    pub fn new(
+        context: &Context,
+        target: Arc<Target>,
+        status: Option<&ApiAppSecretStatus>,
+    ) -> Self {
         let connection = context.connections.get(&target.connection);
         let (issuer, app) = match &connection {
-            Ok(connection) => (connection.endpoints.issuer.clone(), connection.app(&target.app)),
+            Ok(connection) => (
+                connection.endpoints.issuer.clone(),
+                connection.app(&target.app),
+            ),
             Err(_) => (String::new(), target.app.clone()),
         };
         let claim = target::claim_name(&issuer, &app);
@@ -75,14 +84,22 @@ impl Round {
     /// Where the Secret stands. None without a connection.
     pub fn place(&self) -> Option<Place<'_>> {
         let connection = self.connection.as_ref().ok()?;
-        Some(Place { target: &self.target, scope: &self.scope, endpoints: &connection.endpoints })
+        Some(Place {
+            target: &self.target,
+            scope: &self.scope,
+            endpoints: &connection.endpoints,
+        })
     }
 
     /// The facts as the watches show them.
     pub fn begin(&self, context: &Context) -> Facts {
         let target = &self.target;
         let (claim, secret) = self.cached(context);
-        let hint = self.connection.as_ref().ok().and_then(|connection| connection.hint(&self.app));
+        let hint = self
+            .connection
+            .as_ref()
+            .ok()
+            .and_then(|connection| connection.hint(&self.app));
         let verified = self
             .status
             .conditions
@@ -128,7 +145,10 @@ impl Round {
         facts.gates = self.gates(context);
         facts.object.due = match facts.secret.known() {
             Some(SecretState::Present(view)) => match &view.commit {
-                Ok(Some(entry)) => self.target.schedule.state(entry.change_date, facts.now.time),
+                Ok(Some(entry)) => self
+                    .target
+                    .schedule
+                    .state(entry.change_date, facts.now.time),
                 _ => DueState::OnTriggerOnly,
             },
             _ => DueState::OnTriggerOnly,
@@ -138,7 +158,11 @@ impl Round {
     fn now(&self, context: &Context) -> Now {
         let boot = context.clock.boot();
         let local = context.clock.wall();
-        let server = self.connection.as_ref().ok().and_then(|connection| connection.zitadel.clock());
+        let server = self
+            .connection
+            .as_ref()
+            .ok()
+            .and_then(|connection| connection.zitadel.clock());
         let time = server.map_or(local, |server| server.now(boot));
         let far = |other: Timestamp| other.duration_since(time).abs() > MOST_SKEW;
         let skewed = far(local) || context.api_clock.now().is_some_and(far);
@@ -165,8 +189,13 @@ impl Round {
     /// The claim and the Secret as the watches show them, or as this process wrote them where the watches lag behind.
     fn cached(&self, context: &Context) -> (ClaimView, SecretState) {
         let namespace = &context.settings.namespace;
-        let lease = context.stores.claims.get(&ObjectRef::new(&self.claim).within(namespace));
-        let seen = lease.as_ref().map_or(0, |lease| revision(&lease.resource_version().unwrap_or_default()));
+        let lease = context
+            .stores
+            .claims
+            .get(&ObjectRef::new(&self.claim).within(namespace));
+        let seen = lease.as_ref().map_or(0, |lease| {
+            revision(&lease.resource_version().unwrap_or_default())
+        });
         let state = lock(&self.state);
         let claim = match &state.claim {
             Some((written, view)) if *written > seen => view.clone(),
@@ -175,13 +204,20 @@ impl Round {
         let target = &self.target;
         let reference = ObjectRef::new(&target.secret.name).within(&target.owner.namespace);
         let metadata = context.stores.secrets.get(&reference);
-        let seen = metadata.as_ref().map_or(0, |secret| revision(&secret.resource_version().unwrap_or_default()));
+        let seen = metadata.as_ref().map_or(0, |secret| {
+            revision(&secret.resource_version().unwrap_or_default())
+        });
         let secret = match &state.secret {
             Some((written, view)) if *written > seen => view.clone(),
             _ => {
-                let reading = metadata.as_ref().zip(self.place()).map(|(metadata, place)| {
-                    secret::read(place, &metadata.metadata, None, |owner| self.keeps_secret(context, owner))
-                });
+                let reading = metadata
+                    .as_ref()
+                    .zip(self.place())
+                    .map(|(metadata, place)| {
+                        secret::read(place, &metadata.metadata, None, |owner| {
+                            self.keeps_secret(context, owner)
+                        })
+                    });
                 secret::state(reading.as_ref())
             }
         };
@@ -190,7 +226,9 @@ impl Round {
 
     /// Whether an object exists and still names this object's Secret.
     fn keeps_secret(&self, context: &Context, owner: &Owner) -> bool {
-        let object = context.object(owner).filter(|_| owner.namespace == self.target.owner.namespace);
+        let object = context
+            .object(owner)
+            .filter(|_| owner.namespace == self.target.owner.namespace);
         match object.as_deref().map(|object| &object.0) {
             Some(Ok(object)) => object.spec.secret_name(&owner.name) == self.target.secret.name,
             // An object that can't be read may well mean this Secret.
@@ -202,33 +240,41 @@ impl Round {
     /// Whether an object exists and still names this object's application.
     fn keeps_app(&self, context: &Context, owner: &Owner) -> bool {
         match context.object(owner).as_deref().map(|object| &object.0) {
-            Some(Ok(object)) => object.spec.project_id == self.app.project.as_str() && object.spec.app_id == self.app.app.as_str(),
+            Some(Ok(object)) => {
+                object.spec.project_id == self.app.project.as_str()
+                    && object.spec.app_id == self.app.app.as_str()
+            }
             Some(Err(_)) => true,
             None => false,
         }
     }
 
     fn claim_view(&self, context: &Context, lease: Option<&Lease>) -> ClaimView {
-        let elsewhere = |owner: &Owner| *owner != self.target.owner && self.keeps_app(context, owner);
+        let elsewhere =
+            |owner: &Owner| *owner != self.target.owner && self.keeps_app(context, owner);
         claim::view(lease, elsewhere)
     }
 
     /// Reads what is asked for, at once.
     pub async fn read(&mut self, context: &Context, sources: &[Source], facts: &mut Facts) {
-        let Ok(connection) = self.connection.clone() else { return };
+        let Ok(connection) = self.connection.clone() else {
+            return;
+        };
         let wants = |source| sources.contains(&source);
         let secret = async {
             if !wants(Source::Secret) {
                 return None;
             }
-            let api: Api<Secret> = Api::namespaced(context.client.clone(), &self.target.owner.namespace);
+            let api: Api<Secret> =
+                Api::namespaced(context.client.clone(), &self.target.owner.namespace);
             Some(api.get_opt(&self.target.secret.name).await)
         };
         let lease = async {
             if !wants(Source::Claim) {
                 return None;
             }
-            let api: Api<Lease> = Api::namespaced(context.client.clone(), &context.settings.namespace);
+            let api: Api<Lease> =
+                Api::namespaced(context.client.clone(), &context.settings.namespace);
             Some(api.get_opt(&self.claim).await)
         };
         let journal = async {
@@ -248,7 +294,9 @@ impl Round {
             facts.secret = match result {
                 Ok(found) => {
                     let reading = found.as_ref().zip(self.place()).map(|(secret, place)| {
-                        secret::read(place, &secret.metadata, Some(secret), |owner| self.keeps_secret(context, owner))
+                        secret::read(place, &secret.metadata, Some(secret), |owner| {
+                            self.keeps_secret(context, owner)
+                        })
                     });
                     let state = secret::state(reading.as_ref());
                     self.reading = reading;
@@ -284,7 +332,9 @@ impl Round {
                 Ok(app) => {
                     let refused = match (app.kind, app.state) {
                         (AppKind::ApiBasic, State::Active) if app.client_id.is_some() => None,
-                        (AppKind::ApiBasic | AppKind::ApiPrivateKeyJwt, _) => Some(Reason::AppNotReady),
+                        (AppKind::ApiBasic | AppKind::ApiPrivateKeyJwt, _) => {
+                            Some(Reason::AppNotReady)
+                        }
                         _ => Some(Reason::AppNotApi),
                     };
                     self.client_id = app.client_id;
@@ -303,7 +353,10 @@ impl Round {
     /// What introspection says of the stored value.
     async fn probe(&mut self, context: &Context, connection: &Connection) -> Probe {
         let recorded = self.reading.as_ref().and_then(|reading| {
-            let record = reading.commit.as_ref()?.recorded(&self.scope, &self.app.app)?;
+            let record = reading
+                .commit
+                .as_ref()?
+                .recorded(&self.scope, &self.app.app)?;
             Some(record.client_id.clone())
         });
         if let Some(client_id) = recorded.or_else(|| self.client_id.clone()) {
@@ -311,7 +364,10 @@ impl Round {
         } else if let Ok(app) = connection.zitadel.app(&self.app).await {
             self.client_id = app.client_id;
         }
-        let value = self.reading.as_ref().and_then(|reading| reading.value.as_ref());
+        let value = self
+            .reading
+            .as_ref()
+            .and_then(|reading| reading.value.as_ref());
         let verdict = match (&self.client_id, value) {
             (Some(client_id), Some(value)) => probe(connection, &self.app, client_id, value).await,
             _ => Probe::NoVerdict,
@@ -327,19 +383,31 @@ impl Round {
 
 /// Tries a client secret. The positive proof is an own token that is found active; without one, the stored value and a wrong one are
 /// compared, because a lone answer proves nothing: ZITADEL answers 200 on internal errors as well.
-pub async fn probe(connection: &Connection, app: &AppRef, client_id: &str, value: &ClientSecret) -> Probe {
+pub async fn probe(
+    connection: &Connection,
+    app: &AppRef,
+    client_id: &str,
+    value: &ClientSecret,
+) -> Probe {
     let zitadel = &connection.zitadel;
     let own = ProbeToken::Own(app.project.clone());
     match zitadel.introspect(client_id, value, own).await {
         Ok(Introspection::Active) => return Probe::Valid,
-        Ok(Introspection::Refused | Introspection::Inactive | Introspection::NoVerdict) | Err(_) => {}
+        Ok(Introspection::Refused | Introspection::Inactive | Introspection::NoVerdict)
+        | Err(_) => {}
     }
     let wrong = uuid::Uuid::new_v4().simple().to_string().repeat(2);
-    let Ok(wrong) = ClientSecret::try_from(wrong.as_str()) else { return Probe::NoVerdict };
+    let Ok(wrong) = ClientSecret::try_from(wrong.as_str()) else {
+        return Probe::NoVerdict;
+    };
     let stored = zitadel.introspect(client_id, value, ProbeToken::Junk).await;
-    let control = zitadel.introspect(client_id, &wrong, ProbeToken::Junk).await;
+    let control = zitadel
+        .introspect(client_id, &wrong, ProbeToken::Junk)
+        .await;
     match (stored, control) {
-        (Ok(Introspection::Active | Introspection::Inactive), Ok(Introspection::Refused)) => Probe::Valid,
+        (Ok(Introspection::Active | Introspection::Inactive), Ok(Introspection::Refused)) => {
+            Probe::Valid
+        }
         (Ok(Introspection::Refused), Ok(Introspection::Refused)) => Probe::Refused,
         _ => Probe::NoVerdict,
     }
@@ -347,9 +415,15 @@ pub async fn probe(connection: &Connection, app: &AppRef, client_id: &str, value
 
 fn unreadable(error: &kube::Error) -> Failure {
     match error {
-        kube::Error::Api(status) if status.code == 403 => {
-            Failure { reason: Reason::SecretWriteForbidden, permanent: true, error_id: None }
-        }
-        _ => Failure { reason: Reason::KubernetesUnavailable, permanent: false, error_id: None },
+        kube::Error::Api(status) if status.code == 403 => Failure {
+            reason: Reason::SecretWriteForbidden,
+            permanent: true,
+            error_id: None,
+        },
+        _ => Failure {
+            reason: Reason::KubernetesUnavailable,
+            permanent: false,
+            error_id: None,
+        },
     }
 }

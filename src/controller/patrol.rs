@@ -17,7 +17,8 @@ use crate::zitadel::AppRef;
 
 /// Looks at every project that an object names: one request a project, however many objects there are.
 pub async fn look_for_rotations_by_others(context: Arc<Context>) {
-    let mut ticks = tokio::time::interval(context.settings.drift_interval.max(Duration::from_secs(1)));
+    let mut ticks =
+        tokio::time::interval(context.settings.drift_interval.max(Duration::from_secs(1)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
@@ -33,8 +34,11 @@ pub async fn look_for_rotations_by_others(context: Arc<Context>) {
                 .into_iter()
                 .collect();
             for (organization, project) in projects {
-                let changed: HashSet<AppId> =
-                    connection.look(organization.as_ref(), &project).await.into_iter().collect();
+                let changed: HashSet<AppId> = connection
+                    .look(organization.as_ref(), &project)
+                    .await
+                    .into_iter()
+                    .collect();
                 for (app, owners) in &objects {
                     if app.project == project && changed.contains(&app.app) {
                         owners.iter().for_each(|owner| context.wake(owner));
@@ -61,7 +65,13 @@ fn named(context: &Context, connection: &str) -> HashMap<AppRef, Vec<Owner>> {
 }
 
 fn app(object: &crate::api::ApiAppSecret) -> Option<AppRef> {
-    let organization = object.spec.organization_id.as_deref().map(OrganizationId::try_from).transpose().ok()?;
+    let organization = object
+        .spec
+        .organization_id
+        .as_deref()
+        .map(OrganizationId::try_from)
+        .transpose()
+        .ok()?;
     Some(AppRef {
         organization,
         project: ProjectId::try_from(object.spec.project_id.as_str()).ok()?,
@@ -98,16 +108,30 @@ pub async fn sweep_claims(context: Arc<Context>) {
             if now.saturating_sub(since) < quiet {
                 continue;
             }
-            let preconditions = Preconditions { uid: lease.uid(), resource_version: Some(revision) };
-            let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+            let preconditions = Preconditions {
+                uid: lease.uid(),
+                resource_version: Some(revision),
+            };
+            let params = DeleteParams {
+                preconditions: Some(preconditions),
+                ..DeleteParams::default()
+            };
             if api.delete(&name, &params).await.is_ok() {
-                tracing::info!(claim = name, "deleted the claim of an application that no object names");
+                tracing::info!(
+                    claim = name,
+                    "deleted the claim of an application that no object names"
+                );
             }
         }
         orphans.retain(|name, _| seen.contains(name));
         context.forget_apps(|claim| wanted.contains(claim));
-        let uids: HashSet<String> =
-            context.stores.objects.state().iter().filter_map(|object| object.uid()).collect();
+        let uids: HashSet<String> = context
+            .stores
+            .objects
+            .state()
+            .iter()
+            .filter_map(|object| object.uid())
+            .collect();
         super::context::lock(&context.statuses).retain(|uid, _| uids.contains(uid));
         super::context::lock(&context.unreadable).retain(|(uid, _)| uids.contains(uid));
     }
@@ -118,10 +142,16 @@ fn wanted(context: &Context) -> HashSet<String> {
     let mut wanted = HashSet::new();
     for guarded in context.stores.objects.state() {
         let Ok(object) = &guarded.0 else { continue };
-        let (Some(app), Ok(connection)) = (app(object), context.connections.get(object.spec.connection_name())) else {
+        let (Some(app), Ok(connection)) = (
+            app(object),
+            context.connections.get(object.spec.connection_name()),
+        ) else {
             continue;
         };
-        wanted.insert(target::claim_name(&connection.endpoints.issuer, &connection.app(&app)));
+        wanted.insert(target::claim_name(
+            &connection.endpoints.issuer,
+            &connection.app(&app),
+        ));
     }
     wanted
 }
@@ -131,7 +161,9 @@ fn kept(context: &Context, lease: &Lease) -> bool {
     match claim::view(Some(lease), |_| false) {
         // NB: a claim that can't be read is never taken to be nobody's.
         ClaimView::Present { record: Err(_), .. } => true,
-        ClaimView::Present { record: Ok(claim), .. } => context.object(&claim.owner).is_some(),
+        ClaimView::Present {
+            record: Ok(claim), ..
+        } => context.object(&claim.owner).is_some(),
         ClaimView::Absent => true,
     }
 }

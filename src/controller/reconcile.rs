@@ -50,7 +50,9 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
     };
     match &result {
         Ok(_) => context.metrics.reconciled("ok", started.elapsed()),
-        Err(error) => context.metrics.reconcile_failed(error.reason(), started.elapsed()),
+        Err(error) => context
+            .metrics
+            .reconcile_failed(error.reason(), started.elapsed()),
     }
     result
 }
@@ -76,7 +78,12 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
             facts.memory = state.memory.clone();
             decision.step
         };
-        tracing::trace!(namespace = round.target.owner.namespace, name = round.target.owner.name, ?step, "decided");
+        tracing::trace!(
+            namespace = round.target.owner.namespace,
+            name = round.target.owner.name,
+            ?step,
+            "decided"
+        );
         match step {
             Step::Rest(rest) => return report(object, context, &round, &facts, &rest).await,
             // No new work after the signal to stop; what was claimed is sent or given up.
@@ -123,7 +130,11 @@ async fn report(
     if let Some(flushed) = flushed {
         // Once: another look may have reported it meanwhile.
         let mut state = lock(&round.state);
-        if state.flushed.as_ref().is_some_and(|present| present.attempt == flushed.attempt) {
+        if state
+            .flushed
+            .as_ref()
+            .is_some_and(|present| present.attempt == flushed.attempt)
+        {
             state.flushed = None;
             drop(state);
             let (type_, reason, note) = flush::event(&flushed);
@@ -131,10 +142,14 @@ async fn report(
         }
     }
     let stalled = |status: &ApiAppSecretStatus| {
-        status.conditions.get(ConditionType::Stalled).map(|condition| (condition.reason.clone(), condition.message.clone()))
+        status
+            .conditions
+            .get(ConditionType::Stalled)
+            .map(|condition| (condition.reason.clone(), condition.message.clone()))
     };
     if let (Report::Stalled { blocked, .. }, Some((_, note))) = (report, stalled(&status))
-        && stalled(&round.status).map(|(reason, _)| reason) != stalled(&status).map(|(reason, _)| reason)
+        && stalled(&round.status).map(|(reason, _)| reason)
+            != stalled(&status).map(|(reason, _)| reason)
     {
         publish(context, object, EventType::Warning, blocked.reason, note);
     }
@@ -144,16 +159,24 @@ async fn report(
 /// When to look again without being told.
 fn next_look(facts: &Facts, report: &Report) -> Action {
     let retry = match report {
-        Report::Settled { next: Some(next), .. } => Retry::At(*next),
+        Report::Settled {
+            next: Some(next), ..
+        } => Retry::At(*next),
         Report::Settled { next: None, .. } | Report::Quiet(_) => Retry::OnChange,
-        Report::Usable { retry, .. } | Report::Working { retry, .. } | Report::Stalled { retry, .. } => *retry,
+        Report::Usable { retry, .. }
+        | Report::Working { retry, .. }
+        | Report::Stalled { retry, .. } => *retry,
     };
     match retry {
         Retry::OnChange => Action::await_change(),
         Retry::After(wait) => Action::requeue(wait.max(Duration::from_millis(10))),
         Retry::At(time) => {
             let left = time.duration_since(facts.now.time).unsigned_abs();
-            let left = if time <= facts.now.time { Duration::from_millis(10) } else { left };
+            let left = if time <= facts.now.time {
+                Duration::from_millis(10)
+            } else {
+                left
+            };
             // NB: timers stand still while the host sleeps; a day at most, and the clock is looked at again.
             Action::requeue(left.min(Duration::from_secs(24 * 3600)))
         }
@@ -170,11 +193,20 @@ async fn write(
         return Ok(());
     }
     let uid = object.uid().unwrap_or_default();
-    let api: Api<ApiAppSecret> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let api: Api<ApiAppSecret> = Api::namespaced(
+        context.client.clone(),
+        &object.namespace().unwrap_or_default(),
+    );
     // NB: with the uid, the status of an object that was deleted and created again is not written over its successor's.
     let patch = json!({"metadata": {"uid": uid}, "status": status::merge_patch(before, after)});
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    match api.patch_status(&object.name_any(), &params, &Patch::Merge(patch)).await {
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    match api
+        .patch_status(&object.name_any(), &params, &Patch::Merge(patch))
+        .await
+    {
         Ok(written) => {
             let revision = revision(&written.resource_version().unwrap_or_default());
             lock(&context.statuses).insert(uid, (revision, written.status.unwrap_or_default()));
@@ -186,7 +218,13 @@ async fn write(
 }
 
 /// Publishes an event, best effort: an event that fails must not fail anything else.
-fn publish(context: &Arc<Context>, object: &ApiAppSecret, type_: EventType, reason: Reason, note: String) {
+fn publish(
+    context: &Arc<Context>,
+    object: &ApiAppSecret,
+    type_: EventType,
+    reason: Reason,
+    note: String,
+) {
     let reference = object.object_ref(&());
     let context = Arc::clone(context);
     let tasks = context.tasks.clone();
@@ -205,7 +243,11 @@ fn publish(context: &Arc<Context>, object: &ApiAppSecret, type_: EventType, reas
 }
 
 /// The spec can't be used.
-async fn refused(object: &ApiAppSecret, error: &TargetError, context: &Arc<Context>) -> Result<Action, Error> {
+async fn refused(
+    object: &ApiAppSecret,
+    error: &TargetError,
+    context: &Arc<Context>,
+) -> Result<Action, Error> {
     let reason = match error {
         TargetError::NotYetSupported(_) => Reason::NotYetSupported,
         _ => Reason::InvalidSpec,
@@ -213,41 +255,108 @@ async fn refused(object: &ApiAppSecret, error: &TargetError, context: &Arc<Conte
     let before = current_status(object, context).unwrap_or_default();
     let mut after = before.clone();
     after.observed_generation = object.metadata.generation;
-    stall(&mut after.conditions, reason, &error.to_string(), object.metadata.generation, context);
-    let new = before.conditions.get(ConditionType::Stalled) != after.conditions.get(ConditionType::Stalled);
+    stall(
+        &mut after.conditions,
+        reason,
+        &error.to_string(),
+        object.metadata.generation,
+        context,
+    );
+    let new = before.conditions.get(ConditionType::Stalled)
+        != after.conditions.get(ConditionType::Stalled);
     write(object, context, &before, &after).await?;
     if new {
-        publish(context, object, EventType::Warning, reason, error.to_string());
+        publish(
+            context,
+            object,
+            EventType::Warning,
+            reason,
+            error.to_string(),
+        );
     }
     Ok(Action::await_change())
 }
 
-fn stall(conditions: &mut Conditions, reason: Reason, message: &str, generation: Option<i64>, context: &Context) {
+fn stall(
+    conditions: &mut Conditions,
+    reason: Reason,
+    message: &str,
+    generation: Option<i64>,
+    context: &Context,
+) {
     let now = context.clock.wall();
-    conditions.set(ConditionType::Ready, Status::False, reason, message, generation, now);
-    conditions.set(ConditionType::Stalled, Status::True, reason, message, generation, now);
+    conditions.set(
+        ConditionType::Ready,
+        Status::False,
+        reason,
+        message,
+        generation,
+        now,
+    );
+    conditions.set(
+        ConditionType::Stalled,
+        Status::True,
+        reason,
+        message,
+        generation,
+        now,
+    );
     conditions.remove(ConditionType::Reconciling);
 }
 
 /// The object can't even be read: a value that the schema of another version let through.
-async fn unreadable(guarded: &Guarded, error: &str, context: &Arc<Context>) -> Result<Action, Error> {
+async fn unreadable(
+    guarded: &Guarded,
+    error: &str,
+    context: &Arc<Context>,
+) -> Result<Action, Error> {
     let metadata = guarded.meta();
-    let key = (metadata.uid.clone().unwrap_or_default(), metadata.generation);
+    let key = (
+        metadata.uid.clone().unwrap_or_default(),
+        metadata.generation,
+    );
     if !lock(&context.unreadable).insert(key.clone()) {
         return Ok(Action::await_change());
     }
     // NB: serde's messages may quote the value; where it is is enough.
-    let field = error.split(&['`', '"'][..]).nth(1).filter(|field| field.len() <= 64).unwrap_or("a field");
-    tracing::warn!(namespace = metadata.namespace, name = metadata.name, field, "an object cannot be read");
+    let field = error
+        .split(&['`', '"'][..])
+        .nth(1)
+        .filter(|field| field.len() <= 64)
+        .unwrap_or("a field");
+    tracing::warn!(
+        namespace = metadata.namespace,
+        name = metadata.name,
+        field,
+        "an object cannot be read"
+    );
     let mut conditions = Conditions::default();
-    let message = format!("The object cannot be read ({field}): compare it with the installed custom resource definition");
-    stall(&mut conditions, Reason::InvalidObject, &message, metadata.generation, context);
+    let message = format!(
+        "The object cannot be read ({field}): compare it with the installed custom resource definition"
+    );
+    stall(
+        &mut conditions,
+        Reason::InvalidObject,
+        &message,
+        metadata.generation,
+        context,
+    );
     let resource = ApiResource::erase::<ApiAppSecret>(&());
     let namespace = metadata.namespace.clone().unwrap_or_default();
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &namespace, &resource);
     let patch = json!({"metadata": {"uid": key.0.clone()}, "status": {"observedGeneration": metadata.generation, "conditions": conditions}});
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    let result = api.patch_status(&metadata.name.clone().unwrap_or_default(), &params, &Patch::Merge(patch)).await;
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let result = api
+        .patch_status(
+            &metadata.name.clone().unwrap_or_default(),
+            &params,
+            &Patch::Merge(patch),
+        )
+        .await;
     if let Err(error) = result {
         lock(&context.unreadable).remove(&key);
         return Err(Error::Status(error));

@@ -39,7 +39,12 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
     let (secrets, secrets_writer) = reflector::store();
     let (claims, claims_writer) = reflector::store();
     let (namespaces, namespaces_writer) = reflector::store();
-    let stores = Stores { objects: objects.clone(), secrets, claims, namespaces };
+    let stores = Stores {
+        objects: objects.clone(),
+        secrets,
+        claims,
+        namespaces,
+    };
     let context = Arc::new(Context::new(parts, stores, wake));
 
     let secrets: Api<PartialObjectMeta<Secret>> = Api::all(client.clone());
@@ -72,13 +77,24 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
     let in_namespace = objects.clone();
     let apps = Controller::for_stream(object_changes, objects)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
-        .watches_stream(secret_changes, |secret: PartialObjectMeta<Secret>| keeper_of_secret(&secret))
-        .watches_stream(claim_changes, |lease: Lease| keeper_of_claim(&lease))
-        .watches_stream(namespace_changes, move |changed: PartialObjectMeta<Namespace>| {
-            let name = changed.name_any();
-            let same = move |object: &Arc<Guarded>| object.namespace().as_deref() == Some(&name);
-            in_namespace.state().into_iter().filter(same).map(|object| ObjectRef::from_obj(object.as_ref())).collect::<Vec<_>>()
+        .watches_stream(secret_changes, |secret: PartialObjectMeta<Secret>| {
+            keeper_of_secret(&secret)
         })
+        .watches_stream(claim_changes, |lease: Lease| keeper_of_claim(&lease))
+        .watches_stream(
+            namespace_changes,
+            move |changed: PartialObjectMeta<Namespace>| {
+                let name = changed.name_any();
+                let same =
+                    move |object: &Arc<Guarded>| object.namespace().as_deref() == Some(&name);
+                in_namespace
+                    .state()
+                    .into_iter()
+                    .filter(same)
+                    .map(|object| ObjectRef::from_obj(object.as_ref()))
+                    .collect::<Vec<_>>()
+            },
+        )
         .reconcile_on(tokio_stream(woken))
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(reconcile_when_ready, on_error, Arc::clone(&context))
@@ -101,7 +117,9 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
 }
 
 fn tokio_stream<T>(receiver: mpsc::UnboundedReceiver<T>) -> impl futures::Stream<Item = T> {
-    futures::stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|item| (item, receiver)) })
+    futures::stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|item| (item, receiver))
+    })
 }
 
 fn prune<K: Resource>(object: &mut K) {
@@ -121,12 +139,18 @@ fn index(context: &Context, event: &Result<Event<Guarded>, watcher::Error>) {
 }
 
 fn forget(context: &Context, guarded: &Guarded) {
-    let freed = lock(&context.index).remove(&guarded.namespace().unwrap_or_default(), &guarded.name_any());
+    let freed = lock(&context.index).remove(
+        &guarded.namespace().unwrap_or_default(),
+        &guarded.name_any(),
+    );
     freed.iter().for_each(|owner| context.wake(owner));
 }
 
 /// Waits until the watches have shown everything: a cache that is still filling looks like a cluster in which everything is gone.
-async fn reconcile_when_ready(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+async fn reconcile_when_ready(
+    guarded: Arc<Guarded>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
     let stores = &context.stores;
     let filled = futures::join!(
         stores.secrets.wait_until_ready(),
@@ -154,41 +178,60 @@ fn reference(owner: &Owner) -> ObjectRef<Guarded> {
 
 fn keeper_of_secret(secret: &PartialObjectMeta<Secret>) -> Option<ObjectRef<Guarded>> {
     let namespace = secret.namespace().unwrap_or_default();
-    let record = secret.annotations().get(COMMIT_ANNOTATION).and_then(|text| CommitRecord::from_json(text).ok());
-    let owner = record.map(|record| record.owner).filter(|owner| owner.namespace == namespace);
+    let record = secret
+        .annotations()
+        .get(COMMIT_ANNOTATION)
+        .and_then(|text| CommitRecord::from_json(text).ok());
+    let owner = record
+        .map(|record| record.owner)
+        .filter(|owner| owner.namespace == namespace);
     // A record that was removed or damaged: by default the object has the Secret's name.
-    Some(owner.map_or_else(|| ObjectRef::new(&secret.name_any()).within(&namespace), |owner| reference(&owner)))
+    Some(owner.map_or_else(
+        || ObjectRef::new(&secret.name_any()).within(&namespace),
+        |owner| reference(&owner),
+    ))
 }
 
 fn keeper_of_claim(lease: &Lease) -> Option<ObjectRef<Guarded>> {
     match claim::view(Some(lease), |_| false) {
-        ClaimView::Present { record: Ok(claim), .. } => Some(reference(&claim.owner)),
+        ClaimView::Present {
+            record: Ok(claim), ..
+        } => Some(reference(&claim.owner)),
         _ => None,
     }
 }
 
 /// The controller of the connections, and a future that ends when each of them was looked at once.
-fn connections_controller(context: &Arc<Context>) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
+fn connections_controller(
+    context: &Arc<Context>,
+) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
     let client = context.client.clone();
     let namespace = context.settings.namespace.clone();
     let (store, writer) = reflector::store::<ZitadelConnection>();
     let deleted = Arc::clone(context);
-    let changes = watcher(Api::<ZitadelConnection>::all(client.clone()), watcher::Config::default())
-        .default_backoff()
-        .modify(prune)
-        .inspect(move |event| {
-            if let Ok(Event::Delete(gone)) = event {
-                deleted.connections.remove(&gone.name_any());
-                wake_users(&deleted, &gone.name_any());
-            }
-        })
-        .reflect(writer)
-        .applied_objects()
-        .predicate_filter(predicates::generation, PredicateConfig::default());
+    let changes = watcher(
+        Api::<ZitadelConnection>::all(client.clone()),
+        watcher::Config::default(),
+    )
+    .default_backoff()
+    .modify(prune)
+    .inspect(move |event| {
+        if let Ok(Event::Delete(gone)) = event {
+            deleted.connections.remove(&gone.name_any());
+            wake_users(&deleted, &gone.name_any());
+        }
+    })
+    .reflect(writer)
+    .applied_objects()
+    .predicate_filter(predicates::generation, PredicateConfig::default());
     let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), &namespace);
-    let secret_changes = watcher(secrets, watcher::Config::default()).default_backoff().touched_objects();
+    let secret_changes = watcher(secrets, watcher::Config::default())
+        .default_backoff()
+        .touched_objects();
     let maps: Api<PartialObjectMeta<ConfigMap>> = Api::namespaced(client, &namespace);
-    let map_changes = watcher(maps, watcher::Config::default()).default_backoff().touched_objects();
+    let map_changes = watcher(maps, watcher::Config::default())
+        .default_backoff()
+        .touched_objects();
     let (by_secret, by_map) = (store.clone(), store.clone());
     let run = Controller::for_stream(changes, store.clone())
         .watches_stream(secret_changes, move |secret: PartialObjectMeta<Secret>| {
@@ -211,7 +254,11 @@ fn connections_controller(context: &Arc<Context>) -> (impl Future<Output = ()>, 
     let synced = async move {
         store.wait_until_ready().await.ok();
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
-        while !store.state().iter().all(|connection| waiting.connections.knows(&connection.name_any())) {
+        while !store
+            .state()
+            .iter()
+            .all(|connection| waiting.connections.knows(&connection.name_any()))
+        {
             ticks.tick().await;
         }
         waiting.connections_ready.cancel();
@@ -230,13 +277,24 @@ fn wake_users(context: &Context, connection: &str) {
 }
 
 fn names_of_secrets(spec: &ZitadelConnectionSpec) -> Vec<&str> {
-    let ca = spec.ca_bundle.as_ref().and_then(|ca| ca.secret_ref.as_ref());
-    std::iter::once(&spec.credential.secret_ref).chain(ca).map(|reference| reference.name.as_str()).collect()
+    let ca = spec
+        .ca_bundle
+        .as_ref()
+        .and_then(|ca| ca.secret_ref.as_ref());
+    std::iter::once(&spec.credential.secret_ref)
+        .chain(ca)
+        .map(|reference| reference.name.as_str())
+        .collect()
 }
 
 fn names_of_maps(spec: &ZitadelConnectionSpec) -> Vec<&str> {
-    let ca = spec.ca_bundle.as_ref().and_then(|ca| ca.config_map_ref.as_ref());
-    ca.into_iter().map(|reference| reference.name.as_str()).collect()
+    let ca = spec
+        .ca_bundle
+        .as_ref()
+        .and_then(|ca| ca.config_map_ref.as_ref());
+    ca.into_iter()
+        .map(|reference| reference.name.as_str())
+        .collect()
 }
 
 fn users_of(
@@ -245,5 +303,10 @@ fn users_of(
     names: fn(&ZitadelConnectionSpec) -> Vec<&str>,
 ) -> Vec<ObjectRef<ZitadelConnection>> {
     let uses = |connection: &Arc<ZitadelConnection>| names(&connection.spec).contains(&name);
-    store.state().into_iter().filter(uses).map(|connection| ObjectRef::from_obj(connection.as_ref())).collect()
+    store
+        .state()
+        .into_iter()
+        .filter(uses)
+        .map(|connection| ObjectRef::from_obj(connection.as_ref()))
+        .collect()
 }

@@ -9,7 +9,9 @@ use serde_json::{Value as Json, json};
 use super::target::{Target, Template, hash};
 use crate::api::{DeletionPolicy, GROUP, Reason};
 use crate::ids::AppId;
-use crate::rotation::{CommitRecord, Owner, RecordError, Recorded, SecretState, SecretView, Value, Version};
+use crate::rotation::{
+    CommitRecord, Owner, RecordError, Recorded, SecretState, SecretView, Value, Version,
+};
 use crate::zitadel::ClientSecret;
 
 /// The one field manager of everything that the operator applies.
@@ -44,8 +46,20 @@ pub struct Place<'a> {
 impl Place<'_> {
     /// What the Secret is made from besides its value, as a hash.
     pub fn template_hash(&self) -> String {
-        let Template { name, type_, keys, labels, annotations, adopt: _, deletion } = &self.target.secret;
-        let Endpoints { issuer, introspection, token } = self.endpoints;
+        let Template {
+            name,
+            type_,
+            keys,
+            labels,
+            annotations,
+            adopt: _,
+            deletion,
+        } = &self.target.secret;
+        let Endpoints {
+            issuer,
+            introspection,
+            token,
+        } = self.endpoints;
         let mut parts: Vec<&str> = vec![name, type_, issuer, introspection, token];
         let keys: Vec<String> = vec![format!("{keys:?}"), format!("{deletion:?}")];
         parts.extend(keys.iter().map(String::as_str));
@@ -86,12 +100,25 @@ impl Place<'_> {
     }
 
     /// The Secret in its final form.
-    pub fn full(&self, commit: &CommitRecord, client_id: &str, value: &str, over: Option<&Version>) -> Json {
+    pub fn full(
+        &self,
+        commit: &CommitRecord,
+        client_id: &str,
+        value: &str,
+        over: Option<&Version>,
+    ) -> Json {
         self.object(commit, Some((client_id, value)), over)
     }
 
-    fn object(&self, commit: &CommitRecord, pair: Option<(&str, &str)>, over: Option<&Version>) -> Json {
-        let Target { owner, secret, app, .. } = self.target;
+    fn object(
+        &self,
+        commit: &CommitRecord,
+        pair: Option<(&str, &str)>,
+        over: Option<&Version>,
+    ) -> Json {
+        let Target {
+            owner, secret, app, ..
+        } = self.target;
         let mut annotations = secret.annotations.clone();
         annotations.insert(COMMIT_ANNOTATION.to_owned(), commit.to_json());
         let mut labels = secret.labels.clone();
@@ -172,9 +199,17 @@ pub fn read(
     exists: impl Fn(&Owner) -> bool,
 ) -> Reading {
     let target = place.target;
-    let annotation = metadata.annotations.as_ref().and_then(|all| all.get(COMMIT_ANNOTATION));
-    let labelled = metadata.labels.as_ref().is_some_and(|all| all.contains_key(MANAGED_LABEL));
-    let commit = annotation.map(|text| CommitRecord::from_json(text)).transpose();
+    let annotation = metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(COMMIT_ANNOTATION));
+    let labelled = metadata
+        .labels
+        .as_ref()
+        .is_some_and(|all| all.contains_key(MANAGED_LABEL));
+    let commit = annotation
+        .map(|text| CommitRecord::from_json(text))
+        .transpose();
     let record = commit.as_ref().ok().and_then(Option::as_ref);
     let recorded = record.and_then(|record| record.recorded(place.scope, &target.app.app));
     let view_commit = match &commit {
@@ -183,12 +218,17 @@ pub fn read(
         Ok(_) => Ok(recorded.map(|recorded| recorded.entry.clone())),
     };
     let owned = record.is_some_and(|record| record.owner == target.owner);
-    let held_elsewhere =
-        record.map(|record| &record.owner).filter(|owner| **owner != target.owner && exists(owner)).cloned();
+    let held_elsewhere = record
+        .map(|record| &record.owner)
+        .filter(|owner| **owner != target.owner && exists(owner))
+        .cloned();
     let keys = &target.secret.keys;
     let held = full.and_then(|secret| {
         let data = secret.data.as_ref()?;
-        let of = |key: &str| data.get(key).and_then(|bytes| ClientSecret::try_from(bytes.0.as_slice()).ok());
+        let of = |key: &str| {
+            data.get(key)
+                .and_then(|bytes| ClientSecret::try_from(bytes.0.as_slice()).ok())
+        };
         // A renamed key: the value is where the commit record says.
         of(&keys.client_secret).or_else(|| record.and_then(|record| of(&record.key)))
     });
@@ -197,12 +237,22 @@ pub fn read(
         revision: metadata.resource_version.clone().unwrap_or_default(),
     };
     let has = |all: &Option<BTreeMap<String, String>>, wanted: &BTreeMap<String, String>| {
-        wanted.iter().all(|(name, value)| all.as_ref().and_then(|all| all.get(name)) == Some(value))
+        wanted
+            .iter()
+            .all(|(name, value)| all.as_ref().and_then(|all| all.get(name)) == Some(value))
     };
     let data_rendered = full.is_none_or(|secret| {
-        let present = |key: &str| secret.data.as_ref().is_some_and(|data| data.contains_key(key));
+        let present = |key: &str| {
+            secret
+                .data
+                .as_ref()
+                .is_some_and(|data| data.contains_key(key))
+        };
         let client_id = recorded.is_none_or(|recorded| {
-            let stored = secret.data.as_ref().and_then(|data| data.get(&keys.client_id));
+            let stored = secret
+                .data
+                .as_ref()
+                .and_then(|data| data.get(&keys.client_id));
             stored.is_some_and(|bytes| bytes.0 == recorded.client_id.as_bytes())
         });
         client_id && keys.names().all(present)
@@ -211,7 +261,8 @@ pub fn read(
         && record.is_some_and(|record| record.template == place.template_hash())
         && has(&metadata.labels, &target.secret.labels)
         && has(&metadata.annotations, &target.secret.annotations)
-        && owner_reference(metadata, &target.owner) == (target.secret.deletion == DeletionPolicy::Delete)
+        && owner_reference(metadata, &target.owner)
+            == (target.secret.deletion == DeletionPolicy::Delete)
         && data_rendered;
     let refused = full.and_then(|secret| refused(target, secret));
     let value = match (full, &held) {
@@ -220,12 +271,29 @@ pub fn read(
         (Some(_), None) => Value::Absent,
     };
     let managed = labelled || annotation.is_some();
-    let view = SecretView { version, managed, commit: view_commit, held_elsewhere, owned, value, rendered, refused };
-    Reading { view, commit: commit.ok().flatten(), value: held }
+    let view = SecretView {
+        version,
+        managed,
+        commit: view_commit,
+        held_elsewhere,
+        owned,
+        value,
+        rendered,
+        refused,
+    };
+    Reading {
+        view,
+        commit: commit.ok().flatten(),
+        value: held,
+    }
 }
 
 fn owner_reference(metadata: &ObjectMeta, owner: &Owner) -> bool {
-    metadata.owner_references.iter().flatten().any(|reference| reference.uid == owner.uid)
+    metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|reference| reference.uid == owner.uid)
 }
 
 /// Why the API server would refuse a change, or why it would be undone.
@@ -237,10 +305,19 @@ fn refused(target: &Target, secret: &Secret) -> Option<Reason> {
         return Some(Reason::SecretTypeMismatch);
     }
     let managers = secret.metadata.managed_fields.iter().flatten();
-    let contested = managers.filter(|entry| applied_by_another(entry)).any(|entry| {
-        let owned = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:data"));
-        target.secret.keys.names().any(|key| owned.is_some_and(|owned| owned.get(format!("f:{key}")).is_some()))
-    });
+    let contested = managers
+        .filter(|entry| applied_by_another(entry))
+        .any(|entry| {
+            let owned = entry
+                .fields_v1
+                .as_ref()
+                .and_then(|fields| fields.0.get("f:data"));
+            target
+                .secret
+                .keys
+                .names()
+                .any(|key| owned.is_some_and(|owned| owned.get(format!("f:{key}")).is_some()))
+        });
     contested.then_some(Reason::SecretContested)
 }
 
@@ -251,5 +328,7 @@ fn applied_by_another(entry: &ManagedFieldsEntry) -> bool {
 
 /// The state for decisions.
 pub fn state(reading: Option<&Reading>) -> SecretState {
-    reading.map_or(SecretState::Absent, |reading| SecretState::Present(reading.view.clone()))
+    reading.map_or(SecretState::Absent, |reading| {
+        SecretState::Present(reading.view.clone())
+    })
 }

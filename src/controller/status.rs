@@ -8,7 +8,8 @@ use serde_json::{Map, Value as Json, json};
 use super::flush::Flushed;
 use super::observe::Round;
 use crate::api::{
-    ApiAppSecretStatus, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome, Reason, Status,
+    ApiAppSecretStatus, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome, Reason,
+    Status,
 };
 use crate::rotation::{Blocked, ClaimView, CommitRecord, Facts, Report, SecretState};
 
@@ -16,7 +17,13 @@ use crate::rotation::{Blocked, ClaimView, CommitRecord, Facts, Report, SecretSta
 const HISTORY: usize = 10;
 
 /// The status that follows from a round.
-pub fn status(round: &Round, facts: &Facts, report: &Report, flushed: Option<&Flushed>, now: Timestamp) -> ApiAppSecretStatus {
+pub fn status(
+    round: &Round,
+    facts: &Facts,
+    report: &Report,
+    flushed: Option<&Flushed>,
+    now: Timestamp,
+) -> ApiAppSecretStatus {
     let target = &round.target;
     let mut status = round.status.clone();
     let generation = target.generation;
@@ -28,7 +35,9 @@ pub fn status(round: &Round, facts: &Facts, report: &Report, flushed: Option<&Fl
         _ => None,
     };
     let claim = match facts.claim.known() {
-        Some(ClaimView::Present { record: Ok(claim), .. }) => Some(claim),
+        Some(ClaimView::Present {
+            record: Ok(claim), ..
+        }) => Some(claim),
         _ => None,
     };
     let entry = stored.and_then(|view| view.commit.as_ref().ok()?.as_ref());
@@ -39,13 +48,20 @@ pub fn status(round: &Round, facts: &Facts, report: &Report, flushed: Option<&Fl
         if let Some(id) = client_id(round) {
             status.client_id = Some(id);
         }
-        if let Some(owner) = flushed.and_then(|f| f.resource_owner.clone()).or_else(|| round.resource_owner.clone()) {
+        if let Some(owner) = flushed
+            .and_then(|f| f.resource_owner.clone())
+            .or_else(|| round.resource_owner.clone())
+        {
             status.resource_owner = Some(owner);
         }
         status.secret_resource_version = stored.map(|view| view.version.revision.clone());
         let attempt = entry.attempt.map(|attempt| attempt.to_string());
         let known = status.last_rotation.as_ref().is_some_and(|last| {
-            attempt.as_ref().map_or(last.time.0 == entry.change_date, |attempt| *attempt == last.attempt)
+            attempt
+                .as_ref()
+                .map_or(last.time.0 == entry.change_date, |attempt| {
+                    *attempt == last.attempt
+                })
         });
         if !known {
             let mine = flushed.filter(|flushed| Some(flushed.attempt) == entry.attempt);
@@ -82,9 +98,17 @@ pub fn status(round: &Round, facts: &Facts, report: &Report, flushed: Option<&Fl
             status.history.insert(0, past);
         }
     }
-    if let Some(flushed) = flushed.filter(|flushed| matches!(flushed.outcome, Outcome::WithoutEffect | Outcome::Superseded)) {
+    if let Some(flushed) = flushed.filter(|flushed| {
+        matches!(
+            flushed.outcome,
+            Outcome::WithoutEffect | Outcome::Superseded
+        )
+    }) {
         let time = Time(flushed.change_date);
-        let seen = status.history.iter().any(|past| past.sequence.as_deref() == Some(&flushed.sequence.to_string()));
+        let seen = status
+            .history
+            .iter()
+            .any(|past| past.sequence.as_deref() == Some(&flushed.sequence.to_string()));
         if !seen {
             let past = HistoryEntry {
                 time: time.clone(),
@@ -99,27 +123,50 @@ pub fn status(round: &Round, facts: &Facts, report: &Report, flushed: Option<&Fl
     }
     status.history.truncate(HISTORY);
     let resolved = entry.and_then(|entry| entry.attempt);
-    status.attempt = claim.and_then(|claim| claim.live_attempt()).filter(|attempt| Some(attempt.id) != resolved).map(|attempt| {
-        OpenAttempt {
+    status.attempt = claim
+        .and_then(|claim| claim.live_attempt())
+        .filter(|attempt| Some(attempt.id) != resolved)
+        .map(|attempt| OpenAttempt {
             id: attempt.id.to_string(),
-            phase: if facts.memory.holding == Some(attempt.id) { "Writing" } else { "Open" }.to_owned(),
+            phase: if facts.memory.holding == Some(attempt.id) {
+                "Writing"
+            } else {
+                "Open"
+            }
+            .to_owned(),
             reason: attempt.cause.as_str().to_owned(),
             started_at: Some(Time(attempt.time)),
-        }
-    });
+        });
     if let Some(claim) = claim {
-        let resolved = claim.live_attempt().is_some_and(|attempt| Some(attempt.id) == resolved);
+        let resolved = claim
+            .live_attempt()
+            .is_some_and(|attempt| Some(attempt.id) == resolved);
         status.observed_trigger = claim.trigger(resolved).map(ToOwned::to_owned);
     }
-    status.next_rotation_time = facts.object.due.next_start().map(|time| crate::api::seconds(time).to_string());
+    status.next_rotation_time = facts
+        .object
+        .due
+        .next_start()
+        .map(|time| crate::api::seconds(time).to_string());
     conditions(&mut status, round, report, now);
     verified(&mut status, facts, generation, now);
     status
 }
 
 fn client_id(round: &Round) -> Option<String> {
-    let recorded = |commit: &CommitRecord| Some(commit.recorded(&round.scope, &round.app.app)?.client_id.clone());
-    let read = round.reading.as_ref().and_then(|reading| reading.commit.as_ref()).and_then(recorded);
+    let recorded = |commit: &CommitRecord| {
+        Some(
+            commit
+                .recorded(&round.scope, &round.app.app)?
+                .client_id
+                .clone(),
+        )
+    };
+    let read = round
+        .reading
+        .as_ref()
+        .and_then(|reading| reading.commit.as_ref())
+        .and_then(recorded);
     read.or_else(|| round.client_id.clone())
 }
 
@@ -128,15 +175,38 @@ fn conditions(status: &mut ApiAppSecretStatus, round: &Round, report: &Report, n
     use ConditionType::{Ready, Reconciling, Stalled};
     let generation = round.target.generation;
     let conditions = &mut status.conditions;
-    let set = |conditions: &mut crate::api::Conditions, type_, holds: bool, reason, message: &str| {
-        conditions.set(type_, holds.into(), reason, message, generation, now);
-    };
+    let set =
+        |conditions: &mut crate::api::Conditions, type_, holds: bool, reason, message: &str| {
+            conditions.set(type_, holds.into(), reason, message, generation, now);
+        };
     match report {
-        Report::Settled { awaiting, overdue, next } => {
+        Report::Settled {
+            awaiting,
+            overdue,
+            next,
+        } => {
             let (reason, message) = match (awaiting, overdue, next) {
-                (true, true, Some(next)) => (Reason::Overdue, format!("Rotation is overdue; the next window opens at {}", crate::api::seconds(*next))),
-                (true, _, Some(next)) => (Reason::AwaitingWindow, format!("Rotation is due and waits for the window at {}", crate::api::seconds(*next))),
-                _ => (Reason::UpToDate, format!("Secret {} holds the newest client secret", round.target.secret.name)),
+                (true, true, Some(next)) => (
+                    Reason::Overdue,
+                    format!(
+                        "Rotation is overdue; the next window opens at {}",
+                        crate::api::seconds(*next)
+                    ),
+                ),
+                (true, _, Some(next)) => (
+                    Reason::AwaitingWindow,
+                    format!(
+                        "Rotation is due and waits for the window at {}",
+                        crate::api::seconds(*next)
+                    ),
+                ),
+                _ => (
+                    Reason::UpToDate,
+                    format!(
+                        "Secret {} holds the newest client secret",
+                        round.target.secret.name
+                    ),
+                ),
             };
             set(conditions, Ready, true, reason, &message);
             conditions.remove(Reconciling);
@@ -153,12 +223,21 @@ fn conditions(status: &mut ApiAppSecretStatus, round: &Round, report: &Report, n
             // Without a connection the Secret can't be judged; what was known of it stands.
             let unknown = round.connection.is_err() && conditions.get(Ready).is_some();
             if unknown {
-                let was = conditions.get(Ready).map_or(Status::Unknown, |ready| ready.status);
+                let was = conditions
+                    .get(Ready)
+                    .map_or(Status::Unknown, |ready| ready.status);
                 conditions.set(Ready, was, blocked.reason, &text, generation, now);
             } else {
                 set(conditions, Ready, false, blocked.reason, &text);
             }
-            conditions.set(Reconciling, Status::True, blocked.reason, &text, generation, now);
+            conditions.set(
+                Reconciling,
+                Status::True,
+                blocked.reason,
+                &text,
+                generation,
+                now,
+            );
             conditions.remove(Stalled);
         }
         Report::Stalled { blocked, .. } => {
@@ -168,7 +247,9 @@ fn conditions(status: &mut ApiAppSecretStatus, round: &Round, report: &Report, n
             conditions.remove(Reconciling);
         }
         Report::Quiet(reason) => {
-            let was = conditions.get(Ready).map_or(Status::Unknown, |ready| ready.status);
+            let was = conditions
+                .get(Ready)
+                .map_or(Status::Unknown, |ready| ready.status);
             let text = message(&(*reason).into(), round);
             conditions.set(Ready, was, *reason, text, generation, now);
             conditions.remove(Reconciling);
@@ -178,7 +259,12 @@ fn conditions(status: &mut ApiAppSecretStatus, round: &Round, report: &Report, n
 }
 
 /// Verified: the last verdict on this revision of the Secret.
-fn verified(status: &mut ApiAppSecretStatus, facts: &Facts, generation: Option<i64>, now: Timestamp) {
+fn verified(
+    status: &mut ApiAppSecretStatus,
+    facts: &Facts,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
     let Some(SecretState::Present(view)) = facts.secret.known() else {
         status.conditions.remove(ConditionType::Verified);
         return;
@@ -186,18 +272,37 @@ fn verified(status: &mut ApiAppSecretStatus, facts: &Facts, generation: Option<i
     let memory = &facts.memory;
     let revision = Some(&view.version.revision);
     let (holds, reason, message) = if memory.verified.as_ref() == revision {
-        (Status::True, Reason::Accepted, "ZITADEL accepts the stored client secret")
+        (
+            Status::True,
+            Reason::Accepted,
+            "ZITADEL accepts the stored client secret",
+        )
     } else if memory.refusals.is_some() {
-        (Status::False, Reason::Refused, "ZITADEL refuses the stored client secret")
+        (
+            Status::False,
+            Reason::Refused,
+            "ZITADEL refuses the stored client secret",
+        )
     } else if facts.object.verified.as_ref() == revision {
         return;
     } else if matches!(view.commit, Ok(Some(_))) {
-        (Status::Unknown, Reason::NoVerdict, "It is not known yet whether ZITADEL accepts the stored client secret")
+        (
+            Status::Unknown,
+            Reason::NoVerdict,
+            "It is not known yet whether ZITADEL accepts the stored client secret",
+        )
     } else {
         status.conditions.remove(ConditionType::Verified);
         return;
     };
-    status.conditions.set(ConditionType::Verified, holds, reason, message, generation, now);
+    status.conditions.set(
+        ConditionType::Verified,
+        holds,
+        reason,
+        message,
+        generation,
+        now,
+    );
 }
 
 /// What a person is told: which object, which field, what next.
@@ -207,7 +312,11 @@ fn message(blocked: &Blocked, round: &Round) -> String {
     let connection = &target.connection;
     let project = &target.app.project;
     let app = &target.app.app;
-    let by = blocked.by.as_ref().map(|owner| format!("{}/{}", owner.namespace, owner.name)).unwrap_or_default();
+    let by = blocked
+        .by
+        .as_ref()
+        .map(|owner| format!("{}/{}", owner.namespace, owner.name))
+        .unwrap_or_default();
     let text = match blocked.reason {
         Reason::ConnectionNotFound => format!("ZitadelConnection {connection} does not exist: create it, or correct spec.connectionRef.name"),
         Reason::NotGranted => format!("ZitadelConnection {connection} has no grant for namespace {}, project {project} and app {app}: ask its owner to add one to spec.grants", target.owner.namespace),
@@ -251,7 +360,9 @@ fn message(blocked: &Blocked, round: &Round) -> String {
 
 fn short(span: std::time::Duration) -> String {
     let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
-    let rounded = span.round(SignedDurationRound::new().smallest(Unit::Millisecond)).unwrap_or(span);
+    let rounded = span
+        .round(SignedDurationRound::new().smallest(Unit::Millisecond))
+        .unwrap_or(span);
     format!("{rounded:#}")
 }
 
@@ -263,7 +374,11 @@ pub fn merge_patch<T: Serialize>(before: &T, after: &T) -> Json {
         _ => Map::new(),
     };
     let (before, mut after) = (object(before), object(after));
-    let gone: Vec<String> = before.keys().filter(|field| !after.contains_key(*field)).cloned().collect();
+    let gone: Vec<String> = before
+        .keys()
+        .filter(|field| !after.contains_key(*field))
+        .cloned()
+        .collect();
     after.extend(gone.into_iter().map(|field| (field, Json::Null)));
     json!(after)
 }

@@ -102,7 +102,9 @@ impl Keys {
         let keys = keys.cloned().unwrap_or_default();
         let keys = Self {
             client_id: keys.client_id.unwrap_or_else(|| "CLIENT_ID".to_owned()),
-            client_secret: keys.client_secret.unwrap_or_else(|| "CLIENT_SECRET".to_owned()),
+            client_secret: keys
+                .client_secret
+                .unwrap_or_else(|| "CLIENT_SECRET".to_owned()),
             issuer: keys.issuer,
             introspection_endpoint: keys.introspection_endpoint,
             token_endpoint: keys.token_endpoint,
@@ -113,13 +115,22 @@ impl Keys {
         let all = names.len();
         names.sort_unstable();
         names.dedup();
-        if names.len() == all { Ok(keys) } else { Err(TargetError::SameKey) }
+        if names.len() == all {
+            Ok(keys)
+        } else {
+            Err(TargetError::SameKey)
+        }
     }
 
     /// All names in use.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let optional =
-            [&self.issuer, &self.introspection_endpoint, &self.token_endpoint, &self.project_id, &self.app_id];
+        let optional = [
+            &self.issuer,
+            &self.introspection_endpoint,
+            &self.token_endpoint,
+            &self.project_id,
+            &self.app_id,
+        ];
         [&self.client_id, &self.client_secret]
             .into_iter()
             .chain(optional.into_iter().flatten())
@@ -137,16 +148,29 @@ impl Target {
         if spec.standby_app_id.is_some() {
             return Err(TargetError::NotYetSupported("spec.standbyAppId"));
         }
-        if spec.rotation.as_ref().is_some_and(|rotation| rotation.overlap.is_some()) {
+        if spec
+            .rotation
+            .as_ref()
+            .is_some_and(|rotation| rotation.overlap.is_some())
+        {
             return Err(TargetError::NotYetSupported("spec.rotation.overlap"));
         }
         let secret = spec.secret.as_ref();
         let labels = secret.and_then(|secret| secret.labels.as_ref());
-        let labels: BTreeMap<_, _> = labels.into_iter().flatten().map(|(k, v)| (k.clone(), v.0.clone())).collect();
+        let labels: BTreeMap<_, _> = labels
+            .into_iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.0.clone()))
+            .collect();
         let annotations = secret.and_then(|secret| secret.annotations.as_ref());
-        let annotations: BTreeMap<_, _> =
-            annotations.into_iter().flatten().map(|(k, v)| (k.clone(), v.0.clone())).collect();
-        let reserved = |names: &BTreeMap<String, String>| names.keys().any(|name| name.starts_with(RESERVED_PREFIX));
+        let annotations: BTreeMap<_, _> = annotations
+            .into_iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.0.clone()))
+            .collect();
+        let reserved = |names: &BTreeMap<String, String>| {
+            names.keys().any(|name| name.starts_with(RESERVED_PREFIX))
+        };
         if reserved(&labels) {
             return Err(TargetError::Reserved("spec.secret.labels"));
         }
@@ -162,7 +186,8 @@ impl Target {
                     .map(OrganizationId::try_from)
                     .transpose()
                     .map_err(id("spec.organizationId"))?,
-                project: ProjectId::try_from(spec.project_id.as_str()).map_err(id("spec.projectId"))?,
+                project: ProjectId::try_from(spec.project_id.as_str())
+                    .map_err(id("spec.projectId"))?,
                 app: AppId::try_from(spec.app_id.as_str()).map_err(id("spec.appId"))?,
             },
             secret: Template {
@@ -182,7 +207,11 @@ impl Target {
             suspended: spec.is_suspended(),
             generation: object.metadata.generation,
             deleting: object.metadata.deletion_timestamp.is_some(),
-            owner: Owner { namespace: object.namespace().unwrap_or_default(), name, uid },
+            owner: Owner {
+                namespace: object.namespace().unwrap_or_default(),
+                name,
+                uid,
+            },
         })
     }
 }
@@ -197,7 +226,10 @@ pub fn scope(issuer: &str, app: &AppRef) -> String {
 /// NB: the organisation is left out. It is a matter of how ZITADEL is asked, not of which application is meant: with it, an
 /// object that names the organisation and one that leaves it to the default would hold two locks on one application.
 pub fn claim_name(issuer: &str, app: &AppRef) -> String {
-    format!("claim-{}", hash(&[issuer, app.project.as_str(), app.app.as_str()]))
+    format!(
+        "claim-{}",
+        hash(&[issuer, app.project.as_str(), app.app.as_str()])
+    )
 }
 
 /// 128 bits of SHA-256 over the parts, as hexadecimal digits.
@@ -208,11 +240,16 @@ pub fn hash(parts: &[&str]) -> String {
         context.update(&part.len().to_le_bytes());
         context.update(part.as_bytes());
     }
-    context.finish().as_ref().iter().take(16).fold(String::new(), |mut text, byte| {
-        // NB: writing into a String can't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    context
+        .finish()
+        .as_ref()
+        .iter()
+        .take(16)
+        .fold(String::new(), |mut text, byte| {
+            // NB: writing into a String can't fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -230,8 +267,14 @@ mod tests {
     #[test]
     fn one_application_has_one_claim_however_its_organisation_is_given() {
         let url = "https://iam.example.com";
-        assert_eq!(claim_name(url, &app(None, "1", "2")), claim_name(url, &app(Some("9"), "1", "2")));
-        assert_ne!(claim_name(url, &app(None, "1", "2")), claim_name(url, &app(None, "12", "3")));
+        assert_eq!(
+            claim_name(url, &app(None, "1", "2")),
+            claim_name(url, &app(Some("9"), "1", "2"))
+        );
+        assert_ne!(
+            claim_name(url, &app(None, "1", "2")),
+            claim_name(url, &app(None, "12", "3"))
+        );
     }
 
     #[test]
@@ -244,13 +287,19 @@ mod tests {
             "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
             "metadata": {"name": "api", "namespace": "orders", "uid": "u"}, "spec": spec
         });
-        Target::read(&serde_json::from_value(object).unwrap(), Duration::from_secs(3600))
+        Target::read(
+            &serde_json::from_value(object).unwrap(),
+            Duration::from_secs(3600),
+        )
     }
 
     #[test]
     fn defaults_are_filled_in_by_code() {
         let target = read(serde_json::json!({"projectId": "1", "appId": "2"})).unwrap();
-        assert_eq!((target.connection.as_str(), target.secret.name.as_str()), ("default", "api"));
+        assert_eq!(
+            (target.connection.as_str(), target.secret.name.as_str()),
+            ("default", "api")
+        );
         let names: Vec<_> = target.secret.keys.names().collect();
         assert_eq!(names, ["CLIENT_ID", "CLIENT_SECRET"]);
         assert_eq!(target.secret.deletion, DeletionPolicy::Delete);
@@ -260,14 +309,26 @@ mod tests {
     fn what_the_api_server_might_let_through_is_refused_again() {
         let base = |extra: serde_json::Value| {
             let mut spec = serde_json::json!({"projectId": "1", "appId": "2"});
-            spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            spec.as_object_mut()
+                .unwrap()
+                .extend(extra.as_object().unwrap().clone());
             read(spec).unwrap_err()
         };
         let id = base(serde_json::json!({"appId": "../x"}));
-        assert_eq!(id.to_string(), "spec.appId has a character outside A-Z a-z 0-9 _ . - at position 2");
-        assert_eq!(base(serde_json::json!({"secret": {"keys": {"clientId": "CLIENT_SECRET"}}})), TargetError::SameKey);
-        let label = serde_json::json!({"secret": {"labels": {"zitadel-secrets.dev/managed": "no"}}});
+        assert_eq!(
+            id.to_string(),
+            "spec.appId has a character outside A-Z a-z 0-9 _ . - at position 2"
+        );
+        assert_eq!(
+            base(serde_json::json!({"secret": {"keys": {"clientId": "CLIENT_SECRET"}}})),
+            TargetError::SameKey
+        );
+        let label =
+            serde_json::json!({"secret": {"labels": {"zitadel-secrets.dev/managed": "no"}}});
         assert_eq!(base(label), TargetError::Reserved("spec.secret.labels"));
-        assert_eq!(base(serde_json::json!({"standbyAppId": "3"})), TargetError::NotYetSupported("spec.standbyAppId"));
+        assert_eq!(
+            base(serde_json::json!({"standbyAppId": "3"})),
+            TargetError::NotYetSupported("spec.standbyAppId")
+        );
     }
 }

@@ -469,7 +469,10 @@ impl Round<'_> {
         if backoff.trigger != facts.object.trigger {
             return None;
         }
-        let left = backoff.until.checked_sub(facts.now.boot).filter(|left| !left.is_zero())?;
+        let left = backoff
+            .until
+            .checked_sub(facts.now.boot)
+            .filter(|left| !left.is_zero())?;
         let blocked = Blocked::from(&backoff.failure);
         let retry = Retry::After(left);
         Some(rest(if backoff.failure.permanent {

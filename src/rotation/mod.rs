@@ -28,6 +28,7 @@ pub use facts::{
     Probe, RecoveryView, SecretState, SecretView, Value, Version,
 };
 pub use fence::{Fence, fence};
+pub use interval::parse as parse_interval;
 pub use memory::{Claimed, Memory, Prepared};
 pub use schedule::{DueState, Schedule, ScheduleError};
 pub use step::{Blocked, Report, Retry, Source, Step};

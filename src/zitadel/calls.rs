@@ -45,7 +45,7 @@ impl Zitadel for Client {
 
     async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome {
         let operation = Operation::Generate;
-        let started = self.transport.clock.boottime();
+        let started = self.transport.clock.boot();
         let token = self.tokens.token(&Audience::Api, &self.transport);
         let deadline = self.timeouts.call.min(self.timeouts.generate);
         let token = match within(Operation::Token, deadline, token).await {
@@ -54,7 +54,7 @@ impl Zitadel for Client {
         };
         // NB: one deadline over token and request, on a clock that goes on while the host is suspended: after it nothing may
         // leave, because others rely on the journal being final soon after.
-        let passed = self.transport.clock.boottime().saturating_sub(started);
+        let passed = self.transport.clock.boot().saturating_sub(started);
         let Some(left) = self
             .timeouts
             .generate
@@ -239,7 +239,7 @@ impl Client {
         let verdict = introspection::judge(&answer)?;
         if let Some((audience, token)) = own
             && verdict == Introspection::Inactive
-            && token.age(self.transport.clock.boottime()) > SUSPECT_AGE
+            && token.age(self.transport.clock.boot()) > SUSPECT_AGE
         {
             // Perhaps revoked meanwhile; the next probe gets another one.
             self.tokens.forget(&audience, &token);

@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use reqwest::RequestBuilder;
 
 use super::answer::Answer;
-use super::clock::{Clock, SystemClock};
 use super::credential::Credential;
 use super::error::{ErrorClass, Operation, ZitadelError};
 use super::error_body::error_of;
 use super::issuer::{Endpoint, Issuer};
 use super::token::{Audience, Token, TokenSource};
 use super::transport::Transport;
+use crate::runtime::clock::{Clock, SystemClock};
 
 /// How long calls may take; each is over everything the call does, tokens and bodies included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,34 +1,8 @@
-//! The local clocks, and ZITADEL's own as seen from them.
+//! ZITADEL's clock as seen from the local ones.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-
-/// The clocks of this host.
-pub trait Clock: Send + Sync + 'static {
-    /// The wall clock; people and NTP move it.
-    fn now(&self) -> Timestamp;
-    /// Time since boot: never goes back, and goes on while the host is suspended.
-    fn boottime(&self) -> Duration;
-}
-
-/// The clocks of the operating system.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-
-    fn boottime(&self) -> Duration {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        Duration::new(
-            u64::try_from(time.tv_sec).unwrap_or(0),
-            u32::try_from(time.tv_nsec).unwrap_or(0),
-        )
-    }
-}
 
 /// ZITADEL's clock at one instant; `Date` headers have whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,11 +66,5 @@ mod tests {
         for bad in ["", "yesterday", "2026-07-10T10:00:00Z", "0"] {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
-    }
-
-    #[test]
-    fn the_time_since_boot_grows() {
-        let before = SystemClock.boottime();
-        assert!(before > Duration::ZERO && SystemClock.boottime() >= before);
     }
 }

@@ -34,7 +34,7 @@ use async_trait::async_trait;
 
 pub use application::{AppKind, AppState, Application};
 pub use client::{Client, ClientConfig, ConfigError, Timeouts};
-pub use clock::{Clock, ServerTime, SystemClock};
+pub use clock::ServerTime;
 pub use credential::{Credential, CredentialError};
 pub use discovery::Discovery;
 pub use error::{ErrorClass, ErrorId, Operation, ZitadelError};

@@ -96,7 +96,7 @@ impl TokenSource {
         let slot = Arc::clone(lock(&self.slots).entry(audience.clone()).or_default());
         let mut slot = slot.lock().await;
         if let Some(token) = &*slot
-            && token.age(transport.clock.boottime()) < token.usable
+            && token.age(transport.clock.boot()) < token.usable
         {
             return Ok(token.clone());
         }
@@ -104,7 +104,7 @@ impl TokenSource {
             Credential::PersonalAccessToken(token) => Token {
                 value: Arc::new(token.clone()),
                 serial: 0,
-                got: transport.clock.boottime(),
+                got: transport.clock.boot(),
                 usable: Duration::MAX,
             },
             Credential::ServiceAccountKey(key) => self.ask(key, audience, transport).await?,
@@ -161,7 +161,7 @@ impl TokenSource {
         ];
         let request = transport.read(Method::POST, "/oauth/v2/token").form(&form);
         // NB: counted from before the request, so a token is never thought younger than it is.
-        let got = transport.clock.boottime();
+        let got = transport.clock.boot();
         let answer = transport
             .send(request, SMALL_BODY, self.deadline)
             .await

@@ -9,9 +9,10 @@ use zeroize::Zeroizing;
 
 use super::answer::{Answer, Failure};
 use super::client::ConfigError;
-use super::clock::{self, Clock, ServerTime};
+use super::clock::{self, ServerTime};
 use super::error::ErrorClass;
 use super::issuer::{Endpoint, Issuer};
+use crate::runtime::clock::Clock;
 
 /// Largest body that is read, in bytes.
 pub(super) const SMALL_BODY: usize = 64 * 1024;
@@ -126,8 +127,8 @@ impl Transport {
         if let Some(date) = header.and_then(clock::parse_date_header) {
             *lock(&self.server_time) = Some(ServerTime {
                 date,
-                received: self.clock.now(),
-                received_boottime: self.clock.boottime(),
+                received: self.clock.wall(),
+                received_boottime: self.clock.boot(),
             });
         }
     }
@@ -139,7 +140,7 @@ impl Transport {
     /// ZITADEL's clock if it is known, the local one otherwise.
     pub(super) fn now(&self) -> jiff::Timestamp {
         self.server_time()
-            .map_or_else(|| self.clock.now(), |time| time.now(self.clock.boottime()))
+            .map_or_else(|| self.clock.wall(), |time| time.now(self.clock.boot()))
     }
 }
 
