@@ -10,6 +10,7 @@
 
 pub mod controlplane;
 mod envtest;
+pub mod world;
 
 use std::future::Future;
 use std::panic::Location;
