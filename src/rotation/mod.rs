@@ -28,7 +28,7 @@ pub use facts::{
     Probe, SecretState, SecretView, Value, Version,
 };
 pub use fence::{Fence, fence};
-pub use memory::{Claimed, Memory, Prepared};
+pub use memory::{Backoff, Claimed, Memory, Prepared, Refusals, Watched};
 pub use schedule::{DueState, Schedule, ScheduleError};
 pub use step::{Blocked, Report, Retry, Source, Step};
 pub use timing::{Timing, TimingError};
