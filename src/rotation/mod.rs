@@ -25,7 +25,7 @@ pub use commit::{CommitRecord, Entry};
 pub use decide::{Decision, decide};
 pub use facts::{
     AppView, ClaimView, Facts, Failure, Gates, Journal, JournalEvent, Now, ObjectView, Observed,
-    Probe, SecretState, SecretView, Value, Version,
+    Probe, RecoveryView, SecretState, SecretView, Value, Version,
 };
 pub use fence::{Fence, fence};
 pub use memory::{Backoff, Claimed, Memory, Prepared, Refusals, Watched};
