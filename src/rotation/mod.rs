@@ -29,7 +29,7 @@ pub use facts::{
 };
 pub use fence::{Fence, fence};
 pub use interval::parse as parse_interval;
-pub use memory::{Claimed, Memory, Prepared};
+pub use memory::{Backoff, Claimed, Memory, Prepared, Refusals, Watched};
 pub use schedule::{DueState, Schedule, ScheduleError};
 pub use step::{Blocked, Report, Retry, Source, Step};
 pub use timing::{Timing, TimingError};

@@ -1,0 +1,652 @@
+//! Between the small numbers of the world and the types of the shipped code: calls `rotation::decide`, `fence` and `Memory`.
+
+use std::cell::RefCell;
+use std::hash::BuildHasherDefault;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+use zitadel_secret_operator::api::Reason;
+use zitadel_secret_operator::ids::{AttemptId, Sequence};
+use zitadel_secret_operator::rotation as real;
+
+use crate::world::{Age, Attempt, Claim, GONE, Memo, Object, Round, Secret, Seen, Verdict};
+
+/// The clock of every decision. What is remembered as fresh lies here, what is over lies at zero.
+const BOOT: Duration = Duration::from_hours(1000);
+/// The id of a new attempt, until the world gives it one.
+const NEW: u8 = 200;
+
+/// A step in small numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// One bit for each source.
+    Read(u8),
+    CreateShell,
+    Rehearse(u8),
+    /// What to write, over which revision; 0: none must exist. `fresh`: the attempt in it is new.
+    Write {
+        claim: Claim,
+        over: u8,
+        fresh: bool,
+    },
+    Send {
+        attempt: u8,
+        cause: u8,
+        secret: u8,
+    },
+    /// Over which revision, and the sequence to record.
+    Render {
+        over: u8,
+        adopt: Option<u8>,
+    },
+    Rest(Report),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Report {
+    Settled,
+    Usable,
+    Working,
+    Stalled,
+    Quiet,
+}
+
+pub const CLAIM: u8 = 1;
+pub const SECRET: u8 = 2;
+pub const APP: u8 = 4;
+pub const JOURNAL: u8 = 8;
+pub const PROBE: u8 = 16;
+
+/// Everything that a decision is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Known {
+    pub replica: u8,
+    pub object: Object,
+    pub hint: u8,
+    pub round: Round,
+    /// Secret and claim are from the watches.
+    pub cached: bool,
+    /// Stored values up to this one are due.
+    pub due: u8,
+    /// The journal can't be read, for good.
+    pub no_journal: bool,
+    /// The quiet period is none (a negative control).
+    pub no_quiet: bool,
+    pub memo: Memo,
+}
+
+type Cache = std::collections::HashMap<Known, (Step, Memo), BuildHasherDefault<Fast>>;
+
+thread_local! {
+    static CACHE: RefCell<Cache> = RefCell::default();
+}
+
+/// The decision of the shipped code. It is a pure function, so each set of facts is put to it once.
+pub fn decide(known: &Known) -> (Step, Memo) {
+    CACHE.with_borrow_mut(|cache| {
+        if let Some(found) = cache.get(known) {
+            return *found;
+        }
+        if cache.len() > 1_000_000 {
+            cache.clear();
+        }
+        let decision = real::decide(&facts(known));
+        let found = (step(&decision.step), memo(&decision.memory));
+        cache.insert(*known, found);
+        found
+    })
+}
+
+/// The shipped fence.
+pub fn fence(stored: Option<Secret>, attempt: u8, sequence: u8, outlived: u8) -> real::Fence {
+    let outlived = (outlived != 0).then(|| version(outlived));
+    real::fence(
+        &secret_state(stored, 0, false),
+        attempt_id(attempt),
+        Sequence(sequence.into()),
+        outlived.as_ref(),
+    )
+}
+
+/// What the shell tells the memory, done by the shipped `Memory`.
+pub fn remember(memo_before: &Memo, change: impl FnOnce(&mut real::Memory)) -> Memo {
+    let mut memory = memory(memo_before);
+    change(&mut memory);
+    memo(&memory)
+}
+
+pub fn claimed(memo: &Memo, attempt: u8) -> Memo {
+    remember(memo, |m| m.claimed(attempt_id(attempt), BOOT))
+}
+
+pub fn claim_refused(memo: &Memo) -> Memo {
+    remember(memo, real::Memory::claim_refused)
+}
+
+pub fn rehearsed(memo: &Memo, secret: u8) -> Memo {
+    remember(memo, |m| m.rehearsed(version(secret)))
+}
+
+pub fn received(memo: &Memo, attempt: u8) -> Memo {
+    remember(memo, |m| m.received(attempt_id(attempt)))
+}
+
+pub fn flushed(memo: &Memo, verified: u8) -> Memo {
+    remember(memo, |m| {
+        m.flushed((verified != 0).then(|| text(verified)));
+    })
+}
+
+pub fn unknown(memo: &Memo, attempt: u8) -> Memo {
+    remember(memo, |m| m.unknown(attempt_id(attempt), BOOT))
+}
+
+/// Generate was refused without being carried out.
+pub fn not_executed(known: &Known) -> Memo {
+    let facts = facts(known);
+    remember(&known.memo, |m| {
+        m.back_off(&facts, &failure(false));
+    })
+}
+
+fn failure(permanent: bool) -> real::Failure {
+    real::Failure {
+        reason: Reason::JournalUnavailable,
+        permanent,
+        error_id: None,
+    }
+}
+
+fn text(id: u8) -> String {
+    id.to_string()
+}
+
+fn number(text: &str) -> u8 {
+    text.parse().unwrap()
+}
+
+fn version(revision: u8) -> real::Version {
+    real::Version {
+        uid: String::new(),
+        revision: text(revision),
+    }
+}
+
+fn revision(version: &real::Version) -> u8 {
+    number(&version.revision)
+}
+
+fn attempt_id(id: u8) -> AttemptId {
+    AttemptId(Uuid::from_u128(id.into()))
+}
+
+fn attempt_number(id: AttemptId) -> u8 {
+    u8::try_from(id.0.as_u128()).unwrap()
+}
+
+fn sequence_number(sequence: Sequence) -> u8 {
+    u8::try_from(sequence.0).unwrap()
+}
+
+fn trigger(id: u8) -> Option<String> {
+    (id != 0).then(|| text(id))
+}
+
+fn trigger_number(trigger: Option<&str>) -> u8 {
+    trigger.map_or(0, number)
+}
+
+fn owner(uid: u8) -> real::Owner {
+    real::Owner {
+        namespace: String::new(),
+        name: String::new(),
+        uid: text(uid),
+    }
+}
+
+fn holder(replica: u8) -> real::Holder {
+    real::Holder {
+        pod: text(replica),
+        process: String::new(),
+    }
+}
+
+/// Noon of some day.
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+/// Long before, so that the breaker never counts it.
+fn long_ago() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap()
+}
+
+fn instant(age: Age) -> Duration {
+    match age {
+        Age::Fresh => BOOT,
+        Age::Unset | Age::Over => Duration::ZERO,
+    }
+}
+
+fn age(instant: Duration) -> Age {
+    if instant == BOOT {
+        Age::Fresh
+    } else {
+        assert_eq!(instant, Duration::ZERO, "an instant that no clock showed");
+        Age::Over
+    }
+}
+
+fn set(age: Age) -> Option<Duration> {
+    (age != Age::Unset).then(|| instant(age))
+}
+
+fn memory(memo: &Memo) -> real::Memory {
+    let some = |id: u8| (id != 0).then_some(id);
+    real::Memory {
+        prepared: some(memo.prepared).map(|secret| real::Prepared {
+            secret: version(secret),
+        }),
+        claimed: some(memo.claimed.0).map(|attempt| real::Claimed {
+            attempt: attempt_id(attempt),
+            since: instant(memo.claimed.2),
+            secret: version(memo.claimed.1),
+        }),
+        holding: some(memo.holding).map(attempt_id),
+        open: some(memo.open.0).map(|attempt| (attempt_id(attempt), instant(memo.open.1))),
+        unreadable: some(memo.unreadable.0)
+            .map(|revision| (version(revision), instant(memo.unreadable.1))),
+        watched: some(memo.watched.0).map(|claim| real::Watched {
+            claim: version(claim),
+            secret: some(memo.watched.1).map(version),
+            since: instant(memo.watched.2),
+        }),
+        missing: set(memo.missing),
+        refusals: some(memo.refusals.0).map(|secret| real::Refusals {
+            secret: version(secret),
+            count: memo.refusals.1.into(),
+            first: instant(memo.refusals.2),
+            last: instant(memo.refusals.3),
+        }),
+        drift: some(memo.drift.0)
+            .map(|sequence| (Sequence(sequence.into()), instant(memo.drift.1))),
+        backoff: (memo.backoff.0 != Age::Unset).then(|| real::Backoff {
+            count: 1,
+            until: match memo.backoff.0 {
+                Age::Fresh => BOOT + Duration::from_secs(1),
+                Age::Unset | Age::Over => Duration::ZERO,
+            },
+            failure: failure(memo.backoff.2),
+            trigger: trigger(memo.backoff.1),
+        }),
+        verified: some(memo.verified).map(text),
+        no_verdict: memo.no_verdict.then_some(BOOT),
+        looked_at: some(memo.looked_at).map(|sequence| Sequence(sequence.into())),
+    }
+}
+
+fn memo(memory: &real::Memory) -> Memo {
+    Memo {
+        prepared: memory
+            .prepared
+            .as_ref()
+            .map_or(0, |prepared| revision(&prepared.secret)),
+        claimed: memory
+            .claimed
+            .as_ref()
+            .map_or((0, 0, Age::Unset), |claimed| {
+                (
+                    attempt_number(claimed.attempt),
+                    revision(&claimed.secret),
+                    age(claimed.since),
+                )
+            }),
+        holding: memory.holding.map_or(0, attempt_number),
+        open: memory.open.map_or((0, Age::Unset), |(attempt, since)| {
+            (attempt_number(attempt), age(since))
+        }),
+        unreadable: memory
+            .unreadable
+            .as_ref()
+            .map_or((0, Age::Unset), |(claim, since)| {
+                (revision(claim), age(*since))
+            }),
+        watched: memory
+            .watched
+            .as_ref()
+            .map_or((0, 0, Age::Unset), |watched| {
+                (
+                    revision(&watched.claim),
+                    watched.secret.as_ref().map_or(0, revision),
+                    age(watched.since),
+                )
+            }),
+        missing: memory.missing.map_or(Age::Unset, age),
+        refusals: memory
+            .refusals
+            .as_ref()
+            .map_or((0, 0, Age::Unset, Age::Unset), |refusals| {
+                (
+                    revision(&refusals.secret),
+                    // Three are enough; more are not told apart.
+                    u8::try_from(refusals.count.min(3)).unwrap(),
+                    age(refusals.first),
+                    age(refusals.last),
+                )
+            }),
+        drift: memory.drift.map_or((0, Age::Unset), |(sequence, since)| {
+            (sequence_number(sequence), age(since))
+        }),
+        backoff: memory
+            .backoff
+            .as_ref()
+            .map_or((Age::Unset, 0, false), |backoff| {
+                let age = if backoff.until > BOOT {
+                    Age::Fresh
+                } else {
+                    Age::Over
+                };
+                (
+                    age,
+                    trigger_number(backoff.trigger.as_deref()),
+                    backoff.failure.permanent,
+                )
+            }),
+        verified: memory.verified.as_deref().map_or(0, number),
+        no_verdict: memory.no_verdict.is_some(),
+        looked_at: memory.looked_at.map_or(0, sequence_number),
+    }
+}
+
+fn claim_view(claim: Option<Claim>) -> real::ClaimView {
+    let Some(claim) = claim else {
+        return real::ClaimView::Absent;
+    };
+    let record = real::Claim {
+        version: real::Claim::VERSION,
+        owner: owner(claim.owner),
+        handled_trigger: trigger(claim.handled),
+        issued: claim.issued,
+        invalid_repair: match claim.repaired {
+            Age::Unset => None,
+            Age::Fresh => Some(now()),
+            Age::Over => Some(long_ago()),
+        },
+        attempt: claim.attempt.map(|attempt| real::Attempt {
+            id: attempt_id(attempt.id),
+            pre_sequence: (attempt.pre != 0).then(|| Sequence(attempt.pre.into())),
+            cause: real::Cause::ALL[usize::from(attempt.cause)],
+            trigger: trigger(attempt.trigger),
+            holder: holder(attempt.holder),
+            time: long_ago(),
+            state: if attempt.open {
+                real::AttemptState::Open
+            } else {
+                real::AttemptState::Void
+            },
+        }),
+    };
+    real::ClaimView::Present {
+        version: version(claim.revision),
+        record: if claim.damaged {
+            Err(real::RecordError::Unreadable)
+        } else {
+            Ok(record)
+        },
+        held_elsewhere: false,
+    }
+}
+
+fn claim_numbers(claim: &real::Claim) -> (Claim, bool) {
+    let mut fresh = false;
+    let attempt = claim.attempt.as_ref().map(|attempt| {
+        let id = attempt_number(attempt.id);
+        fresh = id == NEW;
+        Attempt {
+            id: if fresh { 0 } else { id },
+            pre: attempt.pre_sequence.map_or(0, sequence_number),
+            cause: cause_number(attempt.cause),
+            trigger: trigger_number(attempt.trigger.as_deref()),
+            holder: number(&attempt.holder.pod),
+            open: attempt.state == real::AttemptState::Open,
+        }
+    });
+    let numbers = Claim {
+        revision: 0,
+        damaged: false,
+        owner: number(&claim.owner.uid),
+        handled: trigger_number(claim.handled_trigger.as_deref()),
+        issued: claim.issued,
+        repaired: match claim.invalid_repair {
+            None => Age::Unset,
+            Some(time) if time == now() => Age::Fresh,
+            Some(_) => Age::Over,
+        },
+        attempt,
+    };
+    (numbers, fresh)
+}
+
+fn cause_number(cause: real::Cause) -> u8 {
+    let at = real::Cause::ALL.iter().position(|other| *other == cause);
+    u8::try_from(at.unwrap()).unwrap()
+}
+
+fn secret_state(secret: Option<Secret>, uid: u8, unseen: bool) -> real::SecretState {
+    let Some(secret) = secret else {
+        return real::SecretState::Absent;
+    };
+    real::SecretState::Present(real::SecretView {
+        version: version(secret.revision),
+        managed: true,
+        commit: Ok((secret.sequence != 0).then(|| real::Entry {
+            attempt: (secret.attempt != 0).then(|| attempt_id(secret.attempt)),
+            sequence: Sequence(secret.sequence.into()),
+            change_date: long_ago(),
+        })),
+        held_elsewhere: None,
+        owned: secret.owner == uid,
+        value: match secret.value {
+            _ if unseen => real::Value::Unseen,
+            0 => real::Value::Absent,
+            _ => real::Value::Present,
+        },
+        rendered: true,
+        refused: None,
+    })
+}
+
+fn facts(known: &Known) -> real::Facts {
+    let uid = known.object.uid;
+    let stored = match known.round.secret {
+        Seen::Live(Some(secret)) => secret.sequence,
+        _ => 0,
+    };
+    let secret = match known.round.secret {
+        Seen::Unread | Seen::Down => real::Observed::Unread,
+        Seen::Live(secret) if known.cached => {
+            real::Observed::Cached(secret_state(secret, uid, true))
+        }
+        Seen::Live(secret) => real::Observed::Live(secret_state(secret, uid, false)),
+    };
+    let claim = match known.round.claim {
+        Seen::Unread | Seen::Down => real::Observed::Unread,
+        Seen::Live(claim) if known.cached => real::Observed::Cached(claim_view(claim)),
+        Seen::Live(claim) => real::Observed::Live(claim_view(claim)),
+    };
+    let due = if stored != 0 && stored <= known.due {
+        real::DueState::Due {
+            since: long_ago(),
+            overdue: false,
+        }
+    } else {
+        real::DueState::OnTriggerOnly
+    };
+    real::Facts {
+        timing: real::Timing {
+            quiet: if known.no_quiet {
+                Duration::ZERO
+            } else {
+                real::Timing::default().quiet
+            },
+            ..real::Timing::default()
+        },
+        now: real::Now {
+            boot: BOOT,
+            time: now(),
+            fresh: true,
+            skewed: false,
+        },
+        holder: holder(known.replica),
+        object: real::ObjectView {
+            owner: owner(uid),
+            deleting: false,
+            suspended: false,
+            trigger: trigger(known.object.trigger),
+            recovery: real_recovery(),
+            adopt: false,
+            reported: true,
+            verified: None,
+            due,
+            explained: (0, 0),
+        },
+        gates: real::Gates {
+            connection: Ok(()),
+            granted: true,
+            rival: None,
+            repairs_exhausted: false,
+        },
+        claim,
+        secret,
+        app: if known.round.app {
+            real::Observed::Live(real::AppView { refused: None })
+        } else {
+            real::Observed::Unread
+        },
+        journal: match known.round.journal {
+            Seen::Unread => real::Observed::Unread,
+            Seen::Down => real::Observed::Failed(failure(false)),
+            Seen::Live(_) if known.no_journal => real::Observed::Failed(failure(true)),
+            Seen::Live((newest, own)) => real::Observed::Live(journal(newest, own)),
+        },
+        probe: match known.round.probe {
+            None => real::Observed::Unread,
+            Some(Verdict::Valid) => real::Observed::Live(real::Probe::Valid),
+            Some(Verdict::Refused) => real::Observed::Live(real::Probe::Refused),
+            Some(Verdict::None) => real::Observed::Live(real::Probe::NoVerdict),
+        },
+        hint: (known.hint != 0).then(|| Sequence(known.hint.into())),
+        fresh_attempt: attempt_id(NEW),
+        memory: memory(&known.memo),
+    }
+}
+
+/// Both policies say `Rotate`.
+fn real_recovery() -> zitadel_secret_operator::rotation::RecoveryView {
+    zitadel_secret_operator::rotation::RecoveryView {
+        missing: true,
+        invalid: true,
+    }
+}
+
+fn journal(newest: u8, own: u8) -> real::Journal {
+    let event = |sequence: u8, own: bool| real::JournalEvent {
+        sequence: Sequence(sequence.into()),
+        time: long_ago(),
+        own,
+    };
+    let mut events = Vec::new();
+    if own != 0 {
+        events.push(event(own, true));
+    }
+    if newest != own {
+        events.push(event(newest, false));
+    }
+    real::Journal(events)
+}
+
+fn step(step: &real::Step) -> Step {
+    match step {
+        real::Step::Read(sources) => Step::Read(sources.iter().fold(0, |bits, source| {
+            bits | match source {
+                real::Source::Claim => CLAIM,
+                real::Source::Secret => SECRET,
+                real::Source::App => APP,
+                real::Source::Journal => JOURNAL,
+                real::Source::Probe => PROBE,
+            }
+        })),
+        real::Step::CreateShell => Step::CreateShell,
+        real::Step::Rehearse(version) => Step::Rehearse(revision(version)),
+        real::Step::WriteClaim { claim, over } => {
+            let (claim, fresh) = claim_numbers(claim);
+            Step::Write {
+                claim,
+                over: over.as_ref().map_or(0, revision),
+                fresh,
+            }
+        }
+        real::Step::Send {
+            attempt,
+            cause,
+            secret,
+        } => Step::Send {
+            attempt: attempt_number(*attempt),
+            cause: cause_number(*cause),
+            secret: revision(secret),
+        },
+        real::Step::Render { over, adopt } => Step::Render {
+            over: revision(over),
+            adopt: adopt.as_ref().map(|entry| sequence_number(entry.sequence)),
+        },
+        real::Step::Rest(report) => Step::Rest(match report {
+            real::Report::Settled { .. } => Report::Settled,
+            real::Report::Usable { .. } => Report::Usable,
+            real::Report::Working { .. } => Report::Working,
+            real::Report::Stalled { .. } => Report::Stalled,
+            real::Report::Quiet(_) => Report::Quiet,
+        }),
+    }
+}
+
+/// The claims of a pod that is gone are nobody's.
+pub fn orphan(claim: &mut Claim, replica: u8) {
+    if let Some(attempt) = &mut claim.attempt
+        && attempt.holder == replica
+    {
+        attempt.holder = GONE;
+    }
+}
+
+/// A quick hash for small keys.
+#[derive(Default)]
+pub struct Fast(u64);
+
+impl std::hash::Hasher for Fast {
+    fn finish(&self) -> u64 {
+        self.0.rotate_left(26)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u8(*byte);
+        }
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.write_u64(byte.into());
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word.cast_unsigned() as u64);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+}

@@ -1,0 +1,470 @@
+//! The abstract world of the model: what Kubernetes and ZITADEL hold, what is on its way, and what the replicas know.
+//!
+//! Every identifier is a small number, and after each transition the numbers are renamed to their ranks, so that histories
+//! that differ only in how many revisions or attempts they used up are one state.
+
+pub const REPLICAS: usize = 3;
+pub const MESSAGES: usize = 4;
+/// A value that a person wrote into the Secret: ZITADEL never accepts it.
+pub const JUNK: u8 = 63;
+/// The pod of a holder that is gone.
+pub const GONE: u8 = 9;
+
+/// Since when something is remembered: unset, or less or more than the span that matters ago.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Age {
+    #[default]
+    Unset,
+    Fresh,
+    Over,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Attempt {
+    pub id: u8,
+    /// The newest event before it; 0 for none.
+    pub pre: u8,
+    /// Index into `Cause::ALL`.
+    pub cause: u8,
+    pub trigger: u8,
+    pub holder: u8,
+    pub open: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Claim {
+    pub revision: u8,
+    /// Its content was damaged by a person.
+    pub damaged: bool,
+    pub owner: u8,
+    pub handled: u8,
+    pub issued: bool,
+    /// When a refused value was last repaired: not, within a day, or earlier.
+    pub repaired: Age,
+    pub attempt: Option<Attempt>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Secret {
+    pub revision: u8,
+    /// The attempt and the sequence in the commit record; sequence 0: no record.
+    pub attempt: u8,
+    pub sequence: u8,
+    /// The value, named by the sequence of the event that made it; 0: none.
+    pub value: u8,
+    pub owner: u8,
+}
+
+/// A generate request, and its answer once it was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Message {
+    pub attempt: u8,
+    /// The event that it made; 0: not carried out yet.
+    pub sequence: u8,
+    /// Somebody waits for the answer.
+    pub awaited: bool,
+    /// It outlived the quiet period.
+    pub late: bool,
+    /// A middlebox made it.
+    pub copy: bool,
+}
+
+/// The `ApiAppSecret`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Object {
+    pub exists: bool,
+    pub uid: u8,
+    pub trigger: u8,
+}
+
+/// What was read in this round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Seen<T> {
+    #[default]
+    Unread,
+    Live(T),
+    /// Failed for now.
+    Down,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    Valid,
+    Refused,
+    None,
+}
+
+/// The facts of a round that are read one by one. A round starts with nothing read, and with Secret and claim from the watches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Round {
+    pub claim: Seen<Option<Claim>>,
+    pub secret: Seen<Option<Secret>>,
+    pub app: bool,
+    /// The newest event and the newest own event.
+    pub journal: Seen<(u8, u8)>,
+    pub probe: Option<Verdict>,
+    /// Sources that are still to be read before the next decision, one bit each, where reads are apart.
+    pub pending: u8,
+}
+
+/// `rotation::Memory` in small numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Memo {
+    pub prepared: u8,
+    pub claimed: (u8, u8, Age),
+    pub holding: u8,
+    pub open: (u8, Age),
+    pub unreadable: (u8, Age),
+    pub watched: (u8, u8, Age),
+    pub missing: Age,
+    /// Revision, count, age of the first, age of the last.
+    pub refusals: (u8, u8, Age, Age),
+    pub drift: (u8, Age),
+    /// Age, trigger, permanent.
+    pub backoff: (Age, u8, bool),
+    pub verified: u8,
+    pub no_verdict: bool,
+    pub looked_at: u8,
+}
+
+/// The task that proves and writes a received value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flush {
+    pub attempt: u8,
+    pub sequence: u8,
+    /// The Secret that was there when the request was sent, and its value.
+    pub target: u8,
+    pub old: u8,
+    pub owner: u8,
+    pub trigger: u8,
+    pub tried: bool,
+    pub proven: bool,
+    pub outlived: u8,
+    pub stored: Seen<Option<Secret>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Phase {
+    #[default]
+    Deciding,
+    /// Generate was sent: attempt, revision and value of the Secret, uid and trigger of the object.
+    Waiting {
+        attempt: u8,
+        target: u8,
+        old: u8,
+        owner: u8,
+        trigger: u8,
+    },
+    Flushing(Flush),
+}
+
+/// One replica.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Replica {
+    pub view: Object,
+    /// The application's sequence at the last look over the project; 0: none yet.
+    pub hint: u8,
+    pub round: Round,
+    pub memo: Memo,
+    pub phase: Phase,
+}
+
+/// What the adversary may do, and how often each is still allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Fault {
+    Crash,
+    LostRequest,
+    Refused,
+    LostAnswer,
+    EarlyTimeout,
+    Duplicate,
+    /// A request, or its holder, outlives the quiet period.
+    Late,
+    /// More than `T_send` passes between claim and send.
+    Delay,
+    /// A replica is slower than `T_take` between claim and Secret.
+    Slow,
+    LostWriteAnswer,
+    WithoutEffect,
+    Foreign,
+    DeleteSecret,
+    EditSecret,
+    StripRecord,
+    DeleteClaim,
+    DamageClaim,
+    Recreate,
+    NoVerdict,
+    JournalFails,
+    Trigger,
+    Due,
+}
+
+pub const FAULTS: usize = 22;
+
+impl Fault {
+    pub const ALL: [Self; FAULTS] = [
+        Self::Crash,
+        Self::LostRequest,
+        Self::Refused,
+        Self::LostAnswer,
+        Self::EarlyTimeout,
+        Self::Duplicate,
+        Self::Late,
+        Self::Delay,
+        Self::Slow,
+        Self::LostWriteAnswer,
+        Self::WithoutEffect,
+        Self::Foreign,
+        Self::DeleteSecret,
+        Self::EditSecret,
+        Self::StripRecord,
+        Self::DeleteClaim,
+        Self::DamageClaim,
+        Self::Recreate,
+        Self::NoVerdict,
+        Self::JournalFails,
+        Self::Trigger,
+        Self::Due,
+    ];
+
+    /// How many generate calls it may cost, or cause.
+    pub const fn worth(self) -> u8 {
+        match self {
+            Self::LostRequest
+            | Self::Refused
+            | Self::Delay
+            | Self::LostWriteAnswer
+            | Self::StripRecord
+            | Self::DamageClaim
+            | Self::Recreate
+            | Self::NoVerdict
+            | Self::JournalFails => 0,
+            Self::Crash
+            | Self::LostAnswer
+            | Self::EarlyTimeout
+            | Self::Slow
+            | Self::WithoutEffect
+            | Self::Foreign
+            | Self::DeleteSecret
+            | Self::EditSecret
+            | Self::DeleteClaim
+            | Self::Trigger
+            | Self::Due => 1,
+            // The copy kills the value of the first, and so does a repair that was under way.
+            Self::Duplicate | Self::Late => 2,
+        }
+    }
+}
+
+/// What must never happen; each is a bit of `State::broken`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Broken {
+    SendOnce,
+    Serial,
+    Monotone,
+    Charge,
+    Necessity,
+    RefusedPublished,
+    Truth,
+    WriteAhead,
+    Preflight,
+    Bounded,
+}
+
+/// Everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    pub claim: Option<Claim>,
+    pub secret: Option<Secret>,
+    pub object: Object,
+    /// The value that ZITADEL accepts.
+    pub valid: u8,
+    /// The newest `secret.changed`, and the newest of the operator's own.
+    pub newest: u8,
+    pub own: u8,
+    /// Stored values up to this one are due.
+    pub due: u8,
+    /// The API server refuses writes of the Secret.
+    pub refusing: bool,
+    pub messages: [Option<Message>; MESSAGES],
+    pub replicas: [Replica; REPLICAS],
+    pub left: [u8; FAULTS],
+    /// Requests carried out so far, and those that causes and faults so far allow.
+    pub executed: u8,
+    pub allowed: u8,
+    /// The newest trigger for which a value was published.
+    pub published_trigger: u8,
+    /// Attempts that were sent, and those that a stored claim named, one bit each.
+    pub sent: u64,
+    pub durable: u64,
+    pub broken: u16,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Claim,
+    Secret,
+    Attempt,
+    Sequence,
+}
+
+impl State {
+    pub fn breaks(&mut self, what: Broken) {
+        self.broken |= 1 << what as u8;
+    }
+
+    pub const fn has_broken(&self, what: Broken) -> bool {
+        self.broken & (1 << what as u8) != 0
+    }
+
+    pub const fn may(&self, fault: Fault) -> bool {
+        self.left[fault as usize] > 0
+    }
+
+    pub fn spend(&mut self, fault: Fault) {
+        self.left[fault as usize] -= 1;
+        self.allowed += fault.worth();
+    }
+
+    pub fn messages(&self) -> impl Iterator<Item = Message> + '_ {
+        self.messages.iter().flatten().copied()
+    }
+
+    pub fn put_message(&mut self, message: Message) {
+        match self.messages.iter_mut().find(|slot| slot.is_none()) {
+            Some(slot) => *slot = Some(message),
+            None => self.breaks(Broken::Bounded),
+        }
+    }
+
+    /// An attempt id, or a revision, that nobody knows yet. They are renamed afterwards.
+    pub fn unused(&self) -> u8 {
+        62
+    }
+
+    /// The names in use, to their ranks.
+    pub fn rename(&mut self) {
+        // NB: 62 is a new name; there is at most one of each kind in a transition.
+        let mut used = [0_u64; 4];
+        self.each(&mut |name, id| used[name as usize] |= 1 << *id);
+        for used in &mut used {
+            *used &= !1 & !(1 << JUNK);
+        }
+        let rank = |name: Name, id: u8| {
+            let below = used[name as usize] & ((1_u64 << id) - 1);
+            u8::try_from(below.count_ones()).unwrap_or(0) + 1
+        };
+        let renamed = |bits: u64| {
+            let mut out = 0;
+            let mut known = bits & used[Name::Attempt as usize];
+            while known != 0 {
+                let id = known.trailing_zeros();
+                known &= known - 1;
+                out |= 1 << rank(Name::Attempt, u8::try_from(id).unwrap_or(0));
+            }
+            out
+        };
+        self.sent = renamed(self.sent);
+        self.durable = renamed(self.durable);
+        self.each(&mut |name, id| {
+            if *id != 0 && *id != JUNK {
+                *id = rank(name, *id);
+            }
+        });
+        self.messages
+            .sort_unstable_by_key(|slot| std::cmp::Reverse(*slot));
+    }
+
+    fn each(&mut self, f: &mut impl FnMut(Name, &mut u8)) {
+        f(Name::Sequence, &mut self.valid);
+        f(Name::Sequence, &mut self.newest);
+        f(Name::Sequence, &mut self.own);
+        f(Name::Sequence, &mut self.due);
+        if let Some(claim) = &mut self.claim {
+            claim.each(f);
+        }
+        if let Some(secret) = &mut self.secret {
+            secret.each(f);
+        }
+        for message in self.messages.iter_mut().flatten() {
+            f(Name::Attempt, &mut message.attempt);
+            f(Name::Sequence, &mut message.sequence);
+        }
+        for replica in &mut self.replicas {
+            replica.each(f);
+        }
+    }
+}
+
+impl Claim {
+    fn each(&mut self, f: &mut impl FnMut(Name, &mut u8)) {
+        f(Name::Claim, &mut self.revision);
+        if let Some(attempt) = &mut self.attempt {
+            f(Name::Attempt, &mut attempt.id);
+            f(Name::Sequence, &mut attempt.pre);
+        }
+    }
+}
+
+impl Secret {
+    fn each(&mut self, f: &mut impl FnMut(Name, &mut u8)) {
+        f(Name::Secret, &mut self.revision);
+        f(Name::Attempt, &mut self.attempt);
+        f(Name::Sequence, &mut self.sequence);
+        f(Name::Sequence, &mut self.value);
+    }
+}
+
+impl Replica {
+    fn each(&mut self, f: &mut impl FnMut(Name, &mut u8)) {
+        f(Name::Sequence, &mut self.hint);
+        if let Seen::Live(Some(claim)) = &mut self.round.claim {
+            claim.each(f);
+        }
+        if let Seen::Live(Some(secret)) = &mut self.round.secret {
+            secret.each(f);
+        }
+        if let Seen::Live((newest, own)) = &mut self.round.journal {
+            f(Name::Sequence, newest);
+            f(Name::Sequence, own);
+        }
+        let memo = &mut self.memo;
+        f(Name::Secret, &mut memo.prepared);
+        f(Name::Attempt, &mut memo.claimed.0);
+        f(Name::Secret, &mut memo.claimed.1);
+        f(Name::Attempt, &mut memo.holding);
+        f(Name::Attempt, &mut memo.open.0);
+        f(Name::Claim, &mut memo.unreadable.0);
+        f(Name::Claim, &mut memo.watched.0);
+        f(Name::Secret, &mut memo.watched.1);
+        f(Name::Secret, &mut memo.refusals.0);
+        f(Name::Sequence, &mut memo.drift.0);
+        f(Name::Secret, &mut memo.verified);
+        f(Name::Sequence, &mut memo.looked_at);
+        match &mut self.phase {
+            Phase::Deciding => {}
+            Phase::Waiting {
+                attempt,
+                target,
+                old,
+                ..
+            } => {
+                f(Name::Attempt, attempt);
+                f(Name::Secret, target);
+                f(Name::Sequence, old);
+            }
+            Phase::Flushing(flush) => {
+                f(Name::Attempt, &mut flush.attempt);
+                f(Name::Sequence, &mut flush.sequence);
+                f(Name::Secret, &mut flush.target);
+                f(Name::Sequence, &mut flush.old);
+                f(Name::Secret, &mut flush.outlived);
+                if let Seen::Live(Some(secret)) = &mut flush.stored {
+                    secret.each(f);
+                }
+            }
+        }
+    }
+}
