@@ -65,7 +65,7 @@ pub struct Run {
     #[arg(long, env = "PROTOCOL_SPEED", default_value_t = 1, hide = true)]
     pub protocol_speed: u32,
 
-    /// What is logged, such as info or zitadel_secret_operator=debug.
+    /// What is logged, such as `info` or `zitadel_secret_operator=debug`.
     #[arg(long, env = "RUST_LOG")]
     pub log: Option<String>,
 

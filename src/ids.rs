@@ -118,7 +118,7 @@ impl<'de> Deserialize<'de> for Sequence {
     }
 }
 
-/// One try to rotate one application: made before anything is sent, unique for ever (UUIDv7).
+/// One try to rotate one application: made before anything is sent, unique for ever (`UUIDv7`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AttemptId(pub uuid::Uuid);

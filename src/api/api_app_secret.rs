@@ -68,7 +68,7 @@ use super::ApiAppSecretStatus;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.standbyAppId) || self.standbyAppId != self.appId").message("standbyAppId must be another application than appId"))]
 pub struct ApiAppSecretSpec {
-    /// The ZitadelConnection to use. Default: the one named `default`.
+    /// The `ZitadelConnection` to use. Default: the one named `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection_ref: Option<ConnectionRef>,
 
@@ -109,10 +109,10 @@ pub struct ApiAppSecretSpec {
     pub suspend: Option<bool>,
 }
 
-/// A reference to a ZitadelConnection.
+/// A reference to a `ZitadelConnection`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionRef {
-    /// The name of the ZitadelConnection.
+    /// The name of the `ZitadelConnection`.
     #[schemars(
         length(min = 1, max = 253),
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
@@ -180,11 +180,11 @@ pub struct AnnotationValue(#[schemars(length(max = 1024))] pub String);
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.clientId) ? self.clientId : 'CLIENT_ID', has(self.clientSecret) ? self.clientSecret : 'CLIENT_SECRET', has(self.issuer) ? self.issuer : '/1', has(self.introspectionEndpoint) ? self.introspectionEndpoint : '/2', has(self.tokenEndpoint) ? self.tokenEndpoint : '/3', has(self.projectId) ? self.projectId : '/4', has(self.appId) ? self.appId : '/5'].all(x, [has(self.clientId) ? self.clientId : 'CLIENT_ID', has(self.clientSecret) ? self.clientSecret : 'CLIENT_SECRET', has(self.issuer) ? self.issuer : '/1', has(self.introspectionEndpoint) ? self.introspectionEndpoint : '/2', has(self.tokenEndpoint) ? self.tokenEndpoint : '/3', has(self.projectId) ? self.projectId : '/4', has(self.appId) ? self.appId : '/5'].exists_one(y, y == x))").message("two values cannot have the same key"))]
 pub struct SecretKeys {
-    /// Key of the client id. Default: CLIENT_ID.
+    /// Key of the client id. Default: `CLIENT_ID`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub client_id: Option<String>,
-    /// Key of the client secret. Default: CLIENT_SECRET.
+    /// Key of the client secret. Default: `CLIENT_SECRET`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub client_secret: Option<String>,
@@ -210,7 +210,7 @@ pub struct SecretKeys {
     pub app_id: Option<String>,
 }
 
-/// What happens to the Secret when the ApiAppSecret is deleted.
+/// What happens to the Secret when the `ApiAppSecret` is deleted.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeletionPolicy {
     /// The Secret is deleted with it (by an ownerReference).

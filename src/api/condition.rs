@@ -123,17 +123,14 @@ impl Conditions {
             last_transition_time: Time(seconds(now)),
             observed_generation: generation,
         };
-        match self.0.iter_mut().find(|condition| condition.type_ == type_) {
-            Some(present) => {
-                if present.status == status {
-                    condition.last_transition_time = present.last_transition_time.clone();
-                }
-                *present = condition;
+        if let Some(present) = self.0.iter_mut().find(|present| present.type_ == type_) {
+            if present.status == status {
+                condition.last_transition_time = present.last_transition_time.clone();
             }
-            None => {
-                self.0.push(condition);
-                self.0.sort_by_key(|condition| condition.type_);
-            }
+            *present = condition;
+        } else {
+            self.0.push(condition);
+            self.0.sort_by_key(|condition| condition.type_);
         }
     }
 

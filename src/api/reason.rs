@@ -94,7 +94,7 @@ reasons! {
 
     /// A Secret of that name exists and is not the operator's.
     SecretNotOwned,
-    /// Another ApiAppSecret keeps the same Secret.
+    /// Another `ApiAppSecret` keeps the same Secret.
     SecretKeyConflict,
     /// Another field manager owns a key of the Secret.
     SecretContested,
@@ -117,7 +117,7 @@ reasons! {
     /// A new credential is held in memory until the Secret can be written.
     SecretHeld,
 
-    /// Another ApiAppSecret keeps this application.
+    /// Another `ApiAppSecret` keeps this application.
     AppAlreadyClaimed,
     /// Another replica's attempt is open and is being watched.
     AttemptOpen,

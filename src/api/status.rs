@@ -1,6 +1,6 @@
 //! The status of an `ApiAppSecret`: a mirror for people and tools, never a source of decisions. No I/O.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ pub struct ApiAppSecretStatus {
 
     /// When ZITADEL made the stored secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub change_date: Option<Time>,
+    pub change_date: Option<MicroTime>,
 
     /// The organisation that owns the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,7 +132,7 @@ pub struct HistoryEntry {
     pub sequence: Option<String>,
     /// ZITADEL's change date of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub change_date: Option<Time>,
+    pub change_date: Option<MicroTime>,
     /// How it ended.
     pub outcome: Outcome,
     /// From ZITADEL's answer to the written Secret, such as `12ms`.

@@ -20,7 +20,7 @@ use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
     Cause, Claim, ClaimView, Entry, Facts, Failure, Observed, Recorded, Step, Version,
 };
-use crate::zitadel::{Outcome, ZitadelError};
+use crate::zitadel::{ClientSecret, Outcome, ZitadelError};
 
 /// How long a reconcile waits for a rotation that it started. After that the rotation goes on by itself and asks for another look.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -110,7 +110,7 @@ async fn rehearse(context: &Context, round: &mut Round, over: &Version, facts: &
         .reading
         .as_ref()
         .and_then(|reading| reading.value.as_ref())
-        .map_or(SECRET_LENGTH, |value| value.len());
+        .map_or(SECRET_LENGTH, ClientSecret::len);
     let placeholder: String = uuid::Uuid::new_v4()
         .simple()
         .to_string()
@@ -310,12 +310,7 @@ impl Task {
                 sequence,
                 change_date,
                 resource_owner,
-            } => (
-                secret,
-                sequence,
-                change_date,
-                resource_owner.map(String::from),
-            ),
+            } => (secret, sequence, change_date, resource_owner),
             // To be corrected from the journal: the order at least is known.
             Outcome::SuccessWithoutSequence { secret } => {
                 let before = self.pre_sequence().map_or(0, |before| before.0);

@@ -3,6 +3,7 @@
 use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::{Value as Json, json};
 
+use super::secret::put;
 use crate::rotation::{Claim, ClaimView, Owner, RecordError, Version};
 
 /// The label of claims.
@@ -43,8 +44,8 @@ pub fn lease(namespace: &str, name: &str, claim: &Claim, over: Option<&Version>)
     });
     if let Some(version) = over {
         // NB: a PUT of a Lease with a stale resourceVersion of a deleted object creates it again; with the uid it does not.
-        metadata["uid"] = version.uid.clone().into();
-        metadata["resourceVersion"] = version.revision.clone().into();
+        put(&mut metadata, "uid", version.uid.as_str());
+        put(&mut metadata, "resourceVersion", version.revision.as_str());
     }
     let holder = claim
         .live_attempt()

@@ -1,6 +1,6 @@
 //! What every part of the shell shares.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ pub struct AppState {
 #[derive(Default)]
 pub struct Index {
     by_object: HashMap<(String, String), (AppKey, (i64, Owner))>,
-    by_app: HashMap<AppKey, BTreeMap<(i64, Owner), ()>>,
+    by_app: HashMap<AppKey, BTreeSet<(i64, Owner)>>,
 }
 
 /// Connection, project and application.
@@ -96,7 +96,7 @@ impl Index {
         self.by_app
             .entry(app.clone())
             .or_default()
-            .insert(place.clone(), ());
+            .insert(place.clone());
         self.by_object.insert(
             (place.1.namespace.clone(), place.1.name.clone()),
             (app, place),
@@ -115,7 +115,7 @@ impl Index {
             return Vec::new();
         };
         places.remove(&place);
-        let others = places.keys().map(|(_, owner)| owner.clone()).collect();
+        let others = places.iter().map(|(_, owner)| owner.clone()).collect();
         if places.is_empty() {
             self.by_app.remove(&app);
         }
@@ -127,7 +127,7 @@ impl Index {
         let (app, place) = self
             .by_object
             .get(&(owner.namespace.clone(), owner.name.clone()))?;
-        let (oldest, ()) = self.by_app.get(app)?.first_key_value()?;
+        let oldest = self.by_app.get(app)?.first()?;
         (oldest < place).then(|| oldest.1.clone())
     }
 }

@@ -13,6 +13,7 @@ mod connections;
 mod context;
 mod failure;
 mod flush;
+mod message;
 mod metered;
 mod observe;
 mod patrol;

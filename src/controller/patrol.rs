@@ -41,7 +41,9 @@ pub async fn look_for_rotations_by_others(context: Arc<Context>) {
                     .collect();
                 for (app, owners) in &objects {
                     if app.project == project && changed.contains(&app.app) {
-                        owners.iter().for_each(|owner| context.wake(owner));
+                        for owner in owners {
+                            context.wake(owner);
+                        }
                     }
                 }
             }
@@ -160,10 +162,9 @@ fn wanted(context: &Context) -> HashSet<String> {
 fn kept(context: &Context, lease: &Lease) -> bool {
     match claim::view(Some(lease), |_| false) {
         // NB: a claim that can't be read is never taken to be nobody's.
-        ClaimView::Present { record: Err(_), .. } => true,
+        ClaimView::Absent | ClaimView::Present { record: Err(_), .. } => true,
         ClaimView::Present {
             record: Ok(claim), ..
         } => context.object(&claim.owner).is_some(),
-        ClaimView::Absent => true,
     }
 }

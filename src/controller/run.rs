@@ -78,7 +78,7 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
     let apps = Controller::for_stream(object_changes, objects)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .watches_stream(secret_changes, |secret: PartialObjectMeta<Secret>| {
-            keeper_of_secret(&secret)
+            Some(keeper_of_secret(&secret))
         })
         .watches_stream(claim_changes, |lease: Lease| keeper_of_claim(&lease))
         .watches_stream(
@@ -143,7 +143,9 @@ fn forget(context: &Context, guarded: &Guarded) {
         &guarded.namespace().unwrap_or_default(),
         &guarded.name_any(),
     );
-    freed.iter().for_each(|owner| context.wake(owner));
+    for owner in &freed {
+        context.wake(owner);
+    }
 }
 
 /// Waits until the watches have shown everything: a cache that is still filling looks like a cluster in which everything is gone.
@@ -162,6 +164,10 @@ async fn reconcile_when_ready(
     reconcile(guarded, context).await
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature is the controller's"
+)]
 fn on_error(guarded: Arc<Guarded>, error: &Error, _: Arc<Context>) -> Action {
     tracing::warn!(
         namespace = guarded.meta().namespace,
@@ -176,7 +182,7 @@ fn reference(owner: &Owner) -> ObjectRef<Guarded> {
     ObjectRef::new(&owner.name).within(&owner.namespace)
 }
 
-fn keeper_of_secret(secret: &PartialObjectMeta<Secret>) -> Option<ObjectRef<Guarded>> {
+fn keeper_of_secret(secret: &PartialObjectMeta<Secret>) -> ObjectRef<Guarded> {
     let namespace = secret.namespace().unwrap_or_default();
     let record = secret
         .annotations()
@@ -186,10 +192,10 @@ fn keeper_of_secret(secret: &PartialObjectMeta<Secret>) -> Option<ObjectRef<Guar
         .map(|record| record.owner)
         .filter(|owner| owner.namespace == namespace);
     // A record that was removed or damaged: by default the object has the Secret's name.
-    Some(owner.map_or_else(
+    owner.map_or_else(
         || ObjectRef::new(&secret.name_any()).within(&namespace),
         |owner| reference(&owner),
-    ))
+    )
 }
 
 fn keeper_of_claim(lease: &Lease) -> Option<ObjectRef<Guarded>> {

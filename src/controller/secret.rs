@@ -131,24 +131,24 @@ impl Place<'_> {
         });
         if secret.deletion == DeletionPolicy::Delete {
             // NB: not a controller reference, and it blocks nothing: deleting the object must never hang on the operator.
-            metadata["ownerReferences"] = json!([{
+            let reference = json!([{
                 "apiVersion": format!("{GROUP}/v1alpha1"),
                 "kind": "ApiAppSecret",
                 "name": owner.name,
                 "uid": owner.uid,
             }]);
+            put(&mut metadata, "ownerReferences", reference);
         }
         if let Some(version) = over {
-            metadata["uid"] = version.uid.clone().into();
-            metadata["resourceVersion"] = version.revision.clone().into();
+            put(&mut metadata, "uid", version.uid.as_str());
+            put(&mut metadata, "resourceVersion", version.revision.as_str());
         }
         let mut object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": secret.type_});
         if let Some((client_id, value)) = pair {
             let keys = &secret.keys;
             let mut data = serde_json::Map::new();
-            let mut put = |key: &str, value: &str| data.insert(key.to_owned(), value.into());
-            put(&keys.client_id, client_id);
-            put(&keys.client_secret, value);
+            data.insert(keys.client_id.clone(), client_id.into());
+            data.insert(keys.client_secret.clone(), value.into());
             let extras = [
                 (&keys.issuer, self.endpoints.issuer.as_str()),
                 (&keys.introspection_endpoint, &self.endpoints.introspection),
@@ -158,7 +158,7 @@ impl Place<'_> {
             ];
             for (key, value) in extras {
                 if let Some(key) = key {
-                    put(key, value);
+                    data.insert(key.clone(), value.into());
                 }
             }
             // NB: stringData would be kept in managedFields as its own field; the API server takes data as base64.
@@ -166,9 +166,16 @@ impl Place<'_> {
                 .into_iter()
                 .map(|(key, value)| (key, base64(value.as_str().unwrap_or_default()).into()))
                 .collect();
-            object["data"] = data.into();
+            put(&mut object, "data", data);
         }
         object
+    }
+}
+
+/// Sets a field of a JSON object.
+pub(super) fn put(object: &mut Json, field: &str, value: impl Into<Json>) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(field.to_owned(), value.into());
     }
 }
 

@@ -1,0 +1,57 @@
+//! What a person is told for each reason: which object, which field, what next. No text of the remote side. No I/O.
+
+use super::target::Target;
+use crate::api::Reason;
+use crate::rotation::Blocked;
+
+/// What a person is told: which object, which field, what next.
+pub fn message(blocked: &Blocked, target: &Target) -> String {
+    let secret = &target.secret.name;
+    let connection = &target.connection;
+    let project = &target.app.project;
+    let app = &target.app.app;
+    let by = blocked
+        .by
+        .as_ref()
+        .map(|owner| format!("{}/{}", owner.namespace, owner.name))
+        .unwrap_or_default();
+    let text = match blocked.reason {
+        Reason::ConnectionNotFound => format!("ZitadelConnection {connection} does not exist: create it, or correct spec.connectionRef.name"),
+        Reason::NotGranted => format!("ZitadelConnection {connection} has no grant for namespace {}, project {project} and app {app}: ask its owner to add one to spec.grants", target.owner.namespace),
+        Reason::CredentialMissing | Reason::CredentialMalformed | Reason::CredentialRejected | Reason::CaBundleInvalid | Reason::ConnectionNotReady => {
+            format!("The credential of ZitadelConnection {connection} cannot be used; its status says why")
+        }
+        Reason::ZitadelUnreachable | Reason::TlsFailed | Reason::ZitadelTimeout | Reason::ZitadelUnavailable | Reason::RateLimited | Reason::UnexpectedAnswer => {
+            format!("{} (ZitadelConnection {connection}) The Secret is left as it is; this is tried again", blocked.reason.meaning().trim())
+        }
+        Reason::OrganizationNotFound => "The organisation does not exist, or the service user may not act in it: check spec.organizationId and the connection's organizationId".to_owned(),
+        Reason::NotAMember => format!("The service user of ZitadelConnection {connection} has no membership that covers project {project}: add it as an administrator (PROJECT_OWNER) of the project, or correct spec.organizationId"),
+        Reason::PermissionDenied => format!("The service user of ZitadelConnection {connection} may not rotate app {app} of project {project}: it needs the role PROJECT_OWNER on the project"),
+        Reason::AppNotFound => format!("App {app} does not exist in project {project} of this organisation: check spec.appId, spec.projectId and spec.organizationId"),
+        Reason::AppNotApi => format!("App {app} is not an API application: only those have the secret that is kept here"),
+        Reason::AppNotReady => format!("App {app} is inactive, or does not authenticate by client secret (BASIC): activate it, or change its authentication method, in ZITADEL"),
+        Reason::SecretNotOwned => format!("Secret {secret} exists and is not the operator's: choose another spec.secret.name, delete it, or set spec.secret.adopt: true"),
+        Reason::SecretKeyConflict => format!("Secret {secret} is kept by ApiAppSecret {by}: choose another spec.secret.name"),
+        Reason::SecretContested => format!("Keys of Secret {secret} are written by another tool as well: remove them there"),
+        Reason::SecretTypeMismatch => format!("Secret {secret} has another type than spec.secret.type, and types cannot be changed: delete the Secret, or correct the field"),
+        Reason::SecretImmutable => format!("Secret {secret} is immutable: delete it, or choose another spec.secret.name"),
+        Reason::SecretWriteForbidden => format!("The operator may not read or write Secret {secret}: check its RBAC in namespace {}", target.owner.namespace),
+        Reason::SecretWriteRefused => format!("The API server refuses Secret {secret}: an admission policy or webhook, or its size"),
+        Reason::QuotaExceeded => format!("A quota of namespace {} does not allow Secret {secret}", target.owner.namespace),
+        Reason::NamespaceTerminating => format!("Namespace {} is being deleted", target.owner.namespace),
+        Reason::AppAlreadyClaimed => format!("App {app} is kept by ApiAppSecret {by}: one of the two must go"),
+        Reason::BreakerOpen => "The credential was repaired too often within an hour or a day: find out who changes it, then set a new spec.rotation.trigger".to_owned(),
+        Reason::SecretMissing => format!("The client secret in Secret {secret} is gone. With spec.recovery.missingSecret: Report nothing is done until spec.rotation.trigger gets a new value; with Rotate it is made anew"),
+        Reason::SecretInvalid => "ZITADEL refuses the stored client secret. With spec.recovery.invalidSecret: Report nothing is done until spec.rotation.trigger gets a new value".to_owned(),
+        Reason::RotatedElsewhere => "The client secret was rotated by another user of ZITADEL, and the stored one is refused. Set a new spec.rotation.trigger to take it back".to_owned(),
+        Reason::Contested => "The client secret is being rotated by somebody else again and again: find out who, in the app's change list, then set a new spec.rotation.trigger".to_owned(),
+        Reason::ClaimFromNewerVersion | Reason::CommitRecordFromNewerVersion => "A newer version of the operator has been here: upgrade this one".to_owned(),
+        Reason::SecretHeld => "A new client secret is being proven and written".to_owned(),
+        Reason::Suspended => "Everything is stopped by spec.suspend: true".to_owned(),
+        other => other.meaning().trim().trim_end_matches('.').to_owned(),
+    };
+    match &blocked.error_id {
+        Some(id) => format!("{text} ({id})"),
+        None => text,
+    }
+}
