@@ -3,7 +3,7 @@
 //! Each test takes a [`Tenant`]: a namespace, a connection and an organisation of its own.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -40,36 +40,69 @@ impl Operator {
     pub fn start(kubeconfig: &Path, directory: &Path, arguments: &[&str]) -> Self {
         let log = directory.join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
         let output = File::create(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
+        // A static is never dropped: the process ends itself when the pipe from this one closes without a word.
+        let child = Command::new("sh")
+            .args([
+                "-c",
+                r#"exec 3<&0; (read -r _ <&3 || kill -9 $$) & exec "$@" </dev/null 3<&-"#,
+                "sh",
+            ])
+            .arg(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
             .arg("run")
-            .args(["--admin-address", "127.0.0.1:0", "--leader-elect", "false", "--log-format", "json"])
-            .args(["--namespace", OPERATOR_NAMESPACE, "--drift-interval", "2s", "--minimum-interval", "1s"])
+            .args([
+                "--admin-address",
+                "127.0.0.1:0",
+                "--leader-elect",
+                "false",
+                "--log-format",
+                "json",
+            ])
+            .args([
+                "--namespace",
+                OPERATOR_NAMESPACE,
+                "--drift-interval",
+                "2s",
+                "--minimum-interval",
+                "1s",
+            ])
             .args(["--log", "trace,hyper=debug,h2=info,rustls=debug"])
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()
             .unwrap();
-        let operator = Self { child: Mutex::new(child), log, admin: String::new() };
-        let admin = operator.admin_address();
-        Self { admin, ..operator }
+        let mut operator = Self {
+            child: Mutex::new(child),
+            log,
+            admin: String::new(),
+        };
+        operator.admin = operator.admin_address();
+        operator
     }
 
     /// Reads the admin address off the log, where it stands in the first lines.
     fn admin_address(&self) -> String {
         for _ in 0..500 {
-            let lines = BufReader::new(File::open(&self.log).unwrap()).lines().map_while(Result::ok);
+            let lines = BufReader::new(File::open(&self.log).unwrap())
+                .lines()
+                .map_while(Result::ok);
             for line in lines {
                 let line: Value = serde_json::from_str(&line).unwrap_or_default();
-                if let Some(address) = line["fields"]["address"].as_str().or_else(|| line["address"].as_str()) {
+                if let Some(address) = line["fields"]["address"]
+                    .as_str()
+                    .or_else(|| line["address"].as_str())
+                {
                     return format!("http://{address}");
                 }
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("the operator did not say its admin address: {}", self.printed());
+        panic!(
+            "the operator did not say its admin address: {}",
+            self.printed()
+        );
     }
 
     /// Everything that it printed so far.
@@ -80,7 +113,11 @@ impl Operator {
     /// The audit records so far.
     pub fn audit(&self) -> Vec<Value> {
         let lines = self.printed();
-        lines.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(|line: &Value| line["target"] == "audit").collect()
+        lines
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter(|line: &Value| line["target"] == "audit")
+            .collect()
     }
 
     /// The process id.
@@ -92,7 +129,7 @@ impl Operator {
     pub fn kill(&self) {
         let mut child = self.child.lock().unwrap();
         let _ = child.kill();
-        let _ = child.wait();
+        ended(&mut child);
     }
 
     /// Asks it to stop and waits for its exit code.
@@ -100,8 +137,16 @@ impl Operator {
         let mut child = self.child.lock().unwrap();
         let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        child.wait().unwrap().code()
+        ended(&mut child)
     }
+}
+
+/// Waits for the end of a process and of its watchman, who must not outlive it: process ids are used again.
+fn ended(child: &mut Child) -> Option<i32> {
+    if let Some(mut watchman) = child.stdin.take() {
+        let _ = watchman.write_all(b"\n");
+    }
+    child.wait().unwrap().code()
 }
 
 impl Drop for Operator {
@@ -116,8 +161,8 @@ pub struct World {
     pub cluster: &'static ControlPlane,
     /// ZITADEL.
     pub zitadel: Simulator,
-    /// For logs.
-    pub directory: tempfile::TempDir,
+    /// For logs. `ZSO_TEST_LOGS` names one that is kept.
+    pub directory: PathBuf,
     /// The operator, if this world has one that all share.
     pub operator: Option<Arc<Operator>>,
 }
@@ -130,7 +175,11 @@ impl World {
         SHARED
             .get_or_init(|| async {
                 let mut world = Self::on(ControlPlane::shared().await).await;
-                let operator = Operator::start(world.cluster.admin_kubeconfig(), world.directory.path(), &["--protocol-speed", "20"]);
+                let operator = Operator::start(
+                    world.cluster.admin_kubeconfig(),
+                    &world.directory,
+                    &["--protocol-speed", "20"],
+                );
                 world.operator = Some(Arc::new(operator));
                 world
             })
@@ -147,7 +196,10 @@ impl World {
         install_definitions(&client).await;
         let namespaces: Api<Namespace> = Api::all(client);
         let namespace = Namespace {
-            metadata: ObjectMeta { name: Some(OPERATOR_NAMESPACE.into()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(OPERATOR_NAMESPACE.into()),
+                ..ObjectMeta::default()
+            },
             ..Namespace::default()
         };
         match namespaces.create(&PostParams::default(), &namespace).await {
@@ -156,7 +208,14 @@ impl World {
             Err(error) => panic!("{error}"),
         }
         let zitadel = Simulator::start(Config::default()).unwrap();
-        Self { cluster, zitadel, directory: tempfile::tempdir().unwrap(), operator: None }
+        let directory = std::env::var_os("ZSO_TEST_LOGS")
+            .map_or_else(|| cluster.scratch().to_owned(), PathBuf::from);
+        Self {
+            cluster,
+            zitadel,
+            directory,
+            operator: None,
+        }
     }
 
     /// A namespace, an organisation with a project, a service user and a connection that grants the one to the other.
@@ -164,11 +223,21 @@ impl World {
         let client = self.cluster.client().await;
         let namespace = self.cluster.fresh_namespace(prefix).await;
         let organization = self.zitadel.create_org(&namespace);
-        let project = self.zitadel.create_project(&organization, "payments").unwrap();
-        let user = self.zitadel.create_user(&organization).unwrap();
-        self.zitadel.grant(&user, Role::ProjectOwner, Scope::Project(project.clone())).unwrap();
+        let project = self.zitadel.create_project(&organization, "payments");
+        let user = self.zitadel.create_user(&organization, "operator");
+        self.zitadel
+            .grant(&user, Role::ProjectOwner, Scope::Project(project.clone()));
         let pat = self.zitadel.create_pat(&user).unwrap();
-        let tenant = Tenant { client, zitadel: self.zitadel.clone(), url: self.zitadel.url(), namespace, organization, project, user, pat };
+        let tenant = Tenant {
+            client,
+            zitadel: self.zitadel.clone(),
+            url: self.zitadel.url(),
+            namespace,
+            organization,
+            project,
+            user,
+            pat,
+        };
         tenant.set_credential(&tenant.pat).await;
         tenant.apply_connection(json!({})).await;
         tenant
@@ -182,11 +251,16 @@ pub async fn install_definitions(client: &Client) {
     for definition in [ApiAppSecret::crd(), ZitadelConnection::crd()] {
         let name = definition.metadata.name.clone().unwrap();
         let params = PatchParams::apply("tests").force();
-        api.patch(&name, &params, &Patch::Apply(&definition)).await.unwrap();
+        api.patch(&name, &params, &Patch::Apply(&definition))
+            .await
+            .unwrap();
         eventually(PATIENCE, || async {
             let found = api.get(&name).await.ok()?;
             let conditions = found.status?.conditions?;
-            conditions.iter().any(|c| c.type_ == "Established" && c.status == "True").then_some(())
+            conditions
+                .iter()
+                .any(|c| c.type_ == "Established" && c.status == "True")
+                .then_some(())
         })
         .await;
     }
@@ -222,7 +296,13 @@ impl Tenant {
     pub async fn set_credential(&self, token: &str) {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": self.namespace}, "stringData": {"token": token}});
-        api.patch(&self.namespace, &PatchParams::apply("tests").force(), &Patch::Apply(&secret)).await.unwrap();
+        api.patch(
+            &self.namespace,
+            &PatchParams::apply("tests").force(),
+            &Patch::Apply(&secret),
+        )
+        .await
+        .unwrap();
     }
 
     /// Applies the connection; `extra` overrides fields of the spec.
@@ -233,10 +313,18 @@ impl Tenant {
             "organizationId": self.organization,
             "grants": [{"namespaces": {"names": [self.namespace]}, "projectIds": [self.project]}],
         });
-        spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        spec.as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
         let api: Api<ZitadelConnection> = Api::all(self.client.clone());
         let object = json!({"apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ZitadelConnection", "metadata": {"name": self.namespace}, "spec": spec});
-        api.patch(&self.namespace, &PatchParams::apply("tests").force(), &Patch::Apply(&object)).await.unwrap();
+        api.patch(
+            &self.namespace,
+            &PatchParams::apply("tests").force(),
+            &Patch::Apply(&object),
+        )
+        .await
+        .unwrap();
     }
 
     /// The objects of this namespace.
@@ -252,7 +340,9 @@ impl Tenant {
     /// An object for an application; `extra` overrides fields of the spec.
     pub fn manifest(&self, name: &str, app: &str, extra: Value) -> Value {
         let mut spec = json!({"connectionRef": {"name": self.namespace}, "projectId": self.project, "appId": app});
-        spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        spec.as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
         json!({
             "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
             "metadata": {"name": name, "namespace": self.namespace}, "spec": spec,
@@ -260,14 +350,28 @@ impl Tenant {
     }
 
     /// Applies an object for an application.
-    pub async fn apply(&self, name: &str, app: &str, extra: Value) -> Result<ApiAppSecret, kube::Error> {
+    pub async fn apply(
+        &self,
+        name: &str,
+        app: &str,
+        extra: Value,
+    ) -> Result<ApiAppSecret, kube::Error> {
         let object = self.manifest(name, app, extra);
-        self.objects().patch(name, &PatchParams::apply("tests").force(), &Patch::Apply(&object)).await
+        self.objects()
+            .patch(
+                name,
+                &PatchParams::apply("tests").force(),
+                &Patch::Apply(&object),
+            )
+            .await
     }
 
     /// Deletes an object.
     pub async fn delete(&self, name: &str) {
-        self.objects().delete(name, &DeleteParams::default()).await.unwrap();
+        self.objects()
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
     }
 
     /// Waits until an object is Ready for its present generation.
@@ -284,15 +388,24 @@ impl Tenant {
     /// Waits until an object has a Ready condition with this reason, for its present generation.
     pub async fn reason(&self, name: &str, reason: &str) -> ApiAppSecret {
         self.until(name, |object| {
-            let ready = object.status.as_ref()?.conditions.get(ConditionType::Ready)?;
-            (ready.reason == reason && ready.observed_generation == object.metadata.generation).then_some(())
+            let ready = object
+                .status
+                .as_ref()?
+                .conditions
+                .get(ConditionType::Ready)?;
+            (ready.reason == reason && ready.observed_generation == object.metadata.generation)
+                .then_some(())
         })
         .await
     }
 
     /// Waits until something holds of an object, and returns the object.
     #[track_caller]
-    pub fn until<'a>(&'a self, name: &'a str, holds: impl Fn(&ApiAppSecret) -> Option<()> + 'a) -> impl Future<Output = ApiAppSecret> + 'a {
+    pub fn until<'a>(
+        &'a self,
+        name: &'a str,
+        holds: impl Fn(&ApiAppSecret) -> Option<()> + 'a,
+    ) -> impl Future<Output = ApiAppSecret> + 'a {
         let api = self.objects();
         let holds = std::rc::Rc::new(holds);
         eventually(PATIENCE, move || {
@@ -326,7 +439,7 @@ impl Tenant {
     }
 
     /// How many client secrets were made for an application.
-    pub fn generates(&self, app: &AppHandle) -> usize {
+    pub fn generates(&self, app: &AppHandle) -> u64 {
         self.zitadel.generates(&app.id)
     }
 }
