@@ -1101,6 +1101,11 @@ impl World {
         }
     }
 
+    /// What a replica would do next.
+    pub fn decision(&self, state: &State, i: u8, how: How) -> Step {
+        actor::decide(&self.known(state, i, how == How::Stale)).0
+    }
+
     /// What a replica would report if it looked now, with everything in sight.
     pub fn report(&self, state: &State, i: u8) -> Option<Report> {
         let mut known = self.known(state, i, false);
