@@ -10,5 +10,10 @@
 //! * [`runtime`] the process: leader election, admin server, metrics, clocks, shutdown
 
 pub mod api;
+pub mod cli;
+pub mod controller;
 pub mod ids;
+pub mod operator;
 pub mod rotation;
+pub mod runtime;
+pub mod zitadel;

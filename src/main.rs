@@ -1,8 +1,45 @@
-//! The operator.
-fn main() {
-    if let Ok(files) = zitadel_secret_operator::api::definitions() {
-        for (name, yaml) in files {
-            println!("---\n# {name}\n{yaml}");
+//! The operator's binary: arguments, logs, run.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use zitadel_secret_operator::cli::{Cli, Command};
+use zitadel_secret_operator::runtime::telemetry;
+use zitadel_secret_operator::{api, operator};
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(arguments) => run(arguments),
+        Command::Crd { output } => print_definitions(output.as_deref()).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
+        eprintln!("{error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: zitadel_secret_operator::cli::Run) -> anyhow::Result<ExitCode> {
+    telemetry::init(arguments.log.as_deref(), arguments.log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(operator::run(arguments))?;
+    Ok(outcome.into())
+}
+
+fn print_definitions(directory: Option<&std::path::Path>) -> anyhow::Result<()> {
+    for (name, yaml) in api::definitions()? {
+        match directory {
+            Some(directory) => {
+                let path = directory.join(name);
+                std::fs::write(&path, yaml)
+                    .with_context(|| format!("{} cannot be written", path.display()))?;
+            }
+            None => print!("---\n{yaml}"),
         }
     }
+    Ok(())
 }

@@ -175,15 +175,6 @@ pub struct LabelValue(#[schemars(length(max = 63))] pub String);
 #[serde(transparent)]
 pub struct AnnotationValue(#[schemars(length(max = 1024))] pub String);
 
-/// Whether an existing Secret may be taken over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdoptPolicy {
-    /// A Secret that the operator did not make is left alone.
-    Refuse,
-    /// A Secret of that name is taken over.
-    Adopt,
-}
-
 /// The names of the keys in the Secret. Keys without a default appear only when named.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -337,11 +328,11 @@ impl ApiAppSecretSpec {
     }
 
     /// Whether an existing Secret may be taken over.
-    pub fn adopt(&self) -> AdoptPolicy {
-        match self.secret.as_ref().and_then(|secret| secret.adopt) {
-            Some(true) => AdoptPolicy::Adopt,
-            _ => AdoptPolicy::Refuse,
-        }
+    pub fn adopt(&self) -> bool {
+        self.secret
+            .as_ref()
+            .and_then(|secret| secret.adopt)
+            .unwrap_or(false)
     }
 
     /// What happens to the Secret when the object is deleted.

@@ -7,10 +7,10 @@ mod status;
 mod zitadel_connection;
 
 pub use api_app_secret::{
-    AdoptPolicy, ApiAppSecret, ApiAppSecretSpec, ConnectionRef, DeletionPolicy, Recovery,
-    RecoveryPolicy, Rotation, SecretKeys, SecretTemplate, Window,
+    ApiAppSecret, ApiAppSecretSpec, ConnectionRef, DeletionPolicy, Recovery, RecoveryPolicy,
+    Rotation, SecretKeys, SecretTemplate, Window,
 };
-pub use condition::{Condition, ConditionType, Conditions, Status};
+pub use condition::{Condition, ConditionType, Conditions, Status, seconds};
 pub use reason::Reason;
 pub use status::{ApiAppSecretStatus, HistoryEntry, LastRotation, OpenAttempt, Outcome};
 pub use zitadel_connection::{

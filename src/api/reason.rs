@@ -123,6 +123,8 @@ reasons! {
     AttemptOpen,
     /// It is not known whether the last attempt was carried out.
     OutcomeUnknown,
+    /// The operator may not write claims in its own namespace.
+    ClaimWriteForbidden,
     /// The claim can't be read.
     ClaimUnreadable,
     /// The claim was written by a newer version of the operator.

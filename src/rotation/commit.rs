@@ -21,6 +21,17 @@ pub struct Entry {
     pub change_date: Timestamp,
 }
 
+/// What is recorded of one application.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recorded {
+    /// The value.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// The client id, so that the Secret can be written again without asking ZITADEL.
+    pub client_id: String,
+}
+
 /// The commit record of a Secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,8 +46,10 @@ pub struct CommitRecord {
     pub active: AppId,
     /// The key that holds the client secret.
     pub key: String,
+    /// What the rest of the Secret was made from, as a hash: another one means that it is to be written again.
+    pub template: String,
     /// The values made so far, by application: one, or two with a standby.
-    pub apps: BTreeMap<AppId, Entry>,
+    pub apps: BTreeMap<AppId, Recorded>,
 }
 
 impl CommitRecord {
@@ -56,7 +69,7 @@ impl CommitRecord {
     }
 
     /// What is recorded of the value in the Secret, if it is of that application in that scope.
-    pub fn entry(&self, scope: &str, app: &AppId) -> Option<&Entry> {
+    pub fn recorded(&self, scope: &str, app: &AppId) -> Option<&Recorded> {
         (self.scope == scope && self.active == *app)
             .then(|| self.apps.get(app))
             .flatten()

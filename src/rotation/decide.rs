@@ -50,6 +50,12 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
     if facts.object.deleting {
         return Ok(rest(Report::Quiet(Reason::Deleting)));
     }
+    if let (Some(_), Some(failure)) = (&round.memory.holding, &round.memory.held_back) {
+        return Ok(rest(Report::Stalled {
+            blocked: failure.into(),
+            retry: Retry::OnChange,
+        }));
+    }
     if round.memory.holding.is_some() {
         return Ok(rest(Report::Working {
             blocked: Reason::SecretHeld.into(),
@@ -207,17 +213,12 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
         .live_attempt()
         .is_some_and(|attempt| entry.attempt == Some(attempt.id));
     let open = claim.live_attempt().is_some() && !resolved;
-    let rendered = match secret.value {
-        super::Value::Absent => false,
-        // Only metadata was seen: the status tells whether this generation was rendered.
-        super::Value::Unseen => facts.object.reported,
-        super::Value::Present => secret.rendered,
-    };
     secret.managed
         && secret.owned
         && secret.held_elsewhere.is_none()
         && secret.refused.is_none()
-        && rendered
+        && secret.rendered
+        && secret.value != super::Value::Absent
         && claim.owner == facts.object.owner
         && !open
         && (facts.object.trigger.is_none()
@@ -333,20 +334,8 @@ pub(super) fn prepare(
             claim.trigger(false) != facts.object.trigger.as_deref()
                 && claim.trigger(true) != facts.object.trigger.as_deref()
         });
-    if let Some(backoff) = &round.memory.backoff
-        && facts.now.boot < backoff.until
-        && backoff.trigger == facts.object.trigger
-    {
-        let left = backoff.until.saturating_sub(facts.now.boot);
-        let blocked = Blocked::from(&backoff.failure);
-        return Ok(rest(if backoff.failure.permanent {
-            Report::Stalled {
-                blocked,
-                retry: Retry::After(left),
-            }
-        } else {
-            working_or_usable(facts, blocked, Retry::After(left))
-        }));
+    if let Some(step) = round.backing_off() {
+        return Ok(step);
     }
     if matches!(facts.journal, Observed::Unread | Observed::Cached(_))
         || matches!(facts.app, Observed::Unread | Observed::Cached(_))
@@ -471,6 +460,26 @@ impl Round<'_> {
             Observed::Failed(failure) => Err(self.failed(failure)),
             Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::App])),
         }
+    }
+
+    /// The rest that a failure asks for. A new trigger does not wait.
+    pub(super) fn backing_off(&self) -> Option<Step> {
+        let facts = self.facts;
+        let backoff = self.memory.backoff.as_ref()?;
+        if backoff.trigger != facts.object.trigger {
+            return None;
+        }
+        let left = backoff
+            .until
+            .checked_sub(facts.now.boot)
+            .filter(|left| !left.is_zero())?;
+        let blocked = Blocked::from(&backoff.failure);
+        let retry = Retry::After(left);
+        Some(rest(if backoff.failure.permanent {
+            Report::Stalled { blocked, retry }
+        } else {
+            working_or_usable(facts, blocked, retry)
+        }))
     }
 
     /// Counts a refusal of the stored value; probes in quick succession count once. When the first was, and how many.

@@ -58,8 +58,6 @@ pub struct Now {
     pub boot: Duration,
     /// ZITADEL's clock, as well as it is known. Due times are judged on it.
     pub time: Timestamp,
-    /// Whether `time` comes from an answer of ZITADEL of this round.
-    pub fresh: bool,
     /// Whether the clocks of ZITADEL, Kubernetes and this host differ by more than five minutes.
     pub skewed: bool,
 }
@@ -79,8 +77,6 @@ pub struct ObjectView {
     pub recovery: RecoveryView,
     /// `spec.secret.adopt`.
     pub adopt: bool,
-    /// Whether the status speaks of this generation of the spec.
-    pub reported: bool,
     /// The revision of the Secret that the status says was verified.
     pub verified: Option<String>,
     /// Where the schedule stands, by the stored value's date and ZITADEL's clock.

@@ -69,6 +69,10 @@ pub struct Memory {
     pub claimed: Option<Claimed>,
     /// An attempt whose answer is being proven and written.
     pub holding: Option<AttemptId>,
+    /// Why what is held can't be written, if so.
+    pub held_back: Option<Failure>,
+    /// An attempt of this process that is known not to have been carried out.
+    pub not_executed: Option<AttemptId>,
     /// The attempt that is open, and when it was first seen, since boot.
     pub open: Option<(AttemptId, Duration)>,
     /// An unreadable claim, and when it was first seen, since boot.
@@ -120,15 +124,23 @@ impl Memory {
         self.prepared = None;
     }
 
-    /// Generate was answered with a secret, which is being proven and written.
-    pub fn received(&mut self, attempt: AttemptId) {
+    /// Generate is being sent; whatever is answered is proven and written before anything else is decided.
+    pub fn sending(&mut self, attempt: AttemptId) {
         self.claimed = None;
         self.holding = Some(attempt);
+    }
+
+    /// Generate is known not to have been carried out.
+    pub fn refused(&mut self, attempt: AttemptId) {
+        self.holding = None;
+        self.not_executed = Some(attempt);
     }
 
     /// Nothing is held any more. `verified` is the Secret's revision if its value is proven.
     pub fn flushed(&mut self, verified: Option<String>) {
         self.holding = None;
+        self.held_back = None;
+        self.not_executed = None;
         self.verified = verified;
         self.backoff = None;
         self.refusals = None;
@@ -140,6 +152,7 @@ impl Memory {
     /// It is not known whether generate was carried out; the quiet period runs from here.
     pub fn unknown(&mut self, attempt: AttemptId, now: Duration) {
         self.claimed = None;
+        self.holding = None;
         self.open = Some((attempt, now));
     }
 }

@@ -21,13 +21,14 @@ mod window;
 pub use breaker::breaker_open;
 pub use cause::Cause;
 pub use claim::{Attempt, AttemptState, Claim, Holder, Owner, RecordError};
-pub use commit::{CommitRecord, Entry};
+pub use commit::{CommitRecord, Entry, Recorded};
 pub use decide::{Decision, decide};
 pub use facts::{
     AppView, ClaimView, Facts, Failure, Gates, Journal, JournalEvent, Now, ObjectView, Observed,
     Probe, RecoveryView, SecretState, SecretView, Value, Version,
 };
 pub use fence::{Fence, fence};
+pub use interval::parse as parse_interval;
 pub use memory::{Backoff, Claimed, Memory, Prepared, Refusals, Watched};
 pub use schedule::{DueState, Schedule, ScheduleError};
 pub use step::{Blocked, Report, Retry, Source, Step};

@@ -1,15 +1,56 @@
-//! When a credential is to be rotated by its schedule. Does no I/O.
+//! When a credential is to be rotated by its schedule: interval, jitter, windows. Does no I/O, and has no clock.
+//!
+//! * A credential made at `last` becomes **due** at `last + interval + offset`. The offset is the object's own: its uid,
+//!   hashed, gives a whole number of seconds in `[0, jitter % of the interval)`, the same for an object every time. So a
+//!   rotation may be late by the jitter, and is never early; objects made together do not rotate together.
+//! * A due rotation **starts** in a window; the union of the windows counts. Without windows it starts at once. The rules of
+//!   windows, of clocks that change and of dates that do not exist are in [`window`](super::window).
+//! * A rotation is **overdue** one gap after it became due, where the gap is the time between the last opening at or before
+//!   the due instant and the first one after it: by then the windows were open for a whole duration. Without windows, and
+//!   where the gap is shorter, it is overdue after [`GRACE`].
+//! * Everything is judged from `last` and `now` alone. A restart changes nothing; another schedule holds from the next look
+//!   on, for the same `last`, so a changed schedule never rotates earlier than it says itself. A `last` in the future
+//!   (clocks that disagree) is not due.
+//! * A week is 7 × 24 h and a day 24 h of elapsed time, whatever the clocks do.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::{
+    interval::{self, IntervalError},
+    window::{Window, WindowError},
+};
 use crate::api::Rotation;
+
+/// How long a due rotation may wait without a window to blame before it is overdue.
+pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
+
+/// The longest interval and the longest overlap: ten years of 365 days.
+pub const MAX_INTERVAL: Duration = Duration::from_hours(10 * 365 * 24);
+
+/// The jitter, in percent, when none is given.
+const DEFAULT_JITTER: i32 = 10;
+
+/// The most windows; the CRD has the same limit.
+const MAX_WINDOWS: usize = 16;
+
+/// A sentence names at most so many windows, to keep the status short.
+const DESCRIBED_WINDOWS: usize = 3;
 
 /// A schedule that was read and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
+    age: Option<Age>,
+    windows: Vec<Window>,
     overlap: Option<Duration>,
+}
+
+/// The age at which a credential is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Age {
+    interval: Duration,
+    offset: Duration,
 }
 
 /// Where a credential stands in its schedule.
@@ -19,12 +60,12 @@ pub enum DueState {
     OnTriggerOnly,
     /// It is too young.
     NotDue {
-        /// The next instant at which a rotation may really start.
+        /// The next instant at which a rotation can really start: due, and in a window.
         next: Timestamp,
     },
     /// It is old enough, and no window is open.
     AwaitingWindow {
-        /// When it became old enough.
+        /// When it became due.
         since: Timestamp,
         /// When the next window opens.
         opens: Timestamp,
@@ -33,45 +74,233 @@ pub enum DueState {
     },
     /// It is to be rotated now.
     Due {
-        /// When it became old enough.
+        /// When it became due, which can be before the window opened.
         since: Timestamp,
         /// Whether it waits longer than its windows explain.
         overdue: bool,
     },
 }
 
-/// Why a schedule is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ScheduleError {}
+impl DueState {
+    /// The next start that lies ahead, which is also when the schedule is to be looked at again; none if it can start now,
+    /// or never.
+    pub const fn next_start(self) -> Option<Timestamp> {
+        match self {
+            Self::NotDue { next } => Some(next),
+            Self::AwaitingWindow { opens, .. } => Some(opens),
+            Self::OnTriggerOnly | Self::Due { .. } => None,
+        }
+    }
+}
+
+/// Why a schedule is refused: the field, what is wrong with it, and what to write instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// The interval can't be read.
+    #[error("spec.rotation.interval {0}")]
+    Interval(IntervalError),
+    /// An interval of nothing.
+    #[error(
+        "spec.rotation.interval is zero; write a time such as 30d, or leave it out to rotate on trigger only"
+    )]
+    IntervalZero,
+    /// The interval is below the operator's minimum.
+    #[error("spec.rotation.interval is shorter than this operator allows; write {} or more", interval::format(*.minimum))]
+    IntervalTooShort {
+        /// The operator's minimum.
+        minimum: Duration,
+    },
+    /// The interval is above [`MAX_INTERVAL`].
+    #[error(
+        "spec.rotation.interval is longer than ten years; write 3650d or less, or leave it out to rotate on trigger only"
+    )]
+    IntervalTooLong,
+    /// The jitter is no percentage between 0 and 50.
+    #[error(
+        "spec.rotation.jitter is not between 0 and 50; write percent of the interval, such as 10"
+    )]
+    Jitter,
+    /// The overlap can't be read.
+    #[error("spec.rotation.overlap {0}")]
+    Overlap(IntervalError),
+    /// The overlap is above [`MAX_INTERVAL`].
+    #[error(
+        "spec.rotation.overlap is longer than ten years; leave it out to keep the old credential until the next rotation"
+    )]
+    OverlapTooLong,
+    /// More windows than are read.
+    #[error(
+        "spec.rotation.windows has more than 16 windows; combine some, such as 0 1,3 * * MON-FRI"
+    )]
+    TooManyWindows,
+    /// A window can't be used.
+    #[error("spec.rotation.windows[{index}].{error}")]
+    Window {
+        /// Its place in the list, from 0.
+        index: usize,
+        /// What is wrong with it.
+        error: WindowError,
+    },
+}
 
 impl Schedule {
-    /// Reads the schedule of the object with that uid.
+    /// Reads the schedule of the object with that uid. `minimum` is the shortest interval that the operator allows.
     pub fn parse(
         rotation: Option<&Rotation>,
-        _uid: &str,
-        _minimum: Duration,
+        uid: &str,
+        minimum: Duration,
     ) -> Result<Self, ScheduleError> {
-        let _ = rotation;
-        Ok(Self { overlap: None })
+        let default = Rotation::default();
+        let rotation = rotation.unwrap_or(&default);
+        let jitter = u32::try_from(rotation.jitter.unwrap_or(DEFAULT_JITTER))
+            .ok()
+            .filter(|percent| *percent <= 50)
+            .ok_or(ScheduleError::Jitter)?;
+        let age = match rotation.interval.as_deref() {
+            Some(text) => {
+                let interval = read_interval(text, minimum)?;
+                let offset = offset(interval, jitter, uid);
+                Some(Age { interval, offset })
+            }
+            None => None,
+        };
+        let windows = rotation.windows.as_deref().unwrap_or_default();
+        if windows.len() > MAX_WINDOWS {
+            return Err(ScheduleError::TooManyWindows);
+        }
+        let windows = windows
+            .iter()
+            .enumerate()
+            .map(|(index, window)| {
+                Window::parse(window).map_err(|error| ScheduleError::Window { index, error })
+            })
+            .collect::<Result<_, _>>()?;
+        let overlap = match rotation.overlap.as_deref() {
+            Some(text) => match interval::parse(text).map_err(ScheduleError::Overlap)? {
+                overlap if overlap > MAX_INTERVAL => return Err(ScheduleError::OverlapTooLong),
+                overlap => Some(overlap),
+            },
+            None => None,
+        };
+        Ok(Self {
+            age,
+            windows,
+            overlap,
+        })
     }
 
     /// When the credential made at `last` is to be rotated, judged at `now`.
-    pub fn state(&self, _last: Timestamp, _now: Timestamp) -> DueState {
-        DueState::OnTriggerOnly
+    pub fn state(&self, last: Timestamp, now: Timestamp) -> DueState {
+        let Some(age) = self.age else {
+            return DueState::OnTriggerOnly;
+        };
+        // NB: at the end of the calendar (year 9999) sums stop there.
+        let since = later(later(last, age.interval), age.offset);
+        if now < since {
+            return DueState::NotDue {
+                next: self.first_start(since),
+            };
+        }
+        let overdue = self.is_overdue(since, now);
+        match self.first_start(now) {
+            start if start <= now => DueState::Due { since, overdue },
+            opens => DueState::AwaitingWindow {
+                since,
+                opens,
+                overdue,
+            },
+        }
     }
 
-    /// The schedule as a sentence.
+    /// The schedule as a sentence, such as `every 30d, at 03:00, Monday through Friday, for 2h (Europe/Zurich)`.
     pub fn describe(&self) -> String {
-        "on trigger only".to_owned()
+        let Some(age) = self.age else {
+            return "on trigger only".to_owned();
+        };
+        let every = format!("every {}", interval::format(age.interval));
+        let described = self.windows.iter().take(DESCRIBED_WINDOWS);
+        let mut windows: Vec<String> = described.map(Window::describe).collect();
+        match self.windows.len().saturating_sub(DESCRIBED_WINDOWS) {
+            0 => {}
+            1 => windows.push("in another window".to_owned()),
+            more => windows.push(format!("in {more} other windows")),
+        }
+        if windows.is_empty() {
+            every
+        } else {
+            format!("{every}, {}", windows.join("; or "))
+        }
     }
 
     /// How long the old credential of a standby pair goes on working; none: until the next rotation.
-    pub fn overlap(&self) -> Option<Duration> {
+    pub const fn overlap(&self) -> Option<Duration> {
         self.overlap
     }
 
-    /// How many rotations the schedule itself can make within a period, at most.
-    pub fn explained(&self, _period: Duration) -> u32 {
-        0
+    /// How many rotations the schedule itself can make within a period, at most; 0 without an interval.
+    ///
+    /// The offset is left out: an object that was deleted and created again has another one.
+    pub fn explained(&self, period: Duration) -> u32 {
+        self.age.map_or(0, |age| {
+            let whole = period.as_nanos() / age.interval.as_nanos().max(1);
+            u32::try_from(whole).unwrap_or(u32::MAX).saturating_add(1)
+        })
+    }
+
+    /// The first instant, from that one on, at which a rotation can start.
+    fn first_start(&self, from: Timestamp) -> Timestamp {
+        if self.windows.is_empty() {
+            return from;
+        }
+        let starts = self.windows.iter().filter_map(|w| w.next_open(from));
+        starts.min().unwrap_or(Timestamp::MAX)
+    }
+
+    /// Whether a rotation that became due at that instant waits for longer than its windows explain.
+    fn is_overdue(&self, due: Timestamp, now: Timestamp) -> bool {
+        let waited = now.duration_since(due);
+        if waited < GRACE {
+            return false;
+        }
+        let openings = self.windows.iter().filter_map(|w| w.last_opening(due));
+        let Some(last) = openings.max() else {
+            return true;
+        };
+        let openings = self.windows.iter().filter_map(|w| w.next_opening(due));
+        let next = openings.min().unwrap_or(Timestamp::MAX);
+        waited >= next.duration_since(last)
     }
 }
+
+fn read_interval(text: &str, minimum: Duration) -> Result<Duration, ScheduleError> {
+    let interval = interval::parse(text).map_err(ScheduleError::Interval)?;
+    if interval.is_zero() {
+        Err(ScheduleError::IntervalZero)
+    } else if interval > MAX_INTERVAL {
+        Err(ScheduleError::IntervalTooLong)
+    } else if interval < minimum {
+        Err(ScheduleError::IntervalTooShort { minimum })
+    } else {
+        Ok(interval)
+    }
+}
+
+fn later(instant: Timestamp, by: Duration) -> Timestamp {
+    instant.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// The object's own share of the jitter.
+fn offset(interval: Duration, percent: u32, uid: &str) -> Duration {
+    let span = interval.as_secs() * u64::from(percent) / 100;
+    Duration::from_secs(hash(uid).checked_rem(span).unwrap_or(0))
+}
+
+/// FNV-1a: the same number in every build and on every machine, which the standard library's hasher does not promise.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,13 @@ pub(super) fn open(
     if attempt.holder.pod != facts.holder.pod {
         watch(round, secret)?;
     }
-    match verdict(round, attempt.pre_sequence, since, secret)? {
+    // Known not to have been carried out: nothing is on its way that would have to be waited for.
+    let refused = round.memory.not_executed == Some(attempt.id);
+    if refused && let Some(step) = round.backing_off() {
+        return Ok(step);
+    }
+    let sent = (!refused).then_some(since);
+    match verdict(round, attempt.pre_sequence, sent, secret)? {
         Verdict::Executed | Verdict::OlderLost => lost(round, claim, secret),
         Verdict::NotExecuted => match find(round, Some(claim), true, secret)? {
             Found::Cause(cause) => prepare(round, cause, Some(claim), secret),
@@ -70,7 +76,7 @@ pub(super) fn unreadable(
         facts.object.trigger.clone(),
         None,
     );
-    match verdict(round, stored, since, secret)? {
+    match verdict(round, stored, Some(since), secret)? {
         Verdict::Executed | Verdict::OlderLost if stored.is_some() => {
             prepare(round, Cause::LostAttempt, None, secret)
         }
@@ -126,7 +132,7 @@ fn stored_sequence(secret: &SecretState) -> Option<Sequence> {
 fn verdict(
     round: &mut Round<'_>,
     pre: Option<Sequence>,
-    since: std::time::Duration,
+    sent: Option<std::time::Duration>,
     secret: &SecretState,
 ) -> Result<Verdict, Step> {
     let facts = round.facts;
@@ -137,7 +143,7 @@ fn verdict(
             if journal.own_after(pre) {
                 return Ok(Verdict::Executed);
             }
-            quiet(round, since)?;
+            quiet(round, sent)?;
             let newest = journal.newest_own().map(|event| event.sequence);
             let older_lost = stored.is_some() && newest > stored;
             Ok(if older_lost {
@@ -148,7 +154,7 @@ fn verdict(
         }
         Observed::Failed(failure) if !failure.permanent => Err(round.failed(failure)),
         Observed::Failed(_) => {
-            quiet(round, since)?;
+            quiet(round, sent)?;
             // Without the journal only the stored value itself can tell; with none stored there is none to lose.
             if stored.is_none() {
                 return Ok(Verdict::NotExecuted);
@@ -191,8 +197,8 @@ fn secret_version(secret: &SecretState) -> Option<Version> {
 }
 
 /// While the request may still be on its way, the old credential works and nothing is done.
-fn quiet(round: &Round<'_>, since: std::time::Duration) -> Result<(), Step> {
-    match round.left(since, round.facts.timing.quiet) {
+fn quiet(round: &Round<'_>, sent: Option<std::time::Duration>) -> Result<(), Step> {
+    match sent.and_then(|since| round.left(since, round.facts.timing.quiet)) {
         Some(left) => Err(rest(waiting(
             round.facts,
             Reason::OutcomeUnknown.into(),

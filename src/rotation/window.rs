@@ -1,1 +1,358 @@
-//! Windows. Does no I/O.
+//! One window: when it opens, and how long it stays open. Does no I/O.
+//!
+//! * **Schedule**: five fields of cron, minute to weekday; names in any case (`MON`, `jan`). A day fits when the day of
+//!   the month *or* the weekday fits, unless one of them is `*`; with `+` before the weekday, both must fit
+//!   (`0 3 1-7 * +SUN` is the first Sunday). `L` (last day), `15W` (working day nearest the 15th), `5#2` (second Friday)
+//!   and `5#L` (last Friday) mean what croner documents. No seconds, no years, no `?`, no `LW`, no `@daily` and the like.
+//! * **Time zone**: an IANA name, from the time zone data that is compiled in, so that every replica agrees. UTC if none.
+//! * **Duration** is elapsed time: 2 h stay 2 h while the clocks change. It can be longer than the time between two
+//!   openings; then the window is simply always open.
+//! * **Clocks going forward**: an opening at a time that is skipped happens at the first instant after the gap.
+//! * **Clocks going back**: an opening at a time that comes twice happens once, the first time. The second time adds
+//!   nothing, also for `*/15` or `*` in the hour field: wherever the clock shows 02:30 twice, the first one counts.
+//! * **Never**: a schedule that fits no day of 2000 to 2027 is refused. In 28 years every date, 29 February included,
+//!   falls on every weekday, so what does not happen in them is not on the calendar.
+
+use croner::{
+    Cron,
+    parser::{CronParser, Seconds, Year},
+};
+use jiff::{
+    SignedDuration, Timestamp,
+    civil::DateTime,
+    tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase},
+};
+
+use super::interval::{self, IntervalError};
+use crate::api;
+
+/// The longest time a window can stay open: a week.
+pub const MAX_DURATION: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// The longest schedule that is read; the CRD has the same limit.
+const MAX_SCHEDULE: usize = 128;
+
+/// Above this many characters a sentence says less than the five fields themselves.
+const MAX_SENTENCE: usize = 120;
+
+/// The years that are searched for a first opening, see the module's documentation.
+const SEARCHED_YEARS: (i16, i16) = (2000, 2027);
+
+const MONTHS: [&str; 12] = [
+    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+];
+const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+
+/// A field of cron.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CronField {
+    /// 0 to 59.
+    Minute,
+    /// 0 to 23.
+    Hour,
+    /// 1 to 31.
+    Day,
+    /// 1 to 12, or a name.
+    Month,
+    /// 0 to 7, or a name.
+    Weekday,
+}
+
+impl CronField {
+    const ALL: [Self; 5] = [
+        Self::Minute,
+        Self::Hour,
+        Self::Day,
+        Self::Month,
+        Self::Weekday,
+    ];
+
+    /// What can stand in the field.
+    const fn accepts(self) -> &'static str {
+        match self {
+            Self::Minute => "write 0-59 and * , - /, such as 0 or */15",
+            Self::Hour => "write 0-23 and * , - /, such as 3 or 1-5",
+            Self::Day => {
+                "write 1-31 and * , - /, L for the last day, or 15W for the working day nearest the 15th"
+            }
+            Self::Month => {
+                "write 1-12 or JAN-DEC and * , - /, ranges from the smaller to the larger"
+            }
+            Self::Weekday => {
+                "write 0-7 or SUN-SAT and * , - /, ranges from the smaller to the larger, 5#2 for the second Friday or 5#L for the last"
+            }
+        }
+    }
+
+    /// Whether letters have a meaning in the field, between what stands before and after them.
+    ///
+    /// NB: croner replaces names wherever they stand and would read `JANFEB` as 12, December.
+    fn knows(self, before: Option<char>, letters: &str, after: Option<char>) -> bool {
+        let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+        let alone = !digit(before) && !digit(after);
+        match self {
+            Self::Minute | Self::Hour => false,
+            Self::Day => match letters {
+                "L" => alone,
+                "W" => digit(before),
+                _ => false,
+            },
+            Self::Month => alone && MONTHS.contains(&letters),
+            Self::Weekday => match letters {
+                "L" => before == Some('#'),
+                _ => alone && WEEKDAYS.contains(&letters),
+            },
+        }
+    }
+
+    /// Whether the field is spelled with what has a meaning in it; croner judges the rest.
+    fn is_spelled(self, text: &str) -> bool {
+        let text = match text.strip_prefix('+') {
+            Some(rest) if self == Self::Weekday => rest,
+            _ => text,
+        };
+        let sign = |c: char| matches!(c, '*' | '-' | '/') || (c == '#' && self == Self::Weekday);
+        text.split(',').all(|item| {
+            let mut before = None;
+            let mut rest = item;
+            while let Some(first) = rest.chars().next() {
+                let length = if first.is_ascii_alphabetic() {
+                    rest.find(|c: char| !c.is_ascii_alphabetic())
+                        .unwrap_or(rest.len())
+                } else {
+                    first.len_utf8()
+                };
+                let (head, tail) = rest.split_at(length);
+                let known = sign(first)
+                    || first.is_ascii_digit()
+                    || self.knows(before, head, tail.chars().next());
+                if !known {
+                    return false;
+                }
+                before = head.chars().next_back();
+                rest = tail;
+            }
+            !item.is_empty()
+        })
+    }
+}
+
+impl std::fmt::Display for CronField {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Minute => "first field (minute)",
+            Self::Hour => "second field (hour)",
+            Self::Day => "third field (day of the month)",
+            Self::Month => "fourth field (month)",
+            Self::Weekday => "fifth field (weekday)",
+        })
+    }
+}
+
+/// Why a window is refused. The text begins with the name of its field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WindowError {
+    /// The schedule is longer than any sensible one.
+    #[error("schedule is longer than 128 characters; write several windows")]
+    TooLong,
+    /// A name instead of fields.
+    #[error(
+        "schedule is a name with @; write five fields, such as 0 3 * * * for every day at 03:00"
+    )]
+    Nickname,
+    /// Not five fields.
+    #[error(
+        "schedule has {0} fields; write five: minute, hour, day of the month, month, weekday, such as 0 3 * * MON-FRI"
+    )]
+    Fields(usize),
+    /// A field that can't be read.
+    #[error("schedule can't be read in its {0}; {accepts}", accepts = .0.accepts())]
+    Field(CronField),
+    /// No day on the calendar fits.
+    #[error(
+        "schedule never opens: no day of the calendar fits it; choose a day that its month has, such as 28 or L in February"
+    )]
+    NeverOpens,
+    /// No such time zone.
+    #[error("timeZone is not a known time zone; write an IANA name, such as Europe/Zurich or UTC")]
+    TimeZone,
+    /// The duration can't be read.
+    #[error("duration {0}")]
+    Duration(IntervalError),
+    /// A window that is never open.
+    #[error("duration is zero; write how long the window stays open, such as 2h")]
+    DurationZero,
+    /// A window that is open for too long.
+    #[error("duration is longer than 7d; write 7d or less, or leave out the windows")]
+    DurationTooLong,
+}
+
+/// A window that was read and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    cron: Cron,
+    zone: TimeZone,
+    duration: SignedDuration,
+}
+
+impl Window {
+    /// Reads a window.
+    pub fn parse(window: &api::Window) -> Result<Self, WindowError> {
+        let cron = cron(&window.schedule)?;
+        let name = window.time_zone.as_deref().unwrap_or("UTC");
+        let zone = TimeZoneDatabase::bundled()
+            .get(name)
+            .ok()
+            .filter(|zone| !zone.is_unknown())
+            .ok_or(WindowError::TimeZone)?;
+        let duration = interval::parse(&window.duration).map_err(WindowError::Duration)?;
+        if duration.is_zero() {
+            return Err(WindowError::DurationZero);
+        }
+        let duration = SignedDuration::try_from(duration)
+            .ok()
+            .filter(|duration| *duration <= MAX_DURATION)
+            .ok_or(WindowError::DurationTooLong)?;
+        Ok(Self {
+            cron,
+            zone,
+            duration,
+        })
+    }
+
+    /// The first instant from that one on at which it is open: that one, or the next opening; none only near the end of the
+    /// calendar (year 5000). It is open from its opening on, and no longer at the instant it closes.
+    pub fn next_open(&self, from: Timestamp) -> Option<Timestamp> {
+        let earliest = from.checked_sub(self.duration).unwrap_or(Timestamp::MIN);
+        self.next_opening(earliest).map(|opening| opening.max(from))
+    }
+
+    /// The first opening after that instant; none only near the end of the calendar.
+    pub fn next_opening(&self, after: Timestamp) -> Option<Timestamp> {
+        let mut clock = self.zone.to_datetime(after);
+        // NB: openings are searched on the wall clock, which never repeats; what it shows for the second time while the
+        // clocks go back was an opening before `after`, and is passed over.
+        loop {
+            clock = self.cron.find_next_occurrence(&clock, false).ok()?;
+            let opening = self.instant(clock)?;
+            if opening > after {
+                return Some(opening);
+            }
+        }
+    }
+
+    /// The last opening at or before that instant; none only near the beginning of the calendar.
+    pub fn last_opening(&self, until: Timestamp) -> Option<Timestamp> {
+        let mut clock = self.zone.to_datetime(until);
+        // NB: while the clock shows times for the second time, later ones were already shown the first time.
+        if let AmbiguousOffset::Fold { before, .. } =
+            self.zone.to_ambiguous_timestamp(clock).offset()
+        {
+            clock = before.to_datetime(until);
+        }
+        let mut inclusive = true;
+        loop {
+            clock = self.cron.find_previous_occurrence(&clock, inclusive).ok()?;
+            let opening = self.instant(clock)?;
+            if opening <= until {
+                return Some(opening);
+            }
+            inclusive = false;
+        }
+    }
+
+    /// When the clock shows that time: the first time if it does so twice, the end of the gap if never.
+    fn instant(&self, clock: DateTime) -> Option<Timestamp> {
+        match self.zone.to_ambiguous_timestamp(clock).offset() {
+            AmbiguousOffset::Unambiguous { offset }
+            | AmbiguousOffset::Fold { before: offset, .. } => offset.to_timestamp(clock).ok(),
+            AmbiguousOffset::Gap { before, after } => {
+                let inside = after.to_timestamp(clock).ok()?;
+                match self.zone.following(inside).next() {
+                    Some(transition) => Some(transition.timestamp()),
+                    None => before.to_timestamp(clock).ok(),
+                }
+            }
+        }
+    }
+
+    /// The window as part of a sentence, such as `at 03:00, on Monday, for 2h (Europe/Zurich)`.
+    pub fn describe(&self) -> String {
+        let sentence = self
+            .cron
+            .describe()
+            .replace(
+                "on Monday, Tuesday, Wednesday, Thursday, and Friday",
+                "Monday through Friday",
+            )
+            .replace("At every", "every");
+        let sentence = sentence.trim_end_matches('.');
+        let mut letters = sentence.chars();
+        let when = match letters.next() {
+            Some(first) if sentence.len() <= MAX_SENTENCE => {
+                format!("{}{}", first.to_ascii_lowercase(), letters.as_str())
+            }
+            _ => format!("at {}", self.cron.as_str()),
+        };
+        let duration = interval::format(self.duration.unsigned_abs());
+        let zone = self.zone.iana_name().unwrap_or("UTC");
+        format!("{when}, for {duration} ({zone})")
+    }
+}
+
+fn cron(text: &str) -> Result<Cron, WindowError> {
+    if text.len() > MAX_SCHEDULE {
+        return Err(WindowError::TooLong);
+    }
+    if text.contains('@') {
+        return Err(WindowError::Nickname);
+    }
+    let text = text.to_ascii_uppercase();
+    let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+    let [minute, hour, day, month, weekday] = fields.as_slice() else {
+        return Err(WindowError::Fields(fields.len()));
+    };
+    for (field, text) in CronField::ALL.into_iter().zip(&fields) {
+        if !field.is_spelled(text) {
+            return Err(WindowError::Field(field));
+        }
+    }
+    let parser = CronParser::builder()
+        .seconds(Seconds::Disallowed)
+        .year(Year::Disallowed)
+        .build();
+    let Ok(cron) = parser.parse(&fields.join(" ")) else {
+        let alone = [
+            format!("{minute} * * * *"),
+            format!("* {hour} * * *"),
+            format!("* * {day} * *"),
+            format!("* * * {month} *"),
+            format!("* * * * {weekday}"),
+        ];
+        let refused = alone.iter().position(|text| parser.parse(text).is_err());
+        let field = refused.and_then(|at| CronField::ALL.get(at));
+        return Err(WindowError::Field(
+            field.copied().unwrap_or(CronField::Weekday),
+        ));
+    };
+    if opens(&cron) {
+        Ok(cron)
+    } else {
+        Err(WindowError::NeverOpens)
+    }
+}
+
+/// Whether a day of the searched years fits.
+fn opens(cron: &Cron) -> bool {
+    let (first, last) = SEARCHED_YEARS;
+    // NB: croner itself would go on until the year 5000; with years in the pattern it passes over all others.
+    let bounded = CronParser::new().parse(&format!("0 {} {first}-{last}", cron.as_str()));
+    let start = DateTime::new(first, 1, 1, 0, 0, 0, 0);
+    match (bounded, start) {
+        (Ok(bounded), Ok(start)) => bounded.find_next_occurrence(&start, true).is_ok(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! The command line. Every flag can be given as an environment variable, too.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::runtime::telemetry::LogFormat;
+
+/// Keeps the client secrets of ZITADEL API applications in Kubernetes Secrets.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator.
+    Run(Run),
+    /// Print the custom resource definitions.
+    Crd {
+        /// Write one file each into this directory instead.
+        #[arg(long)]
+        output: Option<PathBuf>,
+    },
+}
+
+/// How to run the operator.
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// The operator's own namespace: credentials, certificate authorities and claims are there.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "zitadel-secret-operator")]
+    pub namespace: String,
+
+    /// The name of this pod. A container that restarts in the same pod need not wait for its predecessor.
+    #[arg(long, env = "POD_NAME", default_value_t = host_name())]
+    pub pod_name: String,
+
+    /// Where /live, /ready and /metrics are served.
+    #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:8080")]
+    pub admin_address: SocketAddr,
+
+    /// Only one replica works at a time. Safety does not depend on it.
+    #[arg(long, env = "LEADER_ELECT", default_value_t = true, action = clap::ArgAction::Set)]
+    pub leader_elect: bool,
+
+    /// The shortest spec.rotation.interval that is allowed, such as 1h.
+    #[arg(long, env = "MINIMUM_INTERVAL", default_value = "1h", value_parser = span)]
+    pub minimum_interval: std::time::Duration,
+
+    /// How often each project is looked at for rotations by others.
+    #[arg(long, env = "DRIFT_INTERVAL", default_value = "10m", value_parser = span)]
+    pub drift_interval: std::time::Duration,
+
+    /// How long to wait at the end for credentials that are not written yet.
+    #[arg(long, env = "GRACE", default_value = "110s", value_parser = span)]
+    pub grace: std::time::Duration,
+
+    /// Divides the waits of the protocol. For tests and demonstrations only: a request that is still on its way may then be
+    /// taken for lost.
+    #[arg(long, env = "PROTOCOL_SPEED", default_value_t = 1, hide = true)]
+    pub protocol_speed: u32,
+
+    /// What is logged, such as info or zitadel_secret_operator=debug.
+    #[arg(long, env = "RUST_LOG")]
+    pub log: Option<String>,
+
+    /// How it is logged.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    pub log_format: LogFormat,
+}
+
+fn span(text: &str) -> Result<std::time::Duration, String> {
+    crate::rotation::parse_interval(text).map_err(|error| error.to_string())
+}
+
+fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}

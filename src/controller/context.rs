@@ -1,0 +1,288 @@
+//! What every part of the shell shares.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource as _, ResourceExt};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connections::Connections;
+use super::flush::Flushed;
+use crate::api::{ApiAppSecret, ApiAppSecretStatus};
+use crate::rotation::{ClaimView, Holder, Memory, Owner, SecretState, Timing};
+use crate::runtime::clock::{Clock, ServerClock};
+use crate::runtime::holding::Holding;
+use crate::runtime::metrics::Metrics;
+
+/// An `ApiAppSecret`, or why it can't be read.
+pub type Guarded = DeserializeGuard<ApiAppSecret>;
+
+/// What is set once, at start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where claims, credentials and certificate authorities are.
+    pub namespace: String,
+    /// This process.
+    pub holder: Holder,
+    /// The spans of the protocol.
+    pub timing: Timing,
+    /// The shortest interval that is allowed.
+    pub minimum_interval: Duration,
+    /// How often a project's applications are looked at for rotations by others.
+    pub drift_interval: Duration,
+}
+
+/// The watched objects.
+#[derive(Clone)]
+pub struct Stores {
+    /// All `ApiAppSecret`s.
+    pub objects: Store<Guarded>,
+    /// The metadata of all Secrets with our label.
+    pub secrets: Store<PartialObjectMeta<Secret>>,
+    /// All claims.
+    pub claims: Store<Lease>,
+    /// The metadata of all namespaces, for grants by label.
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+}
+
+/// What is known of one application between rounds.
+#[derive(Default)]
+pub struct AppState {
+    /// For decisions.
+    pub memory: Memory,
+    /// What this process last wrote: the watches may lag behind it.
+    pub claim: Option<(u64, ClaimView)>,
+    /// The same for the Secret.
+    pub secret: Option<(u64, SecretState)>,
+    /// The rotation that this process finished last, until it is reported.
+    pub flushed: Option<Flushed>,
+}
+
+/// Which objects name which application.
+#[derive(Default)]
+pub struct Index {
+    by_object: HashMap<(String, String), (AppKey, (i64, Owner))>,
+    by_app: HashMap<AppKey, BTreeMap<(i64, Owner), ()>>,
+}
+
+/// Connection, project and application.
+type AppKey = (String, String, String);
+
+impl Index {
+    /// Takes note of an object.
+    pub fn insert(&mut self, object: &ApiAppSecret) {
+        let owner = owner(object);
+        self.remove(&owner.namespace, &owner.name);
+        let spec = &object.spec;
+        let app = (
+            spec.connection_name().to_owned(),
+            spec.project_id.clone(),
+            spec.app_id.clone(),
+        );
+        let created = object
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map_or(0, |time| time.0.as_second());
+        let place = (created, owner);
+        self.by_app
+            .entry(app.clone())
+            .or_default()
+            .insert(place.clone(), ());
+        self.by_object.insert(
+            (place.1.namespace.clone(), place.1.name.clone()),
+            (app, place),
+        );
+    }
+
+    /// Forgets an object. The others that name the same application come back.
+    pub fn remove(&mut self, namespace: &str, name: &str) -> Vec<Owner> {
+        let Some((app, place)) = self
+            .by_object
+            .remove(&(namespace.to_owned(), name.to_owned()))
+        else {
+            return Vec::new();
+        };
+        let Some(places) = self.by_app.get_mut(&app) else {
+            return Vec::new();
+        };
+        places.remove(&place);
+        let others = places.keys().map(|(_, owner)| owner.clone()).collect();
+        if places.is_empty() {
+            self.by_app.remove(&app);
+        }
+        others
+    }
+
+    /// The oldest other object for the same application, if it is older.
+    pub fn rival(&self, owner: &Owner) -> Option<Owner> {
+        let (app, place) = self
+            .by_object
+            .get(&(owner.namespace.clone(), owner.name.clone()))?;
+        let (oldest, ()) = self.by_app.get(app)?.first_key_value()?;
+        (oldest < place).then(|| oldest.1.clone())
+    }
+}
+
+/// The identity of an object.
+pub fn owner(object: &ApiAppSecret) -> Owner {
+    Owner {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+    }
+}
+
+/// Shared by all reconciles.
+pub struct Context {
+    /// For reads and ordinary writes.
+    pub client: kube::Client,
+    /// For the one write that must not wait behind others: its connections are its own.
+    pub flush_client: kube::Client,
+    /// What is set once.
+    pub settings: Settings,
+    /// The clocks of this host.
+    pub clock: Arc<dyn Clock>,
+    /// The API server's clock.
+    pub api_clock: ServerClock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What the process must not end with.
+    pub holding: Holding,
+    /// No new claim after this.
+    pub stop: CancellationToken,
+    /// Tasks that outlive the reconcile that started them.
+    pub tasks: TaskTracker,
+    /// The connections.
+    pub connections: Connections,
+    /// Cancelled when every connection was looked at once.
+    pub connections_ready: CancellationToken,
+    /// The watched objects.
+    pub stores: Stores,
+    /// Which objects name which application.
+    pub index: Mutex<Index>,
+    /// Asks for an object to be looked at again.
+    pub wake: mpsc::UnboundedSender<ObjectRef<Guarded>>,
+    /// For events.
+    pub recorder: Recorder,
+    /// By uid: the status that was written last and the object's revision with it, since the watch lags behind.
+    pub statuses: Mutex<HashMap<String, (u64, ApiAppSecretStatus)>>,
+    /// Objects that can't be read and were told so: uid and generation.
+    pub unreadable: Mutex<std::collections::HashSet<(String, Option<i64>)>>,
+    apps: Mutex<HashMap<String, Arc<Mutex<AppState>>>>,
+}
+
+/// Everything that a context is made of.
+pub struct Parts {
+    /// See [`Context::client`].
+    pub client: kube::Client,
+    /// See [`Context::flush_client`].
+    pub flush_client: kube::Client,
+    /// See [`Context::settings`].
+    pub settings: Settings,
+    /// See [`Context::clock`].
+    pub clock: Arc<dyn Clock>,
+    /// See [`Context::api_clock`].
+    pub api_clock: ServerClock,
+    /// See [`Context::metrics`].
+    pub metrics: Metrics,
+    /// See [`Context::holding`].
+    pub holding: Holding,
+    /// See [`Context::stop`].
+    pub stop: CancellationToken,
+}
+
+impl Context {
+    /// A context with nothing known yet.
+    pub fn new(
+        parts: Parts,
+        stores: Stores,
+        wake: mpsc::UnboundedSender<ObjectRef<Guarded>>,
+    ) -> Self {
+        let Parts {
+            client,
+            flush_client,
+            settings,
+            clock,
+            api_clock,
+            metrics,
+            holding,
+            stop,
+        } = parts;
+        let reporter = kube::runtime::events::Reporter {
+            controller: super::secret::FIELD_MANAGER.to_owned(),
+            instance: Some(settings.holder.pod.clone()),
+        };
+        Self {
+            recorder: Recorder::new(client.clone(), reporter),
+            client,
+            flush_client,
+            settings,
+            clock,
+            api_clock,
+            metrics,
+            holding,
+            stop,
+            tasks: TaskTracker::new(),
+            connections: Connections::default(),
+            connections_ready: CancellationToken::new(),
+            stores,
+            index: Mutex::default(),
+            wake,
+            statuses: Mutex::default(),
+            unreadable: Mutex::default(),
+            apps: Mutex::default(),
+        }
+    }
+
+    /// What is known of an application.
+    pub fn app(&self, claim: &str) -> Arc<Mutex<AppState>> {
+        Arc::clone(lock(&self.apps).entry(claim.to_owned()).or_default())
+    }
+
+    /// Forgets applications that no object names, unless something is held for them.
+    pub fn forget_apps(&self, keep: impl Fn(&str) -> bool) {
+        lock(&self.apps).retain(|claim, state| keep(claim) || lock(state).memory.holding.is_some());
+    }
+
+    /// The object of that identity, if it exists.
+    pub fn object(&self, owner: &Owner) -> Option<Arc<Guarded>> {
+        let reference = ObjectRef::new(&owner.name).within(&owner.namespace);
+        self.stores
+            .objects
+            .get(&reference)
+            .filter(|object| object.meta().uid.as_ref() == Some(&owner.uid))
+    }
+
+    /// A label of a namespace.
+    pub fn namespace_label(&self, namespace: &str, name: &str) -> Option<String> {
+        let found = self.stores.namespaces.get(&ObjectRef::new(namespace))?;
+        found.metadata.labels.as_ref()?.get(name).cloned()
+    }
+
+    /// Has an object looked at again.
+    pub fn wake(&self, owner: &Owner) {
+        // NB: the receiver lives as long as the controller; without one there is nothing left to wake.
+        let _ = self
+            .wake
+            .send(ObjectRef::new(&owner.name).within(&owner.namespace));
+    }
+}
+
+/// Locks, also after a panic elsewhere: what is guarded is replaced as a whole.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A resourceVersion as a number: they can be compared within a resource since Kubernetes 1.35.
+pub fn revision(text: &str) -> u64 {
+    text.parse().unwrap_or(0)
+}

@@ -1,0 +1,84 @@
+//! Errors of ZITADEL and of the API server as reasons that a person is told. No I/O.
+
+use crate::api::Reason;
+use crate::rotation::Failure;
+use crate::zitadel::{ErrorClass, ZitadelError};
+
+/// The reason of a failed call to ZITADEL.
+pub fn zitadel(error: &ZitadelError) -> Failure {
+    let reason = match error.class() {
+        ErrorClass::UnreachableDns | ErrorClass::UnreachableConnect | ErrorClass::Interrupted => {
+            Reason::ZitadelUnreachable
+        }
+        ErrorClass::Tls => Reason::TlsFailed,
+        ErrorClass::Timeout => Reason::ZitadelTimeout,
+        ErrorClass::Unauthenticated | ErrorClass::TokenRefused => Reason::CredentialRejected,
+        ErrorClass::PermissionDenied => Reason::PermissionDenied,
+        ErrorClass::OrganizationNotFound => Reason::OrganizationNotFound,
+        ErrorClass::NotAMember => Reason::NotAMember,
+        ErrorClass::AppNotFound => Reason::AppNotFound,
+        ErrorClass::NotAnApiApp => Reason::AppNotApi,
+        ErrorClass::RateLimited => Reason::RateLimited,
+        ErrorClass::Unavailable | ErrorClass::Internal => Reason::ZitadelUnavailable,
+        ErrorClass::CredentialMalformed => Reason::CredentialMalformed,
+        ErrorClass::InstanceNotFound
+        | ErrorClass::NotFound
+        | ErrorClass::Rejected
+        | ErrorClass::ActionInterrupted
+        | ErrorClass::Malformed
+        | ErrorClass::TooLarge
+        | ErrorClass::Redirected
+        | ErrorClass::IssuerMismatch => Reason::UnexpectedAnswer,
+    };
+    Failure {
+        reason,
+        permanent: error.is_permanent(),
+        error_id: error.error_id().map(ToOwned::to_owned),
+    }
+}
+
+/// The reason of a failed request to the API server about a Secret.
+///
+/// NB: judged by status code and the API's own reason words. Only where Kubernetes has no word of its own (quota, terminating
+/// namespaces, dry runs) the message is looked at; none of it is ever shown.
+pub fn kubernetes(error: &kube::Error) -> Failure {
+    let (reason, permanent) = match error {
+        kube::Error::Api(status) => {
+            let has = |text: &str| status.message.contains(text);
+            match status.code {
+                403 if has("exceeded quota") => (Reason::QuotaExceeded, true),
+                403 if has("is being terminated") => (Reason::NamespaceTerminating, true),
+                403 if has("denied the request")
+                    || has("denied request")
+                    || has("ValidatingAdmissionPolicy") =>
+                {
+                    (Reason::SecretWriteRefused, true)
+                }
+                403 => (Reason::SecretWriteForbidden, true),
+                404 => (Reason::NamespaceTerminating, true),
+                400 if has("does not support dry run") || has("side effects") => {
+                    (Reason::DryRunUnsupported, true)
+                }
+                422 if has("immutable") => (Reason::SecretImmutable, true),
+                400 | 422 => (Reason::SecretWriteRefused, true),
+                _ => (Reason::KubernetesUnavailable, false),
+            }
+        }
+        _ => (Reason::KubernetesUnavailable, false),
+    };
+    Failure {
+        reason,
+        permanent,
+        error_id: None,
+    }
+}
+
+/// Whether the API server answered that something else was changed meanwhile.
+pub fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409 || status.code == 404)
+}
+
+/// Whether it is known that the request was not carried out.
+pub fn is_refusal(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 408 && status.code != 429)
+}

@@ -1,0 +1,358 @@
+//! From ZITADEL's answer to the durable Secret. Nothing else stands in between, and nothing stops it but the end of the process.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::runtime::events::EventType;
+
+use super::connections::Connection;
+use super::context::{AppState, Context, lock, revision};
+use super::failure;
+use super::secret::{self, FIELD_MANAGER, Place, Reading};
+use super::target::Target;
+use crate::api::{Outcome, Reason};
+use crate::ids::{AttemptId, Sequence};
+use crate::rotation::{Cause, Entry, Fence, Recorded, SecretState, Version, fence};
+use crate::runtime::metrics::WindowPart;
+use crate::zitadel::{AppRef, ClientSecret, Introspection, ProbeToken};
+
+/// A value that was just received, and everything that is needed to write it.
+pub struct Received {
+    /// What is wanted.
+    pub target: Arc<Target>,
+    /// The connection it came over.
+    pub connection: Arc<Connection>,
+    /// The application.
+    pub app: AppRef,
+    /// The instance and project, as a hash.
+    pub scope: String,
+    /// The attempt that made it.
+    pub attempt: AttemptId,
+    /// Why it was made.
+    pub cause: Cause,
+    /// The value.
+    pub value: ClientSecret,
+    /// ZITADEL's sequence of it.
+    pub sequence: Sequence,
+    /// ZITADEL's time of it.
+    pub change_date: Timestamp,
+    /// The organisation that owns the application.
+    pub resource_owner: Option<String>,
+    /// The client id.
+    pub client_id: String,
+    /// The Secret as it was when the attempt was rechecked.
+    pub stored: Option<Reading>,
+    /// When the answer came.
+    pub answered: Instant,
+    /// What is known of the application.
+    pub state: Arc<std::sync::Mutex<AppState>>,
+}
+
+/// How a rotation ended.
+#[derive(Debug, Clone)]
+pub struct Flushed {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Why it was made.
+    pub cause: Cause,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// ZITADEL's sequence.
+    pub sequence: Sequence,
+    /// ZITADEL's time.
+    pub change_date: Timestamp,
+    /// The organisation that owns the application.
+    pub resource_owner: Option<String>,
+    /// From the answer until the new value was accepted.
+    pub proving: Duration,
+    /// From then until the Secret was durable.
+    pub writing: Duration,
+    /// The Secret's revision afterwards, if it was written.
+    pub revision: Option<String>,
+}
+
+/// What introspection said of the new value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    Accepted,
+    WithoutEffect,
+    None,
+}
+
+impl Received {
+    fn place(&self) -> Place<'_> {
+        Place {
+            target: &self.target,
+            scope: &self.scope,
+            endpoints: &self.connection.endpoints,
+        }
+    }
+
+    async fn accepted(&self) -> Option<bool> {
+        let token = ProbeToken::Own(self.app.project.clone());
+        match self
+            .connection
+            .zitadel
+            .introspect(&self.client_id, &self.value, token)
+            .await
+        {
+            Ok(Introspection::Active) => Some(true),
+            Ok(Introspection::Refused) => Some(false),
+            Ok(Introspection::Inactive | Introspection::NoVerdict) | Err(_) => None,
+        }
+    }
+
+    /// Tries the new value until ZITADEL accepts it. The GET before makes ZITADEL's projection catch up.
+    async fn prove(&self, limit: Duration) -> Proof {
+        let tries = async {
+            let _ = self.connection.zitadel.app(&self.app).await;
+            let mut pause = Duration::from_millis(2);
+            loop {
+                if self.accepted().await == Some(true) {
+                    return;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(200));
+            }
+        };
+        if tokio::time::timeout(limit, tries).await.is_ok() {
+            return Proof::Accepted;
+        }
+        // Refused for so long: did the rotation have no effect at all? Only then the stored value is better than the new one.
+        let stored = self
+            .stored
+            .as_ref()
+            .and_then(|reading| reading.value.as_ref());
+        if let Some(stored) = stored.filter(|stored| !stored.same_as(&self.value))
+            && self.accepted().await == Some(false)
+        {
+            let token = ProbeToken::Own(self.app.project.clone());
+            let verdict = self
+                .connection
+                .zitadel
+                .introspect(&self.client_id, stored, token)
+                .await;
+            if matches!(verdict, Ok(Introspection::Active)) {
+                return Proof::WithoutEffect;
+            }
+        }
+        Proof::None
+    }
+}
+
+/// Proves and writes a received value. Returns when it is durable, superseded, or of no use to anybody.
+pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed {
+    let proof = received.prove(context.settings.timing.prove).await;
+    let proving = received.answered.elapsed();
+    let (outcome, revision) = match proof {
+        Proof::WithoutEffect => (Outcome::WithoutEffect, None),
+        proof => write(context, received, proof).await,
+    };
+    let total = received.answered.elapsed();
+    let writing = total.saturating_sub(proving);
+    if revision.is_some() {
+        context.metrics.dark_window(WindowPart::Prove, proving);
+        context.metrics.dark_window(WindowPart::Write, writing);
+        context.metrics.dark_window(WindowPart::Total, total);
+    }
+    Flushed {
+        attempt: received.attempt,
+        cause: received.cause,
+        outcome,
+        sequence: received.sequence,
+        change_date: received.change_date,
+        resource_owner: received.resource_owner.clone(),
+        proving,
+        writing,
+        revision,
+    }
+}
+
+/// Writes until it is done: the value exists nowhere else.
+async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome, Option<String>) {
+    let published = if proof == Proof::Accepted {
+        Outcome::Published
+    } else {
+        Outcome::Unproven
+    };
+    let namespace = &received.target.owner.namespace;
+    let api: Api<Secret> = Api::namespaced(context.flush_client.clone(), namespace);
+    let mut stored = secret::state(received.stored.as_ref());
+    // An accepted new value means that the one that was stored before it is dead, whatever its sequence says.
+    let mut outlived = match (&stored, proof) {
+        (SecretState::Present(view), Proof::Accepted) => Some(view.version.clone()),
+        _ => None,
+    };
+    let mut record = received
+        .stored
+        .as_ref()
+        .and_then(|reading| reading.commit.clone());
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let attempted = match fence(
+            &stored,
+            received.attempt,
+            received.sequence,
+            outlived.as_ref(),
+        ) {
+            Fence::Written(version) => return (published, Some(version.revision)),
+            Fence::Write(version) => {
+                Some(apply(context, &api, received, record.as_ref(), Some(&version)).await)
+            }
+            Fence::Create if context.object(&received.target.owner).is_some() => {
+                Some(apply(context, &api, received, None, None).await)
+            }
+            Fence::Create => {
+                tracing::warn!(attempt = %received.attempt, "the object and its Secret are gone, so its new credential is dropped");
+                return (Outcome::Superseded, None);
+            }
+            Fence::Prove(version) => match received.accepted().await {
+                Some(true) => {
+                    outlived = Some(version);
+                    continue;
+                }
+                Some(false) => return (Outcome::Superseded, None),
+                None => None,
+            },
+            Fence::Refused => None,
+        };
+        match attempted {
+            Some(Ok(revision)) => return (published, Some(revision)),
+            Some(Err(error)) if failure::is_conflict(&error) => {}
+            Some(Err(error)) => hold_back(context, received, Some(&error)),
+            None => hold_back(context, received, None),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+        match api.get_opt(&received.target.secret.name).await {
+            Ok(found) => {
+                let reading = found.as_ref().map(|secret| {
+                    secret::read(received.place(), &secret.metadata, Some(secret), |owner| {
+                        context.object(owner).is_some() && *owner != received.target.owner
+                    })
+                });
+                stored = secret::state(reading.as_ref());
+                record = reading.and_then(|reading| reading.commit);
+            }
+            Err(error) => hold_back(context, received, Some(&error)),
+        }
+    }
+}
+
+/// Says, once a reason, that a value is held and can't be written.
+fn hold_back(context: &Context, received: &Received, error: Option<&kube::Error>) {
+    let failure = error.map_or_else(
+        || crate::rotation::Failure {
+            reason: Reason::SecretKeyConflict,
+            permanent: true,
+            error_id: None,
+        },
+        failure::kubernetes,
+    );
+    let mut state = lock(&received.state);
+    if state.memory.held_back.as_ref() != Some(&failure) {
+        tracing::error!(
+            attempt = %received.attempt,
+            namespace = received.target.owner.namespace,
+            name = received.target.owner.name,
+            reason = failure.reason.as_str(),
+            "a new credential is held in memory because its Secret cannot be written; it is tried again until it can"
+        );
+        state.memory.held_back = Some(failure);
+        drop(state);
+        context.wake(&received.target.owner);
+    }
+}
+
+async fn apply(
+    context: &Context,
+    api: &Api<Secret>,
+    received: &Received,
+    before: Option<&crate::rotation::CommitRecord>,
+    over: Option<&Version>,
+) -> Result<String, kube::Error> {
+    let entry = Entry {
+        attempt: Some(received.attempt),
+        sequence: received.sequence,
+        change_date: received.change_date,
+    };
+    let place = received.place();
+    let commit = place.commit(
+        Recorded {
+            entry,
+            client_id: received.client_id.clone(),
+        },
+        before,
+    );
+    let object = place.full(&commit, &received.client_id, received.value.expose(), over);
+    let name = &received.target.secret.name;
+    let written: Secret = if over.is_some() {
+        api.patch(
+            name,
+            &PatchParams::apply(FIELD_MANAGER).force(),
+            &Patch::Apply(&object),
+        )
+        .await?
+    } else {
+        // NB: an apply would create it as well, but only POST is create-only: a Secret that appears meanwhile is not overwritten.
+        let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        api.create(&params, &object).await?
+    };
+    Ok(remember(context, place, &received.state, &written))
+}
+
+/// Keeps what was written, for as long as the watch lags behind. The revision that was written.
+pub fn remember(
+    context: &Context,
+    place: Place<'_>,
+    state: &std::sync::Mutex<AppState>,
+    written: &Secret,
+) -> String {
+    let reading = secret::read(place, &written.metadata, None, |owner| {
+        context.object(owner).is_some() && *owner != place.target.owner
+    });
+    let text = reading.view.version.revision.clone();
+    lock(state).secret = Some((revision(&text), SecretState::Present(reading.view)));
+    text
+}
+
+/// What a person is told of a finished rotation.
+pub fn event(flushed: &Flushed) -> (EventType, Reason, String) {
+    let attempt = flushed.attempt;
+    let sequence = flushed.sequence;
+    match (flushed.outcome, flushed.cause) {
+        (Outcome::WithoutEffect, _) => (
+            EventType::Warning,
+            Reason::WithoutEffect,
+            format!(
+                "Rotation {attempt} had no effect at ZITADEL, which goes on accepting the old secret; it is repeated"
+            ),
+        ),
+        (Outcome::Superseded, _) => (
+            EventType::Warning,
+            Reason::LostAttempt,
+            format!("Rotation {attempt} was superseded before it could be written"),
+        ),
+        (_, Cause::FirstIssue) => (
+            EventType::Normal,
+            Reason::Issued,
+            format!("Issued the first client secret, sequence {sequence}"),
+        ),
+        (_, cause) => (
+            EventType::Normal,
+            Reason::Rotated,
+            format!(
+                "Rotated the client secret ({}), sequence {sequence}",
+                cause.as_str()
+            ),
+        ),
+    }
+}

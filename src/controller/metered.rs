@@ -1,0 +1,92 @@
+//! Counts the calls to ZITADEL by operation and outcome.
+
+use async_trait::async_trait;
+
+use crate::ids::{AttemptId, OrganizationId, ProjectId, Sequence, UserId};
+use crate::runtime::metrics::Metrics;
+use crate::zitadel::{
+    AppRef, Application, Change, ClientSecret, Discovery, Introspection, Outcome, ProbeToken,
+    ServerTime, Zitadel, ZitadelError,
+};
+
+/// A client whose calls are counted.
+pub struct Metered<Z> {
+    inner: Z,
+    metrics: Metrics,
+}
+
+impl<Z: Zitadel> Metered<Z> {
+    /// Counts the calls of `inner`.
+    pub fn new(inner: Z, metrics: Metrics) -> Self {
+        Self { inner, metrics }
+    }
+
+    fn count<T>(
+        &self,
+        operation: &'static str,
+        result: Result<T, ZitadelError>,
+    ) -> Result<T, ZitadelError> {
+        let outcome = result
+            .as_ref()
+            .map_or_else(|error| error.class().reason(), |_| "Ok");
+        self.metrics.zitadel_request(operation, outcome);
+        result
+    }
+}
+
+#[async_trait]
+impl<Z: Zitadel> Zitadel for Metered<Z> {
+    async fn me(&self) -> Result<UserId, ZitadelError> {
+        self.count("me", self.inner.me().await)
+    }
+
+    async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome {
+        let outcome = self.inner.generate(app, attempt).await;
+        let word = match &outcome {
+            Outcome::Success { .. } | Outcome::SuccessWithoutSequence { .. } => "Ok",
+            Outcome::NotExecuted(error) | Outcome::Unknown(error) => error.class().reason(),
+        };
+        self.metrics.zitadel_request("generate", word);
+        outcome
+    }
+
+    async fn app(&self, app: &AppRef) -> Result<Application, ZitadelError> {
+        self.count("app", self.inner.app(app).await)
+    }
+
+    async fn apps(
+        &self,
+        organization: Option<&OrganizationId>,
+        project: &ProjectId,
+    ) -> Result<Vec<Application>, ZitadelError> {
+        self.count("apps", self.inner.apps(organization, project).await)
+    }
+
+    async fn changes(
+        &self,
+        app: &AppRef,
+        after: Option<Sequence>,
+    ) -> Result<Vec<Change>, ZitadelError> {
+        self.count("changes", self.inner.changes(app, after).await)
+    }
+
+    async fn introspect(
+        &self,
+        client_id: &str,
+        secret: &ClientSecret,
+        token: ProbeToken,
+    ) -> Result<Introspection, ZitadelError> {
+        self.count(
+            "introspect",
+            self.inner.introspect(client_id, secret, token).await,
+        )
+    }
+
+    async fn discovery(&self) -> Result<Discovery, ZitadelError> {
+        self.count("discovery", self.inner.discovery().await)
+    }
+
+    fn clock(&self) -> Option<ServerTime> {
+        self.inner.clock()
+    }
+}

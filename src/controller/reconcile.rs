@@ -1,0 +1,365 @@
+//! Reconciles one object: observe, decide, act, until there is nothing to do; then report.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::api::{Patch, PatchParams};
+use kube::core::DynamicObject;
+use kube::discovery::ApiResource;
+use kube::runtime::controller::Action;
+use kube::runtime::events::{Event, EventType};
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+
+use super::act::{Turn, act};
+use super::context::{Context, Guarded, lock, revision};
+use super::flush;
+use super::observe::Round;
+use super::secret::FIELD_MANAGER;
+use super::status;
+use super::target::{Target, TargetError};
+use crate::api::{ApiAppSecret, ApiAppSecretStatus, ConditionType, Conditions, Reason, Status};
+use crate::rotation::{Facts, Report, Retry, Step, decide};
+
+/// Steps of one round at most. A rotation takes about ten; more than this means that the world changes faster than it is looked at.
+const STEPS: usize = 64;
+
+/// Why a reconcile ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The status could not be written.
+    #[error("the status could not be written")]
+    Status(#[source] kube::Error),
+}
+
+impl Error {
+    /// The reason, for metrics and logs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Status(_) => "StatusWriteFailed",
+        }
+    }
+}
+
+/// Looks at one object and does what is to be done.
+pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let started = Instant::now();
+    let result = match &guarded.0 {
+        Ok(object) => one(object, &context).await,
+        Err(invalid) => unreadable(&guarded, &invalid.error, &context).await,
+    };
+    match &result {
+        Ok(_) => context.metrics.reconciled("ok", started.elapsed()),
+        Err(error) => context
+            .metrics
+            .reconcile_failed(error.reason(), started.elapsed()),
+    }
+    result
+}
+
+async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Error> {
+    // NB: no finalizer: whatever is still to be written is written by its own task, and claims are swept.
+    if object.meta().deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let target = match Target::read(object, context.settings.minimum_interval) {
+        Ok(target) => Arc::new(target),
+        Err(error) => return refused(object, &error, context).await,
+    };
+    let mut round = Round::new(context, target, current_status(object, context).as_ref());
+    let mut facts = round.begin(context);
+    let mut turn = Turn::default();
+    for _ in 0..STEPS {
+        let step = {
+            let mut state = lock(&round.state);
+            facts.memory = state.memory.clone();
+            let decision = decide(&facts);
+            state.memory = decision.memory;
+            facts.memory = state.memory.clone();
+            decision.step
+        };
+        tracing::trace!(
+            namespace = round.target.owner.namespace,
+            name = round.target.owner.name,
+            ?step,
+            "decided"
+        );
+        match step {
+            Step::Rest(rest) => return report(object, context, &round, &facts, &rest).await,
+            // No new work after the signal to stop; what was claimed is sent or given up.
+            Step::CreateShell | Step::Rehearse(_) | Step::WriteClaim { .. }
+                if context.stop.is_cancelled() && facts.memory.claimed.is_none() =>
+            {
+                return Ok(Action::await_change());
+            }
+            step => act(context, &mut round, &mut turn, step, &mut facts).await,
+        }
+    }
+    tracing::warn!(
+        namespace = round.target.owner.namespace,
+        name = round.target.owner.name,
+        "too many changes within one look; looking again"
+    );
+    Ok(Action::requeue(Duration::from_secs(1)))
+}
+
+/// The object's status: as it was written last, if the watch lags behind.
+fn current_status(object: &ApiAppSecret, context: &Context) -> Option<ApiAppSecretStatus> {
+    let seen = revision(&object.resource_version().unwrap_or_default());
+    let uid = object.uid().unwrap_or_default();
+    let mut statuses = lock(&context.statuses);
+    match statuses.get(&uid) {
+        Some((revision, status)) if *revision > seen => Some(status.clone()),
+        _ => {
+            statuses.remove(&uid);
+            object.status.clone()
+        }
+    }
+}
+
+async fn report(
+    object: &ApiAppSecret,
+    context: &Arc<Context>,
+    round: &Round,
+    facts: &Facts,
+    report: &Report,
+) -> Result<Action, Error> {
+    let flushed = lock(&round.state).flushed.clone();
+    let status = status::status(round, facts, report, flushed.as_ref(), context.clock.wall());
+    write(object, context, &round.status, &status).await?;
+    if let Some(flushed) = flushed {
+        // Once: another look may have reported it meanwhile.
+        let mut state = lock(&round.state);
+        if state
+            .flushed
+            .as_ref()
+            .is_some_and(|present| present.attempt == flushed.attempt)
+        {
+            state.flushed = None;
+            drop(state);
+            let (type_, reason, note) = flush::event(&flushed);
+            publish(context, object, type_, reason, note);
+        }
+    }
+    let stalled = |status: &ApiAppSecretStatus| {
+        status
+            .conditions
+            .get(ConditionType::Stalled)
+            .map(|condition| (condition.reason.clone(), condition.message.clone()))
+    };
+    if let (Report::Stalled { blocked, .. }, Some((_, note))) = (report, stalled(&status))
+        && stalled(&round.status).map(|(reason, _)| reason)
+            != stalled(&status).map(|(reason, _)| reason)
+    {
+        publish(context, object, EventType::Warning, blocked.reason, note);
+    }
+    Ok(next_look(facts, report))
+}
+
+/// When to look again without being told.
+fn next_look(facts: &Facts, report: &Report) -> Action {
+    let retry = match report {
+        Report::Settled {
+            next: Some(next), ..
+        } => Retry::At(*next),
+        Report::Settled { next: None, .. } | Report::Quiet(_) => Retry::OnChange,
+        Report::Usable { retry, .. }
+        | Report::Working { retry, .. }
+        | Report::Stalled { retry, .. } => *retry,
+    };
+    match retry {
+        Retry::OnChange => Action::await_change(),
+        Retry::After(wait) => Action::requeue(wait.max(Duration::from_millis(10))),
+        Retry::At(time) => {
+            let left = time.duration_since(facts.now.time).unsigned_abs();
+            let left = if time <= facts.now.time {
+                Duration::from_millis(10)
+            } else {
+                left
+            };
+            // NB: timers stand still while the host sleeps; a day at most, and the clock is looked at again.
+            Action::requeue(left.min(Duration::from_secs(24 * 3600)))
+        }
+    }
+}
+
+async fn write(
+    object: &ApiAppSecret,
+    context: &Context,
+    before: &ApiAppSecretStatus,
+    after: &ApiAppSecretStatus,
+) -> Result<(), Error> {
+    if before == after && object.status.is_some() {
+        return Ok(());
+    }
+    let uid = object.uid().unwrap_or_default();
+    let api: Api<ApiAppSecret> = Api::namespaced(
+        context.client.clone(),
+        &object.namespace().unwrap_or_default(),
+    );
+    // NB: with the uid, the status of an object that was deleted and created again is not written over its successor's.
+    let patch = json!({"metadata": {"uid": uid}, "status": status::merge_patch(before, after)});
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    match api
+        .patch_status(&object.name_any(), &params, &Patch::Merge(patch))
+        .await
+    {
+        Ok(written) => {
+            let revision = revision(&written.resource_version().unwrap_or_default());
+            lock(&context.statuses).insert(uid, (revision, written.status.unwrap_or_default()));
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(error) => Err(Error::Status(error)),
+    }
+}
+
+/// Publishes an event, best effort: an event that fails must not fail anything else.
+fn publish(
+    context: &Arc<Context>,
+    object: &ApiAppSecret,
+    type_: EventType,
+    reason: Reason,
+    note: String,
+) {
+    let reference = object.object_ref(&());
+    let context = Arc::clone(context);
+    let tasks = context.tasks.clone();
+    tasks.spawn(async move {
+        let event = Event {
+            type_,
+            reason: reason.as_str().to_owned(),
+            note: Some(note),
+            action: "Rotate".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = context.recorder.publish(&event, &reference).await {
+            tracing::debug!(%error, "an event could not be published");
+        }
+    });
+}
+
+/// The spec can't be used.
+async fn refused(
+    object: &ApiAppSecret,
+    error: &TargetError,
+    context: &Arc<Context>,
+) -> Result<Action, Error> {
+    let reason = match error {
+        TargetError::NotYetSupported(_) => Reason::NotYetSupported,
+        _ => Reason::InvalidSpec,
+    };
+    let before = current_status(object, context).unwrap_or_default();
+    let mut after = before.clone();
+    after.observed_generation = object.metadata.generation;
+    stall(
+        &mut after.conditions,
+        reason,
+        &error.to_string(),
+        object.metadata.generation,
+        context,
+    );
+    let new = before.conditions.get(ConditionType::Stalled)
+        != after.conditions.get(ConditionType::Stalled);
+    write(object, context, &before, &after).await?;
+    if new {
+        publish(
+            context,
+            object,
+            EventType::Warning,
+            reason,
+            error.to_string(),
+        );
+    }
+    Ok(Action::await_change())
+}
+
+fn stall(
+    conditions: &mut Conditions,
+    reason: Reason,
+    message: &str,
+    generation: Option<i64>,
+    context: &Context,
+) {
+    let now = context.clock.wall();
+    conditions.set(
+        ConditionType::Ready,
+        Status::False,
+        reason,
+        message,
+        generation,
+        now,
+    );
+    conditions.set(
+        ConditionType::Stalled,
+        Status::True,
+        reason,
+        message,
+        generation,
+        now,
+    );
+    conditions.remove(ConditionType::Reconciling);
+}
+
+/// The object can't even be read: a value that the schema of another version let through.
+async fn unreadable(
+    guarded: &Guarded,
+    error: &str,
+    context: &Arc<Context>,
+) -> Result<Action, Error> {
+    let metadata = guarded.meta();
+    let key = (
+        metadata.uid.clone().unwrap_or_default(),
+        metadata.generation,
+    );
+    if !lock(&context.unreadable).insert(key.clone()) {
+        return Ok(Action::await_change());
+    }
+    // NB: serde's messages may quote the value; where it is is enough.
+    let field = error
+        .split(&['`', '"'][..])
+        .nth(1)
+        .filter(|field| field.len() <= 64)
+        .unwrap_or("a field");
+    tracing::warn!(
+        namespace = metadata.namespace,
+        name = metadata.name,
+        field,
+        "an object cannot be read"
+    );
+    let mut conditions = Conditions::default();
+    let message = format!(
+        "The object cannot be read ({field}): compare it with the installed custom resource definition"
+    );
+    stall(
+        &mut conditions,
+        Reason::InvalidObject,
+        &message,
+        metadata.generation,
+        context,
+    );
+    let resource = ApiResource::erase::<ApiAppSecret>(&());
+    let namespace = metadata.namespace.clone().unwrap_or_default();
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &namespace, &resource);
+    let patch = json!({"metadata": {"uid": key.0.clone()}, "status": {"observedGeneration": metadata.generation, "conditions": conditions}});
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let result = api
+        .patch_status(
+            &metadata.name.clone().unwrap_or_default(),
+            &params,
+            &Patch::Merge(patch),
+        )
+        .await;
+    if let Err(error) = result {
+        lock(&context.unreadable).remove(&key);
+        return Err(Error::Status(error));
+    }
+    Ok(Action::await_change())
+}

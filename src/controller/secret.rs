@@ -1,0 +1,334 @@
+//! The Secret: made from its template and a value, and read back into what decisions need. No I/O.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use serde_json::{Value as Json, json};
+
+use super::target::{Target, Template, hash};
+use crate::api::{DeletionPolicy, GROUP, Reason};
+use crate::ids::AppId;
+use crate::rotation::{
+    CommitRecord, Owner, RecordError, Recorded, SecretState, SecretView, Value, Version,
+};
+use crate::zitadel::ClientSecret;
+
+/// The one field manager of everything that the operator applies.
+pub const FIELD_MANAGER: &str = "zitadel-secret-operator";
+/// The label of Secrets that the operator keeps; they are watched by it.
+pub const MANAGED_LABEL: &str = "zitadel-secrets.dev/managed";
+/// The annotation with the commit record.
+pub const COMMIT_ANNOTATION: &str = "zitadel-secrets.dev/commit";
+
+/// Where consumers find things; written to the Secret under the keys that are named for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The issuer.
+    pub issuer: String,
+    /// The introspection endpoint.
+    pub introspection: String,
+    /// The token endpoint.
+    pub token: String,
+}
+
+/// Where an object's Secret stands: its application, its place at ZITADEL.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// What is wanted.
+    pub target: &'a Target,
+    /// The instance and project, as a hash.
+    pub scope: &'a str,
+    /// Where consumers find things.
+    pub endpoints: &'a Endpoints,
+}
+
+impl Place<'_> {
+    /// What the Secret is made from besides its value, as a hash.
+    pub fn template_hash(&self) -> String {
+        let Template {
+            name,
+            type_,
+            keys,
+            labels,
+            annotations,
+            adopt: _,
+            deletion,
+        } = &self.target.secret;
+        let Endpoints {
+            issuer,
+            introspection,
+            token,
+        } = self.endpoints;
+        let mut parts: Vec<&str> = vec![name, type_, issuer, introspection, token];
+        let keys: Vec<String> = vec![format!("{keys:?}"), format!("{deletion:?}")];
+        parts.extend(keys.iter().map(String::as_str));
+        for (name, value) in labels.iter().chain(annotations) {
+            parts.extend([name.as_str(), value.as_str()]);
+        }
+        hash(&parts)
+    }
+
+    /// A commit record for a value of this application. What is recorded of other applications of the same scope is kept.
+    pub fn commit(&self, recorded: Recorded, before: Option<&CommitRecord>) -> CommitRecord {
+        let app = self.target.app.app.clone();
+        let mut apps: BTreeMap<AppId, Recorded> = before
+            .filter(|before| before.scope == self.scope)
+            .map(|before| before.apps.clone())
+            .unwrap_or_default();
+        // NB: only the applications that the object names today; a record must not grow.
+        apps.retain(|id, _| *id == app);
+        apps.insert(app.clone(), recorded);
+        self.record(apps)
+    }
+
+    fn record(&self, apps: BTreeMap<AppId, Recorded>) -> CommitRecord {
+        CommitRecord {
+            version: CommitRecord::VERSION,
+            owner: self.target.owner.clone(),
+            scope: self.scope.to_owned(),
+            active: self.target.app.app.clone(),
+            key: self.target.secret.keys.client_secret.clone(),
+            template: self.template_hash(),
+            apps,
+        }
+    }
+
+    /// The Secret without data: what is there before any secret exists.
+    pub fn shell(&self) -> Json {
+        self.object(&self.record(BTreeMap::new()), None, None)
+    }
+
+    /// The Secret in its final form.
+    pub fn full(
+        &self,
+        commit: &CommitRecord,
+        client_id: &str,
+        value: &str,
+        over: Option<&Version>,
+    ) -> Json {
+        self.object(commit, Some((client_id, value)), over)
+    }
+
+    fn object(
+        &self,
+        commit: &CommitRecord,
+        pair: Option<(&str, &str)>,
+        over: Option<&Version>,
+    ) -> Json {
+        let Target {
+            owner, secret, app, ..
+        } = self.target;
+        let mut annotations = secret.annotations.clone();
+        annotations.insert(COMMIT_ANNOTATION.to_owned(), commit.to_json());
+        let mut labels = secret.labels.clone();
+        labels.insert(MANAGED_LABEL.to_owned(), "true".to_owned());
+        let mut metadata = json!({
+            "name": secret.name,
+            "namespace": owner.namespace,
+            "labels": labels,
+            "annotations": annotations,
+        });
+        if secret.deletion == DeletionPolicy::Delete {
+            // NB: not a controller reference, and it blocks nothing: deleting the object must never hang on the operator.
+            metadata["ownerReferences"] = json!([{
+                "apiVersion": format!("{GROUP}/v1alpha1"),
+                "kind": "ApiAppSecret",
+                "name": owner.name,
+                "uid": owner.uid,
+            }]);
+        }
+        if let Some(version) = over {
+            metadata["uid"] = version.uid.clone().into();
+            metadata["resourceVersion"] = version.revision.clone().into();
+        }
+        let mut object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": secret.type_});
+        if let Some((client_id, value)) = pair {
+            let keys = &secret.keys;
+            let mut data = serde_json::Map::new();
+            let mut put = |key: &str, value: &str| data.insert(key.to_owned(), value.into());
+            put(&keys.client_id, client_id);
+            put(&keys.client_secret, value);
+            let extras = [
+                (&keys.issuer, self.endpoints.issuer.as_str()),
+                (&keys.introspection_endpoint, &self.endpoints.introspection),
+                (&keys.token_endpoint, &self.endpoints.token),
+                (&keys.project_id, app.project.as_str()),
+                (&keys.app_id, app.app.as_str()),
+            ];
+            for (key, value) in extras {
+                if let Some(key) = key {
+                    put(key, value);
+                }
+            }
+            // NB: stringData would be kept in managedFields as its own field; the API server takes data as base64.
+            let data: serde_json::Map<_, _> = data
+                .into_iter()
+                .map(|(key, value)| (key, base64(value.as_str().unwrap_or_default()).into()))
+                .collect();
+            object["data"] = data.into();
+        }
+        object
+    }
+}
+
+fn base64(text: &str) -> String {
+    match serde_json::to_value(k8s_openapi::ByteString(text.as_bytes().to_vec())) {
+        Ok(Json::String(encoded)) => encoded,
+        // NB: a ByteString serialises as a string, always.
+        _ => String::new(),
+    }
+}
+
+/// What is known of a Secret, and the value in it if the data was read.
+pub struct Reading {
+    /// For decisions.
+    pub view: SecretView,
+    /// Its commit record, whatever application it speaks of.
+    pub commit: Option<CommitRecord>,
+    /// The client secret.
+    pub value: Option<ClientSecret>,
+}
+
+/// Reads a Secret's metadata, and its data if there is any. `exists` tells whether an `ApiAppSecret` is there and still names this
+/// Secret.
+pub fn read(
+    place: Place<'_>,
+    metadata: &ObjectMeta,
+    full: Option<&Secret>,
+    exists: impl Fn(&Owner) -> bool,
+) -> Reading {
+    let target = place.target;
+    let annotation = metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(COMMIT_ANNOTATION));
+    let labelled = metadata
+        .labels
+        .as_ref()
+        .is_some_and(|all| all.contains_key(MANAGED_LABEL));
+    let commit = annotation
+        .map(|text| CommitRecord::from_json(text))
+        .transpose();
+    let record = commit.as_ref().ok().and_then(Option::as_ref);
+    let recorded = record.and_then(|record| record.recorded(place.scope, &target.app.app));
+    let view_commit = match &commit {
+        Err(RecordError::Newer) => Err(RecordError::Newer),
+        Err(RecordError::Unreadable) => Err(RecordError::Unreadable),
+        Ok(_) => Ok(recorded.map(|recorded| recorded.entry.clone())),
+    };
+    let owned = record.is_some_and(|record| record.owner == target.owner);
+    let held_elsewhere = record
+        .map(|record| &record.owner)
+        .filter(|owner| **owner != target.owner && exists(owner))
+        .cloned();
+    let keys = &target.secret.keys;
+    let held = full.and_then(|secret| {
+        let data = secret.data.as_ref()?;
+        let of = |key: &str| {
+            data.get(key)
+                .and_then(|bytes| ClientSecret::try_from(bytes.0.as_slice()).ok())
+        };
+        // A renamed key: the value is where the commit record says.
+        of(&keys.client_secret).or_else(|| record.and_then(|record| of(&record.key)))
+    });
+    let version = Version {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        revision: metadata.resource_version.clone().unwrap_or_default(),
+    };
+    let has = |all: &Option<BTreeMap<String, String>>, wanted: &BTreeMap<String, String>| {
+        wanted
+            .iter()
+            .all(|(name, value)| all.as_ref().and_then(|all| all.get(name)) == Some(value))
+    };
+    let data_rendered = full.is_none_or(|secret| {
+        let present = |key: &str| {
+            secret
+                .data
+                .as_ref()
+                .is_some_and(|data| data.contains_key(key))
+        };
+        let client_id = recorded.is_none_or(|recorded| {
+            let stored = secret
+                .data
+                .as_ref()
+                .and_then(|data| data.get(&keys.client_id));
+            stored.is_some_and(|bytes| bytes.0 == recorded.client_id.as_bytes())
+        });
+        client_id && keys.names().all(present)
+    });
+    let rendered = labelled
+        && record.is_some_and(|record| record.template == place.template_hash())
+        && has(&metadata.labels, &target.secret.labels)
+        && has(&metadata.annotations, &target.secret.annotations)
+        && owner_reference(metadata, &target.owner)
+            == (target.secret.deletion == DeletionPolicy::Delete)
+        && data_rendered;
+    let refused = full.and_then(|secret| refused(target, secret));
+    let value = match (full, &held) {
+        (None, _) => Value::Unseen,
+        (Some(_), Some(_)) => Value::Present,
+        (Some(_), None) => Value::Absent,
+    };
+    let managed = labelled || annotation.is_some();
+    let view = SecretView {
+        version,
+        managed,
+        commit: view_commit,
+        held_elsewhere,
+        owned,
+        value,
+        rendered,
+        refused,
+    };
+    Reading {
+        view,
+        commit: commit.ok().flatten(),
+        value: held,
+    }
+}
+
+fn owner_reference(metadata: &ObjectMeta, owner: &Owner) -> bool {
+    metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|reference| reference.uid == owner.uid)
+}
+
+/// Why the API server would refuse a change, or why it would be undone.
+fn refused(target: &Target, secret: &Secret) -> Option<Reason> {
+    if secret.immutable == Some(true) {
+        return Some(Reason::SecretImmutable);
+    }
+    if secret.type_.as_deref().unwrap_or("Opaque") != target.secret.type_ {
+        return Some(Reason::SecretTypeMismatch);
+    }
+    let managers = secret.metadata.managed_fields.iter().flatten();
+    let contested = managers
+        .filter(|entry| applied_by_another(entry))
+        .any(|entry| {
+            let owned = entry
+                .fields_v1
+                .as_ref()
+                .and_then(|fields| fields.0.get("f:data"));
+            target
+                .secret
+                .keys
+                .names()
+                .any(|key| owned.is_some_and(|owned| owned.get(format!("f:{key}")).is_some()))
+        });
+    contested.then_some(Reason::SecretContested)
+}
+
+/// Another declarative tool would write its value again and again; a single edit by hand would not.
+fn applied_by_another(entry: &ManagedFieldsEntry) -> bool {
+    entry.operation.as_deref() == Some("Apply") && entry.manager.as_deref() != Some(FIELD_MANAGER)
+}
+
+/// The state for decisions.
+pub fn state(reading: Option<&Reading>) -> SecretState {
+    reading.map_or(SecretState::Absent, |reading| {
+        SecretState::Present(reading.view.clone())
+    })
+}

@@ -1,0 +1,334 @@
+//! What an `ApiAppSecret` asks for, read into types that can't hold an invalid value. No I/O.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use kube::ResourceExt;
+
+use crate::api::{ApiAppSecret, DeletionPolicy, Recovery, SecretKeys};
+use crate::ids::{AppId, IdError, OrganizationId, ProjectId};
+use crate::rotation::{Owner, Schedule, ScheduleError};
+use crate::zitadel::AppRef;
+
+/// Names under this prefix are the operator's own.
+pub const RESERVED_PREFIX: &str = "zitadel-secrets.dev/";
+
+/// What an `ApiAppSecret` asks for.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The object.
+    pub owner: Owner,
+    /// Its generation.
+    pub generation: Option<i64>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// The connection to use.
+    pub connection: String,
+    /// The application, with the organisation that the object names itself.
+    pub app: AppRef,
+    /// The Secret.
+    pub secret: Template,
+    /// When to rotate.
+    pub schedule: Schedule,
+    /// `spec.rotation.trigger`.
+    pub trigger: Option<String>,
+    /// `spec.recovery`.
+    pub recovery: Recovery,
+    /// `spec.suspend`.
+    pub suspended: bool,
+}
+
+/// The Secret that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub type_: String,
+    /// Its keys.
+    pub keys: Keys,
+    /// Labels for it.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations for it.
+    pub annotations: BTreeMap<String, String>,
+    /// Whether an existing Secret may be taken over.
+    pub adopt: bool,
+    /// What happens to it when the object is deleted.
+    pub deletion: DeletionPolicy,
+}
+
+/// The names of the keys; those that are none are not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// For the client id.
+    pub client_id: String,
+    /// For the client secret.
+    pub client_secret: String,
+    /// For the issuer.
+    pub issuer: Option<String>,
+    /// For the introspection endpoint.
+    pub introspection_endpoint: Option<String>,
+    /// For the token endpoint.
+    pub token_endpoint: Option<String>,
+    /// For the project id.
+    pub project_id: Option<String>,
+    /// For the application id.
+    pub app_id: Option<String>,
+}
+
+/// Why a spec can't be used. The API server refuses most of these already.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// An id is none.
+    #[error("{0} {1}")]
+    Id(&'static str, IdError),
+    /// Two values have the same key.
+    #[error("spec.secret.keys: two values cannot have the same key")]
+    SameKey,
+    /// A name is the operator's own.
+    #[error("{0}: names under zitadel-secrets.dev/ are the operator's")]
+    Reserved(&'static str),
+    /// The schedule is refused.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// A field has no effect yet.
+    #[error("{0} is not supported yet: remove it")]
+    NotYetSupported(&'static str),
+}
+
+impl Keys {
+    fn new(keys: Option<&SecretKeys>) -> Result<Self, TargetError> {
+        let keys = keys.cloned().unwrap_or_default();
+        let keys = Self {
+            client_id: keys.client_id.unwrap_or_else(|| "CLIENT_ID".to_owned()),
+            client_secret: keys
+                .client_secret
+                .unwrap_or_else(|| "CLIENT_SECRET".to_owned()),
+            issuer: keys.issuer,
+            introspection_endpoint: keys.introspection_endpoint,
+            token_endpoint: keys.token_endpoint,
+            project_id: keys.project_id,
+            app_id: keys.app_id,
+        };
+        let mut names: Vec<&str> = keys.names().collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        if names.len() == all {
+            Ok(keys)
+        } else {
+            Err(TargetError::SameKey)
+        }
+    }
+
+    /// All names in use.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let optional = [
+            &self.issuer,
+            &self.introspection_endpoint,
+            &self.token_endpoint,
+            &self.project_id,
+            &self.app_id,
+        ];
+        [&self.client_id, &self.client_secret]
+            .into_iter()
+            .chain(optional.into_iter().flatten())
+            .map(String::as_str)
+    }
+}
+
+impl Target {
+    /// Reads the object. `minimum` is the shortest interval that the operator allows.
+    pub fn read(object: &ApiAppSecret, minimum: Duration) -> Result<Self, TargetError> {
+        let spec = &object.spec;
+        let name = object.name_any();
+        let uid = object.uid().unwrap_or_default();
+        let id = |field| move |error| TargetError::Id(field, error);
+        if spec.standby_app_id.is_some() {
+            return Err(TargetError::NotYetSupported("spec.standbyAppId"));
+        }
+        if spec
+            .rotation
+            .as_ref()
+            .is_some_and(|rotation| rotation.overlap.is_some())
+        {
+            return Err(TargetError::NotYetSupported("spec.rotation.overlap"));
+        }
+        let secret = spec.secret.as_ref();
+        let labels = secret.and_then(|secret| secret.labels.as_ref());
+        let labels: BTreeMap<_, _> = labels
+            .into_iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.0.clone()))
+            .collect();
+        let annotations = secret.and_then(|secret| secret.annotations.as_ref());
+        let annotations: BTreeMap<_, _> = annotations
+            .into_iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.0.clone()))
+            .collect();
+        let reserved = |names: &BTreeMap<String, String>| {
+            names.keys().any(|name| name.starts_with(RESERVED_PREFIX))
+        };
+        if reserved(&labels) {
+            return Err(TargetError::Reserved("spec.secret.labels"));
+        }
+        if reserved(&annotations) {
+            return Err(TargetError::Reserved("spec.secret.annotations"));
+        }
+        Ok(Self {
+            connection: spec.connection_name().to_owned(),
+            app: AppRef {
+                organization: spec
+                    .organization_id
+                    .as_deref()
+                    .map(OrganizationId::try_from)
+                    .transpose()
+                    .map_err(id("spec.organizationId"))?,
+                project: ProjectId::try_from(spec.project_id.as_str())
+                    .map_err(id("spec.projectId"))?,
+                app: AppId::try_from(spec.app_id.as_str()).map_err(id("spec.appId"))?,
+            },
+            secret: Template {
+                name: spec.secret_name(&name).to_owned(),
+                type_: secret
+                    .and_then(|secret| secret.secret_type.clone())
+                    .unwrap_or_else(|| "Opaque".to_owned()),
+                keys: Keys::new(secret.and_then(|secret| secret.keys.as_ref()))?,
+                labels,
+                annotations,
+                adopt: spec.adopt(),
+                deletion: spec.deletion_policy(),
+            },
+            schedule: Schedule::parse(spec.rotation.as_ref(), &uid, minimum)?,
+            trigger: spec.trigger().map(ToOwned::to_owned),
+            recovery: spec.recovery.unwrap_or_default(),
+            suspended: spec.is_suspended(),
+            generation: object.metadata.generation,
+            deleting: object.metadata.deletion_timestamp.is_some(),
+            owner: Owner {
+                namespace: object.namespace().unwrap_or_default(),
+                name,
+                uid,
+            },
+        })
+    }
+}
+
+/// The instance and project that an application is in, as 32 hexadecimal digits.
+pub fn scope(issuer: &str, app: &AppRef) -> String {
+    hash(&[issuer, app.project.as_str()])
+}
+
+/// The name of an application's claim.
+///
+/// NB: the organisation is left out. It is a matter of how ZITADEL is asked, not of which application is meant: with it, an
+/// object that names the organisation and one that leaves it to the default would hold two locks on one application.
+pub fn claim_name(issuer: &str, app: &AppRef) -> String {
+    format!(
+        "claim-{}",
+        hash(&[issuer, app.project.as_str(), app.app.as_str()])
+    )
+}
+
+/// 128 bits of SHA-256 over the parts, as hexadecimal digits.
+pub fn hash(parts: &[&str]) -> String {
+    use std::fmt::Write as _;
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(&part.len().to_le_bytes());
+        context.update(part.as_bytes());
+    }
+    context
+        .finish()
+        .as_ref()
+        .iter()
+        .take(16)
+        .fold(String::new(), |mut text, byte| {
+            // NB: writing into a String can't fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(organization: Option<&str>, project: &str, app: &str) -> AppRef {
+        AppRef {
+            organization: organization.map(|id| OrganizationId::try_from(id).unwrap()),
+            project: ProjectId::try_from(project).unwrap(),
+            app: AppId::try_from(app).unwrap(),
+        }
+    }
+
+    #[test]
+    fn one_application_has_one_claim_however_its_organisation_is_given() {
+        let url = "https://iam.example.com";
+        assert_eq!(
+            claim_name(url, &app(None, "1", "2")),
+            claim_name(url, &app(Some("9"), "1", "2"))
+        );
+        assert_ne!(
+            claim_name(url, &app(None, "1", "2")),
+            claim_name(url, &app(None, "12", "3"))
+        );
+    }
+
+    #[test]
+    fn parts_cannot_be_shifted() {
+        assert_ne!(hash(&["ab", "c"]), hash(&["a", "bc"]));
+    }
+
+    fn read(spec: serde_json::Value) -> Result<Target, TargetError> {
+        let object = serde_json::json!({
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
+            "metadata": {"name": "api", "namespace": "orders", "uid": "u"}, "spec": spec
+        });
+        Target::read(
+            &serde_json::from_value(object).unwrap(),
+            Duration::from_secs(3600),
+        )
+    }
+
+    #[test]
+    fn defaults_are_filled_in_by_code() {
+        let target = read(serde_json::json!({"projectId": "1", "appId": "2"})).unwrap();
+        assert_eq!(
+            (target.connection.as_str(), target.secret.name.as_str()),
+            ("default", "api")
+        );
+        let names: Vec<_> = target.secret.keys.names().collect();
+        assert_eq!(names, ["CLIENT_ID", "CLIENT_SECRET"]);
+        assert_eq!(target.secret.deletion, DeletionPolicy::Delete);
+    }
+
+    #[test]
+    fn what_the_api_server_might_let_through_is_refused_again() {
+        let base = |extra: serde_json::Value| {
+            let mut spec = serde_json::json!({"projectId": "1", "appId": "2"});
+            spec.as_object_mut()
+                .unwrap()
+                .extend(extra.as_object().unwrap().clone());
+            read(spec).unwrap_err()
+        };
+        let id = base(serde_json::json!({"appId": "../x"}));
+        assert_eq!(
+            id.to_string(),
+            "spec.appId has a character outside A-Z a-z 0-9 _ . - at position 2"
+        );
+        assert_eq!(
+            base(serde_json::json!({"secret": {"keys": {"clientId": "CLIENT_SECRET"}}})),
+            TargetError::SameKey
+        );
+        let label =
+            serde_json::json!({"secret": {"labels": {"zitadel-secrets.dev/managed": "no"}}});
+        assert_eq!(base(label), TargetError::Reserved("spec.secret.labels"));
+        assert_eq!(
+            base(serde_json::json!({"standbyAppId": "3"})),
+            TargetError::NotYetSupported("spec.standbyAppId")
+        );
+    }
+}

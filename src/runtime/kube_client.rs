@@ -1,0 +1,257 @@
+//! The way to the Kubernetes API server: no hidden retries, a deadline on every call, and each request counted.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use kube::client::{Body, ClientBuilder};
+use tokio::time::{Instant, Sleep};
+use tower::{BoxError, Layer, Service};
+
+use super::clock::ServerClock;
+use super::metrics::{KubeCode, Metrics};
+use super::request_name::{classify, is_watch};
+
+/// Deadline of a request that is not a watch, answer included.
+pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The API server did not answer in time. What was asked for may still happen.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("no answer from the API server within {0:?}")]
+pub struct DeadlineExceeded(pub Duration);
+
+/// Makes a client whose requests go through `layer`.
+///
+/// kube's own retry (15 times on 429, 503 and 504) is off: a write that was answered like this may have happened, and
+/// only the caller knows how to look.
+pub fn kube_client(
+    mut config: kube::Config,
+    layer: &KubeRequestLayer,
+) -> kube::Result<kube::Client> {
+    config.default_retry = false;
+    Ok(ClientBuilder::try_from(config)?.with_layer(layer).build())
+}
+
+/// Counts requests, reads the API server's clock off its answers and gives up on a request after a deadline.
+#[derive(Clone)]
+pub struct KubeRequestLayer {
+    metrics: Metrics,
+    server_clock: ServerClock,
+    deadline: Duration,
+}
+
+impl KubeRequestLayer {
+    /// `deadline` is for a request and its whole answer; watches have none.
+    pub fn new(metrics: Metrics, server_clock: ServerClock, deadline: Duration) -> Self {
+        Self {
+            metrics,
+            server_clock,
+            deadline,
+        }
+    }
+}
+
+impl<S> Layer<S> for KubeRequestLayer {
+    type Service = KubeRequests<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        KubeRequests {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// The service that [`KubeRequestLayer`] makes.
+#[derive(Clone)]
+pub struct KubeRequests<S> {
+    inner: S,
+    layer: KubeRequestLayer,
+}
+
+impl<S, B> Service<Request<Body>> for KubeRequests<S>
+where
+    S: Service<
+            Request<Body>,
+            Response = Response<B>,
+            Error: Into<BoxError>,
+            Future: Send + 'static,
+        >,
+    B: HttpBody,
+{
+    type Response = Response<DeadlineBody<B>>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let watch = is_watch(&request);
+        let (verb, resource) = classify(&request);
+        let KubeRequestLayer {
+            metrics,
+            server_clock,
+            deadline,
+        } = self.layer.clone();
+        let ends = (!watch).then(|| Instant::now() + deadline);
+        let answer = self.inner.call(request);
+        async move {
+            let answer = match ends {
+                Some(at) => tokio::time::timeout_at(at, answer).await,
+                None => Ok(answer.await),
+            };
+            let (code, outcome) = match answer {
+                Ok(Ok(response)) => {
+                    server_clock.observe(response.headers());
+                    let code = KubeCode::Status(response.status().as_u16());
+                    let bound = |inner| DeadlineBody::new(inner, ends, deadline);
+                    (code, Ok(response.map(bound)))
+                }
+                Ok(Err(error)) => (KubeCode::Failed, Err(error.into())),
+                Err(_) => (KubeCode::Deadline, Err(DeadlineExceeded(deadline).into())),
+            };
+            metrics.kubernetes_request(verb, resource, code);
+            outcome
+        }
+        .boxed()
+    }
+}
+
+/// An answer's body that fails when the deadline of its request is over.
+pub struct DeadlineBody<B> {
+    inner: Pin<Box<B>>,
+    ends: Option<Pin<Box<Sleep>>>,
+    deadline: Duration,
+}
+
+impl<B> DeadlineBody<B> {
+    fn new(inner: B, ends: Option<Instant>, deadline: Duration) -> Self {
+        Self {
+            inner: Box::pin(inner),
+            ends: ends.map(|at| Box::pin(tokio::time::sleep_until(at))),
+            deadline,
+        }
+    }
+}
+
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>>> HttpBody for DeadlineBody<B> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Poll::Ready(frame) = self.inner.as_mut().poll_frame(context) {
+            return Poll::Ready(frame.map(|result| result.map_err(Into::into)));
+        }
+        match self.ends.as_mut().map(|ends| ends.as_mut().poll(context)) {
+            Some(Poll::Ready(())) => Poll::Ready(Some(Err(DeadlineExceeded(self.deadline).into()))),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::{StreamExt as _, stream};
+
+    use super::*;
+    use crate::runtime::clock::SystemClock;
+
+    fn request(method: &str, uri: &str) -> Request<Body> {
+        Request::builder()
+            .method(method)
+            .uri(uri)
+            .body(Body::empty())
+            .unwrap()
+    }
+
+    /// A server that answers after `delay` with a `Date` and a body that never ends.
+    fn client(delay: Duration) -> (kube::Client, Metrics, ServerClock) {
+        let (metrics, server_clock) = (Metrics::new(), ServerClock::new(Arc::new(SystemClock)));
+        let server = tower::service_fn(move |_: Request<Body>| async move {
+            tokio::time::sleep(delay).await;
+            let body = stream::once(async { Ok::<_, std::io::Error>(Bytes::from_static(b"{")) })
+                .chain(stream::pending());
+            let response = Response::builder()
+                .status(200)
+                .header("date", "Sun, 06 Nov 2044 08:49:37 GMT");
+            Ok::<_, BoxError>(response.body(axum::body::Body::from_stream(body)).unwrap())
+        });
+        let layer = KubeRequestLayer::new(metrics.clone(), server_clock.clone(), DEFAULT_DEADLINE);
+        let client = ClientBuilder::new(server, "default")
+            .with_layer(&layer)
+            .build();
+        (client, metrics, server_clock)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_not_answered_fails_at_the_deadline_and_is_counted() {
+        let (client, metrics, _) = client(Duration::from_hours(1));
+        let begun = Instant::now();
+        let error = client
+            .send(request("GET", "/api/v1/namespaces/a/secrets/b"))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, kube::Error::Service(error) if error.is::<DeadlineExceeded>()),
+            "{error:?}"
+        );
+        assert_eq!(begun.elapsed(), DEFAULT_DEADLINE);
+        let counted =
+            "kubernetes_requests_total{verb=\"get\",resource=\"secrets\",code=\"deadline\"} 1\n";
+        assert!(metrics.encode().contains(counted));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_does_not_end_fails_at_the_deadline_of_its_request() {
+        let (client, metrics, server_clock) = client(Duration::from_secs(4));
+        let begun = Instant::now();
+        let response = client
+            .send(request("GET", "/api/v1/secrets"))
+            .await
+            .unwrap();
+        assert!(response.into_body().collect_bytes().await.is_err());
+        assert_eq!(begun.elapsed(), DEFAULT_DEADLINE);
+        let counted =
+            "kubernetes_requests_total{verb=\"list\",resource=\"secrets\",code=\"200\"} 1\n";
+        assert!(metrics.encode().contains(counted));
+        assert_eq!(
+            server_clock.now().unwrap().strftime("%Y").to_string(),
+            "2044"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_has_no_deadline() {
+        let (client, ..) = client(DEFAULT_DEADLINE * 10);
+        let response = client
+            .send(request("GET", "/api/v1/secrets?watch=true"))
+            .await
+            .unwrap();
+        let reading = response.into_body().collect_bytes();
+        assert!(
+            tokio::time::timeout(DEFAULT_DEADLINE * 10, reading)
+                .await
+                .is_err()
+        );
+    }
+}

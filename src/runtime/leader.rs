@@ -1,0 +1,273 @@
+//! Leader election on a `coordination.k8s.io/v1` Lease, by client-go's rules.
+//!
+//! It saves work and requests; it is not what keeps a credential safe. It is still strict: writes are conditional,
+//! expiry is judged by what this process saw change on its own clock, and who cannot renew steps down before another
+//! may take over.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+
+mod election;
+mod lease;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use election::{Election, Move, Write};
+pub use election::{Timing, TimingError};
+use lease::{LeaseStore, WriteError};
+
+/// Whether this replica works or stands by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Leadership {
+    /// Another leads, or nobody.
+    #[default]
+    Standby,
+    /// This one leads.
+    Leading,
+}
+
+/// Tells whether this replica leads; clones share it.
+#[derive(Clone)]
+pub struct LeadershipWatch {
+    state: watch::Receiver<Leadership>,
+    until: Arc<Mutex<Option<Duration>>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl LeadershipWatch {
+    /// Whether this replica leads at this very moment. Ask before every piece of work: unlike the channel, it is right
+    /// in a process that has just woken up from being suspended.
+    pub fn leads(&self) -> bool {
+        let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| self.clock.boot() < until)
+    }
+
+    /// The changes, for tasks that start and stop with leadership.
+    pub fn subscribe(&self) -> watch::Receiver<Leadership> {
+        self.state.clone()
+    }
+
+    /// Waits until this replica leads. `false`: the elector has ended and it never will.
+    pub async fn leading(&self) -> bool {
+        let mut state = self.state.clone();
+        state
+            .wait_for(|state| *state == Leadership::Leading)
+            .await
+            .is_ok()
+    }
+
+    /// Waits until this replica does not lead (any more).
+    pub async fn standby(&self) {
+        let mut state = self.state.clone();
+        // NB: an error means that the elector is gone, and with it the leadership.
+        let _ = state.wait_for(|state| *state == Leadership::Standby).await;
+    }
+}
+
+/// One candidate.
+pub struct LeaderElector {
+    election: Election,
+    store: LeaseStore,
+    timing: Timing,
+    clock: Arc<dyn Clock>,
+    state: watch::Sender<Leadership>,
+    until: Arc<Mutex<Option<Duration>>>,
+}
+
+impl LeaderElector {
+    /// `identity` must be unique to this process (pod uid and a nonce). `client` should be one of its own, without
+    /// retries ([`super::kube_client`]), so that renewals never queue behind other requests.
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        identity: &str,
+        timing: Timing,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, TimingError> {
+        let timing = timing.checked()?;
+        Ok(Self {
+            election: Election::new(identity.to_owned(), timing),
+            store: LeaseStore::new(client, namespace, name, identity, timing),
+            timing,
+            clock,
+            state: watch::Sender::default(),
+            until: Arc::default(),
+        })
+    }
+
+    /// Where to ask whether this replica leads.
+    pub fn watch(&self) -> LeadershipWatch {
+        LeadershipWatch {
+            state: self.state.subscribe(),
+            until: Arc::clone(&self.until),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    /// Takes part until `release`, then gives the Lease back if it is ours.
+    ///
+    /// Cancel `release` after the last flush only. Where something could not be written, drop this future instead: the
+    /// Lease then runs out by itself, and the next leader comes no earlier than it must.
+    pub async fn run(mut self, release: CancellationToken) {
+        loop {
+            self.round().await;
+            let pause = self.pause();
+            if release
+                .run_until_cancelled(tokio::time::sleep(pause))
+                .await
+                .is_none()
+            {
+                break;
+            }
+        }
+        self.release().await;
+    }
+
+    /// One try: at most a read and a write, and once more after a conflict.
+    async fn round(&mut self) {
+        for _ in 0..5 {
+            let now = self.clock.boot();
+            match self.election.next(now) {
+                Move::StepDown => {
+                    self.election.step_down();
+                    self.publish();
+                }
+                Move::Read => {
+                    if !self.read().await {
+                        break;
+                    }
+                }
+                Move::Write(write) => match self.write(write, now).await {
+                    Some(WriteError::Conflict) => {}
+                    None | Some(WriteError::Unknown(_)) => break,
+                },
+                Move::Wait => break,
+            }
+        }
+        self.publish();
+        if !self.election.leads(self.clock.boot()) {
+            self.election.doubt();
+        }
+    }
+
+    /// Whether an answer came.
+    async fn read(&mut self) -> bool {
+        let limit = self.limit();
+        match tokio::time::timeout(limit, self.store.read()).await {
+            Ok(Ok(record)) => {
+                self.election.read(record, self.clock.boot());
+                true
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the leader election Lease cannot be read");
+                false
+            }
+            Err(_) => {
+                tracing::warn!("reading the leader election Lease took too long");
+                false
+            }
+        }
+    }
+
+    /// `sent` is from before the request, so that leadership ends early rather than late.
+    async fn write(&mut self, write: Write, sent: Duration) -> Option<WriteError> {
+        let limit = self.limit();
+        let error =
+            match tokio::time::timeout(limit, self.store.write(write, self.clock.wall())).await {
+                Ok(Ok(record)) => {
+                    self.election.written(record, sent);
+                    return None;
+                }
+                Ok(Err(error)) => error,
+                Err(elapsed) => WriteError::Unknown(kube::Error::Service(elapsed.into())),
+            };
+        self.election.doubt();
+        match &error {
+            WriteError::Conflict => {
+                tracing::debug!("the leader election Lease was changed by another");
+            }
+            WriteError::Unknown(cause) => {
+                tracing::warn!(error = %cause, "the leader election Lease may not be written");
+            }
+        }
+        Some(error)
+    }
+
+    async fn release(&mut self) {
+        let held = self.election.holds();
+        // NB: first stop leading, then let another begin.
+        self.election.step_down();
+        self.publish();
+        if !held {
+            return;
+        }
+        for _ in 0..2 {
+            let sent = self.clock.boot();
+            match self.write(Write::Release, sent).await {
+                Some(WriteError::Conflict) if self.read().await && self.election.holds() => {}
+                _ => break,
+            }
+        }
+        self.election.step_down();
+    }
+
+    /// How long a request may take: the retry period, and no longer than leadership lasts without it.
+    fn limit(&self) -> Duration {
+        self.timing
+            .retry
+            .min(self.remaining().unwrap_or(Duration::MAX))
+    }
+
+    /// How long leadership lasts if nothing is written any more.
+    fn remaining(&self) -> Option<Duration> {
+        let now = self.clock.boot();
+        let until = self.election.leads_until()?;
+        Some(until.saturating_sub(now))
+    }
+
+    fn pause(&self) -> Duration {
+        match self.remaining() {
+            Some(remaining) => self.timing.retry.min(remaining),
+            None => self
+                .timing
+                .retry
+                .mul_f64(1.0 + fastrand::f64() * self.timing.jitter),
+        }
+    }
+
+    fn publish(&self) {
+        let leads = self.election.leads(self.clock.boot());
+        let until = self.election.leads_until().filter(|_| leads);
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        let state = if leads {
+            Leadership::Leading
+        } else {
+            Leadership::Standby
+        };
+        self.state.send_if_modified(|current| {
+            let changed = *current != state;
+            if changed {
+                tracing::info!(?state, "leadership");
+                *current = state;
+            }
+            changed
+        });
+    }
+}
+
+impl Drop for LeaderElector {
+    // A candidate that is dropped renews nothing: who still asks must not hear that it leads.
+    fn drop(&mut self) {
+        self.election.step_down();
+        self.publish();
+    }
+}

@@ -1,0 +1,144 @@
+//! Reading and writing the Lease of an election: every write is conditional on what was read.
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client};
+
+use super::election::{Record, Timing, Write};
+
+/// Why a write did not go through, as far as one knows.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    /// The Lease is no longer as it was seen.
+    #[error("the Lease was changed by another")]
+    Conflict,
+    /// It may have gone through.
+    #[error("the outcome of a write to the Lease is unknown")]
+    Unknown(#[source] kube::Error),
+}
+
+/// One Lease, as it was seen last.
+pub(super) struct LeaseStore {
+    api: Api<Lease>,
+    name: String,
+    me: String,
+    timing: Timing,
+    seen: Option<Lease>,
+}
+
+impl LeaseStore {
+    pub(super) fn new(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        me: &str,
+        timing: Timing,
+    ) -> Self {
+        Self {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            me: me.to_owned(),
+            timing,
+            seen: None,
+        }
+    }
+
+    pub(super) async fn read(&mut self) -> kube::Result<Option<Record>> {
+        self.seen = self.api.get_opt(&self.name).await?;
+        Ok(self.seen.as_ref().map(record))
+    }
+
+    pub(super) async fn write(
+        &mut self,
+        write: Write,
+        now: jiff::Timestamp,
+    ) -> Result<Record, WriteError> {
+        let parameters = PostParams {
+            field_manager: Some("zitadel-secret-operator".into()),
+            ..PostParams::default()
+        };
+        let lease = self.next_lease(write, now);
+        let written = if write == Write::Create {
+            self.api.create(&parameters, &lease).await
+        } else {
+            self.api.replace(&self.name, &parameters, &lease).await
+        };
+        match written {
+            Ok(lease) => {
+                let record = record(&lease);
+                self.seen = Some(lease);
+                Ok(record)
+            }
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
+                Err(WriteError::Conflict)
+            }
+            Err(error) => Err(WriteError::Unknown(error)),
+        }
+    }
+
+    /// The Lease to write. It keeps what it does not own, and `uid` and `resourceVersion`: the version alone is no
+    /// precondition where the Lease was deleted, a PUT then creates it.
+    fn next_lease(&self, write: Write, now: jiff::Timestamp) -> Lease {
+        let fresh = || Lease {
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                ..ObjectMeta::default()
+            },
+            spec: None,
+        };
+        let mut lease = match (&self.seen, write) {
+            (Some(seen), Write::Take | Write::Renew | Write::Release) => seen.clone(),
+            (_, Write::Create) | (None, _) => fresh(),
+        };
+        lease.metadata.managed_fields = None;
+        let spec = lease.spec.get_or_insert_with(LeaseSpec::default);
+        spec.renew_time = Some(MicroTime(now));
+        spec.lease_duration_seconds = Some(whole_seconds(self.timing.lease));
+        spec.holder_identity = Some(self.me.clone());
+        match write {
+            Write::Create => {
+                spec.acquire_time = Some(MicroTime(now));
+                spec.lease_transitions = Some(0);
+            }
+            Write::Take => {
+                spec.acquire_time = Some(MicroTime(now));
+                spec.lease_transitions =
+                    Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
+            }
+            Write::Renew => {}
+            Write::Release => {
+                spec.acquire_time = Some(MicroTime(now));
+                spec.holder_identity = Some(String::new());
+                spec.lease_duration_seconds = Some(1);
+            }
+        }
+        lease
+    }
+}
+
+fn record(lease: &Lease) -> Record {
+    let spec = lease.spec.as_ref();
+    let seconds = spec.and_then(|spec| spec.lease_duration_seconds);
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    Record {
+        holder: spec
+            .map(|spec| text(&spec.holder_identity))
+            .unwrap_or_default(),
+        lease: seconds
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .filter(|seconds| *seconds > 0)
+            .map(std::time::Duration::from_secs),
+        version: format!(
+            "{}/{}",
+            text(&lease.metadata.uid),
+            text(&lease.metadata.resource_version)
+        ),
+    }
+}
+
+/// Rounded up: the others must never wait for less than we count on.
+fn whole_seconds(duration: std::time::Duration) -> i32 {
+    let up = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    i32::try_from(up).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,65 @@
+//! The label sets of the metrics. No I/O.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+
+/// A part of the time in which neither the old nor the new credential is in the Secret and works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WindowPart {
+    /// From the answer until ZITADEL accepts the new credential.
+    Prove,
+    /// From then until the Secret is written.
+    Write,
+    /// From sending the call until the Secret is written.
+    Total,
+}
+
+impl EncodeLabelValue for WindowPart {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
+        match self {
+            Self::Prove => "prove",
+            Self::Write => "write",
+            Self::Total => "total",
+        }
+        .encode(encoder)
+    }
+}
+
+/// How a request to the API server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KubeCode {
+    /// With this HTTP status.
+    Status(u16),
+    /// Not within the deadline.
+    Deadline,
+    /// Without an answer.
+    Failed,
+}
+
+impl EncodeLabelValue for KubeCode {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
+        match self {
+            Self::Status(status) => u64::from(*status).encode(encoder),
+            Self::Deadline => "deadline".encode(encoder),
+            Self::Failed => "failed".encode(encoder),
+        }
+    }
+}
+
+macro_rules! labels {
+    ($($name:ident { $($label:ident: $type:ty),+ })+) => {$(
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+        pub(super) struct $name { $(pub(super) $label: $type),+ }
+    )+};
+}
+
+labels! {
+    ByCause { cause: &'static str, outcome: &'static str }
+    ByPart { part: WindowPart }
+    ByResult { result: &'static str }
+    ByReason { reason: &'static str }
+    ByOperation { operation: &'static str, outcome: &'static str }
+    ByKubeRequest { verb: &'static str, resource: &'static str, code: KubeCode }
+    ByVerdict { verdict: &'static str }
+    ByState { state: &'static str }
+    Build { version: &'static str }
+}

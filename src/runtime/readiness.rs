@@ -1,0 +1,147 @@
+//! Whether this process is ready and alive, as its parts say. No I/O.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The state of one thing that readiness depends on or that is worth seeing there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// It is as it should be.
+    Ok,
+    /// The process is not ready because of this.
+    NotYet(String),
+    /// Worth knowing, no reason to fail.
+    Info(String),
+}
+
+/// The named checks behind `/ready`; clones share them.
+///
+/// A standby replica is ready: it has nothing left to do before it can take over.
+#[derive(Debug, Clone)]
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Check>>>);
+
+impl Readiness {
+    /// Not ready until every one of `required` was set to [`Check::Ok`].
+    pub fn new<const N: usize>(required: [&'static str; N]) -> Self {
+        let waiting = |name| (name, Check::NotYet("not checked yet".into()));
+        Self(Arc::new(Mutex::new(required.map(waiting).into())))
+    }
+
+    /// Sets or adds a check. The text must be our own: anybody who reaches the port can read it.
+    pub fn set(&self, name: &'static str, check: Check) {
+        let mut checks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        checks.insert(name, check);
+    }
+
+    /// Takes a check off the list.
+    pub fn clear(&self, name: &'static str) {
+        let mut checks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        checks.remove(name);
+    }
+
+    /// Whether no check stands in the way, and one line for each check.
+    pub fn report(&self) -> (bool, String) {
+        let checks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = String::new();
+        for (name, check) in checks.iter() {
+            // NB: writing to a String cannot fail.
+            let _ = match check {
+                Check::Ok => writeln!(text, "[+] {name}: ok"),
+                Check::NotYet(reason) => writeln!(text, "[-] {name}: {reason}"),
+                Check::Info(note) => writeln!(text, "[i] {name}: {note}"),
+            };
+        }
+        let ready = !checks
+            .values()
+            .any(|check| matches!(check, Check::NotYet(_)));
+        (ready, text)
+    }
+}
+
+/// The sign of life behind `/live`: a task of the runtime that ticks. It depends on nothing outside the process, because
+/// a restart mends neither an API server nor ZITADEL, and would drop what is held in memory.
+#[derive(Debug, Clone)]
+pub struct Heartbeat(Arc<Mutex<Instant>>);
+
+impl Heartbeat {
+    const PERIOD: Duration = Duration::from_secs(1);
+
+    /// Older than this, the runtime is stuck. Measured with the monotonic clock, which stands still while the host is
+    /// suspended: waking up is no reason to be restarted.
+    pub const STALE: Duration = Duration::from_secs(30);
+
+    /// Starts ticking on the current tokio runtime until `stop`.
+    pub fn start(stop: CancellationToken) -> Self {
+        let heartbeat = Self(Arc::new(Mutex::new(Instant::now())));
+        let ticking = heartbeat.clone();
+        tokio::spawn(stop.run_until_cancelled_owned(async move {
+            loop {
+                tokio::time::sleep(Self::PERIOD).await;
+                *ticking.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            }
+        }));
+        heartbeat
+    }
+
+    /// Whether the last tick is recent.
+    pub fn alive(&self) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.elapsed() < Self::STALE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_ready_when_all_required_checks_are_ok() {
+        let readiness = Readiness::new(["crds", "watch"]);
+        assert!(!readiness.report().0);
+        readiness.set("crds", Check::Ok);
+        assert!(!readiness.report().0);
+        readiness.set("watch", Check::Ok);
+        assert_eq!(
+            readiness.report(),
+            (true, "[+] crds: ok\n[+] watch: ok\n".into())
+        );
+        readiness.set("watch", Check::NotYet("the API server refuses it".into()));
+        assert_eq!(
+            readiness.report(),
+            (
+                false,
+                "[+] crds: ok\n[-] watch: the API server refuses it\n".into()
+            )
+        );
+    }
+
+    #[test]
+    fn information_is_shown_and_fails_nothing() {
+        let readiness = Readiness::new([]);
+        readiness.set("holding", Check::Info("2 unwritten secrets".into()));
+        assert_eq!(
+            readiness.report(),
+            (true, "[i] holding: 2 unwritten secrets\n".into())
+        );
+        readiness.clear("holding");
+        assert_eq!(readiness.report(), (true, String::new()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_heart_that_stopped_is_noticed_and_a_beating_one_is_alive() {
+        let stop = CancellationToken::new();
+        let heartbeat = Heartbeat::start(stop.clone());
+        tokio::time::sleep(Heartbeat::STALE * 10).await;
+        assert!(heartbeat.alive());
+        stop.cancel();
+        tokio::time::sleep(Heartbeat::STALE / 2).await;
+        assert!(heartbeat.alive());
+        tokio::time::sleep(Heartbeat::STALE).await;
+        assert!(!heartbeat.alive());
+    }
+}

@@ -1,0 +1,222 @@
+//! The end of the process: signals, what must not be dropped, and the exit code.
+//!
+//! Order of the end: `stop` (no new work) → sent calls and flushes finish → [`drain`] returns → leadership is released →
+//! the admin server stops.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::holding::Holding;
+
+/// How long [`drain`] waits by default: below the pod's `terminationGracePeriodSeconds` of 120 s, so that what is left
+/// can still be logged before SIGKILL.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(110);
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitCode {
+    /// Nothing was held.
+    Ok,
+    /// A new credential was not written in time: 75, `EX_TEMPFAIL` of sysexits.h. The next process finds the claim.
+    Held,
+}
+
+impl ExitCode {
+    /// The number the parent process sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Held => 75,
+        }
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(exit: ExitCode) -> Self {
+        exit.code().into()
+    }
+}
+
+/// What signals have asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    /// The first signal: take no new work, finish what was begun.
+    pub stop: CancellationToken,
+    /// A further signal while nothing was held: do not wait for the rest either.
+    pub hurry: CancellationToken,
+}
+
+impl Signals {
+    /// Listens for SIGTERM and SIGINT from now on.
+    pub fn listen(holding: Holding) -> std::io::Result<Self> {
+        let terminate = received(SignalKind::terminate())?;
+        let interrupt = received(SignalKind::interrupt())?;
+        let signals = Self::default();
+        let either = futures::stream::select(terminate, interrupt);
+        tokio::spawn(signals.clone().follow(either, holding));
+        Ok(signals)
+    }
+
+    async fn follow(self, received: impl Stream<Item = ()>, holding: Holding) {
+        let mut received = std::pin::pin!(received);
+        while received.next().await.is_some() {
+            let held = holding.count();
+            if !self.stop.is_cancelled() {
+                tracing::info!(held, "stopping");
+                self.stop.cancel();
+            } else if held > 0 {
+                tracing::warn!(
+                    held,
+                    "a further signal is ignored while new credentials are not written"
+                );
+            } else {
+                self.hurry.cancel();
+            }
+        }
+    }
+}
+
+fn received(kind: SignalKind) -> std::io::Result<impl Stream<Item = ()>> {
+    let signal = signal(kind)?;
+    Ok(futures::stream::unfold(signal, |mut signal| async {
+        signal.recv().await.map(|()| ((), signal))
+    }))
+}
+
+/// Waits, once `signals.stop` is given, for `work` to return and for everything held to be written, at most `grace`.
+///
+/// When it returns, [`Holding::hold`] refuses, unless the grace ran out: then what is still held is logged and the
+/// process should end with [`ExitCode::Held`].
+pub async fn drain(
+    work: impl Future<Output = ()>,
+    holding: &Holding,
+    signals: &Signals,
+    grace: Duration,
+) -> ExitCode {
+    let finished = async {
+        tokio::select! {
+            () = work => {}
+            () = signals.hurry.cancelled() => {}
+        }
+        holding.closed().await;
+    };
+    let out_of_grace = async {
+        signals.stop.cancelled().await;
+        tokio::time::sleep(grace).await;
+    };
+    tokio::select! {
+        biased;
+        () = finished => return ExitCode::Ok,
+        () = out_of_grace => {}
+    }
+    // Work that holds nothing is no reason for an alarm: the next process finds all of it.
+    if holding.close_if_empty() {
+        return ExitCode::Ok;
+    }
+    for attempt in holding.attempts() {
+        tracing::error!(%attempt, "ending with a credential that is not written to its Secret");
+    }
+    ExitCode::Held
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::ids::AttemptId;
+    use crate::runtime::holding::Ending;
+
+    fn attempt() -> AttemptId {
+        AttemptId(uuid::Uuid::now_v7())
+    }
+
+    fn stopped() -> Signals {
+        let signals = Signals::default();
+        signals.stop.cancel();
+        signals
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_holds_nothing_ends_with_0_and_begins_nothing_more() {
+        let holding = Holding::default();
+        let exit = drain(std::future::ready(()), &holding, &stopped(), DEFAULT_GRACE).await;
+        assert_eq!(exit.code(), 0);
+        assert_eq!(holding.hold(attempt()).unwrap_err(), Ending);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_waits_for_what_it_holds() {
+        let holding = Holding::default();
+        let guard = holding.hold(attempt()).unwrap();
+        let begun = tokio::time::Instant::now();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            drop(guard);
+        });
+        let exit = drain(std::future::ready(()), &holding, &stopped(), DEFAULT_GRACE).await;
+        assert_eq!(exit, ExitCode::Ok);
+        assert_eq!(begun.elapsed().as_secs(), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_cannot_write_ends_with_75_after_the_grace() {
+        let holding = Holding::default();
+        let lost = attempt();
+        let _guard = holding.hold(lost).unwrap();
+        let begun = tokio::time::Instant::now();
+        let exit = drain(std::future::ready(()), &holding, &stopped(), DEFAULT_GRACE).await;
+        assert_eq!(exit.code(), 75);
+        assert_eq!(begun.elapsed().as_secs(), 110);
+        assert_eq!(holding.attempts(), [lost]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_grace_counts_from_the_signal_and_work_without_a_value_ends_with_0() {
+        let holding = Holding::default();
+        let signals = Signals::default();
+        let stop = signals.stop.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1000)).await;
+            stop.cancel();
+        });
+        let begun = tokio::time::Instant::now();
+        let exit = drain(std::future::pending(), &holding, &signals, DEFAULT_GRACE).await;
+        assert_eq!(exit, ExitCode::Ok);
+        assert_eq!(begun.elapsed().as_secs(), 1110);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_signal_is_ignored_while_something_is_held_and_hurries_otherwise() {
+        let holding = Holding::default();
+        let signals = Signals::default();
+        let (send, receive) = mpsc::unbounded_channel();
+        let stream =
+            futures::stream::unfold(receive, |mut r| async { r.recv().await.map(|s| (s, r)) });
+        tokio::spawn(signals.clone().follow(stream, holding.clone()));
+        let guard = holding.hold(attempt()).unwrap();
+
+        send.send(()).unwrap();
+        signals.stop.cancelled().await;
+        send.send(()).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!signals.hurry.is_cancelled());
+        let mut draining = std::pin::pin!(drain(
+            std::future::pending(),
+            &holding,
+            &signals,
+            DEFAULT_GRACE
+        ));
+        assert!(draining.as_mut().now_or_never().is_none());
+
+        drop(guard);
+        send.send(()).unwrap();
+        assert_eq!(draining.await, ExitCode::Ok);
+        assert!(signals.hurry.is_cancelled());
+    }
+}

@@ -1,0 +1,140 @@
+//! Logs: JSON in a cluster, compact on a terminal, to standard output.
+//!
+//! Standard output because that is where a container's log is expected and nothing else is written there by a running
+//! operator; standard error stays for what comes before logging works (bad arguments) and for a panic.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// What is logged when nobody says otherwise.
+pub const DEFAULT_FILTER: &str = "info";
+
+/// A target that logs whole response bodies at WARN when they do not parse, and those can be Secrets.
+const LEAKY_TARGET: &str = "kube_client::client";
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Compact on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// One short line, coloured on a terminal.
+    Compact,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter is not one of `tracing_subscriber::EnvFilter`.
+    #[error("the log filter {filter:?} cannot be read")]
+    Filter {
+        /// What was given, with what was added to it.
+        filter: String,
+        /// What is wrong with it.
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// Logging was set up before in this process.
+    #[error("logging is already set up")]
+    AlreadySet(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Sets up the log of this process. `filter` is what `--log` says; without it `RUST_LOG` counts, then [`DEFAULT_FILTER`].
+pub fn init(filter: Option<&str>, format: LogFormat) -> Result<(), TelemetryError> {
+    let from_environment = std::env::var(EnvFilter::DEFAULT_ENV).ok();
+    let directives = directives(filter, from_environment.as_deref());
+    let filter =
+        EnvFilter::builder()
+            .parse(&directives)
+            .map_err(|source| TelemetryError::Filter {
+                filter: directives,
+                source,
+            })?;
+    let terminal = std::io::stdout().is_terminal();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        // A log that cannot be written must not become a panic on a closed standard error.
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Compact => log.compact().with_ansi(terminal).finish().try_init()?,
+        LogFormat::Auto if terminal => log.compact().with_ansi(true).finish().try_init()?,
+        LogFormat::Auto | LogFormat::Json => log
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .finish()
+            .try_init()?,
+    }
+    Ok(())
+}
+
+/// The filter in force. The target that logs response bodies is kept at ERROR unless it is named on purpose.
+fn directives(argument: Option<&str>, environment: Option<&str>) -> String {
+    let given = [argument, environment]
+        .into_iter()
+        .flatten()
+        .map(str::trim)
+        .find(|text| !text.is_empty())
+        .unwrap_or(DEFAULT_FILTER);
+    let on_purpose = given.split(',').any(|directive| {
+        directive
+            .split(['=', '['])
+            .next()
+            .is_some_and(|target| target.trim() == LEAKY_TARGET)
+    });
+    if on_purpose {
+        given.to_owned()
+    } else {
+        format!("{given},{LEAKY_TARGET}=error")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn response_bodies_stay_out_of_the_log_unless_they_are_asked_for() {
+        for (argument, environment, expected) in [
+            (None, None, "info,kube_client::client=error"),
+            (Some(""), Some(" "), "info,kube_client::client=error"),
+            (
+                Some("debug"),
+                Some("warn"),
+                "debug,kube_client::client=error",
+            ),
+            (None, Some("warn"), "warn,kube_client::client=error"),
+            (
+                Some("kube_client=trace"),
+                None,
+                "kube_client=trace,kube_client::client=error",
+            ),
+            (
+                Some("info,kube_client::client=warn"),
+                None,
+                "info,kube_client::client=warn",
+            ),
+            (
+                Some("kube_client::client[HTTP]=debug"),
+                None,
+                "kube_client::client[HTTP]=debug",
+            ),
+        ] {
+            assert_eq!(directives(argument, environment), expected);
+        }
+    }
+
+    #[test]
+    fn the_default_filter_is_one() {
+        assert!(EnvFilter::builder().parse(directives(None, None)).is_ok());
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_an_error_that_shows_it() {
+        let error = init(Some("info,a=b=c"), LogFormat::Json).unwrap_err();
+        assert!(error.to_string().contains("a=b=c"), "{error}");
+    }
+}

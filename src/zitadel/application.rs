@@ -1,0 +1,221 @@
+//! Applications as ZITADEL describes them. No I/O.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::wire;
+use crate::ids::{AppId, OrganizationId, Sequence};
+
+/// Whether an application takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppState {
+    /// Its credentials are accepted, if project and organisation are active too.
+    Active,
+    /// Deactivated: a secret can be made, but is refused.
+    Inactive,
+    /// A state this client does not know.
+    Other,
+}
+
+/// What sort of application it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppKind {
+    /// An API that authenticates by client secret.
+    ApiBasic,
+    /// An API that authenticates by key. ZITADEL would make a secret all the same.
+    ApiPrivateKeyJwt,
+    /// An OIDC client.
+    Oidc,
+    /// A SAML service provider.
+    Saml,
+    /// A kind or authentication method this client does not know.
+    Other,
+}
+
+/// One application. Its name is left out on purpose: nothing here is text that somebody chose freely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application {
+    /// Its id.
+    pub id: AppId,
+    /// The OAuth client id, of API and OIDC applications.
+    pub client_id: Option<String>,
+    /// Whether it takes part.
+    pub state: AppState,
+    /// What sort it is.
+    pub kind: AppKind,
+    /// The last event of this application that ZITADEL's projection has seen; renames count as well.
+    pub sequence: Sequence,
+    /// When that event was made, by ZITADEL's clock.
+    pub change_date: Timestamp,
+    /// The organisation that owns it.
+    pub resource_owner: Option<String>,
+}
+
+/// One page of a list of applications.
+pub struct AppPage {
+    /// How many items there were, readable or not.
+    pub len: usize,
+    /// Those that could be read.
+    pub apps: Vec<Application>,
+}
+
+/// The answer to a single read.
+pub fn parse(body: &[u8]) -> Option<Application> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    application(answer.get("app")?)
+}
+
+/// The answer to a search; items that cannot be read are left out.
+pub fn parse_page(body: &[u8]) -> Option<AppPage> {
+    let items = wire::result_items(body)?;
+    Some(AppPage {
+        len: items.len(),
+        apps: items.iter().filter_map(application).collect(),
+    })
+}
+
+fn application(app: &Value) -> Option<Application> {
+    let details = app.get("details")?;
+    let owner = details.get("resourceOwner").and_then(Value::as_str);
+    let config = ["apiConfig", "oidcConfig"]
+        .iter()
+        .find_map(|name| app.get(*name));
+    Some(Application {
+        id: AppId::try_from(app.get("id")?.as_str()?).ok()?,
+        client_id: config.and_then(client_id),
+        state: match app.get("state").and_then(Value::as_str) {
+            Some("APP_STATE_ACTIVE") => AppState::Active,
+            Some("APP_STATE_INACTIVE") => AppState::Inactive,
+            _ => AppState::Other,
+        },
+        kind: kind(app),
+        sequence: wire::sequence(details.get("sequence")?)?,
+        change_date: wire::timestamp(details.get("changeDate")?)?,
+        resource_owner: owner
+            .and_then(|owner| OrganizationId::try_from(owner).ok())
+            .map(String::from),
+    })
+}
+
+/// Digits on current versions, `digits@project` on applications of old ones.
+fn client_id(config: &Value) -> Option<String> {
+    let id = config.get("clientId")?.as_str()?;
+    let fits = (1..=255).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    fits.then(|| id.to_owned())
+}
+
+fn kind(app: &Value) -> AppKind {
+    let Some(api) = app.get("apiConfig") else {
+        return match (app.get("oidcConfig"), app.get("samlConfig")) {
+            (Some(_), None) => AppKind::Oidc,
+            (None, Some(_)) => AppKind::Saml,
+            _ => AppKind::Other,
+        };
+    };
+    // NB: BASIC is the enum's zero and so is left out of the JSON.
+    match api.get("authMethodType").map(Value::as_str) {
+        None | Some(Some("API_AUTH_METHOD_TYPE_BASIC")) => AppKind::ApiBasic,
+        Some(Some("API_AUTH_METHOD_TYPE_PRIVATE_KEY_JWT")) => AppKind::ApiPrivateKeyJwt,
+        _ => AppKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn app(config: &str, value: Value) -> Value {
+        let mut app = json!({"id": "7", "state": "APP_STATE_ACTIVE", "name": "orders", "details": {
+            "sequence": "22", "changeDate": "2026-11-23T13:08:27.315830Z", "resourceOwner": "9"}});
+        app[config] = value;
+        app
+    }
+
+    fn parsed(app: &Value) -> Option<Application> {
+        parse(json!({ "app": app }).to_string().as_bytes())
+    }
+
+    #[test]
+    fn an_application_is_read() {
+        let read = parsed(&app("apiConfig", json!({"clientId": "1@orders"}))).unwrap();
+        assert_eq!(read.id.as_str(), "7");
+        assert_eq!(read.client_id.as_deref(), Some("1@orders"));
+        assert_eq!(
+            (read.state, read.kind),
+            (AppState::Active, AppKind::ApiBasic)
+        );
+        assert_eq!(read.sequence, Sequence(22));
+        assert_eq!(read.resource_owner.as_deref(), Some("9"));
+    }
+
+    #[test]
+    fn the_kind_is_told_by_the_configuration() {
+        let api = |method: Value| {
+            app(
+                "apiConfig",
+                json!({"clientId": "1", "authMethodType": method}),
+            )
+        };
+        let rows = [
+            (api(json!("API_AUTH_METHOD_TYPE_BASIC")), AppKind::ApiBasic),
+            (
+                api(json!("API_AUTH_METHOD_TYPE_PRIVATE_KEY_JWT")),
+                AppKind::ApiPrivateKeyJwt,
+            ),
+            (api(json!("API_AUTH_METHOD_TYPE_NEW")), AppKind::Other),
+            (api(json!(1)), AppKind::Other),
+            (app("oidcConfig", json!({})), AppKind::Oidc),
+            (app("samlConfig", json!({})), AppKind::Saml),
+            (app("newConfig", json!({})), AppKind::Other),
+        ];
+        for (app, kind) in rows {
+            assert_eq!(parsed(&app).unwrap().kind, kind, "{app}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_of_another_type_is_no_application() {
+        for (pointer, bad) in [
+            ("/id", json!("a/b")),
+            ("/id", json!(7)),
+            ("/details", json!(null)),
+            ("/details/sequence", json!("-1")),
+            ("/details/changeDate", json!("soon")),
+        ] {
+            let mut app = app("apiConfig", json!({"clientId": "1"}));
+            *app.pointer_mut(pointer).unwrap() = bad;
+            assert_eq!(parsed(&app), None, "{pointer}");
+        }
+        let mut odd = app("apiConfig", json!({"clientId": "a\nb"}));
+        odd["state"] = json!("APP_STATE_NEW");
+        odd["details"]["resourceOwner"] = json!("<script>");
+        let odd = parsed(&odd).unwrap();
+        assert_eq!(
+            (odd.client_id, odd.state, odd.resource_owner),
+            (None, AppState::Other, None)
+        );
+    }
+
+    #[test]
+    fn a_list_counts_what_it_cannot_read() {
+        let body =
+            json!({"details": {}, "result": [app("apiConfig", json!({})), null, {"id": "8"}]});
+        let page = parse_page(body.to_string().as_bytes()).unwrap();
+        assert_eq!((page.len, page.apps.len()), (3, 1));
+        assert_eq!(parse_page(b"{}").unwrap().len, 0);
+        for bad in ["", "[]", r#"{"result":{}}"#, "<html>"] {
+            assert!(parse_page(bad.as_bytes()).is_none(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_application_or_not(body in any::<Vec<u8>>()) {
+            parse(&body);
+            parse_page(&body);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The calls: path, parameters and judgement of each.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::header::CONTENT_TYPE;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::answer::{Answer, Failure};
+use super::application::{self, Application};
+use super::client::{Client, authorised, within};
+use super::clock::ServerTime;
+use super::discovery::{self, Discovery};
+use super::error::{ErrorClass, Operation, ZitadelError};
+use super::introspection::{self, Introspection, ProbeToken};
+use super::journal::{self, Change};
+use super::outcome::{self, Outcome};
+use super::secret::ClientSecret;
+use super::token::Audience;
+use super::transport::{LIST_BODY, SMALL_BODY};
+use super::{AppRef, Zitadel};
+use crate::ids::{AttemptId, OrganizationId, ProjectId, Sequence, UserId};
+
+/// Items asked for at once, well under ZITADEL's own limit of 1,000.
+const PAGE: usize = 100;
+/// Pages read before a list is called too large.
+const MAX_PAGES: usize = 100;
+/// Something in the form of a token that is none.
+const JUNK_TOKEN: &str = "zitadel-secret-operator-probe";
+/// A probe token that is younger than this is not suspected when a probe says `Inactive`.
+const SUSPECT_AGE: Duration = Duration::from_mins(1);
+
+#[async_trait]
+impl Zitadel for Client {
+    async fn me(&self) -> Result<UserId, ZitadelError> {
+        let request = || self.transport.read(Method::GET, "/auth/v1/users/me");
+        let read = self.read(Operation::Me, SMALL_BODY, request, |answer| {
+            let body: Value = serde_json::from_slice(&answer.body).ok()?;
+            UserId::try_from(body.pointer("/user/id")?.as_str()?).ok()
+        });
+        within(Operation::Me, self.timeouts.call, read).await
+    }
+
+    async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome {
+        let operation = Operation::Generate;
+        let started = self.transport.clock.boot();
+        let token = self.tokens.token(&Audience::Api, &self.transport);
+        let deadline = self.timeouts.call.min(self.timeouts.generate);
+        let token = match within(Operation::Token, deadline, token).await {
+            Ok(token) => token,
+            Err(error) => return Outcome::NotExecuted(error),
+        };
+        // NB: one deadline over token and request, on a clock that goes on while the host is suspended: after it nothing may
+        // leave, because others rely on the journal being final soon after.
+        let passed = self.transport.clock.boot().saturating_sub(started);
+        let Some(left) = self
+            .timeouts
+            .generate
+            .checked_sub(passed)
+            .filter(|left| !left.is_zero())
+        else {
+            return Outcome::NotExecuted(ZitadelError::new(operation, ErrorClass::Timeout));
+        };
+        let path = format!("{}/api_config/_generate_client_secret", app_path(app));
+        let request = in_organization(
+            self.transport.once(Method::POST, &path),
+            app.organization.as_ref(),
+        );
+        let request = request
+            .header("x-zitadel-secret-operator-attempt", attempt.to_string())
+            .header(CONTENT_TYPE, "application/json")
+            .body("{}");
+        let request = match authorised(request, &token, operation) {
+            Ok(request) => request,
+            Err(error) => return Outcome::NotExecuted(error),
+        };
+        let result = self.transport.send(request, SMALL_BODY, left).await;
+        if matches!(&result, Ok(answer) if answer.status == 401) {
+            self.tokens.forget(&Audience::Api, &token);
+        }
+        outcome::classify(result.as_ref().map_err(|failure: &Failure| *failure))
+    }
+
+    async fn app(&self, app: &AppRef) -> Result<Application, ZitadelError> {
+        let path = app_path(app);
+        let request = || {
+            let request = self.transport.read(Method::GET, &path);
+            in_organization(request, app.organization.as_ref())
+        };
+        let read = self.read(Operation::App, SMALL_BODY, request, |answer| {
+            application::parse(&answer.body).filter(|read| read.id == app.app)
+        });
+        within(Operation::App, self.timeouts.call, read).await
+    }
+
+    async fn apps(
+        &self,
+        organization: Option<&OrganizationId>,
+        project: &ProjectId,
+    ) -> Result<Vec<Application>, ZitadelError> {
+        let all = self.all_apps(organization, project);
+        within(Operation::Apps, self.timeouts.list, all).await
+    }
+
+    async fn changes(
+        &self,
+        app: &AppRef,
+        after: Option<Sequence>,
+    ) -> Result<Vec<Change>, ZitadelError> {
+        let all = self.all_changes(app, after);
+        within(Operation::Changes, self.timeouts.list, all).await
+    }
+
+    async fn introspect(
+        &self,
+        client_id: &str,
+        secret: &ClientSecret,
+        token: ProbeToken,
+    ) -> Result<Introspection, ZitadelError> {
+        let probe = self.probe(client_id, secret, token);
+        within(Operation::Introspect, self.timeouts.call, probe).await
+    }
+
+    async fn discovery(&self) -> Result<Discovery, ZitadelError> {
+        let request = self
+            .transport
+            .read(Method::GET, "/.well-known/openid-configuration");
+        let answer = self
+            .transport
+            .send(request, SMALL_BODY, self.timeouts.call)
+            .await
+            .map_err(|failure| failure.of(Operation::Discovery))?;
+        discovery::parse(&answer, &self.issuer)
+    }
+
+    fn clock(&self) -> Option<ServerTime> {
+        self.transport.server_time()
+    }
+}
+
+impl Client {
+    async fn all_apps(
+        &self,
+        organization: Option<&OrganizationId>,
+        project: &ProjectId,
+    ) -> Result<Vec<Application>, ZitadelError> {
+        let path = format!("/management/v1/projects/{project}/apps/_search");
+        let mut apps: Vec<Application> = Vec::new();
+        for page in 0..MAX_PAGES {
+            let offset = (page * PAGE).to_string();
+            let query = json!({"query": {"offset": offset, "limit": PAGE, "asc": true}});
+            let request = || {
+                let request = self.transport.read(Method::POST, &path).json(&query);
+                in_organization(request, organization)
+            };
+            let parse = |answer: &Answer| application::parse_page(&answer.body);
+            let page = self
+                .read(Operation::Apps, LIST_BODY, request, parse)
+                .await?;
+            // NB: a list that changes between two pages can show an item twice.
+            for app in page.apps {
+                if apps.iter().all(|known| known.id != app.id) {
+                    apps.push(app);
+                }
+            }
+            if page.len < PAGE {
+                return Ok(apps);
+            }
+        }
+        Err(ZitadelError::new(Operation::Apps, ErrorClass::TooLarge))
+    }
+
+    async fn all_changes(
+        &self,
+        app: &AppRef,
+        after: Option<Sequence>,
+    ) -> Result<Vec<Change>, ZitadelError> {
+        // NB: the parameters go in the query string, a body is ignored; ascending, `query.sequence` means "greater than".
+        let path = format!("{}/changes/_search", app_path(app));
+        let mut all = Vec::new();
+        let mut cursor = after;
+        for _ in 0..MAX_PAGES {
+            let mut query = vec![
+                ("query.asc", "true".to_owned()),
+                ("query.limit", PAGE.to_string()),
+            ];
+            query.extend(cursor.map(|cursor| ("query.sequence", cursor.to_string())));
+            let request = || {
+                let request = self.transport.read(Method::POST, &path).query(&query);
+                in_organization(request, app.organization.as_ref())
+            };
+            let parse = |answer: &Answer| journal::parse_page(&answer.body);
+            let page = self
+                .read(Operation::Changes, LIST_BODY, request, parse)
+                .await?;
+            let newest = page.changes.iter().map(|change| change.sequence).max();
+            all.extend(page.changes);
+            if page.len < PAGE {
+                return Ok(journal::in_order(all, after));
+            }
+            if newest <= cursor {
+                // A full page that leads nowhere: the cursor is not understood, so the rest cannot be seen.
+                return Err(ZitadelError::new(Operation::Changes, ErrorClass::Malformed));
+            }
+            cursor = newest;
+        }
+        Err(ZitadelError::new(Operation::Changes, ErrorClass::TooLarge))
+    }
+
+    async fn probe(
+        &self,
+        client_id: &str,
+        secret: &ClientSecret,
+        probe: ProbeToken,
+    ) -> Result<Introspection, ZitadelError> {
+        let own = match probe {
+            ProbeToken::Junk => None,
+            ProbeToken::Own(project) => {
+                let audience = Audience::Project(project);
+                let token = self.tokens.token(&audience, &self.transport).await?;
+                Some((audience, token))
+            }
+        };
+        let token = own.as_ref().map_or(JUNK_TOKEN, |(_, token)| token.expose());
+        // NB: ZITADEL unescapes both parts of Basic credentials, so a raw `%` or `+` would become something else.
+        let (id, secret) = (form_encoded(client_id), form_encoded(secret.expose()));
+        let request = self
+            .transport
+            .read(Method::POST, "/oauth/v2/introspect")
+            .basic_auth(id.as_str(), Some(secret.as_str()))
+            .form(&[("token", token)]);
+        let answer = self
+            .transport
+            .send(request, SMALL_BODY, self.timeouts.call)
+            .await
+            .map_err(|failure| failure.of(Operation::Introspect))?;
+        let verdict = introspection::judge(&answer)?;
+        if let Some((audience, token)) = own
+            && verdict == Introspection::Inactive
+            && token.age(self.transport.clock.boot()) > SUSPECT_AGE
+        {
+            // Perhaps revoked meanwhile; the next probe gets another one.
+            self.tokens.forget(&audience, &token);
+        }
+        Ok(verdict)
+    }
+}
+
+fn app_path(app: &AppRef) -> String {
+    format!("/management/v1/projects/{}/apps/{}", app.project, app.app)
+}
+
+fn in_organization(
+    request: RequestBuilder,
+    organization: Option<&OrganizationId>,
+) -> RequestBuilder {
+    match organization {
+        Some(organization) => request.header("x-zitadel-orgid", organization.as_str()),
+        None => request,
+    }
+}
+
+fn form_encoded(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(form_urlencoded::byte_serialize(text.as_bytes()).collect())
+}

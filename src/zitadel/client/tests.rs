@@ -1,0 +1,263 @@
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::*;
+use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence};
+use crate::zitadel::{
+    AppRef, ClientSecret, Introspection, Outcome, ProbeToken, Zitadel, credential,
+};
+
+mod tokens;
+
+/// A request as it arrived.
+struct Seen {
+    line: String,
+    headers: http::HeaderMap,
+    body: String,
+}
+
+impl Seen {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+type Log = Arc<Mutex<Vec<Seen>>>;
+
+/// Serves what `answer` says to the n-th request and writes down what came.
+async fn serve<R: IntoResponse>(
+    answer: impl Fn(&Seen, usize) -> R + Clone + Send + Sync + 'static,
+) -> (SocketAddr, Log) {
+    let log = Log::default();
+    let written = Arc::clone(&log);
+    let app = axum::Router::new().fallback(move |request: Request| {
+        let (written, answer) = (Arc::clone(&written), answer.clone());
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+            let seen = Seen {
+                line: format!("{} {}", parts.method, parts.uri),
+                headers: parts.headers,
+                body: String::from_utf8(body.to_vec()).unwrap(),
+            };
+            let mut written = written.lock().unwrap();
+            let response: Response = answer(&seen, written.len()).into_response();
+            written.push(seen);
+            response
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (address, log)
+}
+
+fn config(address: SocketAddr, credential: Credential) -> ClientConfig {
+    let url = Issuer::parse(&format!("http://{address}"), false).unwrap();
+    ClientConfig::new(url, credential)
+}
+
+fn pat() -> Credential {
+    Credential::PersonalAccessToken(SecretString::from("the-pat"))
+}
+
+fn client(address: SocketAddr, credential: Credential) -> Client {
+    Client::new(config(address, credential)).unwrap()
+}
+
+fn app() -> AppRef {
+    AppRef {
+        organization: Some(OrganizationId::try_from("9").unwrap()),
+        project: ProjectId::try_from("42").unwrap(),
+        app: AppId::try_from("7").unwrap(),
+    }
+}
+
+fn attempt() -> AttemptId {
+    AttemptId(uuid::Uuid::now_v7())
+}
+
+fn me() -> (u16, String) {
+    (200, json!({"user": {"id": "271"}}).to_string())
+}
+
+fn answer((status, body): (u16, String)) -> (http::StatusCode, String) {
+    (http::StatusCode::from_u16(status).unwrap(), body)
+}
+
+#[tokio::test]
+async fn generate_is_one_post_that_names_organisation_and_attempt() {
+    let body = json!({"clientSecret": "s", "details": {"sequence": "12", "changeDate": "2026-07-10T09:52:56Z"}});
+    let (address, log) = serve(move |_, _| body.to_string()).await;
+    let client = client(address, pat());
+    let attempt = attempt();
+    let outcome = client.generate(&app(), attempt).await;
+    assert!(matches!(
+        outcome,
+        Outcome::Success {
+            sequence: Sequence(12),
+            ..
+        }
+    ));
+    let log = log.lock().unwrap();
+    let [seen] = log.as_slice() else {
+        panic!("{} requests", log.len());
+    };
+    let path = "POST /management/v1/projects/42/apps/7/api_config/_generate_client_secret";
+    assert_eq!((seen.line.as_str(), seen.body.as_str()), (path, "{}"));
+    assert_eq!(seen.header("authorization"), Some("Bearer the-pat"));
+    assert_eq!(seen.header("x-zitadel-orgid"), Some("9"));
+    let named = attempt.to_string();
+    assert_eq!(
+        seen.header("x-zitadel-secret-operator-attempt"),
+        Some(named.as_str())
+    );
+    let agent = concat!("zitadel-secret-operator/", env!("CARGO_PKG_VERSION"));
+    assert_eq!(seen.header("user-agent"), Some(agent));
+    assert_eq!(seen.header("accept-encoding"), None);
+    assert_eq!(seen.header("x-zitadel-instance-host"), None);
+    assert!(client.clock().is_some());
+}
+
+#[tokio::test]
+async fn another_endpoint_is_told_host_and_scheme_of_the_url() {
+    let (address, log) = serve(|_, _| answer(me())).await;
+    let url = Issuer::parse("https://iam.example.com:8443", false).unwrap();
+    let client = Client::new(ClientConfig {
+        endpoint: Some(Endpoint::parse(&format!("http://{address}/")).unwrap()),
+        ..ClientConfig::new(url, pat())
+    })
+    .unwrap();
+    assert_eq!(client.me().await.unwrap().as_str(), "271");
+    let log = log.lock().unwrap();
+    assert_eq!(
+        log[0].header("x-zitadel-instance-host"),
+        Some("iam.example.com:8443")
+    );
+    assert_eq!(log[0].header("x-forwarded-proto"), Some("https"));
+    assert_eq!(log[0].header("x-zitadel-orgid"), None);
+}
+
+fn change(sequence: u64) -> serde_json::Value {
+    json!({"sequence": sequence.to_string(), "changeDate": "2026-07-10T09:52:56Z", "editorId": "5",
+        "eventType": {"key": "EventTypes.project.application.config.api.secret.changed"}})
+}
+
+#[tokio::test]
+async fn the_journal_is_read_page_by_page_to_its_end() {
+    let (address, log) = serve(|seen, _| {
+        let after = seen
+            .line
+            .rsplit_once("query.sequence=")
+            .map(|(_, after)| after.parse().unwrap());
+        let changes: Vec<_> = (1..=150)
+            .filter(|s| Some(*s) > after)
+            .take(100)
+            .map(change)
+            .collect();
+        json!({ "result": changes }).to_string()
+    })
+    .await;
+    let client = client(address, pat());
+    let all = client.changes(&app(), None).await.unwrap();
+    assert_eq!(
+        (all.len(), all[0].sequence, all[149].sequence),
+        (150, Sequence(1), Sequence(150))
+    );
+    let late = client.changes(&app(), Some(Sequence(148))).await.unwrap();
+    assert_eq!(late.len(), 2);
+    let log = log.lock().unwrap();
+    let lines: Vec<_> = log
+        .iter()
+        .map(|seen| seen.line.rsplit_once('?').unwrap().1)
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "query.asc=true&query.limit=100",
+            "query.asc=true&query.limit=100&query.sequence=100",
+            "query.asc=true&query.limit=100&query.sequence=148"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_journal_whose_end_cannot_be_seen_is_an_error() {
+    let (address, log) =
+        serve(|_, _| json!({"result": (1..=100).map(change).collect::<Vec<_>>()}).to_string())
+            .await;
+    let error = client(address, pat())
+        .changes(&app(), None)
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Malformed);
+    assert_eq!(log.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn applications_are_listed_page_by_page() {
+    let (address, log) = serve(|seen, _| {
+        let query: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
+        let offset: u64 = query["query"]["offset"].as_str().unwrap().parse().unwrap();
+        let item = |id| json!({"id": format!("{id}"), "apiConfig": {"clientId": "1"}, "state": "APP_STATE_ACTIVE",
+            "details": {"sequence": "1", "changeDate": "2026-07-10T09:52:56Z"}});
+        let apps: Vec<_> = (offset..130.min(offset + 100)).map(item).collect();
+        json!({ "result": apps }).to_string()
+    })
+    .await;
+    let project = ProjectId::try_from("42").unwrap();
+    let apps = client(address, pat()).apps(None, &project).await.unwrap();
+    assert_eq!((apps.len(), log.lock().unwrap().len()), (130, 2));
+}
+
+#[tokio::test]
+async fn an_answer_about_another_application_is_malformed() {
+    let other = json!({"app": {"id": "8", "details": {"sequence": "1", "changeDate": "2026-07-10T09:52:56Z"}}});
+    let (address, _) = serve(move |_, _| other.to_string()).await;
+    let error = client(address, pat()).app(&app()).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Malformed);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let (target, reached) = serve(|_, _| "").await;
+    let (address, _) = serve(move |_, _| {
+        (
+            http::StatusCode::TEMPORARY_REDIRECT,
+            [("location", format!("http://{target}/"))],
+        )
+    })
+    .await;
+    let client = client(address, pat());
+    assert_eq!(
+        client.me().await.unwrap_err().class(),
+        ErrorClass::Redirected
+    );
+    let outcome = client.generate(&app(), attempt()).await;
+    assert!(matches!(outcome, Outcome::Unknown(error) if error.class() == ErrorClass::Redirected));
+    assert!(reached.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn too_much_is_not_read() {
+    let (address, _) = serve(|_, _| Bytes::from(vec![b' '; 65 * 1024])).await;
+    let outcome = client(address, pat()).generate(&app(), attempt()).await;
+    assert!(matches!(outcome, Outcome::Unknown(error) if error.class() == ErrorClass::TooLarge));
+}
+
+#[tokio::test]
+async fn errors_tell_nothing_that_was_sent_or_received() {
+    let (address, _) = serve(|_, _| (http::StatusCode::IM_A_TEAPOT, "canary")).await;
+    let client = client(
+        address,
+        Credential::PersonalAccessToken(SecretString::from("canary")),
+    );
+    let error = client.app(&app()).await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("canary"));
+}

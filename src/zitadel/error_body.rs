@@ -1,0 +1,226 @@
+//! Error answers: JSON of the API in its two shapes, and everything else. No I/O.
+
+use serde_json::Value;
+
+use super::answer::Answer;
+use super::error::{ErrorClass, ErrorId, Operation, ZitadelError};
+
+/// An error as the API writes it: `{"code":5,"message":…,"details":[{"id":…} | {"slug":…}]}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ErrorBody {
+    /// The gRPC code.
+    pub(super) code: u64,
+    /// Ids (`zitadel.v1.ErrorDetail`) and slugs (`zitadel.error.v2.ErrorDetail`, ids with dots), in order.
+    pub(super) ids: Vec<String>,
+}
+
+impl ErrorBody {
+    /// The body, if it is such an error.
+    pub(super) fn parse(body: &[u8]) -> Option<Self> {
+        let value: Value = serde_json::from_slice(body).ok()?;
+        let code = value.get("code")?.as_u64().filter(|code| *code <= 16)?;
+        let details = value.get("details").and_then(Value::as_array);
+        let ids = details
+            .into_iter()
+            .flatten()
+            .flat_map(|detail| [detail.get("id"), detail.get("slug")])
+            .flatten()
+            .filter_map(Value::as_str)
+            .filter(|id| !id.is_empty())
+            .map(str::to_owned)
+            .collect();
+        Some(Self { code, ids })
+    }
+
+    /// Whether an action target wrote this: then it may have come after the call was carried out.
+    pub(super) fn is_from_an_action(&self) -> bool {
+        let is_action = |id: &String| {
+            id.get(..4)
+                .is_some_and(|area| area.eq_ignore_ascii_case("exec"))
+        };
+        self.ids.iter().any(is_action)
+    }
+}
+
+/// The error that an answer stands for.
+pub(super) fn error_of(operation: Operation, answer: &Answer) -> ZitadelError {
+    let body = ErrorBody::parse(&answer.body);
+    let id = body
+        .as_ref()
+        .and_then(|body| body.ids.iter().find_map(|id| ErrorId::parse(id)));
+    let class = match &body {
+        Some(body) if body.is_from_an_action() => ErrorClass::ActionInterrupted,
+        _ => id
+            .as_ref()
+            .and_then(|id| class_of_id(id.as_str()))
+            .unwrap_or_else(|| class_of_status(answer, body.as_ref())),
+    };
+    ZitadelError::new(operation, class).with_answer(answer.status, id)
+}
+
+/// Ids that say more than the status does.
+fn class_of_id(id: &str) -> Option<ErrorClass> {
+    match id {
+        "COMMAND-2g66f" | "QUERY-pCP8P" | "MANAG-SFf2a" => Some(ErrorClass::AppNotFound),
+        "COMMAND-aeH4" => Some(ErrorClass::NotAnApiApp),
+        "AUTHZ-cdgFk" => Some(ErrorClass::NotAMember),
+        "AUTH-Bs7Ds" => Some(ErrorClass::OrganizationNotFound),
+        _ => None,
+    }
+}
+
+fn class_of_status(answer: &Answer, body: Option<&ErrorBody>) -> ErrorClass {
+    match (answer.status, body.map(|body| body.code)) {
+        (200..=299, _) => ErrorClass::Malformed,
+        (300..=399, _) => ErrorClass::Redirected,
+        (401, _) | (_, Some(16)) => ErrorClass::Unauthenticated,
+        (403, _) | (_, Some(7)) => ErrorClass::PermissionDenied,
+        (404, _) | (_, Some(5)) if names_no_instance(&answer.body) => ErrorClass::InstanceNotFound,
+        (404, _) | (_, Some(5)) => ErrorClass::NotFound,
+        (429, _) | (_, Some(8)) => ErrorClass::RateLimited,
+        (408 | 499 | 502..=504, _) | (_, Some(14)) => ErrorClass::Unavailable,
+        (400..=499, _) => ErrorClass::Rejected,
+        (500..=599, _) => ErrorClass::Internal,
+        _ => ErrorClass::Malformed,
+    }
+}
+
+/// An unknown host is answered without details, as JSON or plain text; the id stands in the message only.
+fn names_no_instance(body: &[u8]) -> bool {
+    [b"QUERY-1kIjX", b"QUERY-IuGh1"]
+        .iter()
+        .any(|id| body.windows(id.len()).any(|part| part == *id))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    fn answer(status: u16, body: impl Into<Vec<u8>>) -> Answer {
+        Answer {
+            status,
+            body: Zeroizing::new(body.into()),
+        }
+    }
+
+    #[test]
+    fn both_shapes_of_details_are_read() {
+        let body = json!({"code": 5, "message": "x", "details": [
+            {"@type": "type.googleapis.com/zitadel.v1.ErrorDetail", "id": "COMMAND-2g66f", "message": "x"},
+            {"@type": "type.googleapis.com/zitadel.error.v2.ErrorDetail", "slug": "project.app.missing"},
+            {"id": ""}, {"id": 7}, null, "text"]});
+        let parsed = ErrorBody::parse(body.to_string().as_bytes()).unwrap();
+        assert_eq!((parsed.code, parsed.ids.len()), (5, 2));
+        assert!(!parsed.is_from_an_action());
+        let slug = json!({"code": 9, "details": [{"slug": "exec.target.failed"}]});
+        assert!(
+            ErrorBody::parse(slug.to_string().as_bytes())
+                .unwrap()
+                .is_from_an_action()
+        );
+    }
+
+    #[test]
+    fn what_is_no_error_of_the_api_is_none() {
+        for bad in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            r#"{"code":"not_found"}"#,
+            r#"{"code":99}"#,
+            r#"{"code":-1}"#,
+            "<html>",
+        ] {
+            assert_eq!(ErrorBody::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_answer_has_one_class_and_none_of_its_text() {
+        use ErrorClass as C;
+        let json = |code: u8, id: &str| {
+            json!({"code": code, "message": "canary", "details": [{"id": id, "message": "canary"}]})
+                .to_string()
+        };
+        let rows = [
+            (401, json(16, "AUTH-7fs1e"), C::Unauthenticated),
+            (
+                401,
+                json!({"code": 16, "message": "canary"}).to_string(),
+                C::Unauthenticated,
+            ),
+            (403, json(7, "AUTH-5mWD2"), C::PermissionDenied),
+            (403, json(7, "AUTH-Bs7Ds"), C::OrganizationNotFound),
+            (404, json(5, "AUTHZ-cdgFk"), C::NotAMember),
+            (404, json(5, "COMMAND-2g66f"), C::AppNotFound),
+            (404, json(5, "QUERY-pCP8P"), C::AppNotFound),
+            (404, json(5, "MANAG-SFf2a"), C::AppNotFound),
+            (
+                404,
+                json!({"code": 5, "message": "canary ID=QUERY-1kIjX Message=…"}).to_string(),
+                C::InstanceNotFound,
+            ),
+            (404, "canary ID=QUERY-IuGh1".to_owned(), C::InstanceNotFound),
+            (
+                404,
+                json!({"code": 5, "message": "Not Found"}).to_string(),
+                C::NotFound,
+            ),
+            (404, "canary".to_owned(), C::NotFound),
+            (400, json(3, "COMMAND-aeH4"), C::NotAnApiApp),
+            (400, json(9, "EXEC-bmhNhpcqpF"), C::ActionInterrupted),
+            (404, json(5, "EXEC-reUaUZCzCp"), C::ActionInterrupted),
+            (400, "canary".to_owned(), C::Rejected),
+            (
+                405,
+                json!({"code": 12, "message": "canary"}).to_string(),
+                C::Rejected,
+            ),
+            (429, json(8, "LIMITS-molsj"), C::RateLimited),
+            (
+                429,
+                "Your ZITADEL instance is blocked.".to_owned(),
+                C::RateLimited,
+            ),
+            (
+                500,
+                json!({"code": 13, "message": "canary"}).to_string(),
+                C::Internal,
+            ),
+            (
+                500,
+                json!({"code": 2, "message": "canary"}).to_string(),
+                C::Internal,
+            ),
+            (502, "<html>canary</html>".to_owned(), C::Unavailable),
+            (
+                503,
+                json!({"code": 14, "message": "canary"}).to_string(),
+                C::Unavailable,
+            ),
+            (504, String::new(), C::Unavailable),
+            (408, String::new(), C::Unavailable),
+            (302, String::new(), C::Redirected),
+            (200, "<html>canary</html>".to_owned(), C::Malformed),
+            (999, String::new(), C::Malformed),
+        ];
+        for (status, body, class) in rows {
+            let error = error_of(Operation::App, &answer(status, body.clone()));
+            assert_eq!(error.class(), class, "{status} {body}");
+            assert_eq!(error.http_status(), Some(status));
+            assert!(!format!("{error}{error:?}").contains("canary"), "{error:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_have_a_class(status in any::<u16>(), body in any::<Vec<u8>>()) {
+            error_of(Operation::App, &answer(status, body));
+        }
+    }
+}

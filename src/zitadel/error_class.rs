@@ -1,0 +1,154 @@
+//! What kinds of failure there are. No I/O.
+
+use std::fmt;
+
+/// What kind of failure it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// The host name does not resolve.
+    UnreachableDns,
+    /// No connection could be made.
+    UnreachableConnect,
+    /// No TLS session could be made: certificate, name, protocol.
+    Tls,
+    /// The deadline passed.
+    Timeout,
+    /// The connection broke before the answer was complete.
+    Interrupted,
+    /// The credential or token was not accepted (401). ZITADEL says so too when it fails to load a token.
+    Unauthenticated,
+    /// The service user lacks the role (403).
+    PermissionDenied,
+    /// The organisation does not exist, or could not be loaded (`AUTH-Bs7Ds`).
+    OrganizationNotFound,
+    /// The service user has no membership at all in the organisation (`AUTHZ-cdgFk`).
+    NotAMember,
+    /// No such application in that project and organisation.
+    AppNotFound,
+    /// An OIDC or SAML application (`COMMAND-aeH4`).
+    NotAnApiApp,
+    /// ZITADEL knows no instance of that host name.
+    InstanceNotFound,
+    /// Another 404, such as a route that does not exist.
+    NotFound,
+    /// Another request error (4xx).
+    Rejected,
+    /// An action target of ZITADEL interrupted the call (`EXEC-…`), before or after it was carried out.
+    ActionInterrupted,
+    /// Too many requests, quota used up, instance blocked (429).
+    RateLimited,
+    /// Starting, stopping, or a proxy that cannot reach it (502, 503, 504).
+    Unavailable,
+    /// An internal error (other 5xx).
+    Internal,
+    /// An answer that is not what the API documents.
+    Malformed,
+    /// An answer larger than any true one.
+    TooLarge,
+    /// A redirect; they are never followed.
+    Redirected,
+    /// ZITADEL calls itself by another URL than the configured one.
+    IssuerMismatch,
+    /// The key in the credential cannot sign.
+    CredentialMalformed,
+    /// The token endpoint refused the service account key.
+    TokenRefused,
+}
+
+impl ErrorClass {
+    /// A stable CamelCase word for conditions, events, metrics and logs.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::UnreachableDns => "UnreachableDns",
+            Self::UnreachableConnect => "UnreachableConnect",
+            Self::Tls => "Tls",
+            Self::Timeout => "Timeout",
+            Self::Interrupted => "Interrupted",
+            Self::Unauthenticated => "Unauthenticated",
+            Self::PermissionDenied => "PermissionDenied",
+            Self::OrganizationNotFound => "OrganizationNotFound",
+            Self::NotAMember => "NotAMember",
+            Self::AppNotFound => "AppNotFound",
+            Self::NotAnApiApp => "NotAnApiApp",
+            Self::InstanceNotFound => "InstanceNotFound",
+            Self::NotFound => "NotFound",
+            Self::Rejected => "Rejected",
+            Self::ActionInterrupted => "ActionInterrupted",
+            Self::RateLimited => "RateLimited",
+            Self::Unavailable => "Unavailable",
+            Self::Internal => "Internal",
+            Self::Malformed => "Malformed",
+            Self::TooLarge => "TooLarge",
+            Self::Redirected => "Redirected",
+            Self::IssuerMismatch => "IssuerMismatch",
+            Self::CredentialMalformed => "CredentialMalformed",
+            Self::TokenRefused => "TokenRefused",
+        }
+    }
+
+    /// Whether a person has to change something first, so that trying again soon is pointless. Answers that ZITADEL also
+    /// gives on a passing failure (401, `AUTH-Bs7Ds`, a refused assertion) are not permanent.
+    pub fn is_permanent(self) -> bool {
+        match self {
+            Self::PermissionDenied
+            | Self::NotAMember
+            | Self::AppNotFound
+            | Self::NotAnApiApp
+            | Self::InstanceNotFound
+            | Self::NotFound
+            | Self::IssuerMismatch
+            | Self::CredentialMalformed => true,
+            Self::UnreachableDns
+            | Self::UnreachableConnect
+            | Self::Tls
+            | Self::Timeout
+            | Self::Interrupted
+            | Self::Unauthenticated
+            | Self::OrganizationNotFound
+            | Self::Rejected
+            | Self::ActionInterrupted
+            | Self::RateLimited
+            | Self::Unavailable
+            | Self::Internal
+            | Self::Malformed
+            | Self::TooLarge
+            | Self::Redirected
+            | Self::TokenRefused => false,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::UnreachableDns => "host name does not resolve",
+            Self::UnreachableConnect => "cannot connect",
+            Self::Tls => "no TLS session",
+            Self::Timeout => "no answer in time",
+            Self::Interrupted => "connection broke",
+            Self::Unauthenticated => "credential not accepted",
+            Self::PermissionDenied => "permission denied",
+            Self::OrganizationNotFound => "organization not found",
+            Self::NotAMember => "service user is no member of the organization",
+            Self::AppNotFound => "application not found",
+            Self::NotAnApiApp => "not an API application",
+            Self::InstanceNotFound => "no instance of that host name",
+            Self::NotFound => "not found",
+            Self::Rejected => "request rejected",
+            Self::ActionInterrupted => "interrupted by an action",
+            Self::RateLimited => "too many requests",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal error",
+            Self::Malformed => "malformed answer",
+            Self::TooLarge => "answer too large",
+            Self::Redirected => "redirected",
+            Self::IssuerMismatch => "issuer is not the configured url",
+            Self::CredentialMalformed => "credential malformed",
+            Self::TokenRefused => "service account key refused",
+        }
+    }
+}
+
+impl fmt::Display for ErrorClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}

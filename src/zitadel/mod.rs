@@ -1,0 +1,100 @@
+//! A typed client of the few ZITADEL routes that are needed: one method per call.
+//!
+//! * [`Zitadel`] the calls, as a trait; [`Client`] the one that speaks HTTP
+//! * [`issuer`] which URLs are taken, and what another endpoint implies
+//! * [`credential`] what an administrator hands over; `token` what is sent for it
+//! * [`answer`] what came back, unjudged
+//! * [`outcome`] what an answer of generate means; pure
+//! * [`application`], [`journal`], [`introspection`], [`discovery`] parsers of answers; pure
+//! * [`error`] error classes; nothing in them was written by the remote side
+//! * [`secret`] the one type that holds a client secret
+
+pub mod answer;
+pub mod application;
+mod assertion;
+mod calls;
+mod client;
+pub mod clock;
+pub mod credential;
+pub mod discovery;
+pub mod error;
+mod error_body;
+mod error_class;
+pub mod introspection;
+pub mod issuer;
+pub mod journal;
+pub mod outcome;
+pub mod secret;
+mod token;
+mod token_answer;
+mod transport;
+mod wire;
+
+use async_trait::async_trait;
+
+pub use application::{AppKind, AppState, Application};
+pub use client::{Client, ClientConfig, ConfigError, Timeouts};
+pub use clock::ServerTime;
+pub use credential::{Credential, CredentialError};
+pub use discovery::Discovery;
+pub use error::{ErrorClass, ErrorId, Operation, ZitadelError};
+pub use introspection::{Introspection, ProbeToken};
+pub use issuer::{Endpoint, Issuer, IssuerError};
+pub use journal::{Change, ChangeKind};
+pub use outcome::Outcome;
+pub use secret::{ClientSecret, SecretError};
+
+use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
+
+/// One application, and the organisation in which calls about it act.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AppRef {
+    /// Sent as `x-zitadel-orgid`; it must be the one that owns the project. `None` is the caller's own organisation.
+    pub organization: Option<OrganizationId>,
+    /// The project of the application.
+    pub project: ProjectId,
+    /// The application.
+    pub app: AppId,
+}
+
+/// The calls. Every one has a deadline of its own and ends, whatever the other side does.
+#[async_trait]
+pub trait Zitadel: Send + Sync + 'static {
+    /// Whose credential this is: the editor of own journal entries (`GET /auth/v1/users/me`).
+    async fn me(&self) -> Result<UserId, ZitadelError>;
+
+    /// Makes a new secret and so kills the present one. At most one request is sent, ever: no retry, no redirect.
+    async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome;
+
+    /// Reads one application. As a side effect ZITADEL's projection catches up, so that a new secret is known afterwards.
+    async fn app(&self, app: &AppRef) -> Result<Application, ZitadelError>;
+
+    /// All applications of a project.
+    async fn apps(
+        &self,
+        organization: Option<&OrganizationId>,
+        project: &ProjectId,
+    ) -> Result<Vec<Application>, ZitadelError>;
+
+    /// The application's journal after a sequence, ascending, each sequence once. Complete or an error: a part of a
+    /// journal could hide a rotation.
+    async fn changes(
+        &self,
+        app: &AppRef,
+        after: Option<Sequence>,
+    ) -> Result<Vec<Change>, ZitadelError>;
+
+    /// What ZITADEL says of a client id and secret.
+    async fn introspect(
+        &self,
+        client_id: &str,
+        secret: &ClientSecret,
+        token: ProbeToken,
+    ) -> Result<Introspection, ZitadelError>;
+
+    /// What ZITADEL says of itself; an error unless it calls itself by the configured URL.
+    async fn discovery(&self) -> Result<Discovery, ZitadelError>;
+
+    /// ZITADEL's clock, by the newest answer that had a `Date` header.
+    fn clock(&self) -> Option<ServerTime>;
+}

@@ -1,0 +1,42 @@
+//! What integration tests share: a control plane and a way to wait for something.
+#![allow(dead_code, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc
+)]
+
+pub mod controlplane;
+mod envtest;
+pub mod world;
+
+use std::future::Future;
+use std::panic::Location;
+use std::time::Duration;
+
+/// Asks again and again until the answer is `Some`, and returns what is in it.
+///
+/// # Panics
+/// When `timeout` is over; the message names the line of the call.
+#[track_caller]
+pub fn eventually<T, F>(timeout: Duration, mut probe: impl FnMut() -> F) -> impl Future<Output = T>
+where
+    F: Future<Output = Option<T>>,
+{
+    let caller = Location::caller();
+    let ask = async move {
+        loop {
+            if let Some(found) = probe().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    async move {
+        tokio::time::timeout(timeout, ask)
+            .await
+            .unwrap_or_else(|_| panic!("{caller}: not so within {timeout:?}"))
+    }
+}

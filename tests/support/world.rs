@@ -1,0 +1,335 @@
+//! A world for tests: a cluster, a simulator and the operator's real binary, which all tests of one file share.
+//!
+//! Each test takes a [`Tenant`]: a namespace, a connection and an organisation of its own.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::core::ObjectMeta;
+use kube::{Client, CustomResourceExt};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, ZitadelConnection};
+use zitadel_simulator::{AppHandle, Config, Role, Scope, Simulator, UserHandle};
+
+use super::controlplane::{ControlPlane, Options};
+use super::eventually;
+
+/// The namespace that the operator runs in.
+pub const OPERATOR_NAMESPACE: &str = "zitadel-secret-operator";
+/// How long anything that should happen may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The operator's binary, running.
+pub struct Operator {
+    child: Mutex<Child>,
+    /// Everything it printed.
+    pub log: PathBuf,
+    /// Where /ready and /metrics are.
+    pub admin: String,
+}
+
+impl Operator {
+    /// Starts the binary against a cluster. `arguments` come after the usual ones.
+    pub fn start(kubeconfig: &Path, directory: &Path, arguments: &[&str]) -> Self {
+        let log = directory.join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
+        let output = File::create(&log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
+            .arg("run")
+            .args(["--admin-address", "127.0.0.1:0", "--leader-elect", "false", "--log-format", "json"])
+            .args(["--namespace", OPERATOR_NAMESPACE, "--drift-interval", "2s", "--minimum-interval", "1s"])
+            .args(["--log", "trace,hyper=debug,h2=info,rustls=debug"])
+            .args(arguments)
+            .env("KUBECONFIG", kubeconfig)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        let operator = Self { child: Mutex::new(child), log, admin: String::new() };
+        let admin = operator.admin_address();
+        Self { admin, ..operator }
+    }
+
+    /// Reads the admin address off the log, where it stands in the first lines.
+    fn admin_address(&self) -> String {
+        for _ in 0..500 {
+            let lines = BufReader::new(File::open(&self.log).unwrap()).lines().map_while(Result::ok);
+            for line in lines {
+                let line: Value = serde_json::from_str(&line).unwrap_or_default();
+                if let Some(address) = line["fields"]["address"].as_str().or_else(|| line["address"].as_str()) {
+                    return format!("http://{address}");
+                }
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the operator did not say its admin address: {}", self.printed());
+    }
+
+    /// Everything that it printed so far.
+    pub fn printed(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The audit records so far.
+    pub fn audit(&self) -> Vec<Value> {
+        let lines = self.printed();
+        lines.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(|line: &Value| line["target"] == "audit").collect()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.lock().unwrap().id()
+    }
+
+    /// Ends it at once, as a power failure would.
+    pub fn kill(&self) {
+        let mut child = self.child.lock().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    /// Asks it to stop and waits for its exit code.
+    pub fn stop(&self) -> Option<i32> {
+        let mut child = self.child.lock().unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A cluster with the CRDs, and a simulator.
+pub struct World {
+    /// The cluster.
+    pub cluster: &'static ControlPlane,
+    /// ZITADEL.
+    pub zitadel: Simulator,
+    /// For logs.
+    pub directory: tempfile::TempDir,
+    /// The operator, if this world has one that all share.
+    pub operator: Option<Arc<Operator>>,
+}
+
+static SHARED: OnceCell<World> = OnceCell::const_new();
+
+impl World {
+    /// The world that all tests of one file share, with an operator.
+    pub async fn shared() -> &'static Self {
+        SHARED
+            .get_or_init(|| async {
+                let mut world = Self::on(ControlPlane::shared().await).await;
+                let operator = Operator::start(world.cluster.admin_kubeconfig(), world.directory.path(), &["--protocol-speed", "20"]);
+                world.operator = Some(Arc::new(operator));
+                world
+            })
+            .await
+    }
+
+    /// A world of one's own, without an operator. The control plane is leaked: it ends with this process.
+    pub async fn own(options: Options) -> Self {
+        Self::on(Box::leak(Box::new(ControlPlane::start(options).await))).await
+    }
+
+    async fn on(cluster: &'static ControlPlane) -> Self {
+        let client = cluster.client().await;
+        install_definitions(&client).await;
+        let namespaces: Api<Namespace> = Api::all(client);
+        let namespace = Namespace {
+            metadata: ObjectMeta { name: Some(OPERATOR_NAMESPACE.into()), ..ObjectMeta::default() },
+            ..Namespace::default()
+        };
+        match namespaces.create(&PostParams::default(), &namespace).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) => panic!("{error}"),
+        }
+        let zitadel = Simulator::start(Config::default()).unwrap();
+        Self { cluster, zitadel, directory: tempfile::tempdir().unwrap(), operator: None }
+    }
+
+    /// A namespace, an organisation with a project, a service user and a connection that grants the one to the other.
+    pub async fn tenant(&self, prefix: &str) -> Tenant {
+        let client = self.cluster.client().await;
+        let namespace = self.cluster.fresh_namespace(prefix).await;
+        let organization = self.zitadel.create_org(&namespace);
+        let project = self.zitadel.create_project(&organization, "payments").unwrap();
+        let user = self.zitadel.create_user(&organization).unwrap();
+        self.zitadel.grant(&user, Role::ProjectOwner, Scope::Project(project.clone())).unwrap();
+        let pat = self.zitadel.create_pat(&user).unwrap();
+        let tenant = Tenant { client, zitadel: self.zitadel.clone(), url: self.zitadel.url(), namespace, organization, project, user, pat };
+        tenant.set_credential(&tenant.pat).await;
+        tenant.apply_connection(json!({})).await;
+        tenant
+    }
+}
+
+/// Installs the custom resource definitions and waits until they are served.
+pub async fn install_definitions(client: &Client) {
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for definition in [ApiAppSecret::crd(), ZitadelConnection::crd()] {
+        let name = definition.metadata.name.clone().unwrap();
+        let params = PatchParams::apply("tests").force();
+        api.patch(&name, &params, &Patch::Apply(&definition)).await.unwrap();
+        eventually(PATIENCE, || async {
+            let found = api.get(&name).await.ok()?;
+            let conditions = found.status?.conditions?;
+            conditions.iter().any(|c| c.type_ == "Established" && c.status == "True").then_some(())
+        })
+        .await;
+    }
+}
+
+/// One tenant of a shared world.
+pub struct Tenant {
+    /// The cluster, as its administrator.
+    pub client: Client,
+    /// ZITADEL.
+    pub zitadel: Simulator,
+    /// ZITADEL's URL.
+    pub url: String,
+    /// The namespace; the connection has the same name, and so has its credential Secret.
+    pub namespace: String,
+    /// The organisation.
+    pub organization: String,
+    /// The project.
+    pub project: String,
+    /// The operator's service user.
+    pub user: String,
+    /// The service user's token.
+    pub pat: String,
+}
+
+impl Tenant {
+    /// A new API application of the project.
+    pub fn app(&self, name: &str) -> AppHandle {
+        self.zitadel.create_api_app(&self.project, name).unwrap()
+    }
+
+    /// Stores the operator's credential.
+    pub async fn set_credential(&self, token: &str) {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": self.namespace}, "stringData": {"token": token}});
+        api.patch(&self.namespace, &PatchParams::apply("tests").force(), &Patch::Apply(&secret)).await.unwrap();
+    }
+
+    /// Applies the connection; `extra` overrides fields of the spec.
+    pub async fn apply_connection(&self, extra: Value) {
+        let mut spec = json!({
+            "url": self.url,
+            "credential": {"secretRef": {"name": self.namespace, "key": "token"}, "type": "PersonalAccessToken"},
+            "organizationId": self.organization,
+            "grants": [{"namespaces": {"names": [self.namespace]}, "projectIds": [self.project]}],
+        });
+        spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        let api: Api<ZitadelConnection> = Api::all(self.client.clone());
+        let object = json!({"apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ZitadelConnection", "metadata": {"name": self.namespace}, "spec": spec});
+        api.patch(&self.namespace, &PatchParams::apply("tests").force(), &Patch::Apply(&object)).await.unwrap();
+    }
+
+    /// The objects of this namespace.
+    pub fn objects(&self) -> Api<ApiAppSecret> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The Secrets of this namespace.
+    pub fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// An object for an application; `extra` overrides fields of the spec.
+    pub fn manifest(&self, name: &str, app: &str, extra: Value) -> Value {
+        let mut spec = json!({"connectionRef": {"name": self.namespace}, "projectId": self.project, "appId": app});
+        spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        json!({
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
+            "metadata": {"name": name, "namespace": self.namespace}, "spec": spec,
+        })
+    }
+
+    /// Applies an object for an application.
+    pub async fn apply(&self, name: &str, app: &str, extra: Value) -> Result<ApiAppSecret, kube::Error> {
+        let object = self.manifest(name, app, extra);
+        self.objects().patch(name, &PatchParams::apply("tests").force(), &Patch::Apply(&object)).await
+    }
+
+    /// Deletes an object.
+    pub async fn delete(&self, name: &str) {
+        self.objects().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Waits until an object is Ready for its present generation.
+    pub async fn ready(&self, name: &str) -> ApiAppSecret {
+        self.until(name, |object| {
+            let status = object.status.as_ref()?;
+            let ready = status.conditions.get(ConditionType::Ready)?;
+            let current = ready.observed_generation == object.metadata.generation;
+            (current && status.conditions.is_true(ConditionType::Ready)).then_some(())
+        })
+        .await
+    }
+
+    /// Waits until an object has a Ready condition with this reason, for its present generation.
+    pub async fn reason(&self, name: &str, reason: &str) -> ApiAppSecret {
+        self.until(name, |object| {
+            let ready = object.status.as_ref()?.conditions.get(ConditionType::Ready)?;
+            (ready.reason == reason && ready.observed_generation == object.metadata.generation).then_some(())
+        })
+        .await
+    }
+
+    /// Waits until something holds of an object, and returns the object.
+    #[track_caller]
+    pub fn until<'a>(&'a self, name: &'a str, holds: impl Fn(&ApiAppSecret) -> Option<()> + 'a) -> impl Future<Output = ApiAppSecret> + 'a {
+        let api = self.objects();
+        let holds = std::rc::Rc::new(holds);
+        eventually(PATIENCE, move || {
+            let api = api.clone();
+            let holds = std::rc::Rc::clone(&holds);
+            async move {
+                let object = api.get(name).await.ok()?;
+                holds(&object).map(|()| object)
+            }
+        })
+    }
+
+    /// The value of a key of a Secret.
+    pub async fn value(&self, secret: &str, key: &str) -> Option<String> {
+        let secret = self.secrets().get_opt(secret).await.unwrap()?;
+        let bytes = secret.data?.remove(key)?;
+        Some(String::from_utf8(bytes.0).unwrap())
+    }
+
+    /// The client secret in a Secret with the default keys.
+    pub async fn client_secret(&self, secret: &str) -> Option<String> {
+        self.value(secret, "CLIENT_SECRET").await
+    }
+
+    /// Whether ZITADEL accepts what is stored.
+    pub async fn accepted(&self, app: &AppHandle, secret: &str) -> bool {
+        match self.client_secret(secret).await {
+            Some(value) => self.zitadel.accepts(&app.id, &value),
+            None => false,
+        }
+    }
+
+    /// How many client secrets were made for an application.
+    pub fn generates(&self, app: &AppHandle) -> usize {
+        self.zitadel.generates(&app.id)
+    }
+}
+
+/// A user of the standard world; named here so that tests need not name the simulator.
+pub type User = UserHandle;

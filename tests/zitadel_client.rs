@@ -1,0 +1,505 @@
+//! The client against the simulator: real sockets, tokens, TLS and faults.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use std::time::Duration;
+
+use zitadel_secret_operator::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
+use zitadel_secret_operator::zitadel::{
+    AppKind, AppRef, AppState, ChangeKind, Client, ClientConfig, ClientSecret, ConfigError,
+    Credential, Endpoint, ErrorClass, Introspection, Issuer, Outcome, ProbeToken, Timeouts,
+    Zitadel,
+};
+use zitadel_simulator::{
+    Action, Availability, Config, Cut, Fault, Operation, Reply, Simulator, StandardWorld,
+};
+
+struct World {
+    simulator: Simulator,
+    world: StandardWorld,
+}
+
+impl World {
+    fn start(config: Config) -> Self {
+        let simulator = Simulator::start(config).unwrap();
+        let world = simulator.standard_world();
+        Self { simulator, world }
+    }
+
+    fn plain() -> Self {
+        Self::start(Config::default())
+    }
+
+    fn config(&self, credential: Credential) -> ClientConfig {
+        let url = Issuer::parse(&self.simulator.url(), false).unwrap();
+        let timeouts = Timeouts {
+            connect: Duration::from_millis(500),
+            call: Duration::from_secs(2),
+            list: Duration::from_secs(4),
+            generate: Duration::from_secs(2),
+        };
+        ClientConfig {
+            ca_pem: self.simulator.ca_pem().map(|pem| pem.as_bytes().to_vec()),
+            timeouts,
+            ..ClientConfig::new(url, credential)
+        }
+    }
+
+    fn pat(&self) -> Credential {
+        Credential::personal_access_token(self.world.operator.pat.as_bytes()).unwrap()
+    }
+
+    fn key(&self) -> Credential {
+        let operator = &self.world.operator.id;
+        let file = self.simulator.create_machine_key(operator).unwrap();
+        Credential::service_account_key(file.json.as_bytes()).unwrap()
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.config(self.pat())).unwrap()
+    }
+
+    fn app(&self, app: &str) -> AppRef {
+        AppRef {
+            organization: Some(OrganizationId::try_from(self.world.org.as_str()).unwrap()),
+            project: self.project(),
+            app: AppId::try_from(app).unwrap(),
+        }
+    }
+
+    fn orders(&self) -> AppRef {
+        self.app(&self.world.orders.id)
+    }
+
+    fn project(&self) -> ProjectId {
+        ProjectId::try_from(self.world.payments.as_str()).unwrap()
+    }
+}
+
+fn attempt() -> AttemptId {
+    AttemptId(uuid::Uuid::now_v7())
+}
+
+fn unknown(outcome: Outcome) -> ErrorClass {
+    match outcome {
+        Outcome::Unknown(error) => error.class(),
+        Outcome::NotExecuted(error) => panic!("not executed: {error}"),
+        _ => panic!("success"),
+    }
+}
+
+fn not_executed(outcome: Outcome) -> ErrorClass {
+    match outcome {
+        Outcome::NotExecuted(error) => error.class(),
+        Outcome::Unknown(error) => panic!("unknown: {error}"),
+        _ => panic!("success"),
+    }
+}
+
+/// A whole rotation: generate, find it in the journal, prove it.
+async fn rotates(world: &World, client: &Client) {
+    let operator = UserId::try_from(world.world.operator.id.as_str()).unwrap();
+    assert_eq!(client.me().await, Ok(operator.clone()));
+    let orders = world.orders();
+    let before = client.changes(&orders, None).await.unwrap();
+    let newest = before.last().map(|change| change.sequence);
+    let id = attempt();
+    let Outcome::Success {
+        secret,
+        sequence,
+        change_date,
+        ..
+    } = client.generate(&orders, id).await
+    else {
+        panic!("no success");
+    };
+    let executions = world.simulator.executions();
+    assert_eq!(executions.len(), 1);
+    assert_eq!(executions[0].attempt, Some(id.to_string()));
+    assert_eq!(Sequence(executions[0].sequence), sequence);
+    let after = client.changes(&orders, newest).await.unwrap();
+    assert_eq!(after.len(), 1);
+    assert_eq!(
+        (after[0].sequence, after[0].change_date),
+        (sequence, change_date)
+    );
+    assert_eq!(after[0].kind, ChangeKind::SecretChanged);
+    assert_eq!(after[0].editor, Some(operator));
+    let app = client.app(&orders).await.unwrap();
+    assert_eq!(
+        (app.sequence, app.kind, app.state),
+        (sequence, AppKind::ApiBasic, AppState::Active)
+    );
+    let id = app.client_id.unwrap();
+    let own = || ProbeToken::Own(world.project());
+    assert_eq!(
+        client.introspect(&id, &secret, own()).await,
+        Ok(Introspection::Active)
+    );
+    assert_eq!(
+        client.introspect(&id, &secret, ProbeToken::Junk).await,
+        Ok(Introspection::Inactive)
+    );
+    let old = world.world.orders.secret.clone().unwrap();
+    let old = ClientSecret::try_from(old.as_str()).unwrap();
+    assert_eq!(
+        client.introspect(&id, &old, own()).await,
+        Ok(Introspection::Refused)
+    );
+    let apps = client
+        .apps(orders.organization.as_ref(), &orders.project)
+        .await
+        .unwrap();
+    assert!(apps.iter().any(|app| app.id == orders.app));
+    let discovery = client.discovery().await.unwrap();
+    assert_eq!(discovery.issuer.as_str(), world.simulator.url());
+}
+
+#[tokio::test]
+async fn a_rotation_with_a_personal_access_token() {
+    let world = World::plain();
+    rotates(&world, &world.client()).await;
+}
+
+#[tokio::test]
+async fn a_rotation_with_a_service_account_key_over_tls() {
+    let world = World::start(Config {
+        tls: true,
+        ..Config::default()
+    });
+    let client = Client::new(world.config(world.key())).unwrap();
+    assert!(client.credential_expiry().is_some());
+    rotates(&world, &client).await;
+    assert_eq!(
+        world.simulator.requests(Operation::Token),
+        2,
+        "API and project"
+    );
+}
+
+#[tokio::test]
+async fn secrets_with_symbols_authenticate() {
+    let world = World::plain();
+    world
+        .simulator
+        .configure(|settings| settings.secret_symbols = true);
+    rotates(&world, &world.client()).await;
+}
+
+#[tokio::test]
+async fn a_host_whose_clock_is_wrong_gets_a_token_all_the_same() {
+    for skew in [-7_200_000, 7_200_000] {
+        let world = World::plain();
+        world
+            .simulator
+            .configure(|settings| settings.clock_skew_ms = skew);
+        let client = Client::new(world.config(world.key())).unwrap();
+        assert!(client.me().await.is_ok(), "{skew}");
+        let ahead = client.clock().unwrap().ahead().as_secs();
+        assert!((ahead * 1000 - skew).abs() < 3000, "{ahead}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_inside_the_cluster_stands_for_the_url() {
+    let world = World::start(Config {
+        external_hosts: vec!["iam.example.com".to_owned()],
+        ..Config::default()
+    });
+    let url = Issuer::parse("https://iam.example.com", false).unwrap();
+    let client = Client::new(ClientConfig {
+        url,
+        endpoint: Some(Endpoint::parse(&world.simulator.url()).unwrap()),
+        ..world.config(world.key())
+    })
+    .unwrap();
+    assert!(client.me().await.is_ok());
+    assert_eq!(
+        client.discovery().await.unwrap().issuer.as_str(),
+        "https://iam.example.com"
+    );
+}
+
+#[tokio::test]
+async fn another_name_of_the_same_server_is_not_its_issuer() {
+    let world = World::plain();
+    let address = world.simulator.address().port();
+    let url = Issuer::parse(&format!("http://localhost:{address}"), false).unwrap();
+    let client = Client::new(ClientConfig {
+        endpoint: Some(Endpoint::parse(&world.simulator.url()).unwrap()),
+        url,
+        ..world.config(world.pat())
+    })
+    .unwrap();
+    // Told the host, the server calls itself by it.
+    assert!(client.discovery().await.is_ok());
+    let body = serde_json::json!({"issuer": "http://evil.example.com"});
+    world.simulator.inject(Fault::on(
+        Operation::Discovery,
+        Action::RespondBefore(Reply::json(200, &body)),
+    ));
+    let error = client.discovery().await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::IssuerMismatch);
+}
+
+#[tokio::test]
+async fn an_executed_generate_whose_answer_is_lost_is_unknown_and_never_repeated() {
+    let redirect = Reply {
+        headers: vec![("location".to_owned(), "http://127.0.0.1:1/".to_owned())],
+        ..Reply::new(307, "", "")
+    };
+    for (action, class) in [
+        (Action::DropAfter(Cut::Reset), ErrorClass::Interrupted),
+        (Action::DropAfter(Cut::Close), ErrorClass::Interrupted),
+        (Action::Truncate(20), ErrorClass::Interrupted),
+        (Action::Truncate(0), ErrorClass::Interrupted),
+        (Action::Garbage, ErrorClass::Malformed),
+        (Action::Gzip, ErrorClass::Malformed),
+        (Action::ReplaceBody("{}".to_owned()), ErrorClass::Malformed),
+        (Action::Oversize(1 << 17), ErrorClass::TooLarge),
+        (Action::Endless, ErrorClass::TooLarge),
+        (
+            Action::DelayAfter(Duration::from_secs(10)),
+            ErrorClass::Timeout,
+        ),
+        (Action::RespondAfter(redirect), ErrorClass::Redirected),
+        (
+            Action::RespondAfter(Reply::new(502, "text/html", "<html>")),
+            ErrorClass::Unavailable,
+        ),
+        (
+            Action::RespondAfter(Reply::zitadel(400, 9, "EXEC-dra6yamk98", "x")),
+            ErrorClass::ActionInterrupted,
+        ),
+    ] {
+        let world = World::plain();
+        let client = world.client();
+        // A connection that the reads have opened is there to be reused.
+        client.me().await.unwrap();
+        let told = format!("{action:?}");
+        world
+            .simulator
+            .inject(Fault::on(Operation::Generate, action));
+        let outcome = client.generate(&world.orders(), attempt()).await;
+        assert_eq!(unknown(outcome), class, "{told}");
+        assert_eq!(
+            world.simulator.generates(&world.world.orders.id),
+            1,
+            "{told}"
+        );
+        assert_eq!(world.simulator.requests(Operation::Generate), 1, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_generate_that_is_cut_before_execution_is_unknown_too() {
+    for cut in [Cut::Close, Cut::Reset] {
+        let world = World::plain();
+        world
+            .simulator
+            .inject(Fault::on(Operation::Generate, Action::DropBefore(cut)));
+        let outcome = world.client().generate(&world.orders(), attempt()).await;
+        assert_eq!(unknown(outcome), ErrorClass::Interrupted);
+        assert_eq!(world.simulator.requests(Operation::Generate), 1);
+    }
+}
+
+#[tokio::test]
+async fn every_generate_has_a_connection_of_its_own() {
+    let world = World::plain();
+    let client = world.client();
+    for _ in 0..3 {
+        client.generate(&world.orders(), attempt()).await;
+    }
+    let mut connections: Vec<_> = world
+        .simulator
+        .request_log()
+        .iter()
+        .map(|r| r.connection)
+        .collect();
+    connections.dedup();
+    assert_eq!(connections.len(), 3);
+}
+
+#[tokio::test]
+async fn nothing_is_executed_where_no_connection_is_made() {
+    let world = World::plain();
+    let client = world.client();
+    world.simulator.set_availability(Availability::Refusing);
+    let outcome = client.generate(&world.orders(), attempt()).await;
+    assert_eq!(not_executed(outcome), ErrorClass::UnreachableConnect);
+
+    let url = Issuer::parse("https://nowhere.invalid", false).unwrap();
+    let client = Client::new(ClientConfig {
+        url,
+        ..world.config(world.pat())
+    })
+    .unwrap();
+    let class = not_executed(client.generate(&world.orders(), attempt()).await);
+    assert_eq!(class, ErrorClass::UnreachableDns);
+}
+
+#[tokio::test]
+async fn a_server_of_another_ca_gets_nothing() {
+    let world = World::start(Config {
+        tls: true,
+        ..Config::default()
+    });
+    let other = World::start(Config {
+        tls: true,
+        ..Config::default()
+    });
+    let config = |ca_pem: Option<&str>| ClientConfig {
+        ca_pem: ca_pem.map(|pem| pem.as_bytes().to_vec()),
+        ..world.config(world.pat())
+    };
+    for ca in [other.simulator.ca_pem(), None] {
+        let client = Client::new(config(ca)).unwrap();
+        assert_eq!(client.me().await.unwrap_err().class(), ErrorClass::Tls);
+        let outcome = client.generate(&world.orders(), attempt()).await;
+        assert_eq!(not_executed(outcome), ErrorClass::Tls);
+    }
+    assert!(world.simulator.request_log().is_empty());
+    for bad in [
+        "",
+        "canary",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ] {
+        assert_eq!(
+            Client::new(config(Some(bad))).err(),
+            Some(ConfigError::CaBundle),
+            "{bad}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn zitadels_own_refusals_execute_nothing() {
+    let world = World::plain();
+    let client = world.client();
+    let cases = [
+        (world.app("nosuchapp"), ErrorClass::AppNotFound),
+        (world.app(&world.world.removed.id), ErrorClass::AppNotFound),
+        (world.app(&world.world.web.id), ErrorClass::NotAnApiApp),
+    ];
+    for (app, class) in cases {
+        assert_eq!(
+            not_executed(client.generate(&app, attempt()).await),
+            class,
+            "{app:?}"
+        );
+    }
+    let viewer = Credential::personal_access_token(world.world.viewer.pat.as_bytes()).unwrap();
+    let viewer = Client::new(world.config(viewer)).unwrap();
+    let class = not_executed(viewer.generate(&world.orders(), attempt()).await);
+    assert_eq!(class, ErrorClass::PermissionDenied);
+    let junk = Credential::personal_access_token(b"junk").unwrap();
+    let junk = Client::new(world.config(junk)).unwrap();
+    let class = not_executed(junk.generate(&world.orders(), attempt()).await);
+    assert_eq!(class, ErrorClass::Unauthenticated);
+    assert!(world.simulator.executions().is_empty());
+}
+
+#[tokio::test]
+async fn every_call_ends_whatever_the_server_does() {
+    let world = World::plain();
+    for (availability, class) in [
+        (Availability::Hanging, ErrorClass::Timeout),
+        (Availability::Garbage, ErrorClass::Interrupted),
+        (Availability::InternalError, ErrorClass::Internal),
+        (Availability::Unavailable, ErrorClass::Unavailable),
+        (Availability::DatabaseDown, ErrorClass::Internal),
+    ] {
+        world.simulator.set_availability(availability);
+        let client = world.client();
+        assert_eq!(
+            client.me().await.unwrap_err().class(),
+            class,
+            "{availability:?}"
+        );
+        assert_eq!(
+            unknown(client.generate(&world.orders(), attempt()).await),
+            class,
+            "{availability:?}"
+        );
+        world.simulator.set_availability(Availability::Up);
+    }
+    world.simulator.set_availability(Availability::Resetting);
+    let outcome = world.client().generate(&world.orders(), attempt()).await;
+    // The reset may come while the connection is being made.
+    assert!(matches!(
+        outcome,
+        Outcome::Unknown(_) | Outcome::NotExecuted(_)
+    ));
+    world.simulator.set_availability(Availability::Up);
+    assert!(world.simulator.executions().is_empty());
+    let faults = [
+        (Action::Endless, ErrorClass::TooLarge),
+        (Action::Truncate(5), ErrorClass::Interrupted),
+    ];
+    for (action, class) in faults {
+        world
+            .simulator
+            .inject(Fault::on(Operation::Journal, action));
+        let error = world
+            .client()
+            .changes(&world.orders(), None)
+            .await
+            .unwrap_err();
+        assert_eq!(error.class(), class);
+    }
+}
+
+#[tokio::test]
+async fn a_service_account_key_that_is_not_known_is_refused() {
+    let (world, other) = (World::plain(), World::plain());
+    let client = Client::new(world.config(other.key())).unwrap();
+    assert_eq!(
+        client.me().await.unwrap_err().class(),
+        ErrorClass::TokenRefused
+    );
+    let class = not_executed(client.generate(&world.orders(), attempt()).await);
+    assert_eq!(class, ErrorClass::TokenRefused);
+    assert_eq!(world.simulator.requests(Operation::Generate), 0);
+}
+
+/// Everything that is traced on this thread.
+#[derive(Clone, Default)]
+struct Traced(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Traced {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn neither_secrets_nor_tokens_are_traced() {
+    let traced = Traced::default();
+    let writer = traced.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    tracing::trace!("tracing works");
+    let world = World::plain();
+    rotates(&world, &world.client()).await;
+    let text = String::from_utf8(traced.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("tracing works"));
+    let secret = world.simulator.executions()[0].secret.expose().to_owned();
+    let old = world.world.orders.secret.clone().unwrap();
+    for canary in [secret, old, world.world.operator.pat.clone()] {
+        assert!(!text.contains(&canary));
+    }
+}
