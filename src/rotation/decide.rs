@@ -222,7 +222,7 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
         && claim.owner == facts.object.owner
         && !open
         && (facts.object.trigger.is_none()
-            || facts.object.trigger.as_deref() == claim.trigger(resolved))
+            || facts.object.trigger.as_deref() == claim.handled(entry.attempt))
         && (memory.verified.as_ref() == revision
             || (memory.verified.is_none() && facts.object.verified.as_ref() == revision))
         && memory.refusals.is_none()
@@ -328,10 +328,11 @@ pub(super) fn prepare(
     secret: &SecretState,
 ) -> Result<Step, Step> {
     let facts = round.facts;
+    let stored = entry_attempt(secret);
     // A trigger that is newer than both the handled one and the open attempt's gives exactly one attempt past every brake.
     let fresh_trigger = facts.object.trigger.is_some()
         && claim.is_none_or(|claim| {
-            claim.trigger(false) != facts.object.trigger.as_deref()
+            claim.handled(stored) != facts.object.trigger.as_deref()
                 && claim.trigger(true) != facts.object.trigger.as_deref()
         });
     if let Some(step) = round.backing_off() {
@@ -402,12 +403,16 @@ pub(super) fn prepare(
         cause
     };
     let issued = claim.is_some_and(|claim| claim.issued) || matches!(secret.commit, Ok(Some(_)));
-    let handled = claim.and_then(|claim| {
-        let resolved = claim.live_attempt().is_some_and(
-            |attempt| matches!(&secret.commit, Ok(Some(e)) if e.attempt == Some(attempt.id)),
-        );
-        claim.trigger(resolved).map(ToOwned::to_owned)
-    });
+    let handled = claim.and_then(|claim| claim.handled(stored).map(ToOwned::to_owned));
+    let open = claim.and_then(Claim::live_attempt);
+    // NB: an object without news may be an old view of it: what the open attempt was to handle is handled by this one.
+    let trigger = match &facts.object.trigger {
+        Some(trigger) if handled.as_ref() != Some(trigger) => Some(trigger.clone()),
+        _ => open
+            .and_then(|attempt| attempt.trigger.clone())
+            .or_else(|| facts.object.trigger.clone())
+            .or_else(|| handled.clone()),
+    };
     let invalid_repair = match cause {
         Cause::SecretInvalid => Some(facts.now.time),
         _ => claim.and_then(|claim| claim.invalid_repair),
@@ -416,12 +421,13 @@ pub(super) fn prepare(
         id: facts.fresh_attempt,
         pre_sequence,
         cause,
-        trigger: facts.object.trigger.clone().or_else(|| handled.clone()),
+        trigger,
         holder: facts.holder.clone(),
         time: facts.now.time,
         state: AttemptState::Open,
     };
     let owner = facts.object.owner.clone();
+    let replaced = claim.map_or_else(Vec::new, |claim| claim.replaced(stored));
     let claim = Claim {
         version: Claim::VERSION,
         owner,
@@ -429,6 +435,7 @@ pub(super) fn prepare(
         issued,
         invalid_repair,
         attempt: Some(attempt),
+        replaced,
     };
     Ok(round.write_claim(claim))
 }
