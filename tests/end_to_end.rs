@@ -1,5 +1,11 @@
 //! The main job on real parts: a cluster, the operator's binary, and a server that behaves as ZITADEL does.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 mod support;
 
@@ -16,8 +22,17 @@ async fn an_object_gets_a_secret_that_zitadel_accepts_and_a_status_that_says_so(
     let status = object.status.unwrap();
     assert_eq!(tenant.generates(&app), 1);
     assert!(tenant.accepted(&app, "orders").await);
-    assert_eq!(tenant.value("orders", "CLIENT_ID").await, Some(app.client_id.clone().unwrap()));
-    assert_eq!(status.sequence, tenant.zitadel.latest(&app.id).map(|sequence| sequence.to_string()));
+    assert_eq!(
+        tenant.value("orders", "CLIENT_ID").await,
+        Some(app.client_id.clone().unwrap())
+    );
+    assert_eq!(
+        status.sequence,
+        tenant
+            .zitadel
+            .latest(&app.id)
+            .map(|sequence| sequence.to_string())
+    );
     assert_eq!(status.secret_name.as_deref(), Some("orders"));
     assert_eq!(status.history.len(), 1);
 }
@@ -26,12 +41,25 @@ async fn an_object_gets_a_secret_that_zitadel_accepts_and_a_status_that_says_so(
 async fn a_new_trigger_rotates_once_and_the_old_value_is_refused() {
     let tenant = World::shared().await.tenant("trigger").await;
     let app = tenant.app("orders");
-    tenant.apply("orders", &app.id, json!({"rotation": {"trigger": "a"}})).await.unwrap();
+    tenant
+        .apply("orders", &app.id, json!({"rotation": {"trigger": "a"}}))
+        .await
+        .unwrap();
     tenant.ready("orders").await;
     let first = tenant.client_secret("orders").await.unwrap();
-    assert_eq!(tenant.generates(&app), 1, "a trigger that is there at the first issue counts as handled");
-    tenant.apply("orders", &app.id, json!({"rotation": {"trigger": "b"}})).await.unwrap();
-    eventually(PATIENCE, || async { (tenant.client_secret("orders").await.unwrap() != first).then_some(()) }).await;
+    assert_eq!(
+        tenant.generates(&app),
+        1,
+        "a trigger that is there at the first issue counts as handled"
+    );
+    tenant
+        .apply("orders", &app.id, json!({"rotation": {"trigger": "b"}}))
+        .await
+        .unwrap();
+    eventually(PATIENCE, || async {
+        (tenant.client_secret("orders").await.unwrap() != first).then_some(())
+    })
+    .await;
     let object = tenant.until("orders", |object| {
         (object.status.as_ref()?.observed_trigger.as_deref() == Some("b")).then_some(())
     });

@@ -276,7 +276,9 @@ pub fn tell(world: &World, path: &[Action]) {
     let mut state = world.start();
     for action in path {
         match action {
-            Action::Step(i, how) => println!("    {action:?} {:?}", world.decision(&state, *i, *how)),
+            Action::Step(i, how) => {
+                println!("    {action:?} {:?}", world.decision(&state, *i, *how))
+            }
             _ => println!("    {action:?}"),
         }
         if let Some(next) = world.next_state(&state, *action) {

@@ -42,8 +42,22 @@ impl Operator {
         let output = File::create(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
             .arg("run")
-            .args(["--admin-address", "127.0.0.1:0", "--leader-elect", "false", "--log-format", "json"])
-            .args(["--namespace", OPERATOR_NAMESPACE, "--drift-interval", "2s", "--minimum-interval", "1s"])
+            .args([
+                "--admin-address",
+                "127.0.0.1:0",
+                "--leader-elect",
+                "false",
+                "--log-format",
+                "json",
+            ])
+            .args([
+                "--namespace",
+                OPERATOR_NAMESPACE,
+                "--drift-interval",
+                "2s",
+                "--minimum-interval",
+                "1s",
+            ])
             .args(["--log", "trace,hyper=debug,h2=info,rustls=debug"])
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)
@@ -52,7 +66,11 @@ impl Operator {
             .stderr(output)
             .spawn()
             .unwrap();
-        let operator = Self { child: Mutex::new(child), log, admin: String::new() };
+        let operator = Self {
+            child: Mutex::new(child),
+            log,
+            admin: String::new(),
+        };
         let admin = operator.admin_address();
         Self { admin, ..operator }
     }
@@ -60,16 +78,24 @@ impl Operator {
     /// Reads the admin address off the log, where it stands in the first lines.
     fn admin_address(&self) -> String {
         for _ in 0..500 {
-            let lines = BufReader::new(File::open(&self.log).unwrap()).lines().map_while(Result::ok);
+            let lines = BufReader::new(File::open(&self.log).unwrap())
+                .lines()
+                .map_while(Result::ok);
             for line in lines {
                 let line: Value = serde_json::from_str(&line).unwrap_or_default();
-                if let Some(address) = line["fields"]["address"].as_str().or_else(|| line["address"].as_str()) {
+                if let Some(address) = line["fields"]["address"]
+                    .as_str()
+                    .or_else(|| line["address"].as_str())
+                {
                     return format!("http://{address}");
                 }
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("the operator did not say its admin address: {}", self.printed());
+        panic!(
+            "the operator did not say its admin address: {}",
+            self.printed()
+        );
     }
 
     /// Everything that it printed so far.
@@ -80,7 +106,11 @@ impl Operator {
     /// The audit records so far.
     pub fn audit(&self) -> Vec<Value> {
         let lines = self.printed();
-        lines.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(|line: &Value| line["target"] == "audit").collect()
+        lines
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter(|line: &Value| line["target"] == "audit")
+            .collect()
     }
 
     /// The process id.
@@ -130,7 +160,11 @@ impl World {
         SHARED
             .get_or_init(|| async {
                 let mut world = Self::on(ControlPlane::shared().await).await;
-                let operator = Operator::start(world.cluster.admin_kubeconfig(), world.directory.path(), &["--protocol-speed", "20"]);
+                let operator = Operator::start(
+                    world.cluster.admin_kubeconfig(),
+                    world.directory.path(),
+                    &["--protocol-speed", "20"],
+                );
                 world.operator = Some(Arc::new(operator));
                 world
             })
@@ -147,7 +181,10 @@ impl World {
         install_definitions(&client).await;
         let namespaces: Api<Namespace> = Api::all(client);
         let namespace = Namespace {
-            metadata: ObjectMeta { name: Some(OPERATOR_NAMESPACE.into()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(OPERATOR_NAMESPACE.into()),
+                ..ObjectMeta::default()
+            },
             ..Namespace::default()
         };
         match namespaces.create(&PostParams::default(), &namespace).await {
@@ -156,7 +193,12 @@ impl World {
             Err(error) => panic!("{error}"),
         }
         let zitadel = Simulator::start(Config::default()).unwrap();
-        Self { cluster, zitadel, directory: tempfile::tempdir().unwrap(), operator: None }
+        Self {
+            cluster,
+            zitadel,
+            directory: tempfile::tempdir().unwrap(),
+            operator: None,
+        }
     }
 
     /// A namespace, an organisation with a project, a service user and a connection that grants the one to the other.
@@ -164,11 +206,25 @@ impl World {
         let client = self.cluster.client().await;
         let namespace = self.cluster.fresh_namespace(prefix).await;
         let organization = self.zitadel.create_org(&namespace);
-        let project = self.zitadel.create_project(&organization, "payments").unwrap();
+        let project = self
+            .zitadel
+            .create_project(&organization, "payments")
+            .unwrap();
         let user = self.zitadel.create_user(&organization).unwrap();
-        self.zitadel.grant(&user, Role::ProjectOwner, Scope::Project(project.clone())).unwrap();
+        self.zitadel
+            .grant(&user, Role::ProjectOwner, Scope::Project(project.clone()))
+            .unwrap();
         let pat = self.zitadel.create_pat(&user).unwrap();
-        let tenant = Tenant { client, zitadel: self.zitadel.clone(), url: self.zitadel.url(), namespace, organization, project, user, pat };
+        let tenant = Tenant {
+            client,
+            zitadel: self.zitadel.clone(),
+            url: self.zitadel.url(),
+            namespace,
+            organization,
+            project,
+            user,
+            pat,
+        };
         tenant.set_credential(&tenant.pat).await;
         tenant.apply_connection(json!({})).await;
         tenant
@@ -182,11 +238,16 @@ pub async fn install_definitions(client: &Client) {
     for definition in [ApiAppSecret::crd(), ZitadelConnection::crd()] {
         let name = definition.metadata.name.clone().unwrap();
         let params = PatchParams::apply("tests").force();
-        api.patch(&name, &params, &Patch::Apply(&definition)).await.unwrap();
+        api.patch(&name, &params, &Patch::Apply(&definition))
+            .await
+            .unwrap();
         eventually(PATIENCE, || async {
             let found = api.get(&name).await.ok()?;
             let conditions = found.status?.conditions?;
-            conditions.iter().any(|c| c.type_ == "Established" && c.status == "True").then_some(())
+            conditions
+                .iter()
+                .any(|c| c.type_ == "Established" && c.status == "True")
+                .then_some(())
         })
         .await;
     }
@@ -222,7 +283,13 @@ impl Tenant {
     pub async fn set_credential(&self, token: &str) {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": self.namespace}, "stringData": {"token": token}});
-        api.patch(&self.namespace, &PatchParams::apply("tests").force(), &Patch::Apply(&secret)).await.unwrap();
+        api.patch(
+            &self.namespace,
+            &PatchParams::apply("tests").force(),
+            &Patch::Apply(&secret),
+        )
+        .await
+        .unwrap();
     }
 
     /// Applies the connection; `extra` overrides fields of the spec.
@@ -233,10 +300,18 @@ impl Tenant {
             "organizationId": self.organization,
             "grants": [{"namespaces": {"names": [self.namespace]}, "projectIds": [self.project]}],
         });
-        spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        spec.as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
         let api: Api<ZitadelConnection> = Api::all(self.client.clone());
         let object = json!({"apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ZitadelConnection", "metadata": {"name": self.namespace}, "spec": spec});
-        api.patch(&self.namespace, &PatchParams::apply("tests").force(), &Patch::Apply(&object)).await.unwrap();
+        api.patch(
+            &self.namespace,
+            &PatchParams::apply("tests").force(),
+            &Patch::Apply(&object),
+        )
+        .await
+        .unwrap();
     }
 
     /// The objects of this namespace.
@@ -252,7 +327,9 @@ impl Tenant {
     /// An object for an application; `extra` overrides fields of the spec.
     pub fn manifest(&self, name: &str, app: &str, extra: Value) -> Value {
         let mut spec = json!({"connectionRef": {"name": self.namespace}, "projectId": self.project, "appId": app});
-        spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        spec.as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
         json!({
             "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
             "metadata": {"name": name, "namespace": self.namespace}, "spec": spec,
@@ -260,14 +337,28 @@ impl Tenant {
     }
 
     /// Applies an object for an application.
-    pub async fn apply(&self, name: &str, app: &str, extra: Value) -> Result<ApiAppSecret, kube::Error> {
+    pub async fn apply(
+        &self,
+        name: &str,
+        app: &str,
+        extra: Value,
+    ) -> Result<ApiAppSecret, kube::Error> {
         let object = self.manifest(name, app, extra);
-        self.objects().patch(name, &PatchParams::apply("tests").force(), &Patch::Apply(&object)).await
+        self.objects()
+            .patch(
+                name,
+                &PatchParams::apply("tests").force(),
+                &Patch::Apply(&object),
+            )
+            .await
     }
 
     /// Deletes an object.
     pub async fn delete(&self, name: &str) {
-        self.objects().delete(name, &DeleteParams::default()).await.unwrap();
+        self.objects()
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
     }
 
     /// Waits until an object is Ready for its present generation.
@@ -284,15 +375,24 @@ impl Tenant {
     /// Waits until an object has a Ready condition with this reason, for its present generation.
     pub async fn reason(&self, name: &str, reason: &str) -> ApiAppSecret {
         self.until(name, |object| {
-            let ready = object.status.as_ref()?.conditions.get(ConditionType::Ready)?;
-            (ready.reason == reason && ready.observed_generation == object.metadata.generation).then_some(())
+            let ready = object
+                .status
+                .as_ref()?
+                .conditions
+                .get(ConditionType::Ready)?;
+            (ready.reason == reason && ready.observed_generation == object.metadata.generation)
+                .then_some(())
         })
         .await
     }
 
     /// Waits until something holds of an object, and returns the object.
     #[track_caller]
-    pub fn until<'a>(&'a self, name: &'a str, holds: impl Fn(&ApiAppSecret) -> Option<()> + 'a) -> impl Future<Output = ApiAppSecret> + 'a {
+    pub fn until<'a>(
+        &'a self,
+        name: &'a str,
+        holds: impl Fn(&ApiAppSecret) -> Option<()> + 'a,
+    ) -> impl Future<Output = ApiAppSecret> + 'a {
         let api = self.objects();
         let holds = std::rc::Rc::new(holds);
         eventually(PATIENCE, move || {
