@@ -9,6 +9,7 @@
 
 mod act;
 mod claim;
+mod connect;
 mod connections;
 mod context;
 mod failure;
@@ -17,7 +18,9 @@ mod message;
 mod metered;
 mod observe;
 mod patrol;
+mod probe;
 mod reconcile;
+mod rotate;
 mod run;
 mod secret;
 mod status;

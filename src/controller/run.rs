@@ -16,7 +16,7 @@ use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc;
 
 use super::claim::{self, CLAIM_LABEL};
-use super::connections;
+use super::connect;
 use super::context::{Context, Guarded, Parts, Stores, lock};
 use super::patrol;
 use super::reconcile::{Error, reconcile};
@@ -248,7 +248,7 @@ fn connections_controller(
         })
         .graceful_shutdown_on(context.stop.clone().cancelled_owned())
         .run(
-            connections::reconcile,
+            connect::reconcile,
             |object, error: &kube::Error, _| {
                 tracing::warn!(connection = object.name_any(), %error, "the status of a connection cannot be written");
                 Action::requeue(Duration::from_secs(5))

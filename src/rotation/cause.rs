@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::decide::{Round, rest, settled_report, stalled, waiting};
+use super::decide::settled_report;
 use super::facts::{Journal, Observed, Probe, SecretState, SecretView, Value};
+use super::round::{Round, rest, stalled, waiting};
 use super::{Blocked, Claim, DueState, Report, Retry, Source, Step};
 use crate::api::Reason;
 use crate::ids::Sequence;

@@ -1,16 +1,11 @@
 //! `decide`: what is known goes in, one next step comes out. No I/O.
 
-use std::time::Duration;
-
-use super::cause::{Cause, Found, find};
-use super::facts::{
-    AppView, ClaimView, Facts, Failure, Observed, SecretState, SecretView, Version,
-};
-use super::memory::{Backoff, Claimed, Memory, Refusals};
-use super::{
-    Attempt, AttemptState, Blocked, Claim, DueState, RecordError, Report, Retry, Source, Step,
-    breaker_open, takeover,
-};
+use super::attempt::{prepare, recheck};
+use super::cause::{Found, find};
+use super::facts::{ClaimView, Facts, Observed, SecretState, SecretView};
+use super::memory::Memory;
+use super::round::{Round, rest, stalled, waiting};
+use super::{Blocked, Claim, DueState, RecordError, Report, Retry, Source, Step, takeover};
 use crate::api::Reason;
 
 /// A step, and what to remember for the next round.
@@ -24,24 +19,12 @@ pub struct Decision {
 
 /// Decides on the next step.
 pub fn decide(facts: &Facts) -> Decision {
-    let mut round = Round {
-        facts,
-        memory: facts.memory.clone(),
-        over: None,
-    };
+    let mut round = Round::new(facts);
     let step = steps(&mut round).unwrap_or_else(|step| step);
     Decision {
         step,
         memory: round.memory,
     }
-}
-
-/// One round: the facts, and the memory as it becomes.
-pub(super) struct Round<'a> {
-    pub(super) facts: &'a Facts,
-    pub(super) memory: Memory,
-    /// The revision of the claim that a new one replaces.
-    over: Option<Version>,
 }
 
 /// NB: `Err` is a step as well: it leaves the search early.
@@ -161,7 +144,7 @@ pub(super) fn entry_attempt(secret: &SecretState) -> Option<crate::ids::AttemptI
 }
 
 /// What must hold before anything else is looked at.
-fn gate(facts: &Facts) -> Option<Report> {
+pub(super) fn gate(facts: &Facts) -> Option<Report> {
     if facts.object.suspended {
         return Some(Report::Quiet(Reason::Suspended));
     }
@@ -183,7 +166,7 @@ fn gate(facts: &Facts) -> Option<Report> {
                 retry: Retry::OnChange,
             }
         } else {
-            working_or_usable(facts, blocked, Retry::After(facts.timing.probe))
+            waiting(facts, blocked, Retry::After(facts.timing.probe))
         });
     }
     (!facts.gates.granted).then(|| Report::Stalled {
@@ -284,315 +267,4 @@ fn usable(facts: &Facts, secret: &SecretView) -> Result<(), Step> {
         ));
     }
     Ok(())
-}
-
-/// Step 6 of the protocol: after the claim is durable, nothing may have moved since the cause was found.
-fn recheck(
-    round: &mut Round<'_>,
-    claimed: &Claimed,
-    attempt: &Attempt,
-    claim: Option<&Claim>,
-    secret: &SecretState,
-) -> Result<Step, Step> {
-    let facts = round.facts;
-    let secret_unmoved =
-        matches!(secret, SecretState::Present(view) if view.version == claimed.secret);
-    let journal_unmoved = match &facts.journal {
-        Observed::Live(journal) => {
-            journal.newest().map(|event| event.sequence) == attempt.pre_sequence
-        }
-        Observed::Failed(failure) => failure.permanent && attempt.pre_sequence.is_none(),
-        Observed::Unread | Observed::Cached(_) => return Err(Step::Read(&[Source::Journal])),
-    };
-    let in_time = round.left(claimed.since, facts.timing.send).is_some();
-    if secret_unmoved && journal_unmoved && in_time && gate(facts).is_none() {
-        return Ok(Step::Send {
-            attempt: attempt.id,
-            cause: attempt.cause,
-            secret: claimed.secret.clone(),
-        });
-    }
-    round.memory.claimed = None;
-    let voided = claim.map(Claim::voided);
-    Ok(voided.map_or_else(
-        || Step::Read(&[Source::Claim]),
-        |claim| round.write_claim(claim),
-    ))
-}
-
-/// Steps 3 to 5: gates, rehearsal, claim.
-pub(super) fn prepare(
-    round: &mut Round<'_>,
-    cause: Cause,
-    claim: Option<&Claim>,
-    secret: &SecretState,
-) -> Result<Step, Step> {
-    let facts = round.facts;
-    // A trigger that is newer than both the handled one and the open attempt's gives exactly one attempt past every brake.
-    let fresh_trigger = facts.object.trigger.is_some()
-        && claim.is_none_or(|claim| {
-            claim.trigger(false) != facts.object.trigger.as_deref()
-                && claim.trigger(true) != facts.object.trigger.as_deref()
-        });
-    if let Some(step) = round.backing_off() {
-        return Ok(step);
-    }
-    if matches!(facts.journal, Observed::Unread | Observed::Cached(_))
-        || matches!(facts.app, Observed::Unread | Observed::Cached(_))
-    {
-        return Err(Step::Read(&[Source::Journal, Source::App]));
-    }
-    let app = round.app()?;
-    let pre_sequence = match &facts.journal {
-        Observed::Live(journal) => {
-            if cause.is_repair()
-                && !fresh_trigger
-                && breaker_open(
-                    journal,
-                    facts.now.time,
-                    &facts.timing,
-                    facts.object.explained,
-                )
-            {
-                return Ok(stalled(
-                    Reason::BreakerOpen,
-                    Retry::After(facts.timing.retry_most),
-                ));
-            }
-            journal.newest().map(|event| event.sequence)
-        }
-        Observed::Failed(failure) if !failure.permanent => return Err(round.failed(failure)),
-        _ => None,
-    };
-    if let Some(reason) = app.refused {
-        return Ok(stalled(reason, Retry::After(facts.timing.retry_most)));
-    }
-    if cause == Cause::Due && facts.now.skewed {
-        return Ok(rest(working_or_usable(
-            facts,
-            Reason::ClockSkew.into(),
-            Retry::After(facts.timing.retry_first),
-        )));
-    }
-    if cause.is_repair() && facts.gates.repairs_exhausted && !fresh_trigger {
-        return Ok(rest(working_or_usable(
-            facts,
-            Reason::RepairLimit.into(),
-            Retry::After(facts.timing.retry_first),
-        )));
-    }
-    let secret = match secret {
-        SecretState::Absent => return Ok(Step::CreateShell),
-        SecretState::Present(secret) => secret,
-    };
-    if let Some(reason) = secret.refused {
-        return Ok(stalled(reason, Retry::OnChange));
-    }
-    if round
-        .memory
-        .prepared
-        .as_ref()
-        .is_none_or(|prepared| prepared.secret != secret.version)
-    {
-        return Ok(Step::Rehearse(secret.version.clone()));
-    }
-    let cause = if fresh_trigger && cause.is_repair() {
-        Cause::Trigger
-    } else {
-        cause
-    };
-    let issued = claim.is_some_and(|claim| claim.issued) || matches!(secret.commit, Ok(Some(_)));
-    let handled = claim.and_then(|claim| {
-        let resolved = claim.live_attempt().is_some_and(
-            |attempt| matches!(&secret.commit, Ok(Some(e)) if e.attempt == Some(attempt.id)),
-        );
-        claim.trigger(resolved).map(ToOwned::to_owned)
-    });
-    let invalid_repair = match cause {
-        Cause::SecretInvalid => Some(facts.now.time),
-        _ => claim.and_then(|claim| claim.invalid_repair),
-    };
-    let attempt = Attempt {
-        id: facts.fresh_attempt,
-        pre_sequence,
-        cause,
-        trigger: facts.object.trigger.clone().or_else(|| handled.clone()),
-        holder: facts.holder.clone(),
-        time: facts.now.time,
-        state: AttemptState::Open,
-    };
-    let owner = facts.object.owner.clone();
-    let claim = Claim {
-        version: Claim::VERSION,
-        owner,
-        handled_trigger: handled,
-        issued,
-        invalid_repair,
-        attempt: Some(attempt),
-    };
-    Ok(round.write_claim(claim))
-}
-
-impl Round<'_> {
-    /// The step that writes a claim over the one that was read.
-    pub(super) fn write_claim(&self, claim: Claim) -> Step {
-        Step::WriteClaim {
-            claim: Box::new(claim),
-            over: self.over.clone(),
-        }
-    }
-
-    /// The revision of the claim that was read.
-    pub(super) fn claim_version(&self) -> Option<Version> {
-        self.over.clone()
-    }
-
-    /// How much of `span` is left since `since`; none if it is over.
-    pub(super) fn left(&self, since: Duration, span: Duration) -> Option<Duration> {
-        let gone = self.facts.now.boot.saturating_sub(since);
-        span.checked_sub(gone).filter(|left| !left.is_zero())
-    }
-
-    /// The application, read live.
-    pub(super) fn app(&mut self) -> Result<AppView, Step> {
-        match &self.facts.app {
-            Observed::Live(app) => Ok(*app),
-            Observed::Failed(failure) => Err(self.failed(failure)),
-            Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::App])),
-        }
-    }
-
-    /// The rest that a failure asks for. A new trigger does not wait.
-    pub(super) fn backing_off(&self) -> Option<Step> {
-        let facts = self.facts;
-        let backoff = self.memory.backoff.as_ref()?;
-        if backoff.trigger != facts.object.trigger {
-            return None;
-        }
-        let left = backoff
-            .until
-            .checked_sub(facts.now.boot)
-            .filter(|left| !left.is_zero())?;
-        let blocked = Blocked::from(&backoff.failure);
-        let retry = Retry::After(left);
-        Some(rest(if backoff.failure.permanent {
-            Report::Stalled { blocked, retry }
-        } else {
-            working_or_usable(facts, blocked, retry)
-        }))
-    }
-
-    /// Counts a refusal of the stored value; probes in quick succession count once. When the first was, and how many.
-    pub(super) fn refused_once_more(&mut self, secret: &Version) -> (Duration, u32) {
-        let now = self.facts.now.boot;
-        let apart = self.facts.timing.dead / (self.facts.timing.dead_probes.max(2) - 1) / 2;
-        let refusals = match self.memory.refusals.take() {
-            Some(refusals) if refusals.secret == *secret => {
-                let again = now.saturating_sub(refusals.last) >= apart;
-                Refusals {
-                    count: refusals.count + u32::from(again),
-                    last: if again { now } else { refusals.last },
-                    ..refusals
-                }
-            }
-            _ => Refusals {
-                secret: secret.clone(),
-                count: 1,
-                first: now,
-                last: now,
-            },
-        };
-        let counted = (refusals.first, refusals.count);
-        self.memory.refusals = Some(refusals);
-        counted
-    }
-
-    /// A read failed: forget what depends on uninterrupted reads, and wait, longer each time.
-    pub(super) fn failed(&mut self, failure: &Failure) -> Step {
-        self.memory.read_failed();
-        let delay = self.memory.back_off(self.facts, failure);
-        let blocked = Blocked::from(failure);
-        rest(if failure.permanent {
-            Report::Stalled {
-                blocked,
-                retry: Retry::After(delay),
-            }
-        } else {
-            working_or_usable(self.facts, blocked, Retry::After(delay))
-        })
-    }
-}
-
-impl Memory {
-    /// Generate was not carried out, or a read failed: the wait before the next try, by what is remembered of earlier ones.
-    pub fn back_off(&mut self, facts: &Facts, failure: &Failure) -> Duration {
-        let count = self
-            .backoff
-            .as_ref()
-            .map_or(0, |backoff| backoff.count)
-            .saturating_add(1);
-        let timing = &facts.timing;
-        let wait = if failure.permanent {
-            timing.retry_most
-        } else {
-            timing
-                .retry_first
-                .saturating_mul(1 << (count - 1).min(16))
-                .min(timing.retry_most)
-        };
-        let wait = spread(wait, &facts.object.owner.uid, count);
-        let until = facts.now.boot.saturating_add(wait);
-        let trigger = facts.object.trigger.clone();
-        self.backoff = Some(Backoff {
-            count,
-            until,
-            failure: failure.clone(),
-            trigger,
-        });
-        wait
-    }
-}
-
-/// ±20 %, the same for an object and count every time.
-fn spread(wait: Duration, uid: &str, count: u32) -> Duration {
-    let hash = uid
-        .bytes()
-        .chain(count.to_le_bytes())
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    let percent = 80 + u32::try_from(hash % 41).unwrap_or(20);
-    wait.saturating_mul(percent) / 100
-}
-
-pub(super) fn rest(report: Report) -> Step {
-    Step::Rest(report)
-}
-
-pub(super) fn stalled(reason: Reason, retry: Retry) -> Step {
-    rest(Report::Stalled {
-        blocked: reason.into(),
-        retry,
-    })
-}
-
-/// Waiting, with a word on whether there is a credential that can be used meanwhile.
-pub(super) fn waiting(facts: &Facts, blocked: Blocked, retry: Retry) -> Report {
-    working_or_usable(facts, blocked, retry)
-}
-
-fn working_or_usable(facts: &Facts, blocked: Blocked, retry: Retry) -> Report {
-    let usable = match facts.secret.known() {
-        Some(SecretState::Present(secret)) => {
-            matches!(secret.commit, Ok(Some(_)))
-                && secret.value != super::Value::Absent
-                && facts.memory.refusals.is_none()
-        }
-        _ => false,
-    };
-    if usable {
-        Report::Usable { blocked, retry }
-    } else {
-        Report::Working { blocked, retry }
-    }
 }

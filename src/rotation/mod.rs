@@ -3,6 +3,7 @@
 //! [`decide`] is the only place in the operator where anything is decided. The shell in [`crate::controller`] carries the step
 //! out and observes again; the model checker explores this very function.
 
+mod attempt;
 mod breaker;
 mod cause;
 mod claim;
@@ -12,6 +13,7 @@ mod facts;
 mod fence;
 mod interval;
 mod memory;
+mod round;
 mod schedule;
 mod step;
 mod takeover;

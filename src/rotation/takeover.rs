@@ -1,9 +1,10 @@
 //! An open claim: somebody, or this process, may have sent generate, and the Secret does not carry the answer. No I/O.
 
+use super::attempt::prepare;
 use super::cause::{Cause, Found, find};
-use super::decide::{Round, prepare, rest, waiting};
 use super::facts::{Observed, Probe, SecretState, Version};
 use super::memory::Watched;
+use super::round::{Round, rest, waiting};
 use super::{Attempt, Claim, Report, Retry, Source, Step};
 use crate::api::Reason;
 use crate::ids::Sequence;

@@ -1,0 +1,236 @@
+//! One rotation, from the call to the written Secret, in a task of its own that nothing stops.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::act::Turn;
+use super::connections::Connection;
+use super::context::{AppState, Context, lock};
+use super::failure;
+use super::flush::{Received, prove_and_write};
+use super::observe::Round;
+use super::secret::Reading;
+use super::target::Target;
+use crate::api::Outcome as Ended;
+use crate::ids::{AttemptId, Sequence};
+use crate::rotation::{Cause, ClaimView, Facts, Version};
+use crate::zitadel::{AppRef, Outcome, ZitadelError};
+
+/// How long a reconcile waits for a rotation that it started. After that the rotation goes on by itself and asks for another look.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Steps 7 to 10 of the protocol. They run in a task of their own: from the call on, nothing may stop them.
+pub async fn send(
+    context: &Arc<Context>,
+    round: &mut Round,
+    turn: &mut Turn,
+    attempt: AttemptId,
+    cause: Cause,
+    secret: &Version,
+    facts: &Facts,
+) {
+    let Ok(connection) = round.connection.clone() else {
+        return;
+    };
+    let claimed_at = lock(&round.state)
+        .memory
+        .claimed
+        .as_ref()
+        .map(|claimed| claimed.since);
+    let late = |now: Duration| {
+        claimed_at.is_none_or(|since| now.saturating_sub(since) >= facts.timing.send)
+    };
+    let wait = facts.timing.send;
+    let permit =
+        tokio::time::timeout(wait, Arc::clone(&connection.shared.sending).acquire_owned()).await;
+    let (Ok(Ok(permit)), Some(client_id)) = (permit, round.client_id.clone()) else {
+        return;
+    };
+    let Ok(guard) = context.holding.hold(attempt) else {
+        return;
+    };
+    // The last look at the clock before the bytes leave: a claim that has grown old may have been taken over.
+    if late(context.clock.boot()) {
+        return;
+    }
+    lock(&round.state).memory.sending(attempt);
+    if cause.is_repair() {
+        connection.shared.repaired(context.clock.boot());
+    }
+    let stored = round
+        .reading
+        .take()
+        .filter(|reading| reading.view.version == *secret);
+    let (done, finished) = oneshot::channel();
+    let task = Task {
+        context: Arc::clone(context),
+        target: Arc::clone(&round.target),
+        connection,
+        app: round.app.clone(),
+        scope: round.scope.clone(),
+        state: Arc::clone(&round.state),
+        attempt,
+        cause,
+        client_id,
+        stored,
+        facts: facts.clone(),
+    };
+    let ahead = turn.0.take();
+    context.tasks.spawn(async move {
+        task.run(permit, ahead).await;
+        drop(guard);
+        // NB: nobody listens any more when the reconcile has lost patience; then it was woken instead.
+        let _ = done.send(());
+    });
+    let _ = tokio::time::timeout(PATIENCE, finished).await;
+}
+
+struct Task {
+    context: Arc<Context>,
+    target: Arc<Target>,
+    connection: Arc<Connection>,
+    app: AppRef,
+    scope: String,
+    state: Arc<std::sync::Mutex<AppState>>,
+    attempt: AttemptId,
+    cause: Cause,
+    client_id: String,
+    stored: Option<Reading>,
+    facts: Facts,
+}
+
+impl Task {
+    async fn run(self, permit: OwnedSemaphorePermit, ahead: Option<OwnedSemaphorePermit>) {
+        let outcome = self
+            .connection
+            .zitadel
+            .generate(&self.app, self.attempt)
+            .await;
+        let answered = Instant::now();
+        drop((permit, ahead));
+        self.audit(&outcome);
+        let now = self.context.clock.boot();
+        let (value, sequence, change_date, resource_owner) = match outcome {
+            Outcome::Success {
+                secret,
+                sequence,
+                change_date,
+                resource_owner,
+            } => (secret, sequence, change_date, resource_owner),
+            // To be corrected from the journal: the order at least is known.
+            Outcome::SuccessWithoutSequence { secret } => {
+                let before = self.pre_sequence().map_or(0, |before| before.0);
+                (
+                    secret,
+                    Sequence(before.saturating_add(1)),
+                    self.facts.now.time,
+                    None,
+                )
+            }
+            Outcome::NotExecuted(error) => {
+                let mut state = lock(&self.state);
+                state.memory.refused(self.attempt);
+                state
+                    .memory
+                    .back_off(&self.facts, &failure::zitadel(&error));
+                drop(state);
+                self.context.wake(&self.target.owner);
+                return;
+            }
+            Outcome::Unknown(_) => {
+                lock(&self.state).memory.unknown(self.attempt, now);
+                self.context.wake(&self.target.owner);
+                return;
+            }
+        };
+        let received = Received {
+            target: Arc::clone(&self.target),
+            connection: Arc::clone(&self.connection),
+            app: self.app.clone(),
+            scope: self.scope.clone(),
+            attempt: self.attempt,
+            cause: self.cause,
+            value,
+            sequence,
+            change_date,
+            resource_owner,
+            client_id: self.client_id.clone(),
+            stored: self.stored,
+            answered,
+            state: Arc::clone(&self.state),
+        };
+        let flushed = prove_and_write(&self.context, &received).await;
+        drop(received);
+        if flushed.revision.is_some() {
+            self.connection.rotated(&self.app, flushed.sequence);
+        }
+        self.context
+            .metrics
+            .rotation(self.cause.as_str(), ended(flushed.outcome));
+        let mut state = lock(&self.state);
+        let verified = flushed
+            .revision
+            .clone()
+            .filter(|_| flushed.outcome == Ended::Published);
+        state.memory.flushed(verified);
+        state.flushed = Some(flushed);
+        drop(state);
+        self.context.wake(&self.target.owner);
+    }
+
+    fn pre_sequence(&self) -> Option<Sequence> {
+        match self.facts.claim.known() {
+            Some(ClaimView::Present {
+                record: Ok(claim), ..
+            }) => claim.attempt.as_ref()?.pre_sequence,
+            _ => None,
+        }
+    }
+
+    /// One record for each call, whatever came of it.
+    fn audit(&self, outcome: &Outcome) {
+        let error = |error: &ZitadelError| {
+            (
+                error.class().reason(),
+                error.error_id().unwrap_or_default().to_owned(),
+            )
+        };
+        let (result, sequence, (class, error_id)) = match outcome {
+            Outcome::Success { sequence, .. } => ("Success", Some(sequence.0), Default::default()),
+            Outcome::SuccessWithoutSequence { .. } => {
+                ("SuccessWithoutSequence", None, Default::default())
+            }
+            Outcome::NotExecuted(e) => ("NotExecuted", None, error(e)),
+            Outcome::Unknown(e) => ("Unknown", None, error(e)),
+        };
+        self.context.metrics.generate(self.cause.as_str(), result);
+        tracing::info!(
+            target: "audit",
+            attempt = %self.attempt,
+            cause = self.cause.as_str(),
+            connection = self.connection.name,
+            project = %self.app.project,
+            app = %self.app.app,
+            namespace = self.target.owner.namespace,
+            name = self.target.owner.name,
+            uid = self.target.owner.uid,
+            result,
+            sequence,
+            class,
+            error_id,
+            "generate"
+        );
+    }
+}
+
+fn ended(outcome: Ended) -> &'static str {
+    match outcome {
+        Ended::Published => "Published",
+        Ended::Unproven => "Unproven",
+        Ended::WithoutEffect => "WithoutEffect",
+        Ended::Superseded => "Superseded",
+        Ended::Adopted => "Adopted",
+    }
+}

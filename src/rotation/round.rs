@@ -1,0 +1,185 @@
+//! One round of decisions: the facts, the memory as it becomes, and the waits that follow from both. No I/O.
+
+use std::time::Duration;
+
+use super::facts::{AppView, Facts, Failure, Observed, SecretState, Version};
+use super::memory::{Backoff, Memory, Refusals};
+use super::{Blocked, Claim, Report, Retry, Source, Step};
+use crate::api::Reason;
+
+/// One round: the facts, and the memory as it becomes.
+pub(super) struct Round<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) memory: Memory,
+    /// The revision of the claim that a new one replaces.
+    pub(super) over: Option<Version>,
+}
+
+impl<'a> Round<'a> {
+    /// A round with nothing decided yet.
+    pub(super) fn new(facts: &'a Facts) -> Self {
+        Self {
+            facts,
+            memory: facts.memory.clone(),
+            over: None,
+        }
+    }
+
+    /// The step that writes a claim over the one that was read.
+    pub(super) fn write_claim(&self, claim: Claim) -> Step {
+        Step::WriteClaim {
+            claim: Box::new(claim),
+            over: self.over.clone(),
+        }
+    }
+
+    /// The revision of the claim that was read.
+    pub(super) fn claim_version(&self) -> Option<Version> {
+        self.over.clone()
+    }
+
+    /// How much of `span` is left since `since`; none if it is over.
+    pub(super) fn left(&self, since: Duration, span: Duration) -> Option<Duration> {
+        let gone = self.facts.now.boot.saturating_sub(since);
+        span.checked_sub(gone).filter(|left| !left.is_zero())
+    }
+
+    /// The application, read live.
+    pub(super) fn app(&mut self) -> Result<AppView, Step> {
+        match &self.facts.app {
+            Observed::Live(app) => Ok(*app),
+            Observed::Failed(failure) => Err(self.failed(failure)),
+            Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::App])),
+        }
+    }
+
+    /// The rest that a failure asks for. A new trigger does not wait.
+    pub(super) fn backing_off(&self) -> Option<Step> {
+        let facts = self.facts;
+        let backoff = self.memory.backoff.as_ref()?;
+        if backoff.trigger != facts.object.trigger {
+            return None;
+        }
+        let left = backoff
+            .until
+            .checked_sub(facts.now.boot)
+            .filter(|left| !left.is_zero())?;
+        let blocked = Blocked::from(&backoff.failure);
+        let retry = Retry::After(left);
+        Some(rest(if backoff.failure.permanent {
+            Report::Stalled { blocked, retry }
+        } else {
+            waiting(facts, blocked, retry)
+        }))
+    }
+
+    /// Counts a refusal of the stored value; probes in quick succession count once. When the first was, and how many.
+    pub(super) fn refused_once_more(&mut self, secret: &Version) -> (Duration, u32) {
+        let now = self.facts.now.boot;
+        let apart = self.facts.timing.dead / (self.facts.timing.dead_probes.max(2) - 1) / 2;
+        let refusals = match self.memory.refusals.take() {
+            Some(refusals) if refusals.secret == *secret => {
+                let again = now.saturating_sub(refusals.last) >= apart;
+                Refusals {
+                    count: refusals.count + u32::from(again),
+                    last: if again { now } else { refusals.last },
+                    ..refusals
+                }
+            }
+            _ => Refusals {
+                secret: secret.clone(),
+                count: 1,
+                first: now,
+                last: now,
+            },
+        };
+        let counted = (refusals.first, refusals.count);
+        self.memory.refusals = Some(refusals);
+        counted
+    }
+
+    /// A read failed: forget what depends on uninterrupted reads, and wait, longer each time.
+    pub(super) fn failed(&mut self, failure: &Failure) -> Step {
+        self.memory.read_failed();
+        let delay = self.memory.back_off(self.facts, failure);
+        let blocked = Blocked::from(failure);
+        rest(if failure.permanent {
+            Report::Stalled {
+                blocked,
+                retry: Retry::After(delay),
+            }
+        } else {
+            waiting(self.facts, blocked, Retry::After(delay))
+        })
+    }
+}
+
+impl Memory {
+    /// Generate was not carried out, or a read failed: the wait before the next try, by what is remembered of earlier ones.
+    pub fn back_off(&mut self, facts: &Facts, failure: &Failure) -> Duration {
+        let count = self
+            .backoff
+            .as_ref()
+            .map_or(0, |backoff| backoff.count)
+            .saturating_add(1);
+        let timing = &facts.timing;
+        let wait = if failure.permanent {
+            timing.retry_most
+        } else {
+            timing
+                .retry_first
+                .saturating_mul(1 << (count - 1).min(16))
+                .min(timing.retry_most)
+        };
+        let wait = spread(wait, &facts.object.owner.uid, count);
+        let until = facts.now.boot.saturating_add(wait);
+        let trigger = facts.object.trigger.clone();
+        self.backoff = Some(Backoff {
+            count,
+            until,
+            failure: failure.clone(),
+            trigger,
+        });
+        wait
+    }
+}
+
+/// ±20 %, the same for an object and count every time.
+fn spread(wait: Duration, uid: &str, count: u32) -> Duration {
+    let hash = uid
+        .bytes()
+        .chain(count.to_le_bytes())
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    let percent = 80 + u32::try_from(hash % 41).unwrap_or(20);
+    wait.saturating_mul(percent) / 100
+}
+
+pub(super) fn rest(report: Report) -> Step {
+    Step::Rest(report)
+}
+
+pub(super) fn stalled(reason: Reason, retry: Retry) -> Step {
+    rest(Report::Stalled {
+        blocked: reason.into(),
+        retry,
+    })
+}
+
+/// Waiting, with a word on whether there is a credential that can be used meanwhile.
+pub(super) fn waiting(facts: &Facts, blocked: Blocked, retry: Retry) -> Report {
+    let usable = match facts.secret.known() {
+        Some(SecretState::Present(secret)) => {
+            matches!(secret.commit, Ok(Some(_)))
+                && secret.value != super::Value::Absent
+                && facts.memory.refusals.is_none()
+        }
+        _ => false,
+    };
+    if usable {
+        Report::Usable { blocked, retry }
+    } else {
+        Report::Working { blocked, retry }
+    }
+}
