@@ -112,6 +112,7 @@ impl Round {
             holder: context.settings.holder.clone(),
             object: ObjectView {
                 owner: target.owner.clone(),
+                inputs: self.inputs(),
                 deleting: target.deleting,
                 suspended: target.suspended,
                 trigger: target.trigger.clone(),
@@ -136,6 +137,12 @@ impl Round {
         };
         self.refresh(context, &mut facts);
         facts
+    }
+
+    fn inputs(&self) -> String {
+        let connection = self.connection.as_ref().ok();
+        let made_from = connection.map_or("", |connection| &connection.made_from);
+        format!("{}/{made_from}", self.target.generation.unwrap_or_default())
     }
 
     /// The clocks, the gates and what follows from them, as they are now.

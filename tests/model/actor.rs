@@ -289,7 +289,7 @@ fn memory(memo: &Memo) -> real::Memory {
                 Age::Unset | Age::Over => Duration::ZERO,
             },
             failure: failure(memo.backoff.2),
-            trigger: trigger(memo.backoff.1),
+            inputs: trigger(memo.backoff.1).unwrap_or_default(),
         }),
         verified: some(memo.verified).map(text),
         no_verdict: memo.no_verdict.then_some(BOOT),
@@ -361,7 +361,9 @@ fn memo(memory: &real::Memory) -> Memo {
                 };
                 (
                     age,
-                    trigger_number(backoff.trigger.as_deref()),
+                    trigger_number(
+                        Some(backoff.inputs.as_str()).filter(|inputs| !inputs.is_empty()),
+                    ),
                     backoff.failure.permanent,
                 )
             }),
@@ -531,6 +533,7 @@ fn facts(known: &Known) -> real::Facts {
             owner: owner(uid),
             deleting: false,
             suspended: false,
+            inputs: trigger(known.object.trigger).unwrap_or_default(),
             trigger: trigger(known.object.trigger),
             recovery: real_recovery(),
             adopt: false,
