@@ -38,8 +38,8 @@ pub async fn act(
     match step {
         Step::Read(sources) => round.read(context, sources, facts).await,
         Step::CreateShell => {
-            create_shell(context, round, facts).await;
             facts.secret = Observed::Unread;
+            create_shell(context, round, facts).await;
         }
         Step::Rehearse(over) => rehearse(context, round, &over, facts).await,
         Step::WriteClaim { claim, over } => {
@@ -54,6 +54,7 @@ pub async fn act(
         } => {
             rotate::send(context, round, turn, attempt, cause, &secret, facts).await;
             forget(facts);
+            round.recall(context, facts);
         }
         Step::Render { over, adopt } => {
             render(context, round, &over, adopt, facts).await;
@@ -79,7 +80,7 @@ fn secrets(context: &Context, round: &Round) -> Api<Secret> {
     Api::namespaced(context.client.clone(), &round.target.owner.namespace)
 }
 
-async fn create_shell(context: &Context, round: &Round, facts: &Facts) {
+async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) {
     let Some(place) = round.place() else { return };
     let params = PostParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -91,6 +92,7 @@ async fn create_shell(context: &Context, round: &Round, facts: &Facts) {
     match secrets(context, round).create(&params, &shell).await {
         Ok(written) => {
             flush::remember(context, place, &round.state, &written);
+            round.saw_secret(context, Some(&written), facts);
         }
         // It is there already, or it is not known whether it is: the next round looks.
         Err(error) if matches!(&error, kube::Error::Api(status) if status.code == 409) => {}

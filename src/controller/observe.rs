@@ -112,6 +112,7 @@ impl Round {
             holder: context.settings.holder.clone(),
             object: ObjectView {
                 owner: target.owner.clone(),
+                inputs: self.inputs(),
                 deleting: target.deleting,
                 suspended: target.suspended,
                 trigger: target.trigger.clone(),
@@ -136,6 +137,12 @@ impl Round {
         };
         self.refresh(context, &mut facts);
         facts
+    }
+
+    fn inputs(&self) -> String {
+        let connection = self.connection.as_ref().ok();
+        let made_from = connection.map_or("", |connection| &connection.made_from);
+        format!("{}/{made_from}", self.target.generation.unwrap_or_default())
     }
 
     /// The clocks, the gates and what follows from them, as they are now.
@@ -257,6 +264,24 @@ impl Round {
         claim::view(lease, elsewhere)
     }
 
+    /// Takes in the Secret as the API server just answered it.
+    pub fn saw_secret(&mut self, context: &Context, found: Option<&Secret>, facts: &mut Facts) {
+        let reading = found.zip(self.place()).map(|(secret, place)| {
+            secret::read(place, &secret.metadata, Some(secret), |owner| {
+                self.keeps_secret(context, owner)
+            })
+        });
+        facts.secret = Observed::Live(secret::state(reading.as_ref()));
+        self.reading = reading;
+    }
+
+    /// Falls back to what the watches show and this process wrote.
+    pub fn recall(&self, context: &Context, facts: &mut Facts) {
+        let (claim, secret) = self.cached(context);
+        facts.claim = Observed::Cached(claim);
+        facts.secret = Observed::Cached(secret);
+    }
+
     /// Reads what is asked for, at once.
     pub async fn read(&mut self, context: &Context, sources: &[Source], facts: &mut Facts) {
         let Ok(connection) = self.connection.clone() else {
@@ -293,19 +318,12 @@ impl Round {
         };
         let (secret, lease, journal, app) = futures::join!(secret, lease, journal, app);
         if let Some(result) = secret {
-            facts.secret = match result {
+            match result {
                 Ok(found) => {
-                    let reading = found.as_ref().zip(self.place()).map(|(secret, place)| {
-                        secret::read(place, &secret.metadata, Some(secret), |owner| {
-                            self.keeps_secret(context, owner)
-                        })
-                    });
-                    let state = secret::state(reading.as_ref());
-                    self.reading = reading;
-                    Observed::Live(state)
+                    self.saw_secret(context, found.as_ref(), facts);
                 }
-                Err(error) => Observed::Failed(unreadable(&error)),
-            };
+                Err(error) => facts.secret = Observed::Failed(unreadable(&error)),
+            }
         }
         if let Some(result) = lease {
             facts.claim = match result {

@@ -96,7 +96,7 @@ pub(super) fn find(
                 (Some(_), Value::Absent) => missing(round),
                 (Some(entry), _) => {
                     round.memory.missing = None;
-                    stored(round, mine, claim, void, secret, entry.sequence)
+                    stored(round, mine, claim, secret, entry.sequence)
                 }
             }
         }
@@ -108,7 +108,6 @@ fn stored(
     round: &mut Round<'_>,
     mine: Option<&Claim>,
     claim: Option<&Claim>,
-    void: bool,
     secret: &SecretView,
     sequence: Sequence,
 ) -> Result<Found, Step> {
@@ -138,8 +137,12 @@ fn stored(
     {
         return Ok(found);
     }
-    let resolved = mine.live_attempt().is_some() && !void;
-    if facts.object.trigger.is_some() && facts.object.trigger.as_deref() != mine.trigger(resolved) {
+    let attempt = secret
+        .commit
+        .as_ref()
+        .ok()
+        .and_then(|entry| entry.as_ref()?.attempt);
+    if facts.object.trigger.is_some() && facts.object.trigger.as_deref() != mine.handled(attempt) {
         return Ok(Found::Cause(Cause::Trigger));
     }
     if let Some(found) = verify(round, Some(mine), secret)? {

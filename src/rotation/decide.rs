@@ -205,7 +205,7 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
         && claim.owner == facts.object.owner
         && !open
         && (facts.object.trigger.is_none()
-            || facts.object.trigger.as_deref() == claim.trigger(resolved))
+            || facts.object.trigger.as_deref() == claim.handled(entry.attempt))
         && (memory.verified.as_ref() == revision
             || (memory.verified.is_none() && facts.object.verified.as_ref() == revision))
         && memory.refusals.is_none()

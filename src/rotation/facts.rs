@@ -67,6 +67,8 @@ pub struct Now {
 pub struct ObjectView {
     /// Its identity.
     pub owner: Owner,
+    /// Tells one state of the object's spec and of its connection from another.
+    pub inputs: String,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// Whether everything is stopped.

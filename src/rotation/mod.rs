@@ -22,7 +22,7 @@ mod window;
 
 pub use breaker::breaker_open;
 pub use cause::Cause;
-pub use claim::{Attempt, AttemptState, Claim, Holder, Owner, RecordError};
+pub use claim::{Attempt, AttemptState, Claim, Holder, Owner, RecordError, Replaced};
 pub use commit::{CommitRecord, Entry, Recorded};
 pub use decide::{Decision, decide};
 pub use facts::{

@@ -128,8 +128,8 @@ pub fn rehearsed(memo: &Memo, secret: u8) -> Memo {
     remember(memo, |m| m.rehearsed(version(secret)))
 }
 
-pub fn received(memo: &Memo, attempt: u8) -> Memo {
-    remember(memo, |m| m.received(attempt_id(attempt)))
+pub fn sending(memo: &Memo, attempt: u8) -> Memo {
+    remember(memo, |m| m.sending(attempt_id(attempt)))
 }
 
 pub fn flushed(memo: &Memo, verified: u8) -> Memo {
@@ -143,7 +143,16 @@ pub fn unknown(memo: &Memo, attempt: u8) -> Memo {
 }
 
 /// Generate was refused without being carried out.
-pub fn not_executed(known: &Known) -> Memo {
+pub fn not_executed(known: &Known, attempt: u8) -> Memo {
+    let refused = remember(&known.memo, |m| m.refused(attempt_id(attempt)));
+    back_off(&Known {
+        memo: refused,
+        ..*known
+    })
+}
+
+/// A call failed, and the next waits.
+pub fn back_off(known: &Known) -> Memo {
     let facts = facts(known);
     remember(&known.memo, |m| {
         m.back_off(&facts, &failure(false));
@@ -254,6 +263,8 @@ fn memory(memo: &Memo) -> real::Memory {
             secret: version(memo.claimed.1),
         }),
         holding: some(memo.holding).map(attempt_id),
+        held_back: None,
+        not_executed: some(memo.not_executed).map(attempt_id),
         open: some(memo.open.0).map(|attempt| (attempt_id(attempt), instant(memo.open.1))),
         unreadable: some(memo.unreadable.0)
             .map(|revision| (version(revision), instant(memo.unreadable.1))),
@@ -278,7 +289,7 @@ fn memory(memo: &Memo) -> real::Memory {
                 Age::Unset | Age::Over => Duration::ZERO,
             },
             failure: failure(memo.backoff.2),
-            trigger: trigger(memo.backoff.1),
+            inputs: trigger(memo.backoff.1).unwrap_or_default(),
         }),
         verified: some(memo.verified).map(text),
         no_verdict: memo.no_verdict.then_some(BOOT),
@@ -303,6 +314,7 @@ fn memo(memory: &real::Memory) -> Memo {
                 )
             }),
         holding: memory.holding.map_or(0, attempt_number),
+        not_executed: memory.not_executed.map_or(0, attempt_number),
         open: memory.open.map_or((0, Age::Unset), |(attempt, since)| {
             (attempt_number(attempt), age(since))
         }),
@@ -349,7 +361,9 @@ fn memo(memory: &real::Memory) -> Memo {
                 };
                 (
                     age,
-                    trigger_number(backoff.trigger.as_deref()),
+                    trigger_number(
+                        Some(backoff.inputs.as_str()).filter(|inputs| !inputs.is_empty()),
+                    ),
                     backoff.failure.permanent,
                 )
             }),
@@ -386,6 +400,15 @@ fn claim_view(claim: Option<Claim>) -> real::ClaimView {
                 real::AttemptState::Void
             },
         }),
+        replaced: claim
+            .replaced
+            .iter()
+            .filter(|(id, _)| *id != 0)
+            .map(|(id, news)| real::Replaced {
+                id: attempt_id(*id),
+                trigger: trigger(*news),
+            })
+            .collect(),
     };
     real::ClaimView::Present {
         version: version(claim.revision),
@@ -412,6 +435,13 @@ fn claim_numbers(claim: &real::Claim) -> (Claim, bool) {
             open: attempt.state == real::AttemptState::Open,
         }
     });
+    let mut replaced = [(0, 0); 4];
+    for (slot, attempt) in replaced.iter_mut().zip(&claim.replaced) {
+        *slot = (
+            attempt_number(attempt.id),
+            trigger_number(attempt.trigger.as_deref()),
+        );
+    }
     let numbers = Claim {
         revision: 0,
         damaged: false,
@@ -424,6 +454,7 @@ fn claim_numbers(claim: &real::Claim) -> (Claim, bool) {
             Some(_) => Age::Over,
         },
         attempt,
+        replaced,
     };
     (numbers, fresh)
 }
@@ -495,7 +526,6 @@ fn facts(known: &Known) -> real::Facts {
         now: real::Now {
             boot: BOOT,
             time: now(),
-            fresh: true,
             skewed: false,
         },
         holder: holder(known.replica),
@@ -503,10 +533,10 @@ fn facts(known: &Known) -> real::Facts {
             owner: owner(uid),
             deleting: false,
             suspended: false,
+            inputs: trigger(known.object.trigger).unwrap_or_default(),
             trigger: trigger(known.object.trigger),
             recovery: real_recovery(),
             adopt: false,
-            reported: true,
             verified: None,
             due,
             explained: (0, 0),
