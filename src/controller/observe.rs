@@ -193,6 +193,9 @@ impl Round {
     }
 
     /// The claim and the Secret as the watches show them, or as this process wrote them where the watches lag behind.
+    ///
+    /// NB: what the watches do not show at all counts as absent, even if this process wrote it: it may have been deleted since.
+    /// Nothing is done about it before it was read.
     fn cached(&self, context: &Context) -> (ClaimView, SecretState) {
         let namespace = &context.settings.namespace;
         let lease = context
@@ -204,7 +207,7 @@ impl Round {
         });
         let state = lock(&self.state);
         let claim = match &state.claim {
-            Some((written, view)) if *written > seen => view.clone(),
+            Some((written, view)) if lease.is_some() && *written > seen => view.clone(),
             _ => self.claim_view(context, lease.as_deref()),
         };
         let target = &self.target;
@@ -214,7 +217,7 @@ impl Round {
             revision(&secret.resource_version().unwrap_or_default())
         });
         let secret = match &state.secret {
-            Some((written, view)) if *written > seen => view.clone(),
+            Some((written, view)) if metadata.is_some() && *written > seen => view.clone(),
             _ => {
                 let reading = metadata
                     .as_ref()
