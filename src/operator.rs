@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::StreamExt as _;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Run;
@@ -14,154 +15,186 @@ use crate::runtime::admin::{self, Limits, Subject};
 use crate::runtime::clock::{Clock, ServerClock, SystemClock};
 use crate::runtime::holding::Holding;
 use crate::runtime::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
-use crate::runtime::leader::{self, LeaderElector};
+use crate::runtime::leader::{self, LeaderElector, LeadershipWatch};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::readiness::{Check, Heartbeat, Readiness};
 use crate::runtime::shutdown::{ExitCode, Signals, drain};
 
 /// The name of the Lease for leader election.
 const LEADER_LEASE: &str = "zitadel-secret-operator";
+/// How long giving the Lease back may take at the end.
+const RELEASE: Duration = Duration::from_secs(3);
 
-/// Runs the operator until it is told to stop.
-///
-/// # Errors
-/// If the admin address cannot be bound or no cluster is configured: nothing was done then.
-pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
-    let metrics = Metrics::new();
-    let readiness = Readiness::new(["connections", "watches"]);
-    // Bound before anything else: probes must not depend on what the rest waits for.
-    let admin = admin::bind(arguments.admin_address, Limits::default()).await?;
-    tracing::info!(address = %admin.address(), version = env!("CARGO_PKG_VERSION"), "admin server");
-    let ended = CancellationToken::new();
-    let subject = Subject {
-        readiness: readiness.clone(),
-        heartbeat: Heartbeat::start(ended.clone()),
-        metrics: metrics.clone(),
-    };
-    let admin = tokio::spawn(admin.serve(subject, ended.clone()));
+/// What runs beside the controllers, whatever they do.
+struct Process {
+    metrics: Metrics,
+    readiness: Readiness,
+    holding: Holding,
+    signals: Signals,
+    ended: CancellationToken,
+    admin: JoinHandle<()>,
+    watcher: JoinHandle<()>,
+}
 
-    let holding = Holding::default();
-    let signals = Signals::listen(holding.clone()).context("signals cannot be listened for")?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let api_clock = ServerClock::new(Arc::clone(&clock));
-    let timing = Timing::default().scaled(arguments.protocol_speed).check()?;
-    let config = kube::Config::infer()
-        .await
-        .context("no cluster is configured")?;
-    let layer = KubeRequestLayer::new(metrics.clone(), api_clock.clone(), DEFAULT_DEADLINE);
-    let holder = Holder {
-        pod: arguments.pod_name.clone(),
-        process: uuid::Uuid::new_v4().simple().to_string(),
-    };
-    let identity = format!("{}_{}", holder.pod, holder.process);
-    let settings = Settings {
-        namespace: arguments.namespace.clone(),
-        holder,
-        timing,
-        minimum_interval: arguments.minimum_interval,
-        drift_interval: arguments.drift_interval,
-    };
-    let client = |config: &kube::Config| {
-        kube_client(config.clone(), &layer).context("no client for the cluster can be made")
-    };
-    // No new work after this: the signal, or another leader.
-    let stop = signals.stop.child_token();
-    let parts = Parts {
-        client: client(&config)?,
-        flush_client: client(&config)?,
-        settings,
-        clock: Arc::clone(&clock),
-        api_clock,
-        metrics: metrics.clone(),
-        holding: holding.clone(),
-        stop: stop.clone(),
-    };
-    let watched = tokio::spawn(watch_holding(
-        holding.clone(),
-        readiness.clone(),
-        metrics.clone(),
-    ));
+impl Process {
+    /// Starts the admin server before anything else: probes must not depend on what the rest waits for.
+    async fn start(arguments: &Run) -> anyhow::Result<Self> {
+        let metrics = Metrics::new();
+        let readiness = Readiness::new(["connections", "watches"]);
+        let admin = admin::bind(arguments.admin_address, Limits::default()).await?;
+        tracing::info!(address = %admin.address(), version = env!("CARGO_PKG_VERSION"), "admin server");
+        let ended = CancellationToken::new();
+        let subject = Subject {
+            readiness: readiness.clone(),
+            heartbeat: Heartbeat::start(ended.clone()),
+            metrics: metrics.clone(),
+        };
+        let holding = Holding::default();
+        let signals = Signals::listen(holding.clone()).context("signals cannot be listened for")?;
+        let watch = watch_holding(holding.clone(), readiness.clone(), metrics.clone());
+        Ok(Self {
+            admin: tokio::spawn(admin.serve(subject, ended.clone())),
+            watcher: tokio::spawn(watch),
+            metrics,
+            readiness,
+            holding,
+            signals,
+            ended,
+        })
+    }
 
-    let release = CancellationToken::new();
-    let work = async {
-        if !arguments.leader_elect {
-            metrics.set_leader(true);
-            controller::run(parts, readiness.clone()).await;
-            return anyhow::Ok(());
-        }
+    async fn end(self) {
+        self.watcher.abort();
+        self.ended.cancel();
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.admin).await;
+    }
+}
+
+/// The election under way.
+struct Election {
+    leadership: LeadershipWatch,
+    release: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Election {
+    fn start(
+        client: kube::Client,
+        arguments: &Run,
+        holder: &Holder,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let identity = format!("{}_{}", holder.pod, holder.process);
         let timing = leader::Timing::default().checked()?;
         let elector = LeaderElector::new(
-            client(&config)?,
+            client,
             &arguments.namespace,
             LEADER_LEASE,
             &identity,
             timing,
             clock,
         )?;
-        let leadership = elector.watch();
-        let election = tokio::spawn(elector.run(release.clone()));
-        // A standby has nothing to wait for: it is ready to take over.
-        readiness.set("connections", Check::Info("standby".to_owned()));
-        readiness.set("watches", Check::Info("standby".to_owned()));
-        let leads = tokio::select! {
-            leads = leadership.leading() => leads,
-            () = stop.cancelled() => false,
-        };
-        if leads {
-            metrics.set_leader(true);
-            tracing::info!("leading");
-            let lost = async {
-                leadership.standby().await;
-                tracing::warn!(
-                    "no longer leading; what is held is still written, then this process ends"
-                );
-                stop.cancel();
-                signals.stop.cancel();
-            };
-            tokio::select! {
-                _ = controller::run(parts, readiness.clone()) => {}
-                () = lost_and_drained(lost, &stop) => {}
-            }
-        }
-        release.cancel();
-        let _ = election.await;
-        Ok(())
-    };
-    let (failed, outcome) = {
-        let failure = std::sync::Mutex::new(None);
-        let work = async {
-            if let Err(error) = work.await {
-                failure
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .replace(error);
-                signals.stop.cancel();
-            }
-        };
-        let outcome = drain(work, &holding, &signals, arguments.grace).await;
-        (
-            failure
-                .into_inner()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-            outcome,
-        )
-    };
-    watched.abort();
-    ended.cancel();
-    let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(outcome),
+        let release = CancellationToken::new();
+        Ok(Self {
+            leadership: elector.watch(),
+            task: tokio::spawn(elector.run(release.clone())),
+            release,
+        })
     }
 }
 
-/// After leadership is lost the controllers get the same stop as after a signal; this never ends before them.
-async fn lost_and_drained(lost: impl Future<Output = ()>, stop: &CancellationToken) {
-    tokio::select! {
-        () = lost => {}
-        () = stop.cancelled() => {}
+/// Runs the operator until it is told to stop.
+///
+/// # Errors
+/// If the admin address cannot be bound or no cluster is configured: nothing was done then.
+pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
+    let process = Process::start(&arguments).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let api_clock = ServerClock::new(Arc::clone(&clock));
+    let config = kube::Config::infer()
+        .await
+        .context("no cluster is configured")?;
+    let layer = KubeRequestLayer::new(process.metrics.clone(), api_clock.clone(), DEFAULT_DEADLINE);
+    let client =
+        || kube_client(config.clone(), &layer).context("no client for the cluster can be made");
+    let holder = Holder {
+        pod: arguments.pod_name.clone(),
+        process: uuid::Uuid::new_v4().simple().to_string(),
+    };
+    let election = if arguments.leader_elect {
+        let clock = Arc::clone(&clock);
+        Some(Election::start(client()?, &arguments, &holder, clock)?)
+    } else {
+        None
+    };
+    // No new work after this: the signal, or another leader.
+    let stop = process.signals.stop.clone();
+    let parts = Parts {
+        client: client()?,
+        flush_client: client()?,
+        settings: Settings {
+            namespace: arguments.namespace.clone(),
+            holder,
+            timing: Timing::default().scaled(arguments.protocol_speed).check()?,
+            minimum_interval: arguments.minimum_interval,
+            drift_interval: arguments.drift_interval,
+        },
+        clock,
+        api_clock,
+        metrics: process.metrics.clone(),
+        holding: process.holding.clone(),
+        stop,
+    };
+    let leadership = election
+        .as_ref()
+        .map(|election| election.leadership.clone());
+    let work = work(parts, process.readiness.clone(), leadership);
+    let outcome = Box::pin(drain(
+        work,
+        &process.holding,
+        &process.signals,
+        arguments.grace,
+    ))
+    .await;
+    // Another replica may take over only after the last credential is written. With one still held the Lease runs out by itself.
+    if let (Some(election), ExitCode::Ok) = (election, outcome) {
+        election.release.cancel();
+        let _ = tokio::time::timeout(RELEASE, election.task).await;
     }
-    std::future::pending::<()>().await;
+    process.end().await;
+    Ok(outcome)
+}
+
+/// Runs the controllers once this replica leads, until it is to stop or does not lead any more.
+async fn work(parts: Parts, readiness: Readiness, leadership: Option<LeadershipWatch>) {
+    let metrics = parts.metrics.clone();
+    let stop = parts.stop.clone();
+    let Some(leadership) = leadership else {
+        metrics.set_leader(true);
+        controller::run(parts, readiness).await;
+        return;
+    };
+    // A standby has nothing to wait for: it is ready to take over.
+    for check in ["connections", "watches"] {
+        readiness.set(check, Check::Info("standby".to_owned()));
+    }
+    if stop.run_until_cancelled(leadership.leading()).await != Some(true) {
+        return;
+    }
+    tracing::info!("leading");
+    metrics.set_leader(true);
+    let controllers = controller::run(parts, readiness);
+    let lost = async {
+        leadership.standby().await;
+        tracing::warn!("no longer leading: what is held is still written, then this process ends");
+        metrics.set_leader(false);
+        stop.cancel();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        _ = controllers => {}
+        () = lost => {}
+    }
 }
 
 /// Says how many credentials are held in memory.

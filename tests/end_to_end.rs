@@ -24,7 +24,7 @@ async fn an_object_gets_a_secret_that_zitadel_accepts_and_a_status_that_says_so(
     assert!(tenant.accepted(&app, "orders").await);
     assert_eq!(
         tenant.value("orders", "CLIENT_ID").await,
-        Some(app.client_id.clone().unwrap())
+        Some(app.client_id.clone())
     );
     assert_eq!(
         status.sequence,

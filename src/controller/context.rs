@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connections::Connections;
 use super::flush::Flushed;
-use crate::api::{ApiAppSecret, ApiAppSecretStatus};
+use crate::api::{ApiAppSecret, ApiAppSecretStatus, ZitadelConnection};
 use crate::rotation::{ClaimView, Holder, Memory, Owner, SecretState, Timing};
 use crate::runtime::clock::{Clock, ServerClock};
 use crate::runtime::holding::Holding;
@@ -171,6 +171,8 @@ pub struct Context {
     pub index: Mutex<Index>,
     /// Asks for an object to be looked at again.
     pub wake: mpsc::UnboundedSender<ObjectRef<Guarded>>,
+    /// Asks for a connection to be looked at again.
+    pub wake_connections: mpsc::UnboundedSender<ObjectRef<ZitadelConnection>>,
     /// For events.
     pub recorder: Recorder,
     /// By uid: the status that was written last and the object's revision with it, since the watch lags behind.
@@ -206,6 +208,7 @@ impl Context {
         parts: Parts,
         stores: Stores,
         wake: mpsc::UnboundedSender<ObjectRef<Guarded>>,
+        wake_connections: mpsc::UnboundedSender<ObjectRef<ZitadelConnection>>,
     ) -> Self {
         let Parts {
             client,
@@ -237,6 +240,7 @@ impl Context {
             stores,
             index: Mutex::default(),
             wake,
+            wake_connections,
             statuses: Mutex::default(),
             unreadable: Mutex::default(),
             apps: Mutex::default(),
@@ -266,6 +270,11 @@ impl Context {
     pub fn namespace_label(&self, namespace: &str, name: &str) -> Option<String> {
         let found = self.stores.namespaces.get(&ObjectRef::new(namespace))?;
         found.metadata.labels.as_ref()?.get(name).cloned()
+    }
+
+    /// Has a connection looked at again.
+    pub fn wake_connection(&self, name: &str) {
+        let _ = self.wake_connections.send(ObjectRef::new(name));
     }
 
     /// Has an object looked at again.

@@ -311,6 +311,13 @@ impl Round {
             };
         }
         if let Some(result) = journal {
+            let readable = match &result {
+                Ok(_) => Some(true),
+                Err(error) => error.is_permanent().then_some(false),
+            };
+            if readable.is_some_and(|readable| connection.shared.saw_journal(readable)) {
+                context.wake_connection(&connection.name);
+            }
             facts.journal = match result {
                 Ok(changes) => Observed::Live(Journal(
                     changes

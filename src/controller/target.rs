@@ -282,7 +282,7 @@ mod tests {
         assert_ne!(hash(&["ab", "c"]), hash(&["a", "bc"]));
     }
 
-    fn read(spec: serde_json::Value) -> Result<Target, TargetError> {
+    fn read(spec: &serde_json::Value) -> Result<Target, TargetError> {
         let object = serde_json::json!({
             "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
             "metadata": {"name": "api", "namespace": "orders", "uid": "u"}, "spec": spec
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn defaults_are_filled_in_by_code() {
-        let target = read(serde_json::json!({"projectId": "1", "appId": "2"})).unwrap();
+        let target = read(&serde_json::json!({"projectId": "1", "appId": "2"})).unwrap();
         assert_eq!(
             (target.connection.as_str(), target.secret.name.as_str()),
             ("default", "api")
@@ -312,7 +312,7 @@ mod tests {
             spec.as_object_mut()
                 .unwrap()
                 .extend(extra.as_object().unwrap().clone());
-            read(spec).unwrap_err()
+            read(&spec).unwrap_err()
         };
         let id = base(serde_json::json!({"appId": "../x"}));
         assert_eq!(

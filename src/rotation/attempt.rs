@@ -2,11 +2,12 @@
 
 use super::cause::Cause;
 use super::decide::gate;
-use super::facts::{Observed, SecretState};
+use super::facts::{Observed, SecretState, SecretView};
 use super::memory::Claimed;
 use super::round::{Round, rest, stalled, waiting};
 use super::{Attempt, AttemptState, Claim, Retry, Source, Step, breaker_open};
 use crate::api::Reason;
+use crate::ids::Sequence;
 
 /// Step 6 of the protocol: after the claim is durable, nothing may have moved since the cause was found.
 pub(super) fn recheck(
@@ -123,34 +124,47 @@ pub(super) fn prepare(
     } else {
         cause
     };
-    let issued = claim.is_some_and(|claim| claim.issued) || matches!(secret.commit, Ok(Some(_)));
-    let handled = claim.and_then(|claim| {
-        let resolved = claim.live_attempt().is_some_and(
-            |attempt| matches!(&secret.commit, Ok(Some(e)) if e.attempt == Some(attempt.id)),
-        );
-        claim.trigger(resolved).map(ToOwned::to_owned)
+    let claim = new_claim(round, cause, pre_sequence, claim, secret);
+    Ok(round.write_claim(claim))
+}
+
+/// The claim for an attempt, over the one that is there.
+fn new_claim(
+    round: &Round<'_>,
+    cause: Cause,
+    pre_sequence: Option<Sequence>,
+    before: Option<&Claim>,
+    secret: &SecretView,
+) -> Claim {
+    let facts = round.facts;
+    let entry = secret.commit.as_ref().ok().and_then(Option::as_ref);
+    let resolved = |attempt: &Attempt| entry.is_some_and(|entry| entry.attempt == Some(attempt.id));
+    let handled_trigger = before.and_then(|before| {
+        let resolved = before.live_attempt().is_some_and(resolved);
+        before.trigger(resolved).map(ToOwned::to_owned)
     });
-    let invalid_repair = match cause {
-        Cause::SecretInvalid => Some(facts.now.time),
-        _ => claim.and_then(|claim| claim.invalid_repair),
-    };
     let attempt = Attempt {
         id: facts.fresh_attempt,
         pre_sequence,
         cause,
-        trigger: facts.object.trigger.clone().or_else(|| handled.clone()),
+        trigger: facts
+            .object
+            .trigger
+            .clone()
+            .or_else(|| handled_trigger.clone()),
         holder: facts.holder.clone(),
         time: facts.now.time,
         state: AttemptState::Open,
     };
-    let owner = facts.object.owner.clone();
-    let claim = Claim {
+    Claim {
         version: Claim::VERSION,
-        owner,
-        handled_trigger: handled,
-        issued,
-        invalid_repair,
+        owner: facts.object.owner.clone(),
+        handled_trigger,
+        issued: before.is_some_and(|before| before.issued) || entry.is_some(),
+        invalid_repair: match cause {
+            Cause::SecretInvalid => Some(facts.now.time),
+            _ => before.and_then(|before| before.invalid_repair),
+        },
         attempt: Some(attempt),
-    };
-    Ok(round.write_claim(claim))
+    }
 }

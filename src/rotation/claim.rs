@@ -155,6 +155,7 @@ impl Claim {
     }
 
     /// The same claim with its attempt given up.
+    #[must_use]
     pub fn voided(&self) -> Self {
         let mut claim = self.clone();
         if let Some(attempt) = &mut claim.attempt {

@@ -119,6 +119,10 @@ pub struct Gates {
 
 /// The claim as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a round, and nearly always it is there"
+)]
 pub enum ClaimView {
     /// There is none.
     Absent,

@@ -74,6 +74,7 @@ impl Timing {
     pub const BREAKER_LONG_LIMIT: u32 = 6;
 
     /// All protocol spans divided by `factor`; those of hours and days stay, but for the retries.
+    #[must_use]
     pub fn scaled(self, factor: u32) -> Self {
         let factor = factor.max(1);
         Self {

@@ -160,6 +160,11 @@ impl ControlPlane {
         matches!(self.kind, Kind::Built(_))
     }
 
+    /// A directory that goes with this control plane.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
     /// Kubeconfig of an administrator.
     pub fn admin_kubeconfig(&self) -> &Path {
         &self.kubeconfig

@@ -3,7 +3,7 @@
 //! Each test takes a [`Tenant`]: a namespace, a connection and an organisation of its own.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -40,7 +40,14 @@ impl Operator {
     pub fn start(kubeconfig: &Path, directory: &Path, arguments: &[&str]) -> Self {
         let log = directory.join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
         let output = File::create(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
+        // A static is never dropped: the process ends itself when the pipe from this one closes without a word.
+        let child = Command::new("sh")
+            .args([
+                "-c",
+                r#"exec 3<&0; (read -r _ <&3 || kill -9 $$) & exec "$@" </dev/null 3<&-"#,
+                "sh",
+            ])
+            .arg(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
             .arg("run")
             .args([
                 "--admin-address",
@@ -61,18 +68,18 @@ impl Operator {
             .args(["--log", "trace,hyper=debug,h2=info,rustls=debug"])
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()
             .unwrap();
-        let operator = Self {
+        let mut operator = Self {
             child: Mutex::new(child),
             log,
             admin: String::new(),
         };
-        let admin = operator.admin_address();
-        Self { admin, ..operator }
+        operator.admin = operator.admin_address();
+        operator
     }
 
     /// Reads the admin address off the log, where it stands in the first lines.
@@ -122,7 +129,7 @@ impl Operator {
     pub fn kill(&self) {
         let mut child = self.child.lock().unwrap();
         let _ = child.kill();
-        let _ = child.wait();
+        ended(&mut child);
     }
 
     /// Asks it to stop and waits for its exit code.
@@ -130,8 +137,16 @@ impl Operator {
         let mut child = self.child.lock().unwrap();
         let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        child.wait().unwrap().code()
+        ended(&mut child)
     }
+}
+
+/// Waits for the end of a process and of its watchman, who must not outlive it: process ids are used again.
+fn ended(child: &mut Child) -> Option<i32> {
+    if let Some(mut watchman) = child.stdin.take() {
+        let _ = watchman.write_all(b"\n");
+    }
+    child.wait().unwrap().code()
 }
 
 impl Drop for Operator {
@@ -146,8 +161,8 @@ pub struct World {
     pub cluster: &'static ControlPlane,
     /// ZITADEL.
     pub zitadel: Simulator,
-    /// For logs.
-    pub directory: tempfile::TempDir,
+    /// For logs. `ZSO_TEST_LOGS` names one that is kept.
+    pub directory: PathBuf,
     /// The operator, if this world has one that all share.
     pub operator: Option<Arc<Operator>>,
 }
@@ -162,7 +177,7 @@ impl World {
                 let mut world = Self::on(ControlPlane::shared().await).await;
                 let operator = Operator::start(
                     world.cluster.admin_kubeconfig(),
-                    world.directory.path(),
+                    &world.directory,
                     &["--protocol-speed", "20"],
                 );
                 world.operator = Some(Arc::new(operator));
@@ -193,10 +208,12 @@ impl World {
             Err(error) => panic!("{error}"),
         }
         let zitadel = Simulator::start(Config::default()).unwrap();
+        let directory = std::env::var_os("ZSO_TEST_LOGS")
+            .map_or_else(|| cluster.scratch().to_owned(), PathBuf::from);
         Self {
             cluster,
             zitadel,
-            directory: tempfile::tempdir().unwrap(),
+            directory,
             operator: None,
         }
     }
@@ -206,14 +223,10 @@ impl World {
         let client = self.cluster.client().await;
         let namespace = self.cluster.fresh_namespace(prefix).await;
         let organization = self.zitadel.create_org(&namespace);
-        let project = self
-            .zitadel
-            .create_project(&organization, "payments")
-            .unwrap();
-        let user = self.zitadel.create_user(&organization).unwrap();
+        let project = self.zitadel.create_project(&organization, "payments");
+        let user = self.zitadel.create_user(&organization, "operator");
         self.zitadel
-            .grant(&user, Role::ProjectOwner, Scope::Project(project.clone()))
-            .unwrap();
+            .grant(&user, Role::ProjectOwner, Scope::Project(project.clone()));
         let pat = self.zitadel.create_pat(&user).unwrap();
         let tenant = Tenant {
             client,
@@ -426,7 +439,7 @@ impl Tenant {
     }
 
     /// How many client secrets were made for an application.
-    pub fn generates(&self, app: &AppHandle) -> usize {
+    pub fn generates(&self, app: &AppHandle) -> u64 {
         self.zitadel.generates(&app.id)
     }
 }

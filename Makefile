@@ -1,0 +1,56 @@
+# Each target is the real commands, so that it can be read as documentation.
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+TOOLS := $(CURDIR)/target/tools
+export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(PATH)
+
+.PHONY: help demo test fmt lint docs crds controlplane unit integration deny bench model chaos fault-matrix
+
+help: ## Say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
+
+demo: controlplane ## Show the operator at work on this machine: a real API server, a ZITADEL simulator, rotations
+	$(CARGO) build --bins -p zitadel-secret-operator -p zitadel-simulator
+	$(CARGO) run --quiet --example demo
+
+test: controlplane fmt lint docs deny unit integration ## Run every check and test; sets up what it needs
+
+controlplane: ## Build the control plane for tests: etcd, kube-apiserver, kube-controller-manager, kubectl
+	tests/controlplane/build.sh
+
+fmt: ## Check the formatting
+	$(CARGO) fmt --all --check
+
+lint: ## Clippy, warnings are errors
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+docs: ## Build the API documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+deny: $(TOOLS)/bin/cargo-deny ## Check licences, sources and banned crates
+	$(CARGO) deny --all-features check bans licenses sources
+
+$(TOOLS)/bin/cargo-deny:
+	$(CARGO) install --locked --version 0.20.2 --root $(TOOLS) cargo-deny
+
+unit: ## Tests of the pure parts and of the simulator
+	$(CARGO) test --workspace --lib --bins
+	$(CARGO) test -p zitadel-simulator --tests --doc
+
+integration: controlplane ## Tests on a real API server
+	$(CARGO) test -p zitadel-secret-operator --test '*'
+
+crds: ## Write crds/ from src/api
+	$(CARGO) run --quiet -- crd --output crds
+
+bench: controlplane ## Measure; prints one line a figure
+	$(CARGO) bench --bench operator
+
+model: ## Explore the protocol's large configurations
+	$(CARGO) test --release --test model -- --ignored --nocapture large
+
+chaos: controlplane ## Kill replicas at random, 200 times
+	CHAOS_KILLS=200 $(CARGO) test --release --test chaos -- --nocapture
+
+fault-matrix: controlplane ## Inject every fault at every boundary; prints the table
+	$(CARGO) test --test fault_matrix -- --nocapture

@@ -1,0 +1,847 @@
+//! The custom resource definitions on a real API server: what they refuse, what they let through, how they print.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, DynamicObject};
+use kube::{Client, Resource as _};
+use serde_json::{Value, json};
+use support::controlplane::ControlPlane;
+use support::eventually;
+use support::world::PATIENCE;
+use tokio::sync::OnceCell;
+use zitadel_secret_operator::api::{self, ApiAppSecret, ZitadelConnection};
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("crds")
+}
+
+fn printed(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_committed_definitions_are_what_the_program_prints_and_small() {
+    let scratch = tempfile::tempdir().unwrap();
+    printed(&["crd", "--output", scratch.path().to_str().unwrap()]);
+    let names = |path: &Path| {
+        let mut names: Vec<_> = path
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&directory()), names(scratch.path()));
+    let mut all = String::new();
+    for (name, _) in api::definitions().unwrap() {
+        let committed = std::fs::read_to_string(directory().join(&name)).unwrap();
+        let made = std::fs::read_to_string(scratch.path().join(&name)).unwrap();
+        assert!(
+            committed == made,
+            "crds/{name} is not what `zitadel-secret-operator crd` prints: run `cargo run -- crd --output crds`"
+        );
+        assert!(made.len() < 100_000, "{name} has {} bytes", made.len());
+        all.push_str("---\n");
+        all.push_str(&made);
+    }
+    assert!(
+        printed(&["crd"]) == all,
+        "with and without --output the same is printed"
+    );
+}
+
+/// A cluster in which the committed files were installed as a person would.
+async fn cluster() -> &'static ControlPlane {
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    let cluster = ControlPlane::shared().await;
+    INSTALLED
+        .get_or_init(|| async {
+            let files = directory();
+            let files = files.to_str().unwrap();
+            let applied = cluster.kubectl(&["apply", "-f", files]);
+            assert!(
+                applied.status.success(),
+                "{}",
+                String::from_utf8_lossy(&applied.stderr)
+            );
+            let wait = [
+                "wait",
+                "--for=condition=Established",
+                "--timeout=30s",
+                "-f",
+                files,
+            ];
+            let established = cluster.kubectl(&wait);
+            assert!(
+                established.status.success(),
+                "{}",
+                String::from_utf8_lossy(&established.stderr)
+            );
+        })
+        .await;
+    cluster
+}
+
+fn any_kind<K: kube::Resource<DynamicType = ()>>(
+    client: &Client,
+    namespace: Option<&str>,
+) -> Api<DynamicObject> {
+    let resource = ApiResource::erase::<K>(&());
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
+}
+
+/// Sets the value at a path such as `secret.keys.clientId`; null takes it away.
+fn set(spec: &mut Value, path: &str, value: Value) {
+    let mut place = spec;
+    for part in path.split('.') {
+        let object = match place {
+            Value::Object(object) => object,
+            other => {
+                *other = json!({});
+                other.as_object_mut().unwrap()
+            }
+        };
+        place = object.entry(part).or_insert(Value::Null);
+    }
+    *place = value;
+}
+
+fn without_nulls(value: &mut Value) {
+    if let Value::Object(object) = value {
+        object.retain(|_, inner| !inner.is_null());
+        object.values_mut().for_each(without_nulls);
+    }
+}
+
+struct Kind {
+    api: Api<DynamicObject>,
+    kind: &'static str,
+    base: Value,
+}
+
+impl Kind {
+    async fn app_secrets(prefix: &str) -> Self {
+        let cluster = cluster().await;
+        let namespace = cluster.fresh_namespace(prefix).await;
+        let client = cluster.client().await;
+        Self {
+            api: any_kind::<ApiAppSecret>(&client, Some(&namespace)),
+            kind: "ApiAppSecret",
+            base: json!({"projectId": "1", "appId": "2"}),
+        }
+    }
+
+    async fn connections() -> Self {
+        let client = cluster().await.client().await;
+        let base = json!({
+            "url": "https://iam.example.com",
+            "credential": {"secretRef": {"name": "key", "key": "key.json"}, "type": "ServiceAccountKey"},
+        });
+        Self {
+            api: any_kind::<ZitadelConnection>(&client, None),
+            kind: "ZitadelConnection",
+            base,
+        }
+    }
+
+    fn object(&self, name: &str, changes: &[(&str, Value)]) -> DynamicObject {
+        let mut spec = self.base.clone();
+        for (path, value) in changes {
+            set(&mut spec, path, value.clone());
+        }
+        without_nulls(&mut spec);
+        let object = json!({
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": self.kind, "metadata": {"name": name}, "spec": spec,
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// The API server's answer to such an object, which is not stored. Unknown fields are an error.
+    async fn judged(&self, changes: &[(&str, Value)]) -> Result<DynamicObject, String> {
+        let params = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        match self
+            .api
+            .create(&params, &self.object("judged", changes))
+            .await
+        {
+            Ok(object) => Ok(object),
+            Err(kube::Error::Api(status)) => Err(format!("{} {}", status.code, status.message)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn accepts(&self, cases: Vec<Vec<(&str, Value)>>) {
+        for changes in cases {
+            let judged = self.judged(&changes).await;
+            assert!(judged.is_ok(), "{changes:?}: {judged:?}");
+        }
+    }
+
+    /// Each is refused as invalid (422), with this text in the answer.
+    async fn refuses(&self, cases: Vec<(Vec<(&str, Value)>, &str)>) {
+        for (changes, text) in cases {
+            match self.judged(&changes).await {
+                Ok(_) => panic!("accepted: {changes:?}"),
+                Err(message) => {
+                    assert!(
+                        message.starts_with("422 ") && message.contains(text),
+                        "{changes:?}: {message}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn many(count: usize) -> Value {
+    (0..count)
+        .map(|index| (format!("label-{index}"), json!("x")))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+fn windows(count: usize) -> Value {
+    vec![json!({"schedule": "0 3 * * MON-FRI", "duration": "2h"}); count].into()
+}
+
+#[tokio::test]
+async fn an_api_app_secret_with_every_field_is_accepted_and_unchanged() {
+    let kind = Kind::app_secrets("accepted").await;
+    kind.accepts(vec![
+        vec![],
+        vec![("projectId", json!("x".repeat(200))), ("appId", json!("A.b_c-9"))],
+        vec![("secret.keys", json!({"clientId": "a", "clientSecret": "b", "issuer": "CLIENT_ID", "appId": "CLIENT_SECRET"}))],
+        vec![("secret.keys", json!({"clientId": "CLIENT_SECRET", "clientSecret": "CLIENT_ID"}))],
+        vec![("secret.labels", many(32)), ("secret.annotations", many(32))],
+        vec![("secret.labels", json!({"app": "", "example.com/team": "orders-1.x_y"}))],
+        vec![("secret.annotations", json!({"a": "x".repeat(1024)}))],
+        vec![("rotation.interval", json!("1w2d3h4m5s"))],
+        vec![("rotation.windows", windows(16))],
+        vec![("rotation.jitter", json!(0))],
+        vec![("rotation.jitter", json!(50))],
+        vec![("rotation.trigger", json!("~".repeat(128)))],
+        vec![("standbyAppId", json!("3"))],
+    ])
+    .await;
+    let full = json!({
+        "connectionRef": {"name": "default"}, "organizationId": "9", "projectId": "1", "appId": "2", "standbyAppId": "3",
+        "secret": {
+            "name": "orders", "type": "Opaque", "labels": {"a": "b"}, "annotations": {"c": "d"}, "adopt": true, "deletionPolicy": "Retain",
+            "keys": {"clientId": "a", "clientSecret": "b", "issuer": "c", "introspectionEndpoint": "d", "tokenEndpoint": "e", "projectId": "f", "appId": "g"},
+        },
+        "rotation": {
+            "interval": "30d", "jitter": 10, "overlap": "24h", "trigger": "2026-11 leak",
+            "windows": [{"schedule": "0 3 * * MON-FRI", "timeZone": "America/Argentina/Buenos_Aires", "duration": "2h"}],
+        },
+        "recovery": {"missingSecret": "Report", "invalidSecret": "Rotate"}, "suspend": true,
+    });
+    let params = PostParams::default();
+    let mut object = kind.object("full", &[]);
+    object.data["spec"] = full.clone();
+    let stored = kind.api.create(&params, &object).await.unwrap();
+    assert_eq!(
+        stored.data["spec"], full,
+        "nothing is defaulted, nothing is pruned"
+    );
+    let stored = kind
+        .api
+        .create(&params, &kind.object("least", &[]))
+        .await
+        .unwrap();
+    assert_eq!(stored.data["spec"], kind.base, "nothing is defaulted");
+}
+
+#[tokio::test]
+async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named() {
+    let kind = Kind::app_secrets("refused").await;
+    let mut cases = Vec::new();
+    for (field, path) in [
+        ("organizationId", "spec.organizationId"),
+        ("projectId", "spec.projectId"),
+        ("appId", "spec.appId"),
+        ("standbyAppId", "spec.standbyAppId"),
+    ] {
+        for bad in [
+            "", "a/b", "../x", "a%2fb", "a\n", "\n", "a b", "ä", "a?b", "a\0",
+        ] {
+            cases.push((vec![(field, json!(bad))], path));
+        }
+        cases.push((vec![(field, json!("x".repeat(201)))], path));
+        cases.push((vec![(field, json!(7))], path));
+    }
+    for id in ["projectId", "appId"] {
+        cases.push((vec![(id, Value::Null)], "Required value"));
+    }
+    let keys = "two values cannot have the same key";
+    cases.extend([
+        (
+            vec![("standbyAppId", json!("2"))],
+            "standbyAppId must be another application than appId",
+        ),
+        (vec![("secret.keys.clientId", json!("CLIENT_SECRET"))], keys),
+        (vec![("secret.keys", json!({"issuer": "CLIENT_ID"}))], keys),
+        (
+            vec![("secret.keys", json!({"issuer": "x", "appId": "x"}))],
+            keys,
+        ),
+        (
+            vec![(
+                "secret.keys",
+                json!({"tokenEndpoint": "x", "projectId": "x"}),
+            )],
+            keys,
+        ),
+        (
+            vec![("secret.keys.issuer", json!(""))],
+            "spec.secret.keys.issuer",
+        ),
+        (
+            vec![("secret.keys.issuer", json!("a/b"))],
+            "spec.secret.keys.issuer",
+        ),
+        (
+            vec![("secret.keys.issuer", json!("x".repeat(254)))],
+            "spec.secret.keys.issuer",
+        ),
+        (vec![("secret.name", json!("Orders"))], "spec.secret.name"),
+        (vec![("secret.name", json!("../x"))], "spec.secret.name"),
+        (
+            vec![("secret.name", json!("x".repeat(254)))],
+            "spec.secret.name",
+        ),
+        (vec![("secret.type", json!("a b"))], "spec.secret.type"),
+        (
+            vec![(
+                "secret.labels",
+                json!({"zitadel-secrets.dev/managed": "no"}),
+            )],
+            "reserved name",
+        ),
+        (
+            vec![(
+                "secret.labels",
+                json!({"app.kubernetes.io/managed-by": "me"}),
+            )],
+            "reserved name",
+        ),
+        (
+            vec![("secret.labels", json!({"a": "b c"}))],
+            "a value that Kubernetes does not accept",
+        ),
+        (
+            vec![("secret.labels", json!({"a": "-b"}))],
+            "a value that Kubernetes does not accept",
+        ),
+        (
+            vec![("secret.labels", json!({"a": "x".repeat(64)}))],
+            "spec.secret.labels",
+        ),
+        (vec![("secret.labels", many(33))], "spec.secret.labels"),
+        (
+            vec![(
+                "secret.annotations",
+                json!({"zitadel-secrets.dev/commit": "{}"}),
+            )],
+            "annotations under zitadel-secrets.dev",
+        ),
+        (
+            vec![("secret.annotations", json!({"a": "x".repeat(1025)}))],
+            "spec.secret.annotations",
+        ),
+        (
+            vec![("secret.annotations", many(33))],
+            "spec.secret.annotations",
+        ),
+        (
+            vec![("secret.deletionPolicy", json!("Orphan"))],
+            "spec.secret.deletionPolicy",
+        ),
+        (vec![("secret.adopt", json!("true"))], "spec.secret.adopt"),
+        (
+            vec![("recovery.missingSecret", json!("Ignore"))],
+            "spec.recovery.missingSecret",
+        ),
+        (
+            vec![("recovery.invalidSecret", json!("rotate"))],
+            "spec.recovery.invalidSecret",
+        ),
+        (vec![("rotation.jitter", json!(51))], "spec.rotation.jitter"),
+        (vec![("rotation.jitter", json!(-1))], "spec.rotation.jitter"),
+        (
+            vec![("rotation.trigger", json!(""))],
+            "spec.rotation.trigger",
+        ),
+        (
+            vec![("rotation.trigger", json!("a\nb"))],
+            "spec.rotation.trigger",
+        ),
+        (
+            vec![("rotation.trigger", json!("x".repeat(129)))],
+            "spec.rotation.trigger",
+        ),
+        (
+            vec![("rotation.windows", windows(17))],
+            "spec.rotation.windows",
+        ),
+        (
+            vec![(
+                "rotation.windows",
+                json!([{"schedule": "@daily", "duration": "1h"}]),
+            )],
+            "spec.rotation.windows[0].schedule",
+        ),
+        (
+            vec![(
+                "rotation.windows",
+                json!([{"schedule": "x".repeat(129), "duration": "1h"}]),
+            )],
+            "spec.rotation.windows[0].schedule",
+        ),
+        (
+            vec![("rotation.windows", json!([{"schedule": "0 3 * * *"}]))],
+            "spec.rotation.windows[0].duration",
+        ),
+        (
+            vec![(
+                "rotation.windows",
+                json!([{"schedule": "0 3 * * *", "duration": "1h", "timeZone": "Europe/Zürich"}]),
+            )],
+            "spec.rotation.windows[0].timeZone",
+        ),
+        (
+            vec![("connectionRef", json!({}))],
+            "spec.connectionRef.name",
+        ),
+        (
+            vec![("connectionRef.name", json!("a/b"))],
+            "spec.connectionRef.name",
+        ),
+        (vec![("suspend", json!("yes"))], "spec.suspend"),
+    ]);
+    for field in ["rotation.interval", "rotation.overlap"] {
+        for bad in [
+            "",
+            "30",
+            "30 d",
+            "-1d",
+            "1y",
+            "1.5d",
+            "P30D",
+            "1234567d",
+            "1s1s1s1s1s1s",
+            "1d\n",
+        ] {
+            cases.push((vec![(field, json!(bad))], "spec.rotation."));
+        }
+    }
+    kind.refuses(cases).await;
+}
+
+#[tokio::test]
+async fn project_and_application_of_an_object_cannot_be_changed_and_the_rest_can() {
+    let kind = Kind::app_secrets("immutable").await;
+    kind.api
+        .create(&PostParams::default(), &kind.object("orders", &[]))
+        .await
+        .unwrap();
+    let patch = async |change: Value| {
+        kind.api
+            .patch(
+                "orders",
+                &PatchParams::default(),
+                &Patch::Merge(json!({"spec": change})),
+            )
+            .await
+    };
+    for field in ["projectId", "appId"] {
+        let refused = patch(json!({field: "7"})).await.unwrap_err();
+        let message = format!("{field} cannot be changed");
+        assert!(
+            matches!(&refused, kube::Error::Api(status) if status.code == 422 && status.message.contains(&message)),
+            "{refused}"
+        );
+        let removed = patch(json!({field: null})).await.unwrap_err();
+        assert!(
+            matches!(&removed, kube::Error::Api(status) if status.code == 422),
+            "{removed}"
+        );
+    }
+    let rest = json!({"organizationId": "9", "connectionRef": {"name": "other"}, "secret": {"name": "x"}, "rotation": {"interval": "1h"}});
+    patch(rest).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_with_every_field_is_accepted_and_unchanged() {
+    let kind = Kind::connections().await;
+    let grant = |namespaces: Value| json!([{"namespaces": namespaces, "projectIds": ["*"]}]);
+    kind.accepts(vec![
+        vec![],
+        vec![("url", json!("https://iam.example.com:8443/"))],
+        vec![("url", json!("http://localhost"))],
+        vec![("url", json!("http://localhost:8080/"))],
+        vec![("url", json!("http://127.0.0.1:8080"))],
+        vec![("url", json!("http://[::1]:8080"))],
+        vec![
+            ("url", json!("http://zitadel.zitadel:8080")),
+            ("allowInsecure", json!(true)),
+        ],
+        vec![("endpoint", json!("http://127.0.0.1:9000"))],
+        vec![
+            ("endpoint", json!("http://zitadel:8080")),
+            ("allowInsecure", json!(true)),
+        ],
+        vec![(
+            "caBundle",
+            json!({"configMapRef": {"name": "ca", "key": "ca.crt"}}),
+        )],
+        vec![(
+            "caBundle",
+            json!({"secretRef": {"name": "ca", "key": "ca.crt"}}),
+        )],
+        vec![("grants", json!([]))],
+        vec![("grants", grant(json!({"names": ["orders"]})))],
+        vec![(
+            "grants",
+            grant(json!({"selector": {"matchLabels": {"team": "orders"}}})),
+        )],
+        vec![(
+            "grants",
+            grant(json!({"names": ["a"], "selector": {"matchLabels": {"team": "orders"}}})),
+        )],
+        vec![(
+            "limits",
+            json!({"maxInFlight": 16, "repairsPer10Minutes": 10_000}),
+        )],
+    ])
+    .await;
+    let full = json!({
+        "url": "https://iam.example.com", "endpoint": "https://zitadel.zitadel:8443", "allowInsecure": false,
+        "caBundle": {"configMapRef": {"name": "ca", "key": "ca.crt"}},
+        "credential": {"secretRef": {"name": "key", "key": "key.json"}, "type": "PersonalAccessToken"},
+        "organizationId": "9",
+        "grants": [{"namespaces": {"names": ["orders"]}, "projectIds": ["1"], "appIds": ["2"]}],
+        "limits": {"maxInFlight": 1, "repairsPer10Minutes": 30},
+    });
+    let params = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let mut object = kind.object("full", &[]);
+    object.data["spec"] = full.clone();
+    assert_eq!(
+        kind.api.create(&params, &object).await.unwrap().data["spec"],
+        full
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_could_send_the_credential_astray_is_refused() {
+    let kind = Kind::connections().await;
+    let grant = |namespaces: Value| {
+        vec![(
+            "grants",
+            json!([{"namespaces": namespaces, "projectIds": ["*"]}]),
+        )]
+    };
+    let granted = |more: Value| {
+        let mut grant = json!({"namespaces": {"names": ["a"]}});
+        grant
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        vec![("grants", json!([grant]))]
+    };
+    let insecure = "must be https; plain http only for loopback addresses or with allowInsecure";
+    let mut cases = vec![
+        (vec![("url", Value::Null)], "spec.url"),
+        (vec![("credential", Value::Null)], "spec.credential"),
+        (
+            vec![("credential.type", json!("Password"))],
+            "spec.credential.type",
+        ),
+        (
+            vec![("credential.secretRef.key", json!("a/b"))],
+            "spec.credential.secretRef.key",
+        ),
+        (
+            vec![("credential.secretRef.name", json!("../x"))],
+            "spec.credential.secretRef.name",
+        ),
+        (
+            vec![("organizationId", json!("a/b"))],
+            "spec.organizationId",
+        ),
+        (
+            vec![("caBundle", json!({}))],
+            "exactly one of configMapRef and secretRef",
+        ),
+        (
+            vec![(
+                "caBundle",
+                json!({"configMapRef": {"name": "a", "key": "b"}, "secretRef": {"name": "a", "key": "b"}}),
+            )],
+            "exactly one of configMapRef and secretRef",
+        ),
+        (grant(json!({})), "names or selector must be given"),
+        (grant(json!({"names": []})), "names"),
+        (grant(json!({"names": ["A"]})), "names"),
+        (grant(json!({"names": ["x".repeat(64)]})), "names"),
+        (grant(json!({"selector": {}})), "matchLabels"),
+        (
+            grant(json!({"selector": {"matchLabels": {}}})),
+            "matchLabels",
+        ),
+        (granted(json!({})), "projectIds"),
+        (granted(json!({"projectIds": []})), "projectIds"),
+        (granted(json!({"projectIds": ["**"]})), "projectIds"),
+        (granted(json!({"projectIds": ["1*"]})), "projectIds"),
+        (
+            granted(json!({"projectIds": ["*"], "appIds": []})),
+            "appIds",
+        ),
+        (
+            granted(json!({"projectIds": ["*"], "namespaces": null})),
+            "namespaces",
+        ),
+        (
+            vec![("limits.maxInFlight", json!(0))],
+            "spec.limits.maxInFlight",
+        ),
+        (
+            vec![("limits.maxInFlight", json!(17))],
+            "spec.limits.maxInFlight",
+        ),
+        (
+            vec![("limits.repairsPer10Minutes", json!(0))],
+            "spec.limits.repairsPer10Minutes",
+        ),
+    ];
+    for field in ["url", "endpoint"] {
+        for bad in [
+            "http://iam.example.com",
+            "http://localhost.example.com",
+            "http://127.0.0.1.example.com",
+            "http://10.0.0.1:8080",
+            "http://localhosts",
+        ] {
+            cases.push((vec![(field, json!(bad))], insecure));
+        }
+        for bad in [
+            "ftp://iam.example.com",
+            "https://",
+            "https://user@iam.example.com",
+            "https://iam.example.com/path",
+            "https://iam.example.com?x",
+            "https://iam.example.com#x",
+            "iam.example.com",
+            "https://a\n",
+        ] {
+            cases.push((vec![(field, json!(bad))], "Invalid value"));
+        }
+        cases.push((
+            vec![(field, json!(format!("https://{}", "x".repeat(505))))],
+            "Too long",
+        ));
+    }
+    kind.refuses(cases).await;
+}
+
+#[tokio::test]
+async fn objects_are_found_by_their_project_and_application() {
+    let kind = Kind::app_secrets("selectable").await;
+    for (name, project, app) in [("a", "1", "2"), ("b", "1", "3"), ("c", "4", "2")] {
+        let object = kind.object(
+            name,
+            &[("projectId", json!(project)), ("appId", json!(app))],
+        );
+        kind.api
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
+    }
+    let found = async |selector: &str| {
+        let found = kind
+            .api
+            .list(&ListParams::default().fields(selector))
+            .await
+            .unwrap();
+        found
+            .items
+            .into_iter()
+            .map(|object| object.metadata.name.unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found("spec.projectId=1").await, ["a", "b"]);
+    assert_eq!(found("spec.appId=2").await, ["a", "c"]);
+    assert_eq!(found("spec.projectId=1,spec.appId=2").await, ["a"]);
+}
+
+#[tokio::test]
+async fn kubectl_knows_both_kinds_by_short_name_and_category_and_prints_what_matters() {
+    let kind = Kind::app_secrets("columns").await;
+    let cluster = cluster().await;
+    kind.api
+        .create(&PostParams::default(), &kind.object("orders", &[]))
+        .await
+        .unwrap();
+    let namespace = kind.api.namespace().unwrap().to_owned();
+    let connections = Kind::connections().await;
+    connections
+        .api
+        .create(&PostParams::default(), &connections.object("columns", &[]))
+        .await
+        .unwrap();
+    let now = "2026-01-01T00:00:00Z";
+    let ready = json!({"type": "Ready", "status": "True", "reason": "UpToDate", "message": "", "lastTransitionTime": now});
+    let status = json!({"status": {
+        "conditions": [ready], "secretName": "orders-oauth", "sequence": "18446744073709551615", "nextRotationTime": "2999-01-01T00:00:00Z",
+        "schedule": "every 30d", "lastRotation": {"time": now, "reason": "Due", "attempt": "x"},
+    }});
+    kind.api
+        .patch_status("orders", &PatchParams::default(), &Patch::Merge(status))
+        .await
+        .unwrap();
+
+    let get = |arguments: &[&str]| {
+        let output = cluster.kubectl(arguments);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let words = |line: &str| {
+        line.split("  ")
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let table = |arguments: &[&str]| get(arguments).lines().map(words).collect::<Vec<_>>();
+    // Discovery is cached by the API server for a moment.
+    eventually(PATIENCE, || async {
+        cluster
+            .kubectl(&["get", "aas", "-A"])
+            .status
+            .success()
+            .then_some(())
+    })
+    .await;
+    let short = table(&["get", "aas", "-n", &namespace]);
+    assert_eq!(
+        short[0],
+        [
+            "NAME",
+            "READY",
+            "STATUS",
+            "SECRET",
+            "SEQUENCE",
+            "LAST ROTATION",
+            "NEXT ROTATION",
+            "AGE"
+        ]
+    );
+    assert_eq!(
+        short[1][..5],
+        [
+            "orders",
+            "True",
+            "UpToDate",
+            "orders-oauth",
+            "18446744073709551615"
+        ]
+    );
+    assert_eq!(
+        short[1][6], "2999-01-01T00:00:00Z",
+        "kubectl would print a date in the future as <invalid>"
+    );
+    let wide = table(&["get", "aas", "-n", &namespace, "-o", "wide"]);
+    assert_eq!(wide[0][8..], ["APP", "SCHEDULE"]);
+    assert_eq!(wide[1][8..], ["2", "every 30d"]);
+    let connection = table(&["get", "zc", "columns"]);
+    assert_eq!(
+        connection[0],
+        ["NAME", "READY", "STATUS", "URL", "CREDENTIAL EXPIRY", "AGE"]
+    );
+    let category = get(&["get", "zitadel", "-n", &namespace, "-o", "name"]);
+    let names: Vec<&str> = category.lines().collect();
+    assert!(
+        names.contains(&"apiappsecret.zitadel-secrets.dev/orders"),
+        "{names:?}"
+    );
+    assert!(
+        names.contains(&"zitadelconnection.zitadel-secrets.dev/columns"),
+        "{names:?}"
+    );
+    assert_eq!(ApiAppSecret::plural(&()), "apiappsecrets");
+    let explained = get(&["explain", "aas.spec.rotation.interval"]);
+    assert!(explained.contains("30d"), "{explained}");
+}
+
+#[tokio::test]
+async fn conditions_are_a_list_by_type_and_numbers_that_overflow_are_not_in_the_schema() {
+    let kind = Kind::app_secrets("conditions").await;
+    kind.api
+        .create(&PostParams::default(), &kind.object("orders", &[]))
+        .await
+        .unwrap();
+    let condition = |type_: &str, status: &str| json!({"type": type_, "status": status, "reason": "X", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let write = async |manager: &str, conditions: Vec<Value>| {
+        let object = json!({"apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret", "metadata": {"name": "orders"}, "status": {"conditions": conditions}});
+        kind.api
+            .patch_status(
+                "orders",
+                &PatchParams::apply(manager),
+                &Patch::Apply(&object),
+            )
+            .await
+    };
+    write("one", vec![condition("Ready", "True")])
+        .await
+        .unwrap();
+    let both = write("other", vec![condition("Verified", "True")])
+        .await
+        .unwrap();
+    assert_eq!(
+        both.data["status"]["conditions"].as_array().unwrap().len(),
+        2,
+        "entries of two writers are merged by type"
+    );
+    let double = write(
+        "third",
+        vec![condition("Stalled", "True"), condition("Stalled", "False")],
+    )
+    .await;
+    assert!(double.is_err());
+    for (_, yaml) in api::definitions().unwrap() {
+        assert!(!yaml.contains("uint64") && !yaml.contains("uint32"));
+    }
+}
