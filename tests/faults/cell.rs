@@ -273,6 +273,7 @@ impl Run {
         lane.zitadel.clear_faults();
         lane.wire.clear();
         lane.clean().await;
+        lane.history.clear();
         lane.fill().await;
         let app = lane.subject().await;
         lane.settle(&app, "a", Duration::from_secs(20)).await?;

@@ -6,7 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, WatchEvent, WatchParams};
-use kube::{Client, ResourceExt as _};
+use kube::{Client, ResourceExt};
 
 /// Revisions, oldest first.
 #[derive(Clone, Default)]
