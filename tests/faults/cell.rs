@@ -89,7 +89,9 @@ impl Boundary {
     fn meets(self, seen: &Seen) -> bool {
         let is = |verb: &str, resource: &str| seen.verb == verb && seen.resource == resource;
         match self {
-            Self::Watch => seen.resource == "apiappsecrets" && matches!(seen.verb, "list" | "watch"),
+            Self::Watch => {
+                seen.resource == "apiappsecrets" && matches!(seen.verb, "list" | "watch")
+            }
             Self::Claim => is("get", "leases") && seen.name != LEADER_LEASE && !seen.claimed,
             Self::Secret => is("get", "secrets") && seen.name == NAME && !seen.claimed,
             Self::Rehearsal => seen.resource == "secrets" && seen.dry_run,
@@ -294,8 +296,11 @@ impl Run {
                 let (client, wire, secrets) =
                     (lane.client.clone(), Arc::clone(&lane.wire), lane.secrets());
                 tokio::spawn(async move {
-                    let claimed =
-                        |wire: &super::layer::Wire| wire.writes().iter().any(|w| w.seen.claims(AttemptState::Open));
+                    let claimed = |wire: &super::layer::Wire| {
+                        wire.writes()
+                            .iter()
+                            .any(|w| w.seen.claims(AttemptState::Open))
+                    };
                     while !claimed(&wire) {
                         tokio::time::sleep(Duration::from_millis(2)).await;
                     }
@@ -376,9 +381,8 @@ impl Run {
             let stored = super::lane::commit(&secret)
                 .and_then(|commit| commit.apps.into_values().next())
                 .and_then(|recorded| recorded.entry.attempt);
-            let done = attempt.is_some_and(|attempt| {
-                attempt.holder != holder && stored == Some(attempt.id)
-            });
+            let done = attempt
+                .is_some_and(|attempt| attempt.holder != holder && stored == Some(attempt.id));
             if done {
                 break;
             }
@@ -513,13 +517,15 @@ impl Run {
         while begun.elapsed() < Duration::from_secs(10) {
             let object = lane.objects().get(NAME).await.unwrap();
             let text = serde_json::to_string(&object.status).unwrap();
-            if text.contains("Unreachable") || text.contains("Unproven") || text.contains("Timeout") {
+            if text.contains("Unreachable") || text.contains("Unproven") || text.contains("Timeout")
+            {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         if begun.elapsed() >= Duration::from_secs(10) {
-            self.problems.push("nobody was told that ZITADEL is away".into());
+            self.problems
+                .push("nobody was told that ZITADEL is away".into());
         }
         lane.relay.accept().await;
     }
@@ -557,7 +563,9 @@ fn kubernetes_acts(cell: &Cell) -> Vec<Act> {
         8 => vec![Act::RefuseAfter(500), Act::RefuseAfter(504)],
         // NB: the watch waits twice as long after each refusal.
         9 if cell.boundary == Boundary::Watch => [410, 403, 429].map(Act::Refuse).to_vec(),
-        9 => [400, 401, 403, 404, 409, 413, 422, 429].map(Act::Refuse).to_vec(),
+        9 => [400, 401, 403, 404, 409, 413, 422, 429]
+            .map(Act::Refuse)
+            .to_vec(),
         10 => vec![
             Act::Spoil(Bad::Truncated),
             Act::Spoil(Bad::Garbled),

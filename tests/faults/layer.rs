@@ -37,10 +37,7 @@ pub struct Seen {
 impl Seen {
     /// Whether it writes a claim whose attempt is in that state.
     pub fn claims(&self, state: AttemptState) -> bool {
-        let attempt = self
-            .claim
-            .as_ref()
-            .and_then(|claim| claim.attempt.as_ref());
+        let attempt = self.claim.as_ref().and_then(|claim| claim.attempt.as_ref());
         self.verb != "get" && attempt.is_some_and(|attempt| attempt.state == state)
     }
 }
@@ -440,7 +437,9 @@ fn seen(request: &Request<Body>, body: &Bytes, replica: usize) -> Seen {
         segments.drain(..2);
     }
     let name = segments.get(1).copied().unwrap_or_default();
-    let sub = segments.get(2).map_or(String::new(), |sub| format!("/{sub}"));
+    let sub = segments
+        .get(2)
+        .map_or(String::new(), |sub| format!("/{sub}"));
     let verb = match *request.method() {
         Method::GET if query.contains("watch=true") || query.contains("watch=1") => "watch",
         Method::GET if name.is_empty() => "list",
@@ -468,4 +467,3 @@ fn seen(request: &Request<Body>, body: &Bytes, replica: usize) -> Seen {
 
 /// The deadline of a request to the API server in these tests.
 pub const DEADLINE: Duration = Duration::from_millis(1000);
-
