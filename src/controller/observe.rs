@@ -18,8 +18,8 @@ use super::target::{self, Target};
 use crate::api::{ApiAppSecretStatus, ConditionType, Reason};
 use crate::ids::AttemptId;
 use crate::rotation::{
-    AppView, ClaimView, DueState, Facts, Failure, Gates, Journal, JournalEvent, Now, ObjectView,
-    Observed, Owner, Probe, SecretState, Source,
+    AppView, ClaimView, DueState, Facts, Failure, Former, Gates, Journal, JournalEvent, Now,
+    ObjectView, Observed, Owner, Probe, SecretState, Source,
 };
 use crate::zitadel::{AppKind, AppRef, AppState as State, ChangeKind};
 
@@ -131,10 +131,12 @@ impl Round {
             app: Observed::Unread,
             journal: Observed::Unread,
             probe: Observed::Unread,
+            former: None,
             hint,
             fresh_attempt: AttemptId(uuid::Uuid::now_v7()),
             memory: crate::rotation::Memory::default(),
         };
+        facts.former = self.former(context, self.status.secret_name.as_deref());
         self.refresh(context, &mut facts);
         facts
     }
@@ -272,7 +274,31 @@ impl Round {
             })
         });
         facts.secret = Observed::Live(secret::state(reading.as_ref()));
+        if reading.is_none() && facts.former.is_none() {
+            // The status may not know the former name any more. Rare enough to look at all of them.
+            let namespace = &self.target.owner.namespace;
+            let secrets = context.stores.secrets.state();
+            let names = secrets
+                .iter()
+                .filter(|secret| secret.namespace().as_ref() == Some(namespace));
+            facts.former = names
+                .map(|secret| secret.name_any())
+                .find_map(|name| self.former(context, Some(&name)));
+        }
         self.reading = reading;
+    }
+
+    /// The Secret of that name, if it holds this object's value and the object names another one by now.
+    fn former(&self, context: &Context, name: Option<&str>) -> Option<Former> {
+        let name = name.filter(|name| *name != self.target.secret.name)?;
+        let reference = ObjectRef::new(name).within(&self.target.owner.namespace);
+        let found = context.stores.secrets.get(&reference)?;
+        let reading = secret::read(self.place()?, &found.metadata, None, |_| false);
+        let holds = reading.view.owned && matches!(reading.view.commit, Ok(Some(_)));
+        holds.then(|| Former {
+            name: name.to_owned(),
+            version: reading.view.version,
+        })
     }
 
     /// Falls back to what the watches show and this process wrote.

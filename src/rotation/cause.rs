@@ -152,6 +152,9 @@ fn stored(
         return Ok(Found::Cause(Cause::Due));
     }
     if !secret.rendered || !secret.owned {
+        if let Some(step) = round.backing_off() {
+            return Ok(Found::Nothing(step));
+        }
         if let Some(reason) = secret.refused {
             return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
         }
@@ -207,6 +210,9 @@ fn take_over(
             claim.and_then(|c| c.invalid_repair),
         );
         return Ok(Found::Nothing(round.write_claim(settled)));
+    }
+    if let Some(step) = round.backing_off() {
+        return Ok(Found::Nothing(step));
     }
     if let Some(reason) = secret.refused {
         return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
