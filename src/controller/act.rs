@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::claim;
-use super::context::{Context, lock, revision};
+use super::context::{Context, lock};
 use super::failure;
 use super::flush;
 use super::observe::Round;
@@ -201,7 +201,12 @@ async fn write_claim(
         (Ok(written), attempt) => {
             let view = claim::view(Some(&written), |_| false);
             if let ClaimView::Present { version, .. } = &view {
-                state.claim = Some((revision(&version.revision), view));
+                let revision = version.revision.clone();
+                state.claim = Some(context.stores.claims_shown.written(
+                    &round.claim,
+                    &revision,
+                    view,
+                ));
             }
             match attempt {
                 Some(attempt) => state.memory.claimed(attempt, context.clock.boot()),
@@ -306,6 +311,32 @@ async fn render(
         return;
     };
     let Some(value) = &reading.value else { return };
+    let api = secrets(context, round);
+    let name = &place.target.secret.name;
+    // The value is the same, so what is known of it holds for the new revision.
+    let rewritten = |written: &Secret| {
+        let revision = flush::remember(context, place, &round.state, written);
+        let mut state = lock(&round.state);
+        let known = [
+            state.memory.verified.as_ref(),
+            facts.object.verified.as_ref(),
+        ];
+        if known.contains(&Some(&over.revision)) {
+            state.memory.verified = Some(revision);
+        }
+    };
+    let failed = |error: &kube::Error| {
+        if !failure::is_conflict(error) {
+            back_off(round, facts, &failure::kubernetes(error));
+        }
+    };
+    if let Some(patch) = reading.disowned() {
+        match api.patch(name, &PatchParams::default(), &patch).await {
+            Ok(written) => rewritten(&written),
+            Err(error) => failed(&error),
+        }
+        return;
+    }
     let recorded = reading
         .commit
         .as_ref()
@@ -326,23 +357,8 @@ async fn render(
     );
     let object = place.full(&commit, &client_id, value.expose(), Some(over));
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    match secrets(context, round)
-        .patch(&place.target.secret.name, &params, &Patch::Apply(&object))
-        .await
-    {
-        Ok(written) => {
-            let revision = flush::remember(context, place, &round.state, &written);
-            let mut state = lock(&round.state);
-            let known = [
-                state.memory.verified.as_ref(),
-                facts.object.verified.as_ref(),
-            ];
-            // The value is the same, so what is known of it holds for the new revision.
-            if known.contains(&Some(&over.revision)) {
-                state.memory.verified = Some(revision);
-            }
-        }
-        Err(error) if failure::is_conflict(&error) => {}
-        Err(error) => back_off(round, facts, &failure::kubernetes(&error)),
+    match api.patch(name, &params, &Patch::Apply(&object)).await {
+        Ok(written) => rewritten(&written),
+        Err(error) => failed(&error),
     }
 }

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, ResourceExt};
 
 use super::claim;
 use super::connections::Connection;
-use super::context::{AppState, Context, lock, revision};
+use super::context::{AppState, Context, lock};
 use super::failure;
 use super::probe::probe;
 use super::secret::{self, Place, Reading};
@@ -163,6 +163,16 @@ impl Round {
         };
     }
 
+    /// The next instant at which the schedule has something else to say.
+    pub fn next_change(&self, facts: &Facts) -> Option<Timestamp> {
+        let Some(SecretState::Present(view)) = facts.secret.known() else {
+            return None;
+        };
+        let entry = view.commit.as_ref().ok()?.as_ref()?;
+        let schedule = &self.target.schedule;
+        schedule.next_change(entry.change_date, facts.now.time)
+    }
+
     fn now(&self, context: &Context) -> Now {
         let boot = context.clock.boot();
         let local = context.clock.wall();
@@ -195,32 +205,27 @@ impl Round {
     }
 
     /// The claim and the Secret as the watches show them, or as this process wrote them where the watches lag behind.
-    ///
-    /// NB: what the watches do not show at all counts as absent, even if this process wrote it: it may have been deleted since.
-    /// Nothing is done about it before it was read.
     fn cached(&self, context: &Context) -> (ClaimView, SecretState) {
         let namespace = &context.settings.namespace;
-        let lease = context
-            .stores
-            .claims
-            .get(&ObjectRef::new(&self.claim).within(namespace));
-        let seen = lease.as_ref().map_or(0, |lease| {
-            revision(&lease.resource_version().unwrap_or_default())
-        });
+        let stores = &context.stores;
         let state = lock(&self.state);
         let claim = match &state.claim {
-            Some((written, view)) if lease.is_some() && *written > seen => view.clone(),
-            _ => self.claim_view(context, lease.as_deref()),
+            Some(written) if !stores.claims_shown.shows(written) => written.view.clone(),
+            _ => {
+                let reference = ObjectRef::new(&self.claim).within(namespace);
+                self.claim_view(context, stores.claims.get(&reference).as_deref())
+            }
         };
         let target = &self.target;
-        let reference = ObjectRef::new(&target.secret.name).within(&target.owner.namespace);
-        let metadata = context.stores.secrets.get(&reference);
-        let seen = metadata.as_ref().map_or(0, |secret| {
-            revision(&secret.resource_version().unwrap_or_default())
-        });
         let secret = match &state.secret {
-            Some((written, view)) if metadata.is_some() && *written > seen => view.clone(),
+            Some(written)
+                if written.name == target.secret.name && !stores.secrets_shown.shows(written) =>
+            {
+                written.view.clone()
+            }
             _ => {
+                let reference = ObjectRef::new(&target.secret.name).within(&target.owner.namespace);
+                let metadata = stores.secrets.get(&reference);
                 let reading = metadata
                     .as_ref()
                     .zip(self.place())

@@ -106,6 +106,7 @@ pub fn fence(stored: Option<Secret>, attempt: u8, sequence: u8, outlived: u8) ->
         attempt_id(attempt),
         Sequence(sequence.into()),
         outlived.as_ref(),
+        false,
     )
 }
 
