@@ -120,7 +120,7 @@ impl Process {
             let lines = BufReader::new(File::open(&self.log).unwrap()).lines();
             for line in lines.map_while(Result::ok) {
                 let line: Value = serde_json::from_str(&line).unwrap_or_default();
-                if let Some(address) = line["fields"]["address"].as_str() {
+                if let Some(address) = line["address"].as_str() {
                     return format!("http://{address}");
                 }
             }
