@@ -80,7 +80,7 @@ pub(super) fn find(
             let issued =
                 mine.is_some_and(|claim| claim.issued || (claim.live_attempt().is_some() && !void));
             if issued {
-                missing(round)
+                missing(round, mine, void)
             } else {
                 Ok(Found::Cause(Cause::FirstIssue))
             }
@@ -93,7 +93,7 @@ pub(super) fn find(
             match (entry, secret.value) {
                 (None, Value::Absent) => Ok(Found::Cause(Cause::FirstIssue)),
                 (None, _) => take_over(round, mine, claim, secret),
-                (Some(_), Value::Absent) => missing(round),
+                (Some(_), Value::Absent) => missing(round, mine, void),
                 (Some(entry), _) => {
                     round.memory.missing = None;
                     stored(round, mine, claim, secret, entry.sequence)
@@ -173,10 +173,14 @@ fn stored(
     Ok(Found::Nothing(rest(report)))
 }
 
-/// The Secret or its value is gone: looked for twice before it counts.
-fn missing(round: &mut Round<'_>) -> Result<Found, Step> {
+/// The Secret or its value is gone: looked for twice before it counts. Where that is only reported, a new trigger makes a new value.
+fn missing(round: &mut Round<'_>, mine: Option<&Claim>, void: bool) -> Result<Found, Step> {
     let facts = round.facts;
     if !facts.object.recovery.missing {
+        let handled = mine.and_then(|mine| mine.trigger(mine.live_attempt().is_some() && !void));
+        if facts.object.trigger.is_some() && facts.object.trigger.as_deref() != handled {
+            return Ok(Found::Cause(Cause::Trigger));
+        }
         return Ok(Found::Nothing(stalled(
             Reason::SecretMissing,
             Retry::OnChange,
