@@ -75,25 +75,20 @@ pub(super) fn find(
     secret: &SecretState,
 ) -> Result<Found, Step> {
     let mine = claim.filter(|claim| claim.owner == round.facts.object.owner);
+    let issued = mine.filter(|claim| claim.issued || (claim.live_attempt().is_some() && !void));
     match secret {
-        SecretState::Absent => {
-            let issued =
-                mine.is_some_and(|claim| claim.issued || (claim.live_attempt().is_some() && !void));
-            if issued {
-                missing(round)
-            } else {
-                Ok(Found::Cause(Cause::FirstIssue))
-            }
-        }
+        SecretState::Absent if issued.is_some() => missing(round, issued),
+        SecretState::Absent => Ok(Found::Cause(Cause::FirstIssue)),
         SecretState::Present(secret) => {
             let entry = match &secret.commit {
                 Ok(entry) => entry.clone(),
                 Err(_) => None,
             };
             match (entry, secret.value) {
+                (None, Value::Absent) if issued.is_some() => missing(round, issued),
                 (None, Value::Absent) => Ok(Found::Cause(Cause::FirstIssue)),
                 (None, _) => take_over(round, mine, claim, secret),
-                (Some(_), Value::Absent) => missing(round),
+                (Some(_), Value::Absent) => missing(round, mine),
                 (Some(entry), _) => {
                     round.memory.missing = None;
                     stored(round, mine, claim, void, secret, entry.sequence)
@@ -168,8 +163,15 @@ fn stored(
 }
 
 /// The Secret or its value is gone: looked for twice before it counts.
-fn missing(round: &mut Round<'_>) -> Result<Found, Step> {
+fn missing(round: &mut Round<'_>, claim: Option<&Claim>) -> Result<Found, Step> {
     let facts = round.facts;
+    let handled = claim.and_then(|claim| claim.trigger(claim.live_attempt().is_some()));
+    if facts.object.trigger.is_some()
+        && claim.is_some()
+        && facts.object.trigger.as_deref() != handled
+    {
+        return Ok(Found::Cause(Cause::Trigger));
+    }
     if !facts.object.recovery.missing {
         return Ok(Found::Nothing(stalled(
             Reason::SecretMissing,
