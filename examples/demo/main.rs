@@ -65,6 +65,7 @@ async fn main() -> ExitCode {
         signal = stopped() => Err(anyhow::anyhow!("{signal}")),
     };
     let kept = demo.as_ref().is_some_and(|demo| demo.done);
+    let has_logs = demo.is_some();
     // The operator first, so that it does not see the cluster go.
     let cleaned = demo.map_or(Ok(()), Demo::end);
     match result.and(cleaned) {
@@ -72,8 +73,15 @@ async fn main() -> ExitCode {
         // Kept running until it was stopped by hand: nothing failed.
         Err(_) if kept && keep => ExitCode::SUCCESS,
         Err(error) => {
-            let logs = directory.keep();
-            eprintln!("\nFAILED: {error:#}\nLogs are in {}", logs.display());
+            eprintln!("\nFAILED: {error:#}");
+            if has_logs {
+                let logs = directory.keep();
+                // Logs are for reading and for sending around; credentials are not.
+                for credential in ["kubeconfig", "operator.kubeconfig", "files/operator.json"] {
+                    let _ = std::fs::remove_file(logs.join(credential));
+                }
+                eprintln!("Logs are in {}", logs.display());
+            }
             ExitCode::FAILURE
         }
     }

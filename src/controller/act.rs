@@ -5,7 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::claim;
@@ -14,10 +14,12 @@ use super::failure;
 use super::flush;
 use super::observe::Round;
 use super::rotate;
-use super::secret::FIELD_MANAGER;
+use super::secret::{self, FIELD_MANAGER};
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
-use crate::rotation::{Claim, ClaimView, Entry, Facts, Failure, Observed, Recorded, Step, Version};
+use crate::rotation::{
+    Claim, ClaimView, Entry, Facts, Failure, Former, Observed, Recorded, Step, Version,
+};
 use crate::zitadel::ClientSecret;
 
 /// The length of the placeholder in a rehearsal when nothing is stored: ZITADEL's default.
@@ -38,8 +40,8 @@ pub async fn act(
     match step {
         Step::Read(sources) => round.read(context, sources, facts).await,
         Step::CreateShell => {
-            create_shell(context, round, facts).await;
             facts.secret = Observed::Unread;
+            create_shell(context, round, facts).await;
         }
         Step::Rehearse(over) => rehearse(context, round, &over, facts).await,
         Step::WriteClaim { claim, over } => {
@@ -54,11 +56,17 @@ pub async fn act(
         } => {
             rotate::send(context, round, turn, attempt, cause, &secret, facts).await;
             forget(facts);
+            round.recall(context, facts);
         }
         Step::Render { over, adopt } => {
             render(context, round, &over, adopt, facts).await;
             forget(facts);
         }
+        Step::Move(former) => {
+            facts.secret = Observed::Unread;
+            move_from(context, round, &former, facts).await;
+        }
+        Step::DropFormer(former) => drop_former(context, round, &former, facts).await,
         Step::Rest(_) => {}
     }
     round.refresh(context, facts);
@@ -79,7 +87,7 @@ fn secrets(context: &Context, round: &Round) -> Api<Secret> {
     Api::namespaced(context.client.clone(), &round.target.owner.namespace)
 }
 
-async fn create_shell(context: &Context, round: &Round, facts: &Facts) {
+async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) {
     let Some(place) = round.place() else { return };
     let params = PostParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -91,6 +99,7 @@ async fn create_shell(context: &Context, round: &Round, facts: &Facts) {
     match secrets(context, round).create(&params, &shell).await {
         Ok(written) => {
             flush::remember(context, place, &round.state, &written);
+            round.saw_secret(context, Some(&written), facts);
         }
         // It is there already, or it is not known whether it is: the next round looks.
         Err(error) if matches!(&error, kube::Error::Api(status) if status.code == 409) => {}
@@ -221,6 +230,67 @@ async fn write_claim(
     }
     if state.memory.claimed.is_none() {
         turn.0 = None;
+    }
+}
+
+/// Creates the Secret under its new name. The former one goes in a step of its own, after this one is durable.
+async fn move_from(context: &Context, round: &mut Round, former: &Former, facts: &mut Facts) {
+    let result = copy(context, round, former).await;
+    match result {
+        Ok(Some(written)) => round.saw_secret(context, Some(&written), facts),
+        // It changed or went meanwhile: the next round looks.
+        Ok(None) => facts.former = None,
+        Err(error) if failure::is_conflict(&error) => {}
+        Err(error) => back_off(round, facts, &failure::kubernetes(&error)),
+    }
+}
+
+async fn copy(
+    context: &Context,
+    round: &Round,
+    former: &Former,
+) -> Result<Option<Secret>, kube::Error> {
+    let Some(place) = round.place() else {
+        return Ok(None);
+    };
+    let api = secrets(context, round);
+    let Some(source) = api.get_opt(&former.name).await? else {
+        return Ok(None);
+    };
+    let reading = secret::read(place, &source.metadata, Some(&source), |_| false);
+    let recorded = reading.commit.as_ref();
+    let recorded = recorded.and_then(|record| record.recorded(&round.scope, &round.app.app));
+    let (Some(recorded), Some(value)) = (recorded, &reading.value) else {
+        return Ok(None);
+    };
+    let commit = place.commit(recorded.clone(), reading.commit.as_ref());
+    let object = place.full(&commit, &recorded.client_id, value.expose(), None);
+    let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let written = api.create(&params, &object).await?;
+    flush::remember(context, place, &round.state, &written);
+    Ok(Some(written))
+}
+
+async fn drop_former(context: &Context, round: &Round, former: &Former, facts: &mut Facts) {
+    let preconditions = Preconditions {
+        uid: Some(former.version.uid.clone()),
+        resource_version: Some(former.version.revision.clone()),
+    };
+    let params = DeleteParams {
+        preconditions: Some(preconditions),
+        ..DeleteParams::default()
+    };
+    match secrets(context, round).delete(&former.name, &params).await {
+        Ok(_) => facts.former = None,
+        Err(error) if failure::is_conflict(&error) => facts.former = None,
+        Err(error) => {
+            facts.former = None;
+            back_off(round, facts, &failure::kubernetes(&error));
+        }
     }
 }
 

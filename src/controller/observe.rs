@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
+use kube::{Api, ResourceExt};
 use kube::runtime::reflector::ObjectRef;
 
 use super::claim;
@@ -18,8 +18,8 @@ use super::target::{self, Target};
 use crate::api::{ApiAppSecretStatus, ConditionType, Reason};
 use crate::ids::AttemptId;
 use crate::rotation::{
-    AppView, ClaimView, DueState, Facts, Failure, Gates, Journal, JournalEvent, Now, ObjectView,
-    Observed, Owner, Probe, SecretState, Source,
+    AppView, ClaimView, DueState, Facts, Failure, Former, Gates, Journal, JournalEvent, Now,
+    ObjectView, Observed, Owner, Probe, SecretState, Source,
 };
 use crate::zitadel::{AppKind, AppRef, AppState as State, ChangeKind};
 
@@ -113,6 +113,7 @@ impl Round {
             holder: context.settings.holder.clone(),
             object: ObjectView {
                 owner: target.owner.clone(),
+                inputs: self.inputs(),
                 deleting: target.deleting,
                 suspended: target.suspended,
                 trigger: target.trigger.clone(),
@@ -131,12 +132,20 @@ impl Round {
             app: Observed::Unread,
             journal: Observed::Unread,
             probe: Observed::Unread,
+            former: None,
             hint,
             fresh_attempt: AttemptId(uuid::Uuid::now_v7()),
             memory: crate::rotation::Memory::default(),
         };
+        facts.former = self.former(context, self.status.secret_name.as_deref());
         self.refresh(context, &mut facts);
         facts
+    }
+
+    fn inputs(&self) -> String {
+        let connection = self.connection.as_ref().ok();
+        let made_from = connection.map_or("", |connection| &connection.made_from);
+        format!("{}/{made_from}", self.target.generation.unwrap_or_default())
     }
 
     /// The clocks, the gates and what follows from them, as they are now.
@@ -270,6 +279,48 @@ impl Round {
         claim::view(lease, elsewhere)
     }
 
+    /// Takes in the Secret as the API server just answered it.
+    pub fn saw_secret(&mut self, context: &Context, found: Option<&Secret>, facts: &mut Facts) {
+        let reading = found.zip(self.place()).map(|(secret, place)| {
+            secret::read(place, &secret.metadata, Some(secret), |owner| {
+                self.keeps_secret(context, owner)
+            })
+        });
+        facts.secret = Observed::Live(secret::state(reading.as_ref()));
+        if reading.is_none() && facts.former.is_none() {
+            // The status may not know the former name any more. Rare enough to look at all of them.
+            let namespace = &self.target.owner.namespace;
+            let secrets = context.stores.secrets.state();
+            let names = secrets
+                .iter()
+                .filter(|secret| secret.namespace().as_ref() == Some(namespace));
+            facts.former = names
+                .map(|secret| secret.name_any())
+                .find_map(|name| self.former(context, Some(&name)));
+        }
+        self.reading = reading;
+    }
+
+    /// The Secret of that name, if it holds this object's value and the object names another one by now.
+    fn former(&self, context: &Context, name: Option<&str>) -> Option<Former> {
+        let name = name.filter(|name| *name != self.target.secret.name)?;
+        let reference = ObjectRef::new(name).within(&self.target.owner.namespace);
+        let found = context.stores.secrets.get(&reference)?;
+        let reading = secret::read(self.place()?, &found.metadata, None, |_| false);
+        let holds = reading.view.owned && matches!(reading.view.commit, Ok(Some(_)));
+        holds.then(|| Former {
+            name: name.to_owned(),
+            version: reading.view.version,
+        })
+    }
+
+    /// Falls back to what the watches show and this process wrote.
+    pub fn recall(&self, context: &Context, facts: &mut Facts) {
+        let (claim, secret, _) = self.cached(context);
+        facts.claim = Observed::Cached(claim);
+        facts.secret = Observed::Cached(secret);
+    }
+
     /// Reads what is asked for, at once.
     pub async fn read(&mut self, context: &Context, sources: &[Source], facts: &mut Facts) {
         let Ok(connection) = self.connection.clone() else {
@@ -306,19 +357,12 @@ impl Round {
         };
         let (secret, lease, journal, app) = futures::join!(secret, lease, journal, app);
         if let Some(result) = secret {
-            facts.secret = match result {
+            match result {
                 Ok(found) => {
-                    let reading = found.as_ref().zip(self.place()).map(|(secret, place)| {
-                        secret::read(place, &secret.metadata, Some(secret), |owner| {
-                            self.keeps_secret(context, owner)
-                        })
-                    });
-                    let state = secret::state(reading.as_ref());
-                    self.reading = reading;
-                    Observed::Live(state)
+                    self.saw_secret(context, found.as_ref(), facts);
                 }
-                Err(error) => Observed::Failed(unreadable(&error)),
-            };
+                Err(error) => facts.secret = Observed::Failed(unreadable(&error)),
+            }
         }
         if let Some(result) = lease {
             facts.claim = match result {

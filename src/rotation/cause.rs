@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::decide::settled_report;
-use super::facts::{Journal, Observed, Probe, SecretState, SecretView, Value};
+use super::facts::{Journal, JournalEvent, Observed, Probe, SecretState, SecretView, Value};
 use super::round::{Round, rest, stalled, waiting};
 use super::{Blocked, Claim, DueState, Report, Retry, Source, Step};
 use crate::api::Reason;
@@ -77,7 +77,7 @@ pub(super) fn find(
     let mine = claim.filter(|claim| claim.owner == round.facts.object.owner);
     let issued = mine.filter(|claim| claim.issued || (claim.live_attempt().is_some() && !void));
     match secret {
-        SecretState::Absent if issued.is_some() => missing(round, issued),
+        SecretState::Absent if issued.is_some() => missing(round, issued, void),
         SecretState::Absent => Ok(Found::Cause(Cause::FirstIssue)),
         SecretState::Present(secret) => {
             let entry = match &secret.commit {
@@ -85,13 +85,13 @@ pub(super) fn find(
                 Err(_) => None,
             };
             match (entry, secret.value) {
-                (None, Value::Absent) if issued.is_some() => missing(round, issued),
+                (None, Value::Absent) if issued.is_some() => missing(round, issued, void),
                 (None, Value::Absent) => Ok(Found::Cause(Cause::FirstIssue)),
                 (None, _) => take_over(round, mine, claim, secret),
-                (Some(_), Value::Absent) => missing(round, mine),
+                (Some(_), Value::Absent) => missing(round, mine, void),
                 (Some(entry), _) => {
                     round.memory.missing = None;
-                    stored(round, mine, claim, void, secret, entry.sequence)
+                    stored(round, mine, claim, secret, entry.sequence)
                 }
             }
         }
@@ -103,7 +103,6 @@ fn stored(
     round: &mut Round<'_>,
     mine: Option<&Claim>,
     claim: Option<&Claim>,
-    void: bool,
     secret: &SecretView,
     sequence: Sequence,
 ) -> Result<Found, Step> {
@@ -133,8 +132,12 @@ fn stored(
     {
         return Ok(found);
     }
-    let resolved = mine.live_attempt().is_some() && !void;
-    if facts.object.trigger.is_some() && facts.object.trigger.as_deref() != mine.trigger(resolved) {
+    let attempt = secret
+        .commit
+        .as_ref()
+        .ok()
+        .and_then(|entry| entry.as_ref()?.attempt);
+    if facts.object.trigger.is_some() && facts.object.trigger.as_deref() != mine.handled(attempt) {
         return Ok(Found::Cause(Cause::Trigger));
     }
     if let Some(found) = verify(round, Some(mine), secret)? {
@@ -144,6 +147,9 @@ fn stored(
         return Ok(Found::Cause(Cause::Due));
     }
     if !secret.rendered || !secret.owned {
+        if let Some(step) = round.backing_off() {
+            return Ok(Found::Nothing(step));
+        }
         if let Some(reason) = secret.refused {
             return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
         }
@@ -162,17 +168,14 @@ fn stored(
     Ok(Found::Nothing(rest(report)))
 }
 
-/// The Secret or its value is gone: looked for twice before it counts.
-fn missing(round: &mut Round<'_>, claim: Option<&Claim>) -> Result<Found, Step> {
+/// The Secret or its value is gone: looked for twice before it counts. Where that is only reported, a new trigger makes a new value.
+fn missing(round: &mut Round<'_>, mine: Option<&Claim>, void: bool) -> Result<Found, Step> {
     let facts = round.facts;
-    let handled = claim.and_then(|claim| claim.trigger(claim.live_attempt().is_some()));
-    if facts.object.trigger.is_some()
-        && claim.is_some()
-        && facts.object.trigger.as_deref() != handled
-    {
-        return Ok(Found::Cause(Cause::Trigger));
-    }
     if !facts.object.recovery.missing {
+        let handled = mine.and_then(|mine| mine.trigger(mine.live_attempt().is_some() && !void));
+        if facts.object.trigger.is_some() && facts.object.trigger.as_deref() != handled {
+            return Ok(Found::Cause(Cause::Trigger));
+        }
         return Ok(Found::Nothing(stalled(
             Reason::SecretMissing,
             Retry::OnChange,
@@ -207,6 +210,9 @@ fn take_over(
         );
         return Ok(Found::Nothing(round.write_claim(settled)));
     }
+    if let Some(step) = round.backing_off() {
+        return Ok(Found::Nothing(step));
+    }
     if let Some(reason) = secret.refused {
         return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
     }
@@ -237,10 +243,10 @@ fn drift(
     sequence: Sequence,
 ) -> Result<Option<Found>, Step> {
     let facts = round.facts;
-    let own = journal
+    let newest_own = journal
         .newest_own()
-        .map(|event| event.sequence)
-        .filter(|own| *own > sequence);
+        .filter(|event| event.sequence > sequence);
+    let own = newest_own.map(|event| event.sequence);
     let newest = journal.newest().map(|event| event.sequence);
     if let Some(own) = own
         && newest == Some(own)
@@ -257,7 +263,16 @@ fn drift(
                 Reason::OutcomeUnknown.into(),
                 Retry::After(left),
             ))),
-            None => Ok(Some(Found::Cause(Cause::LostAttempt))),
+            None => match &facts.probe {
+                Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::Probe])),
+                // Accepted all the same: that rotation had no effect, or it was answered without its sequence. The record was behind.
+                Observed::Live(Probe::Valid) => {
+                    Ok(Some(Found::Nothing(correct(round, newest_own, secret))))
+                }
+                Observed::Live(_) | Observed::Failed(_) => {
+                    Ok(Some(Found::Cause(Cause::LostAttempt)))
+                }
+            },
         };
     }
     round.memory.drift = None;
@@ -273,6 +288,22 @@ fn drift(
         round.memory.verified = verified.or(Some(secret.version.revision.clone()));
     }
     Ok(found)
+}
+
+/// Corrects the record of a stored value that ZITADEL accepts.
+fn correct(round: &mut Round<'_>, newest: Option<&JournalEvent>, secret: &SecretView) -> Step {
+    round.memory.drift = None;
+    round.memory.verified = Some(secret.version.revision.clone());
+    let entry = secret.commit.as_ref().ok().and_then(Option::as_ref);
+    let adopt = newest.map(|event| super::Entry {
+        attempt: entry.and_then(|entry| entry.attempt),
+        sequence: event.sequence,
+        change_date: event.time,
+    });
+    Step::Render {
+        over: secret.version.clone(),
+        adopt,
+    }
 }
 
 /// Makes sure that the stored value is accepted, unless this revision of the Secret was verified before.

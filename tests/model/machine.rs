@@ -99,6 +99,8 @@ pub enum How {
     Stale,
     /// The write is done, its answer lost.
     AnswerLost,
+    /// The write of a claim never arrives, and nobody knows.
+    NeverArrived,
     /// The probe brings no verdict.
     NoVerdict,
     /// The journal can't be read now.
@@ -126,7 +128,7 @@ pub enum Action {
     Deliver(u8),
     LoseAnswer(u8),
     LoseRequest(u8),
-    Refuse(u8, bool),
+    Refuse(u8),
     GiveUp(u8),
     Do(Fault),
     Recreate,
@@ -269,6 +271,7 @@ impl World {
         );
         match how {
             How::AnswerLost if !writes => return false,
+            How::NeverArrived if !matches!(step, Step::Write { fresh: true, .. }) => return false,
             How::NoVerdict => {
                 let Step::Read(sources) = step else {
                     return false;
@@ -303,7 +306,8 @@ impl World {
             }
             _ => {}
         }
-        let lost = how == How::AnswerLost;
+        let never = how == How::NeverArrived;
+        let lost = never || how == How::AnswerLost;
         if lost {
             n.spend(Fault::LostWriteAnswer);
         }
@@ -331,7 +335,7 @@ impl World {
             Step::CreateShell => {
                 let refused = n.refusing && self.without != Without::Rehearsal;
                 if refused {
-                    mine.memo = actor::not_executed(&Known { memo, ..known });
+                    mine.memo = actor::back_off(&Known { memo, ..known });
                 } else if n.secret.is_none() {
                     n.secret = Some(Secret {
                         revision: n.unused(),
@@ -344,9 +348,11 @@ impl World {
             }
             Step::Rehearse(secret) => {
                 if n.refusing && self.without != Without::Rehearsal {
-                    mine.memo = actor::not_executed(&Known { memo, ..known });
+                    mine.memo = actor::back_off(&Known { memo, ..known });
                 } else if n.secret.is_some_and(|stored| stored.revision == secret) {
                     mine.memo = actor::rehearsed(&memo, secret);
+                } else {
+                    mine.round.secret = Seen::Unread;
                 }
             }
             Step::Write { claim, over, fresh } => {
@@ -355,22 +361,20 @@ impl World {
                 if lost && !done {
                     return false;
                 }
-                if done {
+                if done && !never {
                     write_claim(n, claim, fresh);
                 }
                 let id = n.unused();
                 let mine = &mut n.replicas[usize::from(i)];
-                mine.memo = if !done || lost {
-                    actor::claim_refused(&memo)
-                } else if fresh {
+                mine.memo = if done && fresh {
                     actor::claimed(&memo, id)
                 } else {
-                    memo
+                    actor::claim_refused(&memo)
                 };
             }
             Step::Render { over, adopt } => {
                 if n.refusing {
-                    mine.memo = actor::not_executed(&Known { memo, ..known });
+                    mine.memo = actor::back_off(&Known { memo, ..known });
                 } else if let Some(secret) = &mut n.secret
                     && secret.revision == over
                 {
@@ -399,9 +403,13 @@ impl World {
                     _ => n.secret.map_or(0, |secret| secret.value),
                 };
                 let mine = &mut n.replicas[usize::from(i)];
+                mine.memo = actor::sending(&memo, attempt);
                 mine.phase = Phase::Waiting {
                     attempt,
-                    target: secret,
+                    stored: match known.round.secret {
+                        Seen::Live(stored) => stored.filter(|stored| stored.revision == secret),
+                        _ => None,
+                    },
                     old,
                     owner: known.object.uid,
                     trigger,
@@ -416,11 +424,18 @@ impl World {
                 });
             }
         }
+        // As the shell: only a write of claim or Secret, and a call, make everything else be read again.
         let mine = &mut n.replicas[usize::from(i)];
-        mine.round = Round {
-            app: mine.round.app && mine.phase == Phase::Deciding,
-            ..Round::default()
-        };
+        match step {
+            Step::CreateShell => mine.round.secret = Seen::Unread,
+            Step::Rehearse(_) => {}
+            _ => {
+                mine.round = Round {
+                    app: mine.round.app && mine.phase == Phase::Deciding,
+                    ..Round::default()
+                };
+            }
+        }
         true
     }
 
@@ -439,7 +454,9 @@ impl World {
                 // Published as it came.
             } else if accepted {
                 flush.proven = true;
-                flush.outlived = flush.target;
+                if let Seen::Live(Some(stored)) = flush.stored {
+                    flush.outlived = stored.revision;
+                }
             } else if flush.old != 0 && n.valid == flush.old {
                 // Without effect: dropped.
                 done(n, i, 0);
@@ -658,7 +675,7 @@ impl World {
             Action::LoseAnswer(i) => self.no_answer(n, i, Fault::LostAnswer),
             Action::LoseRequest(i) => self.no_answer(n, i, Fault::LostRequest),
             Action::GiveUp(i) => self.no_answer(n, i, Fault::EarlyTimeout),
-            Action::Refuse(i, void) => self.refuse(n, i, void),
+            Action::Refuse(i) => self.refuse(n, i),
             Action::Do(fault) => person(n, fault),
             Action::Recreate => {
                 n.object.exists = true;
@@ -720,7 +737,7 @@ impl World {
     }
 
     /// Not carried out, and known to be so.
-    fn refuse(&self, n: &mut State, i: u8, void: bool) -> bool {
+    fn refuse(&self, n: &mut State, i: u8) -> bool {
         let Some((m, attempt)) = awaited(n, i) else {
             return false;
         };
@@ -731,19 +748,8 @@ impl World {
         n.spend(Fault::Refused);
         let known = self.known(n, i, true);
         let mine = &mut n.replicas[usize::from(i)];
-        mine.memo = actor::not_executed(&known);
+        mine.memo = actor::not_executed(&known, attempt);
         mine.phase = Phase::Deciding;
-        if !void {
-            n.spend(Fault::LostWriteAnswer);
-            return true;
-        }
-        if let Some(claim) = &mut n.claim
-            && let Some(stored) = &mut claim.attempt
-            && stored.id == attempt
-        {
-            stored.open = false;
-            claim.revision = 62;
-        }
         true
     }
 }
@@ -829,7 +835,7 @@ fn deliver(n: &mut State, i: u8) -> bool {
     let mine = &mut n.replicas[usize::from(i)];
     let Phase::Waiting {
         attempt,
-        target,
+        stored,
         old,
         owner,
         trigger,
@@ -837,18 +843,16 @@ fn deliver(n: &mut State, i: u8) -> bool {
     else {
         return false;
     };
-    mine.memo = actor::received(&mine.memo, attempt);
     mine.phase = Phase::Flushing(Flush {
         attempt,
         sequence,
-        target,
         old,
         owner,
         trigger,
         tried: false,
         proven: false,
         outlived: 0,
-        stored: Seen::Unread,
+        stored: Seen::Live(stored),
     });
     n.messages[m] = None;
     true
@@ -1042,6 +1046,7 @@ impl World {
                 }
                 for (fault, how) in [
                     (Fault::LostWriteAnswer, How::AnswerLost),
+                    (Fault::LostWriteAnswer, How::NeverArrived),
                     (Fault::NoVerdict, How::NoVerdict),
                     (Fault::JournalFails, How::JournalFails),
                 ] {
@@ -1072,14 +1077,11 @@ impl World {
                     (Fault::LostAnswer, Action::LoseAnswer(i)),
                     (Fault::LostRequest, Action::LoseRequest(i)),
                     (Fault::EarlyTimeout, Action::GiveUp(i)),
-                    (Fault::Refused, Action::Refuse(i, true)),
+                    (Fault::Refused, Action::Refuse(i)),
                 ] {
                     if state.may(fault) {
                         actions.push(action);
                     }
-                }
-                if state.may(Fault::Refused) && state.may(Fault::LostWriteAnswer) {
-                    actions.push(Action::Refuse(i, false));
                 }
             }
             Phase::Flushing(_) => {
@@ -1099,6 +1101,11 @@ impl World {
             actions.push(Action::Crash(i, false));
             actions.push(Action::Crash(i, true));
         }
+    }
+
+    /// What a replica would do next.
+    pub fn decision(&self, state: &State, i: u8, how: How) -> Step {
+        actor::decide(&self.known(state, i, how == How::Stale)).0
     }
 
     /// What a replica would report if it looked now, with everything in sight.

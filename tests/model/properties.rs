@@ -275,10 +275,15 @@ pub fn check(world: &World) -> (usize, Vec<&'static str>) {
 pub fn tell(world: &World, path: &[Action]) {
     let mut state = world.start();
     for action in path {
+        match action {
+            Action::Step(i, how) => {
+                println!("    {action:?} {:?}", world.decision(&state, *i, *how))
+            }
+            _ => println!("    {action:?}"),
+        }
         if let Some(next) = world.next_state(&state, *action) {
             state = next;
         }
-        println!("    {action:?}");
     }
     println!("    {state:?}");
 }
