@@ -1123,6 +1123,7 @@ async fn a_service_account_key_works_also_where_zitadel_is_dialled_inside_the_cl
     tenant.set_credential(&key.json).await;
     let credential = json!({"secretRef": {"name": tenant.namespace, "key": "token"}, "type": "ServiceAccountKey"});
     tenant.apply_connection(json!({"url": "https://iam.example.com", "endpoint": zitadel.url(), "credential": credential})).await;
+    tenant.connected().await;
     let app = tenant.app("orders");
     tenant
         .apply(
