@@ -91,9 +91,10 @@ impl Round {
     }
 
     /// The facts as the watches show them.
-    pub fn begin(&self, context: &Context) -> Facts {
+    pub fn begin(&mut self, context: &Context) -> Facts {
+        let (claim, secret, client_id) = self.cached(context);
+        self.client_id = client_id;
         let target = &self.target;
-        let (claim, secret) = self.cached(context);
         let hint = self
             .connection
             .as_ref()
@@ -205,7 +206,9 @@ impl Round {
     }
 
     /// The claim and the Secret as the watches show them, or as this process wrote them where the watches lag behind.
-    fn cached(&self, context: &Context) -> (ClaimView, SecretState) {
+    ///
+    /// Also the client id by the Secret's commit record.
+    fn cached(&self, context: &Context) -> (ClaimView, SecretState, Option<String>) {
         let namespace = &context.settings.namespace;
         let stores = &context.stores;
         let state = lock(&self.state);
@@ -217,11 +220,11 @@ impl Round {
             }
         };
         let target = &self.target;
-        let secret = match &state.secret {
+        let (secret, client_id) = match &state.secret {
             Some(written)
                 if written.name == target.secret.name && !stores.secrets_shown.shows(written) =>
             {
-                written.view.clone()
+                (written.view.clone(), None)
             }
             _ => {
                 let reference = ObjectRef::new(&target.secret.name).within(&target.owner.namespace);
@@ -234,10 +237,15 @@ impl Round {
                             context.keeps_secret(owner, place.target)
                         })
                     });
-                secret::state(reading.as_ref())
+                let recorded = reading.as_ref().and_then(|reading| {
+                    let record = reading.commit.as_ref()?;
+                    record.recorded(&self.scope, &self.app.app)
+                });
+                let client_id = recorded.map(|recorded| recorded.client_id.clone());
+                (secret::state(reading.as_ref()), client_id)
             }
         };
-        (claim, secret)
+        (claim, secret, client_id)
     }
 
     /// Whether an object exists and still names this object's application.
@@ -295,7 +303,7 @@ impl Round {
 
     /// Falls back to what the watches show and this process wrote.
     pub fn recall(&self, context: &Context, facts: &mut Facts) {
-        let (claim, secret) = self.cached(context);
+        let (claim, secret, _) = self.cached(context);
         facts.claim = Observed::Cached(claim);
         facts.secret = Observed::Cached(secret);
     }

@@ -163,7 +163,9 @@ fn new_claim(
         version: Claim::VERSION,
         owner: facts.object.owner.clone(),
         handled_trigger,
-        issued: before.is_some_and(|before| before.issued) || entry.is_some(),
+        issued: before.is_some_and(|before| before.issued)
+            || entry.is_some()
+            || cause == Cause::SecretMissing,
         invalid_repair: match cause {
             Cause::SecretInvalid => Some(facts.now.time),
             _ => before.and_then(|before| before.invalid_repair),

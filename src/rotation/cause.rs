@@ -75,22 +75,17 @@ pub(super) fn find(
     secret: &SecretState,
 ) -> Result<Found, Step> {
     let mine = claim.filter(|claim| claim.owner == round.facts.object.owner);
+    let issued = mine.filter(|claim| claim.issued || (claim.live_attempt().is_some() && !void));
     match secret {
-        SecretState::Absent => {
-            let issued =
-                mine.is_some_and(|claim| claim.issued || (claim.live_attempt().is_some() && !void));
-            if issued {
-                missing(round, mine, void)
-            } else {
-                Ok(Found::Cause(Cause::FirstIssue))
-            }
-        }
+        SecretState::Absent if issued.is_some() => missing(round, issued, void),
+        SecretState::Absent => Ok(Found::Cause(Cause::FirstIssue)),
         SecretState::Present(secret) => {
             let entry = match &secret.commit {
                 Ok(entry) => entry.clone(),
                 Err(_) => None,
             };
             match (entry, secret.value) {
+                (None, Value::Absent) if issued.is_some() => missing(round, issued, void),
                 (None, Value::Absent) => Ok(Found::Cause(Cause::FirstIssue)),
                 (None, _) => take_over(round, mine, claim, secret),
                 (Some(_), Value::Absent) => missing(round, mine, void),

@@ -198,12 +198,16 @@ impl Claim {
         }
     }
 
-    /// The same claim with its attempt given up.
+    /// The same claim with its attempt given up: a repair that was not made is none that the next one could contest.
     #[must_use]
     pub fn voided(&self) -> Self {
         let mut claim = self.clone();
         if let Some(attempt) = &mut claim.attempt {
             attempt.state = AttemptState::Void;
+            if attempt.cause == Cause::SecretInvalid {
+                // NB: an earlier repair was too long ago to count, or this one would not have been begun.
+                claim.invalid_repair = None;
+            }
         }
         claim
     }

@@ -2,7 +2,7 @@
 
 use super::attempt::prepare;
 use super::cause::{Cause, Found, find};
-use super::facts::{Observed, Probe, SecretState, Version};
+use super::facts::{Observed, Probe, SecretState, SecretView, Value, Version};
 use super::memory::Watched;
 use super::round::{Round, rest, waiting};
 use super::{Attempt, Claim, Report, Retry, Source, Step};
@@ -44,11 +44,14 @@ pub(super) fn open(
     let sent = (!refused).then_some(since);
     match verdict(round, attempt.pre_sequence, sent, secret)? {
         Verdict::Executed | Verdict::OlderLost => lost(round, claim, secret),
-        Verdict::NotExecuted => match find(round, Some(claim), true, secret)? {
-            Found::Cause(cause) => prepare(round, cause, Some(claim), secret),
-            Found::Nothing(step @ (Step::WriteClaim { .. } | Step::Read(_))) => Ok(step),
-            Found::Nothing(_) => Ok(round.write_claim(claim.voided())),
-        },
+        Verdict::NotExecuted => {
+            let claim = claim.voided();
+            match find(round, Some(&claim), true, secret)? {
+                Found::Cause(cause) => prepare(round, cause, Some(&claim), secret),
+                Found::Nothing(step @ (Step::WriteClaim { .. } | Step::Read(_))) => Ok(step),
+                Found::Nothing(_) => Ok(round.write_claim(claim)),
+            }
+        }
     }
 }
 
@@ -212,7 +215,13 @@ fn quiet(round: &Round<'_>, sent: Option<std::time::Duration>) -> Result<(), Ste
 
 /// The answer is lost. If a person deleted the Secret meanwhile, the policy for that decides.
 fn lost(round: &mut Round<'_>, claim: &Claim, secret: &SecretState) -> Result<Step, Step> {
-    if matches!(secret, SecretState::Absent) {
+    // NB: the shell that replaces a Secret that was missing looks like one whose answer is lost.
+    let empty = |view: &SecretView| view.commit == Ok(None) && view.value == Value::Absent;
+    let missing = match secret {
+        SecretState::Absent => true,
+        SecretState::Present(view) => round.memory.missing.is_some() && empty(view),
+    };
+    if missing {
         return match find(round, Some(claim), false, secret)? {
             Found::Cause(cause) => prepare(round, cause, Some(claim), secret),
             Found::Nothing(step) => Ok(step),
