@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connections::Connections;
 use super::flush::Flushed;
+use super::progress::{Progress, Written};
 use crate::api::{ApiAppSecret, ApiAppSecretStatus, ZitadelConnection};
 use crate::rotation::{ClaimView, Holder, Memory, Owner, SecretState, Timing};
 use crate::runtime::clock::{Clock, ServerClock};
@@ -51,6 +52,10 @@ pub struct Stores {
     pub claims: Store<Lease>,
     /// The metadata of all namespaces, for grants by label.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// How far the watch of the Secrets has come.
+    pub secrets_shown: Arc<Progress>,
+    /// How far the watch of the claims has come.
+    pub claims_shown: Arc<Progress>,
 }
 
 /// What is known of one application between rounds.
@@ -58,10 +63,10 @@ pub struct Stores {
 pub struct AppState {
     /// For decisions.
     pub memory: Memory,
-    /// What this process last wrote: the watches may lag behind it.
-    pub claim: Option<(u64, ClaimView)>,
+    /// The claim as this process last wrote it: the watches may lag behind it.
+    pub claim: Option<Written<ClaimView>>,
     /// The same for the Secret.
-    pub secret: Option<(u64, SecretState)>,
+    pub secret: Option<Written<SecretState>>,
     /// The rotation that this process finished last, until it is reported.
     pub flushed: Option<Flushed>,
 }

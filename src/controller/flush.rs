@@ -10,7 +10,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::events::EventType;
 
 use super::connections::Connection;
-use super::context::{AppState, Context, lock, revision};
+use super::context::{AppState, Context, lock};
 use super::failure;
 use super::secret::{self, FIELD_MANAGER, Place, Reading};
 use super::target::Target;
@@ -198,6 +198,7 @@ async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome
             received.attempt,
             received.sequence,
             outlived.as_ref(),
+            received.target.secret.adopt,
         ) {
             Fence::Written(version) => return (published, Some(version.revision)),
             Fence::Write(version) => {
@@ -320,7 +321,9 @@ pub fn remember(
         context.object(owner).is_some() && *owner != place.target.owner
     });
     let text = reading.view.version.revision.clone();
-    lock(state).secret = Some((revision(&text), SecretState::Present(reading.view)));
+    let (view, shown) = (reading.view, &context.stores.secrets_shown);
+    let name = &place.target.secret.name;
+    lock(state).secret = Some(shown.written(name, &text, SecretState::Present(view)));
     text
 }
 

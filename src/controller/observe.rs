@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, ResourceExt};
 
 use super::claim;
 use super::connections::Connection;
-use super::context::{AppState, Context, lock, revision};
+use super::context::{AppState, Context, lock};
 use super::failure;
 use super::probe::probe;
 use super::secret::{self, Place, Reading};
@@ -18,8 +18,8 @@ use super::target::{self, Target};
 use crate::api::{ApiAppSecretStatus, ConditionType, Reason};
 use crate::ids::AttemptId;
 use crate::rotation::{
-    AppView, ClaimView, DueState, Facts, Failure, Gates, Journal, JournalEvent, Now, ObjectView,
-    Observed, Owner, Probe, SecretState, Source,
+    AppView, ClaimView, DueState, Facts, Failure, Former, Gates, Journal, JournalEvent, Now,
+    ObjectView, Observed, Owner, Probe, SecretState, Source,
 };
 use crate::zitadel::{AppKind, AppRef, AppState as State, ChangeKind};
 
@@ -131,10 +131,12 @@ impl Round {
             app: Observed::Unread,
             journal: Observed::Unread,
             probe: Observed::Unread,
+            former: None,
             hint,
             fresh_attempt: AttemptId(uuid::Uuid::now_v7()),
             memory: crate::rotation::Memory::default(),
         };
+        facts.former = self.former(context, self.status.secret_name.as_deref());
         self.refresh(context, &mut facts);
         facts
     }
@@ -159,6 +161,16 @@ impl Round {
             },
             _ => DueState::OnTriggerOnly,
         };
+    }
+
+    /// The next instant at which the schedule has something else to say.
+    pub fn next_change(&self, facts: &Facts) -> Option<Timestamp> {
+        let Some(SecretState::Present(view)) = facts.secret.known() else {
+            return None;
+        };
+        let entry = view.commit.as_ref().ok()?.as_ref()?;
+        let schedule = &self.target.schedule;
+        schedule.next_change(entry.change_date, facts.now.time)
     }
 
     fn now(&self, context: &Context) -> Now {
@@ -193,32 +205,27 @@ impl Round {
     }
 
     /// The claim and the Secret as the watches show them, or as this process wrote them where the watches lag behind.
-    ///
-    /// NB: what the watches do not show at all counts as absent, even if this process wrote it: it may have been deleted since.
-    /// Nothing is done about it before it was read.
     fn cached(&self, context: &Context) -> (ClaimView, SecretState) {
         let namespace = &context.settings.namespace;
-        let lease = context
-            .stores
-            .claims
-            .get(&ObjectRef::new(&self.claim).within(namespace));
-        let seen = lease.as_ref().map_or(0, |lease| {
-            revision(&lease.resource_version().unwrap_or_default())
-        });
+        let stores = &context.stores;
         let state = lock(&self.state);
         let claim = match &state.claim {
-            Some((written, view)) if lease.is_some() && *written > seen => view.clone(),
-            _ => self.claim_view(context, lease.as_deref()),
+            Some(written) if !stores.claims_shown.shows(written) => written.view.clone(),
+            _ => {
+                let reference = ObjectRef::new(&self.claim).within(namespace);
+                self.claim_view(context, stores.claims.get(&reference).as_deref())
+            }
         };
         let target = &self.target;
-        let reference = ObjectRef::new(&target.secret.name).within(&target.owner.namespace);
-        let metadata = context.stores.secrets.get(&reference);
-        let seen = metadata.as_ref().map_or(0, |secret| {
-            revision(&secret.resource_version().unwrap_or_default())
-        });
         let secret = match &state.secret {
-            Some((written, view)) if metadata.is_some() && *written > seen => view.clone(),
+            Some(written)
+                if written.name == target.secret.name && !stores.secrets_shown.shows(written) =>
+            {
+                written.view.clone()
+            }
             _ => {
+                let reference = ObjectRef::new(&target.secret.name).within(&target.owner.namespace);
+                let metadata = stores.secrets.get(&reference);
                 let reading = metadata
                     .as_ref()
                     .zip(self.place())
@@ -272,7 +279,31 @@ impl Round {
             })
         });
         facts.secret = Observed::Live(secret::state(reading.as_ref()));
+        if reading.is_none() && facts.former.is_none() {
+            // The status may not know the former name any more. Rare enough to look at all of them.
+            let namespace = &self.target.owner.namespace;
+            let secrets = context.stores.secrets.state();
+            let names = secrets
+                .iter()
+                .filter(|secret| secret.namespace().as_ref() == Some(namespace));
+            facts.former = names
+                .map(|secret| secret.name_any())
+                .find_map(|name| self.former(context, Some(&name)));
+        }
         self.reading = reading;
+    }
+
+    /// The Secret of that name, if it holds this object's value and the object names another one by now.
+    fn former(&self, context: &Context, name: Option<&str>) -> Option<Former> {
+        let name = name.filter(|name| *name != self.target.secret.name)?;
+        let reference = ObjectRef::new(name).within(&self.target.owner.namespace);
+        let found = context.stores.secrets.get(&reference)?;
+        let reading = secret::read(self.place()?, &found.metadata, None, |_| false);
+        let holds = reading.view.owned && matches!(reading.view.commit, Ok(Some(_)));
+        holds.then(|| Former {
+            name: name.to_owned(),
+            version: reading.view.version,
+        })
     }
 
     /// Falls back to what the watches show and this process wrote.

@@ -153,15 +153,19 @@ async fn report(
     {
         publish(context, object, EventType::Warning, blocked.reason, note);
     }
-    Ok(next_look(facts, report))
+    Ok(next_look(round, facts, report))
 }
 
 /// When to look again without being told.
-fn next_look(facts: &Facts, report: &Report) -> Action {
+fn next_look(round: &Round, facts: &Facts, report: &Report) -> Action {
     let retry = match report {
         Report::Settled {
             next: Some(next), ..
-        } => Retry::At(*next),
+        } => Retry::At(
+            round
+                .next_change(facts)
+                .map_or(*next, |change| change.min(*next)),
+        ),
         Report::Settled { next: None, .. } | Report::Quiet(_) => Retry::OnChange,
         Report::Usable { retry, .. }
         | Report::Working { retry, .. }

@@ -45,7 +45,13 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         secrets,
         claims,
         namespaces,
+        secrets_shown: Arc::default(),
+        claims_shown: Arc::default(),
     };
+    let (secrets_shown, claims_shown) = (
+        Arc::clone(&stores.secrets_shown),
+        Arc::clone(&stores.claims_shown),
+    );
     let context = Arc::new(Context::new(parts, stores, wake, wake_connections));
 
     let secrets: Api<PartialObjectMeta<Secret>> = Api::all(client.clone());
@@ -53,12 +59,14 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         .default_backoff()
         .modify(prune)
         .reflect(secrets_writer)
+        .inspect(move |event| secrets_shown.note(event))
         .touched_objects();
     let leases: Api<Lease> = Api::namespaced(client.clone(), &namespace);
     let claim_changes = watcher(leases, watcher::Config::default().labels(CLAIM_LABEL))
         .default_backoff()
         .modify(prune)
         .reflect(claims_writer)
+        .inspect(move |event| claims_shown.note(event))
         .touched_objects();
     let all_namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
     let namespace_changes = watcher(all_namespaces, watcher::Config::default())

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::decide::settled_report;
-use super::facts::{Journal, Observed, Probe, SecretState, SecretView, Value};
+use super::facts::{Journal, JournalEvent, Observed, Probe, SecretState, SecretView, Value};
 use super::round::{Round, rest, stalled, waiting};
 use super::{Blocked, Claim, DueState, Report, Retry, Source, Step};
 use crate::api::Reason;
@@ -152,6 +152,9 @@ fn stored(
         return Ok(Found::Cause(Cause::Due));
     }
     if !secret.rendered || !secret.owned {
+        if let Some(step) = round.backing_off() {
+            return Ok(Found::Nothing(step));
+        }
         if let Some(reason) = secret.refused {
             return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
         }
@@ -212,6 +215,9 @@ fn take_over(
         );
         return Ok(Found::Nothing(round.write_claim(settled)));
     }
+    if let Some(step) = round.backing_off() {
+        return Ok(Found::Nothing(step));
+    }
     if let Some(reason) = secret.refused {
         return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
     }
@@ -242,10 +248,10 @@ fn drift(
     sequence: Sequence,
 ) -> Result<Option<Found>, Step> {
     let facts = round.facts;
-    let own = journal
+    let newest_own = journal
         .newest_own()
-        .map(|event| event.sequence)
-        .filter(|own| *own > sequence);
+        .filter(|event| event.sequence > sequence);
+    let own = newest_own.map(|event| event.sequence);
     let newest = journal.newest().map(|event| event.sequence);
     if let Some(own) = own
         && newest == Some(own)
@@ -262,7 +268,16 @@ fn drift(
                 Reason::OutcomeUnknown.into(),
                 Retry::After(left),
             ))),
-            None => Ok(Some(Found::Cause(Cause::LostAttempt))),
+            None => match &facts.probe {
+                Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::Probe])),
+                // Accepted all the same: that rotation had no effect, or it was answered without its sequence. The record was behind.
+                Observed::Live(Probe::Valid) => {
+                    Ok(Some(Found::Nothing(correct(round, newest_own, secret))))
+                }
+                Observed::Live(_) | Observed::Failed(_) => {
+                    Ok(Some(Found::Cause(Cause::LostAttempt)))
+                }
+            },
         };
     }
     round.memory.drift = None;
@@ -278,6 +293,22 @@ fn drift(
         round.memory.verified = verified.or(Some(secret.version.revision.clone()));
     }
     Ok(found)
+}
+
+/// Corrects the record of a stored value that ZITADEL accepts.
+fn correct(round: &mut Round<'_>, newest: Option<&JournalEvent>, secret: &SecretView) -> Step {
+    round.memory.drift = None;
+    round.memory.verified = Some(secret.version.revision.clone());
+    let entry = secret.commit.as_ref().ok().and_then(Option::as_ref);
+    let adopt = newest.map(|event| super::Entry {
+        attempt: entry.and_then(|entry| entry.attempt),
+        sequence: event.sequence,
+        change_date: event.time,
+    });
+    Step::Render {
+        over: secret.version.clone(),
+        adopt,
+    }
 }
 
 /// Makes sure that the stored value is accepted, unless this revision of the Secret was verified before.

@@ -48,7 +48,11 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
     let closed = gate(facts);
     match (&round.memory.claimed, closed) {
         (None, Some(report)) => return Ok(rest(report)),
-        (None, None) if settled(facts, &round.memory) => return Ok(rest(settled_report(facts))),
+        (None, None) if settled(facts, &round.memory) => {
+            // All is well: the next failure is a first one.
+            round.memory.backoff = None;
+            return Ok(rest(settled_report(facts)));
+        }
         _ => {}
     }
     let (secret, claim) = match (&facts.secret, &facts.claim) {
@@ -108,6 +112,22 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
     round.memory.unreadable = None;
     if let SecretState::Present(secret) = secret {
         usable(facts, secret)?;
+    }
+    if let Some(former) = &facts.former
+        && round.memory.claimed.is_none()
+    {
+        if let Some(step) = round.backing_off() {
+            return Ok(step);
+        }
+        return Ok(match secret {
+            // Renaming is no cause: the value moves.
+            SecretState::Absent => Step::Move(former.clone()),
+            SecretState::Present(view) if matches!(view.commit, Ok(Some(_))) => {
+                Step::DropFormer(former.clone())
+            }
+            // There was another Secret of the new name: what is in it is judged first.
+            SecretState::Present(_) => stalled(Reason::SecretNotOwned, Retry::OnChange),
+        });
     }
     if let Some(claimed) = round.memory.claimed.clone() {
         match claim.and_then(Claim::live_attempt) {
@@ -196,7 +216,8 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
         .live_attempt()
         .is_some_and(|attempt| entry.attempt == Some(attempt.id));
     let open = claim.live_attempt().is_some() && !resolved;
-    secret.managed
+    facts.former.is_none()
+        && secret.managed
         && secret.owned
         && secret.held_elsewhere.is_none()
         && secret.refused.is_none()

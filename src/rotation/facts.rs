@@ -169,6 +169,15 @@ pub struct SecretView {
     pub refused: Option<Reason>,
 }
 
+/// A Secret under a name that the object does not give it any more.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Former {
+    /// Its name.
+    pub name: String,
+    /// Its revision.
+    pub version: Version,
+}
+
 /// The client secret in a Secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Value {
@@ -268,6 +277,8 @@ pub struct Facts {
     pub journal: Observed<Journal>,
     /// The verdict on the stored value.
     pub probe: Observed<Probe>,
+    /// The Secret that the object kept before `spec.secret.name` was changed.
+    pub former: Option<Former>,
     /// The application's sequence by the last look at its whole project, if there was one.
     pub hint: Option<Sequence>,
     /// An id for the next attempt, made by the shell.

@@ -141,7 +141,8 @@ fn verdict(
     match &facts.journal {
         Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::Journal])),
         Observed::Live(journal) => {
-            if journal.own_after(pre) {
+            // NB: `pre` may have been read before the stored value was made; that event is accounted for.
+            if journal.own_after(pre.max(stored)) {
                 return Ok(Verdict::Executed);
             }
             quiet(round, sent)?;

@@ -106,6 +106,7 @@ pub fn fence(stored: Option<Secret>, attempt: u8, sequence: u8, outlived: u8) ->
         attempt_id(attempt),
         Sequence(sequence.into()),
         outlived.as_ref(),
+        false,
     )
 }
 
@@ -566,6 +567,7 @@ fn facts(known: &Known) -> real::Facts {
             Some(Verdict::Refused) => real::Observed::Live(real::Probe::Refused),
             Some(Verdict::None) => real::Observed::Live(real::Probe::NoVerdict),
         },
+        former: None,
         hint: (known.hint != 0).then(|| Sequence(known.hint.into())),
         fresh_attempt: attempt_id(NEW),
         memory: memory(&known.memo),
@@ -630,6 +632,7 @@ fn step(step: &real::Step) -> Step {
             over: revision(over),
             adopt: adopt.as_ref().map(|entry| sequence_number(entry.sequence)),
         },
+        real::Step::Move(_) | real::Step::DropFormer(_) => unreachable!("nothing is renamed here"),
         real::Step::Rest(report) => Step::Rest(match report {
             real::Report::Settled { .. } => Report::Settled,
             real::Report::Usable { .. } => Report::Usable,

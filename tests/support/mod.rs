@@ -8,8 +8,11 @@
     clippy::missing_panics_doc
 )]
 
+pub mod audit;
 pub mod controlplane;
 mod envtest;
+pub mod fleet;
+pub mod process;
 pub mod world;
 
 use std::future::Future;

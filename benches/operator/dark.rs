@@ -1,0 +1,97 @@
+//! The dark window: from ZITADEL's answer to the durable Secret, with 100 rotations queued at once.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use zitadel_simulator::{Lag, Operation};
+
+use crate::figures::{Figures, quantile};
+use crate::stage::{LONG, Stage, rotated, rotations};
+use crate::support::fleet::name;
+
+const OBJECTS: usize = 100;
+/// Between the median and the p90 of a real server.
+const LAG: Duration = Duration::from_millis(30);
+/// What a generate takes on a real server.
+const GENERATE: Duration = Duration::from_millis(13);
+
+/// Queues 100 rotations; writes another Secret again and again meanwhile, for comparison.
+pub async fn run(figures: &mut Figures) {
+    let mut stage = Stage::new(OBJECTS).await;
+    let operator = stage.operator().await;
+    stage.issue(&operator, OBJECTS).await;
+    stage.zitadel().configure(|settings| {
+        settings.projection_lag = Lag::Fixed(LAG);
+        settings.generate_latency = GENERATE;
+    });
+    stage.requests();
+    stage.zitadel().clear_ledger();
+    let before = rotations(&operator).await;
+    let rotation = async {
+        stage.fleet.trigger(0..OBJECTS, "1").await;
+        rotated(&operator, before + OBJECTS).await;
+    };
+    let mut bare = Vec::new();
+    tokio::select! {
+        () = rotation => {}
+        () = bare_writes(&stage, &mut bare) => {}
+    }
+    stage.fleet.settled(0..OBJECTS, "1", LONG).await;
+
+    let calls = stage.zitadel().request_log();
+    let requests = stage.requests();
+    let written: HashMap<_, _> = requests
+        .iter()
+        .filter(|request| request.resource() == "secrets" && request.is_write())
+        .map(|request| (request.name().to_owned(), request))
+        .collect();
+    let (mut whole, mut prove, mut write) = (Vec::new(), Vec::new(), Vec::new());
+    for (n, app) in stage.fleet.apps.iter().enumerate() {
+        let of_app = || {
+            calls
+                .iter()
+                .filter(|call| call.app.as_deref() == Some(&app.id))
+        };
+        let ended = |operation| {
+            let calls = of_app().filter(|call| call.operation == operation);
+            calls.filter_map(|call| call.finished_at).max().unwrap()
+        };
+        let (answered, proven) = (ended(Operation::Generate), ended(Operation::Introspect));
+        let secret = written[&name(n)];
+        whole.push(secret.answered.duration_since(answered).as_secs_f64());
+        prove.push(proven.duration_since(answered).as_secs_f64());
+        write.push(secret.answered.duration_since(proven).as_secs_f64());
+    }
+    let one_write = quantile(&bare, 0.5);
+    let bound = LAG.as_secs_f64() + 3.0 * one_write;
+    let p99 = quantile(&whole, 0.99);
+    figures.show("dark_window_p50_seconds", quantile(&whole, 0.5), "s");
+    figures.show("dark_window_p99_seconds", p99, "s");
+    figures.show("dark_window_prove_p99_seconds", quantile(&prove, 0.99), "s");
+    figures.show("dark_window_write_p99_seconds", quantile(&write, 0.99), "s");
+    figures.show("bare_secret_write_p50_seconds", one_write, "s");
+    figures.show("bare_secret_write_p99_seconds", quantile(&bare, 0.99), "s");
+    figures.show("projection_lag_seconds", LAG.as_secs_f64(), "s");
+    figures.show("dark_window_p99_ratio", p99 / bound, "of_lag_and_3_writes");
+}
+
+/// Applies a Secret of about the same size, one write after the other. Ends with whoever drops it.
+async fn bare_writes(stage: &Stage, took: &mut Vec<f64>) {
+    let secrets = stage.fleet.tenant.secrets();
+    let params = PatchParams::apply("bare").force();
+    for n in 0_u64.. {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "bare", "annotations": {"commit": "x".repeat(500)}},
+            "stringData": {"CLIENT_ID": "0123456789@payments", "CLIENT_SECRET": format!("{n:064}")},
+        });
+        let began = Instant::now();
+        secrets
+            .patch("bare", &params, &Patch::Apply(&secret))
+            .await
+            .unwrap();
+        took.push(began.elapsed().as_secs_f64());
+    }
+}
