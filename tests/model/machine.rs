@@ -397,7 +397,7 @@ impl World {
                     .claim
                     .and_then(|claim| claim.attempt)
                     .map_or(0, |attempt| attempt.trigger);
-                properties::send(n, attempt, Cause::ALL[usize::from(cause)], trigger);
+                properties::send(n, &known, attempt, Cause::ALL[usize::from(cause)], trigger);
                 let old = match known.round.secret {
                     Seen::Live(Some(secret)) => secret.value,
                     _ => n.secret.map_or(0, |secret| secret.value),
@@ -639,6 +639,7 @@ impl World {
                     return false;
                 }
                 flush.tried = true;
+                flush.blind = true;
                 n.spend(Fault::NoVerdict);
                 true
             }
@@ -851,6 +852,7 @@ fn deliver(n: &mut State, i: u8) -> bool {
         trigger,
         tried: false,
         proven: false,
+        blind: false,
         outlived: 0,
         stored: Seen::Live(stored),
     });
@@ -930,7 +932,13 @@ fn person(n: &mut State, fault: Fault) -> bool {
             }
             _ => return false,
         },
-        Fault::DeleteClaim if n.claim.is_some() => n.claim = None,
+        Fault::DeleteClaim if n.claim.is_some() => {
+            n.claim = None;
+            // Without the lock nothing tells of what is on its way.
+            for message in n.messages.iter_mut().flatten() {
+                message.late = true;
+            }
+        }
         Fault::DamageClaim if n.claim.is_some() => {
             n.claim = Some(Claim {
                 revision: new,
