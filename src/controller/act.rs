@@ -44,7 +44,7 @@ pub async fn act(
         Step::Read(sources) => round.read(context, sources, facts).await,
         Step::CreateShell => {
             create_shell(context, round, facts).await;
-            facts.secret = Observed::Unread;
+            forget(facts);
         }
         Step::Rehearse(over) => rehearse(context, round, &over, facts).await,
         Step::WriteClaim { claim, over } => {
@@ -142,7 +142,8 @@ async fn rehearse(context: &Context, round: &mut Round, over: &Version, facts: &
         .await;
     match result {
         Ok(_) => lock(&round.state).memory.rehearsed(over.clone()),
-        Err(error) if failure::is_conflict(&error) => facts.secret = Observed::Unread,
+        // NB: journal and probe speak of the Secret as it was; kept, a dead value would count as verified.
+        Err(error) if failure::is_conflict(&error) => forget(facts),
         Err(error) => back_off(round, facts, &failure::kubernetes(&error)),
     }
 }
