@@ -94,7 +94,7 @@ pub fn all() -> Vec<World> {
         look(world(
             "claim damaged while due",
             false,
-            &[(Due, 1), (DamageClaim, 1), (Crash, 1)],
+            &[(Due, 1), (DamageClaim, 1)],
         )),
         world(
             "object recreated while due",

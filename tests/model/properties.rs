@@ -55,7 +55,9 @@ pub fn send(n: &mut State, known: &Known, attempt: u8, cause: Cause, trigger: u8
     if n.durable & (1 << attempt) == 0 {
         n.breaks(Broken::WriteAhead);
     }
-    if n.messages().any(|m| m.sequence == 0 && !m.late && !m.copy) {
+    if n.messages()
+        .any(|m| m.sequence == 0 && !m.late && !m.unlocked)
+    {
         n.breaks(Broken::Serial);
     }
     if n.refusing {

@@ -67,8 +67,8 @@ pub struct Message {
     pub awaited: bool,
     /// It outlived the quiet period.
     pub late: bool,
-    /// A middlebox made it.
-    pub copy: bool,
+    /// A middlebox made it, or its claim was deleted meanwhile.
+    pub unlocked: bool,
 }
 
 /// The `ApiAppSecret`.
