@@ -40,8 +40,13 @@ pub async fn act(
     match step {
         Step::Read(sources) => round.read(context, sources, facts).await,
         Step::CreateShell => {
+<<<<<<< HEAD
             facts.secret = Observed::Unread;
             create_shell(context, round, facts).await;
+=======
+            create_shell(context, round, facts).await;
+            forget(facts);
+>>>>>>> model
         }
         Step::Rehearse(over) => rehearse(context, round, &over, facts).await,
         Step::WriteClaim { claim, over } => {
@@ -146,6 +151,7 @@ async fn rehearse(context: &Context, round: &mut Round, over: &Version, facts: &
         .await;
     match result {
         Ok(_) => lock(&round.state).memory.rehearsed(over.clone()),
+<<<<<<< HEAD
         Err(error) if failure::is_conflict(&error) => facts.secret = Observed::Unread,
         Err(error) => {
             let failure = failure::kubernetes(&error);
@@ -159,6 +165,11 @@ async fn rehearse(context: &Context, round: &mut Round, over: &Version, facts: &
                 back_off(round, facts, &failure);
             }
         }
+=======
+        // NB: journal and probe speak of the Secret as it was; kept, a dead value would count as verified.
+        Err(error) if failure::is_conflict(&error) => forget(facts),
+        Err(error) => back_off(round, facts, &failure::kubernetes(&error)),
+>>>>>>> model
     }
 }
 

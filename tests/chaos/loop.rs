@@ -181,7 +181,11 @@ async fn rotate_all_the_time(fleet: &Fleet, random: &mut Rng) {
     for trigger in 1_u64.. {
         let n = random.usize(..fleet.apps.len());
         let zitadel = &fleet.tenant.zitadel;
-        let ahead = zitadel.faults().iter().filter(|fault| fault.fired == 0).count();
+        let ahead = zitadel
+            .faults()
+            .iter()
+            .filter(|fault| fault.fired == 0)
+            .count();
         if ahead < 3 {
             let late = Action::DelayAfter(Duration::from_millis(random.u64(20..400)));
             zitadel.inject(Fault::on(Operation::Generate, late).nth(random.u64(1..4)));
