@@ -1,14 +1,8 @@
 //! An open claim: somebody, or this process, may have sent generate, and the Secret does not carry the answer. No I/O.
 
-<<<<<<< HEAD
 use super::attempt::prepare;
-use super::cause::{Cause, Found, find};
-use super::facts::{Observed, Probe, SecretState, SecretView, Value, Version};
-=======
 use super::cause::{Cause, Found, find, read_before_probe};
-use super::decide::{Round, prepare, rest, waiting};
-use super::facts::{Observed, Probe, SecretState, Value, Version};
->>>>>>> model
+use super::facts::{Observed, Probe, SecretState, SecretView, Value, Version};
 use super::memory::Watched;
 use super::round::{Round, rest, waiting};
 use super::{Attempt, Claim, Report, Retry, Source, Step};
