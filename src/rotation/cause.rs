@@ -78,7 +78,7 @@ pub(super) fn find(
     let issued = mine.filter(|claim| claim.issued || (claim.live_attempt().is_some() && !void));
     match secret {
         SecretState::Absent if issued.is_some() => missing(round, issued, void),
-        SecretState::Absent => Ok(Found::Cause(Cause::FirstIssue)),
+        SecretState::Absent => Ok(Found::Cause(first(mine))),
         SecretState::Present(secret) => {
             let entry = match &secret.commit {
                 Ok(entry) => entry.clone(),
@@ -86,7 +86,7 @@ pub(super) fn find(
             };
             match (entry, secret.value) {
                 (None, Value::Absent) if issued.is_some() => missing(round, issued, void),
-                (None, Value::Absent) => Ok(Found::Cause(Cause::FirstIssue)),
+                (None, Value::Absent) => Ok(Found::Cause(first(mine))),
                 (None, _) => take_over(round, mine, claim, secret),
                 (Some(_), Value::Absent) => missing(round, mine, void),
                 (Some(entry), _) => {
@@ -95,6 +95,16 @@ pub(super) fn find(
                 }
             }
         }
+    }
+}
+
+/// The cause where nothing was ever written. A replacement of a lost answer that was given up before it was sent is still one: by
+/// another name the breaker would not count it.
+fn first(mine: Option<&Claim>) -> Cause {
+    let given_up = mine.and_then(|claim| claim.attempt.as_ref());
+    match given_up.map(|attempt| attempt.cause) {
+        Some(Cause::LostAttempt) => Cause::LostAttempt,
+        _ => Cause::FirstIssue,
     }
 }
 
