@@ -500,6 +500,7 @@ async fn a_server_that_calls_itself_by_another_url_is_not_used() {
     let port = World::shared().await.zitadel.address().port();
     let app = tenant.app("orders");
     tenant.apply_connection(json!({"url": "https://iam.example.com", "endpoint": format!("http://127.0.0.1:{port}")})).await;
+    assert_ne!(tenant.connection_reason().await, "Connected");
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
     let object = tenant.until("orders", |object| {
         let reason = &object
