@@ -117,6 +117,7 @@ fn stored(
         if let Some(found) = verify(round, claim, secret)? {
             return Ok(found);
         }
+        round.current()?;
         let claim = Claim::settled(
             facts.object.owner.clone(),
             facts.object.trigger.clone(),
@@ -155,6 +156,7 @@ fn stored(
         if let Some(reason) = secret.refused {
             return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
         }
+        round.current()?;
         return Ok(Found::Nothing(Step::Render {
             over: secret.version.clone(),
             adopt: None,
@@ -200,6 +202,7 @@ fn take_over(
     if let Some(found) = verify(round, claim, secret)? {
         return Ok(found);
     }
+    round.current()?;
     if mine.is_none() {
         let settled = Claim::settled(
             facts.object.owner.clone(),
