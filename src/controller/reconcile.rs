@@ -214,7 +214,6 @@ async fn write(
             lock(&context.statuses).insert(uid, (revision, written.status.unwrap_or_default()));
             Ok(())
         }
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
         Err(error) => Err(Error::Status(error)),
     }
 }
