@@ -83,16 +83,25 @@ impl Walk<'_> {
     }
 
     async fn apply(&self, suspend: bool) {
-        self.tenant.apply("walk", &self.app.id, self.spec(suspend)).await.unwrap();
+        self.tenant
+            .apply("walk", &self.app.id, self.spec(suspend))
+            .await
+            .unwrap();
     }
 
     /// The claims that name this walk's object.
     async fn claims(&self) -> Vec<String> {
         let leases: Api<Lease> = Api::namespaced(self.tenant.client.clone(), OPERATOR_NAMESPACE);
-        let all = leases.list(&ListParams::default().labels("zitadel-secrets.dev/claim")).await.unwrap();
+        let all = leases
+            .list(&ListParams::default().labels("zitadel-secrets.dev/claim"))
+            .await
+            .unwrap();
         let mine = format!("\"namespace\":\"{}\"", self.tenant.namespace);
         let names = all.into_iter().filter_map(|lease| {
-            let text = lease.metadata.annotations?.remove("zitadel-secrets.dev/claim")?;
+            let text = lease
+                .metadata
+                .annotations?
+                .remove("zitadel-secrets.dev/claim")?;
             text.contains(&mine).then_some(lease.metadata.name?)
         });
         names.collect()
@@ -109,15 +118,28 @@ impl Walk<'_> {
                 self.apply(false).await;
             }
             Op::RenameKey => {
-                self.key = if self.key == "CLIENT_SECRET" { "PASSWORD" } else { "CLIENT_SECRET" }.to_owned();
+                self.key = if self.key == "CLIENT_SECRET" {
+                    "PASSWORD"
+                } else {
+                    "CLIENT_SECRET"
+                }
+                .to_owned();
                 self.apply(false).await;
             }
             Op::LabelObject => {
                 let label = json!({"metadata": {"labels": {"walk": format!("l{}", self.trigger)}}});
-                tenant.objects().patch("walk", &params, &merge(label)).await.unwrap();
+                tenant
+                    .objects()
+                    .patch("walk", &params, &merge(label))
+                    .await
+                    .unwrap();
             }
             Op::WipeStatus => {
-                tenant.objects().patch_status("walk", &params, &merge(json!({"status": null}))).await.unwrap();
+                tenant
+                    .objects()
+                    .patch_status("walk", &params, &merge(json!({"status": null})))
+                    .await
+                    .unwrap();
             }
             Op::EditSecretValue => {
                 self.causes += 1;
@@ -127,13 +149,25 @@ impl Walk<'_> {
             }
             Op::DeleteSecret => {
                 self.causes += 1;
-                let _ = tenant.secrets().delete("walk", &DeleteParams::default()).await;
+                let _ = tenant
+                    .secrets()
+                    .delete("walk", &DeleteParams::default())
+                    .await;
             }
             Op::Recreate => {
                 // A deletion in the middle of a first issue may leave nothing behind; then the new object issues again.
                 self.causes += 1;
                 tenant.delete("walk").await;
-                eventually(PATIENCE, || async { tenant.objects().get_opt("walk").await.unwrap().is_none().then_some(()) }).await;
+                eventually(PATIENCE, || async {
+                    tenant
+                        .objects()
+                        .get_opt("walk")
+                        .await
+                        .unwrap()
+                        .is_none()
+                        .then_some(())
+                })
+                .await;
                 self.apply(false).await;
             }
             Op::SuspendAndResume => {
@@ -171,11 +205,13 @@ impl Walk<'_> {
             }
             Op::LoseNextAnswer => {
                 self.causes += 1;
-                let fault = Fault::on(Operation::Generate, Action::DropAfter(Cut::Reset)).app(&self.app.id);
+                let fault =
+                    Fault::on(Operation::Generate, Action::DropAfter(Cut::Reset)).app(&self.app.id);
                 tenant.zitadel.inject(fault);
             }
             Op::RefuseNextCall => {
-                let fault = Fault::on(Operation::Generate, Action::DropBefore(Cut::Close)).app(&self.app.id);
+                let fault = Fault::on(Operation::Generate, Action::DropBefore(Cut::Close))
+                    .app(&self.app.id);
                 tenant.zitadel.inject(fault);
             }
         }
@@ -186,15 +222,24 @@ impl Walk<'_> {
 async fn walk(seed: u64) -> Result<(), String> {
     let mut random = fastrand::Rng::with_seed(seed);
     let length = random.usize(3..9);
-    let ops: Vec<Op> = (0..length).map(|_| OPS[random.usize(..OPS.len())]).collect();
+    let ops: Vec<Op> = (0..length)
+        .map(|_| OPS[random.usize(..OPS.len())])
+        .collect();
     let tenant = World::shared().await.tenant("walk").await;
     let app = tenant.app("walk");
-    let mut walk = Walk { tenant: &tenant, app, trigger: 0, key: "CLIENT_SECRET".to_owned(), causes: 1 };
+    let mut walk = Walk {
+        tenant: &tenant,
+        app,
+        trigger: 0,
+        key: "CLIENT_SECRET".to_owned(),
+        causes: 1,
+    };
     walk.apply(false).await;
     for op in &ops {
         if random.bool() {
             // Half of the steps come when everything is at rest, the others in the middle of what the last one caused.
-            let _ = tokio::time::timeout(std::time::Duration::from_secs(8), tenant.ready("walk")).await;
+            let _ =
+                tokio::time::timeout(std::time::Duration::from_secs(8), tenant.ready("walk")).await;
         }
         walk.step(*op).await;
     }
@@ -205,14 +250,26 @@ async fn walk(seed: u64) -> Result<(), String> {
     let settled = eventually(end, || async {
         let object = tenant.objects().get("walk").await.ok()?;
         let status = object.status.as_ref()?;
-        let ready = status.conditions.is_true(zitadel_secret_operator::api::ConditionType::Ready);
+        let ready = status
+            .conditions
+            .is_true(zitadel_secret_operator::api::ConditionType::Ready);
         let handled = status.observed_trigger.as_deref() == Some(&wanted);
         let value = tenant.value("walk", &walk.key).await?;
-        let newest = tenant.zitadel.latest(&walk.app.id).map(|sequence| sequence.to_string());
-        (ready && handled && status.sequence == newest && tenant.zitadel.accepts(&walk.app.id, &value)).then_some(())
+        let newest = tenant
+            .zitadel
+            .latest(&walk.app.id)
+            .map(|sequence| sequence.to_string());
+        (ready
+            && handled
+            && status.sequence == newest
+            && tenant.zitadel.accepts(&walk.app.id, &value))
+        .then_some(())
     });
     let verdict = |what: String| format!("seed {seed}, {ops:?}: {what}");
-    if tokio::time::timeout(end - std::time::Duration::from_secs(1), settled).await.is_err() {
+    if tokio::time::timeout(end - std::time::Duration::from_secs(1), settled)
+        .await
+        .is_err()
+    {
         let object = tenant.objects().get("walk").await;
         let status = object.map(|object| serde_json::to_string(&object.status).unwrap_or_default());
         return Err(verdict(format!("did not converge: {status:?}")));
@@ -220,9 +277,16 @@ async fn walk(seed: u64) -> Result<(), String> {
     let made = tenant.zitadel.generates(&walk.app.id);
     let own = made.saturating_sub(ops.iter().filter(|op| **op == Op::RotateElsewhere).count());
     if own > walk.causes {
-        return Err(verdict(format!("{own} rotations for {} causes", walk.causes)));
+        return Err(verdict(format!(
+            "{own} rotations for {} causes",
+            walk.causes
+        )));
     }
-    let other = if walk.key == "PASSWORD" { "CLIENT_SECRET" } else { "PASSWORD" };
+    let other = if walk.key == "PASSWORD" {
+        "CLIENT_SECRET"
+    } else {
+        "PASSWORD"
+    };
     if tenant.value("walk", other).await.is_some() {
         return Err(verdict(format!("key {other} is still there")));
     }
@@ -232,8 +296,14 @@ async fn walk(seed: u64) -> Result<(), String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_the_end_depends_on_the_last_spec_and_rotations_on_causes_alone() {
-    let count = std::env::var("SEQUENCES").ok().and_then(|count| count.parse().ok()).unwrap_or(SEQUENCES);
-    let first: u64 = std::env::var("SEQUENCE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let count = std::env::var("SEQUENCES")
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(SEQUENCES);
+    let first: u64 = std::env::var("SEQUENCE_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(1);
     let seeds = REGRESSIONS.iter().copied().chain(first..first + count);
     let failures: Vec<String> = futures::stream::iter(seeds)
         .map(walk)

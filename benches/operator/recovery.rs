@@ -62,7 +62,11 @@ async fn once(stage: &Stage, successor: Successor, trigger: &str) -> (f64, usize
     victim.kill();
     let began = Instant::now();
     stage.zitadel().clear_faults();
-    let next: Launch = if successor == Successor::SamePod { first } else { other };
+    let next: Launch = if successor == Successor::SamePod {
+        first
+    } else {
+        other
+    };
     let operator = standby.unwrap_or_else(|| next.start());
     until_accepted(stage).await;
     let seconds = began.elapsed().as_secs_f64();
@@ -75,7 +79,10 @@ async fn once(stage: &Stage, successor: Successor, trigger: &str) -> (f64, usize
             stage.fleet.tenant.client.clone(),
             crate::stage::claims_namespace(),
         );
-        leases.delete(crate::stage::LEADER_LEASE, &params).await.unwrap();
+        leases
+            .delete(crate::stage::LEADER_LEASE, &params)
+            .await
+            .unwrap();
     }
     (seconds, stage.zitadel().executions().len())
 }
@@ -84,7 +91,11 @@ async fn once(stage: &Stage, successor: Successor, trigger: &str) -> (f64, usize
 async fn leads(victim: &Process, standby: &Option<Process>) {
     while victim.metric("leader").await != Some(1.0) {
         if let Some(standby) = standby {
-            assert_ne!(standby.metric("leader").await, Some(1.0), "the wrong one leads");
+            assert_ne!(
+                standby.metric("leader").await,
+                Some(1.0),
+                "the wrong one leads"
+            );
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -94,7 +105,11 @@ async fn until_accepted(stage: &Stage) {
     let (tenant, app) = (&stage.fleet.tenant, &stage.fleet.apps[0]);
     let began = Instant::now();
     while !tenant.accepted(app, &name(0)).await {
-        assert!(began.elapsed() < LONG, "{}", json!(tenant.objects().get(&name(0)).await.unwrap().status));
+        assert!(
+            began.elapsed() < LONG,
+            "{}",
+            json!(tenant.objects().get(&name(0)).await.unwrap().status)
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

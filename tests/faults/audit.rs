@@ -57,7 +57,9 @@ pub fn collect() {
         .with_ansi(false)
         .with_thread_names(true)
         .with_filter(filter);
-    let subscriber = tracing_subscriber::registry().with(Collect.with_filter(audit)).with(print);
+    let subscriber = tracing_subscriber::registry()
+        .with(Collect.with_filter(audit))
+        .with(print);
     // NB: several tests of one binary set it; the first one wins, and it is the same one.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

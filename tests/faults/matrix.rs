@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use super::audit;
 use super::cell::{self, Boundary, Cell, Outcome};
 use super::lane::Lane;
-use super::audit;
 use crate::support::controlplane::ControlPlane;
 use crate::support::world::install_definitions;
 
@@ -19,13 +19,18 @@ pub async fn run(cells: Vec<Cell>, lanes: usize) -> Vec<Outcome> {
     let mut queues: BTreeMap<(usize, bool), VecDeque<Cell>> = BTreeMap::new();
     for cell in cells {
         let election = cell.boundary == Boundary::Renew;
-        queues.entry((cell.replicas, election)).or_default().push_back(cell);
+        queues
+            .entry((cell.replicas, election))
+            .or_default()
+            .push_back(cell);
     }
     let total: usize = queues.values().map(VecDeque::len).sum();
     let mut tasks = Vec::new();
     for ((replicas, election), mut queue) in queues {
         // The longest first, so that none of them is left over at the end.
-        queue.make_contiguous().sort_by_key(|cell| std::cmp::Reverse(weight(cell)));
+        queue
+            .make_contiguous()
+            .sort_by_key(|cell| std::cmp::Reverse(weight(cell)));
         let share = (lanes * queue.len()).div_ceil(total.max(1)).max(1);
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..share {
@@ -68,12 +73,24 @@ fn weight(cell: &Cell) -> u8 {
 pub fn print(outcomes: &[Outcome], took: std::time::Duration) {
     let mut table: BTreeMap<(Boundary, u8, usize), Vec<&Outcome>> = BTreeMap::new();
     for outcome in outcomes {
-        let Cell { boundary, strike, replicas, .. } = outcome.cell;
-        table.entry((boundary, strike, replicas)).or_default().push(outcome);
+        let Cell {
+            boundary,
+            strike,
+            replicas,
+            ..
+        } = outcome.cell;
+        table
+            .entry((boundary, strike, replicas))
+            .or_default()
+            .push(outcome);
     }
     for replicas in [1, 2] {
-        println!("\n{replicas} replica(s): generates carried out, one being due; several ways of a cell are separated by a comma");
-        let head: String = (1..=14).map(|strike| format!("{:>9}", format!("F{strike}"))).collect();
+        println!(
+            "\n{replicas} replica(s): generates carried out, one being due; several ways of a cell are separated by a comma"
+        );
+        let head: String = (1..=14)
+            .map(|strike| format!("{:>9}", format!("F{strike}")))
+            .collect();
         println!("{:16}{head}", "");
         for boundary in Boundary::ALL {
             let row: String = (1..=14)
@@ -81,9 +98,16 @@ pub fn print(outcomes: &[Outcome], took: std::time::Duration) {
                     let text = table.get(&(boundary, strike, replicas)).map_or_else(
                         || "–".to_owned(),
                         |ways| {
-                            let words: Vec<String> = ways.iter().map(|outcome| {
-                                format!("{}{}", outcome.generates, if outcome.problems.is_empty() { "" } else { "!" })
-                            }).collect();
+                            let words: Vec<String> = ways
+                                .iter()
+                                .map(|outcome| {
+                                    format!(
+                                        "{}{}",
+                                        outcome.generates,
+                                        if outcome.problems.is_empty() { "" } else { "!" }
+                                    )
+                                })
+                                .collect();
                             words.join(",")
                         },
                     );
@@ -98,7 +122,10 @@ pub fn print(outcomes: &[Outcome], took: std::time::Duration) {
     for outcome in slowest.iter().take(5) {
         println!("slow: {} took {:?}", outcome.cell, outcome.time);
     }
-    let good = table.values().filter(|ways| ways.iter().all(|outcome| outcome.problems.is_empty())).count();
+    let good = table
+        .values()
+        .filter(|ways| ways.iter().all(|outcome| outcome.problems.is_empty()))
+        .count();
     println!(
         "cells: {} run ({} runs), {good} as expected, in {took:.0?}",
         table.len(),
@@ -110,12 +137,24 @@ pub fn print(outcomes: &[Outcome], took: std::time::Duration) {
 pub async fn prove(cells: Vec<Cell>, lanes: usize) {
     let begun = Instant::now();
     let mut outcomes = run(cells, lanes).await;
-    outcomes.sort_by_key(|outcome| (outcome.cell.boundary, outcome.cell.strike, outcome.cell.replicas, outcome.cell.way));
+    outcomes.sort_by_key(|outcome| {
+        (
+            outcome.cell.boundary,
+            outcome.cell.strike,
+            outcome.cell.replicas,
+            outcome.cell.way,
+        )
+    });
     print(&outcomes, begun.elapsed());
     let bad: Vec<String> = outcomes
         .iter()
         .filter(|outcome| !outcome.problems.is_empty())
         .map(|outcome| format!("{}: {:?}", outcome.cell, outcome.problems))
         .collect();
-    assert!(bad.is_empty(), "{} cells are not as expected:\n{}", bad.len(), bad.join("\n"));
+    assert!(
+        bad.is_empty(),
+        "{} cells are not as expected:\n{}",
+        bad.len(),
+        bad.join("\n")
+    );
 }
