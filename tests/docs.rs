@@ -60,7 +60,7 @@ fn flags() -> BTreeSet<String> {
     let command = Cli::command();
     let commands = std::iter::once(&command).chain(command.get_subcommands());
     let mut flags: BTreeSet<String> = commands
-        .flat_map(|command| command.get_arguments())
+        .flat_map(clap::Command::get_arguments)
         .filter_map(|argument| argument.get_long().map(ToOwned::to_owned))
         .collect();
     flags.extend(["help".to_owned(), "version".to_owned()]);
@@ -118,7 +118,7 @@ fn every_flag_is_in_the_reference_with_its_variable() {
     let command = Cli::command();
     for argument in command
         .get_subcommands()
-        .flat_map(|command| command.get_arguments())
+        .flat_map(clap::Command::get_arguments)
     {
         let Some(flag) = argument.get_long().filter(|flag| *flag != "help") else {
             continue;

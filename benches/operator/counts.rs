@@ -1,5 +1,7 @@
 //! What a first issue and a rotation cost: writes, events, reads, calls to ZITADEL. Exact counts.
 
+use std::collections::BTreeMap;
+
 use crate::figures::{Figures, number};
 use crate::stage::{LONG, Stage, quiet, rotated, rotations};
 use crate::support::audit::Request;
@@ -57,4 +59,16 @@ fn print(figures: &mut Figures, stage: &mut Stage, what: &str, writes: f64) {
     let zitadel = number(stage.zitadel().request_log().len()) / number(OBJECTS);
     figures.show(&format!("zitadel_requests_per_{what}"), zitadel, &unit);
     stage.zitadel().clear_ledger();
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    for request in requests.iter().filter(|request| request.verb != "get") {
+        *kinds.entry(request.kind()).or_default() += 1;
+    }
+    for (kind, count) in kinds {
+        let kind = kind.replace([' ', '/'], "_");
+        figures.show(
+            &format!("{kind}_per_{what}"),
+            number(count) / number(OBJECTS),
+            &unit,
+        );
+    }
 }

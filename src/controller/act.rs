@@ -40,8 +40,12 @@ pub async fn act(
     match step {
         Step::Read(sources) => round.read(context, sources, facts).await,
         Step::CreateShell => {
-            facts.secret = Observed::Unread;
-            create_shell(context, round, facts).await;
+            // The answer of a creation is as fresh as a read, so what else was read still stands beside it.
+            let known = (facts.claim.clone(), facts.journal.clone());
+            forget(facts);
+            if create_shell(context, round, facts).await {
+                (facts.claim, facts.journal) = known;
+            }
         }
         Step::Rehearse(over) => rehearse(context, round, &over, facts).await,
         Step::WriteClaim { claim, over } => {
@@ -87,23 +91,30 @@ fn secrets(context: &Context, round: &Round) -> Api<Secret> {
     Api::namespaced(context.client.clone(), &round.target.owner.namespace)
 }
 
-async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) {
-    let Some(place) = round.place() else { return };
+/// Whether the Secret was created.
+async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) -> bool {
+    let Some(place) = round.place() else {
+        return false;
+    };
     let params = PostParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PostParams::default()
     };
     let Ok(shell) = serde_json::from_value(place.shell()) else {
-        return;
+        return false;
     };
     match secrets(context, round).create(&params, &shell).await {
         Ok(written) => {
             flush::remember(context, place, &round.state, &written);
             round.saw_secret(context, Some(&written), facts);
+            true
         }
         // It is there already, or it is not known whether it is: the next round looks.
-        Err(error) if matches!(&error, kube::Error::Api(status) if status.code == 409) => {}
-        Err(error) => back_off(round, facts, &failure::kubernetes(&error)),
+        Err(error) if matches!(&error, kube::Error::Api(status) if status.code == 409) => false,
+        Err(error) => {
+            back_off(round, facts, &failure::kubernetes(&error));
+            false
+        }
     }
 }
 
@@ -146,7 +157,8 @@ async fn rehearse(context: &Context, round: &mut Round, over: &Version, facts: &
         .await;
     match result {
         Ok(_) => lock(&round.state).memory.rehearsed(over.clone()),
-        Err(error) if failure::is_conflict(&error) => facts.secret = Observed::Unread,
+        // NB: journal and probe speak of the Secret as it was; kept, a dead value would count as verified.
+        Err(error) if failure::is_conflict(&error) => forget(facts),
         Err(error) => {
             let failure = failure::kubernetes(&error);
             let allowed = round

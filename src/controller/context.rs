@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::connections::Connections;
 use super::flush::Flushed;
 use super::progress::{Progress, Written};
+use super::target::Target;
 use crate::api::{ApiAppSecret, ApiAppSecretStatus, ZitadelConnection};
 use crate::rotation::{ClaimView, Holder, Memory, Owner, SecretState, Timing};
 use crate::runtime::clock::{Clock, ServerClock};
@@ -269,6 +270,19 @@ impl Context {
             .objects
             .get(&reference)
             .filter(|object| object.meta().uid.as_ref() == Some(&owner.uid))
+    }
+
+    /// Whether an object exists and still names the same Secret as `target`.
+    pub fn keeps_secret(&self, owner: &Owner, target: &Target) -> bool {
+        let object = self
+            .object(owner)
+            .filter(|_| owner.namespace == target.owner.namespace);
+        match object.as_deref().map(|object| &object.0) {
+            Some(Ok(object)) => object.spec.secret_name(&owner.name) == target.secret.name,
+            // An object that can't be read may well mean this Secret.
+            Some(Err(_)) => true,
+            None => false,
+        }
     }
 
     /// A label of a namespace.

@@ -233,7 +233,7 @@ async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome
             Ok(found) => {
                 let reading = found.as_ref().map(|secret| {
                     secret::read(received.place(), &secret.metadata, Some(secret), |owner| {
-                        context.object(owner).is_some() && *owner != received.target.owner
+                        context.keeps_secret(owner, &received.target)
                     })
                 });
                 stored = secret::state(reading.as_ref());
@@ -318,7 +318,7 @@ pub fn remember(
     written: &Secret,
 ) -> String {
     let reading = secret::read(place, &written.metadata, None, |owner| {
-        context.object(owner).is_some() && *owner != place.target.owner
+        context.keeps_secret(owner, place.target)
     });
     let text = reading.view.version.revision.clone();
     let (view, shown) = (reading.view, &context.stores.secrets_shown);

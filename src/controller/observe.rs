@@ -234,7 +234,7 @@ impl Round {
                     .zip(self.place())
                     .map(|(metadata, place)| {
                         secret::read(place, &metadata.metadata, None, |owner| {
-                            self.keeps_secret(context, owner)
+                            context.keeps_secret(owner, place.target)
                         })
                     });
                 let recorded = reading.as_ref().and_then(|reading| {
@@ -246,19 +246,6 @@ impl Round {
             }
         };
         (claim, secret, client_id)
-    }
-
-    /// Whether an object exists and still names this object's Secret.
-    fn keeps_secret(&self, context: &Context, owner: &Owner) -> bool {
-        let object = context
-            .object(owner)
-            .filter(|_| owner.namespace == self.target.owner.namespace);
-        match object.as_deref().map(|object| &object.0) {
-            Some(Ok(object)) => object.spec.secret_name(&owner.name) == self.target.secret.name,
-            // An object that can't be read may well mean this Secret.
-            Some(Err(_)) => true,
-            None => false,
-        }
     }
 
     /// Whether an object exists and still names this object's application.
@@ -283,7 +270,7 @@ impl Round {
     pub fn saw_secret(&mut self, context: &Context, found: Option<&Secret>, facts: &mut Facts) {
         let reading = found.zip(self.place()).map(|(secret, place)| {
             secret::read(place, &secret.metadata, Some(secret), |owner| {
-                self.keeps_secret(context, owner)
+                context.keeps_secret(owner, place.target)
             })
         });
         facts.secret = Observed::Live(secret::state(reading.as_ref()));

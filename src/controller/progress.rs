@@ -71,7 +71,11 @@ mod tests {
     use super::*;
     use k8s_openapi::api::core::v1::Secret;
 
-    fn event(revision: u64, wrap: fn(Secret) -> Event<Secret>) -> Result<Event<Secret>, ()> {
+    #[expect(clippy::unnecessary_wraps, reason = "as a watch gives it")]
+    fn event(
+        revision: u64,
+        wrap: fn(Secret) -> Event<Secret>,
+    ) -> Result<Event<Secret>, std::convert::Infallible> {
         let mut secret = Secret::default();
         secret.metadata.resource_version = Some(revision.to_string());
         Ok(wrap(secret))

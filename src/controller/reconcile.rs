@@ -193,7 +193,8 @@ async fn write(
     before: &ApiAppSecretStatus,
     after: &ApiAppSecretStatus,
 ) -> Result<(), Error> {
-    if before == after && object.status.is_some() {
+    // NB: not by whether `object` has a status: the watch may not show the one that was just written.
+    if before == after {
         return Ok(());
     }
     let uid = object.uid().unwrap_or_default();

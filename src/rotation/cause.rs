@@ -201,6 +201,17 @@ fn missing(round: &mut Round<'_>, mine: Option<&Claim>, void: bool) -> Result<Fo
     }
 }
 
+/// A value that is taken over is recorded with the newest event, so it must be probed after that event was read and its effect
+/// can be seen.
+pub(super) fn read_before_probe(round: &Round<'_>) -> Result<(), Step> {
+    let unread = matches!(round.facts.journal, Observed::Unread | Observed::Cached(_))
+        || matches!(round.facts.app, Observed::Unread | Observed::Cached(_));
+    if unread {
+        return Err(Step::Read(&[Source::Journal, Source::App]));
+    }
+    Ok(())
+}
+
 /// A value of unknown origin: kept if ZITADEL accepts it.
 fn take_over(
     round: &mut Round<'_>,
@@ -209,7 +220,13 @@ fn take_over(
     secret: &SecretView,
 ) -> Result<Found, Step> {
     let facts = round.facts;
-    if let Some(found) = verify(round, claim, secret)? {
+    if mine.is_some() {
+        read_before_probe(round)?;
+        // Whatever is known of this revision may be older than the newest event.
+        if let Some(found) = prove(round, claim, secret)? {
+            return Ok(found);
+        }
+    } else if let Some(found) = verify(round, claim, secret)? {
         return Ok(found);
     }
     if mine.is_none() {

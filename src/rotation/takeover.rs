@@ -1,7 +1,7 @@
 //! An open claim: somebody, or this process, may have sent generate, and the Secret does not carry the answer. No I/O.
 
 use super::attempt::prepare;
-use super::cause::{Cause, Found, find};
+use super::cause::{Cause, Found, find, read_before_probe};
 use super::facts::{Observed, Probe, SecretState, SecretView, Value, Version};
 use super::memory::Watched;
 use super::round::{Round, rest, waiting};
@@ -226,6 +226,23 @@ fn lost(round: &mut Round<'_>, claim: &Claim, secret: &SecretState) -> Result<St
             Found::Cause(cause) => prepare(round, cause, Some(claim), secret),
             Found::Nothing(step) => Ok(step),
         };
+    }
+    // Only the record is gone, by a person or a tool: the value is kept if ZITADEL accepts it.
+    if let SecretState::Present(view) = secret
+        && matches!(view.commit, Ok(None))
+        && view.value == Value::Present
+    {
+        read_before_probe(round)?;
+        match &round.facts.probe {
+            Observed::Unread | Observed::Cached(_) => return Err(Step::Read(&[Source::Probe])),
+            Observed::Live(Probe::Valid) => {
+                return match find(round, Some(claim), true, secret)? {
+                    Found::Cause(cause) => prepare(round, cause, Some(claim), secret),
+                    Found::Nothing(step) => Ok(step),
+                };
+            }
+            Observed::Live(Probe::Refused | Probe::NoVerdict) | Observed::Failed(_) => {}
+        }
     }
     prepare(round, Cause::LostAttempt, Some(claim), secret)
 }

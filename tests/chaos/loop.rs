@@ -180,10 +180,15 @@ async fn rotate_all_the_time(fleet: &Fleet, random: &mut Rng) {
     let objects = fleet.tenant.objects();
     for trigger in 1_u64.. {
         let n = random.usize(..fleet.apps.len());
-        if random.u8(..3) == 0 {
+        let zitadel = &fleet.tenant.zitadel;
+        let ahead = zitadel
+            .faults()
+            .iter()
+            .filter(|fault| fault.fired == 0)
+            .count();
+        if ahead < 3 {
             let late = Action::DelayAfter(Duration::from_millis(random.u64(20..400)));
-            let fault = Fault::on(Operation::Generate, late);
-            fleet.tenant.zitadel.inject(fault.app(&fleet.apps[n].id));
+            zitadel.inject(Fault::on(Operation::Generate, late).nth(random.u64(1..4)));
         }
         let patch = Patch::Merge(json!({"spec": {"rotation": {"trigger": trigger.to_string()}}}));
         // The API server may be away just now.

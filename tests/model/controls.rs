@@ -22,6 +22,7 @@ const fn world(name: &'static str, first: bool, faults: &'static [(Fault, u8)]) 
 pub fn all() -> Vec<World> {
     let look = |world: World| World {
         look: true,
+        stale: false,
         ..world
     };
     vec![
@@ -48,7 +49,7 @@ pub fn all() -> Vec<World> {
         world(
             "due and trigger, delay and refusal",
             false,
-            &[(Due, 1), (Trigger, 1), (Delay, 1), (Refused, 1)],
+            &[(Due, 1), (Trigger, 1), (Delay, 1)],
         ),
         world(
             "due, slow holder and crash",
@@ -93,7 +94,7 @@ pub fn all() -> Vec<World> {
         look(world(
             "claim damaged while due",
             false,
-            &[(Due, 1), (DamageClaim, 1), (Crash, 1)],
+            &[(Due, 1), (DamageClaim, 1)],
         )),
         world(
             "object recreated while due",
@@ -237,7 +238,7 @@ pub fn controls() -> Vec<(World, &'static [&'static str])> {
                     world(
                         "without journal and recheck",
                         false,
-                        &[(Due, 1), (Crash, 1)],
+                        &[(Due, 1), (Crash, 1), (DeleteClaim, 1)],
                     ),
                 )
             },

@@ -42,7 +42,7 @@ pub struct World {
     pub torn: bool,
     /// Rounds may also begin with caches that lag behind.
     pub stale: bool,
-    /// The project is looked over for changes.
+    /// The project is looked over for changes before each round.
     pub look: bool,
     /// Secret writes are refused at first.
     pub refusing: bool,
@@ -114,7 +114,6 @@ pub enum Action {
     ReadOne(u8, u8),
     Passes(u8, Timer),
     PassesLate(u8, Timer),
-    Look(u8),
     View(u8),
     Flush(u8),
     FlushAnswerLost(u8),
@@ -144,7 +143,6 @@ impl Action {
             Self::Step(_, How::Well | How::Stale)
                 | Self::ReadOne(..)
                 | Self::Passes(..)
-                | Self::Look(_)
                 | Self::View(_)
                 | Self::Flush(_)
                 | Self::Execute(_)
@@ -225,7 +223,11 @@ impl World {
         Known {
             replica: i,
             object: replica.view,
-            hint: replica.hint,
+            hint: if begins && self.look {
+                state.valid
+            } else {
+                replica.hint
+            },
             round,
             cached,
             due: state.due,
@@ -265,6 +267,7 @@ impl World {
         }
         let mine = &mut n.replicas[usize::from(i)];
         mine.memo = memo;
+        mine.hint = known.hint;
         let writes = matches!(
             step,
             Step::Write { .. } | Step::CreateShell | Step::Render { .. }
@@ -311,6 +314,7 @@ impl World {
         if lost {
             n.spend(Fault::LostWriteAnswer);
         }
+        let mut conflict = false;
         let mine = &mut n.replicas[usize::from(i)];
         match step {
             Step::Read(sources) if self.torn => {
@@ -327,6 +331,7 @@ impl World {
             }
             Step::Rest(report) => {
                 mine.round = Round::default();
+                mine.hint = 0;
                 if report == Report::Settled {
                     properties::settled(n, &known);
                 }
@@ -352,7 +357,8 @@ impl World {
                 } else if n.secret.is_some_and(|stored| stored.revision == secret) {
                     mine.memo = actor::rehearsed(&memo, secret);
                 } else {
-                    mine.round.secret = Seen::Unread;
+                    // Forgets what was read below.
+                    conflict = true;
                 }
             }
             Step::Write { claim, over, fresh } => {
@@ -397,7 +403,7 @@ impl World {
                     .claim
                     .and_then(|claim| claim.attempt)
                     .map_or(0, |attempt| attempt.trigger);
-                properties::send(n, attempt, Cause::ALL[usize::from(cause)], trigger);
+                properties::send(n, &known, attempt, Cause::ALL[usize::from(cause)], trigger);
                 let old = match known.round.secret {
                     Seen::Live(Some(secret)) => secret.value,
                     _ => n.secret.map_or(0, |secret| secret.value),
@@ -415,20 +421,20 @@ impl World {
                     trigger,
                 };
                 n.sent |= 1 << attempt;
+                let stored_attempt = n.claim.and_then(|claim| claim.attempt).map(|a| a.id);
                 n.put_message(Message {
                     attempt,
                     sequence: 0,
                     awaited: true,
                     late: false,
-                    copy: false,
+                    unlocked: stored_attempt != Some(attempt),
                 });
             }
         }
         // As the shell: only a write of claim or Secret, and a call, make everything else be read again.
         let mine = &mut n.replicas[usize::from(i)];
         match step {
-            Step::CreateShell => mine.round.secret = Seen::Unread,
-            Step::Rehearse(_) => {}
+            Step::Rehearse(_) if !conflict => {}
             _ => {
                 mine.round = Round {
                     app: mine.round.app && mine.phase == Phase::Deciding,
@@ -621,10 +627,6 @@ impl World {
             }
             Action::Passes(i, timer) => self.passes(n, i, timer, false),
             Action::PassesLate(i, timer) => self.passes(n, i, timer, true),
-            Action::Look(i) => {
-                n.replicas[usize::from(i)].hint = n.valid;
-                true
-            }
             Action::View(i) => {
                 n.replicas[usize::from(i)].view = n.object;
                 true
@@ -639,6 +641,7 @@ impl World {
                     return false;
                 }
                 flush.tried = true;
+                flush.blind = true;
                 n.spend(Fault::NoVerdict);
                 true
             }
@@ -662,7 +665,7 @@ impl World {
                 n.spend(Fault::Duplicate);
                 n.put_message(Message {
                     awaited: false,
-                    copy: true,
+                    unlocked: true,
                     ..message
                 });
                 true
@@ -717,7 +720,7 @@ impl World {
                 sequence: 0,
                 awaited: true,
                 late: false,
-                copy: false,
+                unlocked: false,
             });
             n.breaks(Broken::SendOnce);
             return true;
@@ -851,6 +854,7 @@ fn deliver(n: &mut State, i: u8) -> bool {
         trigger,
         tried: false,
         proven: false,
+        blind: false,
         outlived: 0,
         stored: Seen::Live(stored),
     });
@@ -930,7 +934,13 @@ fn person(n: &mut State, fault: Fault) -> bool {
             }
             _ => return false,
         },
-        Fault::DeleteClaim if n.claim.is_some() => n.claim = None,
+        Fault::DeleteClaim if n.claim.is_some() => {
+            n.claim = None;
+            // Without the lock nothing tells of what is on its way.
+            for message in n.messages.iter_mut().flatten() {
+                message.unlocked = true;
+            }
+        }
         Fault::DamageClaim if n.claim.is_some() => {
             n.claim = Some(Claim {
                 revision: new,
@@ -972,7 +982,7 @@ impl Model for World {
             if state.may(Fault::WithoutEffect) {
                 actions.push(Action::ExecuteWithoutEffect(m));
             }
-            if state.may(Fault::Duplicate) && !message.copy {
+            if state.may(Fault::Duplicate) && !message.unlocked {
                 actions.push(Action::Duplicate(m));
             }
             if !message.awaited {
@@ -1054,13 +1064,8 @@ impl World {
                         actions.push(Action::Step(i, how));
                     }
                 }
-                if begins {
-                    if self.look && replica.hint != state.valid {
-                        actions.push(Action::Look(i));
-                    }
-                    if replica.view != state.object {
-                        actions.push(Action::View(i));
-                    }
+                if begins && replica.view != state.object {
+                    actions.push(Action::View(i));
                 }
                 if replica.memo != Memo::default() {
                     for timer in Timer::ALL {
@@ -1110,10 +1115,7 @@ impl World {
 
     /// What a replica would report if it looked now, with everything in sight.
     pub fn report(&self, state: &State, i: u8) -> Option<Report> {
-        let mut known = self.known(state, i, false);
-        if self.look {
-            known.hint = state.valid;
-        }
+        let known = self.known(state, i, false);
         match actor::decide(&known).0 {
             Step::Rest(report) => Some(report),
             _ => None,

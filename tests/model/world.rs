@@ -67,8 +67,8 @@ pub struct Message {
     pub awaited: bool,
     /// It outlived the quiet period.
     pub late: bool,
-    /// A middlebox made it.
-    pub copy: bool,
+    /// A middlebox made it, or its claim was deleted meanwhile.
+    pub unlocked: bool,
 }
 
 /// The `ApiAppSecret`.
@@ -141,6 +141,8 @@ pub struct Flush {
     pub trigger: u8,
     pub tried: bool,
     pub proven: bool,
+    /// There was no verdict on it.
+    pub blind: bool,
     pub outlived: u8,
     pub stored: Seen<Option<Secret>>,
 }
@@ -205,31 +207,6 @@ pub enum Fault {
 pub const FAULTS: usize = 22;
 
 impl Fault {
-    pub const ALL: [Self; FAULTS] = [
-        Self::Crash,
-        Self::LostRequest,
-        Self::Refused,
-        Self::LostAnswer,
-        Self::EarlyTimeout,
-        Self::Duplicate,
-        Self::Late,
-        Self::Delay,
-        Self::Slow,
-        Self::LostWriteAnswer,
-        Self::WithoutEffect,
-        Self::Foreign,
-        Self::DeleteSecret,
-        Self::EditSecret,
-        Self::StripRecord,
-        Self::DeleteClaim,
-        Self::DamageClaim,
-        Self::Recreate,
-        Self::NoVerdict,
-        Self::JournalFails,
-        Self::Trigger,
-        Self::Due,
-    ];
-
     /// How many generate calls it may cost, or cause.
     pub const fn worth(self) -> u8 {
         match self {

@@ -95,6 +95,15 @@ impl Request {
             && (200..300).contains(&self.code())
     }
 
+    /// Such as `patch apiappsecrets/status`.
+    pub fn kind(&self) -> String {
+        let dry = if self.is_dry_run() { " dry" } else { "" };
+        match self.subresource() {
+            "" => format!("{} {}{dry}", self.verb, self.resource()),
+            sub => format!("{} {}/{sub}{dry}", self.verb, self.resource()),
+        }
+    }
+
     /// How long it took the server, in seconds.
     pub fn seconds(&self) -> f64 {
         self.answered.duration_since(self.received).as_secs_f64()
