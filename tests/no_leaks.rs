@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use support::controlplane::{ControlPlane, Options};
 use support::eventually;
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
-use zitadel_simulator::{Action, AppHandle, Fault, Operation};
+use zitadel_simulator::{Action, AppHandle, Execution, Fault, Operation};
 
 /// The forms in which a secret could be found again.
 fn forms(secret: &str) -> BTreeSet<String> {
@@ -65,7 +65,7 @@ async fn everything(tenant: &Tenant, but: &BTreeSet<(String, String)>) -> BTreeM
     let mut all = BTreeMap::new();
     for (resource, capabilities) in discovery
         .groups()
-        .flat_map(|group| group.recommended_resources())
+        .flat_map(kube::discovery::ApiGroup::recommended_resources)
     {
         if !capabilities.supports_operation(verbs::LIST) {
             continue;
@@ -99,36 +99,12 @@ fn is_secret(resource: &ApiResource) -> bool {
     resource.kind == "Secret" && resource.group.is_empty()
 }
 
-#[tokio::test]
-async fn secrets_tokens_and_keys_appear_nowhere_but_in_their_secrets() {
-    if !ControlPlane::can_start() {
-        return;
-    }
-    let world = World::own(Options::default()).await;
-    world
-        .zitadel
-        .configure(|settings| settings.secret_symbols = true);
-    let arguments = [
-        "--protocol-speed",
-        "20",
-        "--leader-elect",
-        "true",
-        "--log",
-        "trace",
-    ];
-    let operator = Operator::start_with(
-        world.cluster.admin_kubeconfig(),
-        &world.directory,
-        &arguments,
-    );
-    let (pat, key) = (world.tenant("pat").await, world.tenant("key").await);
-    let file = world.zitadel.create_machine_key(&key.user).unwrap().json;
-    key.set_credential(&file).await;
-    key.apply_connection(json!({"credential": {"secretRef": {"name": key.namespace, "key": "token"}, "type": "ServiceAccountKey"}})).await;
-    key.connected().await;
+type Apps<'a> = Vec<(&'a Tenant, &'static str, AppHandle)>;
 
-    let mut apps: Vec<(&Tenant, &str, AppHandle)> = Vec::new();
-    for tenant in [&pat, &key] {
+/// Everything that can happen to a credential, at each tenant.
+async fn lived(tenants: [&Tenant; 2]) -> Apps<'_> {
+    let mut apps: Apps<'_> = Vec::new();
+    for tenant in tenants {
         for name in [
             "plain", "rotated", "edited", "adopted", "lost", "echoed", "held",
         ] {
@@ -159,7 +135,7 @@ async fn secrets_tokens_and_keys_appear_nowhere_but_in_their_secrets() {
     for (tenant, name, _) in &apps {
         tenant.ready(name).await;
     }
-    for tenant in [&pat, &key] {
+    for tenant in tenants {
         tenant
             .edit("rotated", json!({"spec": {"rotation": {"trigger": "x"}}}))
             .await;
@@ -185,6 +161,72 @@ async fn secrets_tokens_and_keys_appear_nowhere_but_in_their_secrets() {
         tenant.until_generates(app, rotations).await;
         tenant.ready(name).await;
     }
+    apps
+}
+
+/// All secrets, tokens and keys that there ever were.
+fn canaries(
+    executions: Vec<Execution>,
+    apps: &Apps<'_>,
+    file: &str,
+    old: &str,
+) -> BTreeSet<String> {
+    let file: Value = serde_json::from_str(file).unwrap();
+    let pem = file["key"].as_str().unwrap();
+    let mut secrets: BTreeSet<String> = [
+        old.to_owned(),
+        "edited-by-hand-and-refused".to_owned(),
+        "canary-token-with a blank in it".to_owned(),
+    ]
+    .into();
+    secrets.extend(
+        pem.lines()
+            .filter(|line| !line.starts_with("-----") && line.len() > 40)
+            .map(str::to_owned),
+    );
+    secrets.extend(apps.iter().filter_map(|(_, _, app)| app.secret.clone()));
+    let mine: BTreeSet<&str> = apps.iter().map(|(_, _, app)| app.id.as_str()).collect();
+    let made = executions
+        .into_iter()
+        .filter(|made| mine.contains(made.app.as_str()));
+    secrets.extend(made.map(|made| made.secret.expose().to_owned()));
+    assert!(
+        secrets.len() > 30,
+        "there is something to look for: {}",
+        secrets.len()
+    );
+    secrets
+}
+
+#[tokio::test]
+async fn secrets_tokens_and_keys_appear_nowhere_but_in_their_secrets() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let world = World::own(Options::default()).await;
+    world
+        .zitadel
+        .configure(|settings| settings.secret_symbols = true);
+    let arguments = [
+        "--protocol-speed",
+        "20",
+        "--leader-elect",
+        "true",
+        "--log",
+        "trace",
+    ];
+    let operator = Operator::start_with(
+        world.cluster.admin_kubeconfig(),
+        &world.directory,
+        &arguments,
+    );
+    let (pat, key) = (world.tenant("pat").await, world.tenant("key").await);
+    let file = world.zitadel.create_machine_key(&key.user).unwrap().json;
+    key.set_credential(&file).await;
+    key.apply_connection(json!({"credential": {"secretRef": {"name": key.namespace, "key": "token"}, "type": "ServiceAccountKey"}})).await;
+    key.connected().await;
+
+    let apps = lived([&pat, &key]).await;
     // A credential that is wrong, and one that was right once.
     let old = pat.pat.clone();
     pat.set_credential("canary-token-with a blank in it").await;
@@ -199,32 +241,7 @@ async fn secrets_tokens_and_keys_appear_nowhere_but_in_their_secrets() {
     })
     .await;
 
-    let file: Value = serde_json::from_str(&file).unwrap();
-    let pem = file["key"].as_str().unwrap();
-    let mut secrets: BTreeSet<String> = [
-        old,
-        "edited-by-hand-and-refused".to_owned(),
-        "canary-token-with a blank in it".to_owned(),
-    ]
-    .into();
-    secrets.extend(
-        pem.lines()
-            .filter(|line| !line.starts_with("-----") && line.len() > 40)
-            .map(str::to_owned),
-    );
-    secrets.extend(apps.iter().filter_map(|(_, _, app)| app.secret.clone()));
-    let mine: BTreeSet<&str> = apps.iter().map(|(_, _, app)| app.id.as_str()).collect();
-    let made = world
-        .zitadel
-        .executions()
-        .into_iter()
-        .filter(|made| mine.contains(made.app.as_str()));
-    secrets.extend(made.map(|made| made.secret.expose().to_owned()));
-    assert!(
-        secrets.len() > 30,
-        "there is something to look for: {}",
-        secrets.len()
-    );
+    let secrets = canaries(world.zitadel.executions(), &apps, &file, &old);
     let forms: BTreeSet<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
 
     let but = apps
