@@ -20,21 +20,22 @@ enum Successor {
 
 /// The container restarts; another pod comes; another pod stands by, with leader election.
 pub async fn run(figures: &mut Figures) {
-    let stage = Stage::new(1).await;
-    let operator = stage.operator().await;
-    stage.issue(&operator, 1).await;
-    drop(operator);
-    let mut generates = Vec::new();
     let kinds = [
         ("recovery_same_pod", Successor::SamePod, 8),
         ("recovery", Successor::OtherPod, 5),
         ("recovery_with_standby", Successor::Standby, 2),
     ];
+    // An object of its own for each kill: of too many repairs of one the breaker opens.
+    let objects = kinds.iter().map(|(.., times)| times).sum();
+    let stage = Stage::new(objects).await;
+    let operator = stage.operator().await;
+    stage.issue(&operator, objects).await;
+    drop(operator);
+    let mut generates = Vec::new();
     for (figure, successor, times) in kinds {
         let mut took = Vec::new();
-        for time in 0..times {
-            let trigger = format!("{figure}-{time}");
-            let (seconds, made) = once(&stage, successor, &trigger).await;
+        for _ in 0..times {
+            let (seconds, made) = once(&stage, successor, generates.len()).await;
             took.push(seconds);
             generates.push(number(made));
         }
@@ -48,7 +49,7 @@ pub async fn run(figures: &mut Figures) {
 
 /// Seconds from the start of the successor, or from the kill where it stands by, to a Secret that ZITADEL accepts; and how many
 /// values were made.
-async fn once(stage: &Stage, successor: Successor, trigger: &str) -> (f64, usize) {
+async fn once(stage: &Stage, successor: Successor, n: usize) -> (f64, usize) {
     let elects = successor == Successor::Standby;
     let first = stage.launch().pod("operator-a").leader_elect(elects);
     let victim = first.start();
@@ -57,20 +58,16 @@ async fn once(stage: &Stage, successor: Successor, trigger: &str) -> (f64, usize
     leads(&victim, &standby).await;
     stage.zitadel().clear_ledger();
     let gate = stage.zitadel().hold_after(Operation::Generate);
-    stage.fleet.trigger(0..1, trigger).await;
+    stage.fleet.trigger(n..n + 1, "1").await;
     tokio::time::timeout(LONG, gate.reached()).await.unwrap();
     victim.kill();
     let began = Instant::now();
     stage.zitadel().clear_faults();
-    let next: Launch = if successor == Successor::SamePod {
-        first
-    } else {
-        other
-    };
+    let next: Launch = if successor == Successor::SamePod { first } else { other };
     let operator = standby.unwrap_or_else(|| next.start());
-    until_accepted(stage).await;
+    until_accepted(stage, n).await;
     let seconds = began.elapsed().as_secs_f64();
-    stage.fleet.settled(0..1, trigger, LONG).await;
+    stage.fleet.settled(n..n + 1, "1", LONG).await;
     drop(operator);
     if elects {
         // The next pair must not wait for the Lease of this one.
@@ -79,10 +76,7 @@ async fn once(stage: &Stage, successor: Successor, trigger: &str) -> (f64, usize
             stage.fleet.tenant.client.clone(),
             crate::stage::claims_namespace(),
         );
-        leases
-            .delete(crate::stage::LEADER_LEASE, &params)
-            .await
-            .unwrap();
+        leases.delete(crate::stage::LEADER_LEASE, &params).await.unwrap();
     }
     (seconds, stage.zitadel().executions().len())
 }
@@ -91,25 +85,17 @@ async fn once(stage: &Stage, successor: Successor, trigger: &str) -> (f64, usize
 async fn leads(victim: &Process, standby: &Option<Process>) {
     while victim.metric("leader").await != Some(1.0) {
         if let Some(standby) = standby {
-            assert_ne!(
-                standby.metric("leader").await,
-                Some(1.0),
-                "the wrong one leads"
-            );
+            assert_ne!(standby.metric("leader").await, Some(1.0), "the wrong one leads");
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-async fn until_accepted(stage: &Stage) {
-    let (tenant, app) = (&stage.fleet.tenant, &stage.fleet.apps[0]);
+async fn until_accepted(stage: &Stage, n: usize) {
+    let (tenant, app) = (&stage.fleet.tenant, &stage.fleet.apps[n]);
     let began = Instant::now();
-    while !tenant.accepted(app, &name(0)).await {
-        assert!(
-            began.elapsed() < LONG,
-            "{}",
-            json!(tenant.objects().get(&name(0)).await.unwrap().status)
-        );
+    while !tenant.accepted(app, &name(n)).await {
+        assert!(began.elapsed() < LONG, "{}", json!(tenant.objects().get(&name(n)).await.unwrap().status));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,9 +1,11 @@
 //! Many objects of one tenant, changed many at a time: for benchmarks and the kill loop.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
@@ -93,7 +95,9 @@ impl Fleet {
                 let handled = status.and_then(|status| status.observed_trigger.as_deref());
                 is_ready(object) && handled == Some(trigger)
             };
-            let (done, open): (Vec<_>, Vec<_>) = found.items.iter().partition(done);
+            let wanted: HashSet<_> = range.clone().map(name).collect();
+            let named = |object: &&ApiAppSecret| wanted.contains(&object.name_any());
+            let (done, open): (Vec<_>, Vec<_>) = found.items.iter().filter(named).partition(done);
             if done.len() >= range.len() {
                 return;
             }
