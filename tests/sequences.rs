@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::too_many_lines,
     missing_docs
 )]
 
@@ -118,12 +119,12 @@ impl Walk<'_> {
                 self.apply(false).await;
             }
             Op::RenameKey => {
-                self.key = if self.key == "CLIENT_SECRET" {
+                let next = if self.key == "CLIENT_SECRET" {
                     "PASSWORD"
                 } else {
                     "CLIENT_SECRET"
-                }
-                .to_owned();
+                };
+                next.clone_into(&mut self.key);
                 self.apply(false).await;
             }
             Op::LabelObject => {
@@ -246,7 +247,10 @@ async fn walk(seed: u64) -> Result<(), String> {
     // A new trigger passes every brake, so that the end does not depend on which of them had closed on the way.
     walk.step(Op::Trigger).await;
     let wanted = format!("t{}", walk.trigger);
-    let end = std::time::Duration::from_secs(90);
+    let (end, patience) = (
+        std::time::Duration::from_secs(90),
+        std::time::Duration::from_secs(89),
+    );
     let settled = eventually(end, || async {
         let object = tenant.objects().get("walk").await.ok()?;
         let status = object.status.as_ref()?;
@@ -266,10 +270,7 @@ async fn walk(seed: u64) -> Result<(), String> {
         .then_some(())
     });
     let verdict = |what: String| format!("seed {seed}, {ops:?}: {what}");
-    if tokio::time::timeout(end - std::time::Duration::from_secs(1), settled)
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(patience, settled).await.is_err() {
         let object = tenant.objects().get("walk").await;
         let status = object.map(|object| serde_json::to_string(&object.status).unwrap_or_default());
         return Err(verdict(format!("did not converge: {status:?}")));

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use futures::future::OptionFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
@@ -21,7 +22,9 @@ use crate::rotation::{
     AppView, ClaimView, DueState, Facts, Failure, Former, Gates, Journal, JournalEvent, Now,
     ObjectView, Observed, Owner, Probe, SecretState, Source,
 };
-use crate::zitadel::{AppKind, AppRef, AppState as State, ChangeKind};
+use crate::zitadel::{
+    AppKind, AppRef, AppState as State, Application, Change, ChangeKind, ZitadelError,
+};
 
 /// Clocks that differ by more than this are not trusted with due times.
 const MOST_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
@@ -328,42 +331,17 @@ impl Round {
             return;
         };
         let wants = |source| sources.contains(&source);
-        let secret = async {
-            if !wants(Source::Secret) {
-                return None;
-            }
-            let api: Api<Secret> =
-                Api::namespaced(context.client.clone(), &self.target.owner.namespace);
-            Some(api.get_opt(&self.target.secret.name).await)
-        };
-        let lease = async {
-            if !wants(Source::Claim) {
-                return None;
-            }
-            let api: Api<Lease> =
-                Api::namespaced(context.client.clone(), &context.settings.namespace);
-            Some(api.get_opt(&self.claim).await)
-        };
-        let journal = async {
-            if !wants(Source::Journal) {
-                return None;
-            }
-            Some(connection.zitadel.changes(&self.app, None).await)
-        };
-        let app = async {
-            if !wants(Source::App) {
-                return None;
-            }
-            Some(connection.zitadel.app(&self.app).await)
-        };
-        let object = async {
-            if !wants(Source::Object) {
-                return None;
-            }
-            Some(self.is_current(context).await)
-        };
-        let (object, secret, lease, journal, app) =
-            futures::join!(object, secret, lease, journal, app);
+        let (secrets, leases) = (self.secrets(context), claims(context));
+        let zitadel = &connection.zitadel;
+        let (object, secret, lease, journal, app) = futures::join!(
+            OptionFuture::from(wants(Source::Object).then(|| self.is_current(context))),
+            OptionFuture::from(
+                wants(Source::Secret).then(|| secrets.get_opt(&self.target.secret.name))
+            ),
+            OptionFuture::from(wants(Source::Claim).then(|| leases.get_opt(&self.claim))),
+            OptionFuture::from(wants(Source::Journal).then(|| zitadel.changes(&self.app, None))),
+            OptionFuture::from(wants(Source::App).then(|| zitadel.app(&self.app))),
+        );
         if let Some(result) = object {
             facts.current = match result {
                 Ok(current) => Observed::Live(current),
@@ -388,49 +366,35 @@ impl Round {
             };
         }
         if let Some(result) = journal {
-            let readable = match &result {
-                Ok(_) => Some(true),
-                Err(error) => error.is_permanent().then_some(false),
-            };
-            if readable.is_some_and(|readable| connection.shared.saw_journal(readable)) {
-                context.wake_connection(&connection.name);
-            }
-            facts.journal = match result {
-                Ok(changes) => Observed::Live(Journal(
-                    changes
-                        .into_iter()
-                        .filter(|change| change.kind == ChangeKind::SecretChanged)
-                        .map(|change| JournalEvent {
-                            sequence: change.sequence,
-                            time: change.change_date,
-                            own: change.editor.as_ref() == Some(&connection.user),
-                        })
-                        .collect(),
-                )),
-                Err(error) => Observed::Failed(failure::zitadel(&error)),
-            };
+            facts.journal = saw_journal(context, &connection, result);
         }
         if let Some(result) = app {
-            facts.app = match result {
-                Ok(app) => {
-                    let refused = match (app.kind, app.state) {
-                        (AppKind::ApiBasic, State::Active) if app.client_id.is_some() => None,
-                        (AppKind::ApiBasic | AppKind::ApiPrivateKeyJwt, _) => {
-                            Some(Reason::AppNotReady)
-                        }
-                        _ => Some(Reason::AppNotApi),
-                    };
-                    self.client_id = app.client_id;
-                    self.resource_owner = app.resource_owner;
-                    Observed::Live(AppView { refused })
-                }
-                Err(error) => Observed::Failed(failure::zitadel(&error)),
-            };
+            facts.app = self.saw_app(result);
         }
         if wants(Source::Probe) {
             facts.probe = Observed::Live(self.probe(context, &connection).await);
         }
         self.refresh(context, facts);
+    }
+
+    fn secrets(&self, context: &Context) -> Api<Secret> {
+        Api::namespaced(context.client.clone(), &self.target.owner.namespace)
+    }
+
+    fn saw_app(&mut self, result: Result<Application, ZitadelError>) -> Observed<AppView> {
+        match result {
+            Ok(app) => {
+                let refused = match (app.kind, app.state) {
+                    (AppKind::ApiBasic, State::Active) if app.client_id.is_some() => None,
+                    (AppKind::ApiBasic | AppKind::ApiPrivateKeyJwt, _) => Some(Reason::AppNotReady),
+                    _ => Some(Reason::AppNotApi),
+                };
+                self.client_id = app.client_id;
+                self.resource_owner = app.resource_owner;
+                Observed::Live(AppView { refused })
+            }
+            Err(error) => Observed::Failed(failure::zitadel(&error)),
+        }
     }
 
     /// What introspection says of the stored value.
@@ -461,6 +425,38 @@ impl Round {
             Probe::NoVerdict => "none",
         });
         verdict
+    }
+}
+
+fn claims(context: &Context) -> Api<Lease> {
+    Api::namespaced(context.client.clone(), &context.settings.namespace)
+}
+
+fn saw_journal(
+    context: &Context,
+    connection: &Connection,
+    result: Result<Vec<Change>, ZitadelError>,
+) -> Observed<Journal> {
+    let readable = match &result {
+        Ok(_) => Some(true),
+        Err(error) => error.is_permanent().then_some(false),
+    };
+    if readable.is_some_and(|readable| connection.shared.saw_journal(readable)) {
+        context.wake_connection(&connection.name);
+    }
+    let event = |change: Change| JournalEvent {
+        sequence: change.sequence,
+        time: change.change_date,
+        own: change.editor.as_ref() == Some(&connection.user),
+    };
+    match result {
+        Ok(changes) => {
+            let secrets = |change: &Change| change.kind == ChangeKind::SecretChanged;
+            Observed::Live(Journal(
+                changes.into_iter().filter(secrets).map(event).collect(),
+            ))
+        }
+        Err(error) => Observed::Failed(failure::zitadel(&error)),
     }
 }
 
