@@ -281,7 +281,7 @@ impl Run {
         lane.wire.clear();
         lane.clean().await;
         lane.history.clear();
-        lane.fill().await;
+        lane.fill().await?;
         let app = lane.subject().await;
         lane.settle(&app, "a", Duration::from_secs(20)).await?;
         lane.wire.clear();

@@ -136,7 +136,7 @@ impl Lane {
     }
 
     /// Starts replicas until there are as many as wanted and all that should be are ready, as a Deployment does.
-    pub async fn fill(&mut self) {
+    pub async fn fill(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         loop {
             self.replicas.retain(|replica| !replica.has_ended());
@@ -153,13 +153,12 @@ impl Lane {
                 self.replicas.iter().all(Replica::is_ready)
             };
             if ready {
-                return;
+                return Ok(());
             }
-            assert!(
-                begun.elapsed() < Duration::from_secs(30),
-                "the replicas of {} are not ready",
-                self.namespace
-            );
+            if begun.elapsed() > Duration::from_secs(20) {
+                let states: Vec<_> = self.replicas.iter().map(Replica::state).collect();
+                return Err(format!("not ready: {states:?}"));
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -324,7 +323,7 @@ impl Lane {
         let begun = Instant::now();
         let mut quiet: Option<(u64, Instant)> = None;
         loop {
-            self.bury().await;
+            self.bury().await?;
             let activity = self.activity();
             let reason = match self.unrest(app, trigger).await {
                 None => match quiet {
@@ -352,10 +351,11 @@ impl Lane {
     }
 
     /// Starts new replicas for those that are dead or have ended, as a Deployment does.
-    pub async fn bury(&mut self) {
+    pub async fn bury(&mut self) -> Result<(), String> {
         if self.replicas.iter().any(Replica::has_ended) {
-            self.fill().await;
+            return self.fill().await;
         }
+        Ok(())
     }
 
     /// Requests so far, but for those that are made from time to time.
