@@ -164,13 +164,18 @@ async fn reconcile_when_ready(
     context: Arc<Context>,
 ) -> Result<Action, Error> {
     let stores = &context.stores;
-    let filled = futures::join!(
-        stores.secrets.wait_until_ready(),
-        stores.claims.wait_until_ready(),
-        stores.namespaces.wait_until_ready(),
-        context.connections_ready.cancelled().map(Ok::<(), ()>)
-    );
-    let _ = filled;
+    let filled = async {
+        futures::join!(
+            stores.secrets.wait_until_ready(),
+            stores.claims.wait_until_ready(),
+            stores.namespaces.wait_until_ready(),
+            context.connections_ready.cancelled().map(Ok::<(), ()>)
+        )
+    };
+    // NB: the end of the process waits for every reconcile, and nothing fills the caches any more then.
+    if context.stop.run_until_cancelled(filled).await.is_none() {
+        return Ok(Action::await_change());
+    }
     reconcile(guarded, context).await
 }
 

@@ -281,7 +281,7 @@ impl Run {
         lane.wire.clear();
         lane.clean().await;
         lane.history.clear();
-        lane.fill().await;
+        lane.fill().await?;
         let app = lane.subject().await;
         lane.settle(&app, "a", Duration::from_secs(20)).await?;
         lane.wire.clear();
@@ -592,7 +592,9 @@ fn kubernetes_acts(cell: &Cell) -> Vec<Act> {
         8 => vec![Act::RefuseAfter(500), Act::RefuseAfter(504)],
         // NB: the watch waits twice as long after each refusal.
         9 if cell.boundary == Boundary::Watch => [410, 403, 429].map(Act::Refuse).to_vec(),
-        9 if cell.way == "short" => [403, 422, 429].map(Act::Refuse).to_vec(),
+        9 if cell.way == "short" || cell.boundary == Boundary::Status => {
+            [403, 422, 429].map(Act::Refuse).to_vec()
+        }
         9 => [400, 401, 403, 404, 409, 413, 422, 429]
             .map(Act::Refuse)
             .to_vec(),

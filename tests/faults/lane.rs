@@ -135,38 +135,30 @@ impl Lane {
         }
     }
 
-    /// Starts replicas until there are as many as wanted, and waits until they are ready.
-    pub async fn fill(&mut self) {
-        self.replicas.retain(|replica| !replica.has_ended());
-        while self.replicas.len() < self.wanted {
-            let pod = format!("pod-{}", self.started);
-            self.replicas
-                .push(Replica::start(self.started, &pod, &self.setup));
-            self.started += 1;
-        }
-        let leader_election = self.setup.leader_election;
+    /// Starts replicas until there are as many as wanted and all that should be are ready, as a Deployment does.
+    pub async fn fill(&mut self) -> Result<(), String> {
         let begun = Instant::now();
-        let ready = |replicas: &[Replica]| {
-            if leader_election {
-                replicas.iter().any(Replica::is_ready)
-            } else {
-                replicas.iter().all(Replica::is_ready)
+        loop {
+            self.replicas.retain(|replica| !replica.has_ended());
+            while self.replicas.len() < self.wanted {
+                let pod = format!("pod-{}", self.started);
+                let replica = Replica::start(self.started, &pod, &self.setup);
+                self.replicas.push(replica);
+                self.started += 1;
             }
-        };
-        while !ready(&self.replicas) {
-            assert!(
-                begun.elapsed() < Duration::from_secs(30),
-                "the replicas of {} are not ready: {:?}",
-                self.namespace,
-                self.replicas
-                    .iter()
-                    .map(|replica| (
-                        replica.controls.number,
-                        replica.has_ended(),
-                        replica.readiness.report()
-                    ))
-                    .collect::<Vec<_>>()
-            );
+            // With an election only one of them has something to be ready for.
+            let ready = if self.setup.leader_election {
+                self.replicas.iter().any(Replica::is_ready)
+            } else {
+                self.replicas.iter().all(Replica::is_ready)
+            };
+            if ready {
+                return Ok(());
+            }
+            if begun.elapsed() > Duration::from_secs(20) {
+                let states: Vec<_> = self.replicas.iter().map(Replica::state).collect();
+                return Err(format!("not ready: {states:?}"));
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -331,7 +323,7 @@ impl Lane {
         let begun = Instant::now();
         let mut quiet: Option<(u64, Instant)> = None;
         loop {
-            self.bury().await;
+            self.bury().await?;
             let activity = self.activity();
             let reason = match self.unrest(app, trigger).await {
                 None => match quiet {
@@ -359,10 +351,11 @@ impl Lane {
     }
 
     /// Starts new replicas for those that are dead or have ended, as a Deployment does.
-    pub async fn bury(&mut self) {
+    pub async fn bury(&mut self) -> Result<(), String> {
         if self.replicas.iter().any(Replica::has_ended) {
-            self.fill().await;
+            return self.fill().await;
         }
+        Ok(())
     }
 
     /// Requests so far, but for those that are made from time to time.

@@ -185,6 +185,20 @@ impl Replica {
         }
     }
 
+    /// What can be told of it when a test fails.
+    pub fn state(&self) -> String {
+        let controls = &self.controls;
+        format!(
+            "{}: dead {}, frozen {}, ended {}, stopped {:?}, {:?}",
+            controls.number,
+            controls.is_dead(),
+            controls.is_frozen(),
+            self.has_ended(),
+            controls.stopped_at(),
+            self.readiness.report()
+        )
+    }
+
     /// Whether it sees everything it watches.
     pub fn is_ready(&self) -> bool {
         self.readiness.report().0
