@@ -1,5 +1,7 @@
 //! The custom resource definitions on a real API server: what they refuse, what they let through, how they print.
 #![allow(
+    clippy::struct_field_names,
+    clippy::too_many_lines,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

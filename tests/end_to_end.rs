@@ -9,37 +9,199 @@
 
 mod support;
 
-use serde_json::json;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::{Value, json};
+use support::controlplane::Options;
 use support::eventually;
-use support::world::{PATIENCE, World};
+use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
+use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_simulator::{Config, Operation, Role, Scope, Simulator};
+
+async fn tenant(prefix: &str) -> Tenant {
+    World::shared().await.tenant(prefix).await
+}
+
+fn reason(object: &ApiAppSecret) -> &str {
+    &object
+        .status
+        .as_ref()
+        .unwrap()
+        .conditions
+        .get(ConditionType::Ready)
+        .unwrap()
+        .reason
+}
+
+fn message(object: &ApiAppSecret) -> &str {
+    &object
+        .status
+        .as_ref()
+        .unwrap()
+        .conditions
+        .get(ConditionType::Ready)
+        .unwrap()
+        .message
+}
+
+fn holds(object: &ApiAppSecret, condition: ConditionType) -> bool {
+    object
+        .status
+        .as_ref()
+        .unwrap()
+        .conditions
+        .is_true(condition)
+}
+
+// ---- issue ----
 
 #[tokio::test]
 async fn an_object_gets_a_secret_that_zitadel_accepts_and_a_status_that_says_so() {
-    let tenant = World::shared().await.tenant("issue").await;
+    let tenant = tenant("issue").await;
     let app = tenant.app("orders");
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
     let object = tenant.ready("orders").await;
-    let status = object.status.unwrap();
     assert_eq!(tenant.generates(&app), 1);
     assert!(tenant.accepted(&app, "orders").await);
     assert_eq!(
         tenant.value("orders", "CLIENT_ID").await,
         Some(app.client_id.clone())
     );
-    assert_eq!(
-        status.sequence,
-        tenant
-            .zitadel
-            .latest(&app.id)
-            .map(|sequence| sequence.to_string())
+    assert_eq!(reason(&object), "UpToDate");
+    assert!(
+        holds(&object, ConditionType::Verified)
+            && !holds(&object, ConditionType::Stalled)
+            && !holds(&object, ConditionType::Reconciling)
     );
+    let status = object.status.unwrap();
+    let made = tenant
+        .zitadel
+        .executions()
+        .into_iter()
+        .find(|made| made.app == app.id && made.request.is_some())
+        .unwrap();
+    assert_eq!(status.sequence, Some(made.sequence.to_string()));
+    assert_eq!(
+        status.change_date.map(|date| date.0.as_second()),
+        Some(made.change_date.as_second())
+    );
+    assert_eq!(
+        status.resource_owner.as_deref(),
+        Some(tenant.organization.as_str())
+    );
+    assert_eq!(status.client_id, Some(app.client_id.clone()));
+    assert_eq!(status.active_app_id, Some(app.id.clone()));
     assert_eq!(status.secret_name.as_deref(), Some("orders"));
+    assert_eq!(status.observed_generation, Some(1));
+    assert_eq!(status.attempt, None);
+    assert_eq!(
+        status.next_rotation_time, None,
+        "without an interval nothing is due"
+    );
+    let last = status.last_rotation.unwrap();
+    assert_eq!(
+        (last.reason.as_str(), last.attempt),
+        ("FirstIssue", made.attempt.unwrap())
+    );
     assert_eq!(status.history.len(), 1);
+    let note = tenant.event("orders", "Issued").await;
+    assert!(note.contains(&made.sequence.to_string()), "{note}");
 }
 
 #[tokio::test]
+async fn an_object_without_connection_ref_uses_the_connection_named_default() {
+    let tenant = tenant("default").await;
+    let app = tenant.app("orders");
+    let mut manifest = tenant.manifest("orders", &app.id, json!({}));
+    manifest["spec"]
+        .as_object_mut()
+        .unwrap()
+        .remove("connectionRef");
+    let params = PatchParams::apply("tests").force();
+    tenant
+        .objects()
+        .patch("orders", &params, &Patch::Apply(&manifest))
+        .await
+        .unwrap();
+    tenant.reason("orders", "ConnectionNotFound").await;
+    let default = json!({
+        "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ZitadelConnection", "metadata": {"name": "default"},
+        "spec": {
+            "url": tenant.url, "organizationId": tenant.organization,
+            "credential": {"secretRef": {"name": tenant.namespace, "key": "token"}, "type": "PersonalAccessToken"},
+            "grants": [{"namespaces": {"names": [tenant.namespace]}, "projectIds": ["*"]}],
+        },
+    });
+    let connections: Api<zitadel_secret_operator::api::ZitadelConnection> =
+        Api::all(tenant.client.clone());
+    connections
+        .patch("default", &params, &Patch::Apply(&default))
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+}
+
+#[tokio::test]
+async fn the_secret_is_made_as_the_template_says_and_nothing_of_the_object_itself_is_copied() {
+    let tenant = tenant("template").await;
+    let app = tenant.app("orders");
+    let mut manifest = tenant.manifest("orders", &app.id, json!({"secret": {
+        "name": "oauth", "type": "example.com/oauth", "labels": {"team": "orders"}, "annotations": {"reloader.example.com/match": "true"},
+        "keys": {
+            "clientId": "id", "clientSecret": "secret", "issuer": "issuer", "introspectionEndpoint": "introspection",
+            "tokenEndpoint": "token", "projectId": "project", "appId": "app",
+        },
+    }}));
+    manifest["metadata"]["labels"] = json!({"argocd.argoproj.io/instance": "x"});
+    manifest["metadata"]["annotations"] = json!({"note": "x"});
+    tenant
+        .objects()
+        .patch(
+            "orders",
+            &PatchParams::apply("tests"),
+            &Patch::Apply(&manifest),
+        )
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    let mut data = tenant.data("oauth").await;
+    let value = data.remove("secret").unwrap();
+    assert!(tenant.zitadel.accepts(&app.id, &value));
+    let expected = json!({
+        "id": app.client_id, "issuer": tenant.url, "introspection": format!("{}/oauth/v2/introspect", tenant.url),
+        "token": format!("{}/oauth/v2/token", tenant.url), "project": tenant.project, "app": app.id,
+    });
+    assert_eq!(json!(data), expected);
+    let secret = tenant.secret("oauth").await;
+    assert_eq!(secret.type_.as_deref(), Some("example.com/oauth"));
+    assert_eq!(
+        json!(secret.metadata.labels),
+        json!({"team": "orders", "zitadel-secrets.dev/managed": "true"})
+    );
+    let annotations = secret.metadata.annotations.unwrap();
+    let names: Vec<&str> = annotations.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["reloader.example.com/match", "zitadel-secrets.dev/commit"]
+    );
+    let owners = secret.metadata.owner_references.unwrap();
+    assert_eq!(
+        (
+            owners.len(),
+            owners[0].kind.as_str(),
+            owners[0].controller,
+            owners[0].block_owner_deletion
+        ),
+        (1, "ApiAppSecret", None, None)
+    );
+}
+
+// ---- rotation ----
+
+#[tokio::test]
 async fn a_new_trigger_rotates_once_and_the_old_value_is_refused() {
-    let tenant = World::shared().await.tenant("trigger").await;
+    let tenant = tenant("trigger").await;
     let app = tenant.app("orders");
     tenant
         .apply("orders", &app.id, json!({"rotation": {"trigger": "a"}}))
@@ -60,11 +222,1065 @@ async fn a_new_trigger_rotates_once_and_the_old_value_is_refused() {
         (tenant.client_secret("orders").await.unwrap() != first).then_some(())
     })
     .await;
-    let object = tenant.until("orders", |object| {
-        (object.status.as_ref()?.observed_trigger.as_deref() == Some("b")).then_some(())
-    });
-    let status = object.await.status.unwrap();
+    let object = tenant
+        .until("orders", |object| {
+            (object.status.as_ref()?.observed_trigger.as_deref() == Some("b")).then_some(())
+        })
+        .await;
+    let status = object.status.unwrap();
     assert_eq!(status.last_rotation.unwrap().reason, "Trigger");
     assert_eq!(tenant.generates(&app), 2);
     assert!(tenant.accepted(&app, "orders").await && !tenant.zitadel.accepts(&app.id, &first));
+    let note = tenant.event("orders", "Rotated").await;
+    assert!(note.contains("Trigger"), "{note}");
+    // Taking the trigger away, and giving the same again, is no new trigger.
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    tenant
+        .apply("orders", &app.id, json!({"rotation": {"trigger": "b"}}))
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&app), 2);
+}
+
+#[tokio::test]
+async fn an_interval_rotates_when_it_is_due_never_earlier_and_the_history_keeps_the_last_ten() {
+    let tenant = tenant("interval").await;
+    let app = tenant.app("orders");
+    tenant
+        .apply(
+            "orders",
+            &app.id,
+            json!({"rotation": {"interval": "1s", "jitter": 0}}),
+        )
+        .await
+        .unwrap();
+    let first = tenant.ready("orders").await;
+    assert!(first.status.unwrap().next_rotation_time.is_some());
+    tenant.until_generates(&app, 12).await;
+    tenant
+        .apply(
+            "orders",
+            &app.id,
+            json!({"rotation": {"interval": "1s", "jitter": 0}, "suspend": true}),
+        )
+        .await
+        .unwrap();
+    tenant.reason("orders", "Suspended").await;
+    tenant.fence().await;
+    let made: Vec<_> = tenant
+        .zitadel
+        .executions()
+        .into_iter()
+        .filter(|made| made.app == app.id && made.request.is_some())
+        .collect();
+    for pair in made.windows(2) {
+        let apart = pair[1].change_date.duration_since(pair[0].change_date);
+        assert!(apart >= jiff::SignedDuration::from_secs(1), "{apart}");
+    }
+    let status = tenant
+        .objects()
+        .get("orders")
+        .await
+        .unwrap()
+        .status
+        .unwrap();
+    let newest: Vec<_> = made
+        .iter()
+        .rev()
+        .take(10)
+        .map(|made| Some(made.sequence.to_string()))
+        .collect();
+    let history: Vec<_> = status
+        .history
+        .iter()
+        .map(|past| past.sequence.clone())
+        .collect();
+    assert_eq!(history, newest);
+    assert!(status.history.iter().all(|past| past.reason == "Due"));
+    assert_eq!(status.schedule.as_deref(), Some("every 1s"));
+    assert!(tenant.accepted(&app, "orders").await);
+    tenant.event("orders", "Rotated").await;
+}
+
+#[tokio::test]
+async fn a_due_rotation_waits_for_its_window_and_says_when_it_opens() {
+    let tenant = tenant("window").await;
+    let app = tenant.app("orders");
+    // A window on 29 February only.
+    let windows = json!([{"schedule": "0 3 29 2 *", "duration": "1m"}]);
+    tenant
+        .apply(
+            "orders",
+            &app.id,
+            json!({"rotation": {"interval": "1s", "jitter": 0, "windows": windows}}),
+        )
+        .await
+        .unwrap();
+    let object = tenant.reason("orders", "AwaitingWindow").await;
+    assert!(holds(&object, ConditionType::Ready));
+    let next = object.status.unwrap().next_rotation_time.unwrap();
+    assert!(next.ends_with("-02-29T03:00:00Z"), "{next}");
+    tenant.apply("orders", &app.id, json!({"rotation": {"interval": "1s", "jitter": 0, "windows": windows, "trigger": "now"}})).await.unwrap();
+    tenant.until_generates(&app, 2).await;
+    tenant.reason("orders", "AwaitingWindow").await;
+    assert_eq!(
+        tenant.generates(&app),
+        2,
+        "a trigger does not wait for a window"
+    );
+}
+
+#[tokio::test]
+async fn a_suspended_object_is_left_alone_until_it_is_resumed() {
+    let tenant = tenant("suspend").await;
+    let app = tenant.app("orders");
+    tenant
+        .apply("orders", &app.id, json!({"suspend": true}))
+        .await
+        .unwrap();
+    tenant.reason("orders", "Suspended").await;
+    assert!(tenant.secrets().get_opt("orders").await.unwrap().is_none());
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    tenant.apply("orders", &app.id, json!({"suspend": true, "rotation": {"trigger": "a"}, "secret": {"keys": {"clientId": "id"}}})).await.unwrap();
+    let object = tenant.reason("orders", "Suspended").await;
+    assert!(
+        holds(&object, ConditionType::Ready),
+        "what is known of the credential stands"
+    );
+    tenant.delete_secret("orders").await;
+    tenant.fence().await;
+    assert!(tenant.secrets().get_opt("orders").await.unwrap().is_none());
+    assert_eq!(tenant.generates(&app), 1);
+    tenant
+        .apply("orders", &app.id, json!({"rotation": {"trigger": "a"}}))
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+    assert_eq!(tenant.generates(&app), 2);
+}
+
+// ---- what never rotates ----
+
+#[tokio::test]
+async fn a_changed_template_is_rendered_from_the_value_that_is_held_and_old_names_vanish() {
+    let tenant = tenant("render").await;
+    let app = tenant.app("orders");
+    let secret = |keys: Value, labels: Value, annotations: Value| json!({"secret": {"keys": keys, "labels": labels, "annotations": annotations}});
+    tenant
+        .apply(
+            "orders",
+            &app.id,
+            secret(
+                json!({"issuer": "ISSUER"}),
+                json!({"a": "1", "b": "1"}),
+                json!({"a": "1"}),
+            ),
+        )
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    let value = tenant.client_secret("orders").await.unwrap();
+    tenant
+        .edit_secret(
+            "orders",
+            json!({"stringData": {"mine": "kept"}, "metadata": {"labels": {"mine": "kept"}}}),
+        )
+        .await;
+    for (keys, names) in [
+        (
+            json!({"clientSecret": "password", "projectId": "project"}),
+            vec!["CLIENT_ID", "mine", "password", "project"],
+        ),
+        (
+            json!({"clientSecret": "x", "clientId": "y"}),
+            vec!["mine", "x", "y"],
+        ),
+        // The two names swapped.
+        (
+            json!({"clientSecret": "y", "clientId": "x"}),
+            vec!["mine", "x", "y"],
+        ),
+    ] {
+        let key = keys["clientSecret"].as_str().unwrap().to_owned();
+        tenant
+            .apply(
+                "orders",
+                &app.id,
+                secret(keys, json!({"b": "2"}), json!({})),
+            )
+            .await
+            .unwrap();
+        tenant.ready("orders").await;
+        let data = tenant.data("orders").await;
+        assert_eq!(data.keys().map(String::as_str).collect::<Vec<_>>(), names);
+        assert_eq!(data[&key], value);
+    }
+    let metadata = tenant.secret("orders").await.metadata;
+    assert_eq!(
+        json!(metadata.labels),
+        json!({"b": "2", "mine": "kept", "zitadel-secrets.dev/managed": "true"})
+    );
+    assert!(!metadata.annotations.unwrap().contains_key("a"));
+    assert_eq!(tenant.generates(&app), 1);
+}
+
+#[tokio::test]
+async fn a_renamed_secret_gets_the_value_that_is_held() {
+    let tenant = tenant("rename").await;
+    let app = tenant.app("orders");
+    tenant
+        .apply("orders", &app.id, json!({"secret": {"name": "before"}}))
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    let value = tenant.client_secret("before").await.unwrap();
+    tenant
+        .apply("orders", &app.id, json!({"secret": {"name": "after"}}))
+        .await
+        .unwrap();
+    let object = tenant.ready("orders").await;
+    assert_eq!(tenant.generates(&app), 1, "{object:?}");
+    assert_eq!(tenant.client_secret("after").await, Some(value));
+    assert_eq!(object.status.unwrap().secret_name.as_deref(), Some("after"));
+}
+
+#[tokio::test]
+async fn the_deletion_policy_can_be_changed_without_a_rotation() {
+    let tenant = tenant("policy").await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    for (policy, owners) in [("Retain", 0), ("Delete", 1), ("Retain", 0)] {
+        tenant
+            .apply(
+                "orders",
+                &app.id,
+                json!({"secret": {"deletionPolicy": policy}}),
+            )
+            .await
+            .unwrap();
+        tenant.ready("orders").await;
+        let metadata = tenant.secret("orders").await.metadata;
+        assert_eq!(
+            metadata.owner_references.unwrap_or_default().len(),
+            owners,
+            "{policy}"
+        );
+    }
+    assert_eq!(tenant.generates(&app), 1);
+}
+
+#[tokio::test]
+async fn labels_and_annotations_of_the_object_cause_no_request_at_all() {
+    let tenant = tenant("labels").await;
+    let app = tenant.app("orders");
+    tenant
+        .apply("orders", &app.id, json!({"rotation": {"interval": "30d"}}))
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    tenant.fence().await;
+    let (before, secret) = (tenant.requests_about(&app), tenant.secret("orders").await);
+    let mut edited = None;
+    for value in ["1", "2", "3"] {
+        edited = Some(
+            tenant
+                .edit(
+                    "orders",
+                    json!({"metadata": {"labels": {"x": value}, "annotations": {"x": value}}}),
+                )
+                .await,
+        );
+    }
+    tenant.fence().await;
+    assert_eq!(tenant.requests_about(&app), before);
+    assert_eq!(tenant.generates(&app), 1);
+    assert_eq!(tenant.secret("orders").await, secret);
+    let now = tenant.objects().get("orders").await.unwrap();
+    assert_eq!(
+        now.metadata.resource_version,
+        edited.unwrap().metadata.resource_version,
+        "no status was written either"
+    );
+}
+
+#[tokio::test]
+async fn an_edited_interval_never_rotates_a_credential_that_is_not_due_by_it() {
+    let tenant = tenant("edits").await;
+    let app = tenant.app("orders");
+    tenant
+        .apply("orders", &app.id, json!({"rotation": {"interval": "30d"}}))
+        .await
+        .unwrap();
+    let before = tenant
+        .ready("orders")
+        .await
+        .status
+        .unwrap()
+        .next_rotation_time
+        .unwrap();
+    tenant
+        .apply(
+            "orders",
+            &app.id,
+            json!({"rotation": {"interval": "1h"}, "recovery": {"missingSecret": "Report"}}),
+        )
+        .await
+        .unwrap();
+    let after = tenant.ready("orders").await.status.unwrap();
+    assert!(after.next_rotation_time.unwrap() < before);
+    assert_eq!(after.schedule.as_deref(), Some("every 1h"));
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&app), 1);
+}
+
+#[tokio::test]
+async fn a_wiped_status_is_rebuilt_without_a_rotation() {
+    let tenant = tenant("status").await;
+    let app = tenant.app("orders");
+    tenant
+        .apply(
+            "orders",
+            &app.id,
+            json!({"rotation": {"trigger": "a", "interval": "30d"}}),
+        )
+        .await
+        .unwrap();
+    let before = tenant.ready("orders").await.status.unwrap();
+    let wiped = tenant
+        .objects()
+        .patch_status(
+            "orders",
+            &PatchParams::default(),
+            &Patch::Merge(json!({"status": null})),
+        )
+        .await
+        .unwrap();
+    assert_eq!(wiped.status, None);
+    let after = tenant.ready("orders").await.status.unwrap();
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&app), 1);
+    assert_eq!(
+        (after.sequence, after.change_date, after.client_id),
+        (before.sequence, before.change_date, before.client_id)
+    );
+    assert_eq!(
+        (after.observed_trigger, after.next_rotation_time),
+        (before.observed_trigger, before.next_rotation_time)
+    );
+    assert_eq!(after.history.len(), 1);
+}
+
+#[tokio::test]
+async fn spec_labels_and_annotations_of_an_object_are_never_written() {
+    let tenant = tenant("gitops").await;
+    let app = tenant.app("orders");
+    let made = tenant
+        .apply(
+            "orders",
+            &app.id,
+            json!({"rotation": {"interval": "1s", "jitter": 0}}),
+        )
+        .await
+        .unwrap();
+    tenant.until_generates(&app, 3).await;
+    tenant.ready("orders").await;
+    let now = tenant.objects().get("orders").await.unwrap();
+    assert_eq!(now.spec, made.spec);
+    let parts = |object: &ApiAppSecret| {
+        let metadata = object.metadata.clone();
+        (
+            metadata.generation,
+            metadata.labels,
+            metadata.annotations,
+            metadata.finalizers,
+            metadata.owner_references,
+        )
+    };
+    assert_eq!(parts(&now), parts(&made));
+    let managers = now.metadata.managed_fields.unwrap();
+    let others = managers
+        .iter()
+        .filter(|entry| entry.manager.as_deref() == Some("zitadel-secret-operator"));
+    assert!(
+        others
+            .into_iter()
+            .all(|entry| entry.subresource.as_deref() == Some("status")),
+        "{managers:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_killed_and_restarted_operator_finds_everything_in_order_and_writes_nothing() {
+    if !support::controlplane::ControlPlane::can_start() {
+        return;
+    }
+    let world = World::own(Options {
+        audit: true,
+        ..Options::default()
+    })
+    .await;
+    let start = || {
+        Operator::start(
+            world.cluster.admin_kubeconfig(),
+            &world.directory,
+            &["--protocol-speed", "20"],
+        )
+    };
+    let tenant = world.tenant("restart").await;
+    let operator = start();
+    let apps: Vec<_> = (0..5)
+        .map(|index| (format!("app-{index}"), tenant.app(&format!("app-{index}"))))
+        .collect();
+    for (name, app) in &apps {
+        tenant
+            .apply(
+                name,
+                &app.id,
+                json!({"rotation": {"interval": "30d", "trigger": "a"}}),
+            )
+            .await
+            .unwrap();
+    }
+    for (name, _) in &apps {
+        tenant.ready(name).await;
+    }
+    operator.kill();
+    let seen = std::fs::read_to_string(world.cluster.audit_log())
+        .unwrap()
+        .len();
+    let operator = start();
+    tenant.fence().await;
+    operator.stop();
+    let log = std::fs::read_to_string(world.cluster.audit_log()).unwrap();
+    let writes: Vec<Value> = log[seen..]
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|entry: &Value| {
+            let verb = entry["verb"].as_str().unwrap_or_default();
+            let object = &entry["objectRef"];
+            let name = object["name"].as_str().unwrap_or_default();
+            ["create", "update", "patch", "delete"].contains(&verb)
+                && (name.starts_with("app-")
+                    || (object["resource"] == "leases"
+                        && object["namespace"] == OPERATOR_NAMESPACE))
+        })
+        .collect();
+    // The fence's own claim is made.
+    assert!(
+        writes
+            .iter()
+            .all(|entry| entry["objectRef"]["resource"] == "leases" && entry["verb"] == "create"),
+        "{writes:#?}"
+    );
+    assert_eq!(writes.len(), 1);
+    assert!(apps.iter().all(|(_, app)| tenant.generates(app) == 1));
+}
+
+// ---- the life of the Secret ----
+
+#[tokio::test]
+async fn with_delete_the_secret_goes_with_its_object() {
+    let tenant = tenant("delete").await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    tenant.delete("orders").await;
+    if World::shared().await.cluster.has_controllers() {
+        tenant.secret_gone("orders").await;
+    }
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&app), 1);
+}
+
+#[tokio::test]
+async fn with_retain_the_secret_stays_and_an_object_made_again_keeps_its_value() {
+    let tenant = tenant("retain").await;
+    let app = tenant.app("orders");
+    let spec = json!({"secret": {"deletionPolicy": "Retain"}, "rotation": {"trigger": "a", "interval": "30d"}});
+    tenant.apply("orders", &app.id, spec.clone()).await.unwrap();
+    tenant.ready("orders").await;
+    let before = tenant.secret("orders").await;
+    assert_eq!(before.metadata.owner_references, None);
+    tenant.delete("orders").await;
+    tenant.fence().await;
+    assert_eq!(tenant.secret("orders").await, before);
+    tenant.apply("orders", &app.id, spec).await.unwrap();
+    tenant.ready("orders").await;
+    assert_eq!(tenant.generates(&app), 1);
+    assert_eq!(tenant.secret("orders").await.data, before.data);
+    // The new object's own trigger works.
+    tenant
+        .apply(
+            "orders",
+            &app.id,
+            json!({"secret": {"deletionPolicy": "Retain"}, "rotation": {"trigger": "b"}}),
+        )
+        .await
+        .unwrap();
+    tenant.until_generates(&app, 2).await;
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+}
+
+#[tokio::test]
+async fn a_secret_deleted_by_a_person_is_restored_by_one_generate() {
+    let tenant = tenant("missing").await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    tenant.delete_secret("orders").await;
+    tenant.until_accepted(&app, "orders").await;
+    let object = tenant
+        .until("orders", |object| {
+            (object.status.as_ref()?.last_rotation.as_ref()?.reason == "SecretMissing")
+                .then_some(())
+        })
+        .await;
+    assert_eq!(tenant.generates(&app), 2);
+    assert_eq!(object.status.unwrap().history.len(), 2);
+    // The same for the key alone.
+    tenant
+        .edit_secret("orders", json!({"data": {"CLIENT_SECRET": null}}))
+        .await;
+    tenant.until_accepted(&app, "orders").await;
+    tenant.ready("orders").await;
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&app), 3);
+}
+
+#[tokio::test]
+async fn a_secret_deleted_by_a_person_is_only_reported_if_the_policy_says_so() {
+    let tenant = tenant("report").await;
+    let app = tenant.app("orders");
+    let recovery = json!({"missingSecret": "Report"});
+    tenant
+        .apply("orders", &app.id, json!({"recovery": recovery}))
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    tenant.delete_secret("orders").await;
+    let object = tenant.reason("orders", "SecretMissing").await;
+    assert!(holds(&object, ConditionType::Stalled));
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&app), 1);
+    tenant.event("orders", "SecretMissing").await;
+    // As the message says.
+    assert!(message(&object).contains("spec.rotation.trigger"));
+    tenant
+        .apply(
+            "orders",
+            &app.id,
+            json!({"recovery": recovery, "rotation": {"trigger": "again"}}),
+        )
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+    assert_eq!(tenant.generates(&app), 2);
+}
+
+#[tokio::test]
+async fn a_value_edited_by_hand_is_repaired_once_and_then_the_quarrel_is_reported() {
+    let tenant = tenant("edited").await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    tenant
+        .edit_secret(
+            "orders",
+            json!({"stringData": {"CLIENT_SECRET": "by-hand"}}),
+        )
+        .await;
+    tenant.until_accepted(&app, "orders").await;
+    let object = tenant
+        .until("orders", |object| {
+            (object.status.as_ref()?.last_rotation.as_ref()?.reason == "SecretInvalid")
+                .then_some(())
+        })
+        .await;
+    assert_eq!(tenant.generates(&app), 2);
+    assert_eq!(object.status.unwrap().history.len(), 2);
+    tenant.ready("orders").await;
+    tenant
+        .edit_secret(
+            "orders",
+            json!({"stringData": {"CLIENT_SECRET": "by-hand-again"}}),
+        )
+        .await;
+    let object = tenant.reason("orders", "SecretContested").await;
+    assert!(holds(&object, ConditionType::Stalled));
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&app), 2);
+    assert_eq!(
+        tenant.client_secret("orders").await.as_deref(),
+        Some("by-hand-again")
+    );
+}
+
+#[tokio::test]
+async fn a_value_edited_by_hand_is_only_reported_if_the_policy_says_so() {
+    let tenant = tenant("invalid").await;
+    let app = tenant.app("orders");
+    let recovery = json!({"invalidSecret": "Report"});
+    tenant
+        .apply("orders", &app.id, json!({"recovery": recovery}))
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    tenant
+        .edit_secret(
+            "orders",
+            json!({"stringData": {"CLIENT_SECRET": "by-hand"}}),
+        )
+        .await;
+    let object = tenant.reason("orders", "SecretInvalid").await;
+    assert!(holds(&object, ConditionType::Stalled));
+    assert_eq!(tenant.generates(&app), 1);
+    tenant
+        .apply(
+            "orders",
+            &app.id,
+            json!({"recovery": recovery, "rotation": {"trigger": "again"}}),
+        )
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+    assert_eq!(tenant.generates(&app), 2);
+}
+
+#[tokio::test]
+async fn a_client_id_or_label_edited_by_hand_is_put_right_without_a_generate() {
+    let tenant = tenant("putright").await;
+    let app = tenant.app("orders");
+    tenant
+        .apply(
+            "orders",
+            &app.id,
+            json!({"secret": {"labels": {"team": "orders"}}}),
+        )
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    tenant.edit_secret("orders", json!({"stringData": {"CLIENT_ID": "by-hand"}, "metadata": {"labels": {"team": "by-hand"}}})).await;
+    eventually(PATIENCE, || async {
+        let right = tenant.value("orders", "CLIENT_ID").await.as_ref() == Some(&app.client_id);
+        let labels = tenant.secret("orders").await.metadata.labels.unwrap();
+        (right && labels["team"] == "orders").then_some(())
+    })
+    .await;
+    tenant.ready("orders").await;
+    assert_eq!(tenant.generates(&app), 1);
+}
+
+#[tokio::test]
+async fn a_foreign_secret_is_refused_and_untouched_unless_adopt_is_set() {
+    let tenant = tenant("foreign").await;
+    let app = tenant.app("orders");
+    tenant
+        .create_secret("orders", json!({"CLIENT_SECRET": "theirs", "other": "x"}))
+        .await;
+    let before = tenant.secret("orders").await;
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    let object = tenant.reason("orders", "SecretNotOwned").await;
+    assert!(holds(&object, ConditionType::Stalled));
+    tenant.fence().await;
+    assert_eq!(tenant.secret("orders").await, before);
+    assert_eq!(tenant.generates(&app), 0);
+    assert!(message(&object).contains("adopt"));
+}
+
+#[tokio::test]
+async fn an_adopted_secret_keeps_its_value_if_it_authenticates_and_its_other_keys_always() {
+    let tenant = tenant("adopt").await;
+    let app = tenant.app("orders");
+    let value = app.secret.clone().unwrap();
+    tenant
+        .create_secret("oauth", json!({"CLIENT_SECRET": value, "other": "x"}))
+        .await;
+    tenant
+        .edit_secret(
+            "oauth",
+            json!({"metadata": {"labels": {"theirs": "kept"}, "annotations": {"theirs": "kept"}}}),
+        )
+        .await;
+    let spec = |trigger: &str| json!({"secret": {"name": "oauth", "adopt": true}, "rotation": {"trigger": trigger, "interval": "30d"}});
+    tenant.apply("orders", &app.id, spec("a")).await.unwrap();
+    let object = tenant.ready("orders").await;
+    assert_eq!(tenant.generates(&app), 0);
+    let data = tenant.data("oauth").await;
+    assert_eq!(
+        json!(data),
+        json!({"CLIENT_ID": app.client_id, "CLIENT_SECRET": value, "other": "x"})
+    );
+    let status = object.status.unwrap();
+    assert_eq!(status.last_rotation.unwrap().reason, "Adopted");
+    assert!(status.next_rotation_time.is_some());
+    tenant.apply("orders", &app.id, spec("b")).await.unwrap();
+    tenant.until_generates(&app, 1).await;
+    tenant.ready("orders").await;
+    tenant.until_accepted(&app, "oauth").await;
+    assert_eq!(tenant.value("oauth", "other").await.as_deref(), Some("x"));
+    let metadata = tenant.secret("oauth").await.metadata;
+    assert_eq!(metadata.labels.unwrap()["theirs"], "kept");
+    assert_eq!(metadata.annotations.unwrap()["theirs"], "kept");
+}
+
+#[tokio::test]
+async fn an_adopted_value_that_is_refused_is_replaced_or_reported_as_the_policy_says() {
+    let tenant = tenant("adoptbad").await;
+    let (rotated, reported) = (tenant.app("rotated"), tenant.app("reported"));
+    for name in ["rotated", "reported"] {
+        tenant
+            .create_secret(name, json!({"CLIENT_SECRET": "dead", "other": "x"}))
+            .await;
+    }
+    tenant
+        .apply("rotated", &rotated.id, json!({"secret": {"adopt": true}}))
+        .await
+        .unwrap();
+    tenant
+        .apply(
+            "reported",
+            &reported.id,
+            json!({"secret": {"adopt": true}, "recovery": {"invalidSecret": "Report"}}),
+        )
+        .await
+        .unwrap();
+    tenant.until_accepted(&rotated, "rotated").await;
+    tenant.ready("rotated").await;
+    assert_eq!(tenant.generates(&rotated), 1);
+    assert_eq!(tenant.value("rotated", "other").await.as_deref(), Some("x"));
+    let object = tenant.reason("reported", "SecretInvalid").await;
+    assert!(holds(&object, ConditionType::Stalled));
+    assert_eq!(tenant.generates(&reported), 0);
+    assert_eq!(
+        tenant.client_secret("reported").await.as_deref(),
+        Some("dead")
+    );
+}
+
+// ---- several objects ----
+
+#[tokio::test]
+async fn of_two_objects_for_one_application_the_older_works_and_the_younger_says_who() {
+    let tenant = tenant("rivals").await;
+    let app = tenant.app("orders");
+    tenant.apply("older", &app.id, json!({})).await.unwrap();
+    tenant.ready("older").await;
+    tenant
+        .apply("younger", &app.id, json!({"rotation": {"trigger": "x"}}))
+        .await
+        .unwrap();
+    let younger = tenant.reason("younger", "AppAlreadyClaimed").await;
+    assert!(message(&younger).contains(&format!("{}/older", tenant.namespace)));
+    assert!(holds(&younger, ConditionType::Stalled));
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&app), 1);
+    assert!(tenant.secrets().get_opt("younger").await.unwrap().is_none());
+    assert!(tenant.accepted(&app, "older").await);
+    tenant.delete("older").await;
+    tenant.ready("younger").await;
+    assert!(tenant.accepted(&app, "younger").await);
+}
+
+#[tokio::test]
+async fn of_two_objects_for_one_secret_the_second_says_who_keeps_it() {
+    let tenant = tenant("share").await;
+    let (first, second) = (tenant.app("first"), tenant.app("second"));
+    tenant
+        .apply("first", &first.id, json!({"secret": {"name": "oauth"}}))
+        .await
+        .unwrap();
+    tenant.ready("first").await;
+    tenant
+        .apply(
+            "second",
+            &second.id,
+            json!({"secret": {"name": "oauth", "adopt": true}}),
+        )
+        .await
+        .unwrap();
+    let object = tenant.reason("second", "SecretKeyConflict").await;
+    assert!(message(&object).contains(&format!("{}/first", tenant.namespace)));
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&second), 0);
+    assert!(tenant.accepted(&first, "oauth").await);
+}
+
+// ---- connections ----
+
+#[tokio::test]
+async fn the_credential_of_a_connection_can_be_exchanged_without_a_pause() {
+    let tenant = tenant("credential").await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    let new = tenant.zitadel.create_pat(&tenant.user).unwrap();
+    tenant.set_credential(&new).await;
+    tenant
+        .apply("orders", &app.id, json!({"rotation": {"trigger": "both"}}))
+        .await
+        .unwrap();
+    tenant.until_generates(&app, 2).await;
+    tenant.ready("orders").await;
+    // The operator was told of the new one before the trigger that follows.
+    tenant.zitadel.revoke_token(&tenant.pat);
+    tenant
+        .apply("orders", &app.id, json!({"rotation": {"trigger": "new"}}))
+        .await
+        .unwrap();
+    tenant.until_generates(&app, 3).await;
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+}
+
+#[tokio::test]
+async fn a_namespace_may_use_several_connections_and_an_object_names_its_own_organisation() {
+    let world = World::shared().await;
+    let (one, other) = (world.tenant("one").await, world.tenant("other").await);
+    let grants = |tenant: &Tenant| json!([{"namespaces": {"names": [one.namespace]}, "projectIds": [tenant.project]}]);
+    // A connection whose default organisation is not the one that the object needs.
+    other
+        .apply_connection(json!({"organizationId": one.organization, "grants": grants(&other)}))
+        .await;
+    let (mine, theirs) = (one.app("mine"), other.app("theirs"));
+    one.apply("mine", &mine.id, json!({})).await.unwrap();
+    let spec = json!({"connectionRef": {"name": other.namespace}, "projectId": other.project, "organizationId": other.organization});
+    one.apply("theirs", &theirs.id, spec).await.unwrap();
+    let object = one.ready("theirs").await;
+    one.ready("mine").await;
+    assert_eq!(
+        object.status.unwrap().resource_owner.as_deref(),
+        Some(other.organization.as_str())
+    );
+    assert!(one.accepted(&mine, "mine").await && one.accepted(&theirs, "theirs").await);
+    let asked = other
+        .zitadel
+        .request_log()
+        .into_iter()
+        .filter(|request| request.app.as_deref() == Some(&theirs.id) && request.org.is_some());
+    assert!(
+        asked
+            .into_iter()
+            .all(|request| request.org.as_deref() == Some(&other.organization))
+    );
+}
+
+#[tokio::test]
+async fn a_grant_by_label_follows_the_labels_of_the_namespace() {
+    let tenant = tenant("selector").await;
+    let app = tenant.app("orders");
+    let grants = json!([{"namespaces": {"selector": {"matchLabels": {"team": tenant.namespace}}}, "projectIds": ["*"]}]);
+    tenant.apply_connection(json!({"grants": grants})).await;
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.reason("orders", "NotGranted").await;
+    let namespaces: Api<Namespace> = Api::all(tenant.client.clone());
+    let label = async |value: Value| {
+        let change = json!({"metadata": {"labels": {"team": value}}});
+        namespaces
+            .patch(
+                &tenant.namespace,
+                &PatchParams::default(),
+                &Patch::Merge(change),
+            )
+            .await
+            .unwrap();
+    };
+    label(json!(tenant.namespace)).await;
+    tenant.ready("orders").await;
+    assert_eq!(tenant.generates(&app), 1);
+    label(Value::Null).await;
+    tenant.reason("orders", "NotGranted").await;
+    tenant
+        .apply("orders", &app.id, json!({"rotation": {"trigger": "x"}}))
+        .await
+        .unwrap();
+    tenant.reason("orders", "NotGranted").await;
+    assert_eq!(tenant.generates(&app), 1);
+    assert!(
+        tenant.accepted(&app, "orders").await,
+        "a grant that is withdrawn leaves the Secret as it is"
+    );
+}
+
+#[tokio::test]
+async fn a_service_account_key_works_also_where_zitadel_is_dialled_inside_the_cluster() {
+    let config = Config {
+        external_hosts: vec!["iam.example.com".to_owned()],
+        ..Config::default()
+    };
+    let zitadel = Simulator::start(config).unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("key", &zitadel).await;
+    let key = zitadel.create_machine_key(&tenant.user).unwrap();
+    tenant.set_credential(&key.json).await;
+    let credential = json!({"secretRef": {"name": tenant.namespace, "key": "token"}, "type": "ServiceAccountKey"});
+    tenant.apply_connection(json!({"url": "https://iam.example.com", "endpoint": zitadel.url(), "credential": credential})).await;
+    tenant.connected().await;
+    let app = tenant.app("orders");
+    tenant
+        .apply(
+            "orders",
+            &app.id,
+            json!({"secret": {"keys": {"issuer": "issuer", "tokenEndpoint": "token"}}}),
+        )
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+    assert_eq!(
+        tenant.value("orders", "issuer").await.as_deref(),
+        Some("https://iam.example.com")
+    );
+    let token = tenant.value("orders", "token").await.unwrap();
+    assert!(token.starts_with("https://iam.example.com/"), "{token}");
+    let connections: Api<zitadel_secret_operator::api::ZitadelConnection> =
+        Api::all(tenant.client.clone());
+    let status = connections
+        .get(&tenant.namespace)
+        .await
+        .unwrap()
+        .status
+        .unwrap();
+    assert_eq!(status.user_id, Some(tenant.user.clone()));
+    assert!(status.credential_expiry.is_some());
+    let before = zitadel.requests(Operation::Token);
+    tenant
+        .apply("orders", &app.id, json!({"rotation": {"trigger": "x"}}))
+        .await
+        .unwrap();
+    tenant.until_generates(&app, 2).await;
+    tenant.ready("orders").await;
+    assert_eq!(
+        zitadel.requests(Operation::Token),
+        before,
+        "tokens are kept until shortly before they expire"
+    );
+    zitadel.revoke_access_tokens();
+    tenant
+        .apply("orders", &app.id, json!({"rotation": {"trigger": "y"}}))
+        .await
+        .unwrap();
+    tenant.until_generates(&app, 3).await;
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+}
+
+#[tokio::test]
+async fn a_ca_bundle_is_trusted_from_a_config_map_or_a_secret_and_read_again_when_it_changes() {
+    let zitadel = Simulator::start(Config {
+        tls: true,
+        ..Config::default()
+    })
+    .unwrap();
+    let other = Simulator::start(Config {
+        tls: true,
+        ..Config::default()
+    })
+    .unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("tls", &zitadel).await;
+    let app = tenant.app("orders");
+    let maps: Api<ConfigMap> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    let bundle = async |pem: &str| {
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": tenant.namespace}, "data": {"ca.crt": pem}});
+        maps.patch(
+            &tenant.namespace,
+            &PatchParams::apply("tests").force(),
+            &Patch::Apply(&map),
+        )
+        .await
+        .unwrap();
+    };
+    bundle(other.ca_pem().unwrap()).await;
+    tenant
+        .apply_connection(
+            json!({"caBundle": {"configMapRef": {"name": tenant.namespace, "key": "ca.crt"}}}),
+        )
+        .await;
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.reason("orders", "TlsFailed").await;
+    assert!(
+        zitadel.request_log().is_empty(),
+        "nothing is sent before the handshake is verified"
+    );
+    bundle(zitadel.ca_pem().unwrap()).await;
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> =
+        Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    let name = format!("{}-ca", tenant.namespace);
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"ca.crt": zitadel.ca_pem().unwrap()}});
+    secrets
+        .patch(&name, &PatchParams::apply("tests"), &Patch::Apply(&secret))
+        .await
+        .unwrap();
+    tenant
+        .apply_connection(json!({"caBundle": {"secretRef": {"name": name, "key": "ca.crt"}}}))
+        .await;
+    tenant
+        .apply("orders", &app.id, json!({"rotation": {"trigger": "x"}}))
+        .await
+        .unwrap();
+    tenant.until_generates(&app, 2).await;
+    tenant.ready("orders").await;
+}
+
+#[tokio::test]
+async fn a_rotation_by_somebody_else_is_found_and_replaced_once_if_the_policy_says_so() {
+    let tenant = tenant("elsewhere").await;
+    let (rotated, reported) = (tenant.app("rotated"), tenant.app("reported"));
+    tenant
+        .apply("rotated", &rotated.id, json!({}))
+        .await
+        .unwrap();
+    tenant
+        .apply(
+            "reported",
+            &reported.id,
+            json!({"recovery": {"invalidSecret": "Report"}}),
+        )
+        .await
+        .unwrap();
+    tenant.ready("rotated").await;
+    tenant.ready("reported").await;
+    for app in [&rotated, &reported] {
+        tenant.zitadel.rotate_elsewhere(&app.id, None).unwrap();
+    }
+    tenant.until_accepted(&rotated, "rotated").await;
+    let object = tenant.reason("reported", "RotatedElsewhere").await;
+    assert!(holds(&object, ConditionType::Stalled));
+    let own = |id: &str| {
+        tenant
+            .zitadel
+            .executions()
+            .iter()
+            .filter(|made| made.app == id && made.request.is_some())
+            .count()
+    };
+    assert_eq!((own(&rotated.id), own(&reported.id)), (2, 1));
+}
+
+#[tokio::test]
+async fn an_instance_wide_service_user_serves_projects_of_other_organisations() {
+    let world = World::shared().await;
+    let tenant = world.tenant("boss").await;
+    let boss = tenant
+        .zitadel
+        .create_user(&world.zitadel.create_org("boss"), "boss");
+    tenant.zitadel.grant(&boss, Role::IamOwner, Scope::Instance);
+    let pat = tenant.zitadel.create_pat(&boss).unwrap();
+    tenant.set_credential(&pat).await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
 }

@@ -51,12 +51,21 @@ impl Recipe {
         let object = tenant.objects().get(&name(n)).await.unwrap();
         let uid = object.metadata.uid.clone().unwrap();
         let claims: Api<Lease> = Api::namespaced(tenant.client.clone(), claims_namespace());
-        let claims = claims.list(&ListParams::default().labels("zitadel-secrets.dev/claim")).await.unwrap();
+        let claims = claims
+            .list(&ListParams::default().labels("zitadel-secrets.dev/claim"))
+            .await
+            .unwrap();
         let claim = claims.items.into_iter().next().unwrap();
         let claim_name = claim.metadata.name.clone().unwrap();
         let secret = tenant.secrets().get(&name(n)).await.unwrap();
         let events: Api<Event> = Api::namespaced(tenant.client.clone(), &tenant.namespace);
-        let event = events.list(&ListParams::default()).await.unwrap().items.into_iter().next();
+        let event = events
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .into_iter()
+            .next();
         let bodies = Bodies {
             secret: sent(serde_json::to_value::<Secret>(secret).unwrap()),
             claim: sent(serde_json::to_value(claim).unwrap()),
@@ -74,7 +83,10 @@ impl Recipe {
         let manifest = tenant.manifest(&name(n), &app.id, json!({"rotation": {"trigger": "0"}}));
         let create = Kubernetes {
             method: "POST",
-            uri: format!("/apis/zitadel-secrets.dev/v1alpha1/namespaces/{}/apiappsecrets", tenant.namespace),
+            uri: format!(
+                "/apis/zitadel-secrets.dev/v1alpha1/namespaces/{}/apiappsecrets",
+                tenant.namespace
+            ),
             content_type: "application/json",
             body: manifest.to_string(),
         };
@@ -82,7 +94,14 @@ impl Recipe {
         Self {
             create,
             steps: steps.into_iter().map(|(_, step)| step).collect(),
-            from: [name(n), uid, namespace, claim_name, app.project.clone(), app.id.clone()],
+            from: [
+                name(n),
+                uid,
+                namespace,
+                claim_name,
+                app.project.clone(),
+                app.id.clone(),
+            ],
         }
     }
 
@@ -110,8 +129,16 @@ impl Recipe {
             .fold(started, async |last, written| last.max(written))
             .await;
         let params = (DeleteParams::default(), ListParams::default());
-        tenant.objects().delete_collection(&params.0, &params.1).await.unwrap();
-        tenant.secrets().delete_collection(&params.0, &params.1).await.unwrap();
+        tenant
+            .objects()
+            .delete_collection(&params.0, &params.1)
+            .await
+            .unwrap();
+        tenant
+            .secrets()
+            .delete_collection(&params.0, &params.1)
+            .await
+            .unwrap();
         let claims: Api<Lease> = Api::namespaced(tenant.client.clone(), claims_namespace());
         let claimed = ListParams::default().labels("zitadel-secrets.dev/claim");
         claims.delete_collection(&params.0, &claimed).await.unwrap();
@@ -127,10 +154,20 @@ impl Recipe {
         app: &AppHandle,
     ) -> Instant {
         let claim = format!("claim-{}-{n:0>40}", tenant.namespace);
-        let mut to = [name(n), self.from[1].clone(), tenant.namespace.clone(), claim, app.project.clone(), app.id.clone()];
+        let mut to = [
+            name(n),
+            self.from[1].clone(),
+            tenant.namespace.clone(),
+            claim,
+            app.project.clone(),
+            app.id.clone(),
+        ];
         let created = self.ask(tenant, &self.create, &to).await;
         let created: Value = serde_json::from_str(&created).unwrap();
-        created["metadata"]["uid"].as_str().unwrap().clone_into(&mut to[1]);
+        created["metadata"]["uid"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut to[1]);
         let mut written = Instant::now();
         let mut secret = String::new();
         for step in &self.steps {
@@ -160,7 +197,9 @@ impl Recipe {
             .unwrap();
         match tenant.client.request_text(http).await {
             Ok(text) => text,
-            Err(kube::Error::Api(status)) if request.method == "GET" && status.code == 404 => String::new(),
+            Err(kube::Error::Api(status)) if request.method == "GET" && status.code == 404 => {
+                String::new()
+            }
             Err(error) => panic!("{} {}: {error}", request.method, request.uri),
         }
     }
@@ -173,14 +212,26 @@ impl Recipe {
         app: &AppHandle,
         secret: &mut String,
     ) {
-        let path = call.path.replace(&self.from[4], &app.project).replace(&self.from[5], &app.id);
+        let path = call
+            .path
+            .replace(&self.from[4], &app.project)
+            .replace(&self.from[5], &app.id);
         let method = call.method.parse().unwrap();
-        let client = if call.operation == Operation::Generate { once } else { reads };
+        let client = if call.operation == Operation::Generate {
+            once
+        } else {
+            reads
+        };
         let request = client.request(method, format!("{}{path}", tenant.url));
         let request = match call.operation {
-            Operation::Introspect => request.basic_auth(&app.client_id, Some(&secret)).form(&[("token", &tenant.pat)]),
+            Operation::Introspect => request
+                .basic_auth(&app.client_id, Some(&secret))
+                .form(&[("token", &tenant.pat)]),
             Operation::GetApp => request.bearer_auth(&tenant.pat),
-            _ => request.bearer_auth(&tenant.pat).header("content-type", "application/json").body("{}"),
+            _ => request
+                .bearer_auth(&tenant.pat)
+                .header("content-type", "application/json")
+                .body("{}"),
         };
         let request = request.header("x-zitadel-orgid", &tenant.organization);
         let answer = request.send().await.unwrap();
@@ -196,7 +247,13 @@ impl Recipe {
 /// An object as it was sent: without what the server added.
 fn sent(mut object: Value) -> Value {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        for field in ["creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"] {
+        for field in [
+            "creationTimestamp",
+            "generation",
+            "managedFields",
+            "resourceVersion",
+            "uid",
+        ] {
             metadata.remove(field);
         }
     }
@@ -219,11 +276,19 @@ impl Bodies {
                 shell.as_object_mut().unwrap().remove("data");
                 ("POST", "application/json", shell.to_string())
             }
-            ("patch", "secrets") => ("PATCH", "application/apply-patch+yaml", self.secret.to_string()),
+            ("patch", "secrets") => (
+                "PATCH",
+                "application/apply-patch+yaml",
+                self.secret.to_string(),
+            ),
             ("create", "leases") => ("POST", "application/json", self.claim.to_string()),
             ("update", "leases") => ("PUT", "application/json", self.claim.to_string()),
             ("create", "events") => ("POST", "application/json", self.event.to_string()),
-            ("patch", "apiappsecrets") => ("PATCH", "application/merge-patch+json", self.status.to_string()),
+            ("patch", "apiappsecrets") => (
+                "PATCH",
+                "application/merge-patch+json",
+                self.status.to_string(),
+            ),
             (verb, resource) => panic!("the bare loop does not know how to {verb} {resource}"),
         };
         Kubernetes {

@@ -29,7 +29,11 @@ pub async fn run(figures: &mut Figures) {
     let recipe = Recipe::learn(&stage, OBJECTS, &asked).await;
     let (kubernetes, zitadel) = recipe.counts();
     figures.show("bare_requests_per_object", number(kubernetes), "requests");
-    figures.show("bare_zitadel_requests_per_object", number(zitadel), "requests");
+    figures.show(
+        "bare_zitadel_requests_per_object",
+        number(zitadel),
+        "requests",
+    );
     drop(operator);
     stage.fleet.tenant.delete(&name(OBJECTS)).await;
 
@@ -46,14 +50,24 @@ pub async fn run(figures: &mut Figures) {
     // Sampled from here on, so this is what passes at least.
     let cpu = idle_after(&operator).await;
     let requests = stage.requests();
-    let written = requests.iter().filter(|request| request.resource() == "secrets" && request.is_write());
+    let written = requests
+        .iter()
+        .filter(|request| request.resource() == "secrets" && request.is_write());
     let written = written.map(|request| request.answered).max().unwrap();
     let took = written.duration_since(first).as_secs_f64();
     figures.show("burst_1000_seconds", took, "s");
-    let last = requests.iter().map(|request| request.answered).max().unwrap();
+    let last = requests
+        .iter()
+        .map(|request| request.answered)
+        .max()
+        .unwrap();
     let idle = cpu.duration_since(last).as_secs_f64().max(0.0);
     figures.show("cpu_after_burst_seconds", idle, "s");
-    figures.show("burst_requests_per_object", number(requests.len()) / number(OBJECTS), "requests");
+    figures.show(
+        "burst_requests_per_object",
+        number(requests.len()) / number(OBJECTS),
+        "requests",
+    );
     figures.show("burst_cpu_seconds", operator.cpu(), "s");
     quiet(&operator, LONG).await;
     let memory = operator.memory();
@@ -64,7 +78,11 @@ pub async fn run(figures: &mut Figures) {
     let tenant = stage.world.tenant("bare").await;
     let after = recipe.run(&tenant, OBJECTS).await.as_secs_f64();
     figures.show("bare_1000_seconds_after", after, "s");
-    figures.show("burst_ratio", f64::midpoint(before, after) / took, "of_bare_loop");
+    figures.show(
+        "burst_ratio",
+        f64::midpoint(before, after) / took,
+        "of_bare_loop",
+    );
 }
 
 /// When the process began to use no CPU: none in the following half second.

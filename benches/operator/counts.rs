@@ -65,6 +65,10 @@ fn print(figures: &mut Figures, stage: &mut Stage, what: &str, writes: f64) {
     }
     for (kind, count) in kinds {
         let kind = kind.replace([' ', '/'], "_");
-        figures.show(&format!("{kind}_per_{what}"), number(count) / number(OBJECTS), &unit);
+        figures.show(
+            &format!("{kind}_per_{what}"),
+            number(count) / number(OBJECTS),
+            &unit,
+        );
     }
 }

@@ -49,7 +49,11 @@ pub async fn run(figures: &mut Figures) {
         .collect();
     let (mut whole, mut prove, mut write) = (Vec::new(), Vec::new(), Vec::new());
     for (n, app) in stage.fleet.apps.iter().enumerate() {
-        let of_app = || calls.iter().filter(|call| call.app.as_deref() == Some(&app.id));
+        let of_app = || {
+            calls
+                .iter()
+                .filter(|call| call.app.as_deref() == Some(&app.id))
+        };
         let ended = |operation| {
             let calls = of_app().filter(|call| call.operation == operation);
             calls.filter_map(|call| call.finished_at).max().unwrap()
@@ -84,7 +88,10 @@ async fn bare_writes(stage: &Stage, took: &mut Vec<f64>) {
             "stringData": {"CLIENT_ID": "0123456789@payments", "CLIENT_SECRET": format!("{n:064}")},
         });
         let began = Instant::now();
-        secrets.patch("bare", &params, &Patch::Apply(&secret)).await.unwrap();
+        secrets
+            .patch("bare", &params, &Patch::Apply(&secret))
+            .await
+            .unwrap();
         took.push(began.elapsed().as_secs_f64());
     }
 }

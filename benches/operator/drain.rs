@@ -17,7 +17,9 @@ pub async fn run(figures: &mut Figures) {
     let operator = stage.operator().await;
     stage.issue(&operator, OBJECTS).await;
     let tenant = stage.world.tenant("bare").await;
-    stage.zitadel().configure(|settings| settings.generate_latency = GENERATE);
+    stage
+        .zitadel()
+        .configure(|settings| settings.generate_latency = GENERATE);
     let before = bare(&tenant).await;
 
     let done = rotations(&operator).await;
@@ -31,15 +33,27 @@ pub async fn run(figures: &mut Figures) {
     let one = f64::midpoint(before, after);
     figures.show("bare_generate_seconds", one, "s");
     figures.show("drain_1000_seconds", took, "s");
-    figures.show("drain_generates_at_once", number(usize::try_from(at_once).unwrap()), "calls");
-    figures.show("drain_ratio", one * number(OBJECTS) / took, "of_generates_one_at_a_time");
+    figures.show(
+        "drain_generates_at_once",
+        number(usize::try_from(at_once).unwrap()),
+        "calls",
+    );
+    figures.show(
+        "drain_ratio",
+        one * number(OBJECTS) / took,
+        "of_generates_one_at_a_time",
+    );
     stage.fleet.settled(0..OBJECTS, "1", LONG).await;
 }
 
 /// Seconds a generate takes, one after the other on a new connection each, as the operator does it.
 async fn bare(tenant: &Tenant) -> f64 {
     let app = tenant.app("bare");
-    let client = reqwest::Client::builder().http1_only().pool_max_idle_per_host(0).build().unwrap();
+    let client = reqwest::Client::builder()
+        .http1_only()
+        .pool_max_idle_per_host(0)
+        .build()
+        .unwrap();
     let url = format!(
         "{}/management/v1/projects/{}/apps/{}/api_config/_generate_client_secret",
         tenant.url, tenant.project, app.id
@@ -48,7 +62,11 @@ async fn bare(tenant: &Tenant) -> f64 {
     for _ in 0..BARE {
         let request = client.post(&url).bearer_auth(&tenant.pat).body("{}");
         let request = request.header("x-zitadel-orgid", &tenant.organization);
-        let answer = request.header("content-type", "application/json").send().await.unwrap();
+        let answer = request
+            .header("content-type", "application/json")
+            .send()
+            .await
+            .unwrap();
         assert!(answer.status().is_success());
         let _ = answer.bytes().await.unwrap();
     }

@@ -16,7 +16,8 @@ impl Figures {
     pub fn at_most(&mut self, name: &str, value: f64, most: f64, unit: &str) {
         self.show(name, value, unit);
         if value > most {
-            self.off.push(format!("{name} is {value}, wanted at most {most}"));
+            self.off
+                .push(format!("{name} is {value}, wanted at most {most}"));
         }
     }
 

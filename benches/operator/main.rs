@@ -29,11 +29,16 @@ use std::process::ExitCode;
 
 use figures::Figures;
 
-const GROUPS: [&str; 7] = ["counts", "burst", "dark", "drain", "recovery", "needless", "steady"];
+const GROUPS: [&str; 7] = [
+    "counts", "burst", "dark", "drain", "recovery", "needless", "steady",
+];
 
 fn main() -> ExitCode {
     // Cargo itself says `--bench`.
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with("--"))
+        .collect();
     if let Some(unknown) = wanted.iter().find(|word| !GROUPS.contains(&word.as_str())) {
         eprintln!("{unknown} is not a group; there are {}", GROUPS.join(", "));
         return ExitCode::FAILURE;

@@ -64,7 +64,10 @@ pub async fn run(figures: &mut Figures) {
 
     figures.exactly("needless_generates", number(needless), 0.0, "calls");
     let faults = stage.fleet.faults().await;
-    faults.iter().take(10).for_each(|fault| eprintln!("{fault}"));
+    faults
+        .iter()
+        .take(10)
+        .for_each(|fault| eprintln!("{fault}"));
     figures.exactly("faults_at_the_end", number(faults.len()), 0.0, "objects");
 }
 
@@ -79,7 +82,10 @@ async fn count(figures: &mut Figures, stage: &mut Stage, what: &str) -> usize {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let requests = stage.requests();
     let writes = requests.iter().filter(|request| request.is_write()).count();
-    let lists = requests.iter().filter(|request| request.verb == "list").count();
+    let lists = requests
+        .iter()
+        .filter(|request| request.verb == "list")
+        .count();
     let zitadel = stage.zitadel().request_log().len();
     let made = stage.zitadel().executions().len();
     let mut show = |kind: &str, count: usize| {
@@ -101,7 +107,13 @@ async fn wipe_status(stage: &Stage) {
     stream::iter(0..OBJECTS)
         .map(|n| {
             let (objects, wipe, params) = (&objects, &wipe, &params);
-            async move { objects.patch_status(&name(n), params, wipe).await.map(drop).unwrap() }
+            async move {
+                objects
+                    .patch_status(&name(n), params, wipe)
+                    .await
+                    .map(drop)
+                    .unwrap()
+            }
         })
         .buffer_unordered(IN_FLIGHT)
         .collect::<()>()

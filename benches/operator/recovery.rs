@@ -63,7 +63,11 @@ async fn once(stage: &Stage, successor: Successor, n: usize) -> (f64, usize) {
     victim.kill();
     let began = Instant::now();
     stage.zitadel().clear_faults();
-    let next: Launch = if successor == Successor::SamePod { first } else { other };
+    let next: Launch = if successor == Successor::SamePod {
+        first
+    } else {
+        other
+    };
     let operator = standby.unwrap_or_else(|| next.start());
     until_accepted(stage, n).await;
     let seconds = began.elapsed().as_secs_f64();
@@ -76,7 +80,10 @@ async fn once(stage: &Stage, successor: Successor, n: usize) -> (f64, usize) {
             stage.fleet.tenant.client.clone(),
             crate::stage::claims_namespace(),
         );
-        leases.delete(crate::stage::LEADER_LEASE, &params).await.unwrap();
+        leases
+            .delete(crate::stage::LEADER_LEASE, &params)
+            .await
+            .unwrap();
     }
     (seconds, stage.zitadel().executions().len())
 }
@@ -85,7 +92,11 @@ async fn once(stage: &Stage, successor: Successor, n: usize) -> (f64, usize) {
 async fn leads(victim: &Process, standby: &Option<Process>) {
     while victim.metric("leader").await != Some(1.0) {
         if let Some(standby) = standby {
-            assert_ne!(standby.metric("leader").await, Some(1.0), "the wrong one leads");
+            assert_ne!(
+                standby.metric("leader").await,
+                Some(1.0),
+                "the wrong one leads"
+            );
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -95,7 +106,11 @@ async fn until_accepted(stage: &Stage, n: usize) {
     let (tenant, app) = (&stage.fleet.tenant, &stage.fleet.apps[n]);
     let began = Instant::now();
     while !tenant.accepted(app, &name(n)).await {
-        assert!(began.elapsed() < LONG, "{}", json!(tenant.objects().get(&name(n)).await.unwrap().status));
+        assert!(
+            began.elapsed() < LONG,
+            "{}",
+            json!(tenant.objects().get(&name(n)).await.unwrap().status)
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -48,7 +48,10 @@ impl Stage {
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}],
         }))
         .unwrap();
-        bindings.create(&PostParams::default(), &binding).await.unwrap();
+        bindings
+            .create(&PostParams::default(), &binding)
+            .await
+            .unwrap();
         let tenant = world.tenant("fleet").await;
         let fleet = Fleet::new(tenant, applications);
         let audit = AuditLog::from_now(world.cluster.audit_log());
@@ -126,7 +129,11 @@ pub async fn rotated(operator: &Process, count: usize) {
         }
     };
     let done = tokio::time::timeout(LONG, waiting).await;
-    assert!(done.is_ok(), "{count} rotations did not end: {:?}", operator.log);
+    assert!(
+        done.is_ok(),
+        "{count} rotations did not end: {:?}",
+        operator.log
+    );
 }
 
 /// Waits until the process has used no CPU for a second; returns for how long it had used none then.

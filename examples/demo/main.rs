@@ -65,6 +65,7 @@ async fn main() -> ExitCode {
         signal = stopped() => Err(anyhow::anyhow!("{signal}")),
     };
     let kept = demo.as_ref().is_some_and(|demo| demo.done);
+    let has_logs = demo.is_some();
     // The operator first, so that it does not see the cluster go.
     let cleaned = demo.map_or(Ok(()), Demo::end);
     match result.and(cleaned) {
@@ -72,8 +73,15 @@ async fn main() -> ExitCode {
         // Kept running until it was stopped by hand: nothing failed.
         Err(_) if kept && keep => ExitCode::SUCCESS,
         Err(error) => {
-            let logs = directory.keep();
-            eprintln!("\nFAILED: {error:#}\nLogs are in {}", logs.display());
+            eprintln!("\nFAILED: {error:#}");
+            if has_logs {
+                let logs = directory.keep();
+                // Logs are for reading and for sending around; credentials are not.
+                for credential in ["kubeconfig", "operator.kubeconfig", "files/operator.json"] {
+                    let _ = std::fs::remove_file(logs.join(credential));
+                }
+                eprintln!("Logs are in {}", logs.display());
+            }
             ExitCode::FAILURE
         }
     }
@@ -104,6 +112,8 @@ struct Demo {
     screen: Screen,
     programs: PathBuf,
     directory: PathBuf,
+    /// The Secret's name.
+    secret: &'static str,
     /// Whether its interval must outlast a person's curiosity.
     keep: bool,
     done: bool,
@@ -131,6 +141,7 @@ fn prepare(
         cluster,
         programs,
         directory: directory.to_owned(),
+        secret: "orders-api-oauth",
         keep,
         done: false,
     });
@@ -349,9 +360,9 @@ spec:
 
     async fn change_nothing(&mut self) -> anyhow::Result<()> {
         self.screen.step(
-            "What rotates nothing: a label, another key in the Secret, a restart of the operator",
+            "What rotates nothing: a label, another key or name of the Secret, a restart of the operator",
         );
-        let (value, before) = (self.secret()?, self.zitadel.generated().await?);
+        let (value, before) = (self.value()?, self.zitadel.generated().await?);
         self.screen.kubectl("label aas orders-api team=orders")?;
         self.screen.kubectl(
             r#"patch aas orders-api --type=merge -p '{"spec":{"secret":{"keys":{"issuer":"ISSUER"}}}}'"#,
@@ -368,23 +379,23 @@ spec:
         };
         ensure!(code == Some(0), "the operator ended with {code:?}");
         ok("the operator was stopped and ended with 0");
-        // Something for the next process to notice.
-        self.screen
-            .kubectl("annotate aas orders-api note=restarted")?;
         self.launch()?;
-        self.screen.quietly(
-            r#"patch aas orders-api --type=merge -p '{"spec":{"secret":{"keys":{"issuer":"OIDC_ISSUER"}}}}'"#,
+        self.screen.kubectl(
+            r#"patch aas orders-api --type=merge -p '{"spec":{"secret":{"name":"orders-credentials"}}}'"#,
         )?;
+        let former = std::mem::replace(&mut self.secret, "orders-credentials");
         let patience = Instant::now() + PATIENCE;
-        while self.data("OIDC_ISSUER")?.is_none() {
+        while self.data("CLIENT_SECRET")?.is_none() || self.exists(former)? {
             ensure!(
                 Instant::now() < patience,
-                "the restarted operator does not work"
+                "the restarted operator does not move the Secret"
             );
             self.alive()?;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        ensure!(self.secret()? == value, "the client secret was changed");
+        ok("the restarted operator moved the Secret to its new name");
+        self.show_secret()?;
+        ensure!(self.value()? == value, "the client secret was changed");
         let after = self.zitadel.generated().await?;
         ensure!(
             after == before,
@@ -420,7 +431,7 @@ spec:
         );
         ok("the operator's audit log and ZITADEL's ledger agree: 5 calls");
         ensure!(
-            !log.contains(&self.secret()?),
+            !log.contains(&self.value()?),
             "the client secret is in the log"
         );
         ok("the client secret is not in the operator's log");
@@ -486,24 +497,39 @@ spec:
         Ok(status)
     }
 
+    fn exists(&self, secret: &str) -> anyhow::Result<bool> {
+        let found = self
+            .screen
+            .quietly(&format!("get secret {secret} --ignore-not-found -o name"))?;
+        Ok(!found.trim().is_empty())
+    }
+
+    /// The value of a key of the Secret, if both are there.
     fn data(&self, key: &str) -> anyhow::Result<Option<String>> {
-        let secret = self.screen.quietly("get secret orders-api-oauth -o json")?;
+        let get = format!("get secret {} --ignore-not-found -o json", self.secret);
+        let secret = self.screen.quietly(&get)?;
+        if secret.trim().is_empty() {
+            return Ok(None);
+        }
         let secret: k8s_openapi::api::core::v1::Secret = serde_json::from_str(&secret)?;
         let bytes = secret.data.and_then(|mut data| data.remove(key));
         Ok(bytes.map(|bytes| String::from_utf8(bytes.0)).transpose()?)
     }
 
-    fn secret(&self) -> anyhow::Result<String> {
+    fn value(&self) -> anyhow::Result<String> {
         self.data("CLIENT_SECRET")?
             .context("the Secret has no client secret")
     }
 
     fn show_secret(&self) -> anyhow::Result<String> {
-        println!("$ kubectl get secret orders-api-oauth -o yaml   # decoded, and masked here");
+        println!(
+            "$ kubectl get secret {} -o yaml   # decoded, and masked here",
+            self.secret
+        );
         let id = self
             .data("CLIENT_ID")?
             .context("the Secret has no client id")?;
-        let value = self.secret()?;
+        let value = self.value()?;
         println!("  CLIENT_ID: {id}\n  CLIENT_SECRET: {}", masked(&value));
         ensure!(
             id == self.zitadel.client_id,
@@ -525,7 +551,7 @@ KEEP is set: everything goes on running until ^C.
   kubectl describe aas orders-api
   kubectl get events
   kubectl patch aas orders-api --type=merge -p '{{\"spec\":{{\"rotation\":{{\"trigger\":\"mine\"}}}}}}'
-  kubectl delete secret orders-api-oauth        # a new one comes within half a minute
+  kubectl delete secret orders-credentials      # a new one comes within half a minute
   tail -f {directory}/operator.log",
             self.cluster.kubectl_program().display()
         );

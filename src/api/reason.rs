@@ -34,10 +34,6 @@ reasons! {
     UpToDate,
     /// A rotation is due and waits for its window.
     AwaitingWindow,
-    /// A rotation is under way.
-    Rotating,
-    /// The existing Secret is being looked at before it is taken over.
-    Adopting,
     /// Everything is stopped by `spec.suspend`.
     Suspended,
     /// The object is being deleted.
@@ -52,8 +48,6 @@ reasons! {
 
     /// The connection does not exist.
     ConnectionNotFound,
-    /// The connection is not ready.
-    ConnectionNotReady,
     /// No grant of the connection covers the namespace, project and application.
     NotGranted,
     /// The connection's credential Secret, or the key in it, is missing.
@@ -129,14 +123,10 @@ reasons! {
     ClaimUnreadable,
     /// The claim was written by a newer version of the operator.
     ClaimFromNewerVersion,
-    /// The commit record on the Secret can't be read.
-    CommitRecordUnreadable,
     /// The commit record on the Secret was written by a newer version of the operator.
     CommitRecordFromNewerVersion,
     /// ZITADEL's change list can't be read.
     JournalUnavailable,
-    /// The last attempt was not carried out and is repeated later.
-    RetryLater,
 
     /// The Secret, or the client secret in it, is gone, and the policy is to report.
     SecretMissing,
@@ -166,16 +156,10 @@ reasons! {
     Rotated,
     /// The credential was issued for the first time.
     Issued,
-    /// An existing Secret was taken over.
-    Adopted,
-    /// The Secret was written again from the credential it held.
-    Rendered,
     /// A rotation had no effect at ZITADEL and is repeated.
     WithoutEffect,
     /// A credential was lost before it could be written and is replaced.
     LostAttempt,
-    /// A new application secret replaced one that somebody else had made.
-    ReplacedForeignSecret,
 }
 
 #[cfg(test)]

@@ -88,6 +88,11 @@ pub struct ZitadelConnectionSpec {
     /// How much at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+
+    /// Rotate even where a webhook cannot take part in a dry run, so that the write of the Secret cannot be rehearsed.
+    /// Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_without_rehearsal: Option<bool>,
 }
 
 /// Where a PEM bundle is: exactly one of the two.

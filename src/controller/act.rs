@@ -5,19 +5,21 @@ use std::sync::Arc;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::claim;
-use super::context::{Context, lock, revision};
+use super::context::{Context, lock};
 use super::failure;
 use super::flush;
 use super::observe::Round;
 use super::rotate;
-use super::secret::FIELD_MANAGER;
+use super::secret::{self, FIELD_MANAGER};
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
-use crate::rotation::{Claim, ClaimView, Entry, Facts, Failure, Observed, Recorded, Step, Version};
+use crate::rotation::{
+    Claim, ClaimView, Entry, Facts, Failure, Former, Observed, Recorded, Step, Version,
+};
 use crate::zitadel::ClientSecret;
 
 /// The length of the placeholder in a rehearsal when nothing is stored: ZITADEL's default.
@@ -38,8 +40,12 @@ pub async fn act(
     match step {
         Step::Read(sources) => round.read(context, sources, facts).await,
         Step::CreateShell => {
-            create_shell(context, round, facts).await;
-            facts.secret = Observed::Unread;
+            // The answer of a creation is as fresh as a read, so what else was read still stands beside it.
+            let known = (facts.claim.clone(), facts.journal.clone());
+            forget(facts);
+            if create_shell(context, round, facts).await {
+                (facts.claim, facts.journal) = known;
+            }
         }
         Step::Rehearse(over) => rehearse(context, round, &over, facts).await,
         Step::WriteClaim { claim, over } => {
@@ -54,11 +60,17 @@ pub async fn act(
         } => {
             rotate::send(context, round, turn, attempt, cause, &secret, facts).await;
             forget(facts);
+            round.recall(context, facts);
         }
         Step::Render { over, adopt } => {
             render(context, round, &over, adopt, facts).await;
             forget(facts);
         }
+        Step::Move(former) => {
+            facts.secret = Observed::Unread;
+            move_from(context, round, &former, facts).await;
+        }
+        Step::DropFormer(former) => drop_former(context, round, &former, facts).await,
         Step::Rest(_) => {}
     }
     round.refresh(context, facts);
@@ -79,22 +91,30 @@ fn secrets(context: &Context, round: &Round) -> Api<Secret> {
     Api::namespaced(context.client.clone(), &round.target.owner.namespace)
 }
 
-async fn create_shell(context: &Context, round: &Round, facts: &Facts) {
-    let Some(place) = round.place() else { return };
+/// Whether the Secret was created.
+async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) -> bool {
+    let Some(place) = round.place() else {
+        return false;
+    };
     let params = PostParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PostParams::default()
     };
     let Ok(shell) = serde_json::from_value(place.shell()) else {
-        return;
+        return false;
     };
     match secrets(context, round).create(&params, &shell).await {
         Ok(written) => {
             flush::remember(context, place, &round.state, &written);
+            round.saw_secret(context, Some(&written), facts);
+            true
         }
         // It is there already, or it is not known whether it is: the next round looks.
-        Err(error) if matches!(&error, kube::Error::Api(status) if status.code == 409) => {}
-        Err(error) => back_off(round, facts, &failure::kubernetes(&error)),
+        Err(error) if matches!(&error, kube::Error::Api(status) if status.code == 409) => false,
+        Err(error) => {
+            back_off(round, facts, &failure::kubernetes(&error));
+            false
+        }
     }
 }
 
@@ -137,8 +157,20 @@ async fn rehearse(context: &Context, round: &mut Round, over: &Version, facts: &
         .await;
     match result {
         Ok(_) => lock(&round.state).memory.rehearsed(over.clone()),
-        Err(error) if failure::is_conflict(&error) => facts.secret = Observed::Unread,
-        Err(error) => back_off(round, facts, &failure::kubernetes(&error)),
+        // NB: journal and probe speak of the Secret as it was; kept, a dead value would count as verified.
+        Err(error) if failure::is_conflict(&error) => forget(facts),
+        Err(error) => {
+            let failure = failure::kubernetes(&error);
+            let allowed = round
+                .connection
+                .as_ref()
+                .is_ok_and(|connection| connection.without_rehearsal);
+            if failure.reason == Reason::DryRunUnsupported && allowed {
+                lock(&round.state).memory.rehearsed(over.clone());
+            } else {
+                back_off(round, facts, &failure);
+            }
+        }
     }
 }
 
@@ -181,7 +213,12 @@ async fn write_claim(
         (Ok(written), attempt) => {
             let view = claim::view(Some(&written), |_| false);
             if let ClaimView::Present { version, .. } = &view {
-                state.claim = Some((revision(&version.revision), view));
+                let revision = version.revision.clone();
+                state.claim = Some(context.stores.claims_shown.written(
+                    &round.claim,
+                    &revision,
+                    view,
+                ));
             }
             match attempt {
                 Some(attempt) => state.memory.claimed(attempt, context.clock.boot()),
@@ -208,6 +245,67 @@ async fn write_claim(
     }
 }
 
+/// Creates the Secret under its new name. The former one goes in a step of its own, after this one is durable.
+async fn move_from(context: &Context, round: &mut Round, former: &Former, facts: &mut Facts) {
+    let result = copy(context, round, former).await;
+    match result {
+        Ok(Some(written)) => round.saw_secret(context, Some(&written), facts),
+        // It changed or went meanwhile: the next round looks.
+        Ok(None) => facts.former = None,
+        Err(error) if failure::is_conflict(&error) => {}
+        Err(error) => back_off(round, facts, &failure::kubernetes(&error)),
+    }
+}
+
+async fn copy(
+    context: &Context,
+    round: &Round,
+    former: &Former,
+) -> Result<Option<Secret>, kube::Error> {
+    let Some(place) = round.place() else {
+        return Ok(None);
+    };
+    let api = secrets(context, round);
+    let Some(source) = api.get_opt(&former.name).await? else {
+        return Ok(None);
+    };
+    let reading = secret::read(place, &source.metadata, Some(&source), |_| false);
+    let recorded = reading.commit.as_ref();
+    let recorded = recorded.and_then(|record| record.recorded(&round.scope, &round.app.app));
+    let (Some(recorded), Some(value)) = (recorded, &reading.value) else {
+        return Ok(None);
+    };
+    let commit = place.commit(recorded.clone(), reading.commit.as_ref());
+    let object = place.full(&commit, &recorded.client_id, value.expose(), None);
+    let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let written = api.create(&params, &object).await?;
+    flush::remember(context, place, &round.state, &written);
+    Ok(Some(written))
+}
+
+async fn drop_former(context: &Context, round: &Round, former: &Former, facts: &mut Facts) {
+    let preconditions = Preconditions {
+        uid: Some(former.version.uid.clone()),
+        resource_version: Some(former.version.revision.clone()),
+    };
+    let params = DeleteParams {
+        preconditions: Some(preconditions),
+        ..DeleteParams::default()
+    };
+    match secrets(context, round).delete(&former.name, &params).await {
+        Ok(_) => facts.former = None,
+        Err(error) if failure::is_conflict(&error) => facts.former = None,
+        Err(error) => {
+            facts.former = None;
+            back_off(round, facts, &failure::kubernetes(&error));
+        }
+    }
+}
+
 /// Writes the Secret again from the value it holds.
 async fn render(
     context: &Context,
@@ -225,6 +323,32 @@ async fn render(
         return;
     };
     let Some(value) = &reading.value else { return };
+    let api = secrets(context, round);
+    let name = &place.target.secret.name;
+    // The value is the same, so what is known of it holds for the new revision.
+    let rewritten = |written: &Secret| {
+        let revision = flush::remember(context, place, &round.state, written);
+        let mut state = lock(&round.state);
+        let known = [
+            state.memory.verified.as_ref(),
+            facts.object.verified.as_ref(),
+        ];
+        if known.contains(&Some(&over.revision)) {
+            state.memory.verified = Some(revision);
+        }
+    };
+    let failed = |error: &kube::Error| {
+        if !failure::is_conflict(error) {
+            back_off(round, facts, &failure::kubernetes(error));
+        }
+    };
+    if let Some(patch) = reading.disowned() {
+        match api.patch(name, &PatchParams::default(), &patch).await {
+            Ok(written) => rewritten(&written),
+            Err(error) => failed(&error),
+        }
+        return;
+    }
     let recorded = reading
         .commit
         .as_ref()
@@ -245,23 +369,8 @@ async fn render(
     );
     let object = place.full(&commit, &client_id, value.expose(), Some(over));
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    match secrets(context, round)
-        .patch(&place.target.secret.name, &params, &Patch::Apply(&object))
-        .await
-    {
-        Ok(written) => {
-            let revision = flush::remember(context, place, &round.state, &written);
-            let mut state = lock(&round.state);
-            let known = [
-                state.memory.verified.as_ref(),
-                facts.object.verified.as_ref(),
-            ];
-            // The value is the same, so what is known of it holds for the new revision.
-            if known.contains(&Some(&over.revision)) {
-                state.memory.verified = Some(revision);
-            }
-        }
-        Err(error) if failure::is_conflict(&error) => {}
-        Err(error) => back_off(round, facts, &failure::kubernetes(&error)),
+    match api.patch(name, &params, &Patch::Apply(&object)).await {
+        Ok(written) => rewritten(&written),
+        Err(error) => failed(&error),
     }
 }

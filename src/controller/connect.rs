@@ -168,6 +168,7 @@ async fn connect(
             token: discovery.token_endpoint,
         },
         organization,
+        without_rehearsal: spec.allow_without_rehearsal.unwrap_or(false),
         grants: spec.grants.clone(),
         shared: shared.unwrap_or_else(|| Shared::new(in_flight)),
         repair_limit: spec.repairs_per_10_minutes(),
@@ -288,6 +289,7 @@ async fn report(
         Ok((connection, expiry)) => {
             status.user_id = Some(connection.user.to_string());
             status.credential_expiry = expiry.map(|expiry| expiry.to_string());
+            status.journal_readable = connection.shared.journal_readable();
             let message = format!(
                 "ZITADEL answers; the credential is of user {}",
                 connection.user

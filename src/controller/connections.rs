@@ -25,6 +25,8 @@ pub struct Connection {
     pub endpoints: Endpoints,
     /// The organisation of objects that name none.
     pub organization: Option<OrganizationId>,
+    /// Whether a Secret may be written whose write could not be rehearsed.
+    pub without_rehearsal: bool,
     /// Who may use it.
     pub(super) grants: Vec<Grant>,
     /// What of it lives longer than this client.
@@ -44,6 +46,7 @@ pub struct Shared {
     pub sending: Arc<Semaphore>,
     repairs: Mutex<VecDeque<Duration>>,
     hints: Mutex<HashMap<(ProjectId, AppId), Sequence>>,
+    journal: Mutex<Option<bool>>,
 }
 
 /// Ten minutes, the period of the limit of repairs.
@@ -57,7 +60,18 @@ impl Shared {
             sending: Arc::new(Semaphore::new(in_flight)),
             repairs: Mutex::default(),
             hints: Mutex::default(),
+            journal: Mutex::default(),
         })
+    }
+
+    /// Whether ZITADEL's change list could be read the last time.
+    pub fn journal_readable(&self) -> Option<bool> {
+        *lock(&self.journal)
+    }
+
+    /// Takes note of whether the change list could be read. True if that is news.
+    pub fn saw_journal(&self, readable: bool) -> bool {
+        lock(&self.journal).replace(readable) != Some(readable)
     }
 
     /// Counts a repair.

@@ -16,7 +16,9 @@ use tokio_util::task::TaskTracker;
 
 use super::connections::Connections;
 use super::flush::Flushed;
-use crate::api::{ApiAppSecret, ApiAppSecretStatus};
+use super::progress::{Progress, Written};
+use super::target::Target;
+use crate::api::{ApiAppSecret, ApiAppSecretStatus, ZitadelConnection};
 use crate::rotation::{ClaimView, Holder, Memory, Owner, SecretState, Timing};
 use crate::runtime::clock::{Clock, ServerClock};
 use crate::runtime::holding::Holding;
@@ -51,6 +53,10 @@ pub struct Stores {
     pub claims: Store<Lease>,
     /// The metadata of all namespaces, for grants by label.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// How far the watch of the Secrets has come.
+    pub secrets_shown: Arc<Progress>,
+    /// How far the watch of the claims has come.
+    pub claims_shown: Arc<Progress>,
 }
 
 /// What is known of one application between rounds.
@@ -58,10 +64,10 @@ pub struct Stores {
 pub struct AppState {
     /// For decisions.
     pub memory: Memory,
-    /// What this process last wrote: the watches may lag behind it.
-    pub claim: Option<(u64, ClaimView)>,
+    /// The claim as this process last wrote it: the watches may lag behind it.
+    pub claim: Option<Written<ClaimView>>,
     /// The same for the Secret.
-    pub secret: Option<(u64, SecretState)>,
+    pub secret: Option<Written<SecretState>>,
     /// The rotation that this process finished last, until it is reported.
     pub flushed: Option<Flushed>,
 }
@@ -171,6 +177,8 @@ pub struct Context {
     pub index: Mutex<Index>,
     /// Asks for an object to be looked at again.
     pub wake: mpsc::UnboundedSender<ObjectRef<Guarded>>,
+    /// Asks for a connection to be looked at again.
+    pub wake_connections: mpsc::UnboundedSender<ObjectRef<ZitadelConnection>>,
     /// For events.
     pub recorder: Recorder,
     /// By uid: the status that was written last and the object's revision with it, since the watch lags behind.
@@ -206,6 +214,7 @@ impl Context {
         parts: Parts,
         stores: Stores,
         wake: mpsc::UnboundedSender<ObjectRef<Guarded>>,
+        wake_connections: mpsc::UnboundedSender<ObjectRef<ZitadelConnection>>,
     ) -> Self {
         let Parts {
             client,
@@ -237,6 +246,7 @@ impl Context {
             stores,
             index: Mutex::default(),
             wake,
+            wake_connections,
             statuses: Mutex::default(),
             unreadable: Mutex::default(),
             apps: Mutex::default(),
@@ -262,10 +272,28 @@ impl Context {
             .filter(|object| object.meta().uid.as_ref() == Some(&owner.uid))
     }
 
+    /// Whether an object exists and still names the same Secret as `target`.
+    pub fn keeps_secret(&self, owner: &Owner, target: &Target) -> bool {
+        let object = self
+            .object(owner)
+            .filter(|_| owner.namespace == target.owner.namespace);
+        match object.as_deref().map(|object| &object.0) {
+            Some(Ok(object)) => object.spec.secret_name(&owner.name) == target.secret.name,
+            // An object that can't be read may well mean this Secret.
+            Some(Err(_)) => true,
+            None => false,
+        }
+    }
+
     /// A label of a namespace.
     pub fn namespace_label(&self, namespace: &str, name: &str) -> Option<String> {
         let found = self.stores.namespaces.get(&ObjectRef::new(namespace))?;
         found.metadata.labels.as_ref()?.get(name).cloned()
+    }
+
+    /// Has a connection looked at again.
+    pub fn wake_connection(&self, name: &str) {
+        let _ = self.wake_connections.send(ObjectRef::new(name));
     }
 
     /// Has an object looked at again.

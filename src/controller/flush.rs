@@ -10,7 +10,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::events::EventType;
 
 use super::connections::Connection;
-use super::context::{AppState, Context, lock, revision};
+use super::context::{AppState, Context, lock};
 use super::failure;
 use super::secret::{self, FIELD_MANAGER, Place, Reading};
 use super::target::Target;
@@ -198,6 +198,7 @@ async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome
             received.attempt,
             received.sequence,
             outlived.as_ref(),
+            received.target.secret.adopt,
         ) {
             Fence::Written(version) => return (published, Some(version.revision)),
             Fence::Write(version) => {
@@ -232,7 +233,7 @@ async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome
             Ok(found) => {
                 let reading = found.as_ref().map(|secret| {
                     secret::read(received.place(), &secret.metadata, Some(secret), |owner| {
-                        context.object(owner).is_some() && *owner != received.target.owner
+                        context.keeps_secret(owner, &received.target)
                     })
                 });
                 stored = secret::state(reading.as_ref());
@@ -317,10 +318,12 @@ pub fn remember(
     written: &Secret,
 ) -> String {
     let reading = secret::read(place, &written.metadata, None, |owner| {
-        context.object(owner).is_some() && *owner != place.target.owner
+        context.keeps_secret(owner, place.target)
     });
     let text = reading.view.version.revision.clone();
-    lock(state).secret = Some((revision(&text), SecretState::Present(reading.view)));
+    let (view, shown) = (reading.view, &context.stores.secrets_shown);
+    let name = &place.target.secret.name;
+    lock(state).secret = Some(shown.written(name, &text, SecretState::Present(view)));
     text
 }
 

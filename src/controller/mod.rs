@@ -5,6 +5,7 @@
 //! * `act` carries out one step; `flush` is the part of it that must never be interrupted
 //! * `status` what people are told; `reconcile` the loop around all of these
 //! * `connections` the `ZitadelConnection`s, and the clients made from them
+//! * `progress` whether the watches have shown what was written; no I/O
 //! * `secret`, `claim` the two objects that are written, read and made; no I/O
 
 mod act;
@@ -19,6 +20,7 @@ mod metered;
 mod observe;
 mod patrol;
 mod probe;
+mod progress;
 mod reconcile;
 mod rotate;
 mod run;

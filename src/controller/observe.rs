@@ -10,7 +10,7 @@ use kube::{Api, ResourceExt};
 
 use super::claim;
 use super::connections::Connection;
-use super::context::{AppState, Context, lock, revision};
+use super::context::{AppState, Context, lock};
 use super::failure;
 use super::probe::probe;
 use super::secret::{self, Place, Reading};
@@ -18,8 +18,8 @@ use super::target::{self, Target};
 use crate::api::{ApiAppSecretStatus, ConditionType, Reason};
 use crate::ids::AttemptId;
 use crate::rotation::{
-    AppView, ClaimView, DueState, Facts, Failure, Gates, Journal, JournalEvent, Now, ObjectView,
-    Observed, Owner, Probe, SecretState, Source,
+    AppView, ClaimView, DueState, Facts, Failure, Former, Gates, Journal, JournalEvent, Now,
+    ObjectView, Observed, Owner, Probe, SecretState, Source,
 };
 use crate::zitadel::{AppKind, AppRef, AppState as State, ChangeKind};
 
@@ -91,9 +91,10 @@ impl Round {
     }
 
     /// The facts as the watches show them.
-    pub fn begin(&self, context: &Context) -> Facts {
+    pub fn begin(&mut self, context: &Context) -> Facts {
+        let (claim, secret, client_id) = self.cached(context);
+        self.client_id = client_id;
         let target = &self.target;
-        let (claim, secret) = self.cached(context);
         let hint = self
             .connection
             .as_ref()
@@ -112,6 +113,7 @@ impl Round {
             holder: context.settings.holder.clone(),
             object: ObjectView {
                 owner: target.owner.clone(),
+                inputs: self.inputs(),
                 deleting: target.deleting,
                 suspended: target.suspended,
                 trigger: target.trigger.clone(),
@@ -130,12 +132,20 @@ impl Round {
             app: Observed::Unread,
             journal: Observed::Unread,
             probe: Observed::Unread,
+            former: None,
             hint,
             fresh_attempt: AttemptId(uuid::Uuid::now_v7()),
             memory: crate::rotation::Memory::default(),
         };
+        facts.former = self.former(context, self.status.secret_name.as_deref());
         self.refresh(context, &mut facts);
         facts
+    }
+
+    fn inputs(&self) -> String {
+        let connection = self.connection.as_ref().ok();
+        let made_from = connection.map_or("", |connection| &connection.made_from);
+        format!("{}/{made_from}", self.target.generation.unwrap_or_default())
     }
 
     /// The clocks, the gates and what follows from them, as they are now.
@@ -152,6 +162,16 @@ impl Round {
             },
             _ => DueState::OnTriggerOnly,
         };
+    }
+
+    /// The next instant at which the schedule has something else to say.
+    pub fn next_change(&self, facts: &Facts) -> Option<Timestamp> {
+        let Some(SecretState::Present(view)) = facts.secret.known() else {
+            return None;
+        };
+        let entry = view.commit.as_ref().ok()?.as_ref()?;
+        let schedule = &self.target.schedule;
+        schedule.next_change(entry.change_date, facts.now.time)
     }
 
     fn now(&self, context: &Context) -> Now {
@@ -186,54 +206,46 @@ impl Round {
     }
 
     /// The claim and the Secret as the watches show them, or as this process wrote them where the watches lag behind.
-    fn cached(&self, context: &Context) -> (ClaimView, SecretState) {
+    ///
+    /// Also the client id by the Secret's commit record.
+    fn cached(&self, context: &Context) -> (ClaimView, SecretState, Option<String>) {
         let namespace = &context.settings.namespace;
-        let lease = context
-            .stores
-            .claims
-            .get(&ObjectRef::new(&self.claim).within(namespace));
-        let seen = lease.as_ref().map_or(0, |lease| {
-            revision(&lease.resource_version().unwrap_or_default())
-        });
+        let stores = &context.stores;
         let state = lock(&self.state);
         let claim = match &state.claim {
-            Some((written, view)) if *written > seen => view.clone(),
-            _ => self.claim_view(context, lease.as_deref()),
+            Some(written) if !stores.claims_shown.shows(written) => written.view.clone(),
+            _ => {
+                let reference = ObjectRef::new(&self.claim).within(namespace);
+                self.claim_view(context, stores.claims.get(&reference).as_deref())
+            }
         };
         let target = &self.target;
-        let reference = ObjectRef::new(&target.secret.name).within(&target.owner.namespace);
-        let metadata = context.stores.secrets.get(&reference);
-        let seen = metadata.as_ref().map_or(0, |secret| {
-            revision(&secret.resource_version().unwrap_or_default())
-        });
-        let secret = match &state.secret {
-            Some((written, view)) if *written > seen => view.clone(),
+        let (secret, client_id) = match &state.secret {
+            Some(written)
+                if written.name == target.secret.name && !stores.secrets_shown.shows(written) =>
+            {
+                (written.view.clone(), None)
+            }
             _ => {
+                let reference = ObjectRef::new(&target.secret.name).within(&target.owner.namespace);
+                let metadata = stores.secrets.get(&reference);
                 let reading = metadata
                     .as_ref()
                     .zip(self.place())
                     .map(|(metadata, place)| {
                         secret::read(place, &metadata.metadata, None, |owner| {
-                            self.keeps_secret(context, owner)
+                            context.keeps_secret(owner, place.target)
                         })
                     });
-                secret::state(reading.as_ref())
+                let recorded = reading.as_ref().and_then(|reading| {
+                    let record = reading.commit.as_ref()?;
+                    record.recorded(&self.scope, &self.app.app)
+                });
+                let client_id = recorded.map(|recorded| recorded.client_id.clone());
+                (secret::state(reading.as_ref()), client_id)
             }
         };
-        (claim, secret)
-    }
-
-    /// Whether an object exists and still names this object's Secret.
-    fn keeps_secret(&self, context: &Context, owner: &Owner) -> bool {
-        let object = context
-            .object(owner)
-            .filter(|_| owner.namespace == self.target.owner.namespace);
-        match object.as_deref().map(|object| &object.0) {
-            Some(Ok(object)) => object.spec.secret_name(&owner.name) == self.target.secret.name,
-            // An object that can't be read may well mean this Secret.
-            Some(Err(_)) => true,
-            None => false,
-        }
+        (claim, secret, client_id)
     }
 
     /// Whether an object exists and still names this object's application.
@@ -252,6 +264,48 @@ impl Round {
         let elsewhere =
             |owner: &Owner| *owner != self.target.owner && self.keeps_app(context, owner);
         claim::view(lease, elsewhere)
+    }
+
+    /// Takes in the Secret as the API server just answered it.
+    pub fn saw_secret(&mut self, context: &Context, found: Option<&Secret>, facts: &mut Facts) {
+        let reading = found.zip(self.place()).map(|(secret, place)| {
+            secret::read(place, &secret.metadata, Some(secret), |owner| {
+                context.keeps_secret(owner, place.target)
+            })
+        });
+        facts.secret = Observed::Live(secret::state(reading.as_ref()));
+        if reading.is_none() && facts.former.is_none() {
+            // The status may not know the former name any more. Rare enough to look at all of them.
+            let namespace = &self.target.owner.namespace;
+            let secrets = context.stores.secrets.state();
+            let names = secrets
+                .iter()
+                .filter(|secret| secret.namespace().as_ref() == Some(namespace));
+            facts.former = names
+                .map(|secret| secret.name_any())
+                .find_map(|name| self.former(context, Some(&name)));
+        }
+        self.reading = reading;
+    }
+
+    /// The Secret of that name, if it holds this object's value and the object names another one by now.
+    fn former(&self, context: &Context, name: Option<&str>) -> Option<Former> {
+        let name = name.filter(|name| *name != self.target.secret.name)?;
+        let reference = ObjectRef::new(name).within(&self.target.owner.namespace);
+        let found = context.stores.secrets.get(&reference)?;
+        let reading = secret::read(self.place()?, &found.metadata, None, |_| false);
+        let holds = reading.view.owned && matches!(reading.view.commit, Ok(Some(_)));
+        holds.then(|| Former {
+            name: name.to_owned(),
+            version: reading.view.version,
+        })
+    }
+
+    /// Falls back to what the watches show and this process wrote.
+    pub fn recall(&self, context: &Context, facts: &mut Facts) {
+        let (claim, secret, _) = self.cached(context);
+        facts.claim = Observed::Cached(claim);
+        facts.secret = Observed::Cached(secret);
     }
 
     /// Reads what is asked for, at once.
@@ -290,19 +344,12 @@ impl Round {
         };
         let (secret, lease, journal, app) = futures::join!(secret, lease, journal, app);
         if let Some(result) = secret {
-            facts.secret = match result {
+            match result {
                 Ok(found) => {
-                    let reading = found.as_ref().zip(self.place()).map(|(secret, place)| {
-                        secret::read(place, &secret.metadata, Some(secret), |owner| {
-                            self.keeps_secret(context, owner)
-                        })
-                    });
-                    let state = secret::state(reading.as_ref());
-                    self.reading = reading;
-                    Observed::Live(state)
+                    self.saw_secret(context, found.as_ref(), facts);
                 }
-                Err(error) => Observed::Failed(unreadable(&error)),
-            };
+                Err(error) => facts.secret = Observed::Failed(unreadable(&error)),
+            }
         }
         if let Some(result) = lease {
             facts.claim = match result {
@@ -311,6 +358,13 @@ impl Round {
             };
         }
         if let Some(result) = journal {
+            let readable = match &result {
+                Ok(_) => Some(true),
+                Err(error) => error.is_permanent().then_some(false),
+            };
+            if readable.is_some_and(|readable| connection.shared.saw_journal(readable)) {
+                context.wake_connection(&connection.name);
+            }
             facts.journal = match result {
                 Ok(changes) => Observed::Live(Journal(
                     changes

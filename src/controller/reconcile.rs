@@ -153,15 +153,19 @@ async fn report(
     {
         publish(context, object, EventType::Warning, blocked.reason, note);
     }
-    Ok(next_look(facts, report))
+    Ok(next_look(round, facts, report))
 }
 
 /// When to look again without being told.
-fn next_look(facts: &Facts, report: &Report) -> Action {
+fn next_look(round: &Round, facts: &Facts, report: &Report) -> Action {
     let retry = match report {
         Report::Settled {
             next: Some(next), ..
-        } => Retry::At(*next),
+        } => Retry::At(
+            round
+                .next_change(facts)
+                .map_or(*next, |change| change.min(*next)),
+        ),
         Report::Settled { next: None, .. } | Report::Quiet(_) => Retry::OnChange,
         Report::Usable { retry, .. }
         | Report::Working { retry, .. }
@@ -319,12 +323,7 @@ async fn unreadable(
     if !lock(&context.unreadable).insert(key.clone()) {
         return Ok(Action::await_change());
     }
-    // NB: serde's messages may quote the value; where it is is enough.
-    let field = error
-        .split(&['`', '"'][..])
-        .nth(1)
-        .filter(|field| field.len() <= 64)
-        .unwrap_or("a field");
+    let field = wanted(error);
     tracing::warn!(
         namespace = metadata.namespace,
         name = metadata.name,
@@ -363,4 +362,37 @@ async fn unreadable(
         return Err(Error::Status(error));
     }
     Ok(Action::await_change())
+}
+
+/// The part of serde's message that does not quote the value: which field is missing, or what was expected.
+fn wanted(error: &str) -> &str {
+    let short = |text: &&str| text.len() <= 200;
+    if error.starts_with("missing field `") {
+        return Some(error).filter(short).unwrap_or("a field is missing");
+    }
+    let expected = error.rfind("expected ").and_then(|at| error.get(at..));
+    expected.filter(short).unwrap_or("a field has another type")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wanted;
+
+    #[test]
+    fn what_stands_in_an_object_that_cannot_be_read_is_not_repeated() {
+        for (error, told) in [
+            ("missing field `projectId`", "missing field `projectId`"),
+            (
+                "invalid type: string \"canary, expected x\", expected struct X",
+                "expected struct X",
+            ),
+            (
+                "unknown variant `canary`, expected `Delete` or `Retain`",
+                "expected `Delete` or `Retain`",
+            ),
+            ("canary", "a field has another type"),
+        ] {
+            assert_eq!(wanted(error), told);
+        }
+    }
 }

@@ -16,7 +16,7 @@ use super::target::Target;
 use crate::api::Outcome as Ended;
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{Cause, ClaimView, Facts, Version};
-use crate::zitadel::{AppRef, Outcome, ZitadelError};
+use crate::zitadel::{AppRef, ChangeKind, Outcome, ZitadelError};
 
 /// How long a reconcile waits for a rotation that it started. After that the rotation goes on by itself and asks for another look.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -119,15 +119,9 @@ impl Task {
                 change_date,
                 resource_owner,
             } => (secret, sequence, change_date, resource_owner),
-            // To be corrected from the journal: the order at least is known.
             Outcome::SuccessWithoutSequence { secret } => {
-                let before = self.pre_sequence().map_or(0, |before| before.0);
-                (
-                    secret,
-                    Sequence(before.saturating_add(1)),
-                    self.facts.now.time,
-                    None,
-                )
+                let (sequence, change_date) = self.place_in_journal().await;
+                (secret, sequence, change_date, None)
             }
             Outcome::NotExecuted(error) => {
                 let mut state = lock(&self.state);
@@ -178,6 +172,30 @@ impl Task {
         state.flushed = Some(flushed);
         drop(state);
         self.context.wake(&self.target.owner);
+    }
+
+    /// Where a rotation stands that was answered without saying so. If the journal can't tell now, the order at least is known.
+    async fn place_in_journal(&self) -> (Sequence, jiff::Timestamp) {
+        let before = self.pre_sequence();
+        let changes = self
+            .connection
+            .zitadel
+            .changes(&self.app, before)
+            .await
+            .unwrap_or_default();
+        let own = changes.into_iter().rev().find(|change| {
+            change.kind == ChangeKind::SecretChanged
+                && change.editor.as_ref() == Some(&self.connection.user)
+        });
+        own.map_or_else(
+            || {
+                (
+                    Sequence(before.map_or(0, |before| before.0).saturating_add(1)),
+                    self.facts.now.time,
+                )
+            },
+            |change| (change.sequence, change.change_date),
+        )
     }
 
     fn pre_sequence(&self) -> Option<Sequence> {

@@ -35,6 +35,7 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
     let namespace = parts.settings.namespace.clone();
     let stop = parts.stop.clone();
     let (wake, woken) = mpsc::unbounded_channel();
+    let (wake_connections, woken_connections) = mpsc::unbounded_channel();
     let (objects, objects_writer) = reflector::store();
     let (secrets, secrets_writer) = reflector::store();
     let (claims, claims_writer) = reflector::store();
@@ -44,20 +45,28 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         secrets,
         claims,
         namespaces,
+        secrets_shown: Arc::default(),
+        claims_shown: Arc::default(),
     };
-    let context = Arc::new(Context::new(parts, stores, wake));
+    let (secrets_shown, claims_shown) = (
+        Arc::clone(&stores.secrets_shown),
+        Arc::clone(&stores.claims_shown),
+    );
+    let context = Arc::new(Context::new(parts, stores, wake, wake_connections));
 
     let secrets: Api<PartialObjectMeta<Secret>> = Api::all(client.clone());
     let secret_changes = watcher(secrets, watcher::Config::default().labels(MANAGED_LABEL))
         .default_backoff()
         .modify(prune)
         .reflect(secrets_writer)
+        .inspect(move |event| secrets_shown.note(event))
         .touched_objects();
     let leases: Api<Lease> = Api::namespaced(client.clone(), &namespace);
     let claim_changes = watcher(leases, watcher::Config::default().labels(CLAIM_LABEL))
         .default_backoff()
         .modify(prune)
         .reflect(claims_writer)
+        .inspect(move |event| claims_shown.note(event))
         .touched_objects();
     let all_namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
     let namespace_changes = watcher(all_namespaces, watcher::Config::default())
@@ -100,7 +109,7 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         .run(reconcile_when_ready, on_error, Arc::clone(&context))
         .for_each(|_| ready(()));
 
-    let (connections, synced) = connections_controller(&context);
+    let (connections, synced) = connections_controller(&context, woken_connections);
     let patrols = async {
         synced.await;
         readiness.set("connections", Check::Ok);
@@ -108,7 +117,8 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         readiness.set("watches", Check::Ok);
         futures::join!(
             patrol::look_for_rotations_by_others(Arc::clone(&context)),
-            patrol::sweep_claims(Arc::clone(&context))
+            patrol::sweep_claims(Arc::clone(&context)),
+            patrol::tally(Arc::clone(&context))
         );
     };
     let patrols = stop.run_until_cancelled(patrols);
@@ -210,6 +220,7 @@ fn keeper_of_claim(lease: &Lease) -> Option<ObjectRef<Guarded>> {
 /// The controller of the connections, and a future that ends when each of them was looked at once.
 fn connections_controller(
     context: &Arc<Context>,
+    woken: mpsc::UnboundedReceiver<ObjectRef<ZitadelConnection>>,
 ) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
     let client = context.client.clone();
     let namespace = context.settings.namespace.clone();
@@ -246,6 +257,7 @@ fn connections_controller(
         .watches_stream(map_changes, move |map: PartialObjectMeta<ConfigMap>| {
             users_of(&by_map, &map.name_any(), names_of_maps)
         })
+        .reconcile_on(tokio_stream(woken))
         .graceful_shutdown_on(context.stop.clone().cancelled_owned())
         .run(
             connect::reconcile,

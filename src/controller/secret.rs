@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use kube::api::Patch;
 use serde_json::{Value as Json, json};
 
 use super::target::{Target, Template, hash};
@@ -195,6 +196,22 @@ pub struct Reading {
     pub commit: Option<CommitRecord>,
     /// The client secret.
     pub value: Option<ClientSecret>,
+    /// The place in `managedFields` of what was posted and not applied, if there is such.
+    posted: Option<usize>,
+}
+
+impl Reading {
+    /// The patch that takes the ownership of a posted shell off the Secret, if it is still there. The API server takes apply and
+    /// everything else for two owners, and a field that either of them has is not removed when the other lets go of it.
+    pub fn disowned(&self) -> Option<Patch<Json>> {
+        let entry = format!("/metadata/managedFields/{}", self.posted?);
+        let patch = json!([
+            {"op": "test", "path": "/metadata/uid", "value": self.view.version.uid},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": self.view.version.revision},
+            {"op": "remove", "path": entry},
+        ]);
+        serde_json::from_value(patch).ok().map(Patch::Json)
+    }
 }
 
 /// Reads a Secret's metadata, and its data if there is any. `exists` tells whether an `ApiAppSecret` is there and still names this
@@ -236,8 +253,10 @@ pub fn read(
             data.get(key)
                 .and_then(|bytes| ClientSecret::try_from(bytes.0.as_slice()).ok())
         };
-        // A renamed key: the value is where the commit record says.
-        of(&keys.client_secret).or_else(|| record.and_then(|record| of(&record.key)))
+        // The value is where the commit record says, also when the key has a new name, or two keys swap theirs.
+        record
+            .and_then(|record| of(&record.key))
+            .or_else(|| of(&keys.client_secret))
     });
     let version = Version {
         uid: metadata.uid.clone().unwrap_or_default(),
@@ -292,6 +311,7 @@ pub fn read(
         view,
         commit: commit.ok().flatten(),
         value: held,
+        posted: full.and_then(posted),
     }
 }
 
@@ -326,6 +346,14 @@ fn refused(target: &Target, secret: &Secret) -> Option<Reason> {
                 .any(|key| owned.is_some_and(|owned| owned.get(format!("f:{key}")).is_some()))
         });
     contested.then_some(Reason::SecretContested)
+}
+
+fn posted(secret: &Secret) -> Option<usize> {
+    let managers = secret.metadata.managed_fields.as_ref()?;
+    managers.iter().position(|entry| {
+        entry.operation.as_deref() == Some("Update")
+            && entry.manager.as_deref() == Some(FIELD_MANAGER)
+    })
 }
 
 /// Another declarative tool would write its value again and again; a single edit by hand would not.

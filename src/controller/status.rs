@@ -70,8 +70,7 @@ pub fn status(
         }
     });
     if let Some(claim) = claim {
-        let resolved = claim.live_attempt().is_some() && open.is_none();
-        status.observed_trigger = claim.trigger(resolved).map(ToOwned::to_owned);
+        status.observed_trigger = claim.handled(carried).map(ToOwned::to_owned);
     }
     let next = facts.object.due.next_start();
     status.next_rotation_time = next.map(|time| seconds(time).to_string());

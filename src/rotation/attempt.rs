@@ -1,7 +1,7 @@
 //! One attempt: gates, rehearsal, claim, recheck, send. No I/O.
 
 use super::cause::Cause;
-use super::decide::gate;
+use super::decide::{entry_attempt, gate};
 use super::facts::{Observed, SecretState, SecretView};
 use super::memory::Claimed;
 use super::round::{Round, rest, stalled, waiting};
@@ -51,10 +51,11 @@ pub(super) fn prepare(
     secret: &SecretState,
 ) -> Result<Step, Step> {
     let facts = round.facts;
+    let stored = entry_attempt(secret);
     // A trigger that is newer than both the handled one and the open attempt's gives exactly one attempt past every brake.
     let fresh_trigger = facts.object.trigger.is_some()
         && claim.is_none_or(|claim| {
-            claim.trigger(false) != facts.object.trigger.as_deref()
+            claim.handled(stored) != facts.object.trigger.as_deref()
                 && claim.trigger(true) != facts.object.trigger.as_deref()
         });
     if let Some(step) = round.backing_off() {
@@ -138,20 +139,22 @@ fn new_claim(
 ) -> Claim {
     let facts = round.facts;
     let entry = secret.commit.as_ref().ok().and_then(Option::as_ref);
-    let resolved = |attempt: &Attempt| entry.is_some_and(|entry| entry.attempt == Some(attempt.id));
-    let handled_trigger = before.and_then(|before| {
-        let resolved = before.live_attempt().is_some_and(resolved);
-        before.trigger(resolved).map(ToOwned::to_owned)
-    });
+    let stored = entry.and_then(|entry| entry.attempt);
+    let handled_trigger = before.and_then(|before| before.handled(stored).map(ToOwned::to_owned));
+    let open = before.and_then(Claim::live_attempt);
+    // NB: an object without news may be an old view of it: what the open attempt was to handle is handled by this one.
+    let trigger = match &facts.object.trigger {
+        Some(trigger) if handled_trigger.as_ref() != Some(trigger) => Some(trigger.clone()),
+        _ => open
+            .and_then(|attempt| attempt.trigger.clone())
+            .or_else(|| facts.object.trigger.clone())
+            .or_else(|| handled_trigger.clone()),
+    };
     let attempt = Attempt {
         id: facts.fresh_attempt,
         pre_sequence,
         cause,
-        trigger: facts
-            .object
-            .trigger
-            .clone()
-            .or_else(|| handled_trigger.clone()),
+        trigger,
         holder: facts.holder.clone(),
         time: facts.now.time,
         state: AttemptState::Open,
@@ -160,11 +163,14 @@ fn new_claim(
         version: Claim::VERSION,
         owner: facts.object.owner.clone(),
         handled_trigger,
-        issued: before.is_some_and(|before| before.issued) || entry.is_some(),
+        issued: before.is_some_and(|before| before.issued)
+            || entry.is_some()
+            || cause == Cause::SecretMissing,
         invalid_repair: match cause {
             Cause::SecretInvalid => Some(facts.now.time),
             _ => before.and_then(|before| before.invalid_repair),
         },
+        replaced: before.map_or_else(Vec::new, |before| before.replaced(stored)),
         attempt: Some(attempt),
     }
 }

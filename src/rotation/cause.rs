@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::decide::settled_report;
-use super::facts::{Journal, Observed, Probe, SecretState, SecretView, Value};
+use super::facts::{Journal, JournalEvent, Observed, Probe, SecretState, SecretView, Value};
 use super::round::{Round, rest, stalled, waiting};
 use super::{Blocked, Claim, DueState, Report, Retry, Source, Step};
 use crate::api::Reason;
@@ -75,31 +75,36 @@ pub(super) fn find(
     secret: &SecretState,
 ) -> Result<Found, Step> {
     let mine = claim.filter(|claim| claim.owner == round.facts.object.owner);
+    let issued = mine.filter(|claim| claim.issued || (claim.live_attempt().is_some() && !void));
     match secret {
-        SecretState::Absent => {
-            let issued =
-                mine.is_some_and(|claim| claim.issued || (claim.live_attempt().is_some() && !void));
-            if issued {
-                missing(round)
-            } else {
-                Ok(Found::Cause(Cause::FirstIssue))
-            }
-        }
+        SecretState::Absent if issued.is_some() => missing(round, issued, void),
+        SecretState::Absent => Ok(Found::Cause(first(mine))),
         SecretState::Present(secret) => {
             let entry = match &secret.commit {
                 Ok(entry) => entry.clone(),
                 Err(_) => None,
             };
             match (entry, secret.value) {
-                (None, Value::Absent) => Ok(Found::Cause(Cause::FirstIssue)),
+                (None, Value::Absent) if issued.is_some() => missing(round, issued, void),
+                (None, Value::Absent) => Ok(Found::Cause(first(mine))),
                 (None, _) => take_over(round, mine, claim, secret),
-                (Some(_), Value::Absent) => missing(round),
+                (Some(_), Value::Absent) => missing(round, mine, void),
                 (Some(entry), _) => {
                     round.memory.missing = None;
-                    stored(round, mine, claim, void, secret, entry.sequence)
+                    stored(round, mine, claim, secret, entry.sequence)
                 }
             }
         }
+    }
+}
+
+/// The cause where nothing was ever written. A replacement of a lost answer that was given up before it was sent is still one: by
+/// another name the breaker would not count it.
+fn first(mine: Option<&Claim>) -> Cause {
+    let given_up = mine.and_then(|claim| claim.attempt.as_ref());
+    match given_up.map(|attempt| attempt.cause) {
+        Some(Cause::LostAttempt) => Cause::LostAttempt,
+        _ => Cause::FirstIssue,
     }
 }
 
@@ -108,7 +113,6 @@ fn stored(
     round: &mut Round<'_>,
     mine: Option<&Claim>,
     claim: Option<&Claim>,
-    void: bool,
     secret: &SecretView,
     sequence: Sequence,
 ) -> Result<Found, Step> {
@@ -138,8 +142,12 @@ fn stored(
     {
         return Ok(found);
     }
-    let resolved = mine.live_attempt().is_some() && !void;
-    if facts.object.trigger.is_some() && facts.object.trigger.as_deref() != mine.trigger(resolved) {
+    let attempt = secret
+        .commit
+        .as_ref()
+        .ok()
+        .and_then(|entry| entry.as_ref()?.attempt);
+    if facts.object.trigger.is_some() && facts.object.trigger.as_deref() != mine.handled(attempt) {
         return Ok(Found::Cause(Cause::Trigger));
     }
     if let Some(found) = verify(round, Some(mine), secret)? {
@@ -149,6 +157,9 @@ fn stored(
         return Ok(Found::Cause(Cause::Due));
     }
     if !secret.rendered || !secret.owned {
+        if let Some(step) = round.backing_off() {
+            return Ok(Found::Nothing(step));
+        }
         if let Some(reason) = secret.refused {
             return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
         }
@@ -167,10 +178,14 @@ fn stored(
     Ok(Found::Nothing(rest(report)))
 }
 
-/// The Secret or its value is gone: looked for twice before it counts.
-fn missing(round: &mut Round<'_>) -> Result<Found, Step> {
+/// The Secret or its value is gone: looked for twice before it counts. Where that is only reported, a new trigger makes a new value.
+fn missing(round: &mut Round<'_>, mine: Option<&Claim>, void: bool) -> Result<Found, Step> {
     let facts = round.facts;
     if !facts.object.recovery.missing {
+        let handled = mine.and_then(|mine| mine.trigger(mine.live_attempt().is_some() && !void));
+        if facts.object.trigger.is_some() && facts.object.trigger.as_deref() != handled {
+            return Ok(Found::Cause(Cause::Trigger));
+        }
         return Ok(Found::Nothing(stalled(
             Reason::SecretMissing,
             Retry::OnChange,
@@ -186,6 +201,17 @@ fn missing(round: &mut Round<'_>) -> Result<Found, Step> {
     }
 }
 
+/// A value that is taken over is recorded with the newest event, so it must be probed after that event was read and its effect
+/// can be seen.
+pub(super) fn read_before_probe(round: &Round<'_>) -> Result<(), Step> {
+    let unread = matches!(round.facts.journal, Observed::Unread | Observed::Cached(_))
+        || matches!(round.facts.app, Observed::Unread | Observed::Cached(_));
+    if unread {
+        return Err(Step::Read(&[Source::Journal, Source::App]));
+    }
+    Ok(())
+}
+
 /// A value of unknown origin: kept if ZITADEL accepts it.
 fn take_over(
     round: &mut Round<'_>,
@@ -194,7 +220,13 @@ fn take_over(
     secret: &SecretView,
 ) -> Result<Found, Step> {
     let facts = round.facts;
-    if let Some(found) = verify(round, claim, secret)? {
+    if mine.is_some() {
+        read_before_probe(round)?;
+        // Whatever is known of this revision may be older than the newest event.
+        if let Some(found) = prove(round, claim, secret)? {
+            return Ok(found);
+        }
+    } else if let Some(found) = verify(round, claim, secret)? {
         return Ok(found);
     }
     if mine.is_none() {
@@ -204,6 +236,9 @@ fn take_over(
             claim.and_then(|c| c.invalid_repair),
         );
         return Ok(Found::Nothing(round.write_claim(settled)));
+    }
+    if let Some(step) = round.backing_off() {
+        return Ok(Found::Nothing(step));
     }
     if let Some(reason) = secret.refused {
         return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
@@ -235,10 +270,10 @@ fn drift(
     sequence: Sequence,
 ) -> Result<Option<Found>, Step> {
     let facts = round.facts;
-    let own = journal
+    let newest_own = journal
         .newest_own()
-        .map(|event| event.sequence)
-        .filter(|own| *own > sequence);
+        .filter(|event| event.sequence > sequence);
+    let own = newest_own.map(|event| event.sequence);
     let newest = journal.newest().map(|event| event.sequence);
     if let Some(own) = own
         && newest == Some(own)
@@ -255,7 +290,16 @@ fn drift(
                 Reason::OutcomeUnknown.into(),
                 Retry::After(left),
             ))),
-            None => Ok(Some(Found::Cause(Cause::LostAttempt))),
+            None => match &facts.probe {
+                Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::Probe])),
+                // Accepted all the same: that rotation had no effect, or it was answered without its sequence. The record was behind.
+                Observed::Live(Probe::Valid) => {
+                    Ok(Some(Found::Nothing(correct(round, newest_own, secret))))
+                }
+                Observed::Live(_) | Observed::Failed(_) => {
+                    Ok(Some(Found::Cause(Cause::LostAttempt)))
+                }
+            },
         };
     }
     round.memory.drift = None;
@@ -271,6 +315,22 @@ fn drift(
         round.memory.verified = verified.or(Some(secret.version.revision.clone()));
     }
     Ok(found)
+}
+
+/// Corrects the record of a stored value that ZITADEL accepts.
+fn correct(round: &mut Round<'_>, newest: Option<&JournalEvent>, secret: &SecretView) -> Step {
+    round.memory.drift = None;
+    round.memory.verified = Some(secret.version.revision.clone());
+    let entry = secret.commit.as_ref().ok().and_then(Option::as_ref);
+    let adopt = newest.map(|event| super::Entry {
+        attempt: entry.and_then(|entry| entry.attempt),
+        sequence: event.sequence,
+        change_date: event.time,
+    });
+    Step::Render {
+        over: secret.version.clone(),
+        adopt,
+    }
 }
 
 /// Makes sure that the stored value is accepted, unless this revision of the Secret was verified before.

@@ -57,6 +57,17 @@ pub struct Attempt {
     pub state: AttemptState,
 }
 
+/// An attempt that another one replaced before its value was seen in the Secret. It may still arrive there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replaced {
+    /// Its id.
+    pub id: AttemptId,
+    /// The trigger that it handled, if its value was written after all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
+}
+
 /// The claim of one application.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -77,6 +88,9 @@ pub struct Claim {
     /// The last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
+    /// Earlier attempts whose value may still be written, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<Replaced>,
 }
 
 /// Why a claim can't be used.
@@ -110,6 +124,8 @@ pub(super) fn check_version(text: &str, known: u32) -> Result<(), RecordError> {
 impl Claim {
     /// The format that this version writes.
     pub const VERSION: u32 = 1;
+    /// How many replaced attempts are remembered.
+    const REPLACED: usize = 4;
 
     /// Reads what [`Claim::to_json`] wrote.
     pub fn from_json(text: &str) -> Result<Self, RecordError> {
@@ -138,6 +154,33 @@ impl Claim {
         }
     }
 
+    /// The trigger that counts as handled where the Secret carries that attempt: its own, also if it was given up too early.
+    pub fn handled(&self, stored: Option<AttemptId>) -> Option<&str> {
+        let of_attempt = self.attempt.iter().map(|a| (a.id, &a.trigger));
+        let of_replaced = self.replaced.iter().map(|r| (r.id, &r.trigger));
+        of_attempt
+            .chain(of_replaced)
+            .find(|(id, _)| Some(*id) == stored)
+            .map_or(&self.handled_trigger, |(_, trigger)| trigger)
+            .as_deref()
+    }
+
+    /// What a claim that replaces this one has to remember of it, where the Secret carries that attempt.
+    pub fn replaced(&self, stored: Option<AttemptId>) -> Vec<Replaced> {
+        let mut all = self.replaced.clone();
+        all.extend(self.attempt.as_ref().map(|attempt| Replaced {
+            id: attempt.id,
+            trigger: attempt.trigger.clone(),
+        }));
+        // Older ones than the stored one never replace it.
+        let from = all
+            .iter()
+            .rposition(|replaced| Some(replaced.id) == stored)
+            .map_or(0, |at| at + 1);
+        let from = from.max(all.len().saturating_sub(Self::REPLACED));
+        all.split_off(from)
+    }
+
     /// A claim without an attempt: whatever is stored was found to be good, and the trigger that is there counts as handled.
     pub fn settled(
         owner: Owner,
@@ -151,15 +194,20 @@ impl Claim {
             issued: true,
             invalid_repair,
             attempt: None,
+            replaced: Vec::new(),
         }
     }
 
-    /// The same claim with its attempt given up.
+    /// The same claim with its attempt given up: a repair that was not made is none that the next one could contest.
     #[must_use]
     pub fn voided(&self) -> Self {
         let mut claim = self.clone();
         if let Some(attempt) = &mut claim.attempt {
             attempt.state = AttemptState::Void;
+            if attempt.cause == Cause::SecretInvalid {
+                // NB: an earlier repair was too long ago to count, or this one would not have been begun.
+                claim.invalid_repair = None;
+            }
         }
         claim
     }
@@ -192,7 +240,32 @@ mod tests {
                 time: Timestamp::UNIX_EPOCH,
                 state: AttemptState::Open,
             }),
+            replaced: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_trigger_of_a_replaced_attempt_is_handled_once_its_value_is_stored() {
+        let id = |n| AttemptId(uuid::Uuid::from_u128(n));
+        let mut claims = vec![claim()];
+        for n in 1..=6 {
+            let last: &Claim = &claims[claims.len() - 1];
+            let mut next = claim();
+            next.replaced = last.replaced(None);
+            let attempt = next.attempt.as_mut().unwrap();
+            attempt.id = id(n);
+            attempt.trigger = Some(n.to_string());
+            claims.push(next);
+        }
+        let last = claims.pop().unwrap();
+        assert_eq!(last.handled(Some(id(5))), Some("5"));
+        assert_eq!(last.handled(Some(id(6))), Some("6"));
+        assert_eq!(last.voided().handled(Some(id(6))), Some("6"));
+        assert_eq!(last.handled(None), Some("a"));
+        assert_eq!(last.replaced.len(), Claim::REPLACED);
+        assert_eq!(last.replaced(Some(id(6))), []);
+        assert_eq!(last.replaced(Some(id(5))).len(), 1);
+        assert_eq!(Claim::from_json(&last.to_json()), Ok(last));
     }
 
     #[test]

@@ -33,22 +33,27 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
     if facts.object.deleting {
         return Ok(rest(Report::Quiet(Reason::Deleting)));
     }
-    if let (Some(_), Some(failure)) = (&round.memory.holding, &round.memory.held_back) {
-        return Ok(rest(Report::Stalled {
-            blocked: failure.into(),
-            retry: Retry::OnChange,
-        }));
-    }
     if round.memory.holding.is_some() {
-        return Ok(rest(Report::Working {
-            blocked: Reason::SecretHeld.into(),
-            retry: Retry::OnChange,
+        let retry = Retry::OnChange;
+        return Ok(rest(match &round.memory.held_back {
+            Some(failure) => Report::Stalled {
+                blocked: failure.into(),
+                retry,
+            },
+            None => Report::Working {
+                blocked: Reason::SecretHeld.into(),
+                retry,
+            },
         }));
     }
     let closed = gate(facts);
     match (&round.memory.claimed, closed) {
         (None, Some(report)) => return Ok(rest(report)),
-        (None, None) if settled(facts, &round.memory) => return Ok(rest(settled_report(facts))),
+        (None, None) if settled(facts, &round.memory) => {
+            // All is well: the next failure is a first one.
+            round.memory.backoff = None;
+            return Ok(rest(settled_report(facts)));
+        }
         _ => {}
     }
     let (secret, claim) = match (&facts.secret, &facts.claim) {
@@ -68,47 +73,28 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
     let claim = match claim {
         ClaimView::Absent => None,
         ClaimView::Present {
-            record: Err(RecordError::Newer),
-            ..
-        } => {
-            return Ok(stalled(Reason::ClaimFromNewerVersion, Retry::OnChange));
-        }
-        ClaimView::Present {
-            record: Err(RecordError::Unreadable),
             version,
-            ..
+            record,
+            held_elsewhere,
         } => {
             round.over = Some(version.clone());
-            round.memory.claimed = None;
-            return takeover::unreadable(round, version, secret);
-        }
-        ClaimView::Present {
-            record: Ok(claim),
-            held_elsewhere: true,
-            ..
-        } => {
-            let blocked = Blocked {
-                by: Some(claim.owner.clone()),
-                ..Reason::AppAlreadyClaimed.into()
-            };
-            return Ok(rest(Report::Stalled {
-                blocked,
-                retry: Retry::After(facts.timing.retry_most),
-            }));
-        }
-        ClaimView::Present {
-            record: Ok(claim),
-            version,
-            ..
-        } => {
-            round.over = Some(version.clone());
-            Some(claim)
+            match record {
+                Ok(claim) => Some(ours(facts, claim, *held_elsewhere)?),
+                Err(RecordError::Newer) => {
+                    return Ok(stalled(Reason::ClaimFromNewerVersion, Retry::OnChange));
+                }
+                Err(RecordError::Unreadable) => {
+                    round.memory.claimed = None;
+                    return takeover::unreadable(round, version, secret);
+                }
+            }
         }
     };
     round.memory.unreadable = None;
     if let SecretState::Present(secret) = secret {
         usable(facts, secret)?;
     }
+    renamed(round, secret)?;
     if let Some(claimed) = round.memory.claimed.clone() {
         match claim.and_then(Claim::live_attempt) {
             Some(attempt) if attempt.id == claimed.attempt => {
@@ -130,6 +116,42 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
         Found::Nothing(step) => Ok(step),
         Found::Cause(cause) => prepare(round, cause, claim, secret),
     }
+}
+
+/// A claim that is not another object's.
+fn ours<'a>(facts: &Facts, claim: &'a Claim, held_elsewhere: bool) -> Result<&'a Claim, Step> {
+    if !held_elsewhere {
+        return Ok(claim);
+    }
+    let blocked = Blocked {
+        by: Some(claim.owner.clone()),
+        ..Reason::AppAlreadyClaimed.into()
+    };
+    Err(rest(Report::Stalled {
+        blocked,
+        retry: Retry::After(facts.timing.retry_most),
+    }))
+}
+
+/// `spec.secret.name` was changed. That is no cause: the value moves.
+fn renamed(round: &Round<'_>, secret: &SecretState) -> Result<(), Step> {
+    let Some(former) = &round.facts.former else {
+        return Ok(());
+    };
+    if round.memory.claimed.is_some() {
+        return Ok(());
+    }
+    if let Some(step) = round.backing_off() {
+        return Err(step);
+    }
+    Err(match secret {
+        SecretState::Absent => Step::Move(former.clone()),
+        SecretState::Present(view) if matches!(view.commit, Ok(Some(_))) => {
+            Step::DropFormer(former.clone())
+        }
+        // There was another Secret of the new name, and a value that is held is not thrown away for it.
+        SecretState::Present(_) => stalled(Reason::SecretNotOwned, Retry::OnChange),
+    })
 }
 
 /// The attempt that the Secret carries for this application.
@@ -196,7 +218,8 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
         .live_attempt()
         .is_some_and(|attempt| entry.attempt == Some(attempt.id));
     let open = claim.live_attempt().is_some() && !resolved;
-    secret.managed
+    facts.former.is_none()
+        && secret.managed
         && secret.owned
         && secret.held_elsewhere.is_none()
         && secret.refused.is_none()
@@ -205,7 +228,7 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
         && claim.owner == facts.object.owner
         && !open
         && (facts.object.trigger.is_none()
-            || facts.object.trigger.as_deref() == claim.trigger(resolved))
+            || facts.object.trigger.as_deref() == claim.handled(entry.attempt))
         && (memory.verified.as_ref() == revision
             || (memory.verified.is_none() && facts.object.verified.as_ref() == revision))
         && memory.refusals.is_none()

@@ -67,6 +67,8 @@ pub struct Now {
 pub struct ObjectView {
     /// Its identity.
     pub owner: Owner,
+    /// Tells one state of the object's spec and of its connection from another.
+    pub inputs: String,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// Whether everything is stopped.
@@ -165,6 +167,15 @@ pub struct SecretView {
     pub rendered: bool,
     /// Whether the API server would refuse to change it: immutable, or of another type.
     pub refused: Option<Reason>,
+}
+
+/// A Secret under a name that the object does not give it any more.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Former {
+    /// Its name.
+    pub name: String,
+    /// Its revision.
+    pub version: Version,
 }
 
 /// The client secret in a Secret.
@@ -266,6 +277,8 @@ pub struct Facts {
     pub journal: Observed<Journal>,
     /// The verdict on the stored value.
     pub probe: Observed<Probe>,
+    /// The Secret that the object kept before `spec.secret.name` was changed.
+    pub former: Option<Former>,
     /// The application's sequence by the last look at its whole project, if there was one.
     pub hint: Option<Sequence>,
     /// An id for the next attempt, made by the shell.

@@ -19,18 +19,19 @@ pub enum Fence {
 }
 
 /// Judges a received value against the Secret as it is now. `outlived` is a revision whose value is known to be dead, because
-/// the received one was accepted after that revision had been read.
+/// the received one was accepted after that revision had been read. `adopt` allows a Secret that is nobody's.
 pub fn fence(
     stored: &SecretState,
     attempt: AttemptId,
     sequence: Sequence,
     outlived: Option<&Version>,
+    adopt: bool,
 ) -> Fence {
     let SecretState::Present(secret) = stored else {
         return Fence::Create;
     };
     let version = secret.version.clone();
-    if secret.held_elsewhere.is_some() || !secret.managed {
+    if secret.held_elsewhere.is_some() || (!secret.managed && !adopt) {
         return Fence::Refused;
     }
     match &secret.commit {
@@ -74,7 +75,13 @@ mod tests {
     }
 
     fn judge(view: SecretView) -> Fence {
-        fence(&SecretState::Present(view), id(9), Sequence(10), None)
+        fence(
+            &SecretState::Present(view),
+            id(9),
+            Sequence(10),
+            None,
+            false,
+        )
     }
 
     #[test]
@@ -89,7 +96,7 @@ mod tests {
         );
         let higher = SecretState::Present(stored(Some((1, 11))));
         assert_eq!(
-            fence(&higher, id(9), Sequence(10), Some(&version)),
+            fence(&higher, id(9), Sequence(10), Some(&version), false),
             Fence::Write(version.clone())
         );
         let other = Version {
@@ -97,7 +104,7 @@ mod tests {
             ..version.clone()
         };
         assert_eq!(
-            fence(&higher, id(9), Sequence(10), Some(&other)),
+            fence(&higher, id(9), Sequence(10), Some(&other), false),
             Fence::Prove(version)
         );
     }
@@ -119,8 +126,34 @@ mod tests {
             Fence::Refused
         );
         assert_eq!(
-            fence(&SecretState::Absent, id(9), Sequence(10), None),
+            fence(&SecretState::Absent, id(9), Sequence(10), None, false),
             Fence::Create
+        );
+    }
+
+    #[test]
+    fn a_secret_that_is_to_be_adopted_is_written_unless_another_object_keeps_it() {
+        let foreign = SecretView {
+            managed: false,
+            commit: Ok(None),
+            ..stored(None)
+        };
+        let judge = |view| fence(&SecretState::Present(view), id(9), Sequence(10), None, true);
+        assert_eq!(
+            judge(foreign.clone()),
+            Fence::Write(foreign.version.clone())
+        );
+        let owner = crate::rotation::Owner {
+            namespace: "n".into(),
+            name: "other".into(),
+            uid: "o".into(),
+        };
+        assert_eq!(
+            judge(SecretView {
+                held_elsewhere: Some(owner),
+                ..foreign
+            }),
+            Fence::Refused
         );
     }
 }

@@ -56,8 +56,8 @@ pub struct Backoff {
     pub until: Duration,
     /// The last one.
     pub failure: Failure,
-    /// The trigger at that time: another one does not wait.
-    pub trigger: Option<String>,
+    /// What was asked for then: a changed object or connection does not wait.
+    pub inputs: String,
 }
 
 /// What one process remembers of an application.

@@ -22,12 +22,12 @@ mod window;
 
 pub use breaker::breaker_open;
 pub use cause::Cause;
-pub use claim::{Attempt, AttemptState, Claim, Holder, Owner, RecordError};
+pub use claim::{Attempt, AttemptState, Claim, Holder, Owner, RecordError, Replaced};
 pub use commit::{CommitRecord, Entry, Recorded};
 pub use decide::{Decision, decide};
 pub use facts::{
-    AppView, ClaimView, Facts, Failure, Gates, Journal, JournalEvent, Now, ObjectView, Observed,
-    Probe, RecoveryView, SecretState, SecretView, Value, Version,
+    AppView, ClaimView, Facts, Failure, Former, Gates, Journal, JournalEvent, Now, ObjectView,
+    Observed, Probe, RecoveryView, SecretState, SecretView, Value, Version,
 };
 pub use fence::{Fence, fence};
 pub use interval::parse as parse_interval;

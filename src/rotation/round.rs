@@ -53,11 +53,11 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// The rest that a failure asks for. A new trigger does not wait.
+    /// The rest that a failure asks for. A changed object or connection does not wait.
     pub(super) fn backing_off(&self) -> Option<Step> {
         let facts = self.facts;
         let backoff = self.memory.backoff.as_ref()?;
-        if backoff.trigger != facts.object.trigger {
+        if backoff.inputs != facts.object.inputs {
             return None;
         }
         let left = backoff
@@ -133,12 +133,12 @@ impl Memory {
         };
         let wait = spread(wait, &facts.object.owner.uid, count);
         let until = facts.now.boot.saturating_add(wait);
-        let trigger = facts.object.trigger.clone();
+        let inputs = facts.object.inputs.clone();
         self.backoff = Some(Backoff {
             count,
             until,
             failure: failure.clone(),
-            trigger,
+            inputs,
         });
         wait
     }

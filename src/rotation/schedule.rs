@@ -212,6 +212,17 @@ impl Schedule {
         }
     }
 
+    /// The next instant at which waiting is called by another name: when the credential becomes due, and when it is overdue.
+    pub fn next_change(&self, last: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let age = self.age?;
+        let since = later(later(last, age.interval), age.offset);
+        if now < since {
+            return Some(since);
+        }
+        let overdue = since.checked_add(self.patience(since)).ok()?;
+        (now < overdue).then_some(overdue)
+    }
+
     /// The schedule as a sentence, such as `every 30d, at 03:00, Monday through Friday, for 2h (Europe/Zurich)`.
     pub fn describe(&self) -> String {
         let Some(age) = self.age else {
@@ -258,17 +269,18 @@ impl Schedule {
 
     /// Whether a rotation that became due at that instant waits for longer than its windows explain.
     fn is_overdue(&self, due: Timestamp, now: Timestamp) -> bool {
-        let waited = now.duration_since(due);
-        if waited < GRACE {
-            return false;
-        }
+        now.duration_since(due) >= self.patience(due)
+    }
+
+    /// How long a rotation that became due at that instant may wait before it is overdue.
+    fn patience(&self, due: Timestamp) -> SignedDuration {
         let openings = self.windows.iter().filter_map(|w| w.last_opening(due));
         let Some(last) = openings.max() else {
-            return true;
+            return GRACE;
         };
         let openings = self.windows.iter().filter_map(|w| w.next_opening(due));
         let next = openings.min().unwrap_or(Timestamp::MAX);
-        waited >= next.duration_since(last)
+        next.duration_since(last).max(GRACE)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Cause, Claim, Failure, Owner, Version};
+use super::{Cause, Claim, Failure, Former, Owner, Version};
 use crate::api::Reason;
 use crate::ids::AttemptId;
 
@@ -55,6 +55,10 @@ pub enum Step {
         /// The entry to record; none: the one that is there.
         adopt: Option<super::Entry>,
     },
+    /// Create the Secret under its new name from the one under its former name.
+    Move(Former),
+    /// Delete the Secret under its former name; the value is in the new one.
+    DropFormer(Former),
     /// Nothing to do now.
     Rest(Report),
 }

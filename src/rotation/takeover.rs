@@ -1,8 +1,8 @@
 //! An open claim: somebody, or this process, may have sent generate, and the Secret does not carry the answer. No I/O.
 
 use super::attempt::prepare;
-use super::cause::{Cause, Found, find};
-use super::facts::{Observed, Probe, SecretState, Version};
+use super::cause::{Cause, Found, find, read_before_probe};
+use super::facts::{Observed, Probe, SecretState, SecretView, Value, Version};
 use super::memory::Watched;
 use super::round::{Round, rest, waiting};
 use super::{Attempt, Claim, Report, Retry, Source, Step};
@@ -44,11 +44,14 @@ pub(super) fn open(
     let sent = (!refused).then_some(since);
     match verdict(round, attempt.pre_sequence, sent, secret)? {
         Verdict::Executed | Verdict::OlderLost => lost(round, claim, secret),
-        Verdict::NotExecuted => match find(round, Some(claim), true, secret)? {
-            Found::Cause(cause) => prepare(round, cause, Some(claim), secret),
-            Found::Nothing(step @ (Step::WriteClaim { .. } | Step::Read(_))) => Ok(step),
-            Found::Nothing(_) => Ok(round.write_claim(claim.voided())),
-        },
+        Verdict::NotExecuted => {
+            let claim = claim.voided();
+            match find(round, Some(&claim), true, secret)? {
+                Found::Cause(cause) => prepare(round, cause, Some(&claim), secret),
+                Found::Nothing(step @ (Step::WriteClaim { .. } | Step::Read(_))) => Ok(step),
+                Found::Nothing(_) => Ok(round.write_claim(claim)),
+            }
+        }
     }
 }
 
@@ -141,7 +144,8 @@ fn verdict(
     match &facts.journal {
         Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::Journal])),
         Observed::Live(journal) => {
-            if journal.own_after(pre) {
+            // NB: `pre` may have been read before the stored value was made; that event is accounted for.
+            if journal.own_after(pre.max(stored)) {
                 return Ok(Verdict::Executed);
             }
             quiet(round, sent)?;
@@ -211,11 +215,34 @@ fn quiet(round: &Round<'_>, sent: Option<std::time::Duration>) -> Result<(), Ste
 
 /// The answer is lost. If a person deleted the Secret meanwhile, the policy for that decides.
 fn lost(round: &mut Round<'_>, claim: &Claim, secret: &SecretState) -> Result<Step, Step> {
-    if matches!(secret, SecretState::Absent) {
+    // NB: the shell that replaces a Secret that was missing looks like one whose answer is lost.
+    let empty = |view: &SecretView| view.commit == Ok(None) && view.value == Value::Absent;
+    let missing = match secret {
+        SecretState::Absent => true,
+        SecretState::Present(view) => round.memory.missing.is_some() && empty(view),
+    };
+    if missing {
         return match find(round, Some(claim), false, secret)? {
             Found::Cause(cause) => prepare(round, cause, Some(claim), secret),
             Found::Nothing(step) => Ok(step),
         };
+    }
+    // Only the record is gone, by a person or a tool: the value is kept if ZITADEL accepts it.
+    if let SecretState::Present(view) = secret
+        && matches!(view.commit, Ok(None))
+        && view.value == Value::Present
+    {
+        read_before_probe(round)?;
+        match &round.facts.probe {
+            Observed::Unread | Observed::Cached(_) => return Err(Step::Read(&[Source::Probe])),
+            Observed::Live(Probe::Valid) => {
+                return match find(round, Some(claim), true, secret)? {
+                    Found::Cause(cause) => prepare(round, cause, Some(claim), secret),
+                    Found::Nothing(step) => Ok(step),
+                };
+            }
+            Observed::Live(Probe::Refused | Probe::NoVerdict) | Observed::Failed(_) => {}
+        }
     }
     prepare(round, Cause::LostAttempt, Some(claim), secret)
 }

@@ -68,6 +68,7 @@ pub enum TimingError {
 }
 
 impl Timing {
+    const SHORTEST_SEND: Duration = Duration::from_millis(500);
     /// Repairs of one application within `breaker_short`, beyond what its schedule explains.
     pub const BREAKER_SHORT_LIMIT: u32 = 3;
     /// Repairs of one application within `breaker_long`, beyond what its schedule explains.
@@ -79,7 +80,8 @@ impl Timing {
         let factor = factor.max(1);
         Self {
             request: self.request / factor,
-            send: self.send / factor,
+            // NB: two requests and a turn must fit into it on a busy machine, however fast the rest is made.
+            send: (self.send / factor).max(self.send.min(Self::SHORTEST_SEND)),
             prove: self.prove / factor,
             takeover: self.takeover / factor,
             quiet: self.quiet / factor,

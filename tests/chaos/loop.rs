@@ -47,8 +47,15 @@ const QUIESCENCE: Duration = Duration::from_mins(3);
 /// # Panics
 /// When a credential was lost.
 pub async fn run(plan: Plan) {
-    let title = if plan.leader_elect { "elected" } else { "both work" };
-    println!("chaos [{title}] seed {}: CHAOS_SEED={} repeats it", plan.seed, plan.seed);
+    let title = if plan.leader_elect {
+        "elected"
+    } else {
+        "both work"
+    };
+    println!(
+        "chaos [{title}] seed {}: CHAOS_SEED={} repeats it",
+        plan.seed, plan.seed
+    );
     let mut random = Rng::with_seed(plan.seed);
     let world = World::own(Options {
         audit: true,
@@ -58,7 +65,9 @@ pub async fn run(plan: Plan) {
     let mut audit = AuditLog::from_now(world.cluster.audit_log());
     let tenant = world.tenant("chaos").await;
     // Each kill in the window is a repair; how many are too many is not the question here.
-    tenant.apply_connection(json!({"limits": {"repairsPer10Minutes": 1000}})).await;
+    tenant
+        .apply_connection(json!({"limits": {"repairsPer10Minutes": 1000}}))
+        .await;
     let fleet = Fleet::new(tenant, plan.objects);
     world.zitadel.configure(|settings| {
         settings.projection_lag = Lag::Observed;
@@ -68,7 +77,12 @@ pub async fn run(plan: Plan) {
         Launch::new(world.cluster.admin_kubeconfig(), &world.directory)
             .pod(&pod)
             .leader_elect(plan.leader_elect)
-            .arguments(&["--protocol-speed", &SPEED.to_string(), "--drift-interval", "2s"])
+            .arguments(&[
+                "--protocol-speed",
+                &SPEED.to_string(),
+                "--drift-interval",
+                "2s",
+            ])
     };
     let replicas = ["operator-a", "operator-b"].map(|pod| launch(pod.to_owned()).start());
     let replicas = Mutex::new(Vec::from(replicas));
@@ -119,20 +133,33 @@ pub async fn run(plan: Plan) {
 
     let replicas = replicas.into_inner();
     let logs = kills.iter().map(|kill| kill.log.clone());
-    let logs: Vec<_> = logs.chain(replicas.iter().map(|replica| replica.log.clone())).collect();
+    let logs: Vec<_> = logs
+        .chain(replicas.iter().map(|replica| replica.log.clone()))
+        .collect();
     let found = verdict::reckon(&fleet, &kills, &logs, &audit.read());
     println!("chaos [{title}] kills {}", kills.len());
-    println!("chaos [{title}] kills in the destructive window {}", found.in_window);
+    println!(
+        "chaos [{title}] kills in the destructive window {}",
+        found.in_window
+    );
     println!("chaos [{title}] restarts of the API server {restarts}");
     println!("chaos [{title}] generates {}", found.generates);
     println!("chaos [{title}] generates by cause {:?}", found.causes);
     println!("chaos [{title}] breakers lifted by a new trigger {lifted}");
-    println!("chaos [{title}] seconds to quiescence {:.1}", rested.as_secs_f64());
+    println!(
+        "chaos [{title}] seconds to quiescence {:.1}",
+        rested.as_secs_f64()
+    );
     println!("chaos [{title}] lost credentials {}", lost.len());
     world.cluster.kill();
     assert_eq!(lost, Vec::<String>::new(), "seed {}", plan.seed);
     assert_eq!(found.sent_twice, Vec::<String>::new(), "seed {}", plan.seed);
-    assert_eq!(history.overwritten(), Vec::<String>::new(), "seed {}", plan.seed);
+    assert_eq!(
+        history.overwritten(),
+        Vec::<String>::new(),
+        "seed {}",
+        plan.seed
+    );
 }
 
 /// Waits until a replica leads: a kill before that hits nobody at work.
@@ -154,14 +181,20 @@ async fn rotate_all_the_time(fleet: &Fleet, random: &mut Rng) {
     for trigger in 1_u64.. {
         let n = random.usize(..fleet.apps.len());
         let zitadel = &fleet.tenant.zitadel;
-        let ahead = zitadel.faults().iter().filter(|fault| fault.fired == 0).count();
+        let ahead = zitadel
+            .faults()
+            .iter()
+            .filter(|fault| fault.fired == 0)
+            .count();
         if ahead < 3 {
             let late = Action::DelayAfter(Duration::from_millis(random.u64(20..400)));
             zitadel.inject(Fault::on(Operation::Generate, late).nth(random.u64(1..4)));
         }
         let patch = Patch::Merge(json!({"spec": {"rotation": {"trigger": trigger.to_string()}}}));
         // The API server may be away just now.
-        let _ = objects.patch(&name(n), &PatchParams::default(), &patch).await;
+        let _ = objects
+            .patch(&name(n), &PatchParams::default(), &patch)
+            .await;
         tokio::time::sleep(Duration::from_millis(random.u64(5..60))).await;
     }
 }
@@ -181,10 +214,16 @@ async fn settle(fleet: &Fleet) -> usize {
             println!("not Ready: {found:?}");
             return lifted;
         }
-        for (name, _) in found.iter().filter(|(_, reason)| reason.as_deref() == Some("BreakerOpen")) {
+        for (name, _) in found
+            .iter()
+            .filter(|(_, reason)| reason.as_deref() == Some("BreakerOpen"))
+        {
             lifted += 1;
             let patch = json!({"spec": {"rotation": {"trigger": format!("lift-{lifted}")}}});
-            objects.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+            objects
+                .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+                .await
+                .unwrap();
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }

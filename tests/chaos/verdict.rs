@@ -35,14 +35,18 @@ pub fn reckon(fleet: &Fleet, kills: &[Kill], logs: &[PathBuf], asked: &[Request]
     let executions = fleet.tenant.zitadel.executions();
     let mut by_attempt: HashMap<&str, usize> = HashMap::new();
     for execution in &executions {
-        *by_attempt.entry(execution.attempt.as_deref().unwrap_or_default()).or_default() += 1;
+        *by_attempt
+            .entry(execution.attempt.as_deref().unwrap_or_default())
+            .or_default() += 1;
     }
     let twice = by_attempt.iter().filter(|(_, count)| **count > 1);
     let mut logged: HashMap<String, &PathBuf> = HashMap::new();
     let mut causes: BTreeMap<String, usize> = BTreeMap::new();
     for log in logs {
         let text = std::fs::read_to_string(log).unwrap_or_default();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
         for line in lines.filter(|line| line["target"] == "audit") {
             let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
             *causes.entry(text("cause")).or_default() += 1;
@@ -50,17 +54,26 @@ pub fn reckon(fleet: &Fleet, kills: &[Kill], logs: &[PathBuf], asked: &[Request]
         }
     }
     let mut writes: HashMap<&str, Vec<jiff::Timestamp>> = HashMap::new();
-    for request in asked.iter().filter(|request| request.resource() == "secrets" && request.is_write()) {
-        writes.entry(request.name()).or_default().push(request.answered);
+    for request in asked
+        .iter()
+        .filter(|request| request.resource() == "secrets" && request.is_write())
+    {
+        writes
+            .entry(request.name())
+            .or_default()
+            .push(request.answered);
     }
     let mut hit: HashSet<&str> = HashSet::new();
     let mut in_window = 0;
     for kill in kills {
         let open = fleet.apps.iter().enumerate().filter_map(|(n, app)| {
-            let last = executions.iter().rfind(|e| e.app == app.id && e.executed_at < kill.at)?;
+            let last = executions
+                .iter()
+                .rfind(|e| e.app == app.id && e.executed_at < kill.at)?;
             let attempt = last.attempt.as_deref()?;
             let durable = writes.get(name(n).as_str()).is_some_and(|all| {
-                all.iter().any(|at| (last.executed_at..kill.at).contains(at))
+                all.iter()
+                    .any(|at| (last.executed_at..kill.at).contains(at))
             });
             let of_another = logged.get(attempt).is_some_and(|log| **log != kill.log);
             (!durable && !of_another).then_some(attempt)
@@ -80,10 +93,15 @@ pub fn reckon(fleet: &Fleet, kills: &[Kill], logs: &[PathBuf], asked: &[Request]
 pub async fn unsettled(objects: &Api<ApiAppSecret>) -> Vec<(String, Option<String>)> {
     let found = objects.list(&ListParams::default()).await.unwrap();
     let reason = |object: ApiAppSecret| {
-        let handled = object.status.as_ref().and_then(|status| status.observed_trigger.clone());
+        let handled = object
+            .status
+            .as_ref()
+            .and_then(|status| status.observed_trigger.clone());
         let wanted = object.spec.trigger().map(ToOwned::to_owned);
         let settled = is_ready(&object) && handled == wanted;
-        let ready = object.status.and_then(|status| status.conditions.get(ConditionType::Ready).cloned());
+        let ready = object
+            .status
+            .and_then(|status| status.conditions.get(ConditionType::Ready).cloned());
         let reason = ready.map_or_else(|| "NoStatus".to_owned(), |ready| ready.reason);
         (object.metadata.name.unwrap(), (!settled).then_some(reason))
     };
@@ -104,15 +122,22 @@ impl SecretHistory {
         let secrets = tenant.secrets();
         let watching = tokio::spawn(async move {
             let mut newest: HashMap<String, u64> = HashMap::new();
-            let changes = watcher(secrets, watcher::Config::default()).default_backoff().applied_objects();
+            let changes = watcher(secrets, watcher::Config::default())
+                .default_backoff()
+                .applied_objects();
             let mut changes = std::pin::pin!(changes);
             while let Some(change) = changes.next().await {
                 let Ok(secret) = change else { continue };
-                let Some(sequence) = sequence(&secret) else { continue };
+                let Some(sequence) = sequence(&secret) else {
+                    continue;
+                };
                 let name = secret.metadata.name.unwrap_or_default();
                 let before = newest.insert(name.clone(), sequence).unwrap_or(0);
                 if sequence < before {
-                    found.lock().unwrap().push(format!("{name}: {before} → {sequence}"));
+                    found
+                        .lock()
+                        .unwrap()
+                        .push(format!("{name}: {before} → {sequence}"));
                 }
             }
         });
@@ -137,5 +162,9 @@ impl Drop for SecretHistory {
 fn sequence(secret: &Secret) -> Option<u64> {
     let annotations = secret.metadata.annotations.as_ref()?;
     let record = CommitRecord::from_json(annotations.get("zitadel-secrets.dev/commit")?).ok()?;
-    record.apps.values().map(|recorded| recorded.entry.sequence.0).max()
+    record
+        .apps
+        .values()
+        .map(|recorded| recorded.entry.sequence.0)
+        .max()
 }

@@ -106,6 +106,7 @@ pub fn fence(stored: Option<Secret>, attempt: u8, sequence: u8, outlived: u8) ->
         attempt_id(attempt),
         Sequence(sequence.into()),
         outlived.as_ref(),
+        false,
     )
 }
 
@@ -128,8 +129,8 @@ pub fn rehearsed(memo: &Memo, secret: u8) -> Memo {
     remember(memo, |m| m.rehearsed(version(secret)))
 }
 
-pub fn received(memo: &Memo, attempt: u8) -> Memo {
-    remember(memo, |m| m.received(attempt_id(attempt)))
+pub fn sending(memo: &Memo, attempt: u8) -> Memo {
+    remember(memo, |m| m.sending(attempt_id(attempt)))
 }
 
 pub fn flushed(memo: &Memo, verified: u8) -> Memo {
@@ -143,7 +144,16 @@ pub fn unknown(memo: &Memo, attempt: u8) -> Memo {
 }
 
 /// Generate was refused without being carried out.
-pub fn not_executed(known: &Known) -> Memo {
+pub fn not_executed(known: &Known, attempt: u8) -> Memo {
+    let refused = remember(&known.memo, |m| m.refused(attempt_id(attempt)));
+    back_off(&Known {
+        memo: refused,
+        ..*known
+    })
+}
+
+/// A call failed, and the next waits.
+pub fn back_off(known: &Known) -> Memo {
     let facts = facts(known);
     remember(&known.memo, |m| {
         m.back_off(&facts, &failure(false));
@@ -254,6 +264,8 @@ fn memory(memo: &Memo) -> real::Memory {
             secret: version(memo.claimed.1),
         }),
         holding: some(memo.holding).map(attempt_id),
+        held_back: None,
+        not_executed: some(memo.not_executed).map(attempt_id),
         open: some(memo.open.0).map(|attempt| (attempt_id(attempt), instant(memo.open.1))),
         unreadable: some(memo.unreadable.0)
             .map(|revision| (version(revision), instant(memo.unreadable.1))),
@@ -278,7 +290,7 @@ fn memory(memo: &Memo) -> real::Memory {
                 Age::Unset | Age::Over => Duration::ZERO,
             },
             failure: failure(memo.backoff.2),
-            trigger: trigger(memo.backoff.1),
+            inputs: trigger(memo.backoff.1).unwrap_or_default(),
         }),
         verified: some(memo.verified).map(text),
         no_verdict: memo.no_verdict.then_some(BOOT),
@@ -303,6 +315,7 @@ fn memo(memory: &real::Memory) -> Memo {
                 )
             }),
         holding: memory.holding.map_or(0, attempt_number),
+        not_executed: memory.not_executed.map_or(0, attempt_number),
         open: memory.open.map_or((0, Age::Unset), |(attempt, since)| {
             (attempt_number(attempt), age(since))
         }),
@@ -349,7 +362,9 @@ fn memo(memory: &real::Memory) -> Memo {
                 };
                 (
                     age,
-                    trigger_number(backoff.trigger.as_deref()),
+                    trigger_number(
+                        Some(backoff.inputs.as_str()).filter(|inputs| !inputs.is_empty()),
+                    ),
                     backoff.failure.permanent,
                 )
             }),
@@ -386,6 +401,15 @@ fn claim_view(claim: Option<Claim>) -> real::ClaimView {
                 real::AttemptState::Void
             },
         }),
+        replaced: claim
+            .replaced
+            .iter()
+            .filter(|(id, _)| *id != 0)
+            .map(|(id, news)| real::Replaced {
+                id: attempt_id(*id),
+                trigger: trigger(*news),
+            })
+            .collect(),
     };
     real::ClaimView::Present {
         version: version(claim.revision),
@@ -412,6 +436,13 @@ fn claim_numbers(claim: &real::Claim) -> (Claim, bool) {
             open: attempt.state == real::AttemptState::Open,
         }
     });
+    let mut replaced = [(0, 0); 4];
+    for (slot, attempt) in replaced.iter_mut().zip(&claim.replaced) {
+        *slot = (
+            attempt_number(attempt.id),
+            trigger_number(attempt.trigger.as_deref()),
+        );
+    }
     let numbers = Claim {
         revision: 0,
         damaged: false,
@@ -424,6 +455,7 @@ fn claim_numbers(claim: &real::Claim) -> (Claim, bool) {
             Some(_) => Age::Over,
         },
         attempt,
+        replaced,
     };
     (numbers, fresh)
 }
@@ -495,7 +527,6 @@ fn facts(known: &Known) -> real::Facts {
         now: real::Now {
             boot: BOOT,
             time: now(),
-            fresh: true,
             skewed: false,
         },
         holder: holder(known.replica),
@@ -503,10 +534,10 @@ fn facts(known: &Known) -> real::Facts {
             owner: owner(uid),
             deleting: false,
             suspended: false,
+            inputs: trigger(known.object.trigger).unwrap_or_default(),
             trigger: trigger(known.object.trigger),
             recovery: real_recovery(),
             adopt: false,
-            reported: true,
             verified: None,
             due,
             explained: (0, 0),
@@ -536,6 +567,7 @@ fn facts(known: &Known) -> real::Facts {
             Some(Verdict::Refused) => real::Observed::Live(real::Probe::Refused),
             Some(Verdict::None) => real::Observed::Live(real::Probe::NoVerdict),
         },
+        former: None,
         hint: (known.hint != 0).then(|| Sequence(known.hint.into())),
         fresh_attempt: attempt_id(NEW),
         memory: memory(&known.memo),
@@ -600,6 +632,7 @@ fn step(step: &real::Step) -> Step {
             over: revision(over),
             adopt: adopt.as_ref().map(|entry| sequence_number(entry.sequence)),
         },
+        real::Step::Move(_) | real::Step::DropFormer(_) => unreachable!("nothing is renamed here"),
         real::Step::Rest(report) => Step::Rest(match report {
             real::Report::Settled { .. } => Report::Settled,
             real::Report::Usable { .. } => Report::Usable,

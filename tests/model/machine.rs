@@ -42,7 +42,7 @@ pub struct World {
     pub torn: bool,
     /// Rounds may also begin with caches that lag behind.
     pub stale: bool,
-    /// The project is looked over for changes.
+    /// The project is looked over for changes before each round.
     pub look: bool,
     /// Secret writes are refused at first.
     pub refusing: bool,
@@ -99,6 +99,8 @@ pub enum How {
     Stale,
     /// The write is done, its answer lost.
     AnswerLost,
+    /// The write of a claim never arrives, and nobody knows.
+    NeverArrived,
     /// The probe brings no verdict.
     NoVerdict,
     /// The journal can't be read now.
@@ -112,7 +114,6 @@ pub enum Action {
     ReadOne(u8, u8),
     Passes(u8, Timer),
     PassesLate(u8, Timer),
-    Look(u8),
     View(u8),
     Flush(u8),
     FlushAnswerLost(u8),
@@ -126,7 +127,7 @@ pub enum Action {
     Deliver(u8),
     LoseAnswer(u8),
     LoseRequest(u8),
-    Refuse(u8, bool),
+    Refuse(u8),
     GiveUp(u8),
     Do(Fault),
     Recreate,
@@ -142,7 +143,6 @@ impl Action {
             Self::Step(_, How::Well | How::Stale)
                 | Self::ReadOne(..)
                 | Self::Passes(..)
-                | Self::Look(_)
                 | Self::View(_)
                 | Self::Flush(_)
                 | Self::Execute(_)
@@ -223,7 +223,11 @@ impl World {
         Known {
             replica: i,
             object: replica.view,
-            hint: replica.hint,
+            hint: if begins && self.look {
+                state.valid
+            } else {
+                replica.hint
+            },
             round,
             cached,
             due: state.due,
@@ -263,12 +267,14 @@ impl World {
         }
         let mine = &mut n.replicas[usize::from(i)];
         mine.memo = memo;
+        mine.hint = known.hint;
         let writes = matches!(
             step,
             Step::Write { .. } | Step::CreateShell | Step::Render { .. }
         );
         match how {
             How::AnswerLost if !writes => return false,
+            How::NeverArrived if !matches!(step, Step::Write { fresh: true, .. }) => return false,
             How::NoVerdict => {
                 let Step::Read(sources) = step else {
                     return false;
@@ -303,10 +309,12 @@ impl World {
             }
             _ => {}
         }
-        let lost = how == How::AnswerLost;
+        let never = how == How::NeverArrived;
+        let lost = never || how == How::AnswerLost;
         if lost {
             n.spend(Fault::LostWriteAnswer);
         }
+        let mut conflict = false;
         let mine = &mut n.replicas[usize::from(i)];
         match step {
             Step::Read(sources) if self.torn => {
@@ -323,6 +331,7 @@ impl World {
             }
             Step::Rest(report) => {
                 mine.round = Round::default();
+                mine.hint = 0;
                 if report == Report::Settled {
                     properties::settled(n, &known);
                 }
@@ -331,7 +340,7 @@ impl World {
             Step::CreateShell => {
                 let refused = n.refusing && self.without != Without::Rehearsal;
                 if refused {
-                    mine.memo = actor::not_executed(&Known { memo, ..known });
+                    mine.memo = actor::back_off(&Known { memo, ..known });
                 } else if n.secret.is_none() {
                     n.secret = Some(Secret {
                         revision: n.unused(),
@@ -344,9 +353,12 @@ impl World {
             }
             Step::Rehearse(secret) => {
                 if n.refusing && self.without != Without::Rehearsal {
-                    mine.memo = actor::not_executed(&Known { memo, ..known });
+                    mine.memo = actor::back_off(&Known { memo, ..known });
                 } else if n.secret.is_some_and(|stored| stored.revision == secret) {
                     mine.memo = actor::rehearsed(&memo, secret);
+                } else {
+                    // Forgets what was read below.
+                    conflict = true;
                 }
             }
             Step::Write { claim, over, fresh } => {
@@ -355,22 +367,20 @@ impl World {
                 if lost && !done {
                     return false;
                 }
-                if done {
+                if done && !never {
                     write_claim(n, claim, fresh);
                 }
                 let id = n.unused();
                 let mine = &mut n.replicas[usize::from(i)];
-                mine.memo = if !done || lost {
-                    actor::claim_refused(&memo)
-                } else if fresh {
+                mine.memo = if done && fresh {
                     actor::claimed(&memo, id)
                 } else {
-                    memo
+                    actor::claim_refused(&memo)
                 };
             }
             Step::Render { over, adopt } => {
                 if n.refusing {
-                    mine.memo = actor::not_executed(&Known { memo, ..known });
+                    mine.memo = actor::back_off(&Known { memo, ..known });
                 } else if let Some(secret) = &mut n.secret
                     && secret.revision == over
                 {
@@ -393,34 +403,45 @@ impl World {
                     .claim
                     .and_then(|claim| claim.attempt)
                     .map_or(0, |attempt| attempt.trigger);
-                properties::send(n, attempt, Cause::ALL[usize::from(cause)], trigger);
+                properties::send(n, &known, attempt, Cause::ALL[usize::from(cause)], trigger);
                 let old = match known.round.secret {
                     Seen::Live(Some(secret)) => secret.value,
                     _ => n.secret.map_or(0, |secret| secret.value),
                 };
                 let mine = &mut n.replicas[usize::from(i)];
+                mine.memo = actor::sending(&memo, attempt);
                 mine.phase = Phase::Waiting {
                     attempt,
-                    target: secret,
+                    stored: match known.round.secret {
+                        Seen::Live(stored) => stored.filter(|stored| stored.revision == secret),
+                        _ => None,
+                    },
                     old,
                     owner: known.object.uid,
                     trigger,
                 };
                 n.sent |= 1 << attempt;
+                let stored_attempt = n.claim.and_then(|claim| claim.attempt).map(|a| a.id);
                 n.put_message(Message {
                     attempt,
                     sequence: 0,
                     awaited: true,
                     late: false,
-                    copy: false,
+                    unlocked: stored_attempt != Some(attempt),
                 });
             }
         }
+        // As the shell: only a write of claim or Secret, and a call, make everything else be read again.
         let mine = &mut n.replicas[usize::from(i)];
-        mine.round = Round {
-            app: mine.round.app && mine.phase == Phase::Deciding,
-            ..Round::default()
-        };
+        match step {
+            Step::Rehearse(_) if !conflict => {}
+            _ => {
+                mine.round = Round {
+                    app: mine.round.app && mine.phase == Phase::Deciding,
+                    ..Round::default()
+                };
+            }
+        }
         true
     }
 
@@ -439,7 +460,9 @@ impl World {
                 // Published as it came.
             } else if accepted {
                 flush.proven = true;
-                flush.outlived = flush.target;
+                if let Seen::Live(Some(stored)) = flush.stored {
+                    flush.outlived = stored.revision;
+                }
             } else if flush.old != 0 && n.valid == flush.old {
                 // Without effect: dropped.
                 done(n, i, 0);
@@ -604,10 +627,6 @@ impl World {
             }
             Action::Passes(i, timer) => self.passes(n, i, timer, false),
             Action::PassesLate(i, timer) => self.passes(n, i, timer, true),
-            Action::Look(i) => {
-                n.replicas[usize::from(i)].hint = n.valid;
-                true
-            }
             Action::View(i) => {
                 n.replicas[usize::from(i)].view = n.object;
                 true
@@ -622,6 +641,7 @@ impl World {
                     return false;
                 }
                 flush.tried = true;
+                flush.blind = true;
                 n.spend(Fault::NoVerdict);
                 true
             }
@@ -645,7 +665,7 @@ impl World {
                 n.spend(Fault::Duplicate);
                 n.put_message(Message {
                     awaited: false,
-                    copy: true,
+                    unlocked: true,
                     ..message
                 });
                 true
@@ -658,7 +678,7 @@ impl World {
             Action::LoseAnswer(i) => self.no_answer(n, i, Fault::LostAnswer),
             Action::LoseRequest(i) => self.no_answer(n, i, Fault::LostRequest),
             Action::GiveUp(i) => self.no_answer(n, i, Fault::EarlyTimeout),
-            Action::Refuse(i, void) => self.refuse(n, i, void),
+            Action::Refuse(i) => self.refuse(n, i),
             Action::Do(fault) => person(n, fault),
             Action::Recreate => {
                 n.object.exists = true;
@@ -700,7 +720,7 @@ impl World {
                 sequence: 0,
                 awaited: true,
                 late: false,
-                copy: false,
+                unlocked: false,
             });
             n.breaks(Broken::SendOnce);
             return true;
@@ -720,7 +740,7 @@ impl World {
     }
 
     /// Not carried out, and known to be so.
-    fn refuse(&self, n: &mut State, i: u8, void: bool) -> bool {
+    fn refuse(&self, n: &mut State, i: u8) -> bool {
         let Some((m, attempt)) = awaited(n, i) else {
             return false;
         };
@@ -731,19 +751,8 @@ impl World {
         n.spend(Fault::Refused);
         let known = self.known(n, i, true);
         let mine = &mut n.replicas[usize::from(i)];
-        mine.memo = actor::not_executed(&known);
+        mine.memo = actor::not_executed(&known, attempt);
         mine.phase = Phase::Deciding;
-        if !void {
-            n.spend(Fault::LostWriteAnswer);
-            return true;
-        }
-        if let Some(claim) = &mut n.claim
-            && let Some(stored) = &mut claim.attempt
-            && stored.id == attempt
-        {
-            stored.open = false;
-            claim.revision = 62;
-        }
         true
     }
 }
@@ -829,7 +838,7 @@ fn deliver(n: &mut State, i: u8) -> bool {
     let mine = &mut n.replicas[usize::from(i)];
     let Phase::Waiting {
         attempt,
-        target,
+        stored,
         old,
         owner,
         trigger,
@@ -837,18 +846,17 @@ fn deliver(n: &mut State, i: u8) -> bool {
     else {
         return false;
     };
-    mine.memo = actor::received(&mine.memo, attempt);
     mine.phase = Phase::Flushing(Flush {
         attempt,
         sequence,
-        target,
         old,
         owner,
         trigger,
         tried: false,
         proven: false,
+        blind: false,
         outlived: 0,
-        stored: Seen::Unread,
+        stored: Seen::Live(stored),
     });
     n.messages[m] = None;
     true
@@ -926,7 +934,13 @@ fn person(n: &mut State, fault: Fault) -> bool {
             }
             _ => return false,
         },
-        Fault::DeleteClaim if n.claim.is_some() => n.claim = None,
+        Fault::DeleteClaim if n.claim.is_some() => {
+            n.claim = None;
+            // Without the lock nothing tells of what is on its way.
+            for message in n.messages.iter_mut().flatten() {
+                message.unlocked = true;
+            }
+        }
         Fault::DamageClaim if n.claim.is_some() => {
             n.claim = Some(Claim {
                 revision: new,
@@ -968,7 +982,7 @@ impl Model for World {
             if state.may(Fault::WithoutEffect) {
                 actions.push(Action::ExecuteWithoutEffect(m));
             }
-            if state.may(Fault::Duplicate) && !message.copy {
+            if state.may(Fault::Duplicate) && !message.unlocked {
                 actions.push(Action::Duplicate(m));
             }
             if !message.awaited {
@@ -1042,6 +1056,7 @@ impl World {
                 }
                 for (fault, how) in [
                     (Fault::LostWriteAnswer, How::AnswerLost),
+                    (Fault::LostWriteAnswer, How::NeverArrived),
                     (Fault::NoVerdict, How::NoVerdict),
                     (Fault::JournalFails, How::JournalFails),
                 ] {
@@ -1049,13 +1064,8 @@ impl World {
                         actions.push(Action::Step(i, how));
                     }
                 }
-                if begins {
-                    if self.look && replica.hint != state.valid {
-                        actions.push(Action::Look(i));
-                    }
-                    if replica.view != state.object {
-                        actions.push(Action::View(i));
-                    }
+                if begins && replica.view != state.object {
+                    actions.push(Action::View(i));
                 }
                 if replica.memo != Memo::default() {
                     for timer in Timer::ALL {
@@ -1072,14 +1082,11 @@ impl World {
                     (Fault::LostAnswer, Action::LoseAnswer(i)),
                     (Fault::LostRequest, Action::LoseRequest(i)),
                     (Fault::EarlyTimeout, Action::GiveUp(i)),
-                    (Fault::Refused, Action::Refuse(i, true)),
+                    (Fault::Refused, Action::Refuse(i)),
                 ] {
                     if state.may(fault) {
                         actions.push(action);
                     }
-                }
-                if state.may(Fault::Refused) && state.may(Fault::LostWriteAnswer) {
-                    actions.push(Action::Refuse(i, false));
                 }
             }
             Phase::Flushing(_) => {
@@ -1101,12 +1108,14 @@ impl World {
         }
     }
 
+    /// What a replica would do next.
+    pub fn decision(&self, state: &State, i: u8, how: How) -> Step {
+        actor::decide(&self.known(state, i, how == How::Stale)).0
+    }
+
     /// What a replica would report if it looked now, with everything in sight.
     pub fn report(&self, state: &State, i: u8) -> Option<Report> {
-        let mut known = self.known(state, i, false);
-        if self.look {
-            known.hint = state.valid;
-        }
+        let known = self.known(state, i, false);
         match actor::decide(&known).0 {
             Step::Rest(report) => Some(report),
             _ => None,

@@ -48,26 +48,39 @@ pub fn always() -> Vec<Property<World>> {
 }
 
 /// Judges the moment at which generate is sent.
-pub fn send(n: &mut State, attempt: u8, cause: Cause, trigger: u8) {
+pub fn send(n: &mut State, known: &Known, attempt: u8, cause: Cause, trigger: u8) {
     if n.sent & (1 << attempt) != 0 {
         n.breaks(Broken::SendOnce);
     }
     if n.durable & (1 << attempt) == 0 {
         n.breaks(Broken::WriteAhead);
     }
-    if n.messages().any(|m| m.sequence == 0 && !m.late && !m.copy) {
+    if n.messages()
+        .any(|m| m.sequence == 0 && !m.late && !m.unlocked)
+    {
         n.breaks(Broken::Serial);
     }
     if n.refusing {
         n.breaks(Broken::Preflight);
     }
-    let (sequence, value) = n.secret.map_or((0, 0), |s| (s.sequence, s.value));
+    // The cause is judged by what was read last, which is as much as can be known.
+    let secret = match known.round.secret {
+        Seen::Live(secret) if !known.cached => secret,
+        _ => n.secret,
+    };
+    let own = match known.round.journal {
+        Seen::Live((_, own)) if !known.no_journal => own,
+        _ => n.own,
+    };
+    let (sequence, value) = secret.map_or((0, 0), |s| (s.sequence, s.value));
     let holds = match cause {
         Cause::FirstIssue | Cause::SecretMissing => value == 0,
         Cause::Due => sequence != 0 && sequence <= n.due,
         Cause::Trigger => trigger > n.published_trigger,
         Cause::SecretInvalid => value != 0 && value != n.valid,
-        Cause::LostAttempt => value == 0 || n.own > sequence,
+        Cause::LostAttempt => {
+            value == 0 || own > sequence || (known.no_journal && value != n.valid)
+        }
     };
     if !holds {
         n.breaks(Broken::Necessity);
@@ -80,7 +93,7 @@ pub fn publish(n: &mut State, flush: &Flush) {
     if old.sequence > flush.sequence && flush.outlived != old.revision {
         n.breaks(Broken::Monotone);
     }
-    if old.value != 0 && old.value == n.valid && flush.sequence != n.valid {
+    if !flush.blind && old.value != 0 && old.value == n.valid && flush.sequence != n.valid {
         n.breaks(Broken::RefusedPublished);
     }
 }
@@ -275,10 +288,15 @@ pub fn check(world: &World) -> (usize, Vec<&'static str>) {
 pub fn tell(world: &World, path: &[Action]) {
     let mut state = world.start();
     for action in path {
+        match action {
+            Action::Step(i, how) => {
+                println!("    {action:?} {:?}", world.decision(&state, *i, *how))
+            }
+            _ => println!("    {action:?}"),
+        }
         if let Some(next) = world.next_state(&state, *action) {
             state = next;
         }
-        println!("    {action:?}");
     }
     println!("    {state:?}");
 }

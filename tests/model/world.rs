@@ -42,6 +42,8 @@ pub struct Claim {
     /// When a refused value was last repaired: not, within a day, or earlier.
     pub repaired: Age,
     pub attempt: Option<Attempt>,
+    /// Replaced attempts and their triggers, oldest first.
+    pub replaced: [(u8, u8); 4],
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -65,8 +67,8 @@ pub struct Message {
     pub awaited: bool,
     /// It outlived the quiet period.
     pub late: bool,
-    /// A middlebox made it.
-    pub copy: bool,
+    /// A middlebox made it, or its claim was deleted meanwhile.
+    pub unlocked: bool,
 }
 
 /// The `ApiAppSecret`.
@@ -113,6 +115,7 @@ pub struct Memo {
     pub prepared: u8,
     pub claimed: (u8, u8, Age),
     pub holding: u8,
+    pub not_executed: u8,
     pub open: (u8, Age),
     pub unreadable: (u8, Age),
     pub watched: (u8, u8, Age),
@@ -132,13 +135,14 @@ pub struct Memo {
 pub struct Flush {
     pub attempt: u8,
     pub sequence: u8,
-    /// The Secret that was there when the request was sent, and its value.
-    pub target: u8,
+    /// The value that was stored when the request was sent.
     pub old: u8,
     pub owner: u8,
     pub trigger: u8,
     pub tried: bool,
     pub proven: bool,
+    /// There was no verdict on it.
+    pub blind: bool,
     pub outlived: u8,
     pub stored: Seen<Option<Secret>>,
 }
@@ -147,10 +151,10 @@ pub struct Flush {
 pub enum Phase {
     #[default]
     Deciding,
-    /// Generate was sent: attempt, revision and value of the Secret, uid and trigger of the object.
+    /// Generate was sent: attempt, the Secret at the recheck and its value, uid and trigger of the object.
     Waiting {
         attempt: u8,
-        target: u8,
+        stored: Option<Secret>,
         old: u8,
         owner: u8,
         trigger: u8,
@@ -203,31 +207,6 @@ pub enum Fault {
 pub const FAULTS: usize = 22;
 
 impl Fault {
-    pub const ALL: [Self; FAULTS] = [
-        Self::Crash,
-        Self::LostRequest,
-        Self::Refused,
-        Self::LostAnswer,
-        Self::EarlyTimeout,
-        Self::Duplicate,
-        Self::Late,
-        Self::Delay,
-        Self::Slow,
-        Self::LostWriteAnswer,
-        Self::WithoutEffect,
-        Self::Foreign,
-        Self::DeleteSecret,
-        Self::EditSecret,
-        Self::StripRecord,
-        Self::DeleteClaim,
-        Self::DamageClaim,
-        Self::Recreate,
-        Self::NoVerdict,
-        Self::JournalFails,
-        Self::Trigger,
-        Self::Due,
-    ];
-
     /// How many generate calls it may cost, or cause.
     pub const fn worth(self) -> u8 {
         match self {
@@ -405,6 +384,9 @@ impl Claim {
             f(Name::Attempt, &mut attempt.id);
             f(Name::Sequence, &mut attempt.pre);
         }
+        for (attempt, _) in &mut self.replaced {
+            f(Name::Attempt, attempt);
+        }
     }
 }
 
@@ -435,6 +417,7 @@ impl Replica {
         f(Name::Attempt, &mut memo.claimed.0);
         f(Name::Secret, &mut memo.claimed.1);
         f(Name::Attempt, &mut memo.holding);
+        f(Name::Attempt, &mut memo.not_executed);
         f(Name::Attempt, &mut memo.open.0);
         f(Name::Claim, &mut memo.unreadable.0);
         f(Name::Claim, &mut memo.watched.0);
@@ -447,18 +430,19 @@ impl Replica {
             Phase::Deciding => {}
             Phase::Waiting {
                 attempt,
-                target,
+                stored,
                 old,
                 ..
             } => {
                 f(Name::Attempt, attempt);
-                f(Name::Secret, target);
+                if let Some(stored) = stored {
+                    stored.each(f);
+                }
                 f(Name::Sequence, old);
             }
             Phase::Flushing(flush) => {
                 f(Name::Attempt, &mut flush.attempt);
                 f(Name::Sequence, &mut flush.sequence);
-                f(Name::Secret, &mut flush.target);
                 f(Name::Sequence, &mut flush.old);
                 f(Name::Secret, &mut flush.outlived);
                 if let Seen::Live(Some(secret)) = &mut flush.stored {

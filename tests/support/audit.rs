@@ -133,7 +133,10 @@ impl AuditLog {
         let mut text = Vec::new();
         file.read_to_end(&mut text).unwrap();
         // The last line may be half written.
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let whole = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         self.read += u64::try_from(whole).unwrap();
         text[..whole]
             .split(|byte| *byte == b'\n')

@@ -35,7 +35,9 @@ impl Fleet {
     pub async fn create(&self, range: std::ops::Range<usize>, extra: &Value) {
         let api = self.tenant.objects();
         self.each(range, |n| {
-            let manifest = self.tenant.manifest(&name(n), &self.apps[n].id, extra.clone());
+            let manifest = self
+                .tenant
+                .manifest(&name(n), &self.apps[n].id, extra.clone());
             let object: ApiAppSecret = serde_json::from_value(manifest).unwrap();
             let api = api.clone();
             async move {
@@ -84,7 +86,10 @@ impl Fleet {
         let api = self.tenant.objects();
         let began = Instant::now();
         loop {
-            let found = api.list(&cached()).await.unwrap_or_else(|error| panic!("{error}"));
+            let found = api
+                .list(&cached())
+                .await
+                .unwrap_or_else(|error| panic!("{error}"));
             let done = |object: &&ApiAppSecret| {
                 let status = object.status.as_ref();
                 let handled = status.and_then(|status| status.observed_trigger.as_deref());
@@ -96,7 +101,11 @@ impl Fleet {
             if done.len() >= range.len() {
                 return;
             }
-            assert!(began.elapsed() < patience, "not settled: {:?}", open.first());
+            assert!(
+                began.elapsed() < patience,
+                "not settled: {:?}",
+                open.first()
+            );
             // A list of a thousand objects costs the server a lot.
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
@@ -105,8 +114,14 @@ impl Fleet {
     /// What is wrong with the objects: not Ready, no value, or a value that ZITADEL does not accept. Nothing, if all is well.
     pub async fn faults(&self) -> Vec<String> {
         let (objects, secrets) = (self.tenant.objects(), self.tenant.secrets());
-        let objects = objects.list(&kube::api::ListParams::default()).await.unwrap();
-        let secrets = secrets.list(&kube::api::ListParams::default()).await.unwrap();
+        let objects = objects
+            .list(&kube::api::ListParams::default())
+            .await
+            .unwrap();
+        let secrets = secrets
+            .list(&kube::api::ListParams::default())
+            .await
+            .unwrap();
         let mut faults = Vec::new();
         for (n, app) in self.apps.iter().enumerate() {
             let name = name(n);
@@ -116,7 +131,11 @@ impl Fleet {
                 Some(object) if is_ready(object) => {}
                 Some(object) => faults.push(format!("{name} is not Ready: {:?}", object.status)),
             }
-            let value = secrets.items.iter().find(|s| named(&s.metadata)).and_then(client_secret);
+            let value = secrets
+                .items
+                .iter()
+                .find(|s| named(&s.metadata))
+                .and_then(client_secret);
             if !value.is_some_and(|value| self.tenant.zitadel.would_accept(&app.id, &value)) {
                 faults.push(format!("{name}: the stored value is not accepted"));
             }
@@ -141,7 +160,8 @@ pub fn is_ready(object: &ApiAppSecret) -> bool {
         return false;
     };
     let ready = status.conditions.get(ConditionType::Ready);
-    let current = ready.is_some_and(|ready| ready.observed_generation == object.metadata.generation);
+    let current =
+        ready.is_some_and(|ready| ready.observed_generation == object.metadata.generation);
     current && status.conditions.is_true(ConditionType::Ready)
 }
 

@@ -33,8 +33,7 @@ impl Launch {
     pub fn new(kubeconfig: &Path, directory: &Path) -> Self {
         let built = env!("CARGO_BIN_EXE_zitadel-secret-operator");
         Self {
-            binary: std::env::var_os("ZSO_OPERATOR")
-                .map_or_else(|| built.into(), PathBuf::from),
+            binary: std::env::var_os("ZSO_OPERATOR").map_or_else(|| built.into(), PathBuf::from),
             kubeconfig: kubeconfig.to_owned(),
             directory: directory.to_owned(),
             pod: "operator-0".to_owned(),

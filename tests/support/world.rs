@@ -2,6 +2,7 @@
 //!
 //! Each test takes a [`Tenant`]: a namespace, a connection and an organisation of its own.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::ObjectMeta;
 use kube::{Client, CustomResourceExt};
 use serde_json::{Value, json};
@@ -220,18 +222,22 @@ impl World {
 
     /// A namespace, an organisation with a project, a service user and a connection that grants the one to the other.
     pub async fn tenant(&self, prefix: &str) -> Tenant {
+        self.tenant_at(prefix, &self.zitadel).await
+    }
+
+    /// The same at another ZITADEL.
+    pub async fn tenant_at(&self, prefix: &str, zitadel: &Simulator) -> Tenant {
         let client = self.cluster.client().await;
         let namespace = self.cluster.fresh_namespace(prefix).await;
-        let organization = self.zitadel.create_org(&namespace);
-        let project = self.zitadel.create_project(&organization, "payments");
-        let user = self.zitadel.create_user(&organization, "operator");
-        self.zitadel
-            .grant(&user, Role::ProjectOwner, Scope::Project(project.clone()));
-        let pat = self.zitadel.create_pat(&user).unwrap();
+        let organization = zitadel.create_org(&namespace);
+        let project = zitadel.create_project(&organization, "payments");
+        let user = zitadel.create_user(&organization, "operator");
+        zitadel.grant(&user, Role::ProjectOwner, Scope::Project(project.clone()));
+        let pat = zitadel.create_pat(&user).unwrap();
         let tenant = Tenant {
             client,
-            zitadel: self.zitadel.clone(),
-            url: self.zitadel.url(),
+            zitadel: zitadel.clone(),
+            url: zitadel.url(),
             namespace,
             organization,
             project,
@@ -239,7 +245,9 @@ impl World {
             pat,
         };
         tenant.set_credential(&tenant.pat).await;
-        tenant.apply_connection(json!({})).await;
+        if !zitadel.url().starts_with("https") {
+            tenant.apply_connection(json!({})).await;
+        }
         tenant
     }
 }
@@ -327,6 +335,28 @@ impl Tenant {
         .unwrap();
     }
 
+    /// The connections.
+    pub fn connections(&self) -> Api<ZitadelConnection> {
+        Api::all(self.client.clone())
+    }
+
+    /// Waits until the operator has something to say of the connection as it is now, and returns the reason.
+    pub async fn connection_reason(&self) -> String {
+        eventually(PATIENCE, || async {
+            let connection = self.connections().get(&self.namespace).await.unwrap();
+            let status = connection.status?;
+            let ready = status.conditions.get(ConditionType::Ready)?;
+            let current = ready.observed_generation == connection.metadata.generation;
+            current.then(|| ready.reason.clone())
+        })
+        .await
+    }
+
+    /// Waits until the connection can be used as it is now.
+    pub async fn connected(&self) {
+        assert_eq!(self.connection_reason().await, "Connected");
+    }
+
     /// The objects of this namespace.
     pub fn objects(&self) -> Api<ApiAppSecret> {
         Api::namespaced(self.client.clone(), &self.namespace)
@@ -375,47 +405,193 @@ impl Tenant {
     }
 
     /// Waits until an object is Ready for its present generation.
-    pub async fn ready(&self, name: &str) -> ApiAppSecret {
+    #[track_caller]
+    pub fn ready<'a>(&'a self, name: &'a str) -> impl Future<Output = ApiAppSecret> + 'a {
         self.until(name, |object| {
             let status = object.status.as_ref()?;
             let ready = status.conditions.get(ConditionType::Ready)?;
             let current = ready.observed_generation == object.metadata.generation;
             (current && status.conditions.is_true(ConditionType::Ready)).then_some(())
         })
-        .await
     }
 
     /// Waits until an object has a Ready condition with this reason, for its present generation.
-    pub async fn reason(&self, name: &str, reason: &str) -> ApiAppSecret {
-        self.until(name, |object| {
+    #[track_caller]
+    pub fn reason<'a>(
+        &'a self,
+        name: &'a str,
+        reason: &'a str,
+    ) -> impl Future<Output = ApiAppSecret> + 'a {
+        self.until(name, move |object| {
             let ready = object
                 .status
                 .as_ref()?
                 .conditions
                 .get(ConditionType::Ready)?;
-            (ready.reason == reason && ready.observed_generation == object.metadata.generation)
-                .then_some(())
+            let current = ready.observed_generation == object.metadata.generation;
+            (ready.reason == reason && current).then_some(())
         })
-        .await
     }
 
     /// Waits until something holds of an object, and returns the object.
+    ///
+    /// # Panics
+    /// When that takes too long; the message has the object's last status.
     #[track_caller]
     pub fn until<'a>(
         &'a self,
         name: &'a str,
         holds: impl Fn(&ApiAppSecret) -> Option<()> + 'a,
     ) -> impl Future<Output = ApiAppSecret> + 'a {
-        let api = self.objects();
-        let holds = std::rc::Rc::new(holds);
-        eventually(PATIENCE, move || {
-            let api = api.clone();
-            let holds = std::rc::Rc::clone(&holds);
-            async move {
-                let object = api.get(name).await.ok()?;
-                holds(&object).map(|()| object)
+        let caller = std::panic::Location::caller();
+        async move {
+            let api = self.objects();
+            let mut last = None;
+            let asking = async {
+                loop {
+                    if let Ok(object) = api.get(name).await {
+                        if holds(&object).is_some() {
+                            return object;
+                        }
+                        last = Some(object);
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            if let Ok(object) = tokio::time::timeout(PATIENCE, asking).await {
+                return object;
             }
+            let last = last.map(|object| json!({"spec": object.spec, "status": object.status}));
+            panic!(
+                "{caller}: not so within {PATIENCE:?}: {}/{name} is {last:#?}",
+                self.namespace
+            );
+        }
+    }
+
+    /// A Secret of this namespace.
+    pub async fn secret(&self, name: &str) -> Secret {
+        self.secrets().get(name).await.unwrap()
+    }
+
+    /// The texts in a Secret by key.
+    pub async fn data(&self, name: &str) -> BTreeMap<String, String> {
+        let data = self.secret(name).await.data.unwrap_or_default();
+        data.into_iter()
+            .map(|(key, value)| (key, String::from_utf8(value.0).unwrap()))
+            .collect()
+    }
+
+    /// Makes a Secret as a person would, with `kubectl create`.
+    pub async fn create_secret(&self, name: &str, data: Value) {
+        let object = json!({"metadata": {"name": name}, "stringData": data});
+        let object = serde_json::from_value(object).unwrap();
+        self.secrets()
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
+    }
+
+    /// Changes a Secret as a person would, with `kubectl edit`.
+    pub async fn edit_secret(&self, name: &str, change: Value) {
+        self.secrets()
+            .patch(name, &PatchParams::default(), &Patch::Merge(change))
+            .await
+            .unwrap();
+    }
+
+    /// Deletes a Secret.
+    pub async fn delete_secret(&self, name: &str) {
+        self.secrets()
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+
+    /// Waits until a Secret is gone.
+    pub async fn secret_gone(&self, name: &str) {
+        eventually(PATIENCE, || async {
+            self.secrets()
+                .get_opt(name)
+                .await
+                .unwrap()
+                .is_none()
+                .then_some(())
         })
+        .await;
+    }
+
+    /// Waits until ZITADEL accepts what is stored, and returns it.
+    pub async fn until_accepted(&self, app: &AppHandle, secret: &str) -> String {
+        eventually(PATIENCE, || async {
+            let value = self.client_secret(secret).await?;
+            self.zitadel.accepts(&app.id, &value).then_some(value)
+        })
+        .await
+    }
+
+    /// Waits until so many client secrets were made for an application.
+    pub async fn until_generates(&self, app: &AppHandle, count: u64) {
+        eventually(PATIENCE, || async {
+            (self.generates(app) >= count).then_some(())
+        })
+        .await;
+    }
+
+    /// Requests about an application, by whatever operation.
+    pub fn requests_about(&self, app: &AppHandle) -> usize {
+        let log = self.zitadel.request_log();
+        log.iter()
+            .filter(|request| request.app.as_deref() == Some(&app.id))
+            .count()
+    }
+
+    /// Has the operator issue a credential of another application. What it was told before, it has looked at by then: watches keep
+    /// the order, and a look that rests takes far less than an issue.
+    pub async fn fence(&self) {
+        let name = format!("fence-{}", uuid::Uuid::new_v4().simple());
+        let app = self.app(&name);
+        self.apply(&name, &app.id, json!({})).await.unwrap();
+        self.ready(&name).await;
+    }
+
+    /// The events about an object: type, reason and note.
+    pub async fn events(&self, name: &str) -> Vec<(String, String, String)> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let events = api.list(&ListParams::default()).await.unwrap();
+        let about = |event: &Event| {
+            event
+                .regarding
+                .as_ref()
+                .and_then(|regarding| regarding.name.as_deref())
+                == Some(name)
+        };
+        let told = |event: Event| {
+            (
+                event.type_.unwrap_or_default(),
+                event.reason.unwrap_or_default(),
+                event.note.unwrap_or_default(),
+            )
+        };
+        events.items.into_iter().filter(about).map(told).collect()
+    }
+
+    /// Waits for an event with this reason, and returns its note.
+    pub async fn event(&self, name: &str, reason: &str) -> String {
+        eventually(PATIENCE, || async {
+            let events = self.events(name).await;
+            let found = events.into_iter().find(|(_, told, _)| told == reason);
+            found.map(|(_, _, note)| note)
+        })
+        .await
+    }
+
+    /// Changes an object's labels, annotations or spec as a person would.
+    pub async fn edit(&self, name: &str, change: Value) -> ApiAppSecret {
+        self.objects()
+            .patch(name, &PatchParams::default(), &Patch::Merge(change))
+            .await
+            .unwrap()
     }
 
     /// The value of a key of a Secret.

@@ -1,0 +1,998 @@
+//! Bad input of every kind: each has its own reason, costs no generate and leaves the Secret that is there as it is.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod support;
+
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use k8s_openapi::api::core::v1::{ResourceQuota, Secret};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, DynamicObject};
+use serde_json::{Value, json};
+use support::controlplane::{ControlPlane, Options};
+use support::eventually;
+use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
+use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_simulator::{
+    Action, AppHandle, AuthMethod, Availability, Config, Fault, NewApp, Operation, Reply, Role,
+    Scope, Simulator,
+};
+
+async fn tenant(prefix: &str) -> Tenant {
+    World::shared().await.tenant(prefix).await
+}
+
+fn condition(object: &ApiAppSecret, type_: ConditionType) -> (bool, String, String) {
+    let conditions = &object.status.as_ref().unwrap().conditions;
+    let found = conditions.get(type_);
+    let text = |text: Option<&String>| text.cloned().unwrap_or_default();
+    (
+        conditions.is_true(type_),
+        text(found.map(|found| &found.reason)),
+        text(found.map(|found| &found.message)),
+    )
+}
+
+/// An object that was issued before something went wrong.
+struct Issued {
+    app: AppHandle,
+    before: Secret,
+    generates: u64,
+}
+
+impl Issued {
+    async fn new(tenant: &Tenant) -> Self {
+        let app = tenant.app("issued");
+        tenant.apply("issued", &app.id, json!({})).await.unwrap();
+        tenant.ready("issued").await;
+        Self::of(tenant, app).await
+    }
+
+    async fn of(tenant: &Tenant, app: AppHandle) -> Self {
+        Self {
+            before: tenant.secret("issued").await,
+            generates: tenant.generates(&app),
+            app,
+        }
+    }
+
+    /// Asks for a rotation, waits for the reason, and looks whether anything was touched.
+    async fn holds(&self, tenant: &Tenant, reason: &str) -> ApiAppSecret {
+        let trigger = uuid::Uuid::new_v4().to_string();
+        tenant
+            .edit(
+                "issued",
+                json!({"spec": {"rotation": {"trigger": trigger}}}),
+            )
+            .await;
+        let object = tenant.reason("issued", reason).await;
+        assert_eq!(tenant.generates(&self.app), self.generates, "{reason}");
+        let now = tenant.secret("issued").await;
+        assert_eq!(
+            (&now.data, &now.metadata.resource_version),
+            (&self.before.data, &self.before.metadata.resource_version),
+            "{reason}"
+        );
+        object
+    }
+}
+
+fn known(reason: &str) -> bool {
+    zitadel_secret_operator::api::Reason::ALL
+        .iter()
+        .any(|known| known.as_str() == reason)
+}
+
+// ---- the object ----
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_is_stalled_and_the_others_go_on() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let world = World::own(Options::default()).await;
+    let tenant = world.tenant("unreadable").await;
+    loosen(&tenant).await;
+    let _operator = Operator::start(
+        world.cluster.admin_kubeconfig(),
+        &world.directory,
+        &["--protocol-speed", "20"],
+    );
+    let resource = ApiResource::erase::<ApiAppSecret>(&());
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(tenant.client.clone(), &tenant.namespace, &resource);
+    let good = tenant.app("good");
+    let bad: Vec<(&str, Value)> = vec![
+        ("number", json!({"spec": {"projectId": 7, "appId": "2"}})),
+        (
+            "list",
+            json!({"spec": {"projectId": "1", "appId": ["canary-in-a-list"]}}),
+        ),
+        ("text", json!({"spec": "canary-in-a-text"})),
+        ("none", json!({})),
+        (
+            "enum",
+            json!({"spec": {"projectId": "1", "appId": "2", "secret": {"deletionPolicy": "canary-policy"}}}),
+        ),
+        (
+            "deep",
+            json!({"spec": {"projectId": "1", "appId": "2", "rotation": {"windows": [{"schedule": {"a": 1}}]}}}),
+        ),
+    ];
+    for (name, content) in &bad {
+        let mut object = json!({"apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret", "metadata": {"name": name}});
+        object
+            .as_object_mut()
+            .unwrap()
+            .extend(content.as_object().unwrap().clone());
+        api.create(
+            &PostParams::default(),
+            &serde_json::from_value(object).unwrap(),
+        )
+        .await
+        .unwrap();
+    }
+    tenant.apply("good", &good.id, json!({})).await.unwrap();
+    tenant.ready("good").await;
+    let told = async |name: &str, reason: &str| {
+        eventually(PATIENCE, || async {
+            let object = api.get(name).await.unwrap();
+            let conditions = object.data["status"]["conditions"].as_array()?.clone();
+            let of = |type_: &str| {
+                conditions
+                    .iter()
+                    .find(|condition| condition["type"] == type_)
+                    .cloned()
+            };
+            let (ready, stalled) = (of("Ready")?, of("Stalled")?);
+            (ready["reason"] == reason && ready["status"] == "False" && stalled["status"] == "True")
+                .then(|| ready["message"].to_string())
+        })
+        .await
+    };
+    for (name, _) in &bad {
+        let message = told(name, "InvalidObject").await;
+        assert!(!message.contains("canary"), "{message}");
+    }
+    // What the schema of this version would have refused is refused by the code as well.
+    for (name, spec, field) in [
+        (
+            "slash",
+            json!({"projectId": "1", "appId": "../x"}),
+            "spec.appId",
+        ),
+        (
+            "long",
+            json!({"projectId": "x".repeat(201), "appId": "2"}),
+            "spec.projectId",
+        ),
+        (
+            "zero",
+            json!({"projectId": "1", "appId": "2", "rotation": {"interval": "0s"}}),
+            "spec.rotation.interval",
+        ),
+        (
+            "ages",
+            json!({"projectId": "1", "appId": "2", "rotation": {"interval": "3650001d"}}),
+            "spec.rotation.interval",
+        ),
+        (
+            "keys",
+            json!({"projectId": "1", "appId": "2", "secret": {"keys": {"clientId": "CLIENT_SECRET"}}}),
+            "spec.secret.keys",
+        ),
+        (
+            "label",
+            json!({"projectId": "1", "appId": "2", "secret": {"labels": {"zitadel-secrets.dev/managed": "x"}}}),
+            "spec.secret.labels",
+        ),
+        (
+            "cron",
+            json!({"projectId": "1", "appId": "2", "rotation": {"interval": "1h", "windows": [{"schedule": "61 * * * *", "duration": "1h"}]}}),
+            "spec.rotation.windows[0]",
+        ),
+        (
+            "zone",
+            json!({"projectId": "1", "appId": "2", "rotation": {"interval": "1h", "windows": [{"schedule": "0 3 * * *", "duration": "1h", "timeZone": "Mars/Olympus"}]}}),
+            "spec.rotation.windows[0]",
+        ),
+    ] {
+        let object = json!({"apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret", "metadata": {"name": name}, "spec": spec});
+        api.create(
+            &PostParams::default(),
+            &serde_json::from_value(object).unwrap(),
+        )
+        .await
+        .unwrap();
+        let message = told(name, "InvalidSpec").await;
+        assert!(message.contains(field), "{name}: {message}");
+    }
+    let standby = json!({"apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret", "metadata": {"name": "standby"}, "spec": {"projectId": "1", "appId": "2", "standbyAppId": "3"}});
+    api.create(
+        &PostParams::default(),
+        &serde_json::from_value(standby).unwrap(),
+    )
+    .await
+    .unwrap();
+    told("standby", "NotYetSupported").await;
+    // Corrected, it is taken up.
+    let app = tenant.app("number");
+    let spec = tenant.manifest("number", &app.id, json!({}))["spec"].clone();
+    api.patch(
+        "number",
+        &PatchParams::default(),
+        &Patch::Merge(json!({"spec": spec})),
+    )
+    .await
+    .unwrap();
+    tenant.ready("number").await;
+    tenant.fence().await;
+    assert_eq!((tenant.generates(&good), tenant.generates(&app)), (1, 1));
+}
+
+/// Takes the schema away, as an older or newer definition might lack a rule.
+async fn loosen(tenant: &Tenant) {
+    let api: Api<CustomResourceDefinition> = Api::all(tenant.client.clone());
+    let name = "apiappsecrets.zitadel-secrets.dev";
+    let mut definition = serde_json::to_value(api.get(name).await.unwrap()).unwrap();
+    let version = &mut definition["spec"]["versions"][0];
+    version["schema"]["openAPIV3Schema"] =
+        json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    version.as_object_mut().unwrap().remove("selectableFields");
+    api.replace(
+        name,
+        &PostParams::default(),
+        &serde_json::from_value(definition).unwrap(),
+    )
+    .await
+    .unwrap();
+    let resource = ApiResource::erase::<ApiAppSecret>(&());
+    let objects: Api<DynamicObject> =
+        Api::namespaced_with(tenant.client.clone(), &tenant.namespace, &resource);
+    let probe = json!({"apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret", "metadata": {"name": "probe"}, "spec": 1});
+    let probe: DynamicObject = serde_json::from_value(probe).unwrap();
+    let params = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    eventually(PATIENCE, || async {
+        objects.create(&params, &probe).await.ok().map(drop)
+    })
+    .await;
+}
+
+// ---- the connection ----
+
+#[tokio::test]
+async fn without_a_connection_or_a_grant_nothing_happens() {
+    let tenant = tenant("ungranted").await;
+    let issued = Issued::new(&tenant).await;
+    let other = tenant.app("other");
+    let grant = |namespaces: Value, projects: Value, apps: Value| json!({"grants": [{"namespaces": namespaces, "projectIds": projects, "appIds": apps}]});
+    let here = json!({"names": [tenant.namespace]});
+    for grants in [
+        json!({"grants": []}),
+        grant(json!({"names": ["elsewhere"]}), json!(["*"]), json!(["*"])),
+        grant(here.clone(), json!(["1"]), json!(["*"])),
+        grant(here.clone(), json!([tenant.project]), json!([other.id])),
+        grant(
+            json!({"selector": {"matchLabels": {"no": "such"}}}),
+            json!(["*"]),
+            json!(["*"]),
+        ),
+    ] {
+        tenant.apply_connection(grants).await;
+        tenant.connected().await;
+        let object = issued.holds(&tenant, "NotGranted").await;
+        assert!(condition(&object, ConditionType::Stalled).0);
+    }
+    tenant
+        .edit(
+            "issued",
+            json!({"spec": {"connectionRef": {"name": "no-such"}}}),
+        )
+        .await;
+    let object = issued.holds(&tenant, "ConnectionNotFound").await;
+    assert!(
+        condition(&object, ConditionType::Ready)
+            .2
+            .contains("no-such")
+    );
+    tenant.apply_connection(json!({})).await;
+    tenant
+        .edit(
+            "issued",
+            json!({"spec": {"connectionRef": {"name": tenant.namespace}}}),
+        )
+        .await;
+    tenant.ready("issued").await;
+    tenant.until_generates(&issued.app, 2).await;
+}
+
+#[tokio::test]
+async fn a_deleted_connection_is_told_and_the_secret_stays() {
+    let tenant = tenant("deleted").await;
+    let issued = Issued::new(&tenant).await;
+    tenant
+        .connections()
+        .delete(&tenant.namespace, &DeleteParams::default())
+        .await
+        .unwrap();
+    issued.holds(&tenant, "ConnectionNotFound").await;
+    tenant.apply_connection(json!({})).await;
+    tenant.ready("issued").await;
+    tenant.until_generates(&issued.app, 2).await;
+}
+
+#[tokio::test]
+async fn a_credential_that_is_missing_or_malformed_is_told_without_a_word_of_it() {
+    let tenant = tenant("malformed").await;
+    let issued = Issued::new(&tenant).await;
+    let secrets: Api<Secret> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    let key_file = tenant
+        .zitadel
+        .create_machine_key(&tenant.user)
+        .unwrap()
+        .json;
+    let key_file: Value = serde_json::from_str(&key_file).unwrap();
+    let with = |field: &str, value: Value| {
+        let mut file = key_file.clone();
+        file[field] = value;
+        file.to_string()
+    };
+    let pat = "PersonalAccessToken";
+    let key = "ServiceAccountKey";
+    let cases = [
+        (pat, Some(String::new())),
+        (pat, Some(" \n".to_owned())),
+        (pat, Some("canary two".to_owned())),
+        (pat, Some("canary\ntwo".to_owned())),
+        (pat, Some("canäry".to_owned())),
+        (pat, Some(key_file.to_string())),
+        (pat, Some("x".repeat(65_537))),
+        (key, Some("canary".to_owned())),
+        (key, Some("{\"canary".to_owned())),
+        (key, Some("[]".to_owned())),
+        (key, Some(with("type", json!("application")))),
+        (key, Some(with("keyId", Value::Null))),
+        (key, Some(with("userId", json!("../canary")))),
+        (key, Some(with("key", json!("canary")))),
+        (key, Some(with("key", json!(7)))),
+        (
+            key,
+            Some(with(
+                "key",
+                json!("-----BEGIN RSA PRIVATE KEY-----\ncanary\n-----END RSA PRIVATE KEY-----\n"),
+            )),
+        ),
+        (key, Some(with("expirationDate", json!("canary")))),
+        (pat, None),
+    ];
+    for (type_, text) in cases {
+        let reference =
+            json!({"secretRef": {"name": tenant.namespace, "key": "token"}, "type": type_});
+        if let Some(text) = &text {
+            tenant.set_credential(text).await;
+        } else {
+            secrets
+                .delete(&tenant.namespace, &DeleteParams::default())
+                .await
+                .unwrap();
+        }
+        tenant
+            .apply_connection(json!({"credential": reference}))
+            .await;
+        let reason = if text.is_some() {
+            "CredentialMalformed"
+        } else {
+            "CredentialMissing"
+        };
+        let told = eventually(PATIENCE, || async {
+            let status = tenant
+                .connections()
+                .get(&tenant.namespace)
+                .await
+                .unwrap()
+                .status?;
+            let ready = status.conditions.get(ConditionType::Ready)?;
+            (ready.reason == reason).then(|| ready.message.clone())
+        })
+        .await;
+        assert!(!told.contains("canary"), "{told}");
+        let object = issued.holds(&tenant, reason).await;
+        assert!(condition(&object, ConditionType::Stalled).0);
+        // In between, so that the next case is told apart from this one.
+        tenant.apply_connection(json!({"credential": {"secretRef": {"name": tenant.namespace, "key": "none"}, "type": pat}})).await;
+        issued.holds(&tenant, "CredentialMissing").await;
+    }
+    tenant.set_credential(&tenant.pat).await;
+    tenant.apply_connection(json!({})).await;
+    tenant.ready("issued").await;
+    tenant.until_generates(&issued.app, 2).await;
+}
+
+#[tokio::test]
+async fn a_credential_that_zitadel_refuses_leaves_the_secret_usable() {
+    let tenant = tenant("refused").await;
+    let issued = Issued::new(&tenant).await;
+    tenant.zitadel.revoke_token(&tenant.pat);
+    let object = issued.holds(&tenant, "CredentialRejected").await;
+    assert!(
+        condition(&object, ConditionType::Ready).0,
+        "what is stored works"
+    );
+    let new = tenant.zitadel.create_pat(&tenant.user).unwrap();
+    tenant.set_credential(&new).await;
+    tenant.until_generates(&issued.app, 2).await;
+    tenant.ready("issued").await;
+}
+
+#[tokio::test]
+async fn a_zitadel_that_is_down_in_any_way_is_told_and_waited_for() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let tenant = World::shared().await.tenant_at("down", &zitadel).await;
+    let issued = Issued::new(&tenant).await;
+    for (availability, reasons) in [
+        (Availability::Refusing, vec!["ZitadelUnreachable"]),
+        (Availability::Resetting, vec!["ZitadelUnreachable"]),
+        (Availability::InternalError, vec!["ZitadelUnavailable"]),
+        (Availability::Unavailable, vec!["ZitadelUnavailable"]),
+        (Availability::DatabaseDown, vec!["ZitadelUnavailable"]),
+        (Availability::Hanging, vec!["ZitadelTimeout"]),
+    ] {
+        let issued = Issued::of(&tenant, issued.app.clone()).await;
+        zitadel.set_availability(availability);
+        for reason in reasons {
+            let object = issued.holds(&tenant, reason).await;
+            assert!(
+                condition(&object, ConditionType::Ready).0,
+                "{availability:?}"
+            );
+        }
+        zitadel.set_availability(Availability::Up);
+        tenant
+            .until_generates(&issued.app, issued.generates + 1)
+            .await;
+        tenant.reason("issued", "UpToDate").await;
+    }
+    assert_eq!(tenant.generates(&issued.app), 7);
+}
+
+#[tokio::test]
+async fn a_server_whose_certificate_is_not_trusted_gets_nothing() {
+    let zitadel = Simulator::start(Config {
+        tls: true,
+        ..Config::default()
+    })
+    .unwrap();
+    let tenant = World::shared().await.tenant_at("tls", &zitadel).await;
+    tenant.apply_connection(json!({})).await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.reason("orders", "TlsFailed").await;
+    assert_eq!(tenant.connection_reason().await, "TlsFailed");
+    for bundle in [
+        json!({"configMapRef": {"name": "none", "key": "ca.crt"}}),
+        json!({"secretRef": {"name": tenant.namespace, "key": "none"}}),
+        json!({"secretRef": {"name": tenant.namespace, "key": "token"}}),
+    ] {
+        tenant.apply_connection(json!({"caBundle": bundle})).await;
+        tenant.reason("orders", "CaBundleInvalid").await;
+        tenant.apply_connection(json!({})).await;
+        tenant.reason("orders", "TlsFailed").await;
+    }
+    assert!(zitadel.request_log().is_empty());
+    assert!(tenant.secrets().get_opt("orders").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_calls_itself_by_another_url_is_not_used() {
+    let tenant = tenant("issuer").await;
+    let port = World::shared().await.zitadel.address().port();
+    let app = tenant.app("orders");
+    tenant.apply_connection(json!({"url": "https://iam.example.com", "endpoint": format!("http://127.0.0.1:{port}")})).await;
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    let object = tenant.until("orders", |object| {
+        let reason = &object
+            .status
+            .as_ref()?
+            .conditions
+            .get(ConditionType::Ready)?
+            .reason;
+        (!["ConnectionNotFound", "UpToDate"].contains(&reason.as_str())).then_some(())
+    });
+    let (ready, reason, _) = condition(&object.await, ConditionType::Ready);
+    assert!(!ready && known(&reason), "{reason}");
+    assert_eq!(tenant.generates(&app), 0);
+}
+
+// ---- the application ----
+
+#[tokio::test]
+async fn an_application_that_cannot_be_rotated_is_told_by_what_is_wrong_with_it() {
+    let tenant = tenant("apps").await;
+    let other = tenant.zitadel.create_org("other");
+    let make = |new: NewApp| tenant.zitadel.create_app(&tenant.project, &new).unwrap();
+    let good = tenant.app("good");
+    let oidc = make(NewApp {
+        name: "web".to_owned(),
+        oidc_redirect_uri: Some("https://localhost/cb".to_owned()),
+        ..NewApp::default()
+    });
+    let jwt = make(NewApp {
+        name: "jwt".to_owned(),
+        method: AuthMethod::PrivateKeyJwt,
+        ..NewApp::default()
+    });
+    let (inactive, removed) = (tenant.app("inactive"), tenant.app("removed"));
+    tenant.zitadel.deactivate_app(&inactive.id).unwrap();
+    tenant.zitadel.remove_app(&removed.id).unwrap();
+    let foreign = tenant.zitadel.create_project(&other, "foreign");
+    tenant
+        .apply_connection(
+            json!({"grants": [{"namespaces": {"names": [tenant.namespace]}, "projectIds": ["*"]}]}),
+        )
+        .await;
+    tenant.connected().await;
+    let cases = [
+        ("unknown-app", json!({"appId": "7"}), "AppNotFound"),
+        ("removed", json!({"appId": removed.id}), "AppNotFound"),
+        ("oidc", json!({"appId": oidc.id}), "AppNotApi"),
+        ("jwt", json!({"appId": jwt.id}), "AppNotReady"),
+        ("inactive", json!({"appId": inactive.id}), "AppNotReady"),
+        (
+            "unknown-org",
+            json!({"organizationId": "7"}),
+            "OrganizationNotFound",
+        ),
+        (
+            "other-org",
+            json!({"organizationId": other, "appId": "8"}),
+            "NotAMember",
+        ),
+        (
+            "other-project",
+            json!({"projectId": foreign, "appId": "9"}),
+            "PermissionDenied",
+        ),
+    ];
+    for (index, (name, change, _)) in cases.iter().enumerate() {
+        let app = if change.get("appId").is_some() {
+            good.id.clone()
+        } else {
+            tenant.app(&format!("good-{index}")).id
+        };
+        tenant.apply(name, &app, change.clone()).await.unwrap();
+    }
+    let mut wrong = Vec::new();
+    for (name, _, reason) in &cases {
+        let object = tenant.until(name, |object| {
+            let ready = object
+                .status
+                .as_ref()?
+                .conditions
+                .get(ConditionType::Ready)?;
+            (ready.reason != "Rotating").then_some(())
+        });
+        let told = condition(&object.await, ConditionType::Ready);
+        assert!(!told.0);
+        if told.1 != *reason {
+            wrong.push((name, reason, told));
+        }
+        assert!(
+            tenant.secrets().get_opt(name).await.unwrap().is_none(),
+            "{name}"
+        );
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    tenant.apply("good", &good.id, json!({})).await.unwrap();
+    tenant.ready("good").await;
+    tenant.fence().await;
+    let own = tenant
+        .zitadel
+        .executions()
+        .into_iter()
+        .filter(|made| made.project == tenant.project && made.request.is_some());
+    assert_eq!(own.count(), 2, "the good one and the fence");
+}
+
+#[tokio::test]
+async fn an_application_that_changes_after_its_issue_is_told_and_its_secret_stays() {
+    let tenant = tenant("changed").await;
+    let issued = Issued::new(&tenant).await;
+    tenant.zitadel.deactivate_app(&issued.app.id).unwrap();
+    issued.holds(&tenant, "AppNotReady").await;
+    tenant.zitadel.reactivate_app(&issued.app.id).unwrap();
+    tenant
+        .edit(
+            "issued",
+            json!({"spec": {"rotation": {"trigger": "active"}}}),
+        )
+        .await;
+    tenant.until_generates(&issued.app, 2).await;
+    tenant.reason("issued", "UpToDate").await;
+    let issued = Issued::of(&tenant, issued.app).await;
+    tenant
+        .zitadel
+        .change_auth_method(&issued.app.id, AuthMethod::PrivateKeyJwt)
+        .unwrap();
+    issued.holds(&tenant, "AppNotReady").await;
+    tenant.zitadel.remove_app(&issued.app.id).unwrap();
+    issued.holds(&tenant, "AppNotFound").await;
+}
+
+#[tokio::test]
+async fn a_service_user_that_may_only_read_rotates_nothing() {
+    let tenant = tenant("viewer").await;
+    let issued = Issued::new(&tenant).await;
+    tenant.zitadel.revoke_memberships(&tenant.user);
+    issued.holds(&tenant, "NotAMember").await;
+    tenant.zitadel.grant(
+        &tenant.user,
+        Role::ProjectOwnerViewer,
+        Scope::Project(tenant.project.clone()),
+    );
+    let object = issued.holds(&tenant, "PermissionDenied").await;
+    assert!(condition(&object, ConditionType::Stalled).0);
+    tenant.zitadel.grant(
+        &tenant.user,
+        Role::ProjectOwner,
+        Scope::Project(tenant.project.clone()),
+    );
+    tenant
+        .edit(
+            "issued",
+            json!({"spec": {"rotation": {"trigger": "owner"}}}),
+        )
+        .await;
+    tenant.until_generates(&issued.app, 2).await;
+    tenant.ready("issued").await;
+}
+
+// ---- the Secret ----
+
+#[tokio::test]
+async fn a_secret_that_is_immutable_or_of_another_type_is_told() {
+    let tenant = tenant("immutable").await;
+    let issued = Issued::new(&tenant).await;
+    tenant
+        .edit(
+            "issued",
+            json!({"spec": {"secret": {"type": "example.com/other"}}}),
+        )
+        .await;
+    let object = issued.holds(&tenant, "SecretTypeMismatch").await;
+    assert!(condition(&object, ConditionType::Stalled).0);
+    tenant
+        .edit("issued", json!({"spec": {"secret": null}}))
+        .await;
+    tenant.reason("issued", "UpToDate").await;
+    tenant
+        .edit_secret("issued", json!({"immutable": true}))
+        .await;
+    let issued = Issued::of(&tenant, issued.app).await;
+    issued.holds(&tenant, "SecretImmutable").await;
+    // As the message says: it is deleted by a person.
+    tenant.delete_secret("issued").await;
+    tenant.until_accepted(&issued.app, "issued").await;
+    tenant.ready("issued").await;
+}
+
+#[tokio::test]
+async fn a_quota_without_room_stops_the_issue_before_any_generate() {
+    let tenant = tenant("quota").await;
+    let quotas: Api<ResourceQuota> = Api::namespaced(tenant.client.clone(), &tenant.namespace);
+    let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {"secrets": "0"}}});
+    quotas
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(quota).unwrap(),
+        )
+        .await
+        .unwrap();
+    // The quota controller would do this.
+    let status = json!({"status": {"hard": {"secrets": "0"}, "used": {"secrets": "0"}}});
+    quotas
+        .patch_status("none", &PatchParams::default(), &Patch::Merge(status))
+        .await
+        .unwrap();
+    let probe: Secret = serde_json::from_value(json!({"metadata": {"name": "probe"}})).unwrap();
+    let params = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    eventually(PATIENCE, || async {
+        tenant
+            .secrets()
+            .create(&params, &probe)
+            .await
+            .is_err()
+            .then_some(())
+    })
+    .await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    let object = tenant.reason("orders", "QuotaExceeded").await;
+    assert!(condition(&object, ConditionType::Stalled).0);
+    assert_eq!(tenant.generates(&app), 0);
+    quotas
+        .delete("none", &DeleteParams::default())
+        .await
+        .unwrap();
+    tenant
+        .edit("orders", json!({"spec": {"rotation": {"trigger": "room"}}}))
+        .await;
+    tenant.until_accepted(&app, "orders").await;
+    assert_eq!(tenant.generates(&app), 1);
+}
+
+#[tokio::test]
+async fn an_admission_policy_that_denies_the_write_stops_the_rotation_before_any_generate() {
+    let tenant = tenant("policy").await;
+    let issued = Issued::new(&tenant).await;
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(tenant.client.clone());
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(tenant.client.clone());
+    let name = &tenant.namespace;
+    let policy = json!({
+        "metadata": {"name": name},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["secrets"]}]},
+            "validations": [{"expression": "false", "message": "not today"}],
+        },
+    });
+    let binding = json!({
+        "metadata": {"name": name},
+        "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}},
+    });
+    policies
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(policy).unwrap(),
+        )
+        .await
+        .unwrap();
+    bindings
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(binding).unwrap(),
+        )
+        .await
+        .unwrap();
+    let probe: Secret = serde_json::from_value(json!({"metadata": {"name": "probe"}})).unwrap();
+    let params = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    eventually(PATIENCE, || async {
+        tenant
+            .secrets()
+            .create(&params, &probe)
+            .await
+            .is_err()
+            .then_some(())
+    })
+    .await;
+    let object = issued.holds(&tenant, "SecretWriteRefused").await;
+    assert!(
+        !condition(&object, ConditionType::Ready)
+            .2
+            .contains("not today"),
+        "no text of others is copied"
+    );
+    bindings
+        .delete(name, &DeleteParams::default())
+        .await
+        .unwrap();
+    policies
+        .delete(name, &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually(PATIENCE, || async {
+        tenant
+            .secrets()
+            .create(&params, &probe)
+            .await
+            .ok()
+            .map(drop)
+    })
+    .await;
+    tenant
+        .edit(
+            "issued",
+            json!({"spec": {"rotation": {"trigger": "today"}}}),
+        )
+        .await;
+    tenant.until_generates(&issued.app, 2).await;
+    tenant.ready("issued").await;
+}
+
+#[tokio::test]
+async fn without_rights_on_secrets_of_a_namespace_only_that_namespace_stands_still() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let world = World::own(Options::default()).await;
+    let (allowed, denied) = (world.tenant("allowed").await, world.tenant("denied").await);
+    let client = world.cluster.client().await;
+    let kubeconfig = world.cluster.kubeconfig_for_user("limited", &[]).await;
+    let roles: Api<ClusterRole> = Api::all(client.clone());
+    let everything = |resources: Value, groups: Value, verbs: Value| json!({"apiGroups": groups, "resources": resources, "verbs": verbs});
+    let base = json!({"metadata": {"name": "base"}, "rules": [
+        everything(json!(["*"]), json!(["zitadel-secrets.dev", "coordination.k8s.io", "events.k8s.io"]), json!(["*"])),
+        everything(json!(["namespaces", "configmaps", "secrets"]), json!([""]), json!(["get", "list", "watch"])),
+    ]});
+    let secrets = json!({"metadata": {"name": "secrets"}, "rules": [everything(json!(["secrets"]), json!([""]), json!(["*"]))]});
+    for role in [base, secrets] {
+        roles
+            .create(
+                &PostParams::default(),
+                &serde_json::from_value(role).unwrap(),
+            )
+            .await
+            .unwrap();
+    }
+    let subjects =
+        json!([{"kind": "User", "name": "limited", "apiGroup": "rbac.authorization.k8s.io"}]);
+    let bind = |role: &str| json!({"metadata": {"name": role}, "subjects": subjects, "roleRef": {"kind": "ClusterRole", "name": role, "apiGroup": "rbac.authorization.k8s.io"}});
+    let all: Api<ClusterRoleBinding> = Api::all(client.clone());
+    all.create(
+        &PostParams::default(),
+        &serde_json::from_value(bind("base")).unwrap(),
+    )
+    .await
+    .unwrap();
+    let one: Api<RoleBinding> = Api::namespaced(client.clone(), &allowed.namespace);
+    one.create(
+        &PostParams::default(),
+        &serde_json::from_value(bind("secrets")).unwrap(),
+    )
+    .await
+    .unwrap();
+    let operator = Operator::start(&kubeconfig, &world.directory, &["--protocol-speed", "20"]);
+    let (good, bad) = (allowed.app("good"), denied.app("bad"));
+    denied.apply("bad", &bad.id, json!({})).await.unwrap();
+    allowed.apply("good", &good.id, json!({})).await.unwrap();
+    allowed.ready("good").await;
+    let object = denied.reason("bad", "SecretWriteForbidden").await;
+    assert!(condition(&object, ConditionType::Stalled).0);
+    assert_eq!((allowed.generates(&good), denied.generates(&bad)), (1, 0));
+    operator.stop();
+}
+
+// ---- answers of generate ----
+
+#[tokio::test]
+async fn an_answer_of_generate_without_a_usable_secret_costs_one_more_generate_and_no_more() {
+    let tenant = tenant("answers").await;
+    let body = |body: &str| Action::ReplaceBody(body.to_owned());
+    let secret = |secret: Value| {
+        Action::ReplaceBody(json!({"clientSecret": secret, "details": {"sequence": "1", "changeDate": "2026-01-01T00:00:00Z"}}).to_string())
+    };
+    let cases = [
+        ("empty-object", body("{}")),
+        ("empty-body", body("")),
+        ("null", secret(Value::Null)),
+        ("number", secret(json!(7))),
+        ("list", secret(json!(["a"]))),
+        ("empty-text", secret(json!(""))),
+        ("control", secret(json!("canary\nsecret"))),
+        ("nul", secret(json!("canary\0secret"))),
+        ("large", secret(json!("x".repeat(65_536)))),
+        ("trailing", body("{\"clientSecret\":\"canary\"} canary")),
+        (
+            "html",
+            Action::RespondAfter(Reply::new(200, "text/html", "<html>canary</html>")),
+        ),
+        ("truncated", Action::Truncate(30)),
+        ("garbage", Action::Garbage),
+        ("gzip", Action::Gzip),
+        (
+            "redirect",
+            Action::RespondAfter(Reply::redirect("http://127.0.0.1:1/canary")),
+        ),
+        ("endless", Action::Endless),
+        ("oversize", Action::Oversize(1 << 20)),
+        (
+            "bad-gateway",
+            Action::RespondAfter(Reply::ingress_html(502)),
+        ),
+        (
+            "interrupted",
+            Action::RespondAfter(Reply::action_interrupted()),
+        ),
+    ];
+    let mut apps = Vec::new();
+    for (name, action) in cases {
+        let app = tenant.app(name);
+        let fault = tenant
+            .zitadel
+            .inject(Fault::on(Operation::Generate, action).app(&app.id));
+        tenant.apply(name, &app.id, json!({})).await.unwrap();
+        apps.push((name, app, fault));
+    }
+    for (name, app, fault) in &apps {
+        let object = tenant.ready(name).await;
+        assert_eq!(tenant.zitadel.fired(*fault), 1, "{name}");
+        assert_eq!(tenant.generates(app), 2, "{name}");
+        assert!(tenant.accepted(app, name).await, "{name}");
+        let status = object.status.unwrap();
+        assert_eq!(
+            status.last_rotation.as_ref().unwrap().reason,
+            "LostAttempt",
+            "{name}"
+        );
+        assert!(!json!(status).to_string().contains("canary"), "{name}");
+        for (_, _, note) in tenant.events(name).await {
+            assert!(!note.contains("canary"), "{name}: {note}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusals_before_execution_cost_no_generate_and_are_tried_again() {
+    let tenant = tenant("refusals").await;
+    let cases = [
+        ("quota", Reply::quota_exhausted(), Some("RateLimited")),
+        ("token", Reply::token_invalid(), Some("CredentialRejected")),
+        ("org", Reply::org_unknown(), Some("OrganizationNotFound")),
+    ];
+    for (name, reply, reason) in cases {
+        let app = tenant.app(name);
+        let fault = tenant.zitadel.inject(
+            Fault::on(Operation::Generate, Action::RespondBefore(reply))
+                .app(&app.id)
+                .always(),
+        );
+        tenant.apply(name, &app.id, json!({})).await.unwrap();
+        if let Some(reason) = reason {
+            tenant.reason(name, reason).await;
+        }
+        assert_eq!(tenant.generates(&app), 0, "{name}");
+        tenant.zitadel.remove_fault(fault);
+        tenant.ready(name).await;
+        assert_eq!(tenant.generates(&app), 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_lost_every_time_open_the_breaker_until_a_new_trigger() {
+    let tenant = tenant("breaker").await;
+    let app = tenant.app("orders");
+    let fault = tenant.zitadel.inject(
+        Fault::on(Operation::Generate, Action::ReplaceBody("{}".to_owned()))
+            .app(&app.id)
+            .always(),
+    );
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    let object = tenant.reason("orders", "BreakerOpen").await;
+    assert!(condition(&object, ConditionType::Stalled).0);
+    assert_eq!(tenant.generates(&app), 3);
+    tenant
+        .edit("orders", json!({"spec": {"rotation": {"trigger": "once"}}}))
+        .await;
+    tenant.until_generates(&app, 4).await;
+    tenant.reason("orders", "BreakerOpen").await;
+    tenant.fence().await;
+    assert_eq!(
+        tenant.generates(&app),
+        4,
+        "a trigger gives one attempt past the breaker"
+    );
+    tenant.zitadel.remove_fault(fault);
+    tenant
+        .edit("orders", json!({"spec": {"rotation": {"trigger": "good"}}}))
+        .await;
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+    assert_eq!(tenant.generates(&app), 5);
+}

@@ -1,0 +1,208 @@
+//! The documentation says what the program does: every reason, every field, and no flag that does not exist.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory as _;
+use serde_json::Value;
+use zitadel_secret_operator::api::{self, Reason};
+use zitadel_secret_operator::cli::Cli;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// README, CHANGELOG and everything in docs/, with their paths.
+fn pages() -> Vec<(PathBuf, String)> {
+    let mut pages = vec![root().join("README.md"), root().join("CHANGELOG.md")];
+    for directory in ["docs", "docs/reference"] {
+        let entries = std::fs::read_dir(root().join(directory)).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        pages.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "md")));
+    }
+    let text = |path: PathBuf| (path.clone(), std::fs::read_to_string(path).unwrap());
+    pages.into_iter().map(text).collect()
+}
+
+#[test]
+fn every_reason_has_a_paragraph_and_no_paragraph_is_without_a_reason() {
+    let text = read("docs/troubleshooting.md");
+    let mut found = BTreeSet::new();
+    for part in text.split("\n### ").skip(1) {
+        let (heading, paragraph) = part.split_once('\n').unwrap();
+        let paragraph = paragraph.split("\n## ").next().unwrap_or_default();
+        assert!(
+            paragraph.trim().len() > 40,
+            "{heading} says next to nothing"
+        );
+        assert!(found.insert(heading.trim()), "{heading} is there twice");
+    }
+    let reasons: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    let missing: Vec<_> = reasons.difference(&found).collect();
+    let unknown: Vec<_> = found.difference(&reasons).collect();
+    assert!(missing.is_empty(), "without a paragraph: {missing:?}");
+    assert!(unknown.is_empty(), "no such reason: {unknown:?}");
+}
+
+/// The long flags of the operator and of its commands.
+fn flags() -> BTreeSet<String> {
+    let command = Cli::command();
+    let commands = std::iter::once(&command).chain(command.get_subcommands());
+    let mut flags: BTreeSet<String> = commands
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(|argument| argument.get_long().map(ToOwned::to_owned))
+        .collect();
+    flags.extend(["help".to_owned(), "version".to_owned()]);
+    flags
+}
+
+/// The words in a line that begin with two dashes.
+fn flags_in(line: &str) -> impl Iterator<Item = &str> {
+    let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'));
+    words
+        .filter_map(|word| word.strip_prefix("--"))
+        .filter(|flag| flag.starts_with(|c: char| c.is_ascii_lowercase()))
+}
+
+#[test]
+fn the_pages_name_only_flags_that_exist() {
+    let known = flags();
+    let mut named = BTreeSet::new();
+    for (path, text) in pages() {
+        for line in text.lines() {
+            // Other programs have flags of their own.
+            let other = [
+                "kubectl",
+                "cargo ",
+                "git ",
+                "curl ",
+                "zitadel-simulator --help",
+            ];
+            let ours = line.contains("zitadel-secret-operator run")
+                || line.contains("zitadel-secret-operator crd")
+                || line.contains("-- run");
+            if !ours && other.iter().any(|program| line.contains(program)) {
+                continue;
+            }
+            let line = line.split_once("-- run").map_or(line, |(_, rest)| rest);
+            for flag in flags_in(line) {
+                assert!(
+                    known.contains(flag),
+                    "{}: there is no --{flag}",
+                    path.display()
+                );
+                named.insert(flag.to_owned());
+            }
+        }
+    }
+    assert!(
+        named.contains("minimum-interval"),
+        "no flag was found at all"
+    );
+}
+
+#[test]
+fn every_flag_is_in_the_reference_with_its_variable() {
+    let text = read("docs/reference/flags.md");
+    let command = Cli::command();
+    for argument in command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+    {
+        let Some(flag) = argument.get_long().filter(|flag| *flag != "help") else {
+            continue;
+        };
+        let line = text
+            .lines()
+            .find(|line| {
+                line.contains(&format!("`--{flag}`")) || line.contains(&format!("`--{flag} "))
+            })
+            .unwrap_or_else(|| panic!("--{flag} is not in docs/reference/flags.md"));
+        if let Some(variable) = argument.get_env().filter(|_| !argument.is_hide_set()) {
+            let variable = variable.to_string_lossy();
+            assert!(line.contains(&*variable), "--{flag}: {variable}");
+        }
+    }
+}
+
+/// The paths of all fields below a schema. What conditions are made of is Kubernetes' own.
+fn fields(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
+    let (schema, path) = match schema.get("items") {
+        Some(items) => (items, format!("{path}[]")),
+        None => (schema, path.to_owned()),
+    };
+    if path.ends_with("conditions[]") {
+        return;
+    }
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        found.insert(path.clone());
+        fields(field, &path, found);
+    }
+}
+
+#[test]
+fn the_reference_has_every_field_of_both_kinds_and_no_other() {
+    let text = read("docs/reference/api.md");
+    for (_, yaml) in api::definitions().unwrap() {
+        let definition: Value = serde_saphyr::from_str(&yaml).unwrap();
+        let kind = definition["spec"]["names"]["kind"].as_str().unwrap();
+        let section = text.split("\n## ").find(|part| part.starts_with(kind));
+        let section = section.unwrap_or_else(|| panic!("no section {kind}"));
+        let documented: BTreeSet<_> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+            .map(|(path, _)| path.to_owned())
+            .filter(|path| path.starts_with("spec.") || path.starts_with("status."))
+            .collect();
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+        let mut found = BTreeSet::new();
+        for part in ["spec", "status"] {
+            fields(&schema[part], part, &mut found);
+        }
+        assert!(!found.is_empty());
+        assert_eq!(documented, found, "{kind}");
+    }
+}
+
+#[test]
+fn links_between_the_pages_lead_somewhere() {
+    for (path, text) in pages() {
+        let targets = text.split("](").skip(1);
+        for target in targets.filter_map(|rest| rest.split(')').next()) {
+            if target.contains("://") || target.starts_with('#') {
+                continue;
+            }
+            let file = target.split('#').next().unwrap();
+            let file = path.parent().unwrap().join(file);
+            assert!(file.exists(), "{}: {target}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_page_is_in_the_summary() {
+    let summary = read("docs/SUMMARY.md");
+    let docs = root().join("docs");
+    for (path, _) in pages() {
+        let Ok(page) = path.strip_prefix(&docs) else {
+            continue;
+        };
+        let page = page.to_string_lossy();
+        assert!(
+            page == "SUMMARY.md" || summary.contains(&format!("({page})")),
+            "{page}"
+        );
+    }
+}

@@ -1,0 +1,240 @@
+//! What must hold after every cell, whatever the fault was. Numbers are those of the plan.
+//!
+//! Checked here: I1 (by waiting for rest, and once more), I2, I3, I4, I6, I7 with I8 (by the number and the causes), I10a, I11 (claims,
+//! status), I12, I16, I17, I21. Not here: I5, I9, I13, I14, I15, I18, I19, I20, I22; they have tests of their own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::ResourceExt as _;
+use zitadel_secret_operator::ids::AppId;
+use zitadel_secret_operator::rotation::{AttemptState, Cause};
+use zitadel_simulator::{AppHandle, Effect, Execution, Operation, RequestRecord};
+
+use super::audit;
+use super::cell::{Boundary, Cell};
+use super::lane::{Lane, NAME, claim, commit, value};
+
+/// The attempts that ZITADEL carried out for an application, each once.
+pub fn executed(lane: &Lane, app: &AppHandle) -> Vec<Execution> {
+    let mut seen = BTreeSet::new();
+    lane.zitadel
+        .executions()
+        .into_iter()
+        .filter(|execution| execution.app == app.id)
+        .filter(|execution| {
+            execution
+                .attempt
+                .clone()
+                .is_some_and(|attempt| seen.insert(attempt))
+        })
+        .collect()
+}
+
+/// What does not hold.
+pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
+    let mut broken = Vec::new();
+    let mut must = |holds: bool, what: String| {
+        if !holds {
+            broken.push(what);
+        }
+    };
+    let requests: Vec<RequestRecord> = lane
+        .zitadel
+        .request_log()
+        .into_iter()
+        .filter(|request| {
+            request.operation == Operation::Generate && request.app.as_deref() == Some(&app.id)
+        })
+        .collect();
+    let executions: Vec<Execution> = lane
+        .zitadel
+        .executions()
+        .into_iter()
+        .filter(|execution| execution.app == app.id)
+        .collect();
+    let claim_name = lane.claim_name(app);
+    let writes = lane.wire.writes();
+
+    // I2: the attempt was durable before the call arrived.
+    let mut causes = BTreeMap::new();
+    for request in &requests {
+        let attempt = request.attempt.clone().unwrap_or_default();
+        let durable = writes.iter().find(|write| {
+            (200..300).contains(&write.status)
+                && write.seen.claims(AttemptState::Open)
+                && write.seen.name == claim_name
+                && write.answered <= request.received_at
+                && write
+                    .seen
+                    .claim
+                    .as_ref()
+                    .and_then(|c| c.attempt.as_ref())
+                    .is_some_and(|a| a.id.to_string() == attempt)
+        });
+        if let Some(found) = durable
+            .and_then(|write| write.seen.claim.clone())
+            .and_then(|c| c.attempt)
+        {
+            causes.insert(attempt.clone(), found.cause);
+        }
+        must(
+            durable.is_some(),
+            format!("I2: generate {attempt} arrived before its claim was durable"),
+        );
+    }
+    // I3: no attempt is sent twice.
+    let attempts: BTreeSet<_> = requests.iter().map(|r| r.attempt.clone()).collect();
+    must(
+        attempts.len() == requests.len(),
+        "I3: an attempt was sent twice".into(),
+    );
+    // I4: unless somebody was paused, one call ends before the next begins.
+    if !matches!(cell.strike, 12 | 13) {
+        for pair in requests.windows(2) {
+            let over = pair[0]
+                .finished_at
+                .is_some_and(|end| end <= pair[1].received_at);
+            must(over, "I4: two calls at once".into());
+        }
+    }
+    // I7: the first cause is the trigger, what is made besides is a repair.
+    for (index, execution) in executed(lane, app).iter().enumerate() {
+        let attempt = execution.attempt.clone().unwrap_or_default();
+        let cause = causes.get(&attempt).copied();
+        let allowed = match index {
+            0 => cause == Some(Cause::Trigger),
+            _ => matches!(
+                cause,
+                Some(Cause::LostAttempt | Cause::SecretInvalid | Cause::Trigger)
+            ),
+        };
+        must(
+            allowed,
+            format!("I7: rotation {index} because of {cause:?}"),
+        );
+    }
+    secret_history(lane, app, &executions, &mut must);
+
+    // I1 once more: the stored value is the newest, and the status says so.
+    let secret = lane.secrets().get(NAME).await.unwrap();
+    let stored = value(&secret).unwrap_or_default();
+    must(
+        lane.zitadel.accepts(&app.id, &stored),
+        "I1: the stored value is refused".into(),
+    );
+    let object = lane.objects().get(NAME).await.unwrap();
+    let status = object.status.clone().unwrap_or_default();
+    let sequence = lane.zitadel.latest(&app.id).map(|s| s.to_string());
+    must(
+        status.sequence == sequence,
+        format!(
+            "I10: status.sequence is {:?}, not {sequence:?}",
+            status.sequence
+        ),
+    );
+
+    // I11: no value stands in the object, in claims or in anything else that was written but Secrets.
+    let text = serde_json::to_string(&object).unwrap()
+        + &serde_json::to_string(&lane.history.leases()).unwrap();
+    for execution in &executions {
+        must(
+            !text.contains(execution.secret.expose()),
+            "I11: a secret stands in the object or a claim".into(),
+        );
+    }
+    // I12: nothing else in the namespace was touched.
+    let names: BTreeSet<String> = lane.history.secret_names().into_iter().collect();
+    let bystander = lane.secrets().get("bystander").await.unwrap();
+    must(
+        names.iter().all(|name| name == NAME || name == "bystander")
+            && bystander.resource_version().as_ref() == Some(&lane.bystander),
+        format!("I12: another Secret was touched: {names:?}"),
+    );
+    let keys: Vec<_> = secret
+        .data
+        .iter()
+        .flatten()
+        .map(|(key, _)| key.as_str())
+        .collect();
+    must(
+        keys == ["CLIENT_ID", "CLIENT_SECRET"],
+        format!("I12: the keys are {keys:?}"),
+    );
+    // I16: no claim is begun after SIGTERM.
+    for replica in &lane.replicas {
+        let Some(stopped) = replica.controls.stopped_at() else {
+            continue;
+        };
+        let late = writes.iter().any(|write| {
+            write.seen.replica == replica.controls.number
+                && write.seen.claims(AttemptState::Open)
+                && write.begun > stopped
+        });
+        must(!late, "I16: a claim was begun after SIGTERM".into());
+    }
+    // I21: one audit record for each call, unless the process died in it.
+    let records = audit::records(&app.id);
+    let told: BTreeSet<_> = records.iter().map(|r| r.attempt.clone()).collect();
+    must(
+        told.len() == records.len(),
+        "I21: a call was told of twice".into(),
+    );
+    let died = matches!(cell.strike, 1 | 2) && cell.boundary == Boundary::Generate;
+    let silent: Vec<_> = attempts
+        .iter()
+        .flatten()
+        .filter(|attempt| !told.contains(*attempt))
+        .collect();
+    must(
+        silent.len() <= usize::from(died),
+        format!("I21: nothing was told of {silent:?}"),
+    );
+    broken
+}
+
+/// I6, I10a and I17: what the Secret held, one revision after the other.
+fn secret_history(
+    lane: &Lane,
+    app: &AppHandle,
+    executions: &[Execution],
+    must: &mut impl FnMut(bool, String),
+) {
+    let id = AppId::try_from(app.id.as_str()).unwrap();
+    let mut before: Option<(u64, String)> = None;
+    let mut published = BTreeSet::new();
+    for revision in lane.history.secret(NAME) {
+        let Some(entry) = commit(&revision)
+            .and_then(|commit| commit.apps.get(&id).map(|recorded| recorded.entry.clone()))
+        else {
+            continue;
+        };
+        let held = value(&revision).unwrap_or_default();
+        if let Some((sequence, value)) = &before {
+            must(
+                entry.sequence.0 > *sequence || (entry.sequence.0 == *sequence && held == *value),
+                format!("I6: {} came after {sequence}", entry.sequence),
+            );
+        }
+        if let Some(execution) = executions.iter().find(|e| e.secret.expose() == held) {
+            must(
+                execution.effect == Effect::Applied,
+                "I10a: a value was published that ZITADEL refuses while the stored one is accepted"
+                    .into(),
+            );
+        }
+        published.insert(held.clone());
+        before = Some((entry.sequence.0, held));
+    }
+    // I17: a value is dropped only when a newer one was made.
+    if let Some(last) = executions
+        .iter()
+        .filter(|e| e.effect == Effect::Applied)
+        .max_by_key(|e| e.sequence)
+    {
+        must(
+            published.contains(last.secret.expose()),
+            "I17: the newest value was never stored".into(),
+        );
+    }
+    let _ = claim;
+}

@@ -1,0 +1,394 @@
+//! A lane: a namespace, a ZITADEL and replicas of its own on a shared API server. Cells run in a lane one after the other.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt as _};
+use serde_json::{Value, json};
+use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, ZitadelConnection};
+use zitadel_secret_operator::controller::{CLAIM_ANNOTATION, COMMIT_ANNOTATION, claim_name};
+use zitadel_secret_operator::ids::{AppId, ProjectId};
+use zitadel_secret_operator::rotation::{Claim, CommitRecord};
+use zitadel_secret_operator::zitadel::AppRef;
+use zitadel_simulator::{AppHandle, Config, Operation, Role, Scope, Simulator};
+
+use super::history::History;
+use super::layer::Wire;
+use super::relay::Relay;
+use super::replica::{Replica, Setup};
+use crate::support::controlplane::ControlPlane;
+
+/// The name of the object and of its Secret in every cell.
+pub const NAME: &str = "orders";
+
+/// A lane.
+pub struct Lane {
+    pub client: Client,
+    pub zitadel: Simulator,
+    pub relay: Relay,
+    pub wire: Arc<Wire>,
+    pub history: History,
+    pub namespace: String,
+    pub project: String,
+    pub setup: Setup,
+    /// How many replicas there should be.
+    pub wanted: usize,
+    pub replicas: Vec<Replica>,
+    /// Replicas that were killed or have ended, and when they were asked to.
+    started: usize,
+    objects: usize,
+    pub bystander: String,
+}
+
+impl Lane {
+    /// A lane without replicas.
+    pub async fn new(
+        cluster: &ControlPlane,
+        client: &Client,
+        wanted: usize,
+        leader_election: bool,
+    ) -> Self {
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let mut names = Vec::new();
+        for prefix in ["faults-", "operator-"] {
+            let metadata = ObjectMeta {
+                generate_name: Some(prefix.to_owned()),
+                ..ObjectMeta::default()
+            };
+            let namespace = Namespace {
+                metadata,
+                ..Namespace::default()
+            };
+            let made = namespaces.create(&PostParams::default(), &namespace).await;
+            names.push(made.unwrap().name_any());
+        }
+        let [namespace, operator_namespace]: [String; 2] = names.try_into().unwrap();
+        let zitadel = Simulator::start(Config {
+            threads: 1,
+            ..Config::default()
+        })
+        .unwrap();
+        let relay = Relay::start(zitadel.address()).await;
+        let organization = zitadel.create_org("acme");
+        let project = zitadel.create_project(&organization, "payments");
+        let user = zitadel.create_user(&organization, "operator");
+        zitadel.grant(&user, Role::ProjectOwner, Scope::Project(project.clone()));
+        let key = zitadel.create_machine_key(&user).unwrap().json;
+        let apply = PatchParams::apply("tests").force();
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), &operator_namespace);
+        let credential = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "credential"}, "stringData": {"key.json": key},
+        });
+        let patched = secrets
+            .patch("credential", &apply, &Patch::Apply(&credential))
+            .await;
+        patched.unwrap();
+        let connection = json!({
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ZitadelConnection", "metadata": {"name": namespace},
+            "spec": {
+                "url": zitadel.url(),
+                "endpoint": relay.url(),
+                "credential": {"secretRef": {"name": "credential", "key": "key.json"}, "type": "ServiceAccountKey"},
+                "organizationId": organization,
+                "grants": [{"namespaces": {"names": [namespace]}, "projectIds": [project]}],
+            },
+        });
+        let connections: Api<ZitadelConnection> = Api::all(client.clone());
+        let patched = connections
+            .patch(&namespace, &apply, &Patch::Apply(&connection))
+            .await;
+        patched.unwrap();
+        let bystander = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "bystander", "labels": {"zitadel-secrets.dev/managed": "true"}},
+            "stringData": {"CLIENT_SECRET": "another's"},
+        });
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+        let bystander = secrets
+            .patch("bystander", &apply, &Patch::Apply(&bystander))
+            .await
+            .unwrap();
+        let wire = Arc::new(Wire::default());
+        let setup = Setup {
+            kubeconfig: cluster.admin_kubeconfig().to_owned(),
+            wire: Arc::clone(&wire),
+            operator_namespace: operator_namespace.clone(),
+            namespace: namespace.clone(),
+            leader_election,
+        };
+        Self {
+            history: History::start(client, &namespace, &operator_namespace).await,
+            client: client.clone(),
+            zitadel,
+            relay,
+            wire,
+            namespace,
+            project,
+            setup,
+            wanted,
+            replicas: Vec::new(),
+            started: 0,
+            objects: 0,
+            bystander: bystander.resource_version().unwrap(),
+        }
+    }
+
+    /// Starts replicas until there are as many as wanted, and waits until they are ready.
+    pub async fn fill(&mut self) {
+        self.replicas.retain(|replica| !replica.has_ended());
+        while self.replicas.len() < self.wanted {
+            let pod = format!("pod-{}", self.started);
+            self.replicas
+                .push(Replica::start(self.started, &pod, &self.setup));
+            self.started += 1;
+        }
+        let leader_election = self.setup.leader_election;
+        let begun = Instant::now();
+        let ready = |replicas: &[Replica]| {
+            if leader_election {
+                replicas.iter().any(Replica::is_ready)
+            } else {
+                replicas.iter().all(Replica::is_ready)
+            }
+        };
+        while !ready(&self.replicas) {
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "the replicas of {} are not ready",
+                self.namespace
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Starts a replica in the pod of one that was killed.
+    pub fn restart_in_same_pod(&mut self, pod: &str) {
+        self.replicas.retain(|replica| !replica.has_ended());
+        self.replicas
+            .push(Replica::start(self.started, pod, &self.setup));
+        self.started += 1;
+    }
+
+    /// The replica of that number, if it still lives.
+    pub fn replica(&self, number: usize) -> Option<&Replica> {
+        self.replicas
+            .iter()
+            .find(|replica| replica.controls.number == number)
+    }
+
+    pub fn objects(&self) -> Api<ApiAppSecret> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub fn leases(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), &self.setup.operator_namespace)
+    }
+
+    /// The name of an application's claim.
+    pub fn claim_name(&self, app: &AppHandle) -> String {
+        let app = AppRef {
+            organization: None,
+            project: ProjectId::try_from(self.project.as_str()).unwrap(),
+            app: AppId::try_from(app.id.as_str()).unwrap(),
+        };
+        claim_name(&self.zitadel.url(), &app)
+    }
+
+    /// Removes the object of the cell before, and its Secret.
+    pub async fn clean(&mut self) {
+        let objects = self.objects();
+        let _ = objects.delete(NAME, &DeleteParams::default()).await;
+        let _ = self.secrets().delete(NAME, &DeleteParams::default()).await;
+        while objects.get_opt(NAME).await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// A new application whose secret somebody else made, and an object that takes it over: so none of the operator's own
+    /// rotations stands in the journal yet.
+    pub async fn subject(&mut self) -> AppHandle {
+        self.objects += 1;
+        let app = self
+            .zitadel
+            .create_api_app(&self.project, &format!("orders-{}", self.objects))
+            .unwrap();
+        let made = self.zitadel.rotate_elsewhere(&app.id, None).unwrap();
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME},
+            "stringData": {"CLIENT_ID": app.client_id, "CLIENT_SECRET": made.secret.expose()},
+        });
+        let apply = PatchParams::apply("tests").force();
+        let params = PostParams::default();
+        self.secrets()
+            .create(&params, &serde_json::from_value(secret).unwrap())
+            .await
+            .unwrap();
+        let object = self.manifest(&app, "a");
+        self.objects()
+            .patch(NAME, &apply, &Patch::Apply(&object))
+            .await
+            .unwrap();
+        app
+    }
+
+    fn manifest(&self, app: &AppHandle, trigger: &str) -> Value {
+        json!({
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret", "metadata": {"name": NAME},
+            "spec": {
+                "connectionRef": {"name": self.namespace}, "projectId": self.project, "appId": app.id,
+                "rotation": {"trigger": trigger}, "secret": {"adopt": true},
+            },
+        })
+    }
+
+    /// Makes one rotation due.
+    pub async fn trigger(&self, app: &AppHandle, trigger: &str) {
+        let object = self.manifest(app, trigger);
+        let apply = PatchParams::apply("tests").force();
+        self.objects()
+            .patch(NAME, &apply, &Patch::Apply(&object))
+            .await
+            .unwrap();
+    }
+
+    /// Why the lane is not at rest yet; nothing if it is.
+    pub async fn unrest(&self, app: &AppHandle, trigger: &str) -> Option<String> {
+        let Ok(object) = self.objects().get(NAME).await else {
+            return Some("the object is gone".into());
+        };
+        let status = object.status.unwrap_or_default();
+        let Some(ready) = status.conditions.get(ConditionType::Ready) else {
+            return Some("there is no condition".into());
+        };
+        if ready.reason != "UpToDate" || status.observed_generation != object.metadata.generation {
+            return Some(format!("Ready is {:?} {}", ready.status, ready.reason));
+        }
+        if status.observed_trigger.as_deref() != Some(trigger) {
+            return Some("the trigger is not handled".into());
+        }
+        let Ok(secret) = self.secrets().get(NAME).await else {
+            return Some("the Secret is gone".into());
+        };
+        let Some(commit) = commit(&secret) else {
+            return Some("there is no commit record".into());
+        };
+        let id = AppId::try_from(app.id.as_str()).unwrap();
+        let Some(recorded) = commit.apps.get(&id) else {
+            return Some("nothing is recorded".into());
+        };
+        if Some(recorded.entry.sequence.0) != self.zitadel.latest(&app.id) {
+            return Some("the Secret is not the newest".into());
+        }
+        if !self
+            .zitadel
+            .accepts(&app.id, &value(&secret).unwrap_or_default())
+        {
+            return Some("the value is refused".into());
+        }
+        let lease = self.leases().get_opt(&self.claim_name(app)).await.unwrap();
+        let claim = lease.as_ref().and_then(claim);
+        let open = claim.as_ref().and_then(Claim::live_attempt);
+        if open.is_some_and(|attempt| Some(attempt.id) != recorded.entry.attempt) {
+            return Some("the claim is open".into());
+        }
+        if self.held() > 0 {
+            return Some("something is held".into());
+        }
+        None
+    }
+
+    /// How many values the replicas hold.
+    pub fn held(&self) -> usize {
+        let live = |replica: &&Replica| !replica.controls.is_dead();
+        self.replicas
+            .iter()
+            .filter(live)
+            .map(|replica| replica.holding.count())
+            .sum()
+    }
+
+    /// Waits until the lane is at rest and stays so for a moment. The last reason why it was not, if the time is over.
+    pub async fn settle(
+        &mut self,
+        app: &AppHandle,
+        trigger: &str,
+        bound: Duration,
+    ) -> Result<(), String> {
+        let begun = Instant::now();
+        let mut quiet: Option<(u64, Instant)> = None;
+        loop {
+            self.bury().await;
+            let activity = self.activity();
+            let reason = match self.unrest(app, trigger).await {
+                None => match quiet {
+                    Some((seen, since)) if seen == activity => {
+                        if since.elapsed() > Duration::from_millis(120) {
+                            return Ok(());
+                        }
+                        String::new()
+                    }
+                    _ => {
+                        quiet = Some((activity, Instant::now()));
+                        String::new()
+                    }
+                },
+                Some(reason) => {
+                    quiet = None;
+                    reason
+                }
+            };
+            if begun.elapsed() > bound {
+                return Err(format!("after {bound:?}: {reason}"));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Starts new replicas for those that are dead or have ended, as a Deployment does.
+    pub async fn bury(&mut self) {
+        if self.replicas.iter().any(Replica::has_ended) {
+            self.fill().await;
+        }
+    }
+
+    /// Requests so far, but for those that are made from time to time.
+    fn activity(&self) -> u64 {
+        let counters = self.zitadel.counters();
+        let zitadel: u64 = counters
+            .requests
+            .iter()
+            .filter(|(operation, _)| !matches!(operation, Operation::SearchApps | Operation::Token))
+            .map(|(_, count)| count)
+            .sum();
+        let kubernetes = if self.setup.leader_election {
+            0
+        } else {
+            self.wire.requests()
+        };
+        zitadel + kubernetes
+    }
+}
+
+/// The claim in a Lease.
+pub fn claim(lease: &Lease) -> Option<Claim> {
+    let text = lease.annotations().get(CLAIM_ANNOTATION)?;
+    Claim::from_json(text).ok()
+}
+
+/// The commit record of a Secret.
+pub fn commit(secret: &Secret) -> Option<CommitRecord> {
+    let text = secret.annotations().get(COMMIT_ANNOTATION)?;
+    CommitRecord::from_json(text).ok()
+}
+
+/// The client secret in a Secret.
+pub fn value(secret: &Secret) -> Option<String> {
+    let bytes = secret.data.as_ref()?.get("CLIENT_SECRET")?;
+    String::from_utf8(bytes.0.clone()).ok()
+}

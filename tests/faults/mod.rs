@@ -1,0 +1,11 @@
+//! The fault matrix: faults at every boundary of a rotation, on a real API server and a ZITADEL that keeps a ledger.
+
+pub mod audit;
+pub mod cell;
+pub mod history;
+pub mod invariants;
+pub mod lane;
+pub mod layer;
+pub mod matrix;
+pub mod relay;
+pub mod replica;

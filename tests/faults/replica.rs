@@ -1,0 +1,312 @@
+//! A replica of the operator in this process: a thread with a runtime of its own that can be killed, frozen and asked to end at
+//! any point of its work.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::client::ClientBuilder;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use zitadel_secret_operator::controller::{self, Parts, Settings};
+use zitadel_secret_operator::rotation::{Holder, Timing};
+use zitadel_secret_operator::runtime::clock::{Clock, ServerClock, SystemClock};
+use zitadel_secret_operator::runtime::holding::Holding;
+use zitadel_secret_operator::runtime::kube_client::KubeRequestLayer;
+use zitadel_secret_operator::runtime::leader::{self, LeaderElector};
+use zitadel_secret_operator::runtime::metrics::Metrics;
+use zitadel_secret_operator::runtime::readiness::Readiness;
+use zitadel_secret_operator::runtime::shutdown::{ExitCode, Signals, drain};
+
+use super::layer::{DEADLINE, FaultLayer, Wire};
+
+/// The spans of the protocol in these tests, about a sixtieth of the real ones.
+pub fn timing() -> Timing {
+    let ms = Duration::from_millis;
+    Timing {
+        request: ms(600),
+        send: ms(400),
+        prove: ms(300),
+        takeover: ms(300),
+        quiet: ms(1500),
+        missing: ms(200),
+        dead: ms(900),
+        probe: ms(200),
+        retry_first: ms(150),
+        retry_most: ms(600),
+        ..Timing::default()
+    }
+    .check()
+    .unwrap()
+}
+
+/// The name of the Lease for leader election.
+pub const LEADER_LEASE: &str = "leader";
+
+/// By which a replica is killed, frozen and stopped.
+pub struct Controls {
+    pub number: usize,
+    killed: CancellationToken,
+    signals: Signals,
+    stopped: Mutex<Option<Timestamp>>,
+    frozen: Mutex<bool>,
+    thawed: Condvar,
+}
+
+impl Controls {
+    pub fn is_dead(&self) -> bool {
+        self.killed.is_cancelled()
+    }
+
+    /// Ends the replica as SIGKILL does: nothing runs any more.
+    pub fn kill(&self) {
+        self.killed.cancel();
+        self.thaw();
+    }
+
+    /// Asks the replica to end, as SIGTERM does.
+    pub fn stop(&self) {
+        self.stopped
+            .lock()
+            .unwrap()
+            .get_or_insert_with(Timestamp::now);
+        self.signals.stop.cancel();
+    }
+
+    /// When it was asked to end.
+    pub fn stopped_at(&self) -> Option<Timestamp> {
+        *self.stopped.lock().unwrap()
+    }
+
+    /// Blocks the replica's own thread until it is thawed. To be called on that thread.
+    pub fn freeze_here(&self) {
+        let mut frozen = self.frozen.lock().unwrap();
+        *frozen = true;
+        while *frozen {
+            frozen = self.thawed.wait(frozen).unwrap();
+        }
+    }
+
+    pub fn is_frozen(&self) -> bool {
+        *self.frozen.lock().unwrap()
+    }
+
+    pub fn thaw(&self) {
+        *self.frozen.lock().unwrap() = false;
+        self.thawed.notify_all();
+    }
+}
+
+/// How a replica ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Killed,
+    Exited(ExitCode),
+}
+
+/// What a replica is started with.
+#[derive(Clone)]
+pub struct Setup {
+    pub kubeconfig: PathBuf,
+    pub wire: Arc<Wire>,
+    /// The operator's own namespace.
+    pub operator_namespace: String,
+    /// The namespace and connection that it sees.
+    pub namespace: String,
+    pub leader_election: bool,
+}
+
+/// A replica.
+pub struct Replica {
+    pub controls: Arc<Controls>,
+    pub holder: Holder,
+    pub holding: Holding,
+    pub readiness: Readiness,
+    handle: Handle,
+    thread: Option<JoinHandle<End>>,
+}
+
+impl Replica {
+    /// Starts one. A `pod` that was there before is a container that restarts in it.
+    pub fn start(number: usize, pod: &str, setup: &Setup) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            // NB: after each task the outermost future is looked at, so that a kill takes effect at once.
+            .event_interval(1)
+            .build()
+            .unwrap();
+        let handle = runtime.handle().clone();
+        let controls = Arc::new(Controls {
+            number,
+            killed: CancellationToken::new(),
+            signals: Signals::default(),
+            stopped: Mutex::default(),
+            frozen: Mutex::default(),
+            thawed: Condvar::new(),
+        });
+        let holder = Holder {
+            pod: pod.to_owned(),
+            process: uuid::Uuid::new_v4().simple().to_string(),
+        };
+        let holding = Holding::default();
+        let readiness = Readiness::new(["connections", "watches"]);
+        let run = run(
+            Arc::clone(&controls),
+            holder.clone(),
+            holding.clone(),
+            readiness.clone(),
+            setup.clone(),
+        );
+        let killed = controls.killed.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("replica-{number}"))
+            .spawn(move || {
+                let end = runtime.block_on(async {
+                    tokio::select! {
+                        biased;
+                        () = killed.cancelled() => End::Killed,
+                        exit = run => End::Exited(exit),
+                    }
+                });
+                runtime.shutdown_background();
+                end
+            })
+            .unwrap();
+        Self {
+            controls,
+            holder,
+            holding,
+            readiness,
+            handle,
+            thread: Some(thread),
+        }
+    }
+
+    /// Whether it sees everything it watches.
+    pub fn is_ready(&self) -> bool {
+        self.readiness.report().0
+    }
+
+    /// Blocks its thread from wherever it is, until it is thawed.
+    pub async fn freeze(&self) {
+        let controls = Arc::clone(&self.controls);
+        self.handle.spawn(async move { controls.freeze_here() });
+        while !self.controls.is_frozen() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits for the end.
+    pub async fn ended(&mut self) -> End {
+        let thread = self.thread.take().unwrap();
+        tokio::task::spawn_blocking(move || thread.join().unwrap())
+            .await
+            .unwrap()
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.controls.kill();
+    }
+}
+
+/// What `operator::run` does, with this replica's clients, times and signals.
+async fn run(
+    controls: Arc<Controls>,
+    holder: Holder,
+    holding: Holding,
+    readiness: Readiness,
+    setup: Setup,
+) -> ExitCode {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let api_clock = ServerClock::new(Arc::clone(&clock));
+    let metrics = Metrics::new();
+    let kubeconfig = Kubeconfig::read_from(&setup.kubeconfig).unwrap();
+    let mut config =
+        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .unwrap();
+    config.default_retry = false;
+    let faults = FaultLayer {
+        wire: Arc::clone(&setup.wire),
+        controls: Arc::clone(&controls),
+        namespace: setup.namespace.clone(),
+    };
+    let deadline = KubeRequestLayer::new(metrics.clone(), api_clock.clone(), DEADLINE);
+    let client = || {
+        ClientBuilder::try_from(config.clone())
+            .unwrap()
+            .with_layer(&faults)
+            .with_layer(&deadline)
+            .build()
+    };
+    let signals = controls.signals.clone();
+    let parts = Parts {
+        client: client(),
+        flush_client: client(),
+        settings: Settings {
+            namespace: setup.operator_namespace.clone(),
+            holder: holder.clone(),
+            timing: timing(),
+            minimum_interval: Duration::from_secs(1),
+            drift_interval: Duration::from_secs(1),
+        },
+        clock: Arc::clone(&clock),
+        api_clock,
+        metrics,
+        holding: holding.clone(),
+        stop: signals.stop.clone(),
+    };
+    let work = async {
+        if !setup.leader_election {
+            controller::run(parts, readiness).await;
+            return;
+        }
+        let identity = format!("{}_{}", holder.pod, holder.process);
+        let timing = leader::Timing {
+            lease: Duration::from_millis(1500),
+            renew_deadline: Duration::from_millis(1000),
+            retry: Duration::from_millis(200),
+            jitter: 1.2,
+        };
+        let elector = LeaderElector::new(
+            client(),
+            &setup.operator_namespace,
+            LEADER_LEASE,
+            &identity,
+            timing,
+            clock,
+        )
+        .unwrap();
+        let leadership = elector.watch();
+        let release = CancellationToken::new();
+        let election = tokio::spawn(elector.run(release.clone()));
+        tokio::select! {
+            leads = leadership.leading() => {
+                if leads {
+                    let lost = async {
+                        leadership.standby().await;
+                        controls.stop();
+                        std::future::pending::<()>().await;
+                    };
+                    tokio::select! {
+                        _ = controller::run(parts, readiness) => {}
+                        () = lost => {}
+                    }
+                }
+            }
+            () = signals.stop.cancelled() => {}
+        }
+        release.cancel();
+        let _ = election.await;
+    };
+    drain(work, &holding, &signals, Duration::from_secs(60)).await
+}

@@ -1,0 +1,317 @@
+//! Random sequences of what people, tools and faults do to an object. Whatever the way, the end is the same: the object converges
+//! to what its last spec says, and there were no more rotations than causes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod support;
+
+use futures::StreamExt;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::json;
+use support::eventually;
+use support::world::{OPERATOR_NAMESPACE, PATIENCE, Tenant, World};
+use zitadel_simulator::{Action, AppHandle, Cut, Fault, Operation};
+
+/// Sequences in a run; the environment may ask for more.
+const SEQUENCES: u64 = 200;
+/// Under way at once.
+const AT_ONCE: usize = 24;
+/// Seeds of sequences that failed once.
+const REGRESSIONS: &[u64] = &[];
+
+/// One thing that happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Op {
+    Trigger,
+    RenameKey,
+    LabelObject,
+    WipeStatus,
+    EditSecretValue,
+    DeleteSecret,
+    Recreate,
+    SuspendAndResume,
+    RevokeAndGrant,
+    RotateElsewhere,
+    DeactivateAndReactivate,
+    DeleteClaim,
+    CorruptClaim,
+    LoseNextAnswer,
+    RefuseNextCall,
+}
+
+const OPS: [Op; 15] = [
+    Op::Trigger,
+    Op::RenameKey,
+    Op::LabelObject,
+    Op::WipeStatus,
+    Op::EditSecretValue,
+    Op::DeleteSecret,
+    Op::Recreate,
+    Op::SuspendAndResume,
+    Op::RevokeAndGrant,
+    Op::RotateElsewhere,
+    Op::DeactivateAndReactivate,
+    Op::DeleteClaim,
+    Op::CorruptClaim,
+    Op::LoseNextAnswer,
+    Op::RefuseNextCall,
+];
+
+/// A sequence under way.
+struct Walk<'a> {
+    tenant: &'a Tenant,
+    app: AppHandle,
+    trigger: u32,
+    key: String,
+    /// Rotations that something so far may have caused.
+    causes: u64,
+}
+
+impl Walk<'_> {
+    fn spec(&self, suspend: bool) -> serde_json::Value {
+        json!({
+            "suspend": suspend,
+            "rotation": {"trigger": format!("t{}", self.trigger)},
+            "secret": {"keys": {"clientSecret": self.key}, "deletionPolicy": "Retain"},
+        })
+    }
+
+    async fn apply(&self, suspend: bool) {
+        self.tenant
+            .apply("walk", &self.app.id, self.spec(suspend))
+            .await
+            .unwrap();
+    }
+
+    /// The claims that name this walk's object.
+    async fn claims(&self) -> Vec<String> {
+        let leases: Api<Lease> = Api::namespaced(self.tenant.client.clone(), OPERATOR_NAMESPACE);
+        let all = leases
+            .list(&ListParams::default().labels("zitadel-secrets.dev/claim"))
+            .await
+            .unwrap();
+        let mine = format!("\"namespace\":\"{}\"", self.tenant.namespace);
+        let names = all.into_iter().filter_map(|lease| {
+            let text = lease
+                .metadata
+                .annotations?
+                .remove("zitadel-secrets.dev/claim")?;
+            text.contains(&mine).then_some(lease.metadata.name?)
+        });
+        names.collect()
+    }
+
+    async fn step(&mut self, op: Op) {
+        let tenant = self.tenant;
+        let merge = |value: serde_json::Value| Patch::Merge(value);
+        let params = PatchParams::default();
+        match op {
+            Op::Trigger => {
+                self.trigger += 1;
+                self.causes += 1;
+                self.apply(false).await;
+            }
+            Op::RenameKey => {
+                self.key = if self.key == "CLIENT_SECRET" {
+                    "PASSWORD"
+                } else {
+                    "CLIENT_SECRET"
+                }
+                .to_owned();
+                self.apply(false).await;
+            }
+            Op::LabelObject => {
+                let label = json!({"metadata": {"labels": {"walk": format!("l{}", self.trigger)}}});
+                tenant
+                    .objects()
+                    .patch("walk", &params, &merge(label))
+                    .await
+                    .unwrap();
+            }
+            Op::WipeStatus => {
+                tenant
+                    .objects()
+                    .patch_status("walk", &params, &merge(json!({"status": null})))
+                    .await
+                    .unwrap();
+            }
+            Op::EditSecretValue => {
+                self.causes += 1;
+                let data = json!({"stringData": {self.key.clone(): "edited-by-hand"}});
+                // NB: it may not be there, or be deleted by the step before.
+                let _ = tenant.secrets().patch("walk", &params, &merge(data)).await;
+            }
+            Op::DeleteSecret => {
+                self.causes += 1;
+                let _ = tenant
+                    .secrets()
+                    .delete("walk", &DeleteParams::default())
+                    .await;
+            }
+            Op::Recreate => {
+                // A deletion in the middle of a first issue may leave nothing behind; then the new object issues again.
+                self.causes += 1;
+                tenant.delete("walk").await;
+                eventually(PATIENCE, || async {
+                    tenant
+                        .objects()
+                        .get_opt("walk")
+                        .await
+                        .unwrap()
+                        .is_none()
+                        .then_some(())
+                })
+                .await;
+                self.apply(false).await;
+            }
+            Op::SuspendAndResume => {
+                self.apply(true).await;
+                tenant.reason("walk", "Suspended").await;
+                self.apply(false).await;
+            }
+            Op::RevokeAndGrant => {
+                tenant.apply_connection(json!({"grants": []})).await;
+                tenant.apply_connection(json!({})).await;
+            }
+            Op::RotateElsewhere => {
+                self.causes += 1;
+                tenant.zitadel.rotate_elsewhere(&self.app.id, None).unwrap();
+            }
+            Op::DeactivateAndReactivate => {
+                let _ = tenant.zitadel.deactivate_app(&self.app.id);
+                let _ = tenant.zitadel.reactivate_app(&self.app.id);
+            }
+            Op::DeleteClaim => {
+                // Without its claim a rotation under way may be made again.
+                self.causes += 1;
+                let leases: Api<Lease> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+                for name in self.claims().await {
+                    let _ = leases.delete(&name, &DeleteParams::default()).await;
+                }
+            }
+            Op::CorruptClaim => {
+                self.causes += 1;
+                let leases: Api<Lease> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+                for name in self.claims().await {
+                    let broken = json!({"metadata": {"annotations": {"zitadel-secrets.dev/claim": "{\"version\":1,"}}});
+                    let _ = leases.patch(&name, &params, &merge(broken)).await;
+                }
+            }
+            Op::LoseNextAnswer => {
+                self.causes += 1;
+                let fault =
+                    Fault::on(Operation::Generate, Action::DropAfter(Cut::Reset)).app(&self.app.id);
+                tenant.zitadel.inject(fault);
+            }
+            Op::RefuseNextCall => {
+                let fault = Fault::on(Operation::Generate, Action::DropBefore(Cut::Close))
+                    .app(&self.app.id);
+                tenant.zitadel.inject(fault);
+            }
+        }
+    }
+}
+
+/// Runs one sequence. The text says what was found wrong.
+async fn walk(seed: u64) -> Result<(), String> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let length = random.usize(3..9);
+    let ops: Vec<Op> = (0..length)
+        .map(|_| OPS[random.usize(..OPS.len())])
+        .collect();
+    let tenant = World::shared().await.tenant("walk").await;
+    let app = tenant.app("walk");
+    let mut walk = Walk {
+        tenant: &tenant,
+        app,
+        trigger: 0,
+        key: "CLIENT_SECRET".to_owned(),
+        causes: 1,
+    };
+    walk.apply(false).await;
+    for op in &ops {
+        if random.bool() {
+            // Half of the steps come when everything is at rest, the others in the middle of what the last one caused.
+            let _ =
+                tokio::time::timeout(std::time::Duration::from_secs(8), tenant.ready("walk")).await;
+        }
+        walk.step(*op).await;
+    }
+    // A new trigger passes every brake, so that the end does not depend on which of them had closed on the way.
+    walk.step(Op::Trigger).await;
+    let wanted = format!("t{}", walk.trigger);
+    let end = std::time::Duration::from_secs(90);
+    let settled = eventually(end, || async {
+        let object = tenant.objects().get("walk").await.ok()?;
+        let status = object.status.as_ref()?;
+        let ready = status
+            .conditions
+            .is_true(zitadel_secret_operator::api::ConditionType::Ready);
+        let handled = status.observed_trigger.as_deref() == Some(&wanted);
+        let value = tenant.value("walk", &walk.key).await?;
+        let newest = tenant
+            .zitadel
+            .latest(&walk.app.id)
+            .map(|sequence| sequence.to_string());
+        (ready
+            && handled
+            && status.sequence == newest
+            && tenant.zitadel.accepts(&walk.app.id, &value))
+        .then_some(())
+    });
+    let verdict = |what: String| format!("seed {seed}, {ops:?}: {what}");
+    if tokio::time::timeout(end - std::time::Duration::from_secs(1), settled)
+        .await
+        .is_err()
+    {
+        let object = tenant.objects().get("walk").await;
+        let status = object.map(|object| serde_json::to_string(&object.status).unwrap_or_default());
+        return Err(verdict(format!("did not converge: {status:?}")));
+    }
+    let made = tenant.zitadel.generates(&walk.app.id);
+    let others = ops.iter().filter(|op| **op == Op::RotateElsewhere).count();
+    let own = made.saturating_sub(u64::try_from(others).unwrap());
+    if own > walk.causes {
+        return Err(verdict(format!(
+            "{own} rotations for {} causes",
+            walk.causes
+        )));
+    }
+    let other = if walk.key == "PASSWORD" {
+        "CLIENT_SECRET"
+    } else {
+        "PASSWORD"
+    };
+    if tenant.value("walk", other).await.is_some() {
+        return Err(verdict(format!("key {other} is still there")));
+    }
+    tenant.delete("walk").await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_happens_the_end_depends_on_the_last_spec_and_rotations_on_causes_alone() {
+    let count = std::env::var("SEQUENCES")
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(SEQUENCES);
+    let first: u64 = std::env::var("SEQUENCE_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(1);
+    let seeds = REGRESSIONS.iter().copied().chain(first..first + count);
+    let failures: Vec<String> = futures::stream::iter(seeds)
+        .map(walk)
+        .buffer_unordered(AT_ONCE)
+        .filter_map(|result| async { result.err() })
+        .collect()
+        .await;
+    println!("sequences: {count} walked, {} failed", failures.len());
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
