@@ -77,6 +77,7 @@ pub async fn act(
 }
 
 fn forget(facts: &mut Facts) {
+    facts.current = Observed::Unread;
     facts.claim = Observed::Unread;
     facts.secret = Observed::Unread;
     facts.journal = Observed::Unread;

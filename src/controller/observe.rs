@@ -15,7 +15,7 @@ use super::failure;
 use super::probe::probe;
 use super::secret::{self, Place, Reading};
 use super::target::{self, Target};
-use crate::api::{ApiAppSecretStatus, ConditionType, Reason};
+use crate::api::{ApiAppSecret, ApiAppSecretStatus, ConditionType, Reason};
 use crate::ids::AttemptId;
 use crate::rotation::{
     AppView, ClaimView, DueState, Facts, Failure, Former, Gates, Journal, JournalEvent, Now,
@@ -130,6 +130,7 @@ impl Round {
             claim: Observed::Cached(claim),
             secret: Observed::Cached(secret),
             app: Observed::Unread,
+            current: Observed::Unread,
             journal: Observed::Unread,
             probe: Observed::Unread,
             former: None,
@@ -308,6 +309,19 @@ impl Round {
         facts.secret = Observed::Cached(secret);
     }
 
+    /// Whether the object is stored as this round has it.
+    async fn is_current(&self, context: &Context) -> Result<bool, kube::Error> {
+        let owner = &self.target.owner;
+        let api: Api<ApiAppSecret> = Api::namespaced(context.client.clone(), &owner.namespace);
+        let found = api.get_metadata_opt(&owner.name).await?;
+        Ok(found.is_some_and(|found| {
+            let metadata = found.metadata;
+            metadata.uid.as_ref() == Some(&owner.uid)
+                && metadata.generation == self.target.generation
+                && metadata.deletion_timestamp.is_none()
+        }))
+    }
+
     /// Reads what is asked for, at once.
     pub async fn read(&mut self, context: &Context, sources: &[Source], facts: &mut Facts) {
         let Ok(connection) = self.connection.clone() else {
@@ -342,7 +356,23 @@ impl Round {
             }
             Some(connection.zitadel.app(&self.app).await)
         };
-        let (secret, lease, journal, app) = futures::join!(secret, lease, journal, app);
+        let object = async {
+            if !wants(Source::Object) {
+                return None;
+            }
+            Some(self.is_current(context).await)
+        };
+        let (object, secret, lease, journal, app) =
+            futures::join!(object, secret, lease, journal, app);
+        if let Some(result) = object {
+            facts.current = match result {
+                Ok(current) => Observed::Live(current),
+                Err(error) => Observed::Failed(unreadable(&error)),
+            };
+        } else if wants(Source::Claim) {
+            // It must be known to be current after the claim was read.
+            facts.current = Observed::Unread;
+        }
         if let Some(result) = secret {
             match result {
                 Ok(found) => {

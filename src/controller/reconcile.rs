@@ -85,6 +85,7 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
             "decided"
         );
         match step {
+            Step::Rest(Report::Outdated { retry }) => return Ok(next_look(&facts, retry)),
             Step::Rest(rest) => return report(object, context, &round, &facts, &rest).await,
             // No new work after the signal to stop; what was claimed is sent or given up.
             Step::CreateShell | Step::Rehearse(_) | Step::WriteClaim { .. }
@@ -153,11 +154,6 @@ async fn report(
     {
         publish(context, object, EventType::Warning, blocked.reason, note);
     }
-    Ok(next_look(round, facts, report))
-}
-
-/// When to look again without being told.
-fn next_look(round: &Round, facts: &Facts, report: &Report) -> Action {
     let retry = match report {
         Report::Settled {
             next: Some(next), ..
@@ -169,8 +165,14 @@ fn next_look(round: &Round, facts: &Facts, report: &Report) -> Action {
         Report::Settled { next: None, .. } | Report::Quiet(_) => Retry::OnChange,
         Report::Usable { retry, .. }
         | Report::Working { retry, .. }
-        | Report::Stalled { retry, .. } => *retry,
+        | Report::Stalled { retry, .. }
+        | Report::Outdated { retry } => *retry,
     };
+    Ok(next_look(facts, retry))
+}
+
+/// When to look again without being told.
+fn next_look(facts: &Facts, retry: Retry) -> Action {
     match retry {
         Retry::OnChange => Action::await_change(),
         Retry::After(wait) => Action::requeue(wait.max(Duration::from_millis(10))),
@@ -217,7 +219,6 @@ async fn write(
             lock(&context.statuses).insert(uid, (revision, written.status.unwrap_or_default()));
             Ok(())
         }
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
         Err(error) => Err(Error::Status(error)),
     }
 }

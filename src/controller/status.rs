@@ -262,6 +262,8 @@ fn conditions(status: &mut ApiAppSecretStatus, round: &Round, report: &Report, n
             conditions.remove(Reconciling);
             conditions.remove(Stalled);
         }
+        // NB: of an object that is not the stored one nothing is reported.
+        Report::Outdated { .. } => {}
     }
 }
 

@@ -64,8 +64,9 @@ pub(super) fn prepare(
     if matches!(facts.journal, Observed::Unread | Observed::Cached(_))
         || matches!(facts.app, Observed::Unread | Observed::Cached(_))
     {
-        return Err(Step::Read(&[Source::Journal, Source::App]));
+        return Err(Step::Read(&[Source::Object, Source::Journal, Source::App]));
     }
+    round.current()?;
     let app = round.app()?;
     let pre_sequence = match &facts.journal {
         Observed::Live(journal) => {

@@ -122,6 +122,7 @@ fn stored(
         if let Some(found) = verify(round, claim, secret)? {
             return Ok(found);
         }
+        round.current()?;
         let claim = Claim::settled(
             facts.object.owner.clone(),
             facts.object.trigger.clone(),
@@ -163,6 +164,7 @@ fn stored(
         if let Some(reason) = secret.refused {
             return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
         }
+        round.current()?;
         return Ok(Found::Nothing(Step::Render {
             over: secret.version.clone(),
             adopt: None,
@@ -229,6 +231,7 @@ fn take_over(
     } else if let Some(found) = verify(round, claim, secret)? {
         return Ok(found);
     }
+    round.current()?;
     if mine.is_none() {
         let settled = Claim::settled(
             facts.object.owner.clone(),

@@ -265,6 +265,8 @@ pub struct Facts {
     pub holder: Holder,
     /// The `ApiAppSecret`.
     pub object: ObjectView,
+    /// Whether the `ApiAppSecret` is stored as it stands in `object`.
+    pub current: Observed<bool>,
     /// Connection, grant, rivals.
     pub gates: Gates,
     /// The claim.

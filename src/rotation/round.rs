@@ -53,6 +53,18 @@ impl<'a> Round<'a> {
         }
     }
 
+    /// Makes sure that the object is what the watch shows: on the word of a watch that lags behind, nothing is changed.
+    pub(super) fn current(&mut self) -> Result<(), Step> {
+        match &self.facts.current {
+            Observed::Live(true) => Ok(()),
+            Observed::Live(false) => Err(rest(Report::Outdated {
+                retry: Retry::After(self.facts.timing.probe),
+            })),
+            Observed::Failed(failure) => Err(self.failed(failure)),
+            Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::Object])),
+        }
+    }
+
     /// The rest that a failure asks for. A changed object or connection does not wait.
     pub(super) fn backing_off(&self) -> Option<Step> {
         let facts = self.facts;

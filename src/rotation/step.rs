@@ -11,6 +11,9 @@ use crate::ids::AttemptId;
 /// Something to read before a decision can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
+    /// The `ApiAppSecret`, by GET: what the watch shows may be old. Read after the claim, so that a claim over that revision fails
+    /// where somebody has acted on a newer object meanwhile.
+    Object,
     /// The claim, by GET.
     Claim,
     /// The Secret, by GET.
@@ -140,4 +143,9 @@ pub enum Report {
     },
     /// The object is being deleted, or everything is stopped.
     Quiet(Reason),
+    /// The object is not what the watch shows any more: nothing is done or said about the old one.
+    Outdated {
+        /// When to look again, if the watch does not show it by then.
+        retry: Retry,
+    },
 }

@@ -87,7 +87,10 @@ pub(super) fn unreadable(
         _ => match find(round, Some(&claim), true, secret)? {
             Found::Cause(cause) => prepare(round, cause, None, secret),
             Found::Nothing(step @ Step::Read(_)) => Ok(step),
-            Found::Nothing(_) => Ok(round.write_claim(claim)),
+            Found::Nothing(_) => {
+                round.current()?;
+                Ok(round.write_claim(claim))
+            }
         },
     }
 }

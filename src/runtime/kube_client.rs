@@ -46,7 +46,7 @@ pub struct KubeRequestLayer {
 }
 
 impl KubeRequestLayer {
-    /// `deadline` is for a request and its whole answer; watches have none.
+    /// `deadline` is for a request and its whole answer; of a watch, only for the head of its answer.
     pub fn new(metrics: Metrics, server_clock: ServerClock, deadline: Duration) -> Self {
         Self {
             metrics,
@@ -100,14 +100,12 @@ where
             server_clock,
             deadline,
         } = self.layer.clone();
-        let ends = (!watch).then(|| Instant::now() + deadline);
+        let begins = Instant::now() + deadline;
+        let ends = (!watch).then_some(begins);
         let answer = self.inner.call(request);
         async move {
-            let answer = match ends {
-                Some(at) => tokio::time::timeout_at(at, answer).await,
-                None => Ok(answer.await),
-            };
-            let (code, outcome) = match answer {
+            // NB: the head of a watch's answer comes at once. A watch that is never answered would blind the operator for good.
+            let (code, outcome) = match tokio::time::timeout_at(begins, answer).await {
                 Ok(Ok(response)) => {
                     server_clock.observe(response.headers());
                     let code = KubeCode::Status(response.status().as_u16());
@@ -241,8 +239,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_watch_has_no_deadline() {
-        let (client, ..) = client(DEFAULT_DEADLINE * 10);
+    async fn a_watch_that_is_answered_has_no_deadline() {
+        let (client, ..) = client(Duration::ZERO);
         let response = client
             .send(request("GET", "/api/v1/secrets?watch=true"))
             .await
@@ -253,5 +251,16 @@ mod tests {
                 .await
                 .is_err()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_is_not_answered_fails_at_the_deadline() {
+        let (client, ..) = client(Duration::from_hours(1));
+        let begun = Instant::now();
+        let answer = client
+            .send(request("GET", "/api/v1/secrets?watch=true"))
+            .await;
+        assert!(answer.is_err());
+        assert_eq!(begun.elapsed(), DEFAULT_DEADLINE);
     }
 }

@@ -9,7 +9,9 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use zitadel_secret_operator::rotation::AttemptState;
-use zitadel_simulator::{Action, AppHandle, Cut, Fault as Script, Operation, Reply, Which};
+use zitadel_simulator::{
+    Action, AppHandle, Cut, Fault as Script, Operation, Outcome as Ended, Reply, Which,
+};
 
 use super::invariants;
 use super::lane::{Lane, NAME, claim};
@@ -21,8 +23,8 @@ use super::replica::{LEADER_LEASE, timing};
 pub enum Boundary {
     /// The watch of the objects.
     Watch,
-    /// GET of the claim.
-    Claim,
+    /// GET of the object.
+    Object,
     /// GET of the Secret.
     Secret,
     /// ZITADEL's token endpoint.
@@ -56,7 +58,7 @@ pub enum Boundary {
 impl Boundary {
     pub const ALL: [Self; 16] = [
         Self::Watch,
-        Self::Claim,
+        Self::Object,
         Self::Secret,
         Self::Token,
         Self::App,
@@ -92,7 +94,7 @@ impl Boundary {
             Self::Watch => {
                 seen.resource == "apiappsecrets" && matches!(seen.verb, "list" | "watch")
             }
-            Self::Claim => is("get", "leases") && seen.name != LEADER_LEASE && !seen.claimed,
+            Self::Object => is("get", "apiappsecrets"),
             Self::Secret => is("get", "secrets") && seen.name == NAME && !seen.claimed,
             Self::Rehearsal => seen.resource == "secrets" && seen.dry_run,
             Self::ClaimPut => seen.resource == "leases" && seen.claims(AttemptState::Open),
@@ -117,14 +119,11 @@ impl fmt::Display for Boundary {
     }
 }
 
-/// What strikes: F1 to F14 of the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Strike(pub u8);
-
 /// A cell.
 #[derive(Clone, Debug)]
 pub struct Cell {
     pub boundary: Boundary,
+    /// F1 to F14 of the plan.
     pub strike: u8,
     pub replicas: usize,
     /// Which of several ways, where there are several.
@@ -154,8 +153,13 @@ impl Cell {
         match (self.boundary, self.strike, self.way) {
             // The first answer of a duplicated generate is dead when it comes; the second is not.
             (B::Generate, 6, "second") => (1, 1),
-            (B::Generate, 2 | 4 | 5 | 6 | 8 | 10, _) | (B::Apply, 1, _) => (2, 2),
+            // NB: who dies with the value in memory loses it, while proving as much as while writing.
+            (B::Generate, 2 | 4 | 5 | 6 | 8 | 10, _) | (B::Apply, 1, _) | (B::Prove, 1 | 2, _) => {
+                (2, 2)
+            }
             (B::Generate | B::Apply, 12, _) => (1, 3),
+            // NB: without an election the other replica can't know that the value is held, and makes another once it may.
+            (B::Apply, 9, "long") => (1, self.replicas),
             (_, 12 | 13, _) => (1, 2),
             _ => (1, 1),
         }
@@ -204,6 +208,7 @@ fn ways(boundary: Boundary, strike: u8, replicas: usize) -> Vec<&'static str> {
         // With an election there is one worker; a standby does nothing at all.
         (B::Renew, 13) => vec![],
         (B::Generate, 6) => vec!["first", "second"],
+        (B::Apply, 9) => vec!["short", "long"],
         (B::Generate, 8) => vec!["proxy", "action"],
         (B::Generate, 10) => vec!["truncated", "garbled", "oversized", "without secret"],
         (_, 12 | 13) if write && boundary != B::Renew => vec!["before", "after"],
@@ -289,7 +294,7 @@ impl Run {
             // A claim is given up when the Secret was touched between the claim and the second look.
             Boundary::Void => {
                 let token = CancellationToken::new();
-                let touch = Rule::new(vec![Act::Wait(token.clone())], |seen| {
+                let touch = Rule::new(vec![Act::Wait(token.clone()); 2], |seen| {
                     Boundary::ClaimPut.meets(seen)
                 });
                 lane.wire.add(touch.prelude());
@@ -471,11 +476,35 @@ impl Run {
                 replica.controls.thaw();
             }
         }
+        if cell.strike == 1 {
+            self.hung_up(lane, operation).await;
+        }
         gate.release();
         match cell.strike {
             12 => self.pause(lane, victim).await,
             13 => self.meanwhile(lane, cell, app, victim).await,
             _ => {}
+        }
+    }
+
+    /// Waits until ZITADEL has noticed that the client is gone.
+    async fn hung_up(&mut self, lane: &Lane, operation: Operation) {
+        let begun = Instant::now();
+        let noticed = || {
+            let log = lane.zitadel.request_log();
+            let last = log
+                .iter()
+                .rev()
+                .find(|request| request.operation == operation);
+            last.is_none_or(|request| request.outcome != Ended::Open)
+        };
+        while !noticed() {
+            if begun.elapsed() > Duration::from_secs(5) {
+                self.problems
+                    .push("ZITADEL did not notice the death".into());
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 
@@ -563,6 +592,7 @@ fn kubernetes_acts(cell: &Cell) -> Vec<Act> {
         8 => vec![Act::RefuseAfter(500), Act::RefuseAfter(504)],
         // NB: the watch waits twice as long after each refusal.
         9 if cell.boundary == Boundary::Watch => [410, 403, 429].map(Act::Refuse).to_vec(),
+        9 if cell.way == "short" => [403, 422, 429].map(Act::Refuse).to_vec(),
         9 => [400, 401, 403, 404, 409, 413, 422, 429]
             .map(Act::Refuse)
             .to_vec(),

@@ -156,8 +156,16 @@ impl Lane {
         while !ready(&self.replicas) {
             assert!(
                 begun.elapsed() < Duration::from_secs(30),
-                "the replicas of {} are not ready",
-                self.namespace
+                "the replicas of {} are not ready: {:?}",
+                self.namespace,
+                self.replicas
+                    .iter()
+                    .map(|replica| (
+                        replica.controls.number,
+                        replica.has_ended(),
+                        replica.readiness.report()
+                    ))
+                    .collect::<Vec<_>>()
             );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -542,6 +542,7 @@ fn facts(known: &Known) -> real::Facts {
             due,
             explained: (0, 0),
         },
+        current: real::Observed::Live(true),
         gates: real::Gates {
             connection: Ok(()),
             granted: true,
@@ -602,6 +603,8 @@ fn step(step: &real::Step) -> Step {
     match step {
         real::Step::Read(sources) => Step::Read(sources.iter().fold(0, |bits, source| {
             bits | match source {
+                // The model's objects are never old.
+                real::Source::Object => 0,
                 real::Source::Claim => CLAIM,
                 real::Source::Secret => SECRET,
                 real::Source::App => APP,
@@ -638,7 +641,7 @@ fn step(step: &real::Step) -> Step {
             real::Report::Usable { .. } => Report::Usable,
             real::Report::Working { .. } => Report::Working,
             real::Report::Stalled { .. } => Report::Stalled,
-            real::Report::Quiet(_) => Report::Quiet,
+            real::Report::Quiet(_) | real::Report::Outdated { .. } => Report::Quiet,
         }),
     }
 }

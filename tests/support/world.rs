@@ -40,6 +40,13 @@ pub struct Operator {
 impl Operator {
     /// Starts the binary against a cluster. `arguments` come after the usual ones.
     pub fn start(kubeconfig: &Path, directory: &Path, arguments: &[&str]) -> Self {
+        let log = ["--log", "trace,hyper=debug,h2=info,rustls=debug"];
+        let usual = [&["--leader-elect", "false"], &log[..], arguments].concat();
+        Self::start_with(kubeconfig, directory, &usual)
+    }
+
+    /// Starts the binary without an opinion on leader election and logs.
+    pub fn start_with(kubeconfig: &Path, directory: &Path, arguments: &[&str]) -> Self {
         let log = directory.join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
         let output = File::create(&log).unwrap();
         // A static is never dropped: the process ends itself when the pipe from this one closes without a word.
@@ -51,14 +58,7 @@ impl Operator {
             ])
             .arg(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
             .arg("run")
-            .args([
-                "--admin-address",
-                "127.0.0.1:0",
-                "--leader-elect",
-                "false",
-                "--log-format",
-                "json",
-            ])
+            .args(["--admin-address", "127.0.0.1:0", "--log-format", "json"])
             .args([
                 "--namespace",
                 OPERATOR_NAMESPACE,
@@ -67,7 +67,6 @@ impl Operator {
                 "--minimum-interval",
                 "1s",
             ])
-            .args(["--log", "trace,hyper=debug,h2=info,rustls=debug"])
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::piped())
@@ -120,6 +119,20 @@ impl Operator {
             .filter_map(|line| serde_json::from_str(line).ok())
             .filter(|line: &Value| line["target"] == "audit")
             .collect()
+    }
+
+    /// Status and body of a page of the admin server.
+    pub async fn get(&self, path: &str) -> Option<(u16, String)> {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let host = self.admin.strip_prefix("http://").unwrap();
+        let mut stream = tokio::net::TcpStream::connect(host).await.ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        let body = answer.split_once("\r\n\r\n")?.1.to_owned();
+        Some((status, body))
     }
 
     /// The process id.

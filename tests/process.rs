@@ -1,0 +1,322 @@
+//! The process: its pages, its end, its start without definitions.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod support;
+
+use std::sync::Arc;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use serde_json::json;
+use support::controlplane::{ControlPlane, Options};
+use support::eventually;
+use support::world::{Operator, PATIENCE, World, install_definitions};
+use tokio::sync::OnceCell;
+use zitadel_simulator::{Gate, Operation};
+
+/// A cluster without an operator: each test starts its own, one at a time, since all of them see all objects.
+async fn world() -> (&'static World, tokio::sync::MutexGuard<'static, ()>) {
+    static WORLD: OnceCell<World> = OnceCell::const_new();
+    static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let turn = ONE.lock().await;
+    let world = WORLD
+        .get_or_init(|| async {
+            World::own(Options {
+                audit: true,
+                ..Options::default()
+            })
+            .await
+        })
+        .await;
+    (world, turn)
+}
+
+fn start(world: &World, arguments: &[&str]) -> Arc<Operator> {
+    let arguments = [&["--protocol-speed", "20"], arguments].concat();
+    Arc::new(Operator::start(
+        world.cluster.admin_kubeconfig(),
+        &world.directory,
+        &arguments,
+    ))
+}
+
+async fn until_ready(operator: &Operator) {
+    eventually(PATIENCE, || async {
+        (operator.get("/ready").await?.0 == 200).then_some(())
+    })
+    .await;
+}
+
+/// Asks it to stop, in a thread of its own, and hands back what its exit code will be.
+fn stopping(operator: &Arc<Operator>) -> tokio::task::JoinHandle<Option<i32>> {
+    let operator = Arc::clone(operator);
+    tokio::task::spawn_blocking(move || operator.stop())
+}
+
+async fn held(gate: &Gate) {
+    tokio::time::timeout(PATIENCE, gate.reached())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn its_pages_answer_and_it_ends_with_0_when_it_is_asked_to() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (world, _turn) = world().await;
+    let operator = start(world, &[]);
+    until_ready(&operator).await;
+    assert_eq!(operator.get("/live").await.unwrap().0, 200);
+    let (status, metrics) = operator.get("/metrics").await.unwrap();
+    assert_eq!(status, 200);
+    for name in [
+        "build_info",
+        "unflushed_secrets 0\n",
+        "kubernetes_requests_total",
+        "leader 1\n",
+    ] {
+        assert!(
+            metrics.contains(&format!("zitadel_secret_operator_{name}")),
+            "{name}"
+        );
+    }
+    assert!(metrics.ends_with("# EOF\n"));
+    assert_eq!(operator.get("/no-such-page").await.unwrap().0, 404);
+    assert_eq!(stopping(&operator).await.unwrap(), Some(0));
+    assert_eq!(operator.get("/live").await, None);
+}
+
+#[tokio::test]
+async fn a_generate_that_is_under_way_is_written_before_the_process_ends() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (world, _turn) = world().await;
+    // Without hurry: a generate that is held must not run into its deadline.
+    let operator = Arc::new(Operator::start(
+        world.cluster.admin_kubeconfig(),
+        &world.directory,
+        &[],
+    ));
+    let tenant = world.tenant("sigterm").await;
+    let (app, later) = (tenant.app("orders"), tenant.app("later"));
+    let gate = world.zitadel.hold_after(Operation::Generate);
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    held(&gate).await;
+    assert!(!tenant.accepted(&app, "orders").await);
+    let exit = stopping(&operator);
+    eventually(PATIENCE, || async {
+        operator.printed().contains("stopping").then_some(())
+    })
+    .await;
+    tenant.apply("later", &later.id, json!({})).await.unwrap();
+    assert_eq!(
+        operator.get("/live").await.unwrap().0,
+        200,
+        "it answers until the end"
+    );
+    gate.release();
+    assert_eq!(exit.await.unwrap(), Some(0));
+    assert!(
+        tenant.accepted(&app, "orders").await,
+        "the value was written after SIGTERM"
+    );
+    assert_eq!(
+        (tenant.generates(&app), tenant.generates(&later)),
+        (1, 0),
+        "and nothing new was begun"
+    );
+
+    let operator = start(world, &[]);
+    tenant.ready("orders").await;
+    tenant.ready("later").await;
+    assert_eq!((tenant.generates(&app), tenant.generates(&later)), (1, 1));
+    assert_eq!(stopping(&operator).await.unwrap(), Some(0));
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_written_in_time_ends_the_process_with_75_and_is_replaced_by_the_next()
+ {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (world, _turn) = world().await;
+    let operator = Arc::new(Operator::start(
+        world.cluster.admin_kubeconfig(),
+        &world.directory,
+        &["--grace", "2s"],
+    ));
+    let tenant = world.tenant("held").await;
+    let app = tenant.app("orders");
+    let gate = world.zitadel.hold_after(Operation::Generate);
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    held(&gate).await;
+    // The shell is there and empty; made immutable, it takes no value.
+    tenant
+        .edit_secret("orders", json!({"immutable": true}))
+        .await;
+    gate.release();
+    eventually(PATIENCE, || async {
+        let metrics = operator.get("/metrics").await?.1;
+        metrics
+            .contains("zitadel_secret_operator_unflushed_secrets 1")
+            .then_some(())
+    })
+    .await;
+    let object = tenant.reason("orders", "SecretImmutable").await;
+    assert!(object.status.unwrap().attempt.is_some());
+    let attempt = operator.audit()[0]["attempt"].as_str().unwrap().to_owned();
+    assert_eq!(stopping(&operator).await.unwrap(), Some(75));
+    let log = operator.printed();
+    let last: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("ending with a credential that is not written"))
+        .collect();
+    assert!(last.len() == 1 && last[0].contains(&attempt), "{last:?}");
+
+    tenant.delete_secret("orders").await;
+    let operator = start(world, &[]);
+    tenant.until_accepted(&app, "orders").await;
+    tenant.ready("orders").await;
+    assert_eq!(tenant.generates(&app), 2);
+    assert_eq!(stopping(&operator).await.unwrap(), Some(0));
+}
+
+#[tokio::test]
+async fn a_value_that_is_held_is_written_as_soon_as_it_can_be() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (world, _turn) = world().await;
+    let operator = Arc::new(Operator::start(
+        world.cluster.admin_kubeconfig(),
+        &world.directory,
+        &[],
+    ));
+    let tenant = world.tenant("patience").await;
+    let app = tenant.app("orders");
+    let gate = world.zitadel.hold_after(Operation::Generate);
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    held(&gate).await;
+    tenant
+        .edit_secret("orders", json!({"immutable": true}))
+        .await;
+    gate.release();
+    tenant.reason("orders", "SecretImmutable").await;
+    // The only way out of an immutable Secret is a new one; SIGTERM meanwhile waits for it.
+    let exit = stopping(&operator);
+    tenant.delete_secret("orders").await;
+    assert_eq!(exit.await.unwrap(), Some(0));
+    assert!(tenant.accepted(&app, "orders").await);
+    assert_eq!(tenant.generates(&app), 1);
+}
+
+#[tokio::test]
+async fn without_definitions_it_stays_up_and_begins_when_they_are_there() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (world, _turn) = world().await;
+    let client = world.cluster.client().await;
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let names = [
+        "apiappsecrets.zitadel-secrets.dev",
+        "zitadelconnections.zitadel-secrets.dev",
+    ];
+    for name in names {
+        definitions
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+    for name in names {
+        eventually(PATIENCE, || async {
+            definitions
+                .get_opt(name)
+                .await
+                .unwrap()
+                .is_none()
+                .then_some(())
+        })
+        .await;
+    }
+    let operator = start(world, &[]);
+    eventually(PATIENCE, || async {
+        operator.printed().contains("404").then_some(())
+    })
+    .await;
+    assert_eq!(operator.get("/live").await.unwrap().0, 200);
+    assert_ne!(
+        operator.get("/ready").await.unwrap().0,
+        200,
+        "it says that it cannot work yet"
+    );
+    install_definitions(&client).await;
+    until_ready(&operator).await;
+    let tenant = world.tenant("late").await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+    assert_eq!(stopping(&operator).await.unwrap(), Some(0));
+}
+
+#[tokio::test]
+async fn with_leader_election_one_of_two_works_and_the_other_takes_over() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (world, _turn) = world().await;
+    let params = PatchParams::default();
+    let run = || {
+        let operator = Operator::start_with(
+            world.cluster.admin_kubeconfig(),
+            &world.directory,
+            &["--protocol-speed", "20", "--log", "debug"],
+        );
+        Arc::new(operator)
+    };
+    let leads = async |operator: &Operator| {
+        operator
+            .get("/metrics")
+            .await
+            .is_some_and(|(_, text)| text.contains("zitadel_secret_operator_leader 1\n"))
+    };
+    let (first, second) = (run(), run());
+    eventually(PATIENCE, || async {
+        (leads(&first).await != leads(&second).await).then_some(())
+    })
+    .await;
+    let tenant = world.tenant("leader").await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    let (leader, standby) = if leads(&first).await {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    assert_eq!((leader.audit().len(), standby.audit().len()), (1, 0));
+    assert_eq!(stopping(&leader).await.unwrap(), Some(0));
+    // A lease that is given back is taken at once.
+    eventually(PATIENCE, || async { leads(&standby).await.then_some(()) }).await;
+    tenant
+        .objects()
+        .patch(
+            "orders",
+            &params,
+            &Patch::Merge(json!({"spec": {"rotation": {"trigger": "x"}}})),
+        )
+        .await
+        .unwrap();
+    tenant.until_generates(&app, 2).await;
+    tenant.ready("orders").await;
+    assert_eq!(stopping(&standby).await.unwrap(), Some(0));
+}
