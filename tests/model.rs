@@ -4,7 +4,12 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing
+    clippy::indexing_slicing,
+    clippy::struct_excessive_bools,
+    clippy::too_many_lines,
+    clippy::unused_self,
+    clippy::similar_names,
+    clippy::cast_possible_truncation
 )]
 
 #[path = "model/actor.rs"]

@@ -150,30 +150,13 @@ pub fn large() -> Vec<World> {
             false,
             &[(Trigger, 1), (LostAnswer, 1)],
         )),
-        world(
-            "two replicas, everything that happens on its own",
-            false,
-            &[
-                (Due, 1),
-                (Crash, 1),
-                (LostRequest, 1),
-                (LostAnswer, 1),
-                (EarlyTimeout, 1),
-                (LostWriteAnswer, 1),
-            ],
-        ),
         World {
             look: true,
+            stale: false,
             ..world(
                 "two replicas, late and without effect",
                 false,
-                &[
-                    (Due, 1),
-                    (Late, 1),
-                    (EarlyTimeout, 1),
-                    (WithoutEffect, 1),
-                    (Crash, 1),
-                ],
+                &[(Due, 1), (Late, 1), (EarlyTimeout, 1), (WithoutEffect, 1)],
             )
         },
     ]

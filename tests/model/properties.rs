@@ -1,14 +1,14 @@
 //! What must hold in every state, and that a good state can be reached from each.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
 use stateright::{Checker, Model, Property};
 use zitadel_secret_operator::rotation::Cause;
 
 use crate::actor::{Fast, Known, Report};
-use crate::machine::{Action, World};
+use crate::machine::{Action, Without, World};
 use crate::world::{Broken, Flush, Phase, Seen, State};
 
 /// The names of the properties that hold in every state.
@@ -135,13 +135,7 @@ pub struct Outcome {
 }
 
 fn fingerprint(state: &State) -> u64 {
-    let mut hasher = ahash_like().build_hasher();
-    state.hash(&mut hasher);
-    hasher.finish()
-}
-
-fn ahash_like() -> BuildHasherDefault<Wide> {
-    BuildHasherDefault::default()
+    BuildHasherDefault::<Wide>::default().hash_one(state)
 }
 
 /// 64 well-mixed bits for a state.
@@ -171,7 +165,7 @@ impl Hasher for Wide {
     }
 
     fn write_isize(&mut self, word: isize) {
-        self.write_u64(word as u64);
+        self.write_u64(word.cast_unsigned() as u64);
     }
 
     fn write_usize(&mut self, word: usize) {
@@ -225,6 +219,10 @@ pub fn explore(world: &World, most: usize) -> Outcome {
             if next.broken == 0 {
                 queue.push_back((new, next));
             }
+        }
+        // A control has shown what it is for.
+        if world.without != Without::Nothing && !violations.is_empty() {
+            break;
         }
         if parents.len() > most {
             println!("  {}: more than {most} states", world.name);
@@ -290,7 +288,7 @@ pub fn tell(world: &World, path: &[Action]) {
     for action in path {
         match action {
             Action::Step(i, how) => {
-                println!("    {action:?} {:?}", world.decision(&state, *i, *how))
+                println!("    {action:?} {:?}", world.decision(&state, *i, *how));
             }
             _ => println!("    {action:?}"),
         }
