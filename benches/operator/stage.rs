@@ -81,6 +81,9 @@ impl Stage {
     /// Starts the operator and waits until it has nothing to do.
     pub async fn operator(&self) -> Process {
         let operator = self.launch().start();
+        while !operator.is_ready().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         quiet(&operator, LONG).await;
         operator
     }

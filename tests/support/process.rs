@@ -151,6 +151,12 @@ impl Process {
         self.lock().try_wait().unwrap()
     }
 
+    /// Whether it says that it is ready.
+    pub async fn is_ready(&self) -> bool {
+        let answer = reqwest::get(format!("{}/ready", self.admin)).await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
     /// The sum of all values of a metric, by its full name after the prefix.
     pub async fn metric(&self, name: &str) -> Option<f64> {
         let answer = reqwest::get(format!("{}/metrics", self.admin)).await.ok()?;
