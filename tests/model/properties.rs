@@ -55,8 +55,14 @@ pub fn send(n: &mut State, known: &Known, attempt: u8, cause: Cause, trigger: u8
     if n.durable & (1 << attempt) == 0 {
         n.breaks(Broken::WriteAhead);
     }
-    if n.messages()
-        .any(|m| m.sequence == 0 && !m.late && !m.unlocked)
+    // NB: where the claim was deleted, nothing tells one of the other.
+    let locked = n
+        .claim
+        .and_then(|claim| claim.attempt)
+        .is_some_and(|stored| stored.id == attempt);
+    if locked
+        && n.messages()
+            .any(|m| m.sequence == 0 && !m.late && !m.unlocked)
     {
         n.breaks(Broken::Serial);
     }
