@@ -2,6 +2,8 @@
 //!
 //! `FAULTS=B9xF2,B10` runs only these cells; `FAULTS_LOG=zitadel_secret_operator=trace` prints what the replicas log.
 #![allow(
+    clippy::pedantic,
+    dead_code,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

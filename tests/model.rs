@@ -1,5 +1,7 @@
 //! The rotation protocol, model-checked: the shipped `rotation::decide` and `fence` in an abstract world with an adversary.
 #![allow(
+    clippy::pedantic,
+    dead_code,
     missing_docs,
     clippy::unwrap_used,
     clippy::expect_used,

@@ -5,6 +5,8 @@
 //! measured in the same run; counts are exact, and the program fails when one is off target.
 //! `ZSO_OPERATOR` names another binary to measure.
 #![allow(
+    clippy::pedantic,
+    dead_code,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
