@@ -2,6 +2,7 @@
 //!
 //! `CHAOS_KILLS` says how often (20 by default), `CHAOS_SEED` repeats the random choices of a run.
 #![allow(
+    clippy::pedantic,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
