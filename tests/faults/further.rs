@@ -57,8 +57,7 @@ impl Lane {
 
     /// Does something to the next generate.
     pub fn at_generate(&self, action: Action) {
-        self.zitadel
-            .inject(Script::on(Operation::Generate, action));
+        self.zitadel.inject(Script::on(Operation::Generate, action));
     }
 
     /// Waits for something of the object's status, by its text.
