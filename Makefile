@@ -38,7 +38,7 @@ unit: ## Tests of the pure parts and of the simulator
 	$(CARGO) test -p zitadel-simulator --tests --doc
 
 integration: controlplane ## Tests on a real API server
-	$(CARGO) test -p zitadel-secret-operator --test '*'
+	RUST_TEST_THREADS=8 $(CARGO) test -p zitadel-secret-operator --test '*'
 
 crds: ## Write crds/ from src/api
 	$(CARGO) run --quiet -- crd --output crds

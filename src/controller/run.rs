@@ -122,7 +122,21 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         );
     };
     let patrols = stop.run_until_cancelled(patrols);
-    let _ = futures::join!(apps, connections, patrols);
+    let work = futures::future::join3(Box::pin(apps), Box::pin(connections), Box::pin(patrols));
+    // NB: a controller that is stopped while its caches fill waits for them for ever. Nothing was begun then: leave it.
+    let never_began = async {
+        let filled = async {
+            context.connections_ready.cancelled().await;
+            context.stores.objects.wait_until_ready().await.ok();
+        };
+        if stop.run_until_cancelled(filled).await.is_some() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        _ = work => {}
+        () = never_began => {}
+    }
     context
 }
 

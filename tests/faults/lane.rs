@@ -272,6 +272,14 @@ impl Lane {
         if status.observed_trigger.as_deref() != Some(trigger) {
             return Some("the trigger is not handled".into());
         }
+        if status.sequence
+            != self
+                .zitadel
+                .latest(&app.id)
+                .map(|latest| latest.to_string())
+        {
+            return Some(format!("status.sequence is {:?}", status.sequence));
+        }
         let Ok(secret) = self.secrets().get(NAME).await else {
             return Some("the Secret is gone".into());
         };

@@ -41,7 +41,15 @@ pub async fn run(cells: Vec<Cell>, lanes: usize) -> Vec<Outcome> {
                 loop {
                     let next = queue.lock().unwrap().pop_front();
                     let Some(next) = next else { return outcomes };
-                    let outcome = cell::run(&mut lane, &next).await;
+                    let mut outcome = cell::run(&mut lane, &next).await;
+                    // Where replicas race, the boundary may not be on the way: then nothing was tested.
+                    for _ in 0..3 {
+                        if !outcome.problems.iter().any(|p| p.contains("never reached")) {
+                            break;
+                        }
+                        lane = Lane::new(cluster, &client, replicas, election).await;
+                        outcome = cell::run(&mut lane, &next).await;
+                    }
                     if !outcome.problems.is_empty() {
                         println!("{next}: {:#?}", outcome.problems);
                         // What went wrong must not spread to the next cell.
