@@ -228,13 +228,8 @@ async fn write_claim(
         }
         (Err(error), _) if failure::is_refusal(&error) => {
             state.memory.claim_refused();
-            if matches!(&error, kube::Error::Api(status) if status.code == 403) {
-                let failure = Failure {
-                    reason: Reason::ClaimWriteForbidden,
-                    permanent: true,
-                    error_id: None,
-                };
-                state.memory.back_off(facts, &failure);
+            if !failure::is_conflict(&error) {
+                state.memory.back_off(facts, &failure::claim(&error));
             }
         }
         // Perhaps written: the recheck goes on only if the claim that is stored is this one.

@@ -73,6 +73,20 @@ pub fn kubernetes(error: &kube::Error) -> Failure {
     }
 }
 
+/// The reason of a refused write of a claim.
+pub fn claim(error: &kube::Error) -> Failure {
+    let forbidden = matches!(error, kube::Error::Api(status) if status.code == 403);
+    Failure {
+        reason: if forbidden {
+            Reason::ClaimWriteForbidden
+        } else {
+            Reason::KubernetesUnavailable
+        },
+        permanent: forbidden,
+        error_id: None,
+    }
+}
+
 /// Whether the API server answered that something else was changed meanwhile.
 pub fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409 || status.code == 404)

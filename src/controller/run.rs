@@ -56,28 +56,28 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
 
     let secrets: Api<PartialObjectMeta<Secret>> = Api::all(client.clone());
     let secret_changes = watcher(secrets, watcher::Config::default().labels(MANAGED_LABEL))
-        .default_backoff()
+        .backoff(watch_backoff())
         .modify(prune)
         .reflect(secrets_writer)
         .inspect(move |event| secrets_shown.note(event))
         .touched_objects();
     let leases: Api<Lease> = Api::namespaced(client.clone(), &namespace);
     let claim_changes = watcher(leases, watcher::Config::default().labels(CLAIM_LABEL))
-        .default_backoff()
+        .backoff(watch_backoff())
         .modify(prune)
         .reflect(claims_writer)
         .inspect(move |event| claims_shown.note(event))
         .touched_objects();
     let all_namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
     let namespace_changes = watcher(all_namespaces, watcher::Config::default())
-        .default_backoff()
+        .backoff(watch_backoff())
         .modify(prune)
         .reflect(namespaces_writer)
         .applied_objects();
     let all_objects: Api<Guarded> = Api::all(client.clone());
     let indexed = Arc::clone(&context);
     let object_changes = watcher(all_objects, watcher::Config::default())
-        .default_backoff()
+        .backoff(watch_backoff())
         .modify(prune)
         .inspect(move |event| index(&indexed, event))
         .reflect(objects_writer)
@@ -138,6 +138,17 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         () = never_began => {}
     }
     context
+}
+
+/// How long a watch that failed waits before it is tried again: an operator that is blind for half a minute is too late with repairs.
+fn watch_backoff() -> watcher::ExponentialBackoff {
+    backon::ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_max_delay(Duration::from_secs(8))
+        .with_factor(2.0)
+        .with_jitter()
+        .without_max_times()
+        .into()
 }
 
 fn tokio_stream<T>(receiver: mpsc::UnboundedReceiver<T>) -> impl futures::Stream<Item = T> {
@@ -249,7 +260,7 @@ fn connections_controller(
         Api::<ZitadelConnection>::all(client.clone()),
         watcher::Config::default(),
     )
-    .default_backoff()
+    .backoff(watch_backoff())
     .modify(prune)
     .inspect(move |event| {
         if let Ok(Event::Delete(gone)) = event {
@@ -262,11 +273,11 @@ fn connections_controller(
     .predicate_filter(predicates::generation, PredicateConfig::default());
     let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), &namespace);
     let secret_changes = watcher(secrets, watcher::Config::default())
-        .default_backoff()
+        .backoff(watch_backoff())
         .touched_objects();
     let maps: Api<PartialObjectMeta<ConfigMap>> = Api::namespaced(client, &namespace);
     let map_changes = watcher(maps, watcher::Config::default())
-        .default_backoff()
+        .backoff(watch_backoff())
         .touched_objects();
     let (by_secret, by_map) = (store.clone(), store.clone());
     let run = Controller::for_stream(changes, store.clone())

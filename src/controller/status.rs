@@ -322,7 +322,8 @@ fn short(span: std::time::Duration) -> String {
     format!("{rounded:#}")
 }
 
-/// The JSON merge patch that turns one status into another: fields that are gone are set to null.
+/// The JSON merge patch that turns one status into another: only the fields that differ, those that are gone as null. So a replica
+/// with an old view does not undo what another one wrote.
 pub fn merge_patch<T: Serialize>(before: &T, after: &T) -> Json {
     let object = |status: &T| match serde_json::to_value(status) {
         Ok(Json::Object(fields)) => fields,
@@ -335,6 +336,7 @@ pub fn merge_patch<T: Serialize>(before: &T, after: &T) -> Json {
         .filter(|field| !after.contains_key(*field))
         .cloned()
         .collect();
+    after.retain(|field, value| before.get(field) != Some(value));
     after.extend(gone.into_iter().map(|field| (field, Json::Null)));
     json!(after)
 }

@@ -415,6 +415,8 @@ fn refused(
     }
     let app = round.app()?;
     if let Some(reason) = app.refused {
+        // An inactive application is refused whatever its secret: what was counted says nothing about that.
+        round.memory.refusals = None;
         return Err(stalled(reason, Retry::After(facts.timing.probe)));
     }
     let foreign = match &facts.journal {

@@ -120,7 +120,7 @@ impl fmt::Display for Boundary {
 }
 
 /// A cell.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
     pub boundary: Boundary,
     /// F1 to F14 of the plan.
