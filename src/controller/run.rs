@@ -30,6 +30,10 @@ const CONCURRENCY: u16 = 16;
 
 /// Runs until `parts.stop`, and then until every reconcile under way has ended. What is still being written goes on in tasks of
 /// its own, which the returned context tracks.
+#[expect(
+    clippy::too_many_lines,
+    reason = "the watches are set up in one place, in the order in which they depend on each other"
+)]
 pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
     let client = parts.client.clone();
     let namespace = parts.settings.namespace.clone();
