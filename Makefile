@@ -35,7 +35,8 @@ $(TOOLS)/bin/cargo-deny:
 
 unit: ## Tests of the pure parts and of the simulator
 	$(CARGO) test --workspace --lib --bins
-	$(CARGO) test -p zitadel-simulator --tests --doc
+	$(CARGO) test -p zitadel-simulator --tests
+	$(CARGO) test -p zitadel-simulator --doc
 
 integration: controlplane ## Tests on a real API server
 	RUST_TEST_THREADS=8 $(CARGO) test -p zitadel-secret-operator --test '*'
