@@ -72,6 +72,8 @@ struct Walk<'a> {
     key: String,
     /// Rotations that something so far may have caused.
     causes: u64,
+    /// Faults that may still be waiting for their call.
+    faults: Vec<u64>,
 }
 
 impl Walk<'_> {
@@ -208,12 +210,12 @@ impl Walk<'_> {
                 self.causes += 1;
                 let fault =
                     Fault::on(Operation::Generate, Action::DropAfter(Cut::Reset)).app(&self.app.id);
-                tenant.zitadel.inject(fault);
+                self.faults.push(tenant.zitadel.inject(fault));
             }
             Op::RefuseNextCall => {
                 let fault = Fault::on(Operation::Generate, Action::DropBefore(Cut::Close))
                     .app(&self.app.id);
-                tenant.zitadel.inject(fault);
+                self.faults.push(tenant.zitadel.inject(fault));
             }
         }
     }
@@ -234,6 +236,7 @@ async fn walk(seed: u64) -> Result<(), String> {
         trigger: 0,
         key: "CLIENT_SECRET".to_owned(),
         causes: 1,
+        faults: Vec::new(),
     };
     walk.apply(false).await;
     for op in &ops {
@@ -243,6 +246,10 @@ async fn walk(seed: u64) -> Result<(), String> {
                 tokio::time::timeout(std::time::Duration::from_secs(8), tenant.ready("walk")).await;
         }
         walk.step(*op).await;
+    }
+    // What has not struck by now does not strike the last rotation, after which nothing is left to lift the breaker.
+    for fault in walk.faults.drain(..) {
+        tenant.zitadel.remove_fault(fault);
     }
     // A new trigger passes every brake, so that the end does not depend on which of them had closed on the way.
     walk.step(Op::Trigger).await;
@@ -289,7 +296,9 @@ async fn walk(seed: u64) -> Result<(), String> {
     } else {
         "PASSWORD"
     };
-    if tenant.value("walk", other).await.is_some() {
+    // NB: a key that a person wrote as well is theirs, too, and stays when the operator gives it up.
+    let theirs = ops.contains(&Op::EditSecretValue);
+    if !theirs && tenant.value("walk", other).await.is_some() {
         return Err(verdict(format!("key {other} is still there")));
     }
     tenant.delete("walk").await;
