@@ -402,6 +402,11 @@ fn refused(
     secret: &SecretView,
 ) -> Result<Option<Found>, Step> {
     let facts = round.facts;
+    // An inactive application is refused whatever its secret is: the count begins when it is seen to be active.
+    if let Some(reason) = round.app()?.refused {
+        round.refused_for_another_reason(&secret.version);
+        return Err(stalled(reason, Retry::After(facts.timing.probe)));
+    }
     let (first, count) = round.refused_once_more(&secret.version);
     let again = facts.timing.dead / (facts.timing.dead_probes.max(2) - 1);
     let working = |retry| {
@@ -412,12 +417,6 @@ fn refused(
     };
     if count < facts.timing.dead_probes || round.left(first, facts.timing.dead).is_some() {
         return Err(working(Retry::After(again)));
-    }
-    let app = round.app()?;
-    if let Some(reason) = app.refused {
-        // An inactive application is refused whatever its secret: what was counted says nothing about that.
-        round.memory.refusals = None;
-        return Err(stalled(reason, Retry::After(facts.timing.probe)));
     }
     let foreign = match &facts.journal {
         Observed::Live(journal) => journal.newest().is_some_and(|event| !event.own),

@@ -85,6 +85,17 @@ impl<'a> Round<'a> {
         }))
     }
 
+    /// A refusal that says nothing about the stored value: what was counted before counts no more.
+    pub(super) fn refused_for_another_reason(&mut self, secret: &Version) {
+        let now = self.facts.now.boot;
+        self.memory.refusals = Some(Refusals {
+            secret: secret.clone(),
+            count: 0,
+            first: now,
+            last: now,
+        });
+    }
+
     /// Counts a refusal of the stored value; probes in quick succession count once. When the first was, and how many.
     pub(super) fn refused_once_more(&mut self, secret: &Version) -> (Duration, u32) {
         let now = self.facts.now.boot;

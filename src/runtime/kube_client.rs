@@ -46,7 +46,7 @@ pub struct KubeRequestLayer {
 }
 
 impl KubeRequestLayer {
-    /// `deadline` is for a request and its whole answer; of a watch, only for the head of its answer.
+    /// `deadline` is for a request and its whole answer; of a watch three times that, for the head of its answer only.
     pub fn new(metrics: Metrics, server_clock: ServerClock, deadline: Duration) -> Self {
         Self {
             metrics,
@@ -100,11 +100,13 @@ where
             server_clock,
             deadline,
         } = self.layer.clone();
-        let begins = Instant::now() + deadline;
+        // NB: the API server holds the head of a watch back until its cache is as new as the watch asks for.
+        let patience = if watch { deadline * 3 } else { deadline };
+        let begins = Instant::now() + patience;
         let ends = (!watch).then_some(begins);
         let answer = self.inner.call(request);
         async move {
-            // NB: the head of a watch's answer comes at once. A watch that is never answered would blind the operator for good.
+            // A watch that is never answered would blind the operator for good.
             let (code, outcome) = match tokio::time::timeout_at(begins, answer).await {
                 Ok(Ok(response)) => {
                     server_clock.observe(response.headers());
@@ -261,6 +263,6 @@ mod tests {
             .send(request("GET", "/api/v1/secrets?watch=true"))
             .await;
         assert!(answer.is_err());
-        assert_eq!(begun.elapsed(), DEFAULT_DEADLINE);
+        assert_eq!(begun.elapsed(), DEFAULT_DEADLINE * 3);
     }
 }

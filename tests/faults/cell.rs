@@ -160,6 +160,8 @@ impl Cell {
             (B::Generate | B::Apply, 12, _) => (1, 3),
             // NB: without an election the other replica can't know that the value is held, and makes another once it may.
             (B::Apply, 9, "long") => (1, self.replicas),
+            // NB: the Lease is renewed at any time, so that a death then may hit the moment in which a value is held.
+            (B::Renew, 1 | 2, _) => (1, 2),
             (_, 12 | 13, _) => (1, 2),
             _ => (1, 1),
         }

@@ -30,7 +30,7 @@ pub fn timing() -> Timing {
         request: ms(600),
         send: ms(400),
         prove: ms(300),
-        takeover: ms(1200),
+        takeover: ms(2000),
         quiet: ms(1500),
         missing: ms(200),
         dead: ms(900),
