@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ApiAppSecretStatus;
+use crate::ids::AppId;
 
 /// An OAuth2 client secret of a ZITADEL API application, kept in a Kubernetes Secret and rotated.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -67,6 +68,7 @@ use super::ApiAppSecretStatus;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.standbyAppId) || self.standbyAppId != self.appId").message("standbyAppId must be another application than appId"))]
+#[x_kube(validation = Rule::new("!has(self.rotation) || !has(self.rotation.overlap) || has(self.standbyAppId)").message("rotation.overlap needs standbyAppId: one application has one client secret at a time"))]
 pub struct ApiAppSecretSpec {
     /// The `ZitadelConnection` to use. Default: the one named `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -300,6 +302,11 @@ pub enum RecoveryPolicy {
 }
 
 impl ApiAppSecretSpec {
+    /// Whether an application is one of the object's.
+    pub fn names(&self, app: &AppId) -> bool {
+        self.app_id == app.as_str() || self.standby_app_id.as_deref() == Some(app.as_str())
+    }
+
     /// The name of the connection, `default` when none is given.
     pub fn connection_name(&self) -> &str {
         self.connection_ref

@@ -12,7 +12,10 @@ pub use api_app_secret::{
 };
 pub use condition::{Condition, ConditionType, Conditions, Status, seconds};
 pub use reason::Reason;
-pub use status::{ApiAppSecretStatus, HistoryEntry, LastRotation, OpenAttempt, Outcome};
+pub use status::{
+    ApiAppSecretStatus, ForeignSecret, HistoryEntry, LastRotation, OpenAttempt, Outcome,
+    PreviousPair,
+};
 pub use zitadel_connection::{
     CaBundle, Credential, CredentialType, Grant, KeyRef, Limits, NamespaceGrant, ZitadelConnection,
     ZitadelConnectionSpec, ZitadelConnectionStatus,

@@ -43,8 +43,6 @@ reasons! {
     InvalidObject,
     /// A field of the spec has a value that can't be used.
     InvalidSpec,
-    /// A field of the spec is not supported by this version.
-    NotYetSupported,
 
     /// The connection does not exist.
     ConnectionNotFound,
@@ -85,6 +83,8 @@ reasons! {
     AppNotApi,
     /// The application is inactive or does not authenticate by secret.
     AppNotReady,
+    /// The standby application is not an active API application that authenticates by secret.
+    StandbyNotReady,
 
     /// A Secret of that name exists and is not the operator's.
     SecretNotOwned,
@@ -154,6 +154,8 @@ reasons! {
 
     /// The credential was rotated.
     Rotated,
+    /// The client secret of the former pair was replaced by one that nobody has, because the overlap is over.
+    Retired,
     /// The credential was issued for the first time.
     Issued,
     /// A rotation had no effect at ZITADEL and is repeated.

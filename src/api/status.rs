@@ -28,6 +28,10 @@ pub struct ApiAppSecretStatus {
     #[schemars(length(max = 200))]
     pub active_app_id: Option<String>,
 
+    /// The pair before the stored one, while ZITADEL still accepts it. Only with a standby application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousPair>,
+
     /// ZITADEL's sequence of the rotation that made the stored secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
@@ -79,6 +83,22 @@ pub struct ApiAppSecretStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<HistoryEntry>,
+}
+
+/// The pair before the stored one.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviousPair {
+    /// Its application.
+    #[schemars(length(max = 200))]
+    pub app_id: String,
+    /// Its client id.
+    #[schemars(length(max = 512))]
+    pub client_id: String,
+    /// When its client secret is replaced by one that nobody has, as RFC 3339; absent: at the next rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40))]
+    pub ends: Option<String>,
 }
 
 /// The last rotation.
@@ -135,10 +155,29 @@ pub struct HistoryEntry {
     pub change_date: Option<MicroTime>,
     /// How it ended.
     pub outcome: Outcome,
+    /// The application, where the object has two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub app_id: Option<String>,
+    /// The client secret that it replaced, if that was not the operator's: it may have been in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<ForeignSecret>,
     /// From ZITADEL's answer to the written Secret, such as `12ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub dark_window: Option<String>,
+}
+
+/// A client secret that somebody else made.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ForeignSecret {
+    /// The id of the user who made it, at ZITADEL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub user_id: Option<String>,
+    /// When.
+    pub time: Time,
 }
 
 /// How a rotation ended.
@@ -154,4 +193,6 @@ pub enum Outcome {
     Superseded,
     /// Taken over from an existing Secret.
     Adopted,
+    /// Thrown away: its only purpose was to end the overlap.
+    Retired,
 }

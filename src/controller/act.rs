@@ -18,7 +18,7 @@ use super::secret::{self, FIELD_MANAGER};
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
-    Claim, ClaimView, Entry, Facts, Failure, Former, Observed, Recorded, Step, Version,
+    Claim, ClaimView, Entry, Facts, Failure, Former, Observed, Recorded, Slot, Step, Version,
 };
 use crate::zitadel::ClientSecret;
 
@@ -38,32 +38,38 @@ pub async fn act(
     facts: &mut Facts,
 ) {
     match step {
-        Step::Read(sources) => round.read(context, sources, facts).await,
+        Step::Read { sources, slot } => round.read(context, sources, slot, facts).await,
         Step::CreateShell => {
             // The answer of a creation is as fresh as a read, so what else was read still stands beside it.
-            let known = (facts.claim.clone(), facts.journal.clone());
+            let known = (facts.primary.clone(), facts.standby.clone());
             forget(facts);
             if create_shell(context, round, facts).await {
-                (facts.claim, facts.journal) = known;
+                (facts.primary, facts.standby) = known;
             }
         }
-        Step::Rehearse(over) => rehearse(context, round, &over, facts).await,
-        Step::WriteClaim { claim, over } => {
-            write_claim(context, round, turn, &claim, over.as_ref(), facts).await;
+        Step::Rehearse { slot, over } => rehearse(context, round, slot, &over, facts).await,
+        Step::WriteClaim { slot, claim, over } => {
+            write_claim(context, round, turn, slot, &claim, over.as_ref(), facts).await;
             forget(facts);
             facts.fresh_attempt = AttemptId(uuid::Uuid::now_v7());
         }
         Step::Send {
+            slot,
             attempt,
             cause,
             secret,
         } => {
-            rotate::send(context, round, turn, attempt, cause, &secret, facts).await;
+            let what = rotate::Ordered {
+                slot,
+                attempt,
+                cause,
+            };
+            rotate::send(context, round, turn, what, &secret, facts).await;
             forget(facts);
             round.recall(context, facts);
         }
-        Step::Render { over, adopt } => {
-            render(context, round, &over, adopt, facts).await;
+        Step::Render { over, record } => {
+            render(context, round, &over, record, facts).await;
             forget(facts);
         }
         Step::Move(former) => {
@@ -78,9 +84,11 @@ pub async fn act(
 
 fn forget(facts: &mut Facts) {
     facts.current = Observed::Unread;
-    facts.claim = Observed::Unread;
     facts.secret = Observed::Unread;
-    facts.journal = Observed::Unread;
+    facts.primary.forget();
+    if let Some(standby) = &mut facts.standby {
+        standby.forget();
+    }
     facts.probe = Observed::Unread;
 }
 
@@ -120,7 +128,13 @@ async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) -
 }
 
 /// Step 4 of the protocol: everything that would refuse the write shows up while the old credential still lives.
-async fn rehearse(context: &Context, round: &mut Round, over: &Version, facts: &mut Facts) {
+async fn rehearse(
+    context: &Context,
+    round: &mut Round,
+    slot: Slot,
+    over: &Version,
+    facts: &mut Facts,
+) {
     let Some(place) = round.place() else { return };
     let length = round
         .reading
@@ -134,7 +148,8 @@ async fn rehearse(context: &Context, round: &mut Round, over: &Version, facts: &
         .cycle()
         .take(length)
         .collect();
-    let client_id = round.client_id.clone().unwrap_or_default();
+    let application = round.application(slot);
+    let client_id = application.client_id.clone().unwrap_or_default();
     let entry = Entry {
         attempt: Some(facts.fresh_attempt),
         sequence: Sequence(u64::MAX),
@@ -144,20 +159,18 @@ async fn rehearse(context: &Context, round: &mut Round, over: &Version, facts: &
         .reading
         .as_ref()
         .and_then(|reading| reading.commit.as_ref());
-    let commit = place.commit(
-        Recorded {
-            entry,
-            client_id: client_id.clone(),
-        },
-        before,
-    );
+    let recorded = Recorded {
+        entry,
+        client_id: client_id.clone(),
+    };
+    let commit = place.commit(&application.app.app, recorded, before);
     let object = place.full(&commit, &client_id, &placeholder, Some(over));
     let params = PatchParams::apply(FIELD_MANAGER).force().dry_run();
     let result = secrets(context, round)
         .patch(&place.target.secret.name, &params, &Patch::Apply(&object))
         .await;
     match result {
-        Ok(_) => lock(&round.state).memory.rehearsed(over.clone()),
+        Ok(_) => lock(&round.state).memory.rehearsed(slot, over.clone()),
         // NB: journal and probe speak of the Secret as it was; kept, a dead value would count as verified.
         Err(error) if failure::is_conflict(&error) => forget(facts),
         Err(error) => {
@@ -167,7 +180,7 @@ async fn rehearse(context: &Context, round: &mut Round, over: &Version, facts: &
                 .as_ref()
                 .is_ok_and(|connection| connection.without_rehearsal);
             if failure.reason == Reason::DryRunUnsupported && allowed {
-                lock(&round.state).memory.rehearsed(over.clone());
+                lock(&round.state).memory.rehearsed(slot, over.clone());
             } else {
                 back_off(round, facts, &failure);
             }
@@ -179,6 +192,7 @@ async fn write_claim(
     context: &Context,
     round: &Round,
     turn: &mut Turn,
+    slot: Slot,
     claim: &Claim,
     over: Option<&Version>,
     facts: &Facts,
@@ -196,8 +210,8 @@ async fn write_claim(
     }
     let namespace = &context.settings.namespace;
     let api: Api<Lease> = Api::namespaced(context.client.clone(), namespace);
-    let Ok(lease) =
-        serde_json::from_value::<Lease>(claim::lease(namespace, &round.claim, claim, over))
+    let name = &round.application(slot).claim;
+    let Ok(lease) = serde_json::from_value::<Lease>(claim::lease(namespace, name, claim, over))
     else {
         return;
     };
@@ -206,7 +220,7 @@ async fn write_claim(
         ..PostParams::default()
     };
     let result = match over {
-        Some(_) => api.replace(&round.claim, &params, &lease).await,
+        Some(_) => api.replace(name, &params, &lease).await,
         None => api.create(&params, &lease).await,
     };
     let mut state = lock(&round.state);
@@ -215,14 +229,12 @@ async fn write_claim(
             let view = claim::view(Some(&written), |_| false);
             if let ClaimView::Present { version, .. } = &view {
                 let revision = version.revision.clone();
-                state.claim = Some(context.stores.claims_shown.written(
-                    &round.claim,
-                    &revision,
-                    view,
-                ));
+                let shown = &context.stores.claims_shown;
+                let written = shown.written(name, &revision, view);
+                state.claims.insert(name.clone(), written);
             }
             match attempt {
-                Some(attempt) => state.memory.claimed(attempt, context.clock.boot()),
+                Some(attempt) => state.memory.claimed(slot, attempt, context.clock.boot()),
                 None => state.memory.claim_refused(),
             }
         }
@@ -233,7 +245,7 @@ async fn write_claim(
             }
         }
         // Perhaps written: the recheck goes on only if the claim that is stored is this one.
-        (Err(_), Some(attempt)) => state.memory.claimed(attempt, context.clock.boot()),
+        (Err(_), Some(attempt)) => state.memory.claimed(slot, attempt, context.clock.boot()),
         (Err(_), None) => state.memory.claim_refused(),
     }
     if state.memory.claimed.is_none() {
@@ -266,13 +278,13 @@ async fn copy(
         return Ok(None);
     };
     let reading = secret::read(place, &source.metadata, Some(&source), |_| false);
-    let recorded = reading.commit.as_ref();
-    let recorded = recorded.and_then(|record| record.recorded(&round.scope, &round.app.app));
-    let (Some(recorded), Some(value)) = (recorded, &reading.value) else {
+    let recorded = matches!(reading.view.commit, Ok(Some(_)));
+    let (Some(record), Some(value)) = (reading.commit.filter(|_| recorded), &reading.value) else {
         return Ok(None);
     };
-    let commit = place.commit(recorded.clone(), reading.commit.as_ref());
-    let object = place.full(&commit, &recorded.client_id, value.expose(), None);
+    let commit = place.amended(&record, None);
+    let client_id = record.stored().map_or("", |stored| &stored.client_id);
+    let object = place.full(&commit, client_id, value.expose(), None);
     let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
     let params = PostParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -307,7 +319,7 @@ async fn render(
     context: &Context,
     round: &Round,
     over: &Version,
-    adopt: Option<Entry>,
+    record: Option<(Slot, Entry)>,
     facts: &Facts,
 ) {
     let Some(place) = round.place() else { return };
@@ -345,24 +357,27 @@ async fn render(
         }
         return;
     }
-    let recorded = reading
-        .commit
-        .as_ref()
-        .and_then(|record| record.recorded(&round.scope, &round.app.app));
-    let client_id = recorded
-        .map(|recorded| recorded.client_id.clone())
-        .or_else(|| round.client_id.clone());
-    let entry = adopt.or_else(|| recorded.map(|recorded| recorded.entry.clone()));
-    let (Some(client_id), Some(entry)) = (client_id, entry) else {
-        return;
+    let recorded = reading.commit.as_ref();
+    let recorded = recorded.filter(|_| matches!(reading.view.commit, Ok(Some(_))));
+    let app = |slot| &round.application(slot).app.app;
+    let (commit, client_id) = match (recorded, record) {
+        (Some(before), record) => {
+            let entry = record.map(|(slot, entry)| (app(slot), entry));
+            let stored = before.stored().map(|stored| stored.client_id.clone());
+            (place.amended(before, entry), stored)
+        }
+        // A pair that is taken over.
+        (None, Some((slot, entry))) => {
+            let client_id = round.application(slot).client_id.clone();
+            let recorded = Recorded {
+                entry,
+                client_id: client_id.clone().unwrap_or_default(),
+            };
+            (place.commit(app(slot), recorded, None), client_id)
+        }
+        (None, None) => return,
     };
-    let commit = place.commit(
-        Recorded {
-            entry,
-            client_id: client_id.clone(),
-        },
-        reading.commit.as_ref(),
-    );
+    let Some(client_id) = client_id else { return };
     let object = place.full(&commit, &client_id, value.expose(), Some(over));
     let params = PatchParams::apply(FIELD_MANAGER).force();
     match api.patch(name, &params, &Patch::Apply(&object)).await {

@@ -19,7 +19,7 @@ use super::flush::Flushed;
 use super::progress::{Progress, Written};
 use super::target::Target;
 use crate::api::{ApiAppSecret, ApiAppSecretStatus, ZitadelConnection};
-use crate::rotation::{ClaimView, Holder, Memory, Owner, SecretState, Timing};
+use crate::rotation::{ClaimView, CommitRecord, Holder, Memory, Owner, SecretState, Timing};
 use crate::runtime::clock::{Clock, ServerClock};
 use crate::runtime::holding::Holding;
 use crate::runtime::metrics::Metrics;
@@ -64,20 +64,32 @@ pub struct Stores {
 pub struct AppState {
     /// For decisions.
     pub memory: Memory,
-    /// The claim as this process last wrote it: the watches may lag behind it.
-    pub claim: Option<Written<ClaimView>>,
+    /// The claims as this process last wrote them, by name: the watches may lag behind.
+    pub claims: HashMap<String, Written<ClaimView>>,
     /// The same for the Secret.
-    pub secret: Option<Written<SecretState>>,
+    pub secret: Option<Written<Stored>>,
     /// The rotation that this process finished last, until it is reported.
     pub flushed: Option<Flushed>,
 }
 
-/// Which objects name which application.
+/// A Secret that was written.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// For decisions.
+    pub state: SecretState,
+    /// Its commit record.
+    pub commit: Option<CommitRecord>,
+}
+
+/// Which objects name which applications.
 #[derive(Default)]
 pub struct Index {
-    by_object: HashMap<(String, String), (AppKey, (i64, Owner))>,
-    by_app: HashMap<AppKey, BTreeSet<(i64, Owner)>>,
+    by_object: HashMap<(String, String), (Vec<AppKey>, Aged)>,
+    by_app: HashMap<AppKey, BTreeSet<Aged>>,
 }
+
+/// When it was created, and which it is: older ones come first.
+type Aged = (i64, Owner);
 
 /// Connection, project and application.
 type AppKey = (String, String, String);
@@ -88,52 +100,58 @@ impl Index {
         let owner = owner(object);
         self.remove(&owner.namespace, &owner.name);
         let spec = &object.spec;
-        let app = (
-            spec.connection_name().to_owned(),
-            spec.project_id.clone(),
-            spec.app_id.clone(),
-        );
+        let ids = std::iter::once(&spec.app_id).chain(spec.standby_app_id.as_ref());
+        let apps: Vec<AppKey> = ids
+            .map(|app| {
+                let connection = spec.connection_name().to_owned();
+                (connection, spec.project_id.clone(), app.clone())
+            })
+            .collect();
         let created = object
             .metadata
             .creation_timestamp
             .as_ref()
             .map_or(0, |time| time.0.as_second());
         let place = (created, owner);
-        self.by_app
-            .entry(app.clone())
-            .or_default()
-            .insert(place.clone());
+        for app in &apps {
+            let places = self.by_app.entry(app.clone()).or_default();
+            places.insert(place.clone());
+        }
         self.by_object.insert(
             (place.1.namespace.clone(), place.1.name.clone()),
-            (app, place),
+            (apps, place),
         );
     }
 
-    /// Forgets an object. The others that name the same application come back.
+    /// Forgets an object. The others that name an application of it come back.
     pub fn remove(&mut self, namespace: &str, name: &str) -> Vec<Owner> {
-        let Some((app, place)) = self
-            .by_object
-            .remove(&(namespace.to_owned(), name.to_owned()))
-        else {
+        let key = (namespace.to_owned(), name.to_owned());
+        let Some((apps, place)) = self.by_object.remove(&key) else {
             return Vec::new();
         };
-        let Some(places) = self.by_app.get_mut(&app) else {
-            return Vec::new();
-        };
-        places.remove(&place);
-        let others = places.iter().map(|(_, owner)| owner.clone()).collect();
-        if places.is_empty() {
-            self.by_app.remove(&app);
+        let mut others = BTreeSet::new();
+        for app in apps {
+            let Some(places) = self.by_app.get_mut(&app) else {
+                continue;
+            };
+            places.remove(&place);
+            others.extend(places.iter().map(|(_, owner)| owner.clone()));
+            if places.is_empty() {
+                self.by_app.remove(&app);
+            }
         }
-        others
+        others.into_iter().collect()
     }
 
-    /// The oldest other object for the same application, if it is older.
+    /// The oldest other object for an application of this one, if it is older.
     pub fn rival(&self, owner: &Owner) -> Option<Owner> {
-        let (app, place) = self
+        let (apps, place) = self
             .by_object
             .get(&(owner.namespace.clone(), owner.name.clone()))?;
-        let oldest = self.by_app.get(app)?.first()?;
+        let oldest = apps
+            .iter()
+            .filter_map(|app| self.by_app.get(app)?.first())
+            .min()?;
         (oldest < place).then(|| oldest.1.clone())
     }
 }

@@ -10,13 +10,13 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::events::EventType;
 
 use super::connections::Connection;
-use super::context::{AppState, Context, lock};
+use super::context::{AppState, Context, Stored, lock};
 use super::failure;
 use super::secret::{self, FIELD_MANAGER, Place, Reading};
 use super::target::Target;
-use crate::api::{Outcome, Reason};
-use crate::ids::{AttemptId, Sequence};
-use crate::rotation::{Cause, Entry, Fence, Recorded, SecretState, Version, fence};
+use crate::api::{ForeignSecret, Outcome, Reason};
+use crate::ids::{AppId, AttemptId, Sequence};
+use crate::rotation::{Cause, Entry, Fence, Recorded, SecretState, Slot, Version, fence};
 use crate::runtime::metrics::WindowPart;
 use crate::zitadel::{AppRef, ClientSecret, Introspection, ProbeToken};
 
@@ -28,6 +28,10 @@ pub struct Received {
     pub connection: Arc<Connection>,
     /// The application.
     pub app: AppRef,
+    /// Which of the object's that is.
+    pub slot: Slot,
+    /// The secret that it replaced, if that was somebody else's.
+    pub replaced: Option<ForeignSecret>,
     /// The instance and project, as a hash.
     pub scope: String,
     /// The attempt that made it.
@@ -61,6 +65,10 @@ pub struct Flushed {
     pub cause: Cause,
     /// How it ended.
     pub outcome: Outcome,
+    /// The application.
+    pub app: AppId,
+    /// The secret that it replaced, if that was somebody else's.
+    pub replaced: Option<ForeignSecret>,
     /// ZITADEL's sequence.
     pub sequence: Sequence,
     /// ZITADEL's time.
@@ -90,6 +98,17 @@ impl Received {
             scope: &self.scope,
             endpoints: &self.connection.endpoints,
         }
+    }
+
+    /// The client id of the pair that is stored: with a standby another one than that of the new value.
+    fn stored_client_id(&self) -> &str {
+        let record = self
+            .stored
+            .as_ref()
+            .and_then(|stored| stored.commit.as_ref());
+        record
+            .and_then(|record| record.stored())
+            .map_or(&self.client_id, |stored| &stored.client_id)
     }
 
     async fn accepted(&self) -> Option<bool> {
@@ -134,7 +153,7 @@ impl Received {
             let verdict = self
                 .connection
                 .zitadel
-                .introspect(&self.client_id, stored, token)
+                .introspect(self.stored_client_id(), stored, token)
                 .await;
             if matches!(verdict, Ok(Introspection::Active)) {
                 return Proof::WithoutEffect;
@@ -163,6 +182,8 @@ pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed 
         attempt: received.attempt,
         cause: received.cause,
         outcome,
+        app: received.app.app.clone(),
+        replaced: received.replaced.clone(),
         sequence: received.sequence,
         change_date: received.change_date,
         resource_owner: received.resource_owner.clone(),
@@ -195,6 +216,7 @@ async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome
     loop {
         let attempted = match fence(
             &stored,
+            received.slot,
             received.attempt,
             received.sequence,
             outlived.as_ref(),
@@ -282,13 +304,11 @@ async fn apply(
         change_date: received.change_date,
     };
     let place = received.place();
-    let commit = place.commit(
-        Recorded {
-            entry,
-            client_id: received.client_id.clone(),
-        },
-        before,
-    );
+    let recorded = Recorded {
+        entry,
+        client_id: received.client_id.clone(),
+    };
+    let commit = place.commit(&received.app.app, recorded, before);
     let object = place.full(&commit, &received.client_id, received.value.expose(), over);
     let name = &received.target.secret.name;
     let written: Secret = if over.is_some() {
@@ -321,9 +341,13 @@ pub fn remember(
         context.keeps_secret(owner, place.target)
     });
     let text = reading.view.version.revision.clone();
-    let (view, shown) = (reading.view, &context.stores.secrets_shown);
+    let shown = &context.stores.secrets_shown;
     let name = &place.target.secret.name;
-    lock(state).secret = Some(shown.written(name, &text, SecretState::Present(view)));
+    let stored = Stored {
+        state: SecretState::Present(reading.view),
+        commit: reading.commit,
+    };
+    lock(state).secret = Some(shown.written(name, &text, stored));
     text
 }
 
@@ -344,11 +368,31 @@ pub fn event(flushed: &Flushed) -> (EventType, Reason, String) {
             Reason::LostAttempt,
             format!("Rotation {attempt} was superseded before it could be written"),
         ),
-        (_, Cause::FirstIssue) => (
+        (Outcome::Retired, _) => (
             EventType::Normal,
-            Reason::Issued,
-            format!("Issued the first client secret, sequence {sequence}"),
+            Reason::Retired,
+            format!(
+                "The overlap is over: the former client secret, of app {}, is accepted no more",
+                flushed.app
+            ),
         ),
+        (_, Cause::FirstIssue) => match &flushed.replaced {
+            // NB: what was replaced is not the operator's, and may have been in use.
+            Some(foreign) => {
+                let user = foreign.user_id.as_deref();
+                let by = user.map_or_else(String::new, |user| format!(" by user {user}"));
+                let note = format!(
+                    "Issued the first client secret, sequence {sequence}. It replaced one that was made{by} at {}: whoever used that needs the new one",
+                    foreign.time.0
+                );
+                (EventType::Warning, Reason::Issued, note)
+            }
+            None => (
+                EventType::Normal,
+                Reason::Issued,
+                format!("Issued the first client secret, sequence {sequence}"),
+            ),
+        },
         (_, cause) => (
             EventType::Normal,
             Reason::Rotated,

@@ -2,6 +2,7 @@
 
 use super::target::Target;
 use crate::api::Reason;
+use crate::ids::AppId;
 use crate::rotation::Blocked;
 
 /// What a person is told: which object, which field, what next.
@@ -30,6 +31,7 @@ pub fn message(blocked: &Blocked, target: &Target) -> String {
         Reason::AppNotFound => format!("App {app} does not exist in project {project} of this organisation: check spec.appId, spec.projectId and spec.organizationId"),
         Reason::AppNotApi => format!("App {app} is not an API application: only those have the secret that is kept here"),
         Reason::AppNotReady => format!("App {app} is inactive, or does not authenticate by client secret (BASIC): activate it, or change its authentication method, in ZITADEL"),
+        Reason::StandbyNotReady => format!("App {} (spec.standbyAppId) is not an active API application of project {project} that authenticates by client secret (BASIC): rotations wait until it is, or until the field names another one", target.standby.as_ref().map_or("", AppId::as_str)),
         Reason::SecretNotOwned => format!("Secret {secret} exists and is not the operator's: choose another spec.secret.name, delete it, or set spec.secret.adopt: true"),
         Reason::SecretKeyConflict => format!("Secret {secret} is kept by ApiAppSecret {by}: choose another spec.secret.name"),
         Reason::SecretContested => format!("Keys of Secret {secret} are written by another tool as well: remove them there"),

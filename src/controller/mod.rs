@@ -1,7 +1,7 @@
 //! The shell around [`crate::rotation`]: it reads what a decision needs, carries out the one step that was decided on, and reports.
 //!
 //! * `target` what an object asks for, parsed; no I/O
-//! * `observe` reads: watches, GETs, ZITADEL
+//! * `observe` the facts as the watches show them; `live` reads the rest: GETs, ZITADEL
 //! * `act` carries out one step; `flush` is the part of it that must never be interrupted
 //! * `status` what people are told; `reconcile` the loop around all of these
 //! * `connections` the `ZitadelConnection`s, and the clients made from them
@@ -15,6 +15,7 @@ mod connections;
 mod context;
 mod failure;
 mod flush;
+mod live;
 mod message;
 mod metered;
 mod observe;

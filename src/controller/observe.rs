@@ -1,33 +1,40 @@
-//! Observes: fills in the facts that a decision asks for. It reads and never writes, and decides nothing.
+//! Observes: the facts as the watches show them, without a request. It never writes, and decides nothing.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use futures::future::OptionFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, ResourceExt};
 
 use super::claim;
 use super::connections::Connection;
 use super::context::{AppState, Context, lock};
-use super::failure;
-use super::probe::probe;
 use super::secret::{self, Place, Reading};
 use super::target::{self, Target};
-use crate::api::{ApiAppSecret, ApiAppSecretStatus, ConditionType, Reason};
-use crate::ids::AttemptId;
+use crate::api::{ApiAppSecretStatus, ConditionType, ForeignSecret, Reason};
+use crate::ids::{AppId, AttemptId};
 use crate::rotation::{
-    AppView, ClaimView, DueState, Facts, Failure, Former, Gates, Journal, JournalEvent, Now,
-    ObjectView, Observed, Owner, Probe, SecretState, Source,
+    AppFacts, ClaimView, CommitRecord, DueState, Entry, Facts, Failure, Former, Gates, Now,
+    ObjectView, Observed, Owner, SecretState, Slot,
 };
-use crate::zitadel::{
-    AppKind, AppRef, AppState as State, Application, Change, ChangeKind, ZitadelError,
-};
+use crate::zitadel::AppRef;
 
 /// Clocks that differ by more than this are not trusted with due times.
 const MOST_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+
+/// One application of an object.
+#[derive(Debug, Clone)]
+pub struct Application {
+    /// The application, with the organisation that calls act in.
+    pub app: AppRef,
+    /// The name of its claim.
+    pub claim: String,
+    /// Its client id, once known.
+    pub client_id: Option<String>,
+}
 
 /// One round of one object: its target, its connection, what was read so far.
 pub struct Round {
@@ -35,22 +42,22 @@ pub struct Round {
     pub target: Arc<Target>,
     /// The connection, if it can be used.
     pub connection: Result<Arc<Connection>, Failure>,
-    /// The application, with the organisation that calls act in.
-    pub app: AppRef,
+    /// The application that `spec.appId` names.
+    pub primary: Application,
+    /// The application beside it, if there is one.
+    pub standby: Option<Application>,
     /// The instance and project, as a hash.
     pub scope: String,
-    /// The name of the claim.
-    pub claim: String,
     /// What is known between rounds.
     pub state: Arc<Mutex<AppState>>,
     /// The status as it was when the round began.
     pub status: ApiAppSecretStatus,
     /// The Secret as it was last read.
     pub reading: Option<Reading>,
-    /// The client id, once known.
-    pub client_id: Option<String>,
-    /// The organisation that owns the application, once known.
+    /// The organisation that owns the applications, once known.
     pub resource_owner: Option<String>,
+    /// The newest secret that each application had when its journal was last read, if somebody else made it.
+    pub foreign: HashMap<AppId, ForeignSecret>,
 }
 
 impl Round {
@@ -61,25 +68,37 @@ impl Round {
         status: Option<&ApiAppSecretStatus>,
     ) -> Self {
         let connection = context.connections.get(&target.connection);
-        let (issuer, app) = match &connection {
-            Ok(connection) => (
-                connection.endpoints.issuer.clone(),
-                connection.app(&target.app),
-            ),
-            Err(_) => (String::new(), target.app.clone()),
-        };
-        let claim = target::claim_name(&issuer, &app);
+        let primary = application(connection.as_ref().ok(), &target.app);
+        let issuer = connection
+            .as_ref()
+            .map_or("", |connection| &connection.endpoints.issuer);
         Self {
-            scope: target::scope(&issuer, &app),
-            state: context.app(&claim),
-            claim,
-            app,
+            scope: target::scope(issuer, &primary.app),
+            // NB: what is remembered of two applications is kept under the one that never changes.
+            state: context.app(&primary.claim),
+            primary,
+            standby: None,
             connection,
             status: status.cloned().unwrap_or_default(),
             target,
             reading: None,
-            client_id: None,
             resource_owner: None,
+            foreign: HashMap::new(),
+        }
+    }
+
+    /// An application.
+    pub fn application(&self, slot: Slot) -> &Application {
+        match (slot, &self.standby) {
+            (Slot::Standby, Some(standby)) => standby,
+            _ => &self.primary,
+        }
+    }
+
+    pub(super) fn application_mut(&mut self, slot: Slot) -> &mut Application {
+        match (slot, &mut self.standby) {
+            (Slot::Standby, Some(standby)) => standby,
+            _ => &mut self.primary,
         }
     }
 
@@ -95,20 +114,13 @@ impl Round {
 
     /// The facts as the watches show them.
     pub fn begin(&mut self, context: &Context) -> Facts {
-        let (claim, secret, client_id) = self.cached(context);
-        self.client_id = client_id;
+        let secret = self.cached_secret(context);
         let target = &self.target;
-        let hint = self
-            .connection
-            .as_ref()
-            .ok()
-            .and_then(|connection| connection.hint(&self.app));
-        let verified = self
-            .status
-            .conditions
-            .is_true(ConditionType::Verified)
-            .then(|| self.status.secret_resource_version.clone())
-            .flatten();
+        let revision = self.status.secret_resource_version.clone();
+        let verified = self.status.conditions.is_true(ConditionType::Verified);
+        let ready = self.status.conditions.get(ConditionType::Ready);
+        let not_ready = ready.is_some_and(|c| c.reason == Reason::StandbyNotReady.as_str());
+        let last_active = self.status.active_app_id.as_deref();
         let timing = context.settings.timing;
         let mut facts = Facts {
             timing,
@@ -122,28 +134,73 @@ impl Round {
                 trigger: target.trigger.clone(),
                 recovery: target.recovery.into(),
                 adopt: target.secret.adopt,
-                verified,
+                verified: revision.filter(|_| verified),
                 due: DueState::OnTriggerOnly,
+                overlap_ends: None,
+                last_active: match target.standby.as_ref().map(AppId::as_str) {
+                    Some(standby) if last_active == Some(standby) => Slot::Standby,
+                    _ => Slot::Primary,
+                },
+                standby_unseen: target.standby.is_some()
+                    && (self.status.observed_generation != target.generation || not_ready),
                 explained: (
                     target.schedule.explained(timing.breaker_short),
                     target.schedule.explained(timing.breaker_long),
                 ),
             },
             gates: self.gates(context),
-            claim: Observed::Cached(claim),
             secret: Observed::Cached(secret),
-            app: Observed::Unread,
+            primary: self.nothing_read(Slot::Primary),
+            standby: None,
             current: Observed::Unread,
-            journal: Observed::Unread,
             probe: Observed::Unread,
             former: None,
-            hint,
             fresh_attempt: AttemptId(uuid::Uuid::now_v7()),
             memory: crate::rotation::Memory::default(),
         };
+        self.line_up(&mut facts);
+        self.recall_claims(context, &mut facts);
         facts.former = self.former(context, self.status.secret_name.as_deref());
         self.refresh(context, &mut facts);
         facts
+    }
+
+    fn nothing_read(&self, slot: Slot) -> AppFacts {
+        let app = &self.application(slot).app;
+        let connection = self.connection.as_ref().ok();
+        AppFacts {
+            claim: Observed::Unread,
+            app: Observed::Unread,
+            journal: Observed::Unread,
+            hint: connection.and_then(|connection| connection.hint(app)),
+        }
+    }
+
+    /// Gives the facts a place for the standby, if there is one now.
+    pub(super) fn line_up(&self, facts: &mut Facts) {
+        facts.standby = self
+            .standby
+            .as_ref()
+            .map(|_| self.nothing_read(Slot::Standby));
+    }
+
+    /// Takes note of which applications the Secret speaks of. Whether that is news.
+    pub(super) fn take_record(&mut self, record: Option<&CommitRecord>) -> bool {
+        let here = record.filter(|record| record.scope == self.scope);
+        let standby = secret::standby(&self.target, here);
+        let known = self.standby.as_ref().map(|standby| &standby.app.app);
+        let news = known != standby.as_ref();
+        if news {
+            let connection = self.connection.as_ref().ok();
+            self.standby = standby.map(|app| application(connection, &self.target.app_ref(&app)));
+        }
+        for application in std::iter::once(&mut self.primary).chain(&mut self.standby) {
+            let recorded = here.and_then(|record| record.apps.get(&application.app.app));
+            if let Some(recorded) = recorded {
+                application.client_id = Some(recorded.client_id.clone());
+            }
+        }
+        news
     }
 
     fn inputs(&self) -> String {
@@ -166,6 +223,8 @@ impl Round {
             },
             _ => DueState::OnTriggerOnly,
         };
+        facts.object.overlap_ends = previous(facts)
+            .and_then(|(_, stored)| self.target.schedule.overlap_ends(stored.change_date));
     }
 
     /// The next instant at which the schedule has something else to say.
@@ -175,7 +234,10 @@ impl Round {
         };
         let entry = view.commit.as_ref().ok()?.as_ref()?;
         let schedule = &self.target.schedule;
-        schedule.next_change(entry.change_date, facts.now.time)
+        let changes = schedule.next_change(entry.change_date, facts.now.time);
+        let ends = facts.object.overlap_ends;
+        let ends = ends.filter(|ends| *ends > facts.now.time);
+        changes.into_iter().chain(ends).min()
     }
 
     fn now(&self, context: &Context) -> Now {
@@ -197,7 +259,9 @@ impl Round {
         let labels = |name: &str| context.namespace_label(&target.owner.namespace, name);
         Gates {
             granted: match &self.connection {
-                Ok(connection) => connection.grants(&target.owner.namespace, labels, &self.app),
+                Ok(connection) => std::iter::once(&self.primary)
+                    .chain(&self.standby)
+                    .all(|app| connection.grants(&target.owner.namespace, labels, &app.app)),
                 Err(_) => false,
             },
             repairs_exhausted: match &self.connection {
@@ -209,64 +273,72 @@ impl Round {
         }
     }
 
-    /// The claim and the Secret as the watches show them, or as this process wrote them where the watches lag behind.
-    ///
-    /// Also the client id by the Secret's commit record.
-    fn cached(&self, context: &Context) -> (ClaimView, SecretState, Option<String>) {
-        let namespace = &context.settings.namespace;
+    /// The Secret as the watch shows it, or as this process wrote it where the watch lags behind.
+    fn cached_secret(&mut self, context: &Context) -> SecretState {
         let stores = &context.stores;
-        let state = lock(&self.state);
-        let claim = match &state.claim {
-            Some(written) if !stores.claims_shown.shows(written) => written.view.clone(),
-            _ => {
-                let reference = ObjectRef::new(&self.claim).within(namespace);
-                self.claim_view(context, stores.claims.get(&reference).as_deref())
-            }
+        let name = self.target.secret.name.clone();
+        let written = {
+            let state = lock(&self.state);
+            let written = state.secret.as_ref();
+            let written = written.filter(|w| w.name == name && !stores.secrets_shown.shows(w));
+            written.map(|written| written.view.clone())
         };
-        let target = &self.target;
-        let (secret, client_id) = match &state.secret {
-            Some(written)
-                if written.name == target.secret.name && !stores.secrets_shown.shows(written) =>
-            {
-                (written.view.clone(), None)
-            }
-            _ => {
-                let reference = ObjectRef::new(&target.secret.name).within(&target.owner.namespace);
-                let metadata = stores.secrets.get(&reference);
-                let reading = metadata
-                    .as_ref()
-                    .zip(self.place())
-                    .map(|(metadata, place)| {
-                        secret::read(place, &metadata.metadata, None, |owner| {
-                            context.keeps_secret(owner, place.target)
-                        })
-                    });
-                let recorded = reading.as_ref().and_then(|reading| {
-                    let record = reading.commit.as_ref()?;
-                    record.recorded(&self.scope, &self.app.app)
-                });
-                let client_id = recorded.map(|recorded| recorded.client_id.clone());
-                (secret::state(reading.as_ref()), client_id)
-            }
-        };
-        (claim, secret, client_id)
+        if let Some(written) = written {
+            self.take_record(written.commit.as_ref());
+            return written.state;
+        }
+        let reference = ObjectRef::new(&name).within(&self.target.owner.namespace);
+        let metadata = stores.secrets.get(&reference);
+        let reading = metadata
+            .as_ref()
+            .zip(self.place())
+            .map(|(metadata, place)| {
+                secret::read(place, &metadata.metadata, None, |owner| {
+                    context.keeps_secret(owner, place.target)
+                })
+            });
+        let record = reading.as_ref().and_then(|reading| reading.commit.as_ref());
+        self.take_record(record);
+        secret::state(reading.as_ref())
     }
 
-    /// Whether an object exists and still names this object's application.
-    fn keeps_app(&self, context: &Context, owner: &Owner) -> bool {
+    /// The claims as the watch shows them, or as this process wrote them where the watch lags behind.
+    fn recall_claims(&self, context: &Context, facts: &mut Facts) {
+        for slot in facts.slots() {
+            let name = &self.application(*slot).claim;
+            let shown = &context.stores.claims_shown;
+            let written = lock(&self.state).claims.get(name).cloned();
+            let view = if let Some(written) = written.filter(|written| !shown.shows(written)) {
+                written.view
+            } else {
+                let reference = ObjectRef::new(name).within(&context.settings.namespace);
+                let lease = context.stores.claims.get(&reference);
+                self.claim_view(context, *slot, lease.as_deref())
+            };
+            facts.of_mut(*slot).claim = Observed::Cached(view);
+        }
+    }
+
+    /// Whether an object exists and still names this application.
+    fn keeps_app(&self, context: &Context, slot: Slot, owner: &Owner) -> bool {
         match context.object(owner).as_deref().map(|object| &object.0) {
             Some(Ok(object)) => {
-                object.spec.project_id == self.app.project.as_str()
-                    && object.spec.app_id == self.app.app.as_str()
+                let app = &self.application(slot).app;
+                object.spec.project_id == app.project.as_str() && object.spec.names(&app.app)
             }
             Some(Err(_)) => true,
             None => false,
         }
     }
 
-    fn claim_view(&self, context: &Context, lease: Option<&Lease>) -> ClaimView {
+    pub(super) fn claim_view(
+        &self,
+        context: &Context,
+        slot: Slot,
+        lease: Option<&Lease>,
+    ) -> ClaimView {
         let elsewhere =
-            |owner: &Owner| *owner != self.target.owner && self.keeps_app(context, owner);
+            |owner: &Owner| *owner != self.target.owner && self.keeps_app(context, slot, owner);
         claim::view(lease, elsewhere)
     }
 
@@ -278,6 +350,9 @@ impl Round {
             })
         });
         facts.secret = Observed::Live(secret::state(reading.as_ref()));
+        if self.take_record(reading.as_ref().and_then(|reading| reading.commit.as_ref())) {
+            self.line_up(facts);
+        }
         if reading.is_none() && facts.former.is_none() {
             // The status may not know the former name any more. Rare enough to look at all of them.
             let namespace = &self.target.owner.namespace;
@@ -306,171 +381,35 @@ impl Round {
     }
 
     /// Falls back to what the watches show and this process wrote.
-    pub fn recall(&self, context: &Context, facts: &mut Facts) {
-        let (claim, secret, _) = self.cached(context);
-        facts.claim = Observed::Cached(claim);
-        facts.secret = Observed::Cached(secret);
-    }
-
-    /// Whether the object is stored as this round has it.
-    async fn is_current(&self, context: &Context) -> Result<bool, kube::Error> {
-        let owner = &self.target.owner;
-        let api: Api<ApiAppSecret> = Api::namespaced(context.client.clone(), &owner.namespace);
-        let found = api.get_metadata_opt(&owner.name).await?;
-        Ok(found.is_some_and(|found| {
-            let metadata = found.metadata;
-            metadata.uid.as_ref() == Some(&owner.uid)
-                && metadata.generation == self.target.generation
-                && metadata.deletion_timestamp.is_none()
-        }))
-    }
-
-    /// Reads what is asked for, at once.
-    pub async fn read(&mut self, context: &Context, sources: &[Source], facts: &mut Facts) {
-        let Ok(connection) = self.connection.clone() else {
-            return;
-        };
-        let wants = |source| sources.contains(&source);
-        let (secrets, leases) = (self.secrets(context), claims(context));
-        let zitadel = &connection.zitadel;
-        let (object, secret, lease, journal, app) = futures::join!(
-            OptionFuture::from(wants(Source::Object).then(|| self.is_current(context))),
-            OptionFuture::from(
-                wants(Source::Secret).then(|| secrets.get_opt(&self.target.secret.name))
-            ),
-            OptionFuture::from(wants(Source::Claim).then(|| leases.get_opt(&self.claim))),
-            OptionFuture::from(wants(Source::Journal).then(|| zitadel.changes(&self.app, None))),
-            OptionFuture::from(wants(Source::App).then(|| zitadel.app(&self.app))),
-        );
-        if let Some(result) = object {
-            facts.current = match result {
-                Ok(current) => Observed::Live(current),
-                Err(error) => Observed::Failed(unreadable(&error)),
-            };
-        } else if wants(Source::Claim) {
-            // It must be known to be current after the claim was read.
-            facts.current = Observed::Unread;
+    pub fn recall(&mut self, context: &Context, facts: &mut Facts) {
+        facts.secret = Observed::Cached(self.cached_secret(context));
+        if facts.standby.is_some() != self.standby.is_some() {
+            self.line_up(facts);
         }
-        if let Some(result) = secret {
-            match result {
-                Ok(found) => {
-                    self.saw_secret(context, found.as_ref(), facts);
-                }
-                Err(error) => facts.secret = Observed::Failed(unreadable(&error)),
-            }
-        }
-        if let Some(result) = lease {
-            facts.claim = match result {
-                Ok(lease) => Observed::Live(self.claim_view(context, lease.as_ref())),
-                Err(error) => Observed::Failed(unreadable(&error)),
-            };
-        }
-        if let Some(result) = journal {
-            facts.journal = saw_journal(context, &connection, result);
-        }
-        if let Some(result) = app {
-            facts.app = self.saw_app(result);
-        }
-        if wants(Source::Probe) {
-            facts.probe = Observed::Live(self.probe(context, &connection).await);
-        }
-        self.refresh(context, facts);
-    }
-
-    fn secrets(&self, context: &Context) -> Api<Secret> {
-        Api::namespaced(context.client.clone(), &self.target.owner.namespace)
-    }
-
-    fn saw_app(&mut self, result: Result<Application, ZitadelError>) -> Observed<AppView> {
-        match result {
-            Ok(app) => {
-                let refused = match (app.kind, app.state) {
-                    (AppKind::ApiBasic, State::Active) if app.client_id.is_some() => None,
-                    (AppKind::ApiBasic | AppKind::ApiPrivateKeyJwt, _) => Some(Reason::AppNotReady),
-                    _ => Some(Reason::AppNotApi),
-                };
-                self.client_id = app.client_id;
-                self.resource_owner = app.resource_owner;
-                Observed::Live(AppView { refused })
-            }
-            Err(error) => Observed::Failed(failure::zitadel(&error)),
-        }
-    }
-
-    /// What introspection says of the stored value.
-    async fn probe(&mut self, context: &Context, connection: &Connection) -> Probe {
-        let recorded = self.reading.as_ref().and_then(|reading| {
-            let record = reading
-                .commit
-                .as_ref()?
-                .recorded(&self.scope, &self.app.app)?;
-            Some(record.client_id.clone())
-        });
-        if let Some(client_id) = recorded.or_else(|| self.client_id.clone()) {
-            self.client_id = Some(client_id);
-        } else if let Ok(app) = connection.zitadel.app(&self.app).await {
-            self.client_id = app.client_id;
-        }
-        let value = self
-            .reading
-            .as_ref()
-            .and_then(|reading| reading.value.as_ref());
-        let verdict = match (&self.client_id, value) {
-            (Some(client_id), Some(value)) => probe(connection, &self.app, client_id, value).await,
-            _ => Probe::NoVerdict,
-        };
-        context.metrics.verification(match verdict {
-            Probe::Valid => "valid",
-            Probe::Refused => "refused",
-            Probe::NoVerdict => "none",
-        });
-        verdict
+        self.recall_claims(context, facts);
     }
 }
 
-fn claims(context: &Context) -> Api<Lease> {
-    Api::namespaced(context.client.clone(), &context.settings.namespace)
-}
-
-fn saw_journal(
-    context: &Context,
-    connection: &Connection,
-    result: Result<Vec<Change>, ZitadelError>,
-) -> Observed<Journal> {
-    let readable = match &result {
-        Ok(_) => Some(true),
-        Err(error) => error.is_permanent().then_some(false),
+/// An application over a connection.
+fn application(connection: Option<&Arc<Connection>>, app: &AppRef) -> Application {
+    let (issuer, app) = match connection {
+        Some(connection) => (connection.endpoints.issuer.as_str(), connection.app(app)),
+        None => ("", app.clone()),
     };
-    if readable.is_some_and(|readable| connection.shared.saw_journal(readable)) {
-        context.wake_connection(&connection.name);
-    }
-    let event = |change: Change| JournalEvent {
-        sequence: change.sequence,
-        time: change.change_date,
-        own: change.editor.as_ref() == Some(&connection.user),
-    };
-    match result {
-        Ok(changes) => {
-            let secrets = |change: &Change| change.kind == ChangeKind::SecretChanged;
-            Observed::Live(Journal(
-                changes.into_iter().filter(secrets).map(event).collect(),
-            ))
-        }
-        Err(error) => Observed::Failed(failure::zitadel(&error)),
+    Application {
+        claim: target::claim_name(issuer, &app),
+        app,
+        client_id: None,
     }
 }
 
-fn unreadable(error: &kube::Error) -> Failure {
-    match error {
-        kube::Error::Api(status) if status.code == 403 => Failure {
-            reason: Reason::SecretWriteForbidden,
-            permanent: true,
-            error_id: None,
-        },
-        _ => Failure {
-            reason: Reason::KubernetesUnavailable,
-            permanent: false,
-            error_id: None,
-        },
-    }
+/// The entries of the pair before the stored one, if that is still accepted, and of the stored one.
+pub fn previous(facts: &Facts) -> Option<(&Entry, &Entry)> {
+    let Some(SecretState::Present(view)) = facts.secret.known() else {
+        return None;
+    };
+    let stored = view.entry(view.active)?;
+    let idle = view.entry(view.active.other())?;
+    // One that was retired is newer than the stored one.
+    (idle.change_date < stored.change_date).then_some((idle, stored))
 }

@@ -60,14 +60,30 @@ fn named(context: &Context, connection: &str) -> HashMap<AppRef, Vec<Owner>> {
         if object.spec.connection_name() != connection {
             continue;
         }
-        if let Some(app) = app(object) {
+        for app in apps(object) {
             all.entry(app).or_default().push(owner(object));
         }
     }
     all
 }
 
-fn app(object: &ApiAppSecret) -> Option<AppRef> {
+/// The applications of an object: those that it names, and the one whose pair it keeps.
+fn apps(object: &ApiAppSecret) -> impl Iterator<Item = AppRef> {
+    let spec = &object.spec;
+    let status = object.status.as_ref();
+    let active = status.and_then(|status| status.active_app_id.as_deref());
+    let named = [Some(spec.app_id.as_str()), spec.standby_app_id.as_deref()];
+    let others = active.filter(|active| !named.contains(&Some(*active)));
+    let apps: Vec<_> = named
+        .into_iter()
+        .chain([others])
+        .flatten()
+        .filter_map(|app| app_ref(object, app))
+        .collect();
+    apps.into_iter()
+}
+
+fn app_ref(object: &ApiAppSecret, app: &str) -> Option<AppRef> {
     let organization = object
         .spec
         .organization_id
@@ -78,7 +94,7 @@ fn app(object: &ApiAppSecret) -> Option<AppRef> {
     Some(AppRef {
         organization,
         project: ProjectId::try_from(object.spec.project_id.as_str()).ok()?,
-        app: AppId::try_from(object.spec.app_id.as_str()).ok()?,
+        app: AppId::try_from(app).ok()?,
     })
 }
 
@@ -191,16 +207,11 @@ fn wanted(context: &Context) -> HashSet<String> {
     let mut wanted = HashSet::new();
     for guarded in context.stores.objects.state() {
         let Ok(object) = &guarded.0 else { continue };
-        let (Some(app), Ok(connection)) = (
-            app(object),
-            context.connections.get(object.spec.connection_name()),
-        ) else {
+        let Ok(connection) = context.connections.get(object.spec.connection_name()) else {
             continue;
         };
-        wanted.insert(target::claim_name(
-            &connection.endpoints.issuer,
-            &connection.app(&app),
-        ));
+        let issuer = &connection.endpoints.issuer;
+        wanted.extend(apps(object).map(|app| target::claim_name(issuer, &connection.app(&app))));
     }
     wanted
 }

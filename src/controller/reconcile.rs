@@ -88,7 +88,7 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
             Step::Rest(Report::Outdated { retry }) => return Ok(next_look(&facts, retry)),
             Step::Rest(rest) => return report(object, context, &round, &facts, &rest).await,
             // No new work after the signal to stop; what was claimed is sent or given up.
-            Step::CreateShell | Step::Rehearse(_) | Step::WriteClaim { .. }
+            Step::CreateShell | Step::Rehearse { .. } | Step::WriteClaim { .. }
                 if context.stop.is_cancelled() && facts.memory.claimed.is_none() =>
             {
                 return Ok(Action::await_change());
@@ -254,10 +254,7 @@ async fn refused(
     error: &TargetError,
     context: &Arc<Context>,
 ) -> Result<Action, Error> {
-    let reason = match error {
-        TargetError::NotYetSupported(_) => Reason::NotYetSupported,
-        _ => Reason::InvalidSpec,
-    };
+    let reason = Reason::InvalidSpec;
     let before = current_status(object, context).unwrap_or_default();
     let mut after = before.clone();
     after.observed_generation = object.metadata.generation;

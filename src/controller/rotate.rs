@@ -9,25 +9,39 @@ use super::act::Turn;
 use super::connections::Connection;
 use super::context::{AppState, Context, lock};
 use super::failure;
-use super::flush::{Received, prove_and_write};
-use super::observe::Round;
+use super::flush::{Flushed, Received, prove_and_write};
+use super::observe::{Application, Round};
 use super::secret::Reading;
 use super::target::Target;
-use crate::api::Outcome as Ended;
+use crate::api::{ForeignSecret, Outcome as Ended};
 use crate::ids::{AttemptId, Sequence};
-use crate::rotation::{Cause, ClaimView, Facts, Version};
+use crate::rotation::{Cause, ClaimView, Facts, Slot, Version};
 use crate::zitadel::{AppRef, ChangeKind, Outcome, ZitadelError};
 
 /// How long a reconcile waits for a rotation that it started. After that the rotation goes on by itself and asks for another look.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What is to be generated.
+#[derive(Debug, Clone, Copy)]
+pub struct Ordered {
+    /// The application.
+    pub slot: Slot,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Why.
+    pub cause: Cause,
+}
 
 /// Steps 7 to 10 of the protocol. They run in a task of their own: from the call on, nothing may stop them.
 pub async fn send(
     context: &Arc<Context>,
     round: &mut Round,
     turn: &mut Turn,
-    attempt: AttemptId,
-    cause: Cause,
+    Ordered {
+        slot,
+        attempt,
+        cause,
+    }: Ordered,
     secret: &Version,
     facts: &Facts,
 ) {
@@ -45,7 +59,8 @@ pub async fn send(
     let wait = facts.timing.send;
     let permit =
         tokio::time::timeout(wait, Arc::clone(&connection.shared.sending).acquire_owned()).await;
-    let (Ok(Ok(permit)), Some(client_id)) = (permit, round.client_id.clone()) else {
+    let Application { app, client_id, .. } = round.application(slot).clone();
+    let (Ok(Ok(permit)), Some(client_id)) = (permit, client_id) else {
         return;
     };
     let Ok(guard) = context.holding.hold(attempt) else {
@@ -68,7 +83,12 @@ pub async fn send(
         context: Arc::clone(context),
         target: Arc::clone(&round.target),
         connection,
-        app: round.app.clone(),
+        replaced: round.foreign.remove(&app.app).filter(|_| {
+            // Only then it may have been in use.
+            cause == Cause::FirstIssue
+        }),
+        app,
+        slot,
         scope: round.scope.clone(),
         state: Arc::clone(&round.state),
         attempt,
@@ -91,7 +111,9 @@ struct Task {
     context: Arc<Context>,
     target: Arc<Target>,
     connection: Arc<Connection>,
+    slot: Slot,
     app: AppRef,
+    replaced: Option<ForeignSecret>,
     scope: String,
     state: Arc<std::sync::Mutex<AppState>>,
     attempt: AttemptId,
@@ -139,10 +161,17 @@ impl Task {
                 return;
             }
         };
+        if self.cause == Cause::Retire {
+            drop(value);
+            self.retired(sequence, change_date);
+            return;
+        }
         let received = Received {
             target: Arc::clone(&self.target),
             connection: Arc::clone(&self.connection),
+            slot: self.slot,
             app: self.app.clone(),
+            replaced: self.replaced,
             scope: self.scope.clone(),
             attempt: self.attempt,
             cause: self.cause,
@@ -174,6 +203,34 @@ impl Task {
         self.context.wake(&self.target.owner);
     }
 
+    /// The value is nobody's. That it was made is recorded at the next look, from the journal, as after a lost answer.
+    fn retired(&self, sequence: Sequence, change_date: jiff::Timestamp) {
+        self.connection.rotated(&self.app, sequence);
+        let outcome = Ended::Retired;
+        self.context
+            .metrics
+            .rotation(self.cause.as_str(), ended(outcome));
+        let mut state = lock(&self.state);
+        state
+            .memory
+            .unknown(self.attempt, self.context.clock.boot());
+        state.flushed = Some(Flushed {
+            attempt: self.attempt,
+            cause: self.cause,
+            outcome,
+            app: self.app.app.clone(),
+            replaced: None,
+            sequence,
+            change_date,
+            resource_owner: None,
+            proving: Duration::ZERO,
+            writing: Duration::ZERO,
+            revision: None,
+        });
+        drop(state);
+        self.context.wake(&self.target.owner);
+    }
+
     /// Where a rotation stands that was answered without saying so. If the journal can't tell now, the order at least is known.
     async fn place_in_journal(&self) -> (Sequence, jiff::Timestamp) {
         let before = self.pre_sequence();
@@ -199,7 +256,7 @@ impl Task {
     }
 
     fn pre_sequence(&self) -> Option<Sequence> {
-        match self.facts.claim.known() {
+        match self.facts.of(self.slot).claim.known() {
             Some(ClaimView::Present {
                 record: Ok(claim), ..
             }) => claim.attempt.as_ref()?.pre_sequence,
@@ -250,5 +307,6 @@ fn ended(outcome: Ended) -> &'static str {
         Ended::WithoutEffect => "WithoutEffect",
         Ended::Superseded => "Superseded",
         Ended::Adopted => "Adopted",
+        Ended::Retired => "Retired",
     }
 }

@@ -11,7 +11,8 @@ use super::target::{Target, Template, hash};
 use crate::api::{DeletionPolicy, GROUP, Reason};
 use crate::ids::AppId;
 use crate::rotation::{
-    CommitRecord, Owner, RecordError, Recorded, SecretState, SecretView, Value, Version,
+    CommitRecord, Entry, Owner, RecordError, Recorded, SecretState, SecretView, Slot, Value,
+    Version,
 };
 use crate::zitadel::ClientSecret;
 
@@ -70,25 +71,41 @@ impl Place<'_> {
         hash(&parts)
     }
 
-    /// A commit record for a value of this application. What is recorded of other applications of the same scope is kept.
-    pub fn commit(&self, recorded: Recorded, before: Option<&CommitRecord>) -> CommitRecord {
-        let app = self.target.app.app.clone();
+    /// A commit record for a value of an application, which becomes the active one. What is recorded of the object's other
+    /// application is kept.
+    pub fn commit(
+        &self,
+        app: &AppId,
+        recorded: Recorded,
+        before: Option<&CommitRecord>,
+    ) -> CommitRecord {
         let mut apps: BTreeMap<AppId, Recorded> = before
             .filter(|before| before.scope == self.scope)
             .map(|before| before.apps.clone())
             .unwrap_or_default();
-        // NB: only the applications that the object names today; a record must not grow.
-        apps.retain(|id, _| *id == app);
         apps.insert(app.clone(), recorded);
-        self.record(apps)
+        self.record(app.clone(), apps)
     }
 
-    fn record(&self, apps: BTreeMap<AppId, Recorded>) -> CommitRecord {
+    /// The same commit record, made anew from the template, with another entry for an application that is recorded in it.
+    pub fn amended(&self, before: &CommitRecord, entry: Option<(&AppId, Entry)>) -> CommitRecord {
+        let mut apps = before.apps.clone();
+        if let Some((app, entry)) = entry
+            && let Some(recorded) = apps.get_mut(app)
+        {
+            recorded.entry = entry;
+        }
+        self.record(before.active.clone(), apps)
+    }
+
+    fn record(&self, active: AppId, mut apps: BTreeMap<AppId, Recorded>) -> CommitRecord {
+        // NB: only the applications that matter today; a record must not grow.
+        apps.retain(|app, _| self.target.names(app) || *app == active);
         CommitRecord {
             version: CommitRecord::VERSION,
             owner: self.target.owner.clone(),
             scope: self.scope.to_owned(),
-            active: self.target.app.app.clone(),
+            active,
             key: self.target.secret.keys.client_secret.clone(),
             template: self.template_hash(),
             apps,
@@ -97,7 +114,8 @@ impl Place<'_> {
 
     /// The Secret without data: what is there before any secret exists.
     pub fn shell(&self) -> Json {
-        self.object(&self.record(BTreeMap::new()), None, None)
+        let active = self.target.app.app.clone();
+        self.object(&self.record(active, BTreeMap::new()), None, None)
     }
 
     /// The Secret in its final form.
@@ -155,7 +173,7 @@ impl Place<'_> {
                 (&keys.introspection_endpoint, &self.endpoints.introspection),
                 (&keys.token_endpoint, &self.endpoints.token),
                 (&keys.project_id, app.project.as_str()),
-                (&keys.app_id, app.app.as_str()),
+                (&keys.app_id, commit.active.as_str()),
             ];
             for (key, value) in extras {
                 if let Some(key) = key {
@@ -196,6 +214,8 @@ pub struct Reading {
     pub commit: Option<CommitRecord>,
     /// The client secret.
     pub value: Option<ClientSecret>,
+    /// The client id in it.
+    pub client_id: Option<String>,
     /// The place in `managedFields` of what was posted and not applied, if there is such.
     posted: Option<usize>,
 }
@@ -235,7 +255,11 @@ pub fn read(
         .map(|text| CommitRecord::from_json(text))
         .transpose();
     let record = commit.as_ref().ok().and_then(Option::as_ref);
-    let recorded = record.and_then(|record| record.recorded(place.scope, &target.app.app));
+    let Spoken {
+        active,
+        recorded,
+        idle,
+    } = spoken(place, record);
     let view_commit = match &commit {
         Err(RecordError::Newer) => Err(RecordError::Newer),
         Err(RecordError::Unreadable) => Err(RecordError::Unreadable),
@@ -300,6 +324,8 @@ pub fn read(
     let view = SecretView {
         version,
         managed,
+        active,
+        idle,
         commit: view_commit,
         held_elsewhere,
         owned,
@@ -311,8 +337,57 @@ pub fn read(
         view,
         commit: commit.ok().flatten(),
         value: held,
+        client_id: full.and_then(|secret| text(secret, &keys.client_id)),
         posted: full.and_then(posted),
     }
+}
+
+/// What a commit record says of an object's applications.
+struct Spoken<'a> {
+    active: Slot,
+    recorded: Option<&'a Recorded>,
+    idle: Option<Entry>,
+}
+
+fn spoken<'a>(place: Place<'_>, record: Option<&'a CommitRecord>) -> Spoken<'a> {
+    let target = place.target;
+    let here = record.filter(|record| record.scope == place.scope);
+    let standby = standby(target, here);
+    let active = match here.map(|record| &record.active) {
+        Some(active) if Some(active) == standby.as_ref() => Slot::Standby,
+        _ => Slot::Primary,
+    };
+    let of = |slot| {
+        let app = match slot {
+            Slot::Primary => Some(&target.app.app),
+            Slot::Standby => standby.as_ref(),
+        };
+        here.and_then(|record| record.apps.get(app?))
+    };
+    // A record of an application that the object does not know is no record of its value.
+    let known = |record: &CommitRecord| active == Slot::Standby || record.active == target.app.app;
+    let recorded = of(active).filter(|_| here.is_some_and(known));
+    let idle = recorded.and_then(|_| of(active.other()));
+    Spoken {
+        active,
+        recorded,
+        idle: idle.map(|recorded| recorded.entry.clone()),
+    }
+}
+
+/// The application beside the one that `spec.appId` names: the one whose pair is stored, if that is another, or else the standby.
+/// A standby that the object names no more is one for as long as its pair is stored.
+pub fn standby(target: &Target, record: Option<&CommitRecord>) -> Option<AppId> {
+    let former = record
+        .filter(|record| record.owner == target.owner && record.stored().is_some())
+        .map(|record| &record.active)
+        .filter(|active| **active != target.app.app);
+    former.or(target.standby.as_ref()).cloned()
+}
+
+fn text(secret: &Secret, key: &str) -> Option<String> {
+    let stored = secret.data.as_ref()?.get(key)?;
+    String::from_utf8(stored.0.clone()).ok()
 }
 
 fn owner_reference(metadata: &ObjectMeta, owner: &Owner) -> bool {

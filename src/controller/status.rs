@@ -7,12 +7,12 @@ use serde_json::{Map, Value as Json, json};
 
 use super::flush::Flushed;
 use super::message::message;
-use super::observe::Round;
+use super::observe::{Round, previous};
 use crate::api::{
-    ApiAppSecretStatus, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome, Reason,
-    Status, seconds,
+    ApiAppSecretStatus, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome,
+    PreviousPair, Reason, Status, seconds,
 };
-use crate::rotation::{Cause, Claim, ClaimView, CommitRecord, Entry, Facts, Report, SecretState};
+use crate::rotation::{Cause, Claim, ClaimView, Entry, Facts, Report, SecretState, Slot};
 
 /// Entries of the history that are kept.
 const HISTORY: usize = 10;
@@ -34,15 +34,16 @@ pub fn status(
         Some(SecretState::Present(view)) => Some(view),
         _ => None,
     };
-    let claim = match facts.claim.known() {
+    let claim_of = |slot| match facts.of(slot).claim.known() {
         Some(ClaimView::Present {
             record: Ok(claim), ..
         }) => Some(claim),
         _ => None,
     };
+    let claim = claim_of(facts.active());
     let entry = view.and_then(|view| view.commit.as_ref().ok()?.as_ref());
     if let Some(entry) = entry {
-        stored(&mut status, round, entry, flushed);
+        stored(&mut status, round, facts, entry, flushed);
         status.secret_resource_version = view.map(|view| view.version.revision.clone());
         let mine = flushed.filter(|flushed| Some(flushed.attempt) == entry.attempt);
         let attempted = claim.and_then(|claim| claim.attempt.as_ref());
@@ -50,16 +51,21 @@ pub fn status(
         let cause = mine
             .map(|flushed| flushed.cause)
             .or(claimed.map(|attempt| attempt.cause));
-        remember(&mut status, entry, cause, mine);
+        remember(&mut status, round, entry, cause, mine);
     }
     if let Some(flushed) = flushed {
-        remember_unwritten(&mut status, flushed);
+        remember_unwritten(&mut status, round, flushed);
     }
     status.history.truncate(HISTORY);
     let carried = entry.and_then(|entry| entry.attempt);
-    let open = claim
-        .and_then(Claim::live_attempt)
-        .filter(|attempt| Some(attempt.id) != carried);
+    let open = |slot: &Slot| {
+        let attempt = claim_of(*slot).and_then(Claim::live_attempt)?;
+        let carried = view.and_then(|view| view.entry(*slot)?.attempt);
+        (Some(attempt.id) != carried).then_some(attempt)
+    };
+    // The idle application is the one that is worked on.
+    let active = facts.active();
+    let open = [facts.idle(), Some(active)].iter().flatten().find_map(open);
     status.attempt = open.map(|attempt| {
         let writing = facts.memory.holding == Some(attempt.id);
         OpenAttempt {
@@ -83,14 +89,28 @@ pub fn status(
 fn stored(
     status: &mut ApiAppSecretStatus,
     round: &Round,
+    facts: &Facts,
     entry: &Entry,
     flushed: Option<&Flushed>,
 ) {
-    status.active_app_id = Some(round.app.app.to_string());
+    let active = facts.active();
+    let application = round.application(active);
+    status.active_app_id = Some(application.app.app.to_string());
+    status.previous = previous(facts).and_then(|_| {
+        let idle = round.application(active.other());
+        Some(PreviousPair {
+            app_id: idle.app.app.to_string(),
+            client_id: idle.client_id.clone()?,
+            ends: facts
+                .object
+                .overlap_ends
+                .map(|ends| seconds(ends).to_string()),
+        })
+    });
     status.sequence = Some(entry.sequence.to_string());
     status.change_date = Some(MicroTime(entry.change_date));
-    if let Some(id) = client_id(round) {
-        status.client_id = Some(id);
+    if let Some(id) = &application.client_id {
+        status.client_id = Some(id.clone());
     }
     let told = flushed.and_then(|flushed| flushed.resource_owner.clone());
     if let Some(owner) = told.or_else(|| round.resource_owner.clone()) {
@@ -101,6 +121,7 @@ fn stored(
 /// Takes the stored value into the history, unless it is there.
 fn remember(
     status: &mut ApiAppSecretStatus,
+    round: &Round,
     entry: &Entry,
     cause: Option<Cause>,
     mine: Option<&Flushed>,
@@ -134,17 +155,19 @@ fn remember(
         sequence: Some(entry.sequence.to_string()),
         change_date: Some(MicroTime(entry.change_date)),
         outcome,
+        app_id: round.standby.as_ref().and(status.active_app_id.clone()),
+        replaced: mine.and_then(|flushed| flushed.replaced.clone()),
         dark_window,
     };
     status.history.insert(0, past);
 }
 
 /// Takes a rotation whose value was not written into the history.
-fn remember_unwritten(status: &mut ApiAppSecretStatus, flushed: &Flushed) {
+fn remember_unwritten(status: &mut ApiAppSecretStatus, round: &Round, flushed: &Flushed) {
     let sequence = Some(flushed.sequence.to_string());
     let unwritten = matches!(
         flushed.outcome,
-        Outcome::WithoutEffect | Outcome::Superseded
+        Outcome::WithoutEffect | Outcome::Superseded | Outcome::Retired
     );
     if !unwritten || status.history.iter().any(|past| past.sequence == sequence) {
         return;
@@ -155,26 +178,11 @@ fn remember_unwritten(status: &mut ApiAppSecretStatus, flushed: &Flushed) {
         sequence,
         change_date: Some(MicroTime(flushed.change_date)),
         outcome: flushed.outcome,
+        app_id: round.standby.as_ref().map(|_| flushed.app.to_string()),
+        replaced: None,
         dark_window: None,
     };
     status.history.insert(0, past);
-}
-
-fn client_id(round: &Round) -> Option<String> {
-    let recorded = |commit: &CommitRecord| {
-        Some(
-            commit
-                .recorded(&round.scope, &round.app.app)?
-                .client_id
-                .clone(),
-        )
-    };
-    let read = round
-        .reading
-        .as_ref()
-        .and_then(|reading| reading.commit.as_ref())
-        .and_then(recorded);
-    read.or_else(|| round.client_id.clone())
 }
 
 /// Ready, Reconciling and Stalled, as kstatus reads them.

@@ -27,6 +27,8 @@ pub struct Target {
     pub connection: String,
     /// The application, with the organisation that the object names itself.
     pub app: AppRef,
+    /// The standby application of the same project.
+    pub standby: Option<AppId>,
     /// The Secret.
     pub secret: Template,
     /// When to rotate.
@@ -92,9 +94,14 @@ pub enum TargetError {
     /// The schedule is refused.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// A field has no effect yet.
-    #[error("{0} is not supported yet: remove it")]
-    NotYetSupported(&'static str),
+    /// The standby application is the application itself.
+    #[error("spec.standbyAppId must be another application than spec.appId")]
+    StandbyIsApp,
+    /// An overlap without a second application.
+    #[error(
+        "spec.rotation.overlap needs spec.standbyAppId: one application has one client secret at a time"
+    )]
+    OverlapWithoutStandby,
 }
 
 impl Keys {
@@ -145,16 +152,6 @@ impl Target {
         let name = object.name_any();
         let uid = object.uid().unwrap_or_default();
         let id = |field| move |error| TargetError::Id(field, error);
-        if spec.standby_app_id.is_some() {
-            return Err(TargetError::NotYetSupported("spec.standbyAppId"));
-        }
-        if spec
-            .rotation
-            .as_ref()
-            .is_some_and(|rotation| rotation.overlap.is_some())
-        {
-            return Err(TargetError::NotYetSupported("spec.rotation.overlap"));
-        }
         let secret = spec.secret.as_ref();
         let labels = secret.and_then(|secret| secret.labels.as_ref());
         let labels: BTreeMap<_, _> = labels
@@ -177,8 +174,23 @@ impl Target {
         if reserved(&annotations) {
             return Err(TargetError::Reserved("spec.secret.annotations"));
         }
+        let app = AppId::try_from(spec.app_id.as_str()).map_err(id("spec.appId"))?;
+        let standby = spec
+            .standby_app_id
+            .as_deref()
+            .map(AppId::try_from)
+            .transpose()
+            .map_err(id("spec.standbyAppId"))?;
+        if standby.as_ref() == Some(&app) {
+            return Err(TargetError::StandbyIsApp);
+        }
+        let schedule = Schedule::parse(spec.rotation.as_ref(), &uid, minimum)?;
+        if schedule.overlap().is_some() && standby.is_none() {
+            return Err(TargetError::OverlapWithoutStandby);
+        }
         Ok(Self {
             connection: spec.connection_name().to_owned(),
+            standby,
             app: AppRef {
                 organization: spec
                     .organization_id
@@ -188,7 +200,7 @@ impl Target {
                     .map_err(id("spec.organizationId"))?,
                 project: ProjectId::try_from(spec.project_id.as_str())
                     .map_err(id("spec.projectId"))?,
-                app: AppId::try_from(spec.app_id.as_str()).map_err(id("spec.appId"))?,
+                app,
             },
             secret: Template {
                 name: spec.secret_name(&name).to_owned(),
@@ -201,7 +213,7 @@ impl Target {
                 adopt: spec.adopt(),
                 deletion: spec.deletion_policy(),
             },
-            schedule: Schedule::parse(spec.rotation.as_ref(), &uid, minimum)?,
+            schedule,
             trigger: spec.trigger().map(ToOwned::to_owned),
             recovery: spec.recovery.unwrap_or_default(),
             suspended: spec.is_suspended(),
@@ -213,6 +225,21 @@ impl Target {
                 uid,
             },
         })
+    }
+}
+
+impl Target {
+    /// Another application of the same project.
+    pub fn app_ref(&self, app: &AppId) -> AppRef {
+        AppRef {
+            app: app.clone(),
+            ..self.app.clone()
+        }
+    }
+
+    /// Whether the object names an application today.
+    pub fn names(&self, app: &AppId) -> bool {
+        self.app.app == *app || self.standby.as_ref() == Some(app)
     }
 }
 
@@ -327,8 +354,12 @@ mod tests {
             serde_json::json!({"secret": {"labels": {"zitadel-secrets.dev/managed": "no"}}});
         assert_eq!(base(label), TargetError::Reserved("spec.secret.labels"));
         assert_eq!(
-            base(serde_json::json!({"standbyAppId": "3"})),
-            TargetError::NotYetSupported("spec.standbyAppId")
+            base(serde_json::json!({"standbyAppId": "2"})),
+            TargetError::StandbyIsApp
+        );
+        assert_eq!(
+            base(serde_json::json!({"rotation": {"overlap": "1h"}})),
+            TargetError::OverlapWithoutStandby
         );
     }
 }

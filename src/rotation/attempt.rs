@@ -1,13 +1,14 @@
 //! One attempt: gates, rehearsal, claim, recheck, send. No I/O.
 
 use super::cause::Cause;
-use super::decide::{entry_attempt, gate};
-use super::facts::{Observed, SecretState, SecretView};
-use super::memory::Claimed;
+use super::decide::{entry_attempt, gate, settled_report};
+use super::facts::{Observed, SecretState, Slot};
+use super::memory::{Claimed, Prepared};
+use super::pair::{Claims, target};
 use super::round::{Round, rest, stalled, waiting};
 use super::{Attempt, AttemptState, Claim, Retry, Source, Step, breaker_open};
 use crate::api::Reason;
-use crate::ids::Sequence;
+use crate::ids::{AttemptId, Sequence};
 
 /// Step 6 of the protocol: after the claim is durable, nothing may have moved since the cause was found.
 pub(super) fn recheck(
@@ -20,16 +21,17 @@ pub(super) fn recheck(
     let facts = round.facts;
     let secret_unmoved =
         matches!(secret, SecretState::Present(view) if view.version == claimed.secret);
-    let journal_unmoved = match &facts.journal {
+    let journal_unmoved = match &round.seen().journal {
         Observed::Live(journal) => {
             journal.newest().map(|event| event.sequence) == attempt.pre_sequence
         }
         Observed::Failed(failure) => failure.permanent && attempt.pre_sequence.is_none(),
-        Observed::Unread | Observed::Cached(_) => return Err(Step::Read(&[Source::Journal])),
+        Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Journal])),
     };
     let in_time = round.left(claimed.since, facts.timing.send).is_some();
     if secret_unmoved && journal_unmoved && in_time && gate(facts).is_none() {
         return Ok(Step::Send {
+            slot: round.slot,
             attempt: attempt.id,
             cause: attempt.cause,
             secret: claimed.secret.clone(),
@@ -38,7 +40,7 @@ pub(super) fn recheck(
     round.memory.claimed = None;
     let voided = claim.map(Claim::voided);
     Ok(voided.map_or_else(
-        || Step::Read(&[Source::Claim]),
+        || round.read(&[Source::Claim]),
         |claim| round.write_claim(claim),
     ))
 }
@@ -47,28 +49,31 @@ pub(super) fn recheck(
 pub(super) fn prepare(
     round: &mut Round<'_>,
     cause: Cause,
-    claim: Option<&Claim>,
+    claims: Claims<'_>,
     secret: &SecretState,
 ) -> Result<Step, Step> {
     let facts = round.facts;
-    let stored = entry_attempt(secret);
-    // A trigger that is newer than both the handled one and the open attempt's gives exactly one attempt past every brake.
-    let fresh_trigger = facts.object.trigger.is_some()
-        && claim.is_none_or(|claim| {
-            claim.handled(stored) != facts.object.trigger.as_deref()
-                && claim.trigger(true) != facts.object.trigger.as_deref()
-        });
+    round.slot = target(round, cause, claims, secret)?;
+    let claims = Before {
+        stored: claims.of(facts.active()),
+        carried: entry_attempt(secret, facts.active()),
+        replaced: claims.of(round.slot),
+        replaced_carried: entry_attempt(secret, round.slot),
+        issued: claims.all().any(|claim| claim.issued) || recorded(secret),
+    };
+    let fresh_trigger = claims.without(facts.object.trigger.as_deref());
     if let Some(step) = round.backing_off() {
         return Ok(step);
     }
-    if matches!(facts.journal, Observed::Unread | Observed::Cached(_))
-        || matches!(facts.app, Observed::Unread | Observed::Cached(_))
+    let seen = round.seen();
+    if matches!(seen.journal, Observed::Unread | Observed::Cached(_))
+        || matches!(seen.app, Observed::Unread | Observed::Cached(_))
     {
-        return Err(Step::Read(&[Source::Object, Source::Journal, Source::App]));
+        return Err(round.read(&[Source::Object, Source::Journal, Source::App]));
     }
     round.current()?;
     let app = round.app()?;
-    let pre_sequence = match &facts.journal {
+    let pre_sequence = match &seen.journal {
         Observed::Live(journal) => {
             if cause.is_repair()
                 && !fresh_trigger
@@ -90,9 +95,15 @@ pub(super) fn prepare(
         _ => None,
     };
     if let Some(reason) = app.refused {
-        return Ok(stalled(reason, Retry::After(facts.timing.retry_most)));
+        let retry = Retry::After(facts.timing.retry_most);
+        return Ok(match (cause, round.slot) {
+            // An application that refuses everything needs no other secret.
+            (Cause::Retire, _) => rest(settled_report(facts)),
+            (_, Slot::Standby) => stalled(Reason::StandbyNotReady, retry),
+            (_, Slot::Primary) => stalled(reason, retry),
+        });
     }
-    if cause == Cause::Due && facts.now.skewed {
+    if matches!(cause, Cause::Due | Cause::Retire) && facts.now.skewed {
         return Ok(rest(waiting(
             facts,
             Reason::ClockSkew.into(),
@@ -113,21 +124,59 @@ pub(super) fn prepare(
     if let Some(reason) = secret.refused {
         return Ok(stalled(reason, Retry::OnChange));
     }
-    if round
-        .memory
-        .prepared
-        .as_ref()
-        .is_none_or(|prepared| prepared.secret != secret.version)
-    {
-        return Ok(Step::Rehearse(secret.version.clone()));
+    let prepared = Prepared {
+        slot: round.slot,
+        secret: secret.version.clone(),
+    };
+    if cause == Cause::Retire {
+        // Nothing of what is generated is written, so there is nothing to rehearse.
+        round.memory.prepared = Some(prepared);
+    } else if round.memory.prepared.as_ref() != Some(&prepared) {
+        return Ok(Step::Rehearse {
+            slot: prepared.slot,
+            over: prepared.secret,
+        });
     }
     let cause = if fresh_trigger && cause.is_repair() {
         Cause::Trigger
     } else {
         cause
     };
-    let claim = new_claim(round, cause, pre_sequence, claim, secret);
+    let claim = new_claim(round, cause, pre_sequence, &claims);
     Ok(round.write_claim(claim))
+}
+
+fn recorded(secret: &SecretState) -> bool {
+    matches!(secret, SecretState::Present(view) if matches!(view.commit, Ok(Some(_))))
+}
+
+/// The claims before an attempt: that of the stored pair's application and the one that is replaced. Often they are one.
+struct Before<'a> {
+    /// The claim of the application whose pair is stored. It knows which trigger was handled.
+    stored: Option<&'a Claim>,
+    /// The attempt that made the stored pair.
+    carried: Option<AttemptId>,
+    /// The claim that is replaced.
+    replaced: Option<&'a Claim>,
+    /// The last attempt on its application that came to its end.
+    replaced_carried: Option<AttemptId>,
+    /// Whether a value was ever written.
+    issued: bool,
+}
+
+impl Before<'_> {
+    /// Whether that trigger is newer than both the handled one and the open attempt's: it gives exactly one attempt past every brake.
+    fn without(&self, trigger: Option<&str>) -> bool {
+        let open = self.replaced.filter(|claim| {
+            let attempt = claim.attempt.as_ref().map(|attempt| attempt.id);
+            attempt != self.replaced_carried
+        });
+        trigger.is_some()
+            && self
+                .stored
+                .is_none_or(|claim| claim.handled(self.carried) != trigger)
+            && open.is_none_or(|claim| claim.trigger(true) != trigger)
+    }
 }
 
 /// The claim for an attempt, over the one that is there.
@@ -135,14 +184,16 @@ fn new_claim(
     round: &Round<'_>,
     cause: Cause,
     pre_sequence: Option<Sequence>,
-    before: Option<&Claim>,
-    secret: &SecretView,
+    before: &Before<'_>,
 ) -> Claim {
     let facts = round.facts;
-    let entry = secret.commit.as_ref().ok().and_then(Option::as_ref);
-    let stored = entry.and_then(|entry| entry.attempt);
-    let handled_trigger = before.and_then(|before| before.handled(stored).map(ToOwned::to_owned));
-    let open = before.and_then(Claim::live_attempt);
+    let handled_trigger = before
+        .stored
+        .and_then(|claim| claim.handled(before.carried).map(ToOwned::to_owned));
+    let open = before
+        .replaced
+        .and_then(Claim::live_attempt)
+        .filter(|attempt| Some(attempt.id) != before.replaced_carried);
     // NB: an object without news may be an old view of it: what the open attempt was to handle is handled by this one.
     let trigger = match &facts.object.trigger {
         Some(trigger) if handled_trigger.as_ref() != Some(trigger) => Some(trigger.clone()),
@@ -160,18 +211,19 @@ fn new_claim(
         time: facts.now.time,
         state: AttemptState::Open,
     };
+    let repaired = |claim: Option<&Claim>| claim.and_then(|claim| claim.invalid_repair);
     Claim {
         version: Claim::VERSION,
         owner: facts.object.owner.clone(),
         handled_trigger,
-        issued: before.is_some_and(|before| before.issued)
-            || entry.is_some()
-            || cause == Cause::SecretMissing,
+        issued: before.issued || cause == Cause::SecretMissing,
         invalid_repair: match cause {
             Cause::SecretInvalid => Some(facts.now.time),
-            _ => before.and_then(|before| before.invalid_repair),
+            _ => repaired(before.stored).max(repaired(before.replaced)),
         },
-        replaced: before.map_or_else(Vec::new, |before| before.replaced(stored)),
+        replaced: before
+            .replaced
+            .map_or_else(Vec::new, |claim| claim.replaced(before.replaced_carried)),
         attempt: Some(attempt),
     }
 }

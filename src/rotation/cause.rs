@@ -1,11 +1,12 @@
-//! Why a credential is rotated: the only six causes, and the search for one. No I/O.
+//! Why a client secret is generated: the only seven causes, and the search for one. No I/O.
 
 use serde::{Deserialize, Serialize};
 
 use super::decide::settled_report;
 use super::facts::{Journal, JournalEvent, Observed, Probe, SecretState, SecretView, Value};
+use super::pair::{Claims, overlap_is_over, standby_is_ready};
 use super::round::{Round, rest, stalled, waiting};
-use super::{Blocked, Claim, DueState, Report, Retry, Source, Step};
+use super::{Blocked, Claim, DueState, Entry, Report, Retry, Source, Step};
 use crate::api::Reason;
 use crate::ids::Sequence;
 
@@ -24,17 +25,20 @@ pub enum Cause {
     SecretInvalid,
     /// A rotation was carried out and its answer lost, proven by ZITADEL's journal.
     LostAttempt,
+    /// The overlap is over: the pair before the stored one, which is the standby's, is made useless. Nobody gets what is generated.
+    Retire,
 }
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::FirstIssue,
         Self::Due,
         Self::Trigger,
         Self::SecretMissing,
         Self::SecretInvalid,
         Self::LostAttempt,
+        Self::Retire,
     ];
 
     /// As it stands in status, metrics and the audit log.
@@ -46,6 +50,7 @@ impl Cause {
             Self::SecretMissing => "SecretMissing",
             Self::SecretInvalid => "SecretInvalid",
             Self::LostAttempt => "LostAttempt",
+            Self::Retire => "Retire",
         }
     }
 
@@ -62,23 +67,30 @@ impl Cause {
 pub(super) enum Found {
     /// A reason to rotate.
     Cause(Cause),
+    /// A reason to rotate in place of the open attempt, which is known not to have been carried out.
+    Instead(Cause),
     /// None; this is to be done instead.
     Nothing(Step),
 }
 
-/// Searches for a cause where no attempt is open. `claim` is the claim, if there is one; `void` says that its attempt is known not to
-/// have been carried out.
+/// Searches for a cause where no attempt is open. `void` says that the attempt of the stored pair's application is known not to have
+/// been carried out.
 pub(super) fn find(
     round: &mut Round<'_>,
-    claim: Option<&Claim>,
+    claims: Claims<'_>,
     void: bool,
     secret: &SecretState,
 ) -> Result<Found, Step> {
-    let mine = claim.filter(|claim| claim.owner == round.facts.object.owner);
-    let issued = mine.filter(|claim| claim.issued || (claim.live_attempt().is_some() && !void));
+    let owner = &round.facts.object.owner;
+    let claim = claims.of(round.slot);
+    let mine = claim.filter(|claim| claim.owner == *owner);
+    let ours = claims.all().filter(|claim| claim.owner == *owner);
+    let issued = mine
+        .filter(|claim| claim.issued || (claim.live_attempt().is_some() && !void))
+        .or_else(|| ours.clone().find(|claim| claim.issued));
     match secret {
         SecretState::Absent if issued.is_some() => missing(round, issued, void),
-        SecretState::Absent => Ok(Found::Cause(first(mine))),
+        SecretState::Absent => Ok(Found::Cause(first(ours))),
         SecretState::Present(secret) => {
             let entry = match &secret.commit {
                 Ok(entry) => entry.clone(),
@@ -86,12 +98,12 @@ pub(super) fn find(
             };
             match (entry, secret.value) {
                 (None, Value::Absent) if issued.is_some() => missing(round, issued, void),
-                (None, Value::Absent) => Ok(Found::Cause(first(mine))),
+                (None, Value::Absent) => Ok(Found::Cause(first(ours))),
                 (None, _) => take_over(round, mine, claim, secret),
                 (Some(_), Value::Absent) => missing(round, mine, void),
                 (Some(entry), _) => {
                     round.memory.missing = None;
-                    stored(round, mine, claim, secret, entry.sequence)
+                    stored(round, mine, claim, secret, &entry)
                 }
             }
         }
@@ -100,11 +112,12 @@ pub(super) fn find(
 
 /// The cause where nothing was ever written. A replacement of a lost answer that was given up before it was sent is still one: by
 /// another name the breaker would not count it.
-fn first(mine: Option<&Claim>) -> Cause {
-    let given_up = mine.and_then(|claim| claim.attempt.as_ref());
-    match given_up.map(|attempt| attempt.cause) {
-        Some(Cause::LostAttempt) => Cause::LostAttempt,
-        _ => Cause::FirstIssue,
+fn first<'a>(mine: impl IntoIterator<Item = &'a Claim>) -> Cause {
+    let mut given_up = mine.into_iter().filter_map(|claim| claim.attempt.as_ref());
+    if given_up.any(|attempt| attempt.cause == Cause::LostAttempt) {
+        Cause::LostAttempt
+    } else {
+        Cause::FirstIssue
     }
 }
 
@@ -114,9 +127,10 @@ fn stored(
     mine: Option<&Claim>,
     claim: Option<&Claim>,
     secret: &SecretView,
-    sequence: Sequence,
+    entry: &Entry,
 ) -> Result<Found, Step> {
     let facts = round.facts;
+    let sequence = entry.sequence;
     let Some(mine) = mine else {
         // A CR that was deleted and created again, or a claim that was swept: the value decides, and nothing is rotated if it is good.
         if let Some(found) = verify(round, claim, secret)? {
@@ -130,25 +144,23 @@ fn stored(
         );
         return Ok(Found::Nothing(round.write_claim(claim)));
     };
-    let news = facts
+    let news = round
+        .seen()
         .hint
         .is_some_and(|hint| hint != sequence && Some(hint) != round.memory.looked_at);
     if (news || round.memory.drift.is_some())
-        && matches!(facts.journal, Observed::Unread | Observed::Cached(_))
+        && matches!(round.seen().journal, Observed::Unread | Observed::Cached(_))
     {
-        return Err(Step::Read(&[Source::Journal]));
+        return Err(round.read(&[Source::Journal]));
     }
-    if let Observed::Live(journal) = &facts.journal
+    if let Observed::Live(journal) = &round.seen().journal
         && let Some(found) = drift(round, mine, journal, secret, sequence)?
     {
         return Ok(found);
     }
-    let attempt = secret
-        .commit
-        .as_ref()
-        .ok()
-        .and_then(|entry| entry.as_ref()?.attempt);
-    if facts.object.trigger.is_some() && facts.object.trigger.as_deref() != mine.handled(attempt) {
+    if facts.object.trigger.is_some()
+        && facts.object.trigger.as_deref() != mine.handled(entry.attempt)
+    {
         return Ok(Found::Cause(Cause::Trigger));
     }
     if let Some(found) = verify(round, Some(mine), secret)? {
@@ -167,8 +179,12 @@ fn stored(
         round.current()?;
         return Ok(Found::Nothing(Step::Render {
             over: secret.version.clone(),
-            adopt: None,
+            record: None,
         }));
+    }
+    standby_is_ready(round)?;
+    if overlap_is_over(round) {
+        return Ok(Found::Cause(Cause::Retire));
     }
     let report = match round.memory.no_verdict {
         Some(_) => Report::Usable {
@@ -206,10 +222,10 @@ fn missing(round: &mut Round<'_>, mine: Option<&Claim>, void: bool) -> Result<Fo
 /// A value that is taken over is recorded with the newest event, so it must be probed after that event was read and its effect
 /// can be seen.
 pub(super) fn read_before_probe(round: &Round<'_>) -> Result<(), Step> {
-    let unread = matches!(round.facts.journal, Observed::Unread | Observed::Cached(_))
-        || matches!(round.facts.app, Observed::Unread | Observed::Cached(_));
+    let unread = matches!(round.seen().journal, Observed::Unread | Observed::Cached(_))
+        || matches!(round.seen().app, Observed::Unread | Observed::Cached(_));
     if unread {
-        return Err(Step::Read(&[Source::Journal, Source::App]));
+        return Err(round.read(&[Source::Journal, Source::App]));
     }
     Ok(())
 }
@@ -246,21 +262,21 @@ fn take_over(
     if let Some(reason) = secret.refused {
         return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
     }
-    let newest = match &facts.journal {
+    let newest = match &round.seen().journal {
         Observed::Live(journal) => journal.newest().map(|event| (event.sequence, event.time)),
         Observed::Failed(failure) if failure.permanent => None,
         Observed::Failed(failure) => return Err(round.failed(failure)),
-        Observed::Unread | Observed::Cached(_) => return Err(Step::Read(&[Source::Journal])),
+        Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Journal])),
     };
     let (sequence, change_date) = newest.unwrap_or((Sequence(0), facts.now.time));
-    let entry = super::Entry {
+    let entry = Entry {
         attempt: None,
         sequence,
         change_date,
     };
     Ok(Found::Nothing(Step::Render {
         over: secret.version.clone(),
-        adopt: Some(entry),
+        record: Some((secret.active, entry)),
     }))
 }
 
@@ -294,7 +310,7 @@ fn drift(
                 Retry::After(left),
             ))),
             None => match &facts.probe {
-                Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::Probe])),
+                Observed::Unread | Observed::Cached(_) => Err(round.read(&[Source::Probe])),
                 // Accepted all the same: that rotation had no effect, or it was answered without its sequence. The record was behind.
                 Observed::Live(Probe::Valid) => {
                     Ok(Some(Found::Nothing(correct(round, newest_own, secret))))
@@ -307,14 +323,14 @@ fn drift(
     }
     round.memory.drift = None;
     if newest.is_none_or(|newest| newest == sequence) {
-        round.memory.looked_at = facts.hint.or(round.memory.looked_at);
+        round.memory.looked_at = round.seen().hint.or(round.memory.looked_at);
         return Ok(None);
     }
     // Rotated by somebody else, or ZITADEL was restored from a backup: only the value itself tells.
     let verified = round.memory.verified.take();
     let found = prove(round, Some(mine), secret)?;
     if found.is_none() {
-        round.memory.looked_at = facts.hint.or(round.memory.looked_at);
+        round.memory.looked_at = round.seen().hint.or(round.memory.looked_at);
         round.memory.verified = verified.or(Some(secret.version.revision.clone()));
     }
     Ok(found)
@@ -325,14 +341,17 @@ fn correct(round: &mut Round<'_>, newest: Option<&JournalEvent>, secret: &Secret
     round.memory.drift = None;
     round.memory.verified = Some(secret.version.revision.clone());
     let entry = secret.commit.as_ref().ok().and_then(Option::as_ref);
-    let adopt = newest.map(|event| super::Entry {
-        attempt: entry.and_then(|entry| entry.attempt),
-        sequence: event.sequence,
-        change_date: event.time,
+    let record = newest.map(|event| {
+        let entry = Entry {
+            attempt: entry.and_then(|entry| entry.attempt),
+            sequence: event.sequence,
+            change_date: event.time,
+        };
+        (secret.active, entry)
     });
     Step::Render {
         over: secret.version.clone(),
-        adopt,
+        record,
     }
 }
 
@@ -363,7 +382,7 @@ fn prove(
     let facts = round.facts;
     let verdict = match &facts.probe {
         Observed::Live(verdict) => *verdict,
-        Observed::Unread | Observed::Cached(_) => return Err(Step::Read(&[Source::Probe])),
+        Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Probe])),
         Observed::Failed(_) => Probe::NoVerdict,
     };
     match verdict {
@@ -418,11 +437,11 @@ fn refused(
     if count < facts.timing.dead_probes || round.left(first, facts.timing.dead).is_some() {
         return Err(working(Retry::After(again)));
     }
-    let foreign = match &facts.journal {
+    let foreign = match &round.seen().journal {
         Observed::Live(journal) => journal.newest().is_some_and(|event| !event.own),
         Observed::Failed(failure) if failure.permanent => false,
         Observed::Failed(failure) => return Err(round.failed(failure)),
-        Observed::Unread | Observed::Cached(_) => return Err(Step::Read(&[Source::Journal])),
+        Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Journal])),
     };
     if !facts.object.recovery.invalid {
         let reason = if foreign {

@@ -68,10 +68,8 @@ impl CommitRecord {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// What is recorded of the value in the Secret, if it is of that application in that scope.
-    pub fn recorded(&self, scope: &str, app: &AppId) -> Option<&Recorded> {
-        (self.scope == scope && self.active == *app)
-            .then(|| self.apps.get(app))
-            .flatten()
+    /// What is recorded of the value in the Secret.
+    pub fn stored(&self) -> Option<&Recorded> {
+        self.apps.get(&self.active)
     }
 }

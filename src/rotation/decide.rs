@@ -1,9 +1,10 @@
 //! `decide`: what is known goes in, one next step comes out. No I/O.
 
 use super::attempt::{prepare, recheck};
-use super::cause::{Found, find};
-use super::facts::{ClaimView, Facts, Observed, SecretState, SecretView};
+use super::cause::Found;
+use super::facts::{ClaimView, Facts, Observed, SecretState, SecretView, Slot};
 use super::memory::Memory;
+use super::pair::{self, Claims};
 use super::round::{Round, rest, stalled, waiting};
 use super::{Blocked, Claim, DueState, RecordError, Report, Retry, Source, Step, takeover};
 use crate::api::Reason;
@@ -56,46 +57,20 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
         }
         _ => {}
     }
-    let (secret, claim) = match (&facts.secret, &facts.claim) {
-        (Observed::Failed(failure), _) | (_, Observed::Failed(failure)) => {
-            return Ok(round.failed(failure));
-        }
-        (Observed::Live(secret), Observed::Live(claim)) => (secret, claim),
-        _ if round.memory.claimed.is_some() => {
-            return Ok(Step::Read(&[
-                Source::Secret,
-                Source::Claim,
-                Source::Journal,
-            ]));
-        }
-        _ => return Ok(Step::Read(&[Source::Secret, Source::Claim])),
+    let secret = match &facts.secret {
+        Observed::Live(secret) => secret,
+        Observed::Failed(failure) => return Ok(round.failed(failure)),
+        Observed::Unread | Observed::Cached(_) => return Ok(look(round)),
     };
-    let claim = match claim {
-        ClaimView::Absent => None,
-        ClaimView::Present {
-            version,
-            record,
-            held_elsewhere,
-        } => {
-            round.over = Some(version.clone());
-            match record {
-                Ok(claim) => Some(ours(facts, claim, *held_elsewhere)?),
-                Err(RecordError::Newer) => {
-                    return Ok(stalled(Reason::ClaimFromNewerVersion, Retry::OnChange));
-                }
-                Err(RecordError::Unreadable) => {
-                    round.memory.claimed = None;
-                    return takeover::unreadable(round, version, secret);
-                }
-            }
-        }
-    };
+    let claims = claims(round, secret)?;
     round.memory.unreadable = None;
     if let SecretState::Present(secret) = secret {
         usable(facts, secret)?;
     }
     renamed(round, secret)?;
     if let Some(claimed) = round.memory.claimed.clone() {
+        round.slot = claimed.slot;
+        let claim = claims.of(claimed.slot);
         match claim.and_then(Claim::live_attempt) {
             Some(attempt) if attempt.id == claimed.attempt => {
                 return recheck(round, &claimed, attempt, claim, secret);
@@ -104,18 +79,68 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
             _ => round.memory.claimed = None,
         }
     }
-    if let Some(claim) = claim
-        && let Some(attempt) = claim.live_attempt()
-        && entry_attempt(secret) != Some(attempt.id)
+    if let Some(idle) = facts.idle()
+        && let Some(open) = claims.open(idle, secret)
     {
-        return takeover::open(round, claim, attempt, secret);
+        round.slot = idle;
+        return pair::idle(round, claims, open, secret);
     }
-    round.memory.open = None;
-    round.memory.watched = None;
-    match find(round, claim, false, secret)? {
+    let active = facts.active();
+    if claims.open(active, secret).is_none() {
+        round.memory.open = None;
+        round.memory.watched = None;
+    }
+    match pair::cause(round, claims, secret)? {
         Found::Nothing(step) => Ok(step),
-        Found::Cause(cause) => prepare(round, cause, claim, secret),
+        Found::Cause(cause) => prepare(round, cause, claims, secret),
+        Found::Instead(cause) => {
+            let voided = claims.of(active).map(Claim::voided);
+            prepare(round, cause, claims.with(active, voided.as_ref()), secret)
+        }
     }
+}
+
+/// Reads what every decision needs.
+fn look(round: &mut Round<'_>) -> Step {
+    match &round.memory.claimed {
+        Some(claimed) => {
+            round.slot = claimed.slot;
+            round.read(&[Source::Secret, Source::Claim, Source::Journal])
+        }
+        None => round.read(&[Source::Secret, Source::Claim]),
+    }
+}
+
+/// The claims, if all of them can be used.
+fn claims<'a>(round: &mut Round<'a>, secret: &SecretState) -> Result<Claims<'a>, Step> {
+    let facts = round.facts;
+    let mut claims = Claims::default();
+    for slot in facts.slots() {
+        match &facts.of(*slot).claim {
+            Observed::Live(ClaimView::Absent) => {}
+            Observed::Live(ClaimView::Present {
+                version,
+                record,
+                held_elsewhere,
+            }) => match record {
+                Ok(claim) => {
+                    let claim = ours(facts, claim, *held_elsewhere)?;
+                    claims = claims.with(*slot, Some(claim));
+                }
+                Err(RecordError::Newer) => {
+                    return Err(stalled(Reason::ClaimFromNewerVersion, Retry::OnChange));
+                }
+                Err(RecordError::Unreadable) => {
+                    round.memory.claimed = None;
+                    round.slot = *slot;
+                    return Err(takeover::unreadable(round, version, secret)?);
+                }
+            },
+            Observed::Failed(failure) => return Err(round.failed(failure)),
+            Observed::Unread | Observed::Cached(_) => return Err(look(round)),
+        }
+    }
+    Ok(claims)
 }
 
 /// A claim that is not another object's.
@@ -154,14 +179,11 @@ fn renamed(round: &Round<'_>, secret: &SecretState) -> Result<(), Step> {
     })
 }
 
-/// The attempt that the Secret carries for this application.
-pub(super) fn entry_attempt(secret: &SecretState) -> Option<crate::ids::AttemptId> {
+/// The attempt that the Secret carries for an application.
+pub(super) fn entry_attempt(secret: &SecretState, slot: Slot) -> Option<crate::ids::AttemptId> {
     match secret {
-        SecretState::Present(SecretView {
-            commit: Ok(Some(entry)),
-            ..
-        }) => entry.attempt,
-        _ => None,
+        SecretState::Present(secret) => secret.entry(slot)?.attempt,
+        SecretState::Absent => None,
     }
 }
 
@@ -202,22 +224,32 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
     let Some(SecretState::Present(secret)) = facts.secret.known() else {
         return false;
     };
-    let Some(ClaimView::Present {
-        record: Ok(claim),
-        held_elsewhere: false,
-        ..
-    }) = facts.claim.known()
-    else {
+    let claim = |slot| match facts.of(slot).claim.known() {
+        Some(ClaimView::Present {
+            record: Ok(claim),
+            held_elsewhere: false,
+            ..
+        }) => Some(claim),
+        _ => None,
+    };
+    let open = |slot: Slot| {
+        let attempt = claim(slot).and_then(Claim::live_attempt);
+        attempt.is_some_and(|attempt| {
+            secret.entry(slot).and_then(|entry| entry.attempt) != Some(attempt.id)
+        })
+    };
+    let idle_is_quiet = facts.idle().is_none_or(|idle| {
+        let absent = matches!(facts.of(idle).claim.known(), Some(ClaimView::Absent));
+        (absent || claim(idle).is_some()) && !open(idle)
+    });
+    let (Some(claim), Ok(Some(entry))) = (claim(secret.active), &secret.commit) else {
         return false;
     };
-    let Ok(Some(entry)) = &secret.commit else {
-        return false;
-    };
+    let overlap_is_over = facts
+        .object
+        .overlap_ends
+        .is_some_and(|ends| ends <= facts.now.time);
     let revision = Some(&secret.version.revision);
-    let resolved = claim
-        .live_attempt()
-        .is_some_and(|attempt| entry.attempt == Some(attempt.id));
-    let open = claim.live_attempt().is_some() && !resolved;
     facts.former.is_none()
         && secret.managed
         && secret.owned
@@ -226,7 +258,10 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
         && secret.rendered
         && secret.value != super::Value::Absent
         && claim.owner == facts.object.owner
-        && !open
+        && !open(secret.active)
+        && idle_is_quiet
+        && !overlap_is_over
+        && !facts.object.standby_unseen
         && (facts.object.trigger.is_none()
             || facts.object.trigger.as_deref() == claim.handled(entry.attempt))
         && (memory.verified.as_ref() == revision
@@ -235,6 +270,7 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
         && memory.drift.is_none()
         && memory.no_verdict.is_none()
         && facts
+            .of(secret.active)
             .hint
             .is_none_or(|hint| hint == entry.sequence || Some(hint) == memory.looked_at)
         && !matches!(facts.object.due, DueState::Due { .. })

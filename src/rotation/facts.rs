@@ -64,6 +64,10 @@ pub struct Now {
 
 /// The `ApiAppSecret`, as far as decisions go.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, as the object says it"
+)]
 pub struct ObjectView {
     /// Its identity.
     pub owner: Owner,
@@ -83,6 +87,12 @@ pub struct ObjectView {
     pub verified: Option<String>,
     /// Where the schedule stands, by the stored value's date and ZITADEL's clock.
     pub due: DueState,
+    /// When the pair before the stored one stops being accepted, on ZITADEL's clock; none where it is not known, or has stopped.
+    pub overlap_ends: Option<Timestamp>,
+    /// The application whose pair was stored last, by the status; only for where the Secret is gone.
+    pub last_active: Slot,
+    /// Whether the standby application is still to be looked at: the spec is new, or it was not ready.
+    pub standby_unseen: bool,
     /// Rotations that the schedule can make in the short and the long period of the breaker.
     pub explained: (u32, u32),
 }
@@ -141,6 +151,10 @@ pub enum ClaimView {
 
 /// The Secret of the declared name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a round, and nearly always it is there"
+)]
 pub enum SecretState {
     /// There is none.
     Absent,
@@ -155,8 +169,12 @@ pub struct SecretView {
     pub version: Version,
     /// Whether the operator made it or took it over.
     pub managed: bool,
-    /// The entry of its commit record for this application; `Ok(None)` without one.
+    /// The application whose pair it holds, or is taken to hold where nothing is recorded.
+    pub active: Slot,
+    /// The entry of its commit record for the pair that it holds; `Ok(None)` without one.
     pub commit: Result<Option<super::Entry>, RecordError>,
+    /// The entry of its commit record for the other application, if there is one.
+    pub idle: Option<super::Entry>,
     /// The `ApiAppSecret` that its commit record names, if that is another one that exists.
     pub held_elsewhere: Option<Owner>,
     /// Whether the commit record names this very object as the owner.
@@ -169,6 +187,30 @@ pub struct SecretView {
     pub refused: Option<Reason>,
 }
 
+/// Which of an object's two applications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Slot {
+    /// `spec.appId`.
+    #[default]
+    Primary,
+    /// `spec.standbyAppId`, or what that was when the stored pair was made.
+    Standby,
+}
+
+impl Slot {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Primary, Self::Standby];
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Primary => Self::Standby,
+            Self::Standby => Self::Primary,
+        }
+    }
+}
+
 /// A Secret under a name that the object does not give it any more.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Former {
@@ -176,6 +218,17 @@ pub struct Former {
     pub name: String,
     /// Its revision.
     pub version: Version,
+}
+
+impl SecretView {
+    /// What is recorded of the last value of an application.
+    pub fn entry(&self, slot: Slot) -> Option<&super::Entry> {
+        if slot == self.active {
+            self.commit.as_ref().ok()?.as_ref()
+        } else {
+            self.idle.as_ref()
+        }
+    }
 }
 
 /// The client secret in a Secret.
@@ -254,6 +307,27 @@ pub enum Probe {
     NoVerdict,
 }
 
+/// What is known of one application.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AppFacts {
+    /// The claim.
+    pub claim: Observed<ClaimView>,
+    /// The application at ZITADEL.
+    pub app: Observed<AppView>,
+    /// Its journal.
+    pub journal: Observed<Journal>,
+    /// Its sequence by the last look at its whole project, if there was one.
+    pub hint: Option<Sequence>,
+}
+
+impl AppFacts {
+    /// Forgets what was read: the world may have changed.
+    pub fn forget(&mut self) {
+        self.claim = Observed::Unread;
+        self.journal = Observed::Unread;
+    }
+}
+
 /// Everything that a decision is made from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Facts {
@@ -269,22 +343,58 @@ pub struct Facts {
     pub current: Observed<bool>,
     /// Connection, grant, rivals.
     pub gates: Gates,
-    /// The claim.
-    pub claim: Observed<ClaimView>,
     /// The Secret.
     pub secret: Observed<SecretState>,
-    /// The application.
-    pub app: Observed<AppView>,
-    /// The journal.
-    pub journal: Observed<Journal>,
+    /// The application that `spec.appId` names.
+    pub primary: AppFacts,
+    /// The standby application, if there is one.
+    pub standby: Option<AppFacts>,
     /// The verdict on the stored value.
     pub probe: Observed<Probe>,
     /// The Secret that the object kept before `spec.secret.name` was changed.
     pub former: Option<Former>,
-    /// The application's sequence by the last look at its whole project, if there was one.
-    pub hint: Option<Sequence>,
     /// An id for the next attempt, made by the shell.
     pub fresh_attempt: AttemptId,
     /// What this process remembers of earlier rounds.
     pub memory: Memory,
+}
+
+impl Facts {
+    /// What is known of an application.
+    pub fn of(&self, slot: Slot) -> &AppFacts {
+        match (slot, &self.standby) {
+            (Slot::Standby, Some(standby)) => standby,
+            _ => &self.primary,
+        }
+    }
+
+    /// The same, to be filled in.
+    pub fn of_mut(&mut self, slot: Slot) -> &mut AppFacts {
+        match (slot, &mut self.standby) {
+            (Slot::Standby, Some(standby)) => standby,
+            _ => &mut self.primary,
+        }
+    }
+
+    /// The applications that there are.
+    pub fn slots(&self) -> &'static [Slot] {
+        if self.standby.is_some() {
+            &Slot::ALL
+        } else {
+            &[Slot::Primary]
+        }
+    }
+
+    /// The application whose pair the Secret holds; the first one where nothing is known.
+    pub fn active(&self) -> Slot {
+        match self.secret.known() {
+            Some(SecretState::Present(secret)) => secret.active,
+            _ => Slot::Primary,
+        }
+    }
+
+    /// The application whose pair the Secret does not hold.
+    pub fn idle(&self) -> Option<Slot> {
+        self.standby.as_ref().map(|_| self.active().other())
+    }
 }

@@ -1,6 +1,6 @@
 //! May a value that was just received replace what the Secret holds? An older one never replaces a newer one. No I/O.
 
-use super::{SecretState, Version};
+use super::{SecretState, Slot, Version};
 use crate::ids::{AttemptId, Sequence};
 
 /// What to do with a received value.
@@ -18,10 +18,11 @@ pub enum Fence {
     Refused,
 }
 
-/// Judges a received value against the Secret as it is now. `outlived` is a revision whose value is known to be dead, because
+/// Judges a received value of an application against the Secret as it is now. `outlived` is a revision whose value is known to be dead, because
 /// the received one was accepted after that revision had been read. `adopt` allows a Secret that is nobody's.
 pub fn fence(
     stored: &SecretState,
+    slot: Slot,
     attempt: AttemptId,
     sequence: Sequence,
     outlived: Option<&Version>,
@@ -34,10 +35,12 @@ pub fn fence(
     if secret.held_elsewhere.is_some() || (!secret.managed && !adopt) {
         return Fence::Refused;
     }
-    match &secret.commit {
-        Err(super::RecordError::Newer) => Fence::Refused,
-        Ok(Some(entry)) if entry.attempt == Some(attempt) => Fence::Written(version),
-        Ok(Some(entry)) if entry.sequence >= sequence && outlived != Some(&version) => {
+    if secret.commit == Err(super::RecordError::Newer) {
+        return Fence::Refused;
+    }
+    match secret.entry(slot) {
+        Some(entry) if entry.attempt == Some(attempt) => Fence::Written(version),
+        Some(entry) if entry.sequence >= sequence && outlived != Some(&version) => {
             Fence::Prove(version)
         }
         _ => Fence::Write(version),
@@ -65,7 +68,9 @@ mod tests {
                 revision: "7".into(),
             },
             managed: true,
+            active: Slot::Primary,
             commit: Ok(entry),
+            idle: None,
             held_elsewhere: None,
             owned: true,
             value: Value::Present,
@@ -77,6 +82,7 @@ mod tests {
     fn judge(view: SecretView) -> Fence {
         fence(
             &SecretState::Present(view),
+            Slot::Primary,
             id(9),
             Sequence(10),
             None,
@@ -96,7 +102,14 @@ mod tests {
         );
         let higher = SecretState::Present(stored(Some((1, 11))));
         assert_eq!(
-            fence(&higher, id(9), Sequence(10), Some(&version), false),
+            fence(
+                &higher,
+                Slot::Primary,
+                id(9),
+                Sequence(10),
+                Some(&version),
+                false
+            ),
             Fence::Write(version.clone())
         );
         let other = Version {
@@ -104,9 +117,42 @@ mod tests {
             ..version.clone()
         };
         assert_eq!(
-            fence(&higher, id(9), Sequence(10), Some(&other), false),
+            fence(
+                &higher,
+                Slot::Primary,
+                id(9),
+                Sequence(10),
+                Some(&other),
+                false
+            ),
             Fence::Prove(version)
         );
+    }
+
+    #[test]
+    fn applications_have_their_own_order() {
+        let entry = stored(Some((1, 11))).commit.unwrap();
+        let view = SecretView {
+            active: Slot::Standby,
+            idle: stored(Some((2, 9))).commit.unwrap(),
+            commit: Ok(entry),
+            ..stored(None)
+        };
+        let version = view.version.clone();
+        let judge = |slot, attempt, sequence| {
+            fence(
+                &SecretState::Present(view.clone()),
+                slot,
+                id(attempt),
+                Sequence(sequence),
+                None,
+                false,
+            )
+        };
+        assert_eq!(judge(Slot::Primary, 9, 10), Fence::Write(version.clone()));
+        assert_eq!(judge(Slot::Primary, 9, 8), Fence::Prove(version.clone()));
+        assert_eq!(judge(Slot::Standby, 9, 10), Fence::Prove(version.clone()));
+        assert_eq!(judge(Slot::Primary, 2, 10), Fence::Written(version));
     }
 
     #[test]
@@ -126,7 +172,14 @@ mod tests {
             Fence::Refused
         );
         assert_eq!(
-            fence(&SecretState::Absent, id(9), Sequence(10), None, false),
+            fence(
+                &SecretState::Absent,
+                Slot::Primary,
+                id(9),
+                Sequence(10),
+                None,
+                false
+            ),
             Fence::Create
         );
     }
@@ -138,7 +191,16 @@ mod tests {
             commit: Ok(None),
             ..stored(None)
         };
-        let judge = |view| fence(&SecretState::Present(view), id(9), Sequence(10), None, true);
+        let judge = |view| {
+            fence(
+                &SecretState::Present(view),
+                Slot::Primary,
+                id(9),
+                Sequence(10),
+                None,
+                true,
+            )
+        };
         assert_eq!(
             judge(foreign.clone()),
             Fence::Write(foreign.version.clone())

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Failure, Version};
+use super::{Failure, Slot, Version};
 use crate::ids::{AttemptId, Sequence};
 
 /// A rotation that was rehearsed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Prepared {
+    /// The application.
+    pub slot: Slot,
     /// The Secret's revision that the rehearsal was made against.
     pub secret: Version,
 }
@@ -15,6 +17,8 @@ pub struct Prepared {
 /// A claim that this process wrote and has not used yet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Claimed {
+    /// The application.
+    pub slot: Slot,
     /// The attempt.
     pub attempt: AttemptId,
     /// When the API server's answer came, since boot.
@@ -103,13 +107,14 @@ impl Memory {
     }
 
     /// The rehearsal against this revision of the Secret succeeded.
-    pub fn rehearsed(&mut self, secret: Version) {
-        self.prepared = Some(Prepared { secret });
+    pub fn rehearsed(&mut self, slot: Slot, secret: Version) {
+        self.prepared = Some(Prepared { slot, secret });
     }
 
     /// The claim was written, and the answer came.
-    pub fn claimed(&mut self, attempt: AttemptId, now: Duration) {
+    pub fn claimed(&mut self, slot: Slot, attempt: AttemptId, now: Duration) {
         self.claimed = self.prepared.take().map(|prepared| Claimed {
+            slot,
             attempt,
             since: now,
             secret: prepared.secret,
@@ -147,6 +152,8 @@ impl Memory {
         self.missing = None;
         self.drift = None;
         self.no_verdict = None;
+        // NB: the stored pair may be another application's from now on.
+        self.looked_at = None;
     }
 
     /// It is not known whether generate was carried out; the quiet period runs from here.

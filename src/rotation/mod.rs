@@ -13,6 +13,7 @@ mod facts;
 mod fence;
 mod interval;
 mod memory;
+mod pair;
 mod round;
 mod schedule;
 mod step;
@@ -26,8 +27,8 @@ pub use claim::{Attempt, AttemptState, Claim, Holder, Owner, RecordError, Replac
 pub use commit::{CommitRecord, Entry, Recorded};
 pub use decide::{Decision, decide};
 pub use facts::{
-    AppView, ClaimView, Facts, Failure, Former, Gates, Journal, JournalEvent, Now, ObjectView,
-    Observed, Probe, RecoveryView, SecretState, SecretView, Value, Version,
+    AppFacts, AppView, ClaimView, Facts, Failure, Former, Gates, Journal, JournalEvent, Now,
+    ObjectView, Observed, Probe, RecoveryView, SecretState, SecretView, Slot, Value, Version,
 };
 pub use fence::{Fence, fence};
 pub use interval::parse as parse_interval;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::facts::{AppView, Facts, Failure, Observed, SecretState, Version};
+use super::facts::{
+    AppFacts, AppView, ClaimView, Facts, Failure, Observed, SecretState, Slot, Version,
+};
 use super::memory::{Backoff, Memory, Refusals};
 use super::{Blocked, Claim, Report, Retry, Source, Step};
 use crate::api::Reason;
@@ -11,8 +13,8 @@ use crate::api::Reason;
 pub(super) struct Round<'a> {
     pub(super) facts: &'a Facts,
     pub(super) memory: Memory,
-    /// The revision of the claim that a new one replaces.
-    pub(super) over: Option<Version>,
+    /// The application that is looked at.
+    pub(super) slot: Slot,
 }
 
 impl<'a> Round<'a> {
@@ -21,21 +23,38 @@ impl<'a> Round<'a> {
         Self {
             facts,
             memory: facts.memory.clone(),
-            over: None,
+            slot: facts.active(),
+        }
+    }
+
+    /// What is known of the application that is looked at.
+    pub(super) fn seen(&self) -> &'a AppFacts {
+        self.facts.of(self.slot)
+    }
+
+    /// The step that reads these, of the application that is looked at.
+    pub(super) const fn read(&self, sources: &'static [Source]) -> Step {
+        Step::Read {
+            sources,
+            slot: self.slot,
         }
     }
 
     /// The step that writes a claim over the one that was read.
     pub(super) fn write_claim(&self, claim: Claim) -> Step {
         Step::WriteClaim {
+            slot: self.slot,
             claim: Box::new(claim),
-            over: self.over.clone(),
+            over: self.claim_version(),
         }
     }
 
     /// The revision of the claim that was read.
     pub(super) fn claim_version(&self) -> Option<Version> {
-        self.over.clone()
+        match self.seen().claim.known()? {
+            ClaimView::Present { version, .. } => Some(version.clone()),
+            ClaimView::Absent => None,
+        }
     }
 
     /// How much of `span` is left since `since`; none if it is over.
@@ -46,10 +65,10 @@ impl<'a> Round<'a> {
 
     /// The application, read live.
     pub(super) fn app(&mut self) -> Result<AppView, Step> {
-        match &self.facts.app {
+        match &self.seen().app {
             Observed::Live(app) => Ok(*app),
             Observed::Failed(failure) => Err(self.failed(failure)),
-            Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::App])),
+            Observed::Unread | Observed::Cached(_) => Err(self.read(&[Source::App])),
         }
     }
 
@@ -61,7 +80,7 @@ impl<'a> Round<'a> {
                 retry: Retry::After(self.facts.timing.probe),
             })),
             Observed::Failed(failure) => Err(self.failed(failure)),
-            Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::Object])),
+            Observed::Unread | Observed::Cached(_) => Err(self.read(&[Source::Object])),
         }
     }
 

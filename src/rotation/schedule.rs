@@ -248,6 +248,11 @@ impl Schedule {
         self.overlap
     }
 
+    /// When the pair before one that was made at `made` stops being accepted; none: at the next rotation.
+    pub fn overlap_ends(&self, made: Timestamp) -> Option<Timestamp> {
+        self.overlap.map(|overlap| later(made, overlap))
+    }
+
     /// How many rotations the schedule itself can make within a period, at most; 0 without an interval.
     ///
     /// The offset is left out: an object that was deleted and created again has another one.

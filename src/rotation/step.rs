@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Cause, Claim, Failure, Former, Owner, Version};
+use super::{Cause, Claim, Failure, Former, Owner, Slot, Version};
 use crate::api::Reason;
 use crate::ids::AttemptId;
 
@@ -14,7 +14,7 @@ pub enum Source {
     /// The `ApiAppSecret`, by GET: what the watch shows may be old. Read after the claim, so that a claim over that revision fails
     /// where somebody has acted on a newer object meanwhile.
     Object,
-    /// The claim, by GET.
+    /// The claims, by GET.
     Claim,
     /// The Secret, by GET.
     Secret,
@@ -30,13 +30,25 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Read these, at once.
-    Read(&'static [Source]),
+    Read {
+        /// What to read.
+        sources: &'static [Source],
+        /// The application that App and Journal are read of.
+        slot: Slot,
+    },
     /// Create the Secret without data: proves creation rights, quota and ownership, and its uid fences the flush.
     CreateShell,
     /// Apply the Secret in its final form and size as a dry run.
-    Rehearse(Version),
+    Rehearse {
+        /// The application whose pair it will hold.
+        slot: Slot,
+        /// The revision to replace.
+        over: Version,
+    },
     /// Write the claim: over the revision given, or create it.
     WriteClaim {
+        /// The application.
+        slot: Slot,
         /// What to write.
         claim: Box<Claim>,
         /// The revision to replace; none: it must not exist.
@@ -44,6 +56,8 @@ pub enum Step {
     },
     /// Send generate, once.
     Send {
+        /// The application.
+        slot: Slot,
         /// The attempt.
         attempt: AttemptId,
         /// Why.
@@ -55,8 +69,8 @@ pub enum Step {
     Render {
         /// The revision to replace.
         over: Version,
-        /// The entry to record; none: the one that is there.
-        adopt: Option<super::Entry>,
+        /// An application, and the entry to record for it; none: those that are there.
+        record: Option<(Slot, super::Entry)>,
     },
     /// Create the Secret under its new name from the one under its former name.
     Move(Former),

@@ -1,16 +1,19 @@
 //! An open claim: somebody, or this process, may have sent generate, and the Secret does not carry the answer. No I/O.
 
+use std::time::Duration;
+
 use super::attempt::prepare;
 use super::cause::{Cause, Found, find, read_before_probe};
 use super::facts::{Observed, Probe, SecretState, SecretView, Value, Version};
 use super::memory::Watched;
+use super::pair::{Claims, target};
 use super::round::{Round, rest, waiting};
 use super::{Attempt, Claim, Report, Retry, Source, Step};
 use crate::api::Reason;
 use crate::ids::Sequence;
 
 /// What became of the open attempt, by the journal.
-enum Verdict {
+pub(super) enum Verdict {
     /// It was carried out and the answer is lost: consumers are down.
     Executed,
     /// It was not, and an older value is missing as well.
@@ -19,13 +22,12 @@ enum Verdict {
     NotExecuted,
 }
 
-/// Decides about an open attempt.
-pub(super) fn open(
+/// Since when the attempt may have been sent; none if it is known that it was not. Somebody else's is watched first.
+pub(super) fn sent(
     round: &mut Round<'_>,
-    claim: &Claim,
     attempt: &Attempt,
     secret: &SecretState,
-) -> Result<Step, Step> {
+) -> Result<Option<Duration>, Step> {
     let facts = round.facts;
     let since = match round.memory.open {
         Some((id, since)) if id == attempt.id => since,
@@ -39,18 +41,34 @@ pub(super) fn open(
     // Known not to have been carried out: nothing is on its way that would have to be waited for.
     let refused = round.memory.not_executed == Some(attempt.id);
     if refused && let Some(step) = round.backing_off() {
-        return Ok(step);
+        return Err(step);
     }
-    let sent = (!refused).then_some(since);
+    Ok((!refused).then_some(since))
+}
+
+/// Decides about an open attempt on the application whose pair is stored.
+pub(super) fn open(
+    round: &mut Round<'_>,
+    claims: Claims<'_>,
+    claim: &Claim,
+    attempt: &Attempt,
+    secret: &SecretState,
+) -> Result<Found, Step> {
+    let sent = sent(round, attempt, secret)?;
     match verdict(round, attempt.pre_sequence, sent, secret)? {
-        Verdict::Executed | Verdict::OlderLost => lost(round, claim, secret),
+        Verdict::Executed | Verdict::OlderLost => lost(round, claims, secret),
         Verdict::NotExecuted => {
-            let claim = claim.voided();
-            match find(round, Some(&claim), true, secret)? {
-                Found::Cause(cause) => prepare(round, cause, Some(&claim), secret),
-                Found::Nothing(step @ (Step::WriteClaim { .. } | Step::Read(_))) => Ok(step),
-                Found::Nothing(_) => Ok(round.write_claim(claim)),
-            }
+            let voided = claim.voided();
+            let claims = claims.with(round.slot, Some(&voided));
+            Ok(match find(round, claims, true, secret)? {
+                Found::Cause(cause) if target(round, cause, claims, secret)? == round.slot => {
+                    Found::Instead(cause)
+                }
+                Found::Nothing(step @ (Step::WriteClaim { .. } | Step::Read { .. })) => {
+                    Found::Nothing(step)
+                }
+                _ => Found::Nothing(round.write_claim(voided)),
+            })
         }
     }
 }
@@ -74,24 +92,33 @@ pub(super) fn unreadable(
             Retry::After(left),
         )));
     }
-    let stored = stored_sequence(secret);
     let claim = Claim::settled(
         facts.object.owner.clone(),
         facts.object.trigger.clone(),
         None,
     );
+    if facts.standby.is_some() {
+        // With a readable claim the search goes on as always; what is lost shows in the journal.
+        round.current()?;
+        return Ok(round.write_claim(claim));
+    }
+    let stored = stored_sequence(round, secret);
+    let none = Claims::default();
     match verdict(round, stored, Some(since), secret)? {
         Verdict::Executed | Verdict::OlderLost if stored.is_some() => {
-            prepare(round, Cause::LostAttempt, None, secret)
+            prepare(round, Cause::LostAttempt, none, secret)
         }
-        _ => match find(round, Some(&claim), true, secret)? {
-            Found::Cause(cause) => prepare(round, cause, None, secret),
-            Found::Nothing(step @ Step::Read(_)) => Ok(step),
-            Found::Nothing(_) => {
-                round.current()?;
-                Ok(round.write_claim(claim))
+        _ => {
+            let settled = none.with(round.slot, Some(&claim));
+            match find(round, settled, true, secret)? {
+                Found::Cause(cause) | Found::Instead(cause) => prepare(round, cause, none, secret),
+                Found::Nothing(step @ Step::Read { .. }) => Ok(step),
+                Found::Nothing(_) => {
+                    round.current()?;
+                    Ok(round.write_claim(claim))
+                }
             }
-        },
+        }
     }
 }
 
@@ -126,26 +153,24 @@ fn watch(round: &mut Round<'_>, secret: &SecretState) -> Result<(), Step> {
     }
 }
 
-fn stored_sequence(secret: &SecretState) -> Option<Sequence> {
+fn stored_sequence(round: &Round<'_>, secret: &SecretState) -> Option<Sequence> {
     match secret {
-        SecretState::Present(secret) => match &secret.commit {
-            Ok(Some(entry)) => Some(entry.sequence),
-            _ => None,
-        },
+        SecretState::Present(secret) => Some(secret.entry(round.slot)?.sequence),
         SecretState::Absent => None,
     }
 }
 
-fn verdict(
+/// What became of the open attempt of the application that is looked at.
+pub(super) fn verdict(
     round: &mut Round<'_>,
     pre: Option<Sequence>,
-    sent: Option<std::time::Duration>,
+    sent: Option<Duration>,
     secret: &SecretState,
 ) -> Result<Verdict, Step> {
     let facts = round.facts;
-    let stored = stored_sequence(secret);
-    match &facts.journal {
-        Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::Journal])),
+    let stored = stored_sequence(round, secret);
+    match &round.seen().journal {
+        Observed::Unread | Observed::Cached(_) => Err(round.read(&[Source::Journal])),
         Observed::Live(journal) => {
             // NB: `pre` may have been read before the stored value was made; that event is accounted for.
             if journal.own_after(pre.max(stored)) {
@@ -164,11 +189,11 @@ fn verdict(
         Observed::Failed(_) => {
             quiet(round, sent)?;
             // Without the journal only the stored value itself can tell; with none stored there is none to lose.
-            if stored.is_none() {
+            if stored.is_none() || round.slot != facts.active() {
                 return Ok(Verdict::NotExecuted);
             }
             match &facts.probe {
-                Observed::Unread | Observed::Cached(_) => Err(Step::Read(&[Source::Probe])),
+                Observed::Unread | Observed::Cached(_) => Err(round.read(&[Source::Probe])),
                 Observed::Live(Probe::Valid) => {
                     round.memory.refusals = None;
                     Ok(Verdict::NotExecuted)
@@ -205,7 +230,7 @@ fn secret_version(secret: &SecretState) -> Option<Version> {
 }
 
 /// While the request may still be on its way, the old credential works and nothing is done.
-fn quiet(round: &Round<'_>, sent: Option<std::time::Duration>) -> Result<(), Step> {
+pub(super) fn quiet(round: &Round<'_>, sent: Option<Duration>) -> Result<(), Step> {
     match sent.and_then(|since| round.left(since, round.facts.timing.quiet)) {
         Some(left) => Err(rest(waiting(
             round.facts,
@@ -217,7 +242,7 @@ fn quiet(round: &Round<'_>, sent: Option<std::time::Duration>) -> Result<(), Ste
 }
 
 /// The answer is lost. If a person deleted the Secret meanwhile, the policy for that decides.
-fn lost(round: &mut Round<'_>, claim: &Claim, secret: &SecretState) -> Result<Step, Step> {
+fn lost(round: &mut Round<'_>, claims: Claims<'_>, secret: &SecretState) -> Result<Found, Step> {
     // NB: the shell that replaces a Secret that was missing looks like one whose answer is lost.
     let empty = |view: &SecretView| view.commit == Ok(None) && view.value == Value::Absent;
     let missing = match secret {
@@ -225,10 +250,7 @@ fn lost(round: &mut Round<'_>, claim: &Claim, secret: &SecretState) -> Result<St
         SecretState::Present(view) => round.memory.missing.is_some() && empty(view),
     };
     if missing {
-        return match find(round, Some(claim), false, secret)? {
-            Found::Cause(cause) => prepare(round, cause, Some(claim), secret),
-            Found::Nothing(step) => Ok(step),
-        };
+        return find(round, claims, false, secret);
     }
     // Only the record is gone, by a person or a tool: the value is kept if ZITADEL accepts it.
     if let SecretState::Present(view) = secret
@@ -237,15 +259,10 @@ fn lost(round: &mut Round<'_>, claim: &Claim, secret: &SecretState) -> Result<St
     {
         read_before_probe(round)?;
         match &round.facts.probe {
-            Observed::Unread | Observed::Cached(_) => return Err(Step::Read(&[Source::Probe])),
-            Observed::Live(Probe::Valid) => {
-                return match find(round, Some(claim), true, secret)? {
-                    Found::Cause(cause) => prepare(round, cause, Some(claim), secret),
-                    Found::Nothing(step) => Ok(step),
-                };
-            }
+            Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Probe])),
+            Observed::Live(Probe::Valid) => return find(round, claims, true, secret),
             Observed::Live(Probe::Refused | Probe::NoVerdict) | Observed::Failed(_) => {}
         }
     }
-    prepare(round, Cause::LostAttempt, Some(claim), secret)
+    Ok(Found::Cause(Cause::LostAttempt))
 }

@@ -103,6 +103,7 @@ pub fn fence(stored: Option<Secret>, attempt: u8, sequence: u8, outlived: u8) ->
     let outlived = (outlived != 0).then(|| version(outlived));
     real::fence(
         &secret_state(stored, 0, false),
+        real::Slot::Primary,
         attempt_id(attempt),
         Sequence(sequence.into()),
         outlived.as_ref(),
@@ -118,7 +119,9 @@ pub fn remember(memo_before: &Memo, change: impl FnOnce(&mut real::Memory)) -> M
 }
 
 pub fn claimed(memo: &Memo, attempt: u8) -> Memo {
-    remember(memo, |m| m.claimed(attempt_id(attempt), BOOT))
+    remember(memo, |m| {
+        m.claimed(real::Slot::Primary, attempt_id(attempt), BOOT);
+    })
 }
 
 pub fn claim_refused(memo: &Memo) -> Memo {
@@ -126,7 +129,9 @@ pub fn claim_refused(memo: &Memo) -> Memo {
 }
 
 pub fn rehearsed(memo: &Memo, secret: u8) -> Memo {
-    remember(memo, |m| m.rehearsed(version(secret)))
+    remember(memo, |m| {
+        m.rehearsed(real::Slot::Primary, version(secret));
+    })
 }
 
 pub fn sending(memo: &Memo, attempt: u8) -> Memo {
@@ -256,9 +261,11 @@ fn memory(memo: &Memo) -> real::Memory {
     let some = |id: u8| (id != 0).then_some(id);
     real::Memory {
         prepared: some(memo.prepared).map(|secret| real::Prepared {
+            slot: real::Slot::Primary,
             secret: version(secret),
         }),
         claimed: some(memo.claimed.0).map(|attempt| real::Claimed {
+            slot: real::Slot::Primary,
             attempt: attempt_id(attempt),
             since: instant(memo.claimed.2),
             secret: version(memo.claimed.1),
@@ -472,6 +479,8 @@ fn secret_state(secret: Option<Secret>, uid: u8, unseen: bool) -> real::SecretSt
     real::SecretState::Present(real::SecretView {
         version: version(secret.revision),
         managed: true,
+        active: real::Slot::Primary,
+        idle: None,
         commit: Ok((secret.sequence != 0).then(|| real::Entry {
             attempt: (secret.attempt != 0).then(|| attempt_id(secret.attempt)),
             sequence: Sequence(secret.sequence.into()),
@@ -540,6 +549,9 @@ fn facts(known: &Known) -> real::Facts {
             adopt: false,
             verified: None,
             due,
+            overlap_ends: None,
+            last_active: real::Slot::Primary,
+            standby_unseen: false,
             explained: (0, 0),
         },
         current: real::Observed::Live(true),
@@ -549,19 +561,23 @@ fn facts(known: &Known) -> real::Facts {
             rival: None,
             repairs_exhausted: false,
         },
-        claim,
         secret,
-        app: if known.round.app {
-            real::Observed::Live(real::AppView { refused: None })
-        } else {
-            real::Observed::Unread
+        primary: real::AppFacts {
+            claim,
+            app: if known.round.app {
+                real::Observed::Live(real::AppView { refused: None })
+            } else {
+                real::Observed::Unread
+            },
+            journal: match known.round.journal {
+                Seen::Unread => real::Observed::Unread,
+                Seen::Down => real::Observed::Failed(failure(false)),
+                Seen::Live(_) if known.no_journal => real::Observed::Failed(failure(true)),
+                Seen::Live((newest, own)) => real::Observed::Live(journal(newest, own)),
+            },
+            hint: (known.hint != 0).then(|| Sequence(known.hint.into())),
         },
-        journal: match known.round.journal {
-            Seen::Unread => real::Observed::Unread,
-            Seen::Down => real::Observed::Failed(failure(false)),
-            Seen::Live(_) if known.no_journal => real::Observed::Failed(failure(true)),
-            Seen::Live((newest, own)) => real::Observed::Live(journal(newest, own)),
-        },
+        standby: None,
         probe: match known.round.probe {
             None => real::Observed::Unread,
             Some(Verdict::Valid) => real::Observed::Live(real::Probe::Valid),
@@ -569,7 +585,6 @@ fn facts(known: &Known) -> real::Facts {
             Some(Verdict::None) => real::Observed::Live(real::Probe::NoVerdict),
         },
         former: None,
-        hint: (known.hint != 0).then(|| Sequence(known.hint.into())),
         fresh_attempt: attempt_id(NEW),
         memory: memory(&known.memo),
     }
@@ -601,7 +616,7 @@ fn journal(newest: u8, own: u8) -> real::Journal {
 
 fn step(step: &real::Step) -> Step {
     match step {
-        real::Step::Read(sources) => Step::Read(sources.iter().fold(0, |bits, source| {
+        real::Step::Read { sources, .. } => Step::Read(sources.iter().fold(0, |bits, source| {
             bits | match source {
                 // The model's objects are never old.
                 real::Source::Object => 0,
@@ -613,8 +628,8 @@ fn step(step: &real::Step) -> Step {
             }
         })),
         real::Step::CreateShell => Step::CreateShell,
-        real::Step::Rehearse(version) => Step::Rehearse(revision(version)),
-        real::Step::WriteClaim { claim, over } => {
+        real::Step::Rehearse { over, .. } => Step::Rehearse(revision(over)),
+        real::Step::WriteClaim { claim, over, .. } => {
             let (claim, fresh) = claim_numbers(claim);
             Step::Write {
                 claim,
@@ -626,14 +641,17 @@ fn step(step: &real::Step) -> Step {
             attempt,
             cause,
             secret,
+            ..
         } => Step::Send {
             attempt: attempt_number(*attempt),
             cause: cause_number(*cause),
             secret: revision(secret),
         },
-        real::Step::Render { over, adopt } => Step::Render {
+        real::Step::Render { over, record } => Step::Render {
             over: revision(over),
-            adopt: adopt.as_ref().map(|entry| sequence_number(entry.sequence)),
+            adopt: record
+                .as_ref()
+                .map(|(_, entry)| sequence_number(entry.sequence)),
         },
         real::Step::Move(_) | real::Step::DropFormer(_) => unreachable!("nothing is renamed here"),
         real::Step::Rest(report) => Step::Rest(match report {

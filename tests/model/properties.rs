@@ -87,6 +87,8 @@ pub fn send(n: &mut State, known: &Known, attempt: u8, cause: Cause, trigger: u8
         Cause::LostAttempt => {
             value == 0 || own > sequence || (known.no_journal && value != n.valid)
         }
+        // There is one application here.
+        Cause::Retire => false,
     };
     if !holds {
         n.breaks(Broken::Necessity);

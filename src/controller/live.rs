@@ -1,0 +1,248 @@
+//! Observes: reads live what a decision asks for. It never writes, and decides nothing.
+
+use futures::future::OptionFuture;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Api;
+
+use super::connections::Connection;
+use super::context::Context;
+use super::failure;
+use super::observe::Round;
+use super::probe::probe;
+use crate::api::{ApiAppSecret, ForeignSecret, Reason, seconds};
+use crate::rotation::{
+    AppView, Facts, Failure, Journal, JournalEvent, Observed, Probe, SecretState, Slot, Source,
+};
+use crate::zitadel::{
+    AppKind, AppRef, AppState as State, Application as Found, Change, ChangeKind, ZitadelError,
+};
+
+impl Round {
+    /// Whether the object is stored as this round has it.
+    async fn is_current(&self, context: &Context) -> Result<bool, kube::Error> {
+        let owner = &self.target.owner;
+        let api: Api<ApiAppSecret> = Api::namespaced(context.client.clone(), &owner.namespace);
+        let found = api.get_metadata_opt(&owner.name).await?;
+        Ok(found.is_some_and(|found| {
+            let metadata = found.metadata;
+            metadata.uid.as_ref() == Some(&owner.uid)
+                && metadata.generation == self.target.generation
+                && metadata.deletion_timestamp.is_none()
+        }))
+    }
+
+    /// Reads what is asked for, at once.
+    pub async fn read(
+        &mut self,
+        context: &Context,
+        sources: &[Source],
+        slot: Slot,
+        facts: &mut Facts,
+    ) {
+        let Ok(connection) = self.connection.clone() else {
+            return;
+        };
+        let wants = |source| sources.contains(&source);
+        let (secrets, leases) = (self.secrets(context), claims(context));
+        let zitadel = &connection.zitadel;
+        let app = self.application(slot).app.clone();
+        let second = wants(Source::Claim).then_some(()).and(self.standby.clone());
+        let (object, secret, lease, standby, journal, found) = futures::join!(
+            OptionFuture::from(wants(Source::Object).then(|| self.is_current(context))),
+            OptionFuture::from(
+                wants(Source::Secret).then(|| secrets.get_opt(&self.target.secret.name))
+            ),
+            OptionFuture::from(wants(Source::Claim).then(|| leases.get_opt(&self.primary.claim))),
+            OptionFuture::from(second.as_ref().map(|app| leases.get_opt(&app.claim))),
+            OptionFuture::from(wants(Source::Journal).then(|| zitadel.changes(&app, None))),
+            OptionFuture::from(wants(Source::App).then(|| zitadel.app(&app))),
+        );
+        if let Some(result) = object {
+            facts.current = match result {
+                Ok(current) => Observed::Live(current),
+                Err(error) => Observed::Failed(unreadable(&error)),
+            };
+        } else if wants(Source::Claim) {
+            // It must be known to be current after the claim was read.
+            facts.current = Observed::Unread;
+        }
+        if let Some(result) = secret {
+            match result {
+                Ok(found) => {
+                    self.saw_secret(context, found.as_ref(), facts);
+                }
+                Err(error) => facts.secret = Observed::Failed(unreadable(&error)),
+            }
+        }
+        let asked = second.map(|app| app.claim);
+        for (slot, result) in [(Slot::Primary, lease), (Slot::Standby, standby)] {
+            // NB: the Secret that was read beside it may name another standby by now: then its claim is still to be read.
+            let same = slot == Slot::Primary
+                || asked.as_deref() == self.standby.as_ref().map(|app| app.claim.as_str());
+            if let Some(result) = result.filter(|_| same) {
+                facts.of_mut(slot).claim = match result {
+                    Ok(lease) => Observed::Live(self.claim_view(context, slot, lease.as_ref())),
+                    Err(error) => Observed::Failed(unreadable(&error)),
+                };
+            }
+        }
+        if let Some(result) = journal {
+            self.take_foreign(&connection, &app, &result);
+            facts.of_mut(slot).journal = saw_journal(context, &connection, result);
+        }
+        if let Some(result) = found {
+            facts.of_mut(slot).app = self.saw_app(slot, result);
+        }
+        if wants(Source::Probe) {
+            facts.probe = Observed::Live(self.probe(context, &connection, facts).await);
+        }
+        self.refresh(context, facts);
+    }
+
+    fn secrets(&self, context: &Context) -> Api<Secret> {
+        Api::namespaced(context.client.clone(), &self.target.owner.namespace)
+    }
+
+    /// Takes note of a newest secret that somebody else made.
+    fn take_foreign(
+        &mut self,
+        connection: &Connection,
+        app: &AppRef,
+        result: &Result<Vec<Change>, ZitadelError>,
+    ) {
+        let newest = result.iter().flatten();
+        let newest = newest
+            .filter(|change| change.kind == ChangeKind::SecretChanged)
+            .max_by_key(|change| change.sequence)
+            .filter(|change| change.editor.as_ref() != Some(&connection.user));
+        match newest {
+            Some(change) => self.foreign.insert(
+                app.app.clone(),
+                ForeignSecret {
+                    user_id: change.editor.as_ref().map(ToString::to_string),
+                    time: Time(seconds(change.change_date)),
+                },
+            ),
+            None => self.foreign.remove(&app.app),
+        };
+    }
+
+    fn saw_app(&mut self, slot: Slot, result: Result<Found, ZitadelError>) -> Observed<AppView> {
+        match result {
+            Ok(app) => {
+                let refused = match (app.kind, app.state) {
+                    (AppKind::ApiBasic, State::Active) if app.client_id.is_some() => None,
+                    (AppKind::ApiBasic | AppKind::ApiPrivateKeyJwt, _) => Some(Reason::AppNotReady),
+                    _ => Some(Reason::AppNotApi),
+                };
+                self.application_mut(slot).client_id = app.client_id;
+                self.resource_owner = app.resource_owner;
+                Observed::Live(AppView { refused })
+            }
+            Err(error) => Observed::Failed(failure::zitadel(&error)),
+        }
+    }
+
+    /// What introspection says of the stored value.
+    async fn probe(
+        &mut self,
+        context: &Context,
+        connection: &Connection,
+        facts: &mut Facts,
+    ) -> Probe {
+        let mut slot = facts.active();
+        for candidate in facts.slots() {
+            let application = self.application(*candidate);
+            if application.client_id.is_none()
+                && (*candidate == slot || self.unrecorded_client_id().is_some())
+                && let Ok(app) = connection.zitadel.app(&application.app).await
+            {
+                self.application_mut(*candidate).client_id = app.client_id;
+            }
+        }
+        // A pair that is taken over says itself whose it is.
+        if let Some(client_id) = self.unrecorded_client_id() {
+            let of =
+                |slot: &&Slot| self.application(**slot).client_id.as_deref() == Some(client_id);
+            slot = facts.slots().iter().find(of).copied().unwrap_or(slot);
+            if let Observed::Live(SecretState::Present(view)) = &mut facts.secret {
+                view.active = slot;
+            }
+        }
+        let value = self
+            .reading
+            .as_ref()
+            .and_then(|reading| reading.value.as_ref());
+        let application = self.application(slot);
+        let verdict = match (&application.client_id, value) {
+            (Some(client_id), Some(value)) => {
+                probe(connection, &application.app, client_id, value).await
+            }
+            _ => Probe::NoVerdict,
+        };
+        context.metrics.verification(match verdict {
+            Probe::Valid => "valid",
+            Probe::Refused => "refused",
+            Probe::NoVerdict => "none",
+        });
+        verdict
+    }
+
+    /// The client id in a Secret whose pair is not recorded, where the object has two applications.
+    fn unrecorded_client_id(&self) -> Option<&str> {
+        let reading = self.reading.as_ref().filter(|_| self.standby.is_some())?;
+        if matches!(reading.view.commit, Ok(Some(_))) {
+            return None;
+        }
+        reading.client_id.as_deref()
+    }
+}
+
+fn claims(context: &Context) -> Api<Lease> {
+    Api::namespaced(context.client.clone(), &context.settings.namespace)
+}
+
+fn saw_journal(
+    context: &Context,
+    connection: &Connection,
+    result: Result<Vec<Change>, ZitadelError>,
+) -> Observed<Journal> {
+    let readable = match &result {
+        Ok(_) => Some(true),
+        Err(error) => error.is_permanent().then_some(false),
+    };
+    if readable.is_some_and(|readable| connection.shared.saw_journal(readable)) {
+        context.wake_connection(&connection.name);
+    }
+    let event = |change: Change| JournalEvent {
+        sequence: change.sequence,
+        time: change.change_date,
+        own: change.editor.as_ref() == Some(&connection.user),
+    };
+    match result {
+        Ok(changes) => {
+            let secrets = |change: &Change| change.kind == ChangeKind::SecretChanged;
+            Observed::Live(Journal(
+                changes.into_iter().filter(secrets).map(event).collect(),
+            ))
+        }
+        Err(error) => Observed::Failed(failure::zitadel(&error)),
+    }
+}
+
+fn unreadable(error: &kube::Error) -> Failure {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => Failure {
+            reason: Reason::SecretWriteForbidden,
+            permanent: true,
+            error_id: None,
+        },
+        _ => Failure {
+            reason: Reason::KubernetesUnavailable,
+            permanent: false,
+            error_id: None,
+        },
+    }
+}
