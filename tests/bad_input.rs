@@ -226,14 +226,6 @@ async fn an_object_that_cannot_be_read_is_stalled_and_the_others_go_on() {
         let message = told(name, "InvalidSpec").await;
         assert!(message.contains(field), "{name}: {message}");
     }
-    let standby = json!({"apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret", "metadata": {"name": "standby"}, "spec": {"projectId": "1", "appId": "2", "standbyAppId": "3"}});
-    api.create(
-        &PostParams::default(),
-        &serde_json::from_value(standby).unwrap(),
-    )
-    .await
-    .unwrap();
-    told("standby", "NotYetSupported").await;
     // Corrected, it is taken up.
     let app = tenant.app("number");
     let spec = tenant.manifest("number", &app.id, json!({}))["spec"].clone();

@@ -95,10 +95,10 @@ type Aged = (i64, Owner);
 type AppKey = (String, String, String);
 
 impl Index {
-    /// Takes note of an object.
-    pub fn insert(&mut self, object: &ApiAppSecret) {
+    /// Takes note of an object. The others that name an application which it named before and names no more come back.
+    pub fn insert(&mut self, object: &ApiAppSecret) -> Vec<Owner> {
         let owner = owner(object);
-        self.remove(&owner.namespace, &owner.name);
+        let before = self.remove(&owner.namespace, &owner.name);
         let spec = &object.spec;
         let ids = std::iter::once(&spec.app_id).chain(spec.standby_app_id.as_ref());
         let apps: Vec<AppKey> = ids
@@ -117,10 +117,16 @@ impl Index {
             let places = self.by_app.entry(app.clone()).or_default();
             places.insert(place.clone());
         }
+        let still = |other: &Owner| {
+            let places = apps.iter().filter_map(|app| self.by_app.get(app));
+            places.flatten().any(|(_, owner)| owner == other)
+        };
+        let freed = before.into_iter().filter(|other| !still(other)).collect();
         self.by_object.insert(
             (place.1.namespace.clone(), place.1.name.clone()),
             (apps, place),
         );
+        freed
     }
 
     /// Forgets an object. The others that name an application of it come back.

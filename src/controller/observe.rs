@@ -119,7 +119,12 @@ impl Round {
         let revision = self.status.secret_resource_version.clone();
         let verified = self.status.conditions.is_true(ConditionType::Verified);
         let ready = self.status.conditions.get(ConditionType::Ready);
-        let not_ready = ready.is_some_and(|c| c.reason == Reason::StandbyNotReady.as_str());
+        // Only a report that all is well was made after a look at the standby.
+        let seen = ready.is_some_and(|ready| {
+            let well = [Reason::UpToDate, Reason::AwaitingWindow, Reason::Overdue];
+            ready.observed_generation == target.generation
+                && well.map(Reason::as_str).contains(&ready.reason.as_str())
+        });
         let last_active = self.status.active_app_id.as_deref();
         let timing = context.settings.timing;
         let mut facts = Facts {
@@ -141,8 +146,7 @@ impl Round {
                     Some(standby) if last_active == Some(standby) => Slot::Standby,
                     _ => Slot::Primary,
                 },
-                standby_unseen: target.standby.is_some()
-                    && (self.status.observed_generation != target.generation || not_ready),
+                standby_unseen: target.standby.is_some() && !seen,
                 explained: (
                     target.schedule.explained(timing.breaker_short),
                     target.schedule.explained(timing.breaker_long),

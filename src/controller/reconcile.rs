@@ -155,14 +155,12 @@ async fn report(
         publish(context, object, EventType::Warning, blocked.reason, note);
     }
     let retry = match report {
-        Report::Settled {
-            next: Some(next), ..
-        } => Retry::At(
-            round
-                .next_change(facts)
-                .map_or(*next, |change| change.min(*next)),
-        ),
-        Report::Settled { next: None, .. } | Report::Quiet(_) => Retry::OnChange,
+        Report::Settled { next, .. } => {
+            let change = round.next_change(facts);
+            let first = next.iter().copied().chain(change).min();
+            first.map_or(Retry::OnChange, Retry::At)
+        }
+        Report::Quiet(_) => Retry::OnChange,
         Report::Usable { retry, .. }
         | Report::Working { retry, .. }
         | Report::Stalled { retry, .. }

@@ -167,21 +167,20 @@ fn prune<K: Resource>(object: &mut K) {
 
 /// Keeps the index of which object names which application; those that come free are looked at.
 fn index(context: &Context, event: &Result<Event<Guarded>, watcher::Error>) {
-    match event {
+    let mut index = lock(&context.index);
+    let mut forget = |guarded: &Guarded| {
+        let namespace = guarded.namespace().unwrap_or_default();
+        index.remove(&namespace, &guarded.name_any())
+    };
+    let freed = match event {
         Ok(Event::Apply(guarded) | Event::InitApply(guarded)) => match &guarded.0 {
-            Ok(object) => lock(&context.index).insert(object),
-            Err(_) => forget(context, guarded),
+            Ok(object) => index.insert(object),
+            Err(_) => forget(guarded),
         },
-        Ok(Event::Delete(guarded)) => forget(context, guarded),
-        Ok(Event::Init | Event::InitDone) | Err(_) => {}
-    }
-}
-
-fn forget(context: &Context, guarded: &Guarded) {
-    let freed = lock(&context.index).remove(
-        &guarded.namespace().unwrap_or_default(),
-        &guarded.name_any(),
-    );
+        Ok(Event::Delete(guarded)) => forget(guarded),
+        Ok(Event::Init | Event::InitDone) | Err(_) => return,
+    };
+    drop(index);
     for owner in &freed {
         context.wake(owner);
     }
