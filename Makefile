@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(PATH)
 
-.PHONY: help demo test fmt lint docs crds controlplane unit integration deny bench model chaos fault-matrix
+.PHONY: help demo test fmt lint docs crds controlplane unit integration deny bench model chaos fault-matrix outage
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -52,6 +52,9 @@ model: ## Explore the protocol's large configurations
 
 chaos: controlplane ## Kill replicas at random, 200 times
 	CHAOS_KILLS=200 $(CARGO) test --release --test chaos -- --nocapture
+
+outage: controlplane ## Measure what a consumer sees of rotations, with and without a standby application
+	$(CARGO) test --test zero_outage -- --nocapture
 
 fault-matrix: controlplane ## Inject every fault at every boundary; prints the table
 	$(CARGO) test --test fault_matrix -- --nocapture

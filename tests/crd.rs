@@ -307,6 +307,10 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
             vec![("standbyAppId", json!("2"))],
             "standbyAppId must be another application than appId",
         ),
+        (
+            vec![("rotation.overlap", json!("1h"))],
+            "rotation.overlap needs standbyAppId",
+        ),
         (vec![("secret.keys.clientId", json!("CLIENT_SECRET"))], keys),
         (vec![("secret.keys", json!({"issuer": "CLIENT_ID"}))], keys),
         (
