@@ -44,9 +44,10 @@ enum Op {
     CorruptClaim,
     LoseNextAnswer,
     RefuseNextCall,
+    AddOrRemoveStandby,
 }
 
-const OPS: [Op; 15] = [
+const OPS: [Op; 16] = [
     Op::Trigger,
     Op::RenameKey,
     Op::LabelObject,
@@ -62,12 +63,18 @@ const OPS: [Op; 15] = [
     Op::CorruptClaim,
     Op::LoseNextAnswer,
     Op::RefuseNextCall,
+    Op::AddOrRemoveStandby,
 ];
 
 /// A sequence under way.
 struct Walk<'a> {
     tenant: &'a Tenant,
-    app: AppHandle,
+    /// The application, and the one that is a standby at times.
+    apps: [AppHandle; 2],
+    standby: bool,
+    /// Whether the former pair is retired. Only then an object with a standby generates once more for each rotation.
+    overlap: bool,
+    random: fastrand::Rng,
     trigger: u32,
     key: String,
     /// Rotations that something so far may have caused.
@@ -78,16 +85,28 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn spec(&self, suspend: bool) -> serde_json::Value {
-        json!({
+        let mut spec = json!({
             "suspend": suspend,
             "rotation": {"trigger": format!("t{}", self.trigger)},
             "secret": {"keys": {"clientSecret": self.key}, "deletionPolicy": "Retain"},
-        })
+        });
+        if self.standby {
+            spec["standbyAppId"] = json!(self.apps[1].id);
+            if self.overlap {
+                spec["rotation"]["overlap"] = json!("1s");
+            }
+        }
+        spec
+    }
+
+    /// One of the applications.
+    fn any(&mut self) -> String {
+        self.apps[self.random.usize(..2)].id.clone()
     }
 
     async fn apply(&self, suspend: bool) {
         self.tenant
-            .apply("walk", &self.app.id, self.spec(suspend))
+            .apply("walk", &self.apps[0].id, self.spec(suspend))
             .await
             .unwrap();
     }
@@ -184,11 +203,13 @@ impl Walk<'_> {
             }
             Op::RotateElsewhere => {
                 self.causes += 1;
-                tenant.zitadel.rotate_elsewhere(&self.app.id, None).unwrap();
+                let app = self.any();
+                tenant.zitadel.rotate_elsewhere(&app, None).unwrap();
             }
             Op::DeactivateAndReactivate => {
-                let _ = tenant.zitadel.deactivate_app(&self.app.id);
-                let _ = tenant.zitadel.reactivate_app(&self.app.id);
+                let app = self.any();
+                let _ = tenant.zitadel.deactivate_app(&app);
+                let _ = tenant.zitadel.reactivate_app(&app);
             }
             Op::DeleteClaim => {
                 // Without its claim a rotation under way may be made again.
@@ -208,14 +229,18 @@ impl Walk<'_> {
             }
             Op::LoseNextAnswer => {
                 self.causes += 1;
-                let fault =
-                    Fault::on(Operation::Generate, Action::DropAfter(Cut::Reset)).app(&self.app.id);
+                let app = self.any();
+                let fault = Fault::on(Operation::Generate, Action::DropAfter(Cut::Reset)).app(app);
                 self.faults.push(tenant.zitadel.inject(fault));
             }
             Op::RefuseNextCall => {
-                let fault = Fault::on(Operation::Generate, Action::DropBefore(Cut::Close))
-                    .app(&self.app.id);
+                let app = self.any();
+                let fault = Fault::on(Operation::Generate, Action::DropBefore(Cut::Close)).app(app);
                 self.faults.push(tenant.zitadel.inject(fault));
+            }
+            Op::AddOrRemoveStandby => {
+                self.standby = !self.standby;
+                self.apply(false).await;
             }
         }
     }
@@ -229,10 +254,13 @@ async fn walk(seed: u64) -> Result<(), String> {
         .map(|_| OPS[random.usize(..OPS.len())])
         .collect();
     let tenant = World::shared().await.tenant("walk").await;
-    let app = tenant.app("walk");
+    let apps = [tenant.app("walk"), tenant.app("walk-standby")];
     let mut walk = Walk {
         tenant: &tenant,
-        app,
+        apps,
+        standby: random.bool(),
+        overlap: random.bool(),
+        random: random.fork(),
         trigger: 0,
         key: "CLIENT_SECRET".to_owned(),
         causes: 1,
@@ -266,26 +294,34 @@ async fn walk(seed: u64) -> Result<(), String> {
             .is_true(zitadel_secret_operator::api::ConditionType::Ready);
         let handled = status.observed_trigger.as_deref() == Some(&wanted);
         let value = tenant.value("walk", &walk.key).await?;
+        let active = status.active_app_id.as_ref()?;
         let newest = tenant
             .zitadel
-            .latest(&walk.app.id)
+            .latest(active)
             .map(|sequence| sequence.to_string());
+        let app = walk.apps.iter().find(|app| app.id == *active)?;
+        let client_id = tenant.value("walk", "CLIENT_ID").await?;
         (ready
             && handled
             && status.sequence == newest
-            && tenant.zitadel.accepts(&walk.app.id, &value))
+            && app.client_id == client_id
+            && tenant.zitadel.accepts(active, &value))
         .then_some(())
     });
-    let verdict = |what: String| format!("seed {seed}, {ops:?}: {what}");
+    let (standby, overlap) = (walk.standby, walk.overlap);
+    let verdict = |what: String| {
+        format!("seed {seed}, {ops:?}, standby {standby}, overlap {overlap}: {what}")
+    };
     if tokio::time::timeout(patience, settled).await.is_err() {
         let object = tenant.objects().get("walk").await;
         let status = object.map(|object| serde_json::to_string(&object.status).unwrap_or_default());
         return Err(verdict(format!("did not converge: {status:?}")));
     }
-    let made = tenant.zitadel.generates(&walk.app.id);
+    let made: u64 = walk.apps.iter().map(|app| tenant.generates(app)).sum();
     let others = ops.iter().filter(|op| **op == Op::RotateElsewhere).count();
     let own = made.saturating_sub(u64::try_from(others).unwrap());
-    if own > walk.causes {
+    let retires = if walk.overlap { walk.causes } else { 0 };
+    if own > walk.causes + retires {
         return Err(verdict(format!(
             "{own} rotations for {} causes",
             walk.causes
