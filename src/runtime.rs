@@ -8,6 +8,7 @@ pub mod holding;
 pub mod kube_client;
 pub mod leader;
 pub mod metrics;
+pub mod pod_lock;
 pub mod readiness;
 mod request_name;
 pub mod shutdown;

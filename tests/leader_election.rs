@@ -22,14 +22,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use zitadel_secret_operator::runtime::clock::{ServerClock, SystemClock};
 use zitadel_secret_operator::runtime::kube_client::{KubeRequestLayer, kube_client};
-use zitadel_secret_operator::runtime::leader::{LeaderElector, LeadershipWatch, Timing};
+use zitadel_secret_operator::runtime::leader::{Identity, LeaderElector, LeadershipWatch, Timing};
 use zitadel_secret_operator::runtime::metrics::Metrics;
 
 const TIMING: Timing = Timing {
     lease: Duration::from_secs(3),
     renew_deadline: Duration::from_secs(2),
     retry: Duration::from_millis(400),
-    jitter: 1.2,
+    jitter: 0.2,
 };
 
 /// For what has to happen, on a machine that is busy with other tests.
@@ -42,7 +42,15 @@ struct Candidate {
     server_clock: ServerClock,
 }
 
-async fn candidate(kubeconfig: &Path, namespace: &str, identity: &str) -> Candidate {
+async fn candidate(kubeconfig: &Path, namespace: &str, pod: &str) -> Candidate {
+    process(kubeconfig, namespace, pod, "1").await
+}
+
+async fn process(kubeconfig: &Path, namespace: &str, pod: &str, process: &str) -> Candidate {
+    let identity = Identity {
+        pod: pod.to_owned(),
+        process: process.to_owned(),
+    };
     let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
     let options = KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
@@ -97,7 +105,7 @@ async fn another_takes_over_when_the_leader_is_killed_but_not_before_its_lease_i
     );
     assert!(!first.watch.leads());
     let spec = spec(cluster, &namespace).await;
-    assert_eq!(spec.holder_identity.as_deref(), Some("second"));
+    assert_eq!(spec.holder_identity.as_deref(), Some("second_1"));
     assert_eq!(spec.lease_transitions, Some(1));
 }
 

@@ -187,6 +187,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// What the process must not end with.
     pub holding: Holding,
+    /// Cancelled when this replica is to work; until then it only watches.
+    pub lead: CancellationToken,
     /// No new claim after this.
     pub stop: CancellationToken,
     /// Tasks that outlive the reconcile that started them.
@@ -228,6 +230,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// See [`Context::holding`].
     pub holding: Holding,
+    /// See [`Context::lead`].
+    pub lead: CancellationToken,
     /// See [`Context::stop`].
     pub stop: CancellationToken,
 }
@@ -248,6 +252,7 @@ impl Context {
             api_clock,
             metrics,
             holding,
+            lead,
             stop,
         } = parts;
         let reporter = kube::runtime::events::Reporter {
@@ -263,6 +268,7 @@ impl Context {
             api_clock,
             metrics,
             holding,
+            lead,
             stop,
             tasks: TaskTracker::new(),
             connections: Connections::default(),

@@ -5,6 +5,7 @@
 //! * `act` carries out one step; `flush` is the part of it that must never be interrupted
 //! * `status` what people are told; `reconcile` the loop around all of these
 //! * `connections` the `ZitadelConnection`s, and the clients made from them
+//! * `standby` what a replica does while another one leads; `patrol` what the leader does from time to time
 //! * `progress` whether the watches have shown what was written; no I/O
 //! * `secret`, `claim` the two objects that are written, read and made; no I/O
 
@@ -26,6 +27,7 @@ mod reconcile;
 mod rotate;
 mod run;
 mod secret;
+mod standby;
 mod status;
 mod target;
 

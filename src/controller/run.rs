@@ -4,7 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::core::PartialObjectMeta;
@@ -21,6 +21,7 @@ use super::context::{Context, Guarded, Parts, Stores, lock};
 use super::patrol;
 use super::reconcile::{Error, reconcile};
 use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
+use super::standby;
 use crate::api::{ZitadelConnection, ZitadelConnectionSpec};
 use crate::rotation::{ClaimView, CommitRecord, Owner};
 use crate::runtime::readiness::{Check, Readiness};
@@ -114,26 +115,31 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         .for_each(|_| ready(()));
 
     let (connections, synced) = connections_controller(&context, woken_connections);
-    let patrols = async {
+    let standby = async {
+        filled(&context.stores).await;
+        readiness.set("watches", Check::Ok);
+        standby::watch_open_claims(Arc::clone(&context)).await;
+    };
+    let leader = async {
         synced.await;
         readiness.set("connections", Check::Ok);
-        context.stores.objects.wait_until_ready().await.ok();
-        readiness.set("watches", Check::Ok);
+        filled(&context.stores).await;
         futures::join!(
             patrol::look_for_rotations_by_others(Arc::clone(&context)),
             patrol::sweep_claims(Arc::clone(&context)),
             patrol::tally(Arc::clone(&context))
         );
     };
-    let patrols = stop.run_until_cancelled(patrols);
+    let patrols = stop.run_until_cancelled(async { futures::join!(standby, leader) });
     let work = futures::future::join3(Box::pin(apps), Box::pin(connections), Box::pin(patrols));
-    // NB: a controller that is stopped while its caches fill waits for them for ever. Nothing was begun then: leave it.
+    // NB: a controller that is stopped while its caches fill waits for them for ever. Nothing was begun then, and neither by a replica
+    // that never led: leave it.
     let never_began = async {
-        let filled = async {
+        let begun = async {
             context.connections_ready.cancelled().await;
             context.stores.objects.wait_until_ready().await.ok();
         };
-        if stop.run_until_cancelled(filled).await.is_some() {
+        if stop.run_until_cancelled(begun).await.is_some() {
             std::future::pending::<()>().await;
         }
     };
@@ -186,25 +192,55 @@ fn index(context: &Context, event: &Result<Event<Guarded>, watcher::Error>) {
     }
 }
 
-/// Waits until the watches have shown everything: a cache that is still filling looks like a cluster in which everything is gone.
+/// Waits until every watch has shown everything: a cache that is still filling looks like a cluster in which everything is gone.
+async fn filled(stores: &Stores) {
+    let Stores {
+        objects,
+        secrets,
+        claims,
+        namespaces,
+        ..
+    } = stores;
+    // NB: an error means that the watch has ended, and with it whoever waits here.
+    let _ = futures::join!(
+        objects.wait_until_ready(),
+        secrets.wait_until_ready(),
+        claims.wait_until_ready(),
+        namespaces.wait_until_ready()
+    );
+}
+
+/// Waits until this replica leads and knows what there is.
 async fn reconcile_when_ready(
     guarded: Arc<Guarded>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
-    let stores = &context.stores;
-    let filled = async {
-        futures::join!(
-            stores.secrets.wait_until_ready(),
-            stores.claims.wait_until_ready(),
-            stores.namespaces.wait_until_ready(),
-            context.connections_ready.cancelled().map(Ok::<(), ()>)
-        )
+    let ready = async {
+        // NB: connections are looked at by the leader only.
+        context.connections_ready.cancelled().await;
+        filled(&context.stores).await;
     };
     // NB: the end of the process waits for every reconcile, and nothing fills the caches any more then.
-    if context.stop.run_until_cancelled(filled).await.is_none() {
+    if context.stop.run_until_cancelled(ready).await.is_none() {
         return Ok(Action::await_change());
     }
-    reconcile(guarded, context).await
+    Box::pin(reconcile(guarded, context)).await
+}
+
+/// Waits until this replica leads: a standby asks ZITADEL nothing.
+async fn connect_when_leading(
+    connection: Arc<ZitadelConnection>,
+    context: Arc<Context>,
+) -> Result<Action, kube::Error> {
+    let stop = context.stop.clone();
+    if stop
+        .run_until_cancelled(context.lead.cancelled())
+        .await
+        .is_none()
+    {
+        return Ok(Action::await_change());
+    }
+    Box::pin(connect::reconcile(connection, context)).await
 }
 
 #[expect(
@@ -293,7 +329,7 @@ fn connections_controller(
         .reconcile_on(tokio_stream(woken))
         .graceful_shutdown_on(context.stop.clone().cancelled_owned())
         .run(
-            connect::reconcile,
+            connect_when_leading,
             |object, error: &kube::Error, _| {
                 tracing::warn!(connection = object.name_any(), %error, "the status of a connection cannot be written");
                 Action::requeue(Duration::from_secs(5))

@@ -21,7 +21,7 @@ mod simulation;
 mod tests;
 
 use election::{Election, Move, Write};
-pub use election::{Timing, TimingError};
+pub use election::{Identity, Timing, TimingError};
 use lease::{LeaseStore, WriteError};
 
 /// Whether this replica works or stands by.
@@ -83,20 +83,20 @@ pub struct LeaderElector {
 }
 
 impl LeaderElector {
-    /// `identity` must be unique to this process (pod uid and a nonce). `client` should be one of its own, without
-    /// retries ([`super::kube_client`]), so that renewals never queue behind other requests.
+    /// `client` should be one of its own, without retries ([`super::kube_client`]), so that renewals never queue behind other
+    /// requests.
     pub fn new(
         client: Client,
         namespace: &str,
         name: &str,
-        identity: &str,
+        identity: Identity,
         timing: Timing,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TimingError> {
         let timing = timing.checked()?;
         Ok(Self {
-            election: Election::new(identity.to_owned(), timing),
-            store: LeaseStore::new(client, namespace, name, identity, timing),
+            store: LeaseStore::new(client, namespace, name, &identity.holder(), timing),
+            election: Election::new(identity, timing),
             timing,
             clock,
             state: watch::Sender::default(),
@@ -235,13 +235,22 @@ impl LeaderElector {
     }
 
     fn pause(&self) -> Duration {
-        match self.remaining() {
-            Some(remaining) => self.timing.retry.min(remaining),
-            None => self
-                .timing
-                .retry
-                .mul_f64(1.0 + fastrand::f64() * self.timing.jitter),
+        if let Some(remaining) = self.remaining() {
+            return self.timing.retry.min(remaining);
         }
+        let pause = self
+            .timing
+            .retry
+            .mul_f64(1.0 + fastrand::f64() * self.timing.jitter);
+        // The moment at which the Lease comes free is known: nobody has to lead later than that. Of several standbys that come then
+        // one writes, and the others get a conflict.
+        let now = self.clock.boot();
+        let free = self
+            .election
+            .free_from()
+            .map(|free| free.saturating_sub(now))
+            .filter(|left| !left.is_zero());
+        free.map_or(pause, |left| left.min(pause))
     }
 
     fn publish(&self) {

@@ -76,6 +76,7 @@ impl Launch {
             .arg("run")
             .args(["--admin-address", "127.0.0.1:0", "--log-format", "json"])
             .args(["--namespace", OPERATOR_NAMESPACE, "--pod-name", &self.pod])
+            .args(["--pod-uid", &format!("{}-{}", self.pod, std::process::id())])
             .args(["--leader-elect", &self.leader_elect.to_string()])
             .args(&self.arguments)
             .env("KUBECONFIG", &self.kubeconfig)
