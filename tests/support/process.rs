@@ -160,12 +160,18 @@ impl Process {
 
     /// The sum of all values of a metric, by its full name after the prefix.
     pub async fn metric(&self, name: &str) -> Option<f64> {
+        self.metric_of(name, &[]).await
+    }
+
+    /// The sum of those values of a metric whose labels have all of these values.
+    pub async fn metric_of(&self, name: &str, labels: &[&str]) -> Option<f64> {
         let answer = reqwest::get(format!("{}/metrics", self.admin)).await.ok()?;
         let text = answer.text().await.ok()?;
         let name = format!("zitadel_secret_operator_{name}");
         let values = text.lines().filter_map(|line| {
             let rest = line.strip_prefix(&name)?;
-            rest.starts_with(['{', ' '])
+            let labelled = |label: &&str| rest.contains(&format!("\"{label}\""));
+            (rest.starts_with(['{', ' ']) && labels.iter().all(labelled))
                 .then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
         });
         Some(values.sum())
