@@ -7,6 +7,7 @@ pub mod clock;
 pub mod holding;
 pub mod kube_client;
 pub mod leader;
+pub mod log_limit;
 pub mod metrics;
 pub mod pod_lock;
 pub mod readiness;

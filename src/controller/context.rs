@@ -14,14 +14,17 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::bulkhead::Bulkheads;
 use super::connections::Connections;
 use super::flush::Flushed;
 use super::progress::{Progress, Written};
+use super::retries::Retries;
 use super::target::Target;
 use crate::api::{ApiAppSecret, ApiAppSecretStatus, ZitadelConnection};
 use crate::rotation::{ClaimView, CommitRecord, Holder, Memory, Owner, SecretState, Timing};
 use crate::runtime::clock::{Clock, ServerClock};
 use crate::runtime::holding::Holding;
+use crate::runtime::log_limit::LogLimit;
 use crate::runtime::metrics::Metrics;
 
 /// An `ApiAppSecret`, or why it can't be read.
@@ -53,6 +56,8 @@ pub struct Stores {
     pub claims: Store<Lease>,
     /// The metadata of all namespaces, for grants by label.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// All connections.
+    pub connections: Store<ZitadelConnection>,
     /// How far the watch of the Secrets has come.
     pub secrets_shown: Arc<Progress>,
     /// How far the watch of the claims has come.
@@ -149,6 +154,20 @@ impl Index {
         others.into_iter().collect()
     }
 
+    /// Forgets objects that are gone. The others that name the same applications come back.
+    pub fn retain(&mut self, exists: impl Fn(&Owner) -> bool) -> Vec<Owner> {
+        let gone: Vec<Owner> = self
+            .by_object
+            .values()
+            .map(|(_, (_, owner))| owner)
+            .filter(|owner| !exists(owner))
+            .cloned()
+            .collect();
+        gone.iter()
+            .flat_map(|owner| self.remove(&owner.namespace, &owner.name))
+            .collect()
+    }
+
     /// The oldest other object for an application of this one, if it is older.
     pub fn rival(&self, owner: &Owner) -> Option<Owner> {
         let (apps, place) = self
@@ -195,8 +214,14 @@ pub struct Context {
     pub tasks: TaskTracker,
     /// The connections.
     pub connections: Connections,
-    /// Cancelled when every connection was looked at once.
-    pub connections_ready: CancellationToken,
+    /// Looks at objects that failed.
+    pub retries: Retries<String>,
+    /// Looks at connections that failed, by name.
+    pub connection_retries: Retries<String>,
+    /// Keeps those who hang apart from the others.
+    pub bulkheads: Bulkheads<ObjectRef<Guarded>>,
+    /// What was said in the log lately.
+    pub log: LogLimit,
     /// The watched objects.
     pub stores: Stores,
     /// Which objects name which application.
@@ -272,7 +297,14 @@ impl Context {
             stop,
             tasks: TaskTracker::new(),
             connections: Connections::default(),
-            connections_ready: CancellationToken::new(),
+            retries: Retries::default(),
+            connection_retries: Retries::default(),
+            bulkheads: Bulkheads::new({
+                let wake = wake.clone();
+                // NB: the receiver lives as long as the controller; without one there is nothing left to wake.
+                move |who| drop(wake.send(who))
+            }),
+            log: LogLimit::default(),
             stores,
             index: Mutex::default(),
             wake,
@@ -302,6 +334,11 @@ impl Context {
             .filter(|object| object.meta().uid.as_ref() == Some(&owner.uid))
     }
 
+    /// Whether a connection of that name exists that was not looked at yet: whoever needs it is woken when it was.
+    pub fn awaits_connection(&self, name: &str) -> bool {
+        !self.connections.knows(name) && self.stores.connections.get(&ObjectRef::new(name)).is_some()
+    }
+
     /// Whether an object exists and still names the same Secret as `target`.
     pub fn keeps_secret(&self, owner: &Owner, target: &Target) -> bool {
         let object = self
@@ -319,6 +356,17 @@ impl Context {
     pub fn namespace_label(&self, namespace: &str, name: &str) -> Option<String> {
         let found = self.stores.namespaces.get(&ObjectRef::new(namespace))?;
         found.metadata.labels.as_ref()?.get(name).cloned()
+    }
+
+    /// Has every object of a connection looked at again.
+    pub fn wake_users(&self, connection: &str) {
+        for guarded in self.stores.objects.state() {
+            if let Ok(object) = &guarded.0
+                && object.spec.connection_name() == connection
+            {
+                self.wake(&owner(object));
+            }
+        }
     }
 
     /// Has a connection looked at again.
@@ -343,4 +391,33 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A resourceVersion as a number: they can be compared within a resource since Kubernetes 1.35.
 pub fn revision(text: &str) -> u64 {
     text.parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(name: &str, created: i64) -> ApiAppSecret {
+        let spec = serde_json::from_value(serde_json::json!({"projectId": "1", "appId": "2"}));
+        let mut object = ApiAppSecret::new(name, spec.unwrap());
+        object.metadata.namespace = Some("n".into());
+        object.metadata.uid = Some(format!("uid-{name}"));
+        let created = jiff::Timestamp::from_second(created).unwrap();
+        object.metadata.creation_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(created));
+        object
+    }
+
+    #[test]
+    fn an_object_that_is_gone_is_nobodys_rival_also_where_its_deletion_was_never_shown() {
+        let (old, young) = (object("old", 1), object("young", 2));
+        let mut index = Index::default();
+        index.insert(&old);
+        index.insert(&young);
+        assert_eq!(index.rival(&owner(&young)), Some(owner(&old)));
+        assert_eq!(index.rival(&owner(&old)), None);
+        let freed = index.retain(|exists| exists.name == "young");
+        assert_eq!(freed, [owner(&young)]);
+        assert_eq!(index.rival(&owner(&young)), None);
+    }
 }

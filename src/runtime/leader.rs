@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
+use super::log_limit::LogLimit;
 
 mod election;
 mod lease;
@@ -80,6 +81,7 @@ pub struct LeaderElector {
     clock: Arc<dyn Clock>,
     state: watch::Sender<Leadership>,
     until: Arc<Mutex<Option<Duration>>>,
+    log: LogLimit,
 }
 
 impl LeaderElector {
@@ -101,6 +103,7 @@ impl LeaderElector {
             clock,
             state: watch::Sender::default(),
             until: Arc::default(),
+            log: LogLimit::default(),
         })
     }
 
@@ -168,11 +171,15 @@ impl LeaderElector {
                 true
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the leader election Lease cannot be read");
+                if let Some(left_out) = self.log.allows("read") {
+                    tracing::warn!(%error, left_out, "the leader election Lease cannot be read");
+                }
                 false
             }
             Err(_) => {
-                tracing::warn!("reading the leader election Lease took too long");
+                if let Some(left_out) = self.log.allows("read") {
+                    tracing::warn!(left_out, "reading the leader election Lease took too long");
+                }
                 false
             }
         }
@@ -196,7 +203,9 @@ impl LeaderElector {
                 tracing::debug!("the leader election Lease was changed by another");
             }
             WriteError::Unknown(cause) => {
-                tracing::warn!(error = %cause, "the leader election Lease may not be written");
+                if let Some(left_out) = self.log.allows("write") {
+                    tracing::warn!(error = %cause, left_out, "the leader election Lease may not be written");
+                }
             }
         }
         Some(error)
