@@ -208,6 +208,8 @@ pub struct Context {
     pub holding: Holding,
     /// Cancelled when this replica is to work; until then it only watches.
     pub lead: CancellationToken,
+    /// Cancelled when every watch has shown everything that there is.
+    pub filled: CancellationToken,
     /// No new claim after this.
     pub stop: CancellationToken,
     /// Tasks that outlive the reconcile that started them.
@@ -294,6 +296,7 @@ impl Context {
             metrics,
             holding,
             lead,
+            filled: CancellationToken::new(),
             stop,
             tasks: TaskTracker::new(),
             connections: Connections::default(),

@@ -116,13 +116,14 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
 
     let connections = connections_controller(&context, connections_writer, woken_connections);
     let standby = async {
-        filled(&context.stores).await;
+        fill(&context.stores).await;
+        context.filled.cancel();
         readiness.set("watches", Check::Ok);
         standby::watch_open_claims(Arc::clone(&context)).await;
     };
     let leader = async {
         context.lead.cancelled().await;
-        filled(&context.stores).await;
+        context.filled.cancelled().await;
         let looked_at = async {
             connections_looked_at(&context).await;
             readiness.set("connections", Check::Ok);
@@ -141,7 +142,7 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
     let never_began = async {
         let begun = async {
             context.lead.cancelled().await;
-            filled(&context.stores).await;
+            context.filled.cancelled().await;
         };
         if stop.run_until_cancelled(begun).await.is_some() {
             std::future::pending::<()>().await;
@@ -199,7 +200,9 @@ fn index(context: &Context, event: &Result<Event<Guarded>, watcher::Error>) {
 }
 
 /// Waits until every watch has shown everything: a cache that is still filling looks like a cluster in which everything is gone.
-async fn filled(stores: &Stores) {
+///
+/// NB: to be called once. Of several tasks that wait for a store kube wakes one; the others wait for [`Context::filled`].
+async fn fill(stores: &Stores) {
     let Stores {
         objects,
         secrets,
@@ -236,7 +239,7 @@ async fn reconcile_when_ready(
 ) -> Result<Action, Error> {
     let ready = async {
         context.lead.cancelled().await;
-        filled(&context.stores).await;
+        context.filled.cancelled().await;
     };
     // NB: the end of the process waits for every reconcile, and nothing fills the caches any more then.
     if context.stop.run_until_cancelled(ready).await.is_none() {
