@@ -25,11 +25,11 @@ use support::world::{OPERATOR_NAMESPACE, Tenant, World};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use zitadel_simulator::{AppHandle, Operation};
 use zitadel_secret_operator::runtime::clock::{ServerClock, SystemClock};
 use zitadel_secret_operator::runtime::kube_client::{KubeRequestLayer, kube_client};
 use zitadel_secret_operator::runtime::leader::{Identity, LeaderElector, LeadershipWatch, Timing};
 use zitadel_secret_operator::runtime::metrics::Metrics;
+use zitadel_simulator::{AppHandle, Operation};
 
 const TIMING: Timing = Timing {
     lease: Duration::from_secs(3),
@@ -193,8 +193,7 @@ async fn at_rest(prefix: &str) -> (World, Tenant, AppHandle, Launch) {
     let world = World::own(Options::default()).await;
     let tenant = world.tenant(prefix).await;
     let app = tenant.app("orders");
-    let launch =
-        Launch::new(world.cluster.admin_kubeconfig(), &world.directory).leader_elect(true);
+    let launch = Launch::new(world.cluster.admin_kubeconfig(), &world.directory).leader_elect(true);
     (world, tenant, app, launch)
 }
 
@@ -224,7 +223,11 @@ async fn a_standby_has_watched_the_open_claim_when_it_takes_over() {
     let killed = Instant::now();
     tenant.until_accepted(&app, "orders").await;
     let took = killed.elapsed();
-    assert_eq!(tenant.generates(&app), 3, "one, the one lost, its replacement");
+    assert_eq!(
+        tenant.generates(&app),
+        3,
+        "one, the one lost, its replacement"
+    );
     // What was watched while the Lease ran out need not be watched again.
     let taken = operators_lease(&tenant).await.acquire_time.unwrap().0;
     let replaced = world.zitadel.executions().last().unwrap().executed_at;
@@ -266,7 +269,9 @@ async fn a_second_container_of_the_pod_does_not_take_the_first_one_for_dead() {
     let second = launch.start();
     // It has looked at the Lease more than once, and left it alone.
     eventually(LONG, || async {
-        let looks = second.metric_of("kubernetes_requests_total", &["get", "leases"]).await;
+        let looks = second
+            .metric_of("kubernetes_requests_total", &["get", "leases"])
+            .await;
         (looks >= Some(3.0)).then_some(())
     })
     .await;
@@ -274,5 +279,9 @@ async fn a_second_container_of_the_pod_does_not_take_the_first_one_for_dead() {
     assert_eq!(after.holder_identity, before.holder_identity);
     assert_eq!(after.lease_transitions, Some(0));
     assert_eq!(first.metric("leader").await, Some(1.0));
-    assert!(second.printed().contains("another process of this pod is alive"));
+    assert!(
+        second
+            .printed()
+            .contains("another process of this pod is alive")
+    );
 }

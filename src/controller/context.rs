@@ -339,7 +339,8 @@ impl Context {
 
     /// Whether a connection of that name exists that was not looked at yet: whoever needs it is woken when it was.
     pub fn awaits_connection(&self, name: &str) -> bool {
-        !self.connections.knows(name) && self.stores.connections.get(&ObjectRef::new(name)).is_some()
+        !self.connections.knows(name)
+            && self.stores.connections.get(&ObjectRef::new(name)).is_some()
     }
 
     /// Whether an object exists and still names the same Secret as `target`.
@@ -406,8 +407,9 @@ mod tests {
         object.metadata.namespace = Some("n".into());
         object.metadata.uid = Some(format!("uid-{name}"));
         let created = jiff::Timestamp::from_second(created).unwrap();
-        object.metadata.creation_timestamp =
-            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(created));
+        object.metadata.creation_timestamp = Some(
+            k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(created),
+        );
         object
     }
 

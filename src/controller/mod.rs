@@ -5,7 +5,7 @@
 //! * `act` carries out one step; `flush` is the part of it that must never be interrupted
 //! * `status` what people are told; `reconcile` the loop around all of these
 //! * `connections` the `ZitadelConnection`s, and the clients made from them
-//! * `standby` what a replica does while another one leads; `patrol` what the leader does from time to time
+//! * `open_claims` what a replica does while another one leads; `patrol` what the leader does from time to time
 //! * `bulkhead` how many objects are looked at at once, so that one who hangs stops nobody else; `retries` how long failures wait; no I/O
 //! * `progress` whether the watches have shown what was written; no I/O
 //! * `secret`, `claim` the two objects that are written, read and made; no I/O
@@ -22,6 +22,7 @@ mod live;
 mod message;
 mod metered;
 mod observe;
+mod open_claims;
 mod patrol;
 mod probe;
 mod progress;
@@ -30,7 +31,7 @@ mod retries;
 mod rotate;
 mod run;
 mod secret;
-mod standby;
+
 mod status;
 mod target;
 

@@ -19,10 +19,11 @@ use super::bulkhead;
 use super::claim::{self, CLAIM_LABEL};
 use super::connect;
 use super::context::{Context, Guarded, Parts, Stores, lock};
+use super::open_claims;
 use super::patrol;
 use super::reconcile::{Error, reconcile};
 use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
-use super::standby;
+
 use crate::api::{ZitadelConnection, ZitadelConnectionSpec};
 use crate::rotation::{ClaimView, CommitRecord, Owner};
 use crate::runtime::readiness::{Check, Readiness};
@@ -119,7 +120,7 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         fill(&context.stores).await;
         context.filled.cancel();
         readiness.set("watches", Check::Ok);
-        standby::watch_open_claims(Arc::clone(&context)).await;
+        open_claims::watch(Arc::clone(&context)).await;
     };
     let leader = async {
         context.lead.cancelled().await;
@@ -224,9 +225,8 @@ async fn fill(stores: &Stores) {
 /// Waits until each connection that there was in the beginning was looked at once.
 async fn connections_looked_at(context: &Context) {
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
-    let unknown = |connection: &Arc<ZitadelConnection>| {
-        !context.connections.knows(&connection.name_any())
-    };
+    let unknown =
+        |connection: &Arc<ZitadelConnection>| !context.connections.knows(&connection.name_any());
     while context.stores.connections.state().iter().any(unknown) {
         ticks.tick().await;
     }
@@ -259,7 +259,9 @@ async fn reconcile_when_ready(
     };
     let result = Box::pin(reconcile(Arc::clone(&guarded), Arc::clone(&context))).await;
     if result.is_ok() {
-        context.retries.succeeded(&guarded.uid().unwrap_or_default());
+        context
+            .retries
+            .succeeded(&guarded.uid().unwrap_or_default());
     }
     result
 }

@@ -221,7 +221,10 @@ impl Election {
     /// When a Lease that is another's may be taken, if it stays as it was seen.
     pub(super) fn free_from(&self) -> Option<Duration> {
         let seen = self.seen.as_ref()?;
-        let others = seen.record.as_ref().is_none_or(|record| record.holder != self.me);
+        let others = seen
+            .record
+            .as_ref()
+            .is_none_or(|record| record.holder != self.me);
         others.then_some(seen.free_from)
     }
 

@@ -29,7 +29,7 @@ struct Open {
 
 /// Looks at every open claim and its Secret again and again until this replica leads. The watches say which ones are open; that
 /// nothing moved is only taken from reads that were answered.
-pub async fn watch_open_claims(context: Arc<Context>) {
+pub async fn watch(context: Arc<Context>) {
     let mut ticks = tokio::time::interval(context.settings.timing.takeover / 8);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let looking = async {
