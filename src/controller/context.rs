@@ -58,6 +58,8 @@ pub struct Stores {
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     /// All connections.
     pub connections: Store<ZitadelConnection>,
+    /// How far the watch of the objects has come.
+    pub objects_shown: Arc<Progress>,
     /// How far the watch of the Secrets has come.
     pub secrets_shown: Arc<Progress>,
     /// How far the watch of the claims has come.
@@ -234,8 +236,8 @@ pub struct Context {
     pub wake_connections: mpsc::UnboundedSender<ObjectRef<ZitadelConnection>>,
     /// For events.
     pub recorder: Recorder,
-    /// By uid: the status that was written last and the object's revision with it, since the watch lags behind.
-    pub statuses: Mutex<HashMap<String, (u64, ApiAppSecretStatus)>>,
+    /// By uid: the status that was written last, since the watch lags behind.
+    pub statuses: Mutex<HashMap<String, Written<ApiAppSecretStatus>>>,
     /// Objects that can't be read and were told so: uid and generation.
     pub unreadable: Mutex<std::collections::HashSet<(String, Option<i64>)>>,
     apps: Mutex<HashMap<String, Arc<Mutex<AppState>>>>,

@@ -51,9 +51,11 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         claims,
         namespaces,
         connections,
+        objects_shown: Arc::default(),
         secrets_shown: Arc::default(),
         claims_shown: Arc::default(),
     };
+    let objects_shown = Arc::clone(&stores.objects_shown);
     let (secrets_shown, claims_shown) = (
         Arc::clone(&stores.secrets_shown),
         Arc::clone(&stores.claims_shown),
@@ -86,7 +88,10 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         .backoff(watch_backoff())
         .modify(prune)
         .reflect(objects_writer)
-        .inspect(move |event| index(&indexed, event))
+        .inspect(move |event| {
+            objects_shown.note(event);
+            index(&indexed, event);
+        })
         .applied_objects();
 
     let in_namespace = objects.clone();
