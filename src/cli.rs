@@ -36,9 +36,13 @@ pub struct Run {
     #[arg(long, env = "POD_NAMESPACE", default_value = "zitadel-secret-operator")]
     pub namespace: String,
 
-    /// The name of this pod. A container that restarts in the same pod need not wait for its predecessor.
+    /// The name of this pod, for people who read claims and Leases.
     #[arg(long, env = "POD_NAME", default_value_t = host_name())]
     pub pod_name: String,
+
+    /// The uid of this pod. With it, a container that restarts in the same pod need not wait for its predecessor.
+    #[arg(long, env = "POD_UID")]
+    pub pod_uid: Option<String>,
 
     /// Where /live, /ready and /metrics are served.
     #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:8080")]

@@ -15,8 +15,9 @@ use crate::runtime::admin::{self, Limits, Subject};
 use crate::runtime::clock::{Clock, ServerClock, SystemClock};
 use crate::runtime::holding::Holding;
 use crate::runtime::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
-use crate::runtime::leader::{self, LeaderElector, LeadershipWatch};
+use crate::runtime::leader::{self, Identity, LeaderElector, LeadershipWatch};
 use crate::runtime::metrics::Metrics;
+use crate::runtime::pod_lock::PodLock;
 use crate::runtime::readiness::{Check, Heartbeat, Readiness};
 use crate::runtime::shutdown::{ExitCode, Signals, drain};
 
@@ -84,13 +85,16 @@ impl Election {
         holder: &Holder,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        let identity = format!("{}_{}", holder.pod, holder.process);
-        let timing = leader::Timing::default().checked()?;
+        let identity = Identity {
+            pod: holder.pod.clone(),
+            process: holder.process.clone(),
+        };
+        let timing = leader::Timing::default();
         let elector = LeaderElector::new(
             client,
             &arguments.namespace,
             LEADER_LEASE,
-            &identity,
+            identity,
             timing,
             clock,
         )?;
@@ -117,10 +121,8 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
     let layer = KubeRequestLayer::new(process.metrics.clone(), api_clock.clone(), DEFAULT_DEADLINE);
     let client =
         || kube_client(config.clone(), &layer).context("no client for the cluster can be made");
-    let holder = Holder {
-        pod: arguments.pod_name.clone(),
-        process: uuid::Uuid::new_v4().simple().to_string(),
-    };
+    let lock = arguments.pod_uid.as_deref().and_then(PodLock::take);
+    let holder = holder(&arguments, lock.is_some());
     let election = if arguments.leader_elect {
         let clock = Arc::clone(&clock);
         Some(Election::start(client()?, &arguments, &holder, clock)?)
@@ -143,6 +145,7 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         api_clock,
         metrics: process.metrics.clone(),
         holding: process.holding.clone(),
+        lead: CancellationToken::new(),
         stop,
     };
     let leadership = election
@@ -165,35 +168,57 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
     Ok(outcome)
 }
 
-/// Runs the controllers once this replica leads, until it is to stop or does not lead any more.
+/// Who this process is. A pod by its uid only where no other process of it lives: then its earlier processes have ended, and what
+/// they left need not be waited for. A name alone may be given to two pods at once, so without a uid each process is a pod of its own.
+fn holder(arguments: &Run, alone: bool) -> Holder {
+    let process = uuid::Uuid::new_v4().simple().to_string();
+    let unique = match &arguments.pod_uid {
+        Some(uid) if alone => uid,
+        Some(_) => {
+            tracing::warn!(
+                "another process of this pod is alive: run one container of the operator in a pod"
+            );
+            &process
+        }
+        None => &process,
+    };
+    Holder {
+        pod: format!("{}.{unique}", arguments.pod_name),
+        process,
+    }
+}
+
+/// Runs the controllers until this replica is to stop or does not lead any more. Before it leads they only watch, so that it knows
+/// what there is, and what is open, when its turn comes.
 async fn work(parts: Parts, readiness: Readiness, leadership: Option<LeadershipWatch>) {
     let metrics = parts.metrics.clone();
-    let stop = parts.stop.clone();
+    let (lead, stop) = (parts.lead.clone(), parts.stop.clone());
     let Some(leadership) = leadership else {
         metrics.set_leader(true);
+        lead.cancel();
         controller::run(parts, readiness).await;
         return;
     };
     // A standby has nothing to wait for: it is ready to take over.
-    for check in ["connections", "watches"] {
-        readiness.set(check, Check::Info("standby".to_owned()));
-    }
-    if stop.run_until_cancelled(leadership.leading()).await != Some(true) {
-        return;
-    }
-    tracing::info!("leading");
-    metrics.set_leader(true);
+    readiness.set("connections", Check::Info("standby".to_owned()));
     let controllers = controller::run(parts, readiness);
-    let lost = async {
-        leadership.standby().await;
-        tracing::warn!("no longer leading: what is held is still written, then this process ends");
-        metrics.set_leader(false);
+    let follow = async {
+        if leadership.leading().await {
+            tracing::info!("leading");
+            metrics.set_leader(true);
+            lead.cancel();
+            leadership.standby().await;
+            tracing::warn!(
+                "no longer leading: what is held is still written, then this process ends"
+            );
+            metrics.set_leader(false);
+        }
         stop.cancel();
         std::future::pending::<()>().await;
     };
     tokio::select! {
         _ = controllers => {}
-        () = lost => {}
+        () = follow => {}
     }
 }
 

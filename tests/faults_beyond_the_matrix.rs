@@ -27,6 +27,8 @@ with_one_and_two_replicas! {
     a_rotation_without_effect_is_never_stored_and_costs_one_more: further::without_effect;
     a_value_that_lost_against_another_at_the_same_time_costs_one_more: further::crossed;
     an_app_that_is_deactivated_meanwhile_costs_nothing: further::deactivated;
+    a_zitadel_from_a_backup_costs_at_most_one: further::zitadel_restored;
+    a_deactivated_project_costs_nothing: further::project_deactivated;
     a_secret_from_a_backup_costs_one: further::secret_restored;
     a_deleted_secret_is_made_again_once: further::secret_deleted;
     an_edited_value_is_repaired_once_a_day: further::value_edited;

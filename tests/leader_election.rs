@@ -1,4 +1,5 @@
-//! Leader election against a real API server, with the default times divided by five.
+//! Leader election against a real API server: electors with the default times divided by five, and the operator itself with its
+//! default times.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,20 +17,25 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::json;
 use support::controlplane::{ControlPlane, Options};
+use support::eventually;
+use support::process::{Launch, Process};
+use support::world::{OPERATOR_NAMESPACE, Tenant, World};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use zitadel_secret_operator::runtime::clock::{ServerClock, SystemClock};
 use zitadel_secret_operator::runtime::kube_client::{KubeRequestLayer, kube_client};
-use zitadel_secret_operator::runtime::leader::{LeaderElector, LeadershipWatch, Timing};
+use zitadel_secret_operator::runtime::leader::{Identity, LeaderElector, LeadershipWatch, Timing};
 use zitadel_secret_operator::runtime::metrics::Metrics;
+use zitadel_simulator::{AppHandle, Operation};
 
 const TIMING: Timing = Timing {
     lease: Duration::from_secs(3),
     renew_deadline: Duration::from_secs(2),
     retry: Duration::from_millis(400),
-    jitter: 1.2,
+    jitter: 0.2,
 };
 
 /// For what has to happen, on a machine that is busy with other tests.
@@ -42,7 +48,15 @@ struct Candidate {
     server_clock: ServerClock,
 }
 
-async fn candidate(kubeconfig: &Path, namespace: &str, identity: &str) -> Candidate {
+async fn candidate(kubeconfig: &Path, namespace: &str, pod: &str) -> Candidate {
+    process(kubeconfig, namespace, pod, "1").await
+}
+
+async fn process(kubeconfig: &Path, namespace: &str, pod: &str, process: &str) -> Candidate {
+    let identity = Identity {
+        pod: pod.to_owned(),
+        process: process.to_owned(),
+    };
     let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
     let options = KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
@@ -97,7 +111,7 @@ async fn another_takes_over_when_the_leader_is_killed_but_not_before_its_lease_i
     );
     assert!(!first.watch.leads());
     let spec = spec(cluster, &namespace).await;
-    assert_eq!(spec.holder_identity.as_deref(), Some("second"));
+    assert_eq!(spec.holder_identity.as_deref(), Some("second_1"));
     assert_eq!(spec.lease_transitions, Some(1));
 }
 
@@ -136,4 +150,138 @@ async fn a_leader_steps_down_by_itself_when_the_api_server_is_gone() {
 
     cluster.restart().await;
     assert!(leads(&leader).await);
+}
+
+#[tokio::test]
+async fn a_process_that_begins_in_the_leaders_pod_leads_without_waiting() {
+    let cluster = ControlPlane::shared().await;
+    let namespace = cluster.fresh_namespace("leader-restarted").await;
+    let kubeconfig = cluster.admin_kubeconfig();
+    let first = process(kubeconfig, &namespace, "first", "1").await;
+    assert!(leads(&first).await);
+    let standby = candidate(kubeconfig, &namespace, "second").await;
+    first.task.abort();
+    let again = process(kubeconfig, &namespace, "first", "2").await;
+    assert!(leads(&again).await);
+    // Nobody led in between: the Lease went from one process of the pod to the next.
+    let spec = spec(cluster, &namespace).await;
+    assert_eq!(spec.holder_identity.as_deref(), Some("first_2"));
+    assert_eq!(spec.lease_transitions, Some(1));
+    assert!(again.watch.leads() && !standby.watch.leads());
+}
+
+/// The Lease of the operator.
+async fn operators_lease(tenant: &Tenant) -> LeaseSpec {
+    let leases: Api<Lease> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    let lease = leases.get("zitadel-secret-operator").await.unwrap();
+    lease.spec.unwrap()
+}
+
+async fn until_leader(process: &Process) {
+    eventually(LONG, || async {
+        (process.metric("leader").await == Some(1.0)).then_some(())
+    })
+    .await;
+}
+
+async fn until_ready(process: &Process) {
+    eventually(LONG, || async { process.is_ready().await.then_some(()) }).await;
+}
+
+/// A control plane of one's own with an object at rest, and how replicas with leader election and default times are started.
+async fn at_rest(prefix: &str) -> (World, Tenant, AppHandle, Launch) {
+    let world = World::own(Options::default()).await;
+    let tenant = world.tenant(prefix).await;
+    let app = tenant.app("orders");
+    let launch = Launch::new(world.cluster.admin_kubeconfig(), &world.directory).leader_elect(true);
+    (world, tenant, app, launch)
+}
+
+/// Has the leader killed after ZITADEL has made a new value and before it is written.
+async fn killed_in_the_window(tenant: &Tenant, app: &AppHandle, leader: Process) {
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    let gate = tenant.zitadel.hold_after(Operation::Generate);
+    let trigger = json!({"rotation": {"trigger": "now"}});
+    tenant.apply("orders", &app.id, trigger).await.unwrap();
+    timeout(LONG, gate.reached()).await.unwrap();
+    leader.kill();
+    tenant.zitadel.clear_faults();
+}
+
+#[tokio::test]
+async fn a_standby_has_watched_the_open_claim_when_it_takes_over() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (world, tenant, app, launch) = at_rest("standby").await;
+    let leader = launch.clone().pod("one").start();
+    until_leader(&leader).await;
+    let standby = launch.pod("two").start();
+    until_ready(&standby).await;
+    killed_in_the_window(&tenant, &app, leader).await;
+    let killed = Instant::now();
+    tenant.until_accepted(&app, "orders").await;
+    let took = killed.elapsed();
+    assert_eq!(
+        tenant.generates(&app),
+        3,
+        "one, the one lost, its replacement"
+    );
+    // What was watched while the Lease ran out need not be watched again.
+    let taken = operators_lease(&tenant).await.acquire_time.unwrap().0;
+    let replaced = world.zitadel.executions().last().unwrap().executed_at;
+    let after = replaced.duration_since(taken);
+    assert!(after.as_secs() < 5, "{after} after the Lease was taken");
+    assert!(took <= Duration::from_secs(20), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_container_that_restarts_mends_what_it_lost_without_waiting_for_its_own_lease() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (_world, tenant, app, launch) = at_rest("restarted").await;
+    let leader = launch.clone().start();
+    until_leader(&leader).await;
+    killed_in_the_window(&tenant, &app, leader).await;
+    let killed = Instant::now();
+    let _again = launch.start();
+    tenant.until_accepted(&app, "orders").await;
+    // Either wait would have been 15 s: for the Lease, or for the open claim.
+    assert!(
+        killed.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        killed.elapsed()
+    );
+    assert_eq!(tenant.generates(&app), 3);
+}
+
+#[tokio::test]
+async fn a_second_container_of_the_pod_does_not_take_the_first_one_for_dead() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (_world, tenant, _app, launch) = at_rest("twins").await;
+    let first = launch.start();
+    until_leader(&first).await;
+    let before = operators_lease(&tenant).await;
+    let second = launch.start();
+    // It has looked at the Lease more than once, and left it alone.
+    eventually(LONG, || async {
+        let looks = second
+            .metric_of("kubernetes_requests_total", &["get", "leases"])
+            .await;
+        (looks >= Some(3.0)).then_some(())
+    })
+    .await;
+    let after = operators_lease(&tenant).await;
+    assert_eq!(after.holder_identity, before.holder_identity);
+    assert_eq!(after.lease_transitions, Some(0));
+    assert_eq!(first.metric("leader").await, Some(1.0));
+    assert!(
+        second
+            .printed()
+            .contains("another process of this pod is alive")
+    );
 }

@@ -202,6 +202,37 @@ pub(crate) fn switch_project(call: &Call, world: &mut World) -> Result<Value, Ap
     Ok(json!({"details": change_details(sequence, call, &project.org)}))
 }
 
+/// `GetProjectByID`: brings the projection up to date first. By the source (`internal/query/project.go`); there is no recording of it.
+pub(crate) fn get_project(call: &Call, world: &mut World) -> Result<Value, ApiError> {
+    call.authorize(world, Permission::ReadApps, "GetProjectByIDRequest")?;
+    let project = world
+        .projects
+        .get_mut(call.project())
+        .ok_or(errors::GET_PROJECT_UNKNOWN)?;
+    let owner = project.org.clone();
+    let (id, last) = (project.id.clone(), project.events.last().cloned());
+    let model = if call.settings.get_forces_projection {
+        project.force_projection()
+    } else {
+        project.projected()
+    };
+    let state = match model.state {
+        State::Active => "PROJECT_STATE_ACTIVE",
+        State::Inactive => "PROJECT_STATE_INACTIVE",
+        State::Removed => return Err(errors::GET_PROJECT_UNKNOWN),
+    };
+    let mut out = json!({"id": id, "name": model.name, "state": state});
+    if let Some((last, out)) = last.zip(out.as_object_mut()) {
+        let details = json!({
+            "sequence": last.sequence.to_string(),
+            "changeDate": rfc3339(last.created_at),
+            "resourceOwner": owner,
+        });
+        out.insert("details".to_owned(), details);
+    }
+    Ok(json!({"project": out}))
+}
+
 fn change_details(sequence: u64, call: &Call, owner: &str) -> Value {
     json!({"sequence": sequence.to_string(), "changeDate": rfc3339(call.now), "resourceOwner": owner})
 }

@@ -230,6 +230,12 @@ pub(crate) const APP_NOT_OIDC: ApiError = ApiError::translated(
 );
 pub(crate) const GET_APP_UNKNOWN: ApiError =
     ApiError::new(Code::NotFound, "QUERY-pCP8P", "Errors.App.NotExisting");
+pub(crate) const GET_PROJECT_UNKNOWN: ApiError = ApiError::translated(
+    Code::NotFound,
+    "QUERY-fk2fs",
+    "Project doesn't exist",
+    "Projekt existiert nicht",
+);
 pub(crate) const GET_APP_OTHER_ORG: ApiError =
     ApiError::new(Code::NotFound, "MANAG-SFf2a", "Application not found");
 pub(crate) const RENAME_APP_UNKNOWN: ApiError = ApiError::translated(

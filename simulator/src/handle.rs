@@ -59,7 +59,8 @@ pub(crate) fn at_gateway(call: &Call) -> Option<Answer> {
         } => ApiError::gateway(Code::Unimplemented, "Method Not Allowed"),
         // NB: the change list declares no body, so the gateway never reads one.
         Route {
-            operation: Operation::Journal | Operation::GetApp | Operation::Me,
+            operation:
+                Operation::Journal | Operation::GetApp | Operation::GetProject | Operation::Me,
             ..
         } => return None,
         Route { operation, .. } if operation.is_oauth() => return None,
@@ -85,6 +86,7 @@ pub(crate) fn execute(call: &Call) -> Answer {
         Operation::Generate | Operation::GenerateOidc => api(call, generate::generate),
         Operation::GenerateV2 => api(call, generate::generate_v2),
         Operation::GetApp => api(call, apps::get),
+        Operation::GetProject => api(call, apps::get_project),
         Operation::SearchApps => api(call, apps::search),
         Operation::CreateApiApp => api(call, apps::create),
         Operation::RenameApp

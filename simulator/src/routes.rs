@@ -15,6 +15,8 @@ pub enum Operation {
     GenerateV2,
     /// `GET /management/v1/projects/{p}/apps/{a}`
     GetApp,
+    /// `GET /management/v1/projects/{p}`
+    GetProject,
     /// `POST /management/v1/projects/{p}/apps/_search`
     SearchApps,
     /// `POST /management/v1/projects/{p}/apps/api`
@@ -117,6 +119,7 @@ fn project_route(rest: &[&str], method: &Method) -> Option<(Operation, Option<St
     let post = method == Method::POST;
     let put = method == Method::PUT;
     let (operation, app, right_method) = match rest {
+        [] if method == Method::GET => (O::GetProject, None, true),
         ["_deactivate"] => (O::DeactivateProject, None, post),
         ["_reactivate"] => (O::ReactivateProject, None, post),
         ["apps", "_search"] if post => (O::SearchApps, None, true),

@@ -85,6 +85,8 @@ reasons! {
     AppNotReady,
     /// The standby application is not an active API application that authenticates by secret.
     StandbyNotReady,
+    /// The project of the application is inactive.
+    ProjectInactive,
 
     /// A Secret of that name exists and is not the operator's.
     SecretNotOwned,

@@ -76,16 +76,11 @@ pub async fn reconcile(
     if let Ok((connection, _)) = &result {
         context.connections.set(&name, Ok(Arc::clone(connection)));
     }
-    report(&object, &context, &result).await?;
+    // NB: before the report, which may fail: nobody else wakes those who wait for this connection.
     if changed {
-        for guarded in context.stores.objects.state() {
-            if let Ok(app) = &guarded.0
-                && app.spec.connection_name() == name
-            {
-                context.wake(&super::context::owner(app));
-            }
-        }
+        context.wake_users(&name);
     }
+    report(&object, &context, &result).await?;
     Ok(Action::requeue(retry))
 }
 

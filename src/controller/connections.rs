@@ -208,9 +208,15 @@ impl Connections {
             .contains_key(name)
     }
 
-    /// Forgets a connection that was deleted.
-    pub fn remove(&self, name: &str) {
-        self.write(|all| all.remove(name));
+    /// Forgets connections that are gone, and names them.
+    pub fn retain(&self, exists: impl Fn(&str) -> bool) -> Vec<String> {
+        self.write(|all| {
+            let gone: Vec<String> = all.keys().filter(|name| !exists(name)).cloned().collect();
+            for name in &gone {
+                all.remove(name);
+            }
+            gone
+        })
     }
 
     pub(super) fn set(&self, name: &str, connection: Result<Arc<Connection>, Failure>) {

@@ -14,14 +14,17 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::bulkhead::Bulkheads;
 use super::connections::Connections;
 use super::flush::Flushed;
 use super::progress::{Progress, Written};
+use super::retries::Retries;
 use super::target::Target;
 use crate::api::{ApiAppSecret, ApiAppSecretStatus, ZitadelConnection};
 use crate::rotation::{ClaimView, CommitRecord, Holder, Memory, Owner, SecretState, Timing};
 use crate::runtime::clock::{Clock, ServerClock};
 use crate::runtime::holding::Holding;
+use crate::runtime::log_limit::LogLimit;
 use crate::runtime::metrics::Metrics;
 
 /// An `ApiAppSecret`, or why it can't be read.
@@ -53,6 +56,10 @@ pub struct Stores {
     pub claims: Store<Lease>,
     /// The metadata of all namespaces, for grants by label.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// All connections.
+    pub connections: Store<ZitadelConnection>,
+    /// How far the watch of the objects has come.
+    pub objects_shown: Arc<Progress>,
     /// How far the watch of the Secrets has come.
     pub secrets_shown: Arc<Progress>,
     /// How far the watch of the claims has come.
@@ -149,6 +156,20 @@ impl Index {
         others.into_iter().collect()
     }
 
+    /// Forgets objects that are gone. The others that name the same applications come back.
+    pub fn retain(&mut self, exists: impl Fn(&Owner) -> bool) -> Vec<Owner> {
+        let gone: Vec<Owner> = self
+            .by_object
+            .values()
+            .map(|(_, (_, owner))| owner)
+            .filter(|owner| !exists(owner))
+            .cloned()
+            .collect();
+        gone.iter()
+            .flat_map(|owner| self.remove(&owner.namespace, &owner.name))
+            .collect()
+    }
+
     /// The oldest other object for an application of this one, if it is older.
     pub fn rival(&self, owner: &Owner) -> Option<Owner> {
         let (apps, place) = self
@@ -187,14 +208,24 @@ pub struct Context {
     pub metrics: Metrics,
     /// What the process must not end with.
     pub holding: Holding,
+    /// Cancelled when this replica is to work; until then it only watches.
+    pub lead: CancellationToken,
+    /// Cancelled when every watch has shown everything that there is.
+    pub filled: CancellationToken,
     /// No new claim after this.
     pub stop: CancellationToken,
     /// Tasks that outlive the reconcile that started them.
     pub tasks: TaskTracker,
     /// The connections.
     pub connections: Connections,
-    /// Cancelled when every connection was looked at once.
-    pub connections_ready: CancellationToken,
+    /// Looks at objects that failed.
+    pub retries: Retries<String>,
+    /// Looks at connections that failed, by name.
+    pub connection_retries: Retries<String>,
+    /// Keeps those who hang apart from the others.
+    pub bulkheads: Bulkheads<ObjectRef<Guarded>>,
+    /// What was said in the log lately.
+    pub log: LogLimit,
     /// The watched objects.
     pub stores: Stores,
     /// Which objects name which application.
@@ -205,8 +236,8 @@ pub struct Context {
     pub wake_connections: mpsc::UnboundedSender<ObjectRef<ZitadelConnection>>,
     /// For events.
     pub recorder: Recorder,
-    /// By uid: the status that was written last and the object's revision with it, since the watch lags behind.
-    pub statuses: Mutex<HashMap<String, (u64, ApiAppSecretStatus)>>,
+    /// By uid: the status that was written last, since the watch lags behind.
+    pub statuses: Mutex<HashMap<String, Written<ApiAppSecretStatus>>>,
     /// Objects that can't be read and were told so: uid and generation.
     pub unreadable: Mutex<std::collections::HashSet<(String, Option<i64>)>>,
     apps: Mutex<HashMap<String, Arc<Mutex<AppState>>>>,
@@ -228,6 +259,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// See [`Context::holding`].
     pub holding: Holding,
+    /// See [`Context::lead`].
+    pub lead: CancellationToken,
     /// See [`Context::stop`].
     pub stop: CancellationToken,
 }
@@ -248,6 +281,7 @@ impl Context {
             api_clock,
             metrics,
             holding,
+            lead,
             stop,
         } = parts;
         let reporter = kube::runtime::events::Reporter {
@@ -263,10 +297,19 @@ impl Context {
             api_clock,
             metrics,
             holding,
+            lead,
+            filled: CancellationToken::new(),
             stop,
             tasks: TaskTracker::new(),
             connections: Connections::default(),
-            connections_ready: CancellationToken::new(),
+            retries: Retries::default(),
+            connection_retries: Retries::default(),
+            bulkheads: Bulkheads::new({
+                let wake = wake.clone();
+                // NB: the receiver lives as long as the controller; without one there is nothing left to wake.
+                move |who| drop(wake.send(who))
+            }),
+            log: LogLimit::default(),
             stores,
             index: Mutex::default(),
             wake,
@@ -296,6 +339,12 @@ impl Context {
             .filter(|object| object.meta().uid.as_ref() == Some(&owner.uid))
     }
 
+    /// Whether a connection of that name exists that was not looked at yet: whoever needs it is woken when it was.
+    pub fn awaits_connection(&self, name: &str) -> bool {
+        !self.connections.knows(name)
+            && self.stores.connections.get(&ObjectRef::new(name)).is_some()
+    }
+
     /// Whether an object exists and still names the same Secret as `target`.
     pub fn keeps_secret(&self, owner: &Owner, target: &Target) -> bool {
         let object = self
@@ -313,6 +362,17 @@ impl Context {
     pub fn namespace_label(&self, namespace: &str, name: &str) -> Option<String> {
         let found = self.stores.namespaces.get(&ObjectRef::new(namespace))?;
         found.metadata.labels.as_ref()?.get(name).cloned()
+    }
+
+    /// Has every object of a connection looked at again.
+    pub fn wake_users(&self, connection: &str) {
+        for guarded in self.stores.objects.state() {
+            if let Ok(object) = &guarded.0
+                && object.spec.connection_name() == connection
+            {
+                self.wake(&owner(object));
+            }
+        }
     }
 
     /// Has a connection looked at again.
@@ -337,4 +397,34 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A resourceVersion as a number: they can be compared within a resource since Kubernetes 1.35.
 pub fn revision(text: &str) -> u64 {
     text.parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(name: &str, created: i64) -> ApiAppSecret {
+        let spec = serde_json::from_value(serde_json::json!({"projectId": "1", "appId": "2"}));
+        let mut object = ApiAppSecret::new(name, spec.unwrap());
+        object.metadata.namespace = Some("n".into());
+        object.metadata.uid = Some(format!("uid-{name}"));
+        let created = jiff::Timestamp::from_second(created).unwrap();
+        object.metadata.creation_timestamp = Some(
+            k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(created),
+        );
+        object
+    }
+
+    #[test]
+    fn an_object_that_is_gone_is_nobodys_rival_also_where_its_deletion_was_never_shown() {
+        let (old, young) = (object("old", 1), object("young", 2));
+        let mut index = Index::default();
+        index.insert(&old);
+        index.insert(&young);
+        assert_eq!(index.rival(&owner(&young)), Some(owner(&old)));
+        assert_eq!(index.rival(&owner(&old)), None);
+        let freed = index.retain(|exists| exists.name == "young");
+        assert_eq!(freed, [owner(&young)]);
+        assert_eq!(index.rival(&owner(&young)), None);
+    }
 }

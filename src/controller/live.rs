@@ -16,7 +16,8 @@ use crate::rotation::{
     AppView, Facts, Failure, Journal, JournalEvent, Observed, Probe, SecretState, Slot, Source,
 };
 use crate::zitadel::{
-    AppKind, AppRef, AppState as State, Application as Found, Change, ChangeKind, ZitadelError,
+    AppKind, AppRef, AppState as State, Application as Found, Change, ChangeKind, ProjectState,
+    ZitadelError,
 };
 
 impl Round {
@@ -49,7 +50,7 @@ impl Round {
         let zitadel = &connection.zitadel;
         let app = self.application(slot).app.clone();
         let second = wants(Source::Claim).then_some(()).and(self.standby.clone());
-        let (object, secret, lease, standby, journal, found) = futures::join!(
+        let (object, secret, lease, standby, journal, found, project) = futures::join!(
             OptionFuture::from(wants(Source::Object).then(|| self.is_current(context))),
             OptionFuture::from(
                 wants(Source::Secret).then(|| secrets.get_opt(&self.target.secret.name))
@@ -58,6 +59,10 @@ impl Round {
             OptionFuture::from(second.as_ref().map(|app| leases.get_opt(&app.claim))),
             OptionFuture::from(wants(Source::Journal).then(|| zitadel.changes(&app, None))),
             OptionFuture::from(wants(Source::App).then(|| zitadel.app(&app))),
+            OptionFuture::from(
+                wants(Source::App)
+                    .then(|| zitadel.project(app.organization.as_ref(), &app.project))
+            ),
         );
         if let Some(result) = object {
             facts.current = match result {
@@ -92,8 +97,8 @@ impl Round {
             self.take_foreign(&connection, &app, &result);
             facts.of_mut(slot).journal = saw_journal(context, &connection, result);
         }
-        if let Some(result) = found {
-            facts.of_mut(slot).app = self.saw_app(slot, result);
+        if let Some((found, project)) = found.zip(project) {
+            facts.of_mut(slot).app = self.saw_app(slot, found, project);
         }
         if wants(Source::Probe) {
             facts.probe = Observed::Live(self.probe(context, &connection, facts).await);
@@ -129,11 +134,24 @@ impl Round {
         };
     }
 
-    fn saw_app(&mut self, slot: Slot, result: Result<Found, ZitadelError>) -> Observed<AppView> {
-        match result {
+    fn saw_app(
+        &mut self,
+        slot: Slot,
+        found: Result<Found, ZitadelError>,
+        project: Result<ProjectState, ZitadelError>,
+    ) -> Observed<AppView> {
+        let inactive = match project {
+            Ok(state) => state == ProjectState::Inactive,
+            // NB: a role of one's own may read applications and not the project; then only introspection tells.
+            Err(error) if error.is_permanent() => false,
+            Err(error) => return Observed::Failed(failure::zitadel(&error)),
+        };
+        match found {
             Ok(app) => {
                 let refused = match (app.kind, app.state) {
-                    (AppKind::ApiBasic, State::Active) if app.client_id.is_some() => None,
+                    (AppKind::ApiBasic, State::Active) if app.client_id.is_some() => {
+                        inactive.then_some(Reason::ProjectInactive)
+                    }
                     (AppKind::ApiBasic | AppKind::ApiPrivateKeyJwt, _) => Some(Reason::AppNotReady),
                     _ => Some(Reason::AppNotApi),
                 };

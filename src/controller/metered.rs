@@ -6,7 +6,7 @@ use crate::ids::{AttemptId, OrganizationId, ProjectId, Sequence, UserId};
 use crate::runtime::metrics::Metrics;
 use crate::zitadel::{
     AppRef, Application, Change, ClientSecret, Discovery, Introspection, Outcome, ProbeToken,
-    ServerTime, Zitadel, ZitadelError,
+    ProjectState, ServerTime, Zitadel, ZitadelError,
 };
 
 /// A client whose calls are counted.
@@ -52,6 +52,14 @@ impl<Z: Zitadel> Zitadel for Metered<Z> {
 
     async fn app(&self, app: &AppRef) -> Result<Application, ZitadelError> {
         self.count("app", self.inner.app(app).await)
+    }
+
+    async fn project(
+        &self,
+        organization: Option<&OrganizationId>,
+        project: &ProjectId,
+    ) -> Result<ProjectState, ZitadelError> {
+        self.count("project", self.inner.project(organization, project).await)
     }
 
     async fn apps(

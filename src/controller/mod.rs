@@ -5,10 +5,13 @@
 //! * `act` carries out one step; `flush` is the part of it that must never be interrupted
 //! * `status` what people are told; `reconcile` the loop around all of these
 //! * `connections` the `ZitadelConnection`s, and the clients made from them
+//! * `open_claims` what a replica does while another one leads; `patrol` what the leader does from time to time
+//! * `bulkhead` how many objects are looked at at once, so that one who hangs stops nobody else; `retries` how long failures wait; no I/O
 //! * `progress` whether the watches have shown what was written; no I/O
 //! * `secret`, `claim` the two objects that are written, read and made; no I/O
 
 mod act;
+mod bulkhead;
 mod claim;
 mod connect;
 mod connections;
@@ -19,13 +22,16 @@ mod live;
 mod message;
 mod metered;
 mod observe;
+mod open_claims;
 mod patrol;
 mod probe;
 mod progress;
 mod reconcile;
+mod retries;
 mod rotate;
 mod run;
 mod secret;
+
 mod status;
 mod target;
 

@@ -1,14 +1,16 @@
 //! What is looked at from time to time rather than on an event: rotations by others, and claims that nobody needs any more.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, ResourceExt};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::claim;
+use super::connections::Connection;
 use super::context::{Context, owner};
 use super::target;
 use crate::api::{ApiAppSecret, ConditionType, Reason};
@@ -16,36 +18,42 @@ use crate::ids::{AppId, OrganizationId, ProjectId};
 use crate::rotation::{ClaimView, Owner};
 use crate::zitadel::AppRef;
 
-/// Looks at every project that an object names: one request a project, however many objects there are.
+/// Looks at every project that an object names: one request a project, however many objects there are. Each connection by itself: one
+/// that hangs keeps no other waiting.
 pub async fn look_for_rotations_by_others(context: Arc<Context>) {
     let mut ticks =
         tokio::time::interval(context.settings.drift_interval.max(Duration::from_secs(1)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut looks: HashMap<String, AbortOnDropHandle<()>> = HashMap::new();
     loop {
         ticks.tick().await;
+        looks.retain(|_, look| !look.is_finished());
         for connection in context.connections.usable() {
-            let objects = named(&context, &connection.name);
-            let projects: BTreeSet<_> = objects
-                .keys()
-                .map(|app| {
-                    let app = connection.app(app);
-                    (app.organization, app.project)
-                })
-                .collect::<HashSet<_>>()
-                .into_iter()
-                .collect();
-            for (organization, project) in projects {
-                let changed: HashSet<AppId> = connection
-                    .look(organization.as_ref(), &project)
-                    .await
-                    .into_iter()
-                    .collect();
-                for (app, owners) in &objects {
-                    if app.project == project && changed.contains(&app.app) {
-                        for owner in owners {
-                            context.wake(owner);
-                        }
-                    }
+            let name = connection.name.clone();
+            looks.entry(name).or_insert_with(|| {
+                let look = look_at_projects(Arc::clone(&context), connection);
+                AbortOnDropHandle::new(tokio::spawn(look))
+            });
+        }
+    }
+}
+
+async fn look_at_projects(context: Arc<Context>, connection: Arc<Connection>) {
+    let objects = named(&context, &connection.name);
+    let projects: HashSet<_> = objects
+        .keys()
+        .map(|app| {
+            let app = connection.app(app);
+            (app.organization, app.project)
+        })
+        .collect();
+    for (organization, project) in projects {
+        let looked = connection.look(organization.as_ref(), &project).await;
+        let changed: HashSet<AppId> = looked.into_iter().collect();
+        for (app, owners) in &objects {
+            if app.project == project && changed.contains(&app.app) {
+                for owner in owners {
+                    context.wake(owner);
                 }
             }
         }
@@ -153,6 +161,7 @@ pub async fn sweep_claims(context: Arc<Context>) {
             .collect();
         super::context::lock(&context.statuses).retain(|uid, _| uids.contains(uid));
         super::context::lock(&context.unreadable).retain(|(uid, _)| uids.contains(uid));
+        context.retries.retain(|uid| uids.contains(uid));
     }
 }
 
@@ -199,6 +208,7 @@ pub async fn tally(context: Arc<Context>) {
         metrics.set_overdue_objects(overdue);
         metrics.set_open_claims(open);
         metrics.set_next_rotation(next);
+        context.bulkheads.wake_those_that_fit();
     }
 }
 

@@ -29,6 +29,14 @@ pub struct Written<T> {
     lists: u64,
 }
 
+impl<T> Written<T> {
+    /// Whether it was written after that revision. Only of the same object, and only where no list came between: an etcd that was
+    /// restored from a backup counts from a lower revision on.
+    pub fn is_newer_than(&self, text: &str) -> bool {
+        self.revision > revision(text)
+    }
+}
+
 impl Progress {
     /// Takes note of an event that the store of the watch has applied.
     pub fn note<K: kube::Resource, E>(&self, event: &Result<Event<K>, E>) {
@@ -61,8 +69,12 @@ impl Progress {
 
     /// Whether the watch has shown it, or what became of it since. To be asked before the store is read.
     pub fn shows<T>(&self, written: &Written<T>) -> bool {
-        self.revision.load(Ordering::SeqCst) >= written.revision
-            || self.finished.load(Ordering::SeqCst) > written.lists
+        self.revision.load(Ordering::SeqCst) >= written.revision || self.listed_since(written)
+    }
+
+    /// Whether a list that was begun after it was written has been shown as a whole.
+    pub fn listed_since<T>(&self, written: &Written<T>) -> bool {
+        self.finished.load(Ordering::SeqCst) > written.lists
     }
 }
 
@@ -105,5 +117,18 @@ mod tests {
         assert!(!progress.shows(&written));
         progress.note(&event(0, |_| Event::InitDone));
         assert!(progress.shows(&written));
+    }
+
+    #[test]
+    fn what_was_written_before_an_older_state_was_restored_counts_no_more_once_that_was_listed() {
+        let progress = Progress::default();
+        progress.note(&event(0, |_| Event::Init));
+        progress.note(&event(0, |_| Event::InitDone));
+        let written = progress.written("a", "900", ());
+        assert!(written.is_newer_than("12") && !progress.listed_since(&written));
+        progress.note(&event(0, |_| Event::Init));
+        progress.note(&event(12, Event::InitApply));
+        progress.note(&event(0, |_| Event::InitDone));
+        assert!(progress.listed_since(&written));
     }
 }

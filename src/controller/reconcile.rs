@@ -12,7 +12,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
 use super::act::{Turn, act};
-use super::context::{Context, Guarded, lock, revision};
+use super::context::{Context, Guarded, lock};
 use super::flush;
 use super::observe::Round;
 use super::secret::FIELD_MANAGER;
@@ -106,11 +106,14 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
 
 /// The object's status: as it was written last, if the watch lags behind.
 fn current_status(object: &ApiAppSecret, context: &Context) -> Option<ApiAppSecretStatus> {
-    let seen = revision(&object.resource_version().unwrap_or_default());
+    let seen = object.resource_version().unwrap_or_default();
     let uid = object.uid().unwrap_or_default();
     let mut statuses = lock(&context.statuses);
+    let shown = &context.stores.objects_shown;
     match statuses.get(&uid) {
-        Some((revision, status)) if *revision > seen => Some(status.clone()),
+        Some(written) if written.is_newer_than(&seen) && !shown.listed_since(written) => {
+            Some(written.view.clone())
+        }
         _ => {
             statuses.remove(&uid);
             object.status.clone()
@@ -213,8 +216,11 @@ async fn write(
         .await
     {
         Ok(written) => {
-            let revision = revision(&written.resource_version().unwrap_or_default());
-            lock(&context.statuses).insert(uid, (revision, written.status.unwrap_or_default()));
+            let revision = written.resource_version().unwrap_or_default();
+            let status = written.status.unwrap_or_default();
+            let shown = &context.stores.objects_shown;
+            let written = shown.written(&object.name_any(), &revision, status);
+            lock(&context.statuses).insert(uid, written);
             Ok(())
         }
         Err(error) => Err(Error::Status(error)),

@@ -4,7 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::core::PartialObjectMeta;
@@ -15,18 +15,18 @@ use kube::runtime::{PredicateConfig, WatchStreamExt, predicates};
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc;
 
+use super::bulkhead;
 use super::claim::{self, CLAIM_LABEL};
 use super::connect;
 use super::context::{Context, Guarded, Parts, Stores, lock};
+use super::open_claims;
 use super::patrol;
 use super::reconcile::{Error, reconcile};
 use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
+
 use crate::api::{ZitadelConnection, ZitadelConnectionSpec};
 use crate::rotation::{ClaimView, CommitRecord, Owner};
 use crate::runtime::readiness::{Check, Readiness};
-
-/// Objects that are looked at at once.
-const CONCURRENCY: u16 = 16;
 
 /// Runs until `parts.stop`, and then until every reconcile under way has ended. What is still being written goes on in tasks of
 /// its own, which the returned context tracks.
@@ -44,14 +44,18 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
     let (secrets, secrets_writer) = reflector::store();
     let (claims, claims_writer) = reflector::store();
     let (namespaces, namespaces_writer) = reflector::store();
+    let (connections, connections_writer) = reflector::store();
     let stores = Stores {
         objects: objects.clone(),
         secrets,
         claims,
         namespaces,
+        connections,
+        objects_shown: Arc::default(),
         secrets_shown: Arc::default(),
         claims_shown: Arc::default(),
     };
+    let objects_shown = Arc::clone(&stores.objects_shown);
     let (secrets_shown, claims_shown) = (
         Arc::clone(&stores.secrets_shown),
         Arc::clone(&stores.claims_shown),
@@ -83,13 +87,16 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
     let object_changes = watcher(all_objects, watcher::Config::default())
         .backoff(watch_backoff())
         .modify(prune)
-        .inspect(move |event| index(&indexed, event))
         .reflect(objects_writer)
+        .inspect(move |event| {
+            objects_shown.note(event);
+            index(&indexed, event);
+        })
         .applied_objects();
 
     let in_namespace = objects.clone();
     let apps = Controller::for_stream(object_changes, objects)
-        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .with_config(controller::Config::default().concurrency(bulkhead::IN_ALL))
         .watches_stream(secret_changes, |secret: PartialObjectMeta<Secret>| {
             Some(keeper_of_secret(&secret))
         })
@@ -113,27 +120,37 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         .run(reconcile_when_ready, on_error, Arc::clone(&context))
         .for_each(|_| ready(()));
 
-    let (connections, synced) = connections_controller(&context, woken_connections);
-    let patrols = async {
-        synced.await;
-        readiness.set("connections", Check::Ok);
-        context.stores.objects.wait_until_ready().await.ok();
+    let connections = connections_controller(&context, connections_writer, woken_connections);
+    let standby = async {
+        fill(&context.stores).await;
+        context.filled.cancel();
         readiness.set("watches", Check::Ok);
+        open_claims::watch(Arc::clone(&context)).await;
+    };
+    let leader = async {
+        context.lead.cancelled().await;
+        context.filled.cancelled().await;
+        let looked_at = async {
+            connections_looked_at(&context).await;
+            readiness.set("connections", Check::Ok);
+        };
         futures::join!(
+            looked_at,
             patrol::look_for_rotations_by_others(Arc::clone(&context)),
             patrol::sweep_claims(Arc::clone(&context)),
             patrol::tally(Arc::clone(&context))
         );
     };
-    let patrols = stop.run_until_cancelled(patrols);
+    let patrols = stop.run_until_cancelled(async { futures::join!(standby, leader) });
     let work = futures::future::join3(Box::pin(apps), Box::pin(connections), Box::pin(patrols));
-    // NB: a controller that is stopped while its caches fill waits for them for ever. Nothing was begun then: leave it.
+    // NB: a controller that is stopped while its caches fill waits for them for ever. Nothing was begun then, and neither by a replica
+    // that never led: leave it.
     let never_began = async {
-        let filled = async {
-            context.connections_ready.cancelled().await;
-            context.stores.objects.wait_until_ready().await.ok();
+        let begun = async {
+            context.lead.cancelled().await;
+            context.filled.cancelled().await;
         };
-        if stop.run_until_cancelled(filled).await.is_some() {
+        if stop.run_until_cancelled(begun).await.is_some() {
             std::future::pending::<()>().await;
         }
     };
@@ -178,7 +195,9 @@ fn index(context: &Context, event: &Result<Event<Guarded>, watcher::Error>) {
             Err(_) => forget(guarded),
         },
         Ok(Event::Delete(guarded)) => forget(guarded),
-        Ok(Event::Init | Event::InitDone) | Err(_) => return,
+        // What was deleted while the watch was interrupted is only missing in the list.
+        Ok(Event::InitDone) => index.retain(|owner| context.object(owner).is_some()),
+        Ok(Event::Init) | Err(_) => return,
     };
     drop(index);
     for owner in &freed {
@@ -186,39 +205,109 @@ fn index(context: &Context, event: &Result<Event<Guarded>, watcher::Error>) {
     }
 }
 
-/// Waits until the watches have shown everything: a cache that is still filling looks like a cluster in which everything is gone.
+/// Waits until every watch has shown everything: a cache that is still filling looks like a cluster in which everything is gone.
+///
+/// NB: to be called once. Of several tasks that wait for a store kube wakes one; the others wait for [`Context::filled`].
+async fn fill(stores: &Stores) {
+    let Stores {
+        objects,
+        secrets,
+        claims,
+        namespaces,
+        connections,
+        ..
+    } = stores;
+    // NB: an error means that the watch has ended, and with it whoever waits here.
+    let _ = futures::join!(
+        objects.wait_until_ready(),
+        secrets.wait_until_ready(),
+        claims.wait_until_ready(),
+        namespaces.wait_until_ready(),
+        connections.wait_until_ready()
+    );
+}
+
+/// Waits until each connection that there was in the beginning was looked at once.
+async fn connections_looked_at(context: &Context) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    let unknown =
+        |connection: &Arc<ZitadelConnection>| !context.connections.knows(&connection.name_any());
+    while context.stores.connections.state().iter().any(unknown) {
+        ticks.tick().await;
+    }
+}
+
+/// Waits until this replica leads and knows what there is.
 async fn reconcile_when_ready(
     guarded: Arc<Guarded>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
-    let stores = &context.stores;
-    let filled = async {
-        futures::join!(
-            stores.secrets.wait_until_ready(),
-            stores.claims.wait_until_ready(),
-            stores.namespaces.wait_until_ready(),
-            context.connections_ready.cancelled().map(Ok::<(), ()>)
-        )
+    let ready = async {
+        context.lead.cancelled().await;
+        context.filled.cancelled().await;
     };
     // NB: the end of the process waits for every reconcile, and nothing fills the caches any more then.
-    if context.stop.run_until_cancelled(filled).await.is_none() {
+    if context.stop.run_until_cancelled(ready).await.is_none() {
         return Ok(Action::await_change());
     }
-    reconcile(guarded, context).await
+    let connection = match &guarded.0 {
+        Ok(object) => object.spec.connection_name(),
+        Err(_) => "",
+    };
+    if context.awaits_connection(connection) {
+        return Ok(Action::await_change());
+    }
+    let who = ObjectRef::from_obj(guarded.as_ref());
+    let namespace = guarded.namespace().unwrap_or_default();
+    let Some(_place) = context.bulkheads.enter(&who, connection, &namespace) else {
+        return Ok(Action::await_change());
+    };
+    let result = Box::pin(reconcile(Arc::clone(&guarded), Arc::clone(&context))).await;
+    if result.is_ok() {
+        context
+            .retries
+            .succeeded(&guarded.uid().unwrap_or_default());
+    }
+    result
+}
+
+/// Waits until this replica leads: a standby asks ZITADEL nothing.
+async fn connect_when_leading(
+    connection: Arc<ZitadelConnection>,
+    context: Arc<Context>,
+) -> Result<Action, kube::Error> {
+    let stop = context.stop.clone();
+    if stop
+        .run_until_cancelled(context.lead.cancelled())
+        .await
+        .is_none()
+    {
+        return Ok(Action::await_change());
+    }
+    let name = connection.name_any();
+    let result = Box::pin(connect::reconcile(connection, Arc::clone(&context))).await;
+    if result.is_ok() {
+        context.connection_retries.succeeded(&name);
+    }
+    result
 }
 
 #[expect(
     clippy::needless_pass_by_value,
     reason = "the signature is the controller's"
 )]
-fn on_error(guarded: Arc<Guarded>, error: &Error, _: Arc<Context>) -> Action {
-    tracing::warn!(
-        namespace = guarded.meta().namespace,
-        name = guarded.meta().name,
-        reason = error.reason(),
-        "looking at an object failed; it is tried again"
-    );
-    Action::requeue(Duration::from_secs(5))
+fn on_error(guarded: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    let wait = context.retries.failed(guarded.uid().unwrap_or_default());
+    if let Some(left_out) = context.log.allows(error.reason()) {
+        tracing::warn!(
+            namespace = guarded.meta().namespace,
+            name = guarded.meta().name,
+            reason = error.reason(),
+            left_out,
+            "looking at an object failed; it is tried again"
+        );
+    }
+    Action::requeue(wait)
 }
 
 fn reference(owner: &Owner) -> ObjectRef<Guarded> {
@@ -250,28 +339,33 @@ fn keeper_of_claim(lease: &Lease) -> Option<ObjectRef<Guarded>> {
     }
 }
 
-/// The controller of the connections, and a future that ends when each of them was looked at once.
+/// The controller of the connections.
 fn connections_controller(
     context: &Arc<Context>,
+    writer: reflector::store::Writer<ZitadelConnection>,
     woken: mpsc::UnboundedReceiver<ObjectRef<ZitadelConnection>>,
-) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
+) -> impl Future<Output = ()> + use<> {
     let client = context.client.clone();
     let namespace = context.settings.namespace.clone();
-    let (store, writer) = reflector::store::<ZitadelConnection>();
-    let deleted = Arc::clone(context);
+    let store = context.stores.connections.clone();
+    let listed = Arc::clone(context);
     let changes = watcher(
         Api::<ZitadelConnection>::all(client.clone()),
         watcher::Config::default(),
     )
     .backoff(watch_backoff())
     .modify(prune)
+    .reflect(writer)
     .inspect(move |event| {
-        if let Ok(Event::Delete(gone)) = event {
-            deleted.connections.remove(&gone.name_any());
-            wake_users(&deleted, &gone.name_any());
+        // NB: a list shows what was deleted only by leaving it out.
+        if let Ok(Event::Delete(_) | Event::InitDone) = event {
+            let connections = &listed.stores.connections;
+            let exists = |name: &str| connections.get(&ObjectRef::new(name)).is_some();
+            for gone in listed.connections.retain(exists) {
+                listed.wake_users(&gone);
+            }
         }
     })
-    .reflect(writer)
     .applied_objects()
     .predicate_filter(predicates::generation, PredicateConfig::default());
     let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), &namespace);
@@ -283,7 +377,7 @@ fn connections_controller(
         .backoff(watch_backoff())
         .touched_objects();
     let (by_secret, by_map) = (store.clone(), store.clone());
-    let run = Controller::for_stream(changes, store.clone())
+    Controller::for_stream(changes, store)
         .watches_stream(secret_changes, move |secret: PartialObjectMeta<Secret>| {
             users_of(&by_secret, &secret.name_any(), names_of_secrets)
         })
@@ -293,38 +387,17 @@ fn connections_controller(
         .reconcile_on(tokio_stream(woken))
         .graceful_shutdown_on(context.stop.clone().cancelled_owned())
         .run(
-            connect::reconcile,
-            |object, error: &kube::Error, _| {
-                tracing::warn!(connection = object.name_any(), %error, "the status of a connection cannot be written");
-                Action::requeue(Duration::from_secs(5))
+            connect_when_leading,
+            |object, error: &kube::Error, context| {
+                let wait = context.connection_retries.failed(object.name_any());
+                if let Some(left_out) = context.log.allows("ConnectionStatusWriteFailed") {
+                    tracing::warn!(connection = object.name_any(), %error, left_out, "the status of a connection cannot be written");
+                }
+                Action::requeue(wait)
             },
             Arc::clone(context),
         )
-        .for_each(|_| ready(()));
-    let waiting = Arc::clone(context);
-    let synced = async move {
-        store.wait_until_ready().await.ok();
-        let mut ticks = tokio::time::interval(Duration::from_millis(20));
-        while !store
-            .state()
-            .iter()
-            .all(|connection| waiting.connections.knows(&connection.name_any()))
-        {
-            ticks.tick().await;
-        }
-        waiting.connections_ready.cancel();
-    };
-    (run, synced)
-}
-
-fn wake_users(context: &Context, connection: &str) {
-    for guarded in context.stores.objects.state() {
-        if let Ok(object) = &guarded.0
-            && object.spec.connection_name() == connection
-        {
-            context.wake(&super::context::owner(object));
-        }
-    }
+        .for_each(|_| ready(()))
 }
 
 fn names_of_secrets(spec: &ZitadelConnectionSpec) -> Vec<&str> {

@@ -106,6 +106,36 @@ impl Memory {
         self.missing = None;
     }
 
+    /// An open attempt was seen. When it was seen first, since boot.
+    pub fn attempt_seen(&mut self, attempt: AttemptId, now: Duration) -> Duration {
+        let since = match self.open {
+            Some((id, since)) if id == attempt => since,
+            _ => now,
+        };
+        self.open = Some((attempt, since));
+        since
+    }
+
+    /// Somebody's open claim and the Secret were read. Since when neither changed, over uninterrupted reads. It may be called by a
+    /// replica that does not lead: it is what this process saw, on its own clock.
+    pub fn seen_unchanged(
+        &mut self,
+        claim: Version,
+        secret: Option<Version>,
+        now: Duration,
+    ) -> Duration {
+        let since = match &self.watched {
+            Some(watched) if watched.claim == claim && watched.secret == secret => watched.since,
+            _ => now,
+        };
+        self.watched = Some(Watched {
+            claim,
+            secret,
+            since,
+        });
+        since
+    }
+
     /// The rehearsal against this revision of the Secret succeeded.
     pub fn rehearsed(&mut self, slot: Slot, secret: Version) {
         self.prepared = Some(Prepared { slot, secret });

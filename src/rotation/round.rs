@@ -165,14 +165,13 @@ impl Memory {
             .map_or(0, |backoff| backoff.count)
             .saturating_add(1);
         let timing = &facts.timing;
-        let wait = if failure.permanent {
-            timing.retry_most
-        } else {
-            timing
-                .retry_first
-                .saturating_mul(1 << (count - 1).min(16))
-                .min(timing.retry_most)
-        };
+        // NB: a refusal that should be for good may pass all the same: ZITADEL answers 401 and 403 while it fails to load something,
+        // and for a moment after a role was given. So the first wait is as short as any, and the longest is reached sooner.
+        let factor: u32 = if failure.permanent { 4 } else { 2 };
+        let wait = timing
+            .retry_first
+            .saturating_mul(factor.saturating_pow((count - 1).min(16)))
+            .min(timing.retry_most);
         let wait = spread(wait, &facts.object.owner.uid, count);
         let until = facts.now.boot.saturating_add(wait);
         let inputs = facts.object.inputs.clone();

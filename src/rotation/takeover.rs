@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::attempt::prepare;
 use super::cause::{Cause, Found, find, read_before_probe};
 use super::facts::{Observed, Probe, SecretState, SecretView, Value, Version};
-use super::memory::Watched;
 use super::pair::{Claims, target};
 use super::round::{Round, rest, waiting};
 use super::{Attempt, Claim, Report, Retry, Source, Step};
@@ -29,11 +28,7 @@ pub(super) fn sent(
     secret: &SecretState,
 ) -> Result<Option<Duration>, Step> {
     let facts = round.facts;
-    let since = match round.memory.open {
-        Some((id, since)) if id == attempt.id => since,
-        _ => facts.now.boot,
-    };
-    round.memory.open = Some((attempt.id, since));
+    let since = round.memory.attempt_seen(attempt.id, facts.now.boot);
     // NB: a container that restarts in the same pod knows that its predecessor is gone.
     if attempt.holder.pod != facts.holder.pod {
         watch(round, secret)?;
@@ -132,16 +127,9 @@ fn watch(round: &mut Round<'_>, secret: &SecretState) -> Result<(), Step> {
     let Some(claim) = round.claim_version() else {
         return Ok(());
     };
-    let secret = version(secret);
-    let since = match &round.memory.watched {
-        Some(watched) if watched.claim == claim && watched.secret == secret => watched.since,
-        _ => facts.now.boot,
-    };
-    round.memory.watched = Some(Watched {
-        claim,
-        secret,
-        since,
-    });
+    let since = round
+        .memory
+        .seen_unchanged(claim, version(secret), facts.now.boot);
     match round.left(since, facts.timing.takeover) {
         // Several looks within the time, so that a change is not missed.
         Some(left) => Err(rest(waiting(

@@ -23,9 +23,10 @@ pub struct Timing {
     pub dead_probes: u32,
     /// Between two probes that brought no verdict.
     pub probe: Duration,
-    /// First wait after an attempt that was not carried out; doubles up to `retry_most`.
+    /// First wait after an attempt that was not carried out; doubles up to `retry_most`, and is four times as long each time after
+    /// refusals that only a person can change.
     pub retry_first: Duration,
-    /// Longest wait after an attempt that was not carried out; also the wait after a permanent refusal.
+    /// Longest wait after an attempt that was not carried out.
     pub retry_most: Duration,
     /// Two repairs of an edited credential within this are a contest.
     pub contest: Duration,

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
+use super::log_limit::LogLimit;
 
 mod election;
 mod lease;
@@ -21,7 +22,7 @@ mod simulation;
 mod tests;
 
 use election::{Election, Move, Write};
-pub use election::{Timing, TimingError};
+pub use election::{Identity, Timing, TimingError};
 use lease::{LeaseStore, WriteError};
 
 /// Whether this replica works or stands by.
@@ -80,27 +81,29 @@ pub struct LeaderElector {
     clock: Arc<dyn Clock>,
     state: watch::Sender<Leadership>,
     until: Arc<Mutex<Option<Duration>>>,
+    log: LogLimit,
 }
 
 impl LeaderElector {
-    /// `identity` must be unique to this process (pod uid and a nonce). `client` should be one of its own, without
-    /// retries ([`super::kube_client`]), so that renewals never queue behind other requests.
+    /// `client` should be one of its own, without retries ([`super::kube_client`]), so that renewals never queue behind other
+    /// requests.
     pub fn new(
         client: Client,
         namespace: &str,
         name: &str,
-        identity: &str,
+        identity: Identity,
         timing: Timing,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TimingError> {
         let timing = timing.checked()?;
         Ok(Self {
-            election: Election::new(identity.to_owned(), timing),
-            store: LeaseStore::new(client, namespace, name, identity, timing),
+            store: LeaseStore::new(client, namespace, name, &identity.holder(), timing),
+            election: Election::new(identity, timing),
             timing,
             clock,
             state: watch::Sender::default(),
             until: Arc::default(),
+            log: LogLimit::default(),
         })
     }
 
@@ -168,11 +171,15 @@ impl LeaderElector {
                 true
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the leader election Lease cannot be read");
+                if let Some(left_out) = self.log.allows("read") {
+                    tracing::warn!(%error, left_out, "the leader election Lease cannot be read");
+                }
                 false
             }
             Err(_) => {
-                tracing::warn!("reading the leader election Lease took too long");
+                if let Some(left_out) = self.log.allows("read") {
+                    tracing::warn!(left_out, "reading the leader election Lease took too long");
+                }
                 false
             }
         }
@@ -196,7 +203,9 @@ impl LeaderElector {
                 tracing::debug!("the leader election Lease was changed by another");
             }
             WriteError::Unknown(cause) => {
-                tracing::warn!(error = %cause, "the leader election Lease may not be written");
+                if let Some(left_out) = self.log.allows("write") {
+                    tracing::warn!(error = %cause, left_out, "the leader election Lease may not be written");
+                }
             }
         }
         Some(error)
@@ -235,13 +244,22 @@ impl LeaderElector {
     }
 
     fn pause(&self) -> Duration {
-        match self.remaining() {
-            Some(remaining) => self.timing.retry.min(remaining),
-            None => self
-                .timing
-                .retry
-                .mul_f64(1.0 + fastrand::f64() * self.timing.jitter),
+        if let Some(remaining) = self.remaining() {
+            return self.timing.retry.min(remaining);
         }
+        let pause = self
+            .timing
+            .retry
+            .mul_f64(1.0 + fastrand::f64() * self.timing.jitter);
+        // The moment at which the Lease comes free is known: nobody has to lead later than that. Of several standbys that come then
+        // one writes, and the others get a conflict.
+        let now = self.clock.boot();
+        let free = self
+            .election
+            .free_from()
+            .map(|free| free.saturating_sub(now))
+            .filter(|left| !left.is_zero());
+        free.map_or(pause, |left| left.min(pause))
     }
 
     fn publish(&self) {

@@ -17,6 +17,7 @@ use super::error::{ErrorClass, Operation, ZitadelError};
 use super::introspection::{self, Introspection, ProbeToken};
 use super::journal::{self, Change};
 use super::outcome::{self, Outcome};
+use super::project::{self, ProjectState};
 use super::secret::ClientSecret;
 use super::token::Audience;
 use super::transport::{LIST_BODY, SMALL_BODY};
@@ -93,6 +94,19 @@ impl Zitadel for Client {
             application::parse(&answer.body).filter(|read| read.id == app.app)
         });
         within(Operation::App, self.timeouts.call, read).await
+    }
+
+    async fn project(
+        &self,
+        organization: Option<&OrganizationId>,
+        id: &ProjectId,
+    ) -> Result<ProjectState, ZitadelError> {
+        let path = format!("/management/v1/projects/{id}");
+        let request = || in_organization(self.transport.read(Method::GET, &path), organization);
+        let read = self.read(Operation::Project, SMALL_BODY, request, |answer| {
+            project::parse(&answer.body, id)
+        });
+        within(Operation::Project, self.timeouts.call, read).await
     }
 
     async fn apps(

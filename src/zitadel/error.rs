@@ -16,6 +16,8 @@ pub enum Operation {
     Generate,
     /// Read one application.
     App,
+    /// Read a project.
+    Project,
     /// List applications.
     Apps,
     /// Read the journal.
@@ -35,6 +37,7 @@ impl Operation {
             Self::Me => "me",
             Self::Generate => "generate",
             Self::App => "app",
+            Self::Project => "project",
             Self::Apps => "apps",
             Self::Changes => "changes",
             Self::Introspect => "introspect",

@@ -5,7 +5,7 @@
 //! * [`credential`] what an administrator hands over; `token` what is sent for it
 //! * [`answer`] what came back, unjudged
 //! * [`outcome`] what an answer of generate means; pure
-//! * [`application`], [`journal`], [`introspection`], [`discovery`] parsers of answers; pure
+//! * [`application`], [`project`], [`journal`], [`introspection`], [`discovery`] parsers of answers; pure
 //! * [`error`] error classes; nothing in them was written by the remote side
 //! * [`secret`] the one type that holds a client secret
 
@@ -24,6 +24,7 @@ pub mod introspection;
 pub mod issuer;
 pub mod journal;
 pub mod outcome;
+pub mod project;
 pub mod secret;
 mod token;
 mod token_answer;
@@ -42,6 +43,7 @@ pub use introspection::{Introspection, ProbeToken};
 pub use issuer::{Endpoint, Issuer, IssuerError};
 pub use journal::{Change, ChangeKind};
 pub use outcome::Outcome;
+pub use project::ProjectState;
 pub use secret::{ClientSecret, SecretError};
 
 use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
@@ -68,6 +70,13 @@ pub trait Zitadel: Send + Sync + 'static {
 
     /// Reads one application. As a side effect ZITADEL's projection catches up, so that a new secret is known afterwards.
     async fn app(&self, app: &AppRef) -> Result<Application, ZitadelError>;
+
+    /// Whether a project takes part (`GET /management/v1/projects/{id}`, which needs `project.read`).
+    async fn project(
+        &self,
+        organization: Option<&OrganizationId>,
+        project: &ProjectId,
+    ) -> Result<ProjectState, ZitadelError>;
 
     /// All applications of a project.
     async fn apps(

@@ -117,6 +117,28 @@ pub async fn deactivated(replicas: usize) {
     lane.ends_with(&app, "b", 1).await;
 }
 
+/// C50 for the whole project: before a rotation, and where the stored value is looked at.
+pub async fn project_deactivated(replicas: usize) {
+    let (mut lane, app) = at_rest(replicas).await;
+    lane.zitadel.deactivate_project(&lane.project).unwrap();
+    // Whoever touches the Secret has its value looked at; it is refused, like everything in an inactive project.
+    lane.edit_secret(json!({"metadata": {"labels": {"touched": "by-another"}}}))
+        .await;
+    lane.says("ProjectInactive").await;
+    // Longer than it takes to call a refused value dead: a rotation is asked for, and told to wait, after that time.
+    let probed = lane.zitadel.requests(Operation::Introspect);
+    crate::support::eventually(PATIENCE, || async {
+        (lane.zitadel.requests(Operation::Introspect) >= probed + 4 * 3 * replicas as u64)
+            .then_some(())
+    })
+    .await;
+    lane.trigger(&app, "b").await;
+    lane.says("ProjectInactive").await;
+    assert_eq!(invariants::executed(&lane, &app).len(), 0);
+    lane.zitadel.reactivate_project(&lane.project).unwrap();
+    lane.ends_with(&app, "b", 1).await;
+}
+
 /// C25.
 pub async fn zitadel_restored(replicas: usize) {
     let (mut lane, app) = at_rest(replicas).await;

@@ -16,7 +16,7 @@ use zitadel_secret_operator::rotation::{Holder, Timing};
 use zitadel_secret_operator::runtime::clock::{Clock, ServerClock, SystemClock};
 use zitadel_secret_operator::runtime::holding::Holding;
 use zitadel_secret_operator::runtime::kube_client::KubeRequestLayer;
-use zitadel_secret_operator::runtime::leader::{self, LeaderElector};
+use zitadel_secret_operator::runtime::leader::{self, Identity, LeaderElector};
 use zitadel_secret_operator::runtime::metrics::Metrics;
 use zitadel_secret_operator::runtime::readiness::Readiness;
 use zitadel_secret_operator::runtime::shutdown::{ExitCode, Signals, drain};
@@ -277,25 +277,31 @@ async fn run(
         api_clock,
         metrics,
         holding: holding.clone(),
+        lead: CancellationToken::new(),
         stop: signals.stop.clone(),
     };
+    let lead = parts.lead.clone();
     let work = async {
         if !setup.leader_election {
+            lead.cancel();
             controller::run(parts, readiness).await;
             return;
         }
-        let identity = format!("{}_{}", holder.pod, holder.process);
+        let identity = Identity {
+            pod: holder.pod.clone(),
+            process: holder.process.clone(),
+        };
         let timing = leader::Timing {
             lease: Duration::from_millis(1500),
             renew_deadline: Duration::from_millis(1000),
             retry: Duration::from_millis(200),
-            jitter: 1.2,
+            jitter: 0.2,
         };
         let elector = LeaderElector::new(
             client(),
             &setup.operator_namespace,
             LEADER_LEASE,
-            &identity,
+            identity,
             timing,
             clock,
         )
@@ -303,21 +309,17 @@ async fn run(
         let leadership = elector.watch();
         let release = CancellationToken::new();
         let election = tokio::spawn(elector.run(release.clone()));
-        tokio::select! {
-            leads = leadership.leading() => {
-                if leads {
-                    let lost = async {
-                        leadership.standby().await;
-                        controls.stop();
-                        std::future::pending::<()>().await;
-                    };
-                    tokio::select! {
-                        _ = controller::run(parts, readiness) => {}
-                        () = lost => {}
-                    }
-                }
+        let follow = async {
+            if leadership.leading().await {
+                lead.cancel();
+                leadership.standby().await;
             }
-            () = signals.stop.cancelled() => {}
+            controls.stop();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            _ = controller::run(parts, readiness) => {}
+            () = follow => {}
         }
         release.cancel();
         let _ = election.await;

@@ -76,6 +76,7 @@ impl Launch {
             .arg("run")
             .args(["--admin-address", "127.0.0.1:0", "--log-format", "json"])
             .args(["--namespace", OPERATOR_NAMESPACE, "--pod-name", &self.pod])
+            .args(["--pod-uid", &format!("{}-{}", self.pod, std::process::id())])
             .args(["--leader-elect", &self.leader_elect.to_string()])
             .args(&self.arguments)
             .env("KUBECONFIG", &self.kubeconfig)
@@ -159,12 +160,18 @@ impl Process {
 
     /// The sum of all values of a metric, by its full name after the prefix.
     pub async fn metric(&self, name: &str) -> Option<f64> {
+        self.metric_of(name, &[]).await
+    }
+
+    /// The sum of those values of a metric whose labels have all of these values.
+    pub async fn metric_of(&self, name: &str, labels: &[&str]) -> Option<f64> {
         let answer = reqwest::get(format!("{}/metrics", self.admin)).await.ok()?;
         let text = answer.text().await.ok()?;
         let name = format!("zitadel_secret_operator_{name}");
         let values = text.lines().filter_map(|line| {
             let rest = line.strip_prefix(&name)?;
-            rest.starts_with(['{', ' '])
+            let labelled = |label: &&str| rest.contains(&format!("\"{label}\""));
+            (rest.starts_with(['{', ' ']) && labels.iter().all(labelled))
                 .then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
         });
         Some(values.sum())

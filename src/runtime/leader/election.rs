@@ -8,7 +8,32 @@
 
 use std::time::Duration;
 
-/// The times of an election. The defaults are client-go's.
+/// A candidate: one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its pod. Another process of the same pod is taken to have ended: whoever gives this must know that no two of them live at
+    /// the same time ([`crate::runtime::pod_lock`]).
+    pub pod: String,
+    /// Made anew by each process.
+    pub process: String,
+}
+
+impl Identity {
+    /// As it stands in the Lease.
+    pub(super) fn holder(&self) -> String {
+        format!("{}_{}", self.pod, self.process)
+    }
+
+    /// Whether `holder` was a process of this pod before this one.
+    fn succeeds(&self, holder: &str) -> bool {
+        let process = holder
+            .strip_prefix(self.pod.as_str())
+            .and_then(|rest| rest.strip_prefix('_'));
+        process.is_some_and(|process| process != self.process)
+    }
+}
+
+/// The times of an election. The first three are client-go's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Timing {
     /// How long the others leave a record alone that does not change. Written in whole seconds.
@@ -17,7 +42,8 @@ pub struct Timing {
     pub renew_deadline: Duration,
     /// Between two tries, and at most for one request.
     pub retry: Duration,
-    /// A standby waits up to this many retry periods more, so that several do not come at once.
+    /// A standby waits up to this part of a retry period more, so that several do not come at once. NB: client-go's 1.2 would let a
+    /// standby notice a renewal 4.4 s late, and the Lease counts from there.
     pub jitter: f64,
 }
 
@@ -27,7 +53,7 @@ impl Default for Timing {
             lease: Duration::from_secs(15),
             renew_deadline: Duration::from_secs(10),
             retry: Duration::from_secs(2),
-            jitter: 1.2,
+            jitter: 0.2,
         }
     }
 }
@@ -35,17 +61,17 @@ impl Default for Timing {
 /// These times cannot keep two from leading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "leader election needs: lease duration > renew deadline > retry period × jitter > 0, lease duration at least 1 s"
+    "leader election needs: lease duration > renew deadline > retry period × (1 + jitter) > 0, lease duration at least 1 s"
 )]
 pub struct TimingError;
 
 impl Timing {
-    /// Checks what client-go checks.
+    /// Checks what client-go checks: a leader must have the time for two tries.
     pub fn checked(self) -> Result<Self, TimingError> {
         let sound = self.lease >= Duration::from_secs(1)
             && self.lease > self.renew_deadline
-            && self.jitter >= 1.0
-            && self.renew_deadline.as_secs_f64() > self.retry.as_secs_f64() * self.jitter
+            && self.jitter >= 0.0
+            && self.renew_deadline.as_secs_f64() > self.retry.as_secs_f64() * (1.0 + self.jitter)
             && !self.retry.is_zero();
         sound.then_some(self).ok_or(TimingError)
     }
@@ -99,6 +125,7 @@ struct Seen {
 /// One candidate's view.
 #[derive(Debug, Clone)]
 pub(super) struct Election {
+    identity: Identity,
     me: String,
     timing: Timing,
     seen: Option<Seen>,
@@ -109,10 +136,11 @@ pub(super) struct Election {
 }
 
 impl Election {
-    /// `me` must be unique to this process: two of one name would both lead.
-    pub(super) fn new(me: String, timing: Timing) -> Self {
+    /// The identity must be unique to this process: two of one name would both lead.
+    pub(super) fn new(identity: Identity, timing: Timing) -> Self {
         Self {
-            me,
+            me: identity.holder(),
+            identity,
             timing,
             seen: None,
             doubtful: true,
@@ -169,7 +197,7 @@ impl Election {
                     free_from,
                 }),
             ) => *free_from,
-            (Some(new), _) if new.holder.is_empty() => now,
+            (Some(new), _) if self.is_free(&new.holder) => now,
             (Some(new), _) => now.saturating_add(lease_of(new)),
             // Somebody deleted it, which does not stop its holder from leading.
             (
@@ -177,10 +205,27 @@ impl Election {
                 Some(Seen {
                     record: Some(old), ..
                 }),
-            ) if !old.holder.is_empty() && !self.leads(now) => now.saturating_add(lease_of(old)),
+            ) if !self.is_free(&old.holder) && !self.leads(now) => {
+                now.saturating_add(lease_of(old))
+            }
             (None, _) => now,
         };
         self.seen = Some(Seen { record, free_from });
+    }
+
+    /// Whether nobody leads by a record of that holder: it was given back, or its process has ended.
+    fn is_free(&self, holder: &str) -> bool {
+        holder.is_empty() || self.identity.succeeds(holder)
+    }
+
+    /// When a Lease that is another's may be taken, if it stays as it was seen.
+    pub(super) fn free_from(&self) -> Option<Duration> {
+        let seen = self.seen.as_ref()?;
+        let others = seen
+            .record
+            .as_ref()
+            .is_none_or(|record| record.holder != self.me);
+        others.then_some(seen.free_from)
     }
 
     /// Our write went through: it was sent at `sent`, and `record` is what stands now.

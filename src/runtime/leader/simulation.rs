@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::election::{Election, Move, Record, Timing, Write};
+use super::election::{Election, Identity, Move, Record, Timing, Write};
 
 const CANDIDATES: usize = 3;
 
@@ -25,6 +25,8 @@ enum Happening {
     Release(usize),
     /// A candidate makes a move that is answered at once.
     RoundTrip(usize),
+    /// A candidate's process ends and another one begins in the same pod. What was sent may still arrive.
+    Restart(usize),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -36,6 +38,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         4 => any::<prop::sample::Index>().prop_map(Happening::Answer),
         1 => who.clone().prop_map(Happening::GiveUp),
         1 => who.clone().prop_map(Happening::Release),
+        1 => who.clone().prop_map(Happening::Restart),
         6 => who.prop_map(Happening::RoundTrip),
     ]
 }
@@ -58,6 +61,7 @@ struct Request {
 }
 
 struct Candidate {
+    identity: Identity,
     election: Election,
     /// Permille of real time, and what the clock showed in the beginning.
     clock: (u64, u64),
@@ -77,11 +81,18 @@ struct World {
 
 impl World {
     fn new(clocks: [(u64, u64); CANDIDATES]) -> Self {
-        let candidate = |(who, clock): (usize, (u64, u64))| Candidate {
-            election: Election::new(format!("candidate-{who}"), Timing::default()),
-            clock,
-            waits_for: None,
-            seen: None,
+        let candidate = |(who, clock): (usize, (u64, u64))| {
+            let identity = Identity {
+                pod: format!("candidate-{who}"),
+                process: "0".into(),
+            };
+            Candidate {
+                election: Election::new(identity.clone(), Timing::default()),
+                identity,
+                clock,
+                waits_for: None,
+                seen: None,
+            }
         };
         Self {
             now: 0,
@@ -106,7 +117,7 @@ impl World {
                 holder: if write == Write::Release {
                     String::new()
                 } else {
-                    format!("candidate-{from}")
+                    candidate.identity.holder()
                 },
                 lease: Some(Duration::from_secs(15)),
                 version: self.count.to_string(),
@@ -206,6 +217,15 @@ impl World {
                     self.candidates[who].waits_for = None;
                 }
             }
+            Happening::Restart(who) => {
+                self.count += 1;
+                let process = self.count.to_string();
+                let candidate = &mut self.candidates[who];
+                candidate.identity.process = process;
+                candidate.election = Election::new(candidate.identity.clone(), Timing::default());
+                candidate.waits_for = None;
+                candidate.seen = None;
+            }
             Happening::RoundTrip(who) => {
                 if self.act(who) {
                     self.arrive(pending);
@@ -260,4 +280,21 @@ fn leadership_goes_to_another_when_its_holder_stops_and_not_before_its_time() {
     assert_eq!(taken, Some(15_000));
     world.happen(Happening::RoundTrip(0));
     assert_eq!(world.leading(), [1]);
+}
+
+#[test]
+fn a_process_that_begins_in_the_pod_of_the_leader_leads_at_once() {
+    let mut world = World::new([(1000, 5), (1000, 900_000), (1000, 0)]);
+    for _ in 0..3 {
+        world.happen(Happening::RoundTrip(0));
+        world.happen(Happening::RoundTrip(1));
+    }
+    assert_eq!(world.leading(), [0]);
+    world.happen(Happening::Restart(0));
+    assert!(world.leading().is_empty());
+    world.happen(Happening::RoundTrip(1));
+    assert!(world.leading().is_empty());
+    world.happen(Happening::RoundTrip(0));
+    world.happen(Happening::RoundTrip(0));
+    assert_eq!(world.leading(), [0]);
 }

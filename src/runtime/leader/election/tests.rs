@@ -14,8 +14,13 @@ fn record(holder: &str, version: u32) -> Record {
     }
 }
 
+/// Its name in the Lease is `me_2`: the second process of the pod `me`.
 fn candidate() -> Election {
-    Election::new("me".into(), Timing::default())
+    let identity = Identity {
+        pod: "me".into(),
+        process: "2".into(),
+    };
+    Election::new(identity, Timing::default())
 }
 
 #[test]
@@ -24,7 +29,7 @@ fn a_candidate_reads_before_it_writes_and_creates_what_is_absent() {
     assert_eq!(election.next(s(100)), Move::Read);
     election.read(None, s(100));
     assert_eq!(election.next(s(100)), Move::Write(Write::Create));
-    election.written(record("me", 1), s(100));
+    election.written(record("me_2", 1), s(100));
     assert!(election.leads(s(109)));
     assert_eq!(election.next(s(102)), Move::Write(Write::Renew));
 }
@@ -77,9 +82,36 @@ fn a_record_without_a_duration_counts_with_ours_and_a_released_one_is_free() {
 }
 
 #[test]
+fn a_record_of_an_earlier_process_of_the_same_pod_is_taken_at_once_and_no_other() {
+    for (holder, free) in [
+        ("me_1", true),
+        ("me_", true),
+        ("me", false),
+        ("me_2x", true),
+        ("other_1", false),
+        ("me-too_1", false),
+        ("also-me_1", false),
+    ] {
+        let mut election = candidate();
+        election.read(Some(record(holder, 1)), s(100));
+        let expected = if free {
+            Move::Write(Write::Take)
+        } else {
+            Move::Wait
+        };
+        assert_eq!(election.next(s(100)), expected, "{holder}");
+        assert!(!election.leads(s(100)), "{holder}");
+    }
+    let mut election = candidate();
+    election.read(Some(record("me_1", 1)), s(100));
+    election.read(None, s(101));
+    assert_eq!(election.next(s(101)), Move::Write(Write::Create));
+}
+
+#[test]
 fn a_leader_steps_down_when_it_could_not_renew_counted_from_sending() {
     let mut election = candidate();
-    election.written(record("me", 1), s(100));
+    election.written(record("me_2", 1), s(100));
     election.doubt();
     assert_eq!(election.next(s(109)), Move::Read);
     assert!(election.leads(s(109)));
@@ -87,7 +119,7 @@ fn a_leader_steps_down_when_it_could_not_renew_counted_from_sending() {
     assert_eq!(election.next(s(110)), Move::StepDown);
     election.step_down();
     // Its own record is no reason to wait: nobody else leads by it.
-    election.read(Some(record("me", 1)), s(111));
+    election.read(Some(record("me_2", 1)), s(111));
     assert!(!election.leads(s(111)));
     assert_eq!(election.next(s(111)), Move::Write(Write::Renew));
 }
@@ -95,7 +127,7 @@ fn a_leader_steps_down_when_it_could_not_renew_counted_from_sending() {
 #[test]
 fn an_answer_that_comes_after_the_deadline_makes_no_leader() {
     let mut election = candidate();
-    election.written(record("me", 1), s(100));
+    election.written(record("me_2", 1), s(100));
     assert!(!election.leads(s(130)));
     assert_eq!(election.next(s(130)), Move::StepDown);
 }
@@ -103,7 +135,7 @@ fn an_answer_that_comes_after_the_deadline_makes_no_leader() {
 #[test]
 fn a_leader_that_sees_another_holder_steps_down_at_once() {
     let mut election = candidate();
-    election.written(record("me", 1), s(100));
+    election.written(record("me_2", 1), s(100));
     election.read(Some(record("other", 2)), s(101));
     assert_eq!(election.next(s(101)), Move::StepDown);
     election.step_down();
@@ -114,7 +146,7 @@ fn a_leader_that_sees_another_holder_steps_down_at_once() {
 #[test]
 fn a_deleted_lease_is_created_at_once_by_its_leader_and_by_others_after_its_time() {
     let mut leader = candidate();
-    leader.written(record("me", 1), s(100));
+    leader.written(record("me_2", 1), s(100));
     leader.read(None, s(102));
     assert_eq!(leader.next(s(102)), Move::Write(Write::Create));
 
@@ -145,6 +177,14 @@ fn times_that_let_two_lead_are_refused() {
         },
         Timing {
             jitter: f64::NAN,
+            ..sound
+        },
+        Timing {
+            jitter: -0.1,
+            ..sound
+        },
+        Timing {
+            jitter: 4.0,
             ..sound
         },
         Timing {

@@ -1,0 +1,116 @@
+//! What a replica does while another one leads: it watches open claims, so that the time for which they must be seen unchanged does not
+//! begin only when the leader is known to be gone. It writes nothing and asks ZITADEL nothing.
+
+use std::sync::Arc;
+
+use futures::{StreamExt as _, stream};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt as _};
+
+use super::claim;
+use super::context::{Context, lock};
+use super::secret::COMMIT_ANNOTATION;
+use crate::ids::AttemptId;
+use crate::rotation::{ClaimView, CommitRecord, Version};
+
+/// Claims that are looked at at once.
+const CONCURRENCY: usize = 8;
+
+/// An open claim, and the Secret that its value would be written to.
+struct Open {
+    claim: String,
+    attempt: AttemptId,
+    namespace: String,
+    secret: String,
+}
+
+/// Looks at every open claim and its Secret again and again until this replica leads. The watches say which ones are open; that
+/// nothing moved is only taken from reads that were answered.
+pub async fn watch(context: Arc<Context>) {
+    let mut ticks = tokio::time::interval(context.settings.timing.takeover / 8);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let looking = async {
+        loop {
+            ticks.tick().await;
+            stream::iter(open(&context))
+                .for_each_concurrent(CONCURRENCY, |open| look(&context, open))
+                .await;
+        }
+    };
+    context.lead.run_until_cancelled(looking).await;
+}
+
+/// The claims that are open by the watches.
+fn open(context: &Context) -> Vec<Open> {
+    let leases = context.stores.claims.state();
+    leases
+        .iter()
+        .filter_map(|lease| {
+            let ClaimView::Present {
+                record: Ok(claim), ..
+            } = claim::view(Some(lease), |_| false)
+            else {
+                return None;
+            };
+            let attempt = claim.live_attempt()?.id;
+            let object = context.object(&claim.owner)?;
+            let spec = &object.0.as_ref().ok()?.spec;
+            let open = Open {
+                claim: lease.name_any(),
+                attempt,
+                secret: spec.secret_name(&claim.owner.name).to_owned(),
+                namespace: claim.owner.namespace,
+            };
+            (!carries(context, &open)).then_some(open)
+        })
+        .collect()
+}
+
+/// Whether the Secret carries the attempt by the watches, so that the claim is resolved.
+fn carries(context: &Context, open: &Open) -> bool {
+    let reference: ObjectRef<PartialObjectMeta<Secret>> =
+        ObjectRef::new(&open.secret).within(&open.namespace);
+    let secret = context.stores.secrets.get(&reference);
+    let record = secret
+        .as_ref()
+        .and_then(|secret| secret.annotations().get(COMMIT_ANNOTATION))
+        .and_then(|text| CommitRecord::from_json(text).ok());
+    record.is_some_and(|record| {
+        let mut entries = record.apps.values().map(|recorded| &recorded.entry);
+        entries.any(|entry| entry.attempt == Some(open.attempt))
+    })
+}
+
+async fn look(context: &Context, open: Open) {
+    let namespace = &context.settings.namespace;
+    let leases: Api<Lease> = Api::namespaced(context.client.clone(), namespace);
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &open.namespace);
+    let (lease, secret) = futures::join!(
+        leases.get_metadata_opt(&open.claim),
+        secrets.get_metadata_opt(&open.secret)
+    );
+    let state = context.app(&open.claim);
+    let mut state = lock(&state);
+    let now = context.clock.boot();
+    match (lease, secret) {
+        (Ok(Some(lease)), Ok(secret)) => {
+            let secret = secret.map(|secret| version(&secret.metadata));
+            state.memory.attempt_seen(open.attempt, now);
+            state
+                .memory
+                .seen_unchanged(version(&lease.metadata), secret, now);
+        }
+        (Ok(None), Ok(_)) => {}
+        (Err(_), _) | (_, Err(_)) => state.memory.read_failed(),
+    }
+}
+
+fn version(metadata: &kube::core::ObjectMeta) -> Version {
+    Version {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        revision: metadata.resource_version.clone().unwrap_or_default(),
+    }
+}
