@@ -327,3 +327,6 @@ fn usable(facts: &Facts, secret: &SecretView) -> Result<(), Step> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,16 +70,14 @@ pub(super) fn target(
     {
         return Ok(active.other());
     }
-    // Nothing is stored. What was begun is gone on with, so that one application at most has an answer that is lost.
-    if let Some(begun) = Slot::ALL
-        .into_iter()
-        .find(|slot| claims.open(*slot, secret).is_some())
-    {
-        return Ok(begun);
-    }
-    if cause != Cause::FirstIssue {
-        // Whoever still has the old pair in memory keeps it.
+    if !matches!(cause, Cause::FirstIssue | Cause::LostAttempt) {
+        // What was stored is gone. Whoever still has it in memory keeps a pair that works.
         return Ok(facts.object.last_active.other());
+    }
+    // What was begun last is gone on with, so that one application at most has an answer that is lost.
+    let begun = |slot: &Slot| Some((claims.open(*slot, secret)?.1.time, *slot));
+    if let Some((_, slot)) = Slot::ALL.iter().filter_map(begun).max() {
+        return Ok(slot);
     }
     // A secret that somebody else made, and may be using, is spared if there is an application without one.
     for slot in Slot::ALL {
