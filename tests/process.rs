@@ -12,7 +12,7 @@ mod support;
 use std::sync::Arc;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 use support::controlplane::{ControlPlane, Options};
 use support::eventually;
@@ -319,4 +319,82 @@ async fn with_leader_election_one_of_two_works_and_the_other_takes_over() {
     tenant.until_generates(&app, 2).await;
     tenant.ready("orders").await;
     assert_eq!(stopping(&standby).await.unwrap(), Some(0));
+}
+
+#[tokio::test]
+async fn a_fleet_that_became_due_while_nobody_was_there_is_rotated_one_after_another() {
+    const FLEET: usize = 40;
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (world, _turn) = world().await;
+    let tenant = world.tenant("fleet").await;
+    let operator = start(world, &[]);
+    let names: Vec<String> = (0..FLEET).map(|n| format!("app-{n}")).collect();
+    let apps: Vec<_> = names.iter().map(|name| tenant.app(name)).collect();
+    let rotation = json!({"rotation": {"interval": "8s", "jitter": 0}});
+    for (name, app) in names.iter().zip(&apps) {
+        tenant.apply(name, &app.id, rotation.clone()).await.unwrap();
+    }
+    for name in &names {
+        tenant.ready(name).await;
+    }
+    operator.kill();
+    let made = |app| {
+        tenant
+            .zitadel
+            .executions()
+            .iter()
+            .filter(|made| made.app == app)
+            .count()
+    };
+    let before: Vec<usize> = apps.iter().map(|app| made(app.id.clone())).collect();
+    // All of them are due by now.
+    let last = tenant.zitadel.executions().last().unwrap().change_date;
+    eventually(PATIENCE, || async {
+        let age = jiff::Timestamp::now().duration_since(last);
+        (age > jiff::SignedDuration::from_secs(9)).then_some(())
+    })
+    .await;
+    // A thousand would be spread over 200 s, so these are over 8 s.
+    let operator = Operator::start(
+        world.cluster.admin_kubeconfig(),
+        &world.directory,
+        &["--protocol-speed", "3"],
+    );
+    let waits = |object: &zitadel_secret_operator::api::ApiAppSecret| {
+        let ready = object
+            .status
+            .as_ref()?
+            .conditions
+            .get(zitadel_secret_operator::api::ConditionType::Ready)?;
+        (ready.reason == "AwaitingTurn").then_some(())
+    };
+    eventually(PATIENCE, || async {
+        let objects = tenant.objects().list(&ListParams::default()).await.unwrap();
+        objects.iter().find_map(waits)
+    })
+    .await;
+    eventually(PATIENCE, || async {
+        let later =
+            |(app, before): (&zitadel_simulator::AppHandle, &usize)| made(app.id.clone()) > *before;
+        apps.iter().zip(&before).all(later).then_some(())
+    })
+    .await;
+    let firsts: Vec<jiff::Timestamp> = apps
+        .iter()
+        .zip(&before)
+        .map(|(app, before)| {
+            let made = tenant.zitadel.executions();
+            let mut of_app = made.iter().filter(|made| made.app == app.id);
+            of_app.nth(*before).unwrap().change_date
+        })
+        .collect();
+    let spread = firsts
+        .iter()
+        .max()
+        .unwrap()
+        .duration_since(*firsts.iter().min().unwrap());
+    assert!(spread > jiff::SignedDuration::from_secs(4), "{spread}");
+    operator.stop();
 }

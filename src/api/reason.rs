@@ -34,6 +34,8 @@ reasons! {
     UpToDate,
     /// A rotation is due and waits for its window.
     AwaitingWindow,
+    /// A rotation became due while the operator was away, like many others, and waits for its turn.
+    AwaitingTurn,
     /// Everything is stopped by `spec.suspend`.
     Suspended,
     /// The object is being deleted.

@@ -1,7 +1,7 @@
 //! What every part of the shell shares.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -21,7 +21,9 @@ use super::progress::{Progress, Written};
 use super::retries::Retries;
 use super::target::Target;
 use crate::api::{ApiAppSecret, ApiAppSecretStatus, ZitadelConnection};
-use crate::rotation::{ClaimView, CommitRecord, Holder, Memory, Owner, SecretState, Timing};
+use crate::rotation::{
+    Backlog, ClaimView, CommitRecord, Holder, Memory, Owner, SecretState, Timing,
+};
 use crate::runtime::clock::{Clock, ServerClock};
 use crate::runtime::holding::Holding;
 use crate::runtime::log_limit::LogLimit;
@@ -241,6 +243,7 @@ pub struct Context {
     /// Objects that can't be read and were told so: uid and generation.
     pub unreadable: Mutex<std::collections::HashSet<(String, Option<i64>)>>,
     apps: Mutex<HashMap<String, Arc<Mutex<AppState>>>>,
+    backlog: OnceLock<Option<(Duration, Duration)>>,
 }
 
 /// Everything that a context is made of.
@@ -317,7 +320,31 @@ impl Context {
             statuses: Mutex::default(),
             unreadable: Mutex::default(),
             apps: Mutex::default(),
+            backlog: OnceLock::new(),
         }
+    }
+
+    /// The backlog that this process found when it began to work: when that was, since boot, and the time over which it is spread.
+    ///
+    /// NB: counted by the status, which is a mirror that anybody may be wrong about. It only paces.
+    pub fn backlog(&self) -> Option<(Duration, Duration)> {
+        *self.backlog.get_or_init(|| {
+            let now = self.clock.wall();
+            let due = |object: &Arc<Guarded>| {
+                let status = object.0.as_ref().ok()?.status.as_ref()?;
+                let next = status.next_rotation_time.as_deref()?;
+                Some(next.parse::<jiff::Timestamp>().ok()? < now)
+            };
+            let objects = self.stores.objects.state();
+            let count = objects.iter().filter_map(due).filter(|due| *due).count();
+            let span = Backlog::span(count, self.settings.timing.catch_up)?;
+            tracing::info!(
+                count,
+                ?span,
+                "credentials became due while no operator worked; they are rotated one after another"
+            );
+            Some((self.clock.boot(), span))
+        })
     }
 
     /// What is known of an application.

@@ -17,8 +17,8 @@ use super::target::{self, Target};
 use crate::api::{ApiAppSecretStatus, ConditionType, ForeignSecret, Reason};
 use crate::ids::{AppId, AttemptId};
 use crate::rotation::{
-    AppFacts, ClaimView, CommitRecord, DueState, Entry, Facts, Failure, Former, Gates, Now,
-    ObjectView, Observed, Owner, SecretState, Slot,
+    AppFacts, Backlog, ClaimView, CommitRecord, DueState, Entry, Facts, Failure, Former, Gates,
+    Now, ObjectView, Observed, Owner, SecretState, Slot,
 };
 use crate::zitadel::AppRef;
 
@@ -121,7 +121,12 @@ impl Round {
         let ready = self.status.conditions.get(ConditionType::Ready);
         // Only a report that all is well was made after a look at the standby.
         let seen = ready.is_some_and(|ready| {
-            let well = [Reason::UpToDate, Reason::AwaitingWindow, Reason::Overdue];
+            let well = [
+                Reason::UpToDate,
+                Reason::AwaitingWindow,
+                Reason::AwaitingTurn,
+                Reason::Overdue,
+            ];
             ready.observed_generation == target.generation
                 && well.map(Reason::as_str).contains(&ready.reason.as_str())
         });
@@ -219,16 +224,26 @@ impl Round {
         facts.gates = self.gates(context);
         facts.object.due = match facts.secret.known() {
             Some(SecretState::Present(view)) => match &view.commit {
-                Ok(Some(entry)) => self
-                    .target
-                    .schedule
-                    .state(entry.change_date, facts.now.time),
+                Ok(Some(entry)) => self.due(context, entry.change_date, facts.now),
                 _ => DueState::OnTriggerOnly,
             },
             _ => DueState::OnTriggerOnly,
         };
         facts.object.overlap_ends = previous(facts)
             .and_then(|(_, stored)| self.target.schedule.overlap_ends(stored.change_date));
+    }
+
+    fn due(&self, context: &Context, last: Timestamp, now: Now) -> DueState {
+        let schedule = &self.target.schedule;
+        let Some((began, span)) = context.backlog() else {
+            return schedule.state(last, now.time);
+        };
+        let since = now.time.checked_sub(now.boot.saturating_sub(began));
+        let backlog = Backlog {
+            since: since.unwrap_or(now.time),
+            span,
+        };
+        schedule.state_in_turn(last, now.time, &self.target.owner.uid, backlog)
     }
 
     /// The next instant at which the schedule has something else to say.

@@ -12,7 +12,7 @@ use crate::api::{
     ApiAppSecretStatus, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome,
     PreviousPair, Reason, Status, seconds,
 };
-use crate::rotation::{Cause, Claim, ClaimView, Entry, Facts, Report, SecretState, Slot};
+use crate::rotation::{Awaits, Cause, Claim, ClaimView, Entry, Facts, Report, SecretState, Slot};
 
 /// Entries of the history that are kept.
 const HISTORY: usize = 10;
@@ -196,32 +196,32 @@ fn conditions(status: &mut ApiAppSecretStatus, round: &Round, report: &Report, n
         };
     match report {
         Report::Settled {
-            awaiting,
+            awaits,
             overdue,
             next,
         } => {
-            let (reason, message) = match (awaiting, overdue, next) {
-                (true, true, Some(next)) => (
-                    Reason::Overdue,
-                    format!(
-                        "Rotation is overdue; the next window opens at {}",
-                        seconds(*next)
-                    ),
-                ),
-                (true, _, Some(next)) => (
-                    Reason::AwaitingWindow,
-                    format!(
-                        "Rotation is due and waits for the window at {}",
-                        seconds(*next)
-                    ),
-                ),
-                _ => (
-                    Reason::UpToDate,
-                    format!(
-                        "Secret {} holds the newest client secret",
-                        round.target.secret.name
-                    ),
-                ),
+            let at = next.map(|next| seconds(next).to_string());
+            let at = at.unwrap_or_default();
+            let (reason, message) = match (awaits, overdue) {
+                (Awaits::Nothing, _) => {
+                    let secret = &round.target.secret.name;
+                    let text = format!("Secret {secret} holds the newest client secret");
+                    (Reason::UpToDate, text)
+                }
+                (Awaits::Window, true) => {
+                    let text = format!("Rotation is overdue; the next window opens at {at}");
+                    (Reason::Overdue, text)
+                }
+                (Awaits::Window, false) => {
+                    let text = format!("Rotation is due and waits for the window at {at}");
+                    (Reason::AwaitingWindow, text)
+                }
+                (Awaits::Turn, _) => {
+                    let text = format!(
+                        "Rotation became due while the operator was away, like many others; its turn is at {at}"
+                    );
+                    (Reason::AwaitingTurn, text)
+                }
             };
             set(conditions, Ready, true, reason, &message);
             conditions.remove(Reconciling);

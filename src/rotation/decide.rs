@@ -6,7 +6,7 @@ use super::facts::{ClaimView, Facts, Observed, SecretState, SecretView, Slot};
 use super::memory::Memory;
 use super::pair::{self, Claims};
 use super::round::{Round, rest, stalled, waiting};
-use super::{Blocked, Claim, DueState, RecordError, Report, Retry, Source, Step, takeover};
+use super::{Awaits, Blocked, Claim, DueState, RecordError, Report, Retry, Source, Step, takeover};
 use crate::api::Reason;
 
 /// A step, and what to remember for the next round.
@@ -277,27 +277,19 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
 }
 
 pub(super) fn settled_report(facts: &Facts) -> Report {
-    match facts.object.due {
-        DueState::OnTriggerOnly => Report::Settled {
-            next: None,
-            awaiting: false,
-            overdue: false,
-        },
-        DueState::NotDue { next } => Report::Settled {
-            next: Some(next),
-            awaiting: false,
-            overdue: false,
-        },
-        DueState::AwaitingWindow { opens, overdue, .. } => Report::Settled {
-            next: Some(opens),
-            awaiting: true,
-            overdue,
-        },
-        DueState::Due { since, overdue } => Report::Settled {
-            next: Some(since),
-            awaiting: false,
-            overdue,
-        },
+    let (next, awaits, overdue) = match facts.object.due {
+        DueState::OnTriggerOnly => (None, Awaits::Nothing, false),
+        DueState::NotDue { next } => (Some(next), Awaits::Nothing, false),
+        DueState::AwaitingWindow { opens, overdue, .. } => (Some(opens), Awaits::Window, overdue),
+        DueState::AwaitingTurn {
+            starts, overdue, ..
+        } => (Some(starts), Awaits::Turn, overdue),
+        DueState::Due { since, overdue } => (Some(since), Awaits::Nothing, overdue),
+    };
+    Report::Settled {
+        next,
+        awaits,
+        overdue,
     }
 }
 

@@ -72,6 +72,15 @@ pub enum DueState {
         /// Whether it waits longer than its windows explain.
         overdue: bool,
     },
+    /// It became due while the operator was away, like many others, and waits for its turn.
+    AwaitingTurn {
+        /// When it became due.
+        since: Timestamp,
+        /// When its turn is.
+        starts: Timestamp,
+        /// Whether it waits longer than its windows explain.
+        overdue: bool,
+    },
     /// It is to be rotated now.
     Due {
         /// When it became due, which can be before the window opened.
@@ -88,8 +97,37 @@ impl DueState {
         match self {
             Self::NotDue { next } => Some(next),
             Self::AwaitingWindow { opens, .. } => Some(opens),
+            Self::AwaitingTurn { starts, .. } => Some(starts),
             Self::OnTriggerOnly | Self::Due { .. } => None,
         }
+    }
+}
+
+/// Many credentials that became due while the operator was away. They are rotated one after another, not all at once: consumers
+/// that restart for each of them would do so together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Backlog {
+    /// When the operator was back.
+    pub since: Timestamp,
+    /// The time over which they are spread.
+    pub span: Duration,
+}
+
+impl Backlog {
+    /// So few are no backlog.
+    const FEW: usize = 10;
+
+    /// The time over which so many credentials are spread: `most` for a thousand or more, none for a few.
+    pub fn span(count: usize, most: Duration) -> Option<Duration> {
+        let share = u32::try_from(count.min(1000)).unwrap_or(1000);
+        (count > Self::FEW).then(|| most * share / 1000)
+    }
+
+    /// The turn of the object with that uid.
+    fn turn(self, uid: &str) -> Timestamp {
+        let millis = u64::try_from(self.span.as_millis()).unwrap_or(u64::MAX);
+        let offset = hash(uid).checked_rem(millis).unwrap_or(0);
+        later(self.since, Duration::from_millis(offset))
     }
 }
 
@@ -210,6 +248,30 @@ impl Schedule {
                 overdue,
             },
         }
+    }
+
+    /// The same, where the operator was away and found a backlog. A turn after the window has closed is none: then it starts at once.
+    pub fn state_in_turn(
+        &self,
+        last: Timestamp,
+        now: Timestamp,
+        uid: &str,
+        backlog: Backlog,
+    ) -> DueState {
+        let state = self.state(last, now);
+        let DueState::Due { since, overdue } = state else {
+            return state;
+        };
+        let starts = backlog.turn(uid);
+        let found = since < backlog.since;
+        if found && now < starts && matches!(self.state(last, starts), DueState::Due { .. }) {
+            return DueState::AwaitingTurn {
+                since,
+                starts,
+                overdue,
+            };
+        }
+        state
     }
 
     /// The next instant at which waiting is called by another name: when the credential becomes due, and when it is overdue.

@@ -122,6 +122,17 @@ impl From<&Failure> for Blocked {
     }
 }
 
+/// What a due rotation waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Awaits {
+    /// None is due.
+    Nothing,
+    /// Its window.
+    Window,
+    /// Its turn, after the operator was away.
+    Turn,
+}
+
 /// What a round came to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Report {
@@ -129,8 +140,8 @@ pub enum Report {
     Settled {
         /// The next time something is due.
         next: Option<Timestamp>,
-        /// A due rotation waits for its window.
-        awaiting: bool,
+        /// What a due rotation waits for.
+        awaits: Awaits,
         /// No window opens before the rotation is overdue.
         overdue: bool,
     },

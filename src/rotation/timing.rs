@@ -30,6 +30,8 @@ pub struct Timing {
     pub retry_most: Duration,
     /// Two repairs of an edited credential within this are a contest.
     pub contest: Duration,
+    /// The time over which a thousand credentials are spread that became due while the operator was away.
+    pub catch_up: Duration,
     /// The short period of the breaker of one application.
     pub breaker_short: Duration,
     /// The long period of the breaker of one application.
@@ -52,6 +54,7 @@ impl Default for Timing {
             retry_first: s(30),
             retry_most: s(3600),
             contest: s(24 * 3600),
+            catch_up: s(600),
             breaker_short: s(3600),
             breaker_long: s(24 * 3600),
         }
@@ -91,6 +94,7 @@ impl Timing {
             probe: self.probe / factor,
             retry_first: self.retry_first / factor,
             retry_most: self.retry_most / factor,
+            catch_up: self.catch_up / factor,
             ..self
         }
     }

@@ -447,6 +447,26 @@ fn a_fleet_made_together_is_spread_over_the_jitter() {
 }
 
 #[test]
+fn a_backlog_is_spread_over_its_span() {
+    let most = Duration::from_secs(600);
+    assert_eq!(Backlog::span(10, most), None);
+    assert_eq!(Backlog::span(11, most), Some(Duration::from_millis(6_600)));
+    assert_eq!(Backlog::span(5_000, most), Some(most));
+    let since = at("2026-03-01T00:00:00Z");
+    let backlog = Backlog { since, span: most };
+    let mut minutes = [0; 10];
+    for n in 0..1000 {
+        let turn = backlog.turn(&format!("00000000-0000-0000-0000-{n:012}"));
+        let offset = turn.duration_since(since).as_secs() / 60;
+        minutes[usize::try_from(offset).unwrap()] += 1;
+    }
+    assert!(
+        minutes.iter().all(|count| (50..200).contains(count)),
+        "{minutes:?}"
+    );
+}
+
+#[test]
 fn a_state_costs_little_even_with_sixteen_rare_windows() {
     let usual = ("0 3 * * MON-FRI", "Europe/Zurich", "2h");
     let rare = ("0 3 29 2 +MON", "Australia/Lord_Howe", "1h");
@@ -569,7 +589,30 @@ proptest! {
                 prop_assert!(now < due && due <= next);
                 prop_assert!(!windows.is_empty() || next == due);
             }
-            DueState::OnTriggerOnly => prop_assert!(false),
+            DueState::OnTriggerOnly | DueState::AwaitingTurn { .. } => prop_assert!(false),
+        }
+    }
+
+    #[test]
+    fn a_backlog_delays_only_what_became_due_before_and_never_past_its_window(
+        interval in select(&INTERVALS[..]), windows in windows(), last in instants(), later in 0..20_000_i64, away in 0..100_i64,
+        span in 1..7_200_u64, uid in "[a-z0-9-]{1,36}",
+    ) {
+        let schedule = schedule(interval, 0, &windows);
+        let now = last + later.hours();
+        let backlog = Backlog { since: now - away.minutes(), span: Duration::from_secs(span) };
+        let plain = schedule.state(last, now);
+        let state = schedule.state_in_turn(last, now, &uid, backlog);
+        match state {
+            DueState::AwaitingTurn { since, starts, .. } => {
+                prop_assert!(since < backlog.since && now < starts);
+                prop_assert!(starts < backlog.since + backlog.span);
+                let then = schedule.state_in_turn(last, starts, &uid, backlog);
+                prop_assert!(matches!(then, DueState::Due { .. }), "{then:?}");
+                let is_due = matches!(plain, DueState::Due { .. });
+                prop_assert!(is_due);
+            }
+            state => prop_assert_eq!(state, plain),
         }
     }
 
