@@ -2,9 +2,9 @@
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
-export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(PATH)
+export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo test fmt lint docs crds controlplane unit integration deny bench model chaos fault-matrix outage
+.PHONY: help demo test fmt lint docs crds deploy helm controlplane unit integration deny bench model chaos fault-matrix outage
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -13,10 +13,13 @@ demo: controlplane ## Show the operator at work on this machine: a real API serv
 	$(CARGO) build --bins -p zitadel-secret-operator -p zitadel-simulator
 	$(CARGO) run --quiet --example demo
 
-test: controlplane fmt lint docs deny unit integration ## Run every check and test; sets up what it needs
+test: controlplane helm fmt lint docs deny unit integration ## Run every check and test; sets up what it needs
 
 controlplane: ## Build the control plane for tests: etcd, kube-apiserver, kube-controller-manager, kubectl
 	tests/controlplane/build.sh
+
+helm: ## Build Helm for tests and manifests
+	tests/helm/build.sh
 
 fmt: ## Check the formatting
 	$(CARGO) fmt --all --check
@@ -38,11 +41,15 @@ unit: ## Tests of the pure parts and of the simulator
 	$(CARGO) test -p zitadel-simulator --tests
 	$(CARGO) test -p zitadel-simulator --doc
 
-integration: controlplane ## Tests on a real API server
+integration: controlplane helm ## Tests on a real API server
 	RUST_TEST_THREADS=8 $(CARGO) test -p zitadel-secret-operator --test '*'
 
-crds: ## Write crds/ from src/api
+crds: ## Write crds/ and the chart's copy of it from src/api
 	$(CARGO) run --quiet -- crd --output crds
+	cp crds/*.yaml charts/zitadel-secret-operator/files/crds/
+
+deploy: helm ## Write deploy/ from the chart
+	deploy/render.sh
 
 bench: controlplane ## Measure; prints one line a figure
 	$(CARGO) bench --bench operator

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::controller::namespace_name;
 use crate::runtime::telemetry::LogFormat;
 
 /// Keeps the client secrets of ZITADEL API applications in Kubernetes Secrets.
@@ -21,6 +22,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the operator.
     Run(Run),
+    /// Say which rights in the cluster are missing and whether every connection is ready. Changes nothing.
+    Check(Check),
     /// Print the custom resource definitions.
     Crd {
         /// Write one file each into this directory instead.
@@ -29,12 +32,36 @@ pub enum Command {
     },
 }
 
+/// Where the operator works.
+#[derive(Debug, clap::Args)]
+pub struct Place {
+    /// The operator's own namespace: credentials, certificate authorities and claims are there.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "zitadel-secret-operator", value_parser = namespace_name)]
+    pub namespace: String,
+
+    /// The namespaces whose objects are kept, separated by commas. Without it, all namespaces.
+    #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',', value_parser = namespace_name)]
+    pub watch_namespaces: Vec<String>,
+}
+
+/// What to check.
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// How long to wait for the connections to become ready.
+    #[arg(long, env = "CHECK_TIMEOUT", default_value = "30s", value_parser = span)]
+    pub timeout: std::time::Duration,
+}
+
 /// How to run the operator.
 #[derive(Debug, clap::Args)]
 pub struct Run {
-    /// The operator's own namespace: credentials, certificate authorities and claims are there.
-    #[arg(long, env = "POD_NAMESPACE", default_value = "zitadel-secret-operator")]
-    pub namespace: String,
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
 
     /// The name of this pod, for people who read claims and Leases.
     #[arg(long, env = "POD_NAME", default_value_t = host_name())]

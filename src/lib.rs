@@ -7,13 +7,16 @@
 //! * [`zitadel`] a typed client of the few routes that are needed
 //! * [`rotation`] the pure core: what is known goes in, one next step comes out
 //! * [`controller`] the shell around it: reads, carries out one step, reports
+//! * [`rights`] what all of that needs in a cluster; [`check`] asks the API server whether it is granted
 //! * [`runtime`] the process: leader election, admin server, metrics, clocks, shutdown
 
 pub mod api;
+pub mod check;
 pub mod cli;
 pub mod controller;
 pub mod ids;
 pub mod operator;
+pub mod rights;
 pub mod rotation;
 pub mod runtime;
 pub mod zitadel;

@@ -11,6 +11,7 @@ use zitadel_secret_operator::{api, operator};
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(arguments) => run(arguments),
+        Command::Check(arguments) => check(arguments),
         Command::Crd { output } => print_definitions(output.as_deref()).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
@@ -28,6 +29,13 @@ fn run(arguments: zitadel_secret_operator::cli::Run) -> anyhow::Result<ExitCode>
         .build()?;
     let outcome = runtime.block_on(operator::run(arguments))?;
     Ok(outcome.into())
+}
+
+fn check(arguments: zitadel_secret_operator::cli::Check) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(zitadel_secret_operator::check::run(arguments))
 }
 
 fn print_definitions(directory: Option<&std::path::Path>) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Run;
-use crate::controller::{self, Parts, Settings};
+use crate::controller::{self, Parts, Scope, Settings};
 use crate::rotation::{Holder, Timing};
 use crate::runtime::admin::{self, Limits, Subject};
 use crate::runtime::clock::{Clock, ServerClock, SystemClock};
@@ -19,6 +19,7 @@ use crate::runtime::leader::{self, Identity, LeaderElector, LeadershipWatch};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::pod_lock::PodLock;
 use crate::runtime::readiness::{Check, Heartbeat, Readiness};
+use crate::runtime::refusals::Refusals;
 use crate::runtime::shutdown::{ExitCode, Signals, drain};
 
 /// The name of the Lease for leader election.
@@ -92,7 +93,7 @@ impl Election {
         let timing = leader::Timing::default();
         let elector = LeaderElector::new(
             client,
-            &arguments.namespace,
+            &arguments.place.namespace,
             LEADER_LEASE,
             identity,
             timing,
@@ -118,7 +119,9 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
     let config = kube::Config::infer()
         .await
         .context("no cluster is configured")?;
-    let layer = KubeRequestLayer::new(process.metrics.clone(), api_clock.clone(), DEFAULT_DEADLINE);
+    let refusals = Refusals::default();
+    let layer = KubeRequestLayer::new(process.metrics.clone(), api_clock.clone(), DEFAULT_DEADLINE)
+        .noting(&refusals);
     let client =
         || kube_client(config.clone(), &layer).context("no client for the cluster can be made");
     let lock = arguments.pod_uid.as_deref().and_then(PodLock::take);
@@ -135,15 +138,17 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         client: client()?,
         flush_client: client()?,
         settings: Settings {
-            namespace: arguments.namespace.clone(),
+            namespace: arguments.place.namespace.clone(),
             holder,
             timing: Timing::default().scaled(arguments.protocol_speed).check()?,
             minimum_interval: arguments.minimum_interval,
             drift_interval: arguments.drift_interval,
+            scope: Scope::new(arguments.place.watch_namespaces.clone()),
         },
         clock,
         api_clock,
         metrics: process.metrics.clone(),
+        refusals,
         holding: process.holding.clone(),
         lead: CancellationToken::new(),
         stop,

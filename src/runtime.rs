@@ -11,6 +11,7 @@ pub mod log_limit;
 pub mod metrics;
 pub mod pod_lock;
 pub mod readiness;
+pub mod refusals;
 mod request_name;
 pub mod shutdown;
 pub mod telemetry;

@@ -11,13 +11,15 @@ mod support;
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 use support::controlplane::{ControlPlane, Options};
 use support::eventually;
-use support::world::{Operator, PATIENCE, World, install_definitions};
+use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, World, install_definitions};
 use tokio::sync::OnceCell;
+use zitadel_secret_operator::api::ConditionType;
 use zitadel_simulator::{Gate, Operation};
 
 /// A cluster without an operator: each test starts its own, one at a time, since all of them see all objects.
@@ -253,11 +255,12 @@ async fn without_definitions_it_stays_up_and_begins_when_they_are_there() {
     })
     .await;
     assert_eq!(operator.get("/live").await.unwrap().0, 200);
-    assert_ne!(
-        operator.get("/ready").await.unwrap().0,
-        200,
-        "it says that it cannot work yet"
-    );
+    let told = "the API server knows no apiappsecrets: install the custom resource definitions";
+    eventually(PATIENCE, || async {
+        let (status, page) = operator.get("/ready").await?;
+        (status == 503 && page.contains(told)).then_some(())
+    })
+    .await;
     install_definitions(&client).await;
     until_ready(&operator).await;
     let tenant = world.tenant("late").await;
@@ -265,6 +268,54 @@ async fn without_definitions_it_stays_up_and_begins_when_they_are_there() {
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
     tenant.ready("orders").await;
     assert!(tenant.accepted(&app, "orders").await);
+    assert_eq!(stopping(&operator).await.unwrap(), Some(0));
+}
+
+#[tokio::test]
+async fn a_connection_without_its_credential_says_so_and_is_used_as_soon_as_it_is_there() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (world, _turn) = world().await;
+    let tenant = world.tenant("bare").await;
+    let credentials: Api<Secret> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    let name = &tenant.namespace;
+    credentials
+        .delete(name, &DeleteParams::default())
+        .await
+        .unwrap();
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    let operator = start(world, &[]);
+    assert_eq!(tenant.connection_reason().await, "CredentialMissing");
+    let connection = tenant.connections().get(name).await.unwrap();
+    let conditions = connection.status.unwrap().conditions;
+    let told = &conditions.get(ConditionType::Stalled).unwrap().message;
+    let missing = format!("Secret {OPERATOR_NAMESPACE}/{name} with key token does not exist");
+    assert!(told.starts_with(&missing), "{told}");
+    let object = tenant.reason("orders", "CredentialMissing").await;
+    let conditions = object.status.unwrap().conditions;
+    let told = &conditions.get(ConditionType::Ready).unwrap().message;
+    assert!(
+        told.contains(&format!("ZitadelConnection {name}")),
+        "{told}"
+    );
+    let unusable = format!("{name} (CredentialMissing)");
+    eventually(PATIENCE, || async {
+        let (status, page) = operator.get("/ready").await?;
+        (status == 200 && page.contains(&unusable)).then_some(())
+    })
+    .await;
+
+    tenant.set_credential(&tenant.pat).await;
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+    assert_eq!(tenant.generates(&app), 1);
+    eventually(PATIENCE, || async {
+        let (_, page) = operator.get("/ready").await?;
+        (!page.contains(&unusable)).then_some(())
+    })
+    .await;
     assert_eq!(stopping(&operator).await.unwrap(), Some(0));
 }
 
@@ -396,5 +447,9 @@ async fn a_fleet_that_became_due_while_nobody_was_there_is_rotated_one_after_ano
         .unwrap()
         .duration_since(*firsts.iter().min().unwrap());
     assert!(spread > jiff::SignedDuration::from_secs(4), "{spread}");
+    // The next test must not find them.
+    for name in &names {
+        tenant.delete(name).await;
+    }
     operator.stop();
 }

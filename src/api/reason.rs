@@ -110,6 +110,8 @@ reasons! {
     NamespaceTerminating,
     /// A webhook does not support dry runs, so the write can't be rehearsed.
     DryRunUnsupported,
+    /// RBAC does not let the operator see what it must see, or a kind is not installed.
+    Forbidden,
     /// The Kubernetes API can't be reached.
     KubernetesUnavailable,
     /// A new credential is held in memory until the Secret can be written.

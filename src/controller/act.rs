@@ -229,7 +229,7 @@ async fn write_claim(
             let view = claim::view(Some(&written), |_| false);
             if let ClaimView::Present { version, .. } = &view {
                 let revision = version.revision.clone();
-                let shown = &context.stores.claims_shown;
+                let shown = &context.caches.claims_shown;
                 let written = shown.written(name, &revision, view);
                 state.claims.insert(name.clone(), written);
             }

@@ -62,8 +62,10 @@ pub async fn reconcile(
         }
         Err(refusal) => {
             context.connections.set(&name, Err(refusal.failure.clone()));
+            // NB: of a right that is granted later no watch tells.
+            let soon = !refusal.failure.permanent || refusal.failure.reason == Reason::Forbidden;
             (
-                Duration::from_secs(if refusal.failure.permanent { 300 } else { 15 }),
+                Duration::from_secs(if soon { 15 } else { 300 }),
                 Err(refusal),
             )
         }
@@ -187,22 +189,26 @@ async fn material(
     context: &Context,
 ) -> Result<Material, Refusal> {
     let namespace = &context.settings.namespace;
-    let unavailable = |_: kube::Error| Refusal {
-        failure: Failure {
-            reason: Reason::KubernetesUnavailable,
-            permanent: false,
-            error_id: None,
-        },
-        message: format!(
-            "a Secret or ConfigMap in namespace {namespace} cannot be read: is the operator allowed to?"
-        ),
+    let unavailable = |kind: &str, reference: &KeyRef, error: &kube::Error| {
+        let forbidden = matches!(error, kube::Error::Api(status) if status.code == 403);
+        let object = format!("{kind} {namespace}/{}", reference.name);
+        if forbidden {
+            let message = format!("RBAC does not let the operator read {object}");
+            return Refusal::new(Reason::Forbidden, message);
+        }
+        Refusal {
+            failure: Failure {
+                reason: Reason::KubernetesUnavailable,
+                permanent: false,
+                error_id: None,
+            },
+            message: format!("{object} cannot be read: the API server does not answer"),
+        }
     };
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
     let secret_key = async |reference: &KeyRef| {
-        let secret = secrets
-            .get_opt(&reference.name)
-            .await
-            .map_err(unavailable)?;
+        let secret = secrets.get_opt(&reference.name).await;
+        let secret = secret.map_err(|error| unavailable("Secret", reference, &error))?;
         let revision = secret
             .as_ref()
             .and_then(|secret| secret.metadata.resource_version.clone())
@@ -240,7 +246,8 @@ async fn material(
         }
         Some((Some(reference), None)) => {
             let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
-            let map = maps.get_opt(&reference.name).await.map_err(unavailable)?;
+            let map = maps.get_opt(&reference.name).await;
+            let map = map.map_err(|error| unavailable("ConfigMap", reference, &error))?;
             let revision = map
                 .as_ref()
                 .and_then(|map| map.metadata.resource_version.clone())

@@ -1,10 +1,10 @@
 //! The connections that reconciles share: their clients, grants and limits.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::context::lock;
 use super::secret::Endpoints;
@@ -173,66 +173,65 @@ fn covers(
     (by_name || by_label) && project && one
 }
 
+type ByName = HashMap<String, Result<Arc<Connection>, Failure>>;
+
 /// The connections by name: usable, or why not.
 #[derive(Default)]
-pub struct Connections(RwLock<HashMap<String, Result<Arc<Connection>, Failure>>>);
+pub struct Connections(watch::Sender<ByName>);
 
 impl Connections {
     /// The connection of that name.
     pub fn get(&self, name: &str) -> Result<Arc<Connection>, Failure> {
-        let all = self
-            .0
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.get(name)
-            .cloned()
-            .unwrap_or(Err(permanent(Reason::ConnectionNotFound)))
+        let found = self.0.borrow().get(name).cloned();
+        found.unwrap_or(Err(permanent(Reason::ConnectionNotFound)))
     }
 
     /// All that can be used.
     pub fn usable(&self) -> Vec<Arc<Connection>> {
-        let all = self
-            .0
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let all = self.0.borrow();
         all.values()
             .filter_map(|connection| connection.as_ref().ok().cloned())
             .collect()
     }
 
+    /// How many there are, and which of them cannot be used, with the reason, by name.
+    pub fn unusable(&self) -> (usize, Vec<(String, Reason)>) {
+        let all = self.0.borrow();
+        let failed = all.iter().filter_map(|(name, connection)| {
+            Some((name.clone(), connection.as_ref().err()?.reason))
+        });
+        let mut failed: Vec<_> = failed.collect();
+        failed.sort();
+        (all.len(), failed)
+    }
+
     /// Whether the connection of that name was looked at, with whatever result.
     pub fn knows(&self, name: &str) -> bool {
-        self.0
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .contains_key(name)
+        self.0.borrow().contains_key(name)
+    }
+
+    /// For those who wait for a change.
+    pub fn subscribe(&self) -> watch::Receiver<impl Sized> {
+        self.0.subscribe()
     }
 
     /// Forgets connections that are gone, and names them.
     pub fn retain(&self, exists: impl Fn(&str) -> bool) -> Vec<String> {
-        self.write(|all| {
-            let gone: Vec<String> = all.keys().filter(|name| !exists(name)).cloned().collect();
+        let mut gone = Vec::new();
+        self.0.send_if_modified(|all| {
+            gone = all.keys().filter(|name| !exists(name)).cloned().collect();
             for name in &gone {
                 all.remove(name);
             }
-            gone
-        })
+            !gone.is_empty()
+        });
+        gone
     }
 
     pub(super) fn set(&self, name: &str, connection: Result<Arc<Connection>, Failure>) {
-        self.write(|all| all.insert(name.to_owned(), connection));
-    }
-
-    fn write<T>(
-        &self,
-        change: impl FnOnce(&mut HashMap<String, Result<Arc<Connection>, Failure>>) -> T,
-    ) -> T {
-        change(
-            &mut self
-                .0
-                .write()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        )
+        self.0.send_modify(|all| {
+            all.insert(name.to_owned(), connection);
+        });
     }
 }
 

@@ -4,21 +4,21 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::ResourceExt;
+use kube::core::DeserializeGuard;
 use kube::runtime::events::Recorder;
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Resource as _, ResourceExt};
+use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::bulkhead::Bulkheads;
+use super::cache::Caches;
 use super::connections::Connections;
 use super::flush::Flushed;
-use super::progress::{Progress, Written};
+use super::progress::Written;
 use super::retries::Retries;
+use super::scope::Scope;
 use super::target::Target;
 use crate::api::{ApiAppSecret, ApiAppSecretStatus, ZitadelConnection};
 use crate::rotation::{
@@ -28,6 +28,7 @@ use crate::runtime::clock::{Clock, ServerClock};
 use crate::runtime::holding::Holding;
 use crate::runtime::log_limit::LogLimit;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::refusals::Refusals;
 
 /// An `ApiAppSecret`, or why it can't be read.
 pub type Guarded = DeserializeGuard<ApiAppSecret>;
@@ -45,27 +46,8 @@ pub struct Settings {
     pub minimum_interval: Duration,
     /// How often a project's applications are looked at for rotations by others.
     pub drift_interval: Duration,
-}
-
-/// The watched objects.
-#[derive(Clone)]
-pub struct Stores {
-    /// All `ApiAppSecret`s.
-    pub objects: Store<Guarded>,
-    /// The metadata of all Secrets with our label.
-    pub secrets: Store<PartialObjectMeta<Secret>>,
-    /// All claims.
-    pub claims: Store<Lease>,
-    /// The metadata of all namespaces, for grants by label.
-    pub namespaces: Store<PartialObjectMeta<Namespace>>,
-    /// All connections.
-    pub connections: Store<ZitadelConnection>,
-    /// How far the watch of the objects has come.
-    pub objects_shown: Arc<Progress>,
-    /// How far the watch of the Secrets has come.
-    pub secrets_shown: Arc<Progress>,
-    /// How far the watch of the claims has come.
-    pub claims_shown: Arc<Progress>,
+    /// Which namespaces are watched.
+    pub scope: Scope,
 }
 
 /// What is known of one application between rounds.
@@ -208,12 +190,12 @@ pub struct Context {
     pub api_clock: ServerClock,
     /// What is counted.
     pub metrics: Metrics,
+    /// What the API server refuses.
+    pub refusals: Refusals,
     /// What the process must not end with.
     pub holding: Holding,
     /// Cancelled when this replica is to work; until then it only watches.
     pub lead: CancellationToken,
-    /// Cancelled when every watch has shown everything that there is.
-    pub filled: CancellationToken,
     /// No new claim after this.
     pub stop: CancellationToken,
     /// Tasks that outlive the reconcile that started them.
@@ -229,11 +211,9 @@ pub struct Context {
     /// What was said in the log lately.
     pub log: LogLimit,
     /// The watched objects.
-    pub stores: Stores,
+    pub caches: Caches,
     /// Which objects name which application.
     pub index: Mutex<Index>,
-    /// Asks for an object to be looked at again.
-    pub wake: mpsc::UnboundedSender<ObjectRef<Guarded>>,
     /// Asks for a connection to be looked at again.
     pub wake_connections: mpsc::UnboundedSender<ObjectRef<ZitadelConnection>>,
     /// For events.
@@ -260,6 +240,8 @@ pub struct Parts {
     pub api_clock: ServerClock,
     /// See [`Context::metrics`].
     pub metrics: Metrics,
+    /// See [`Context::refusals`].
+    pub refusals: Refusals,
     /// See [`Context::holding`].
     pub holding: Holding,
     /// See [`Context::lead`].
@@ -272,8 +254,7 @@ impl Context {
     /// A context with nothing known yet.
     pub fn new(
         parts: Parts,
-        stores: Stores,
-        wake: mpsc::UnboundedSender<ObjectRef<Guarded>>,
+        caches: Caches,
         wake_connections: mpsc::UnboundedSender<ObjectRef<ZitadelConnection>>,
     ) -> Self {
         let Parts {
@@ -283,6 +264,7 @@ impl Context {
             clock,
             api_clock,
             metrics,
+            refusals,
             holding,
             lead,
             stop,
@@ -299,23 +281,21 @@ impl Context {
             clock,
             api_clock,
             metrics,
+            refusals,
             holding,
             lead,
-            filled: CancellationToken::new(),
             stop,
             tasks: TaskTracker::new(),
             connections: Connections::default(),
             retries: Retries::default(),
             connection_retries: Retries::default(),
             bulkheads: Bulkheads::new({
-                let wake = wake.clone();
-                // NB: the receiver lives as long as the controller; without one there is nothing left to wake.
-                move |who| drop(wake.send(who))
+                let caches = caches.clone();
+                move |who| caches.wake(who)
             }),
             log: LogLimit::default(),
-            stores,
+            caches,
             index: Mutex::default(),
-            wake,
             wake_connections,
             statuses: Mutex::default(),
             unreadable: Mutex::default(),
@@ -335,8 +315,11 @@ impl Context {
                 let next = status.next_rotation_time.as_deref()?;
                 Some(next.parse::<jiff::Timestamp>().ok()? < now)
             };
-            let objects = self.stores.objects.state();
-            let count = objects.iter().filter_map(due).filter(|due| *due).count();
+            let objects = self.caches.objects();
+            let count = objects
+                .filter_map(|object| due(&object))
+                .filter(|due| *due)
+                .count();
             let span = Backlog::span(count, self.settings.timing.catch_up)?;
             tracing::info!(
                 count,
@@ -359,17 +342,14 @@ impl Context {
 
     /// The object of that identity, if it exists.
     pub fn object(&self, owner: &Owner) -> Option<Arc<Guarded>> {
-        let reference = ObjectRef::new(&owner.name).within(&owner.namespace);
-        self.stores
-            .objects
-            .get(&reference)
-            .filter(|object| object.meta().uid.as_ref() == Some(&owner.uid))
+        self.caches
+            .object(&owner.namespace, &owner.name, &owner.uid)
     }
 
     /// Whether a connection of that name exists that was not looked at yet: whoever needs it is woken when it was.
     pub fn awaits_connection(&self, name: &str) -> bool {
         !self.connections.knows(name)
-            && self.stores.connections.get(&ObjectRef::new(name)).is_some()
+            && self.caches.connections.get(&ObjectRef::new(name)).is_some()
     }
 
     /// Whether an object exists and still names the same Secret as `target`.
@@ -385,15 +365,9 @@ impl Context {
         }
     }
 
-    /// A label of a namespace.
-    pub fn namespace_label(&self, namespace: &str, name: &str) -> Option<String> {
-        let found = self.stores.namespaces.get(&ObjectRef::new(namespace))?;
-        found.metadata.labels.as_ref()?.get(name).cloned()
-    }
-
     /// Has every object of a connection looked at again.
     pub fn wake_users(&self, connection: &str) {
-        for guarded in self.stores.objects.state() {
+        for guarded in self.caches.objects() {
             if let Ok(object) = &guarded.0
                 && object.spec.connection_name() == connection
             {
@@ -407,12 +381,10 @@ impl Context {
         let _ = self.wake_connections.send(ObjectRef::new(name));
     }
 
-    /// Has an object looked at again.
+    /// Has an object looked at again, if its namespace is watched.
     pub fn wake(&self, owner: &Owner) {
-        // NB: the receiver lives as long as the controller; without one there is nothing left to wake.
-        let _ = self
-            .wake
-            .send(ObjectRef::new(&owner.name).within(&owner.namespace));
+        self.caches
+            .wake(ObjectRef::new(&owner.name).within(&owner.namespace));
     }
 }
 

@@ -341,13 +341,15 @@ pub fn remember(
         context.keeps_secret(owner, place.target)
     });
     let text = reading.view.version.revision.clone();
-    let shown = &context.stores.secrets_shown;
     let name = &place.target.secret.name;
     let stored = Stored {
         state: SecretState::Present(reading.view),
         commit: reading.commit,
     };
-    lock(state).secret = Some(shown.written(name, &text, stored));
+    // NB: an object comes out of its namespace's cache, so there is one.
+    if let Some(cache) = context.caches.of(&place.target.owner.namespace) {
+        lock(state).secret = Some(cache.secrets_shown.written(name, &text, stored));
+    }
     text
 }
 

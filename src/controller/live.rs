@@ -67,7 +67,7 @@ impl Round {
         if let Some(result) = object {
             facts.current = match result {
                 Ok(current) => Observed::Live(current),
-                Err(error) => Observed::Failed(unreadable(&error)),
+                Err(error) => Observed::Failed(unreadable(&error, Reason::Forbidden)),
             };
         } else if wants(Source::Claim) {
             // It must be known to be current after the claim was read.
@@ -78,7 +78,10 @@ impl Round {
                 Ok(found) => {
                     self.saw_secret(context, found.as_ref(), facts);
                 }
-                Err(error) => facts.secret = Observed::Failed(unreadable(&error)),
+                Err(error) => {
+                    facts.secret =
+                        Observed::Failed(unreadable(&error, Reason::SecretWriteForbidden));
+                }
             }
         }
         let asked = second.map(|app| app.claim);
@@ -89,7 +92,7 @@ impl Round {
             if let Some(result) = result.filter(|_| same) {
                 facts.of_mut(slot).claim = match result {
                     Ok(lease) => Observed::Live(self.claim_view(context, slot, lease.as_ref())),
-                    Err(error) => Observed::Failed(unreadable(&error)),
+                    Err(error) => Observed::Failed(unreadable(&error, Reason::ClaimWriteForbidden)),
                 };
             }
         }
@@ -250,10 +253,11 @@ fn saw_journal(
     }
 }
 
-fn unreadable(error: &kube::Error) -> Failure {
+/// Why something of the cluster can't be read; `forbidden` if the right is missing.
+fn unreadable(error: &kube::Error, forbidden: Reason) -> Failure {
     match error {
         kube::Error::Api(status) if status.code == 403 => Failure {
-            reason: Reason::SecretWriteForbidden,
+            reason: forbidden,
             permanent: true,
             error_id: None,
         },

@@ -19,8 +19,8 @@ pub fn message(blocked: &Blocked, target: &Target) -> String {
     let text = match blocked.reason {
         Reason::ConnectionNotFound => format!("ZitadelConnection {connection} does not exist: create it, or correct spec.connectionRef.name"),
         Reason::NotGranted => format!("ZitadelConnection {connection} has no grant for namespace {}, project {project} and app {app}: ask its owner to add one to spec.grants", target.owner.namespace),
-        Reason::CredentialMissing | Reason::CredentialMalformed | Reason::CredentialRejected | Reason::CaBundleInvalid => {
-            format!("The credential of ZitadelConnection {connection} cannot be used; its status says why")
+        Reason::CredentialMissing | Reason::CredentialMalformed | Reason::CredentialRejected | Reason::CaBundleInvalid | Reason::Forbidden => {
+            format!("ZitadelConnection {connection} cannot be used; its status says why")
         }
         Reason::ZitadelUnreachable | Reason::TlsFailed | Reason::ZitadelTimeout | Reason::ZitadelUnavailable | Reason::RateLimited | Reason::UnexpectedAnswer => {
             format!("{} (ZitadelConnection {connection}) The Secret is left as it is; this is tried again", blocked.reason.meaning().trim())

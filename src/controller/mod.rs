@@ -5,19 +5,24 @@
 //! * `act` carries out one step; `flush` is the part of it that must never be interrupted
 //! * `status` what people are told; `reconcile` the loop around all of these
 //! * `connections` the `ZitadelConnection`s, and the clients made from them
+//! * `scope` which namespaces are watched; `cache` what the watches show of them; `apps` the controller of their objects
+//! * `health` what `/ready` says of all that
 //! * `open_claims` what a replica does while another one leads; `patrol` what the leader does from time to time
 //! * `bulkhead` how many objects are looked at at once, so that one who hangs stops nobody else; `retries` how long failures wait; no I/O
 //! * `progress` whether the watches have shown what was written; no I/O
 //! * `secret`, `claim` the two objects that are written, read and made; no I/O
 
 mod act;
+mod apps;
 mod bulkhead;
+mod cache;
 mod claim;
 mod connect;
 mod connections;
 mod context;
 mod failure;
 mod flush;
+mod health;
 mod live;
 mod message;
 mod metered;
@@ -30,13 +35,14 @@ mod reconcile;
 mod retries;
 mod rotate;
 mod run;
+mod scope;
 mod secret;
-
 mod status;
 mod target;
 
 pub use claim::{CLAIM_ANNOTATION, CLAIM_LABEL};
 pub use context::{Parts, Settings};
 pub use run::run;
+pub use scope::{Scope, namespace_name};
 pub use secret::{COMMIT_ANNOTATION, FIELD_MANAGER, MANAGED_LABEL};
 pub use target::claim_name;

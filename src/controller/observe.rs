@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use super::claim;
@@ -275,7 +274,11 @@ impl Round {
 
     fn gates(&self, context: &Context) -> Gates {
         let target = &self.target;
-        let labels = |name: &str| context.namespace_label(&target.owner.namespace, name);
+        let labels = |name: &str| {
+            context
+                .caches
+                .namespace_label(&target.owner.namespace, name)
+        };
         Gates {
             granted: match &self.connection {
                 Ok(connection) => std::iter::once(&self.primary)
@@ -294,20 +297,20 @@ impl Round {
 
     /// The Secret as the watch shows it, or as this process wrote it where the watch lags behind.
     fn cached_secret(&mut self, context: &Context) -> SecretState {
-        let stores = &context.stores;
         let name = self.target.secret.name.clone();
+        let cache = context.caches.of(&self.target.owner.namespace);
+        let shown = |written| cache.is_none_or(|cache| cache.secrets_shown.shows(written));
         let written = {
             let state = lock(&self.state);
             let written = state.secret.as_ref();
-            let written = written.filter(|w| w.name == name && !stores.secrets_shown.shows(w));
+            let written = written.filter(|w| w.name == name && !shown(*w));
             written.map(|written| written.view.clone())
         };
         if let Some(written) = written {
             self.take_record(written.commit.as_ref());
             return written.state;
         }
-        let reference = ObjectRef::new(&name).within(&self.target.owner.namespace);
-        let metadata = stores.secrets.get(&reference);
+        let metadata = context.caches.secret(&self.target.owner.namespace, &name);
         let reading = metadata
             .as_ref()
             .zip(self.place())
@@ -325,13 +328,13 @@ impl Round {
     fn recall_claims(&self, context: &Context, facts: &mut Facts) {
         for slot in facts.slots() {
             let name = &self.application(*slot).claim;
-            let shown = &context.stores.claims_shown;
+            let shown = &context.caches.claims_shown;
             let written = lock(&self.state).claims.get(name).cloned();
             let view = if let Some(written) = written.filter(|written| !shown.shows(written)) {
                 written.view
             } else {
                 let reference = ObjectRef::new(name).within(&context.settings.namespace);
-                let lease = context.stores.claims.get(&reference);
+                let lease = context.caches.claims.get(&reference);
                 self.claim_view(context, *slot, lease.as_deref())
             };
             facts.of_mut(*slot).claim = Observed::Cached(view);
@@ -340,6 +343,10 @@ impl Round {
 
     /// Whether an object exists and still names this application.
     fn keeps_app(&self, context: &Context, slot: Slot, owner: &Owner) -> bool {
+        // Of a namespace that is not watched (any more), or was not shown yet, nobody can say that an object is gone.
+        if !context.caches.knows(&owner.namespace) {
+            return true;
+        }
         match context.object(owner).as_deref().map(|object| &object.0) {
             Some(Ok(object)) => {
                 let app = &self.application(slot).app;
@@ -374,14 +381,10 @@ impl Round {
         }
         if reading.is_none() && facts.former.is_none() {
             // The status may not know the former name any more. Rare enough to look at all of them.
-            let namespace = &self.target.owner.namespace;
-            let secrets = context.stores.secrets.state();
-            let names = secrets
-                .iter()
-                .filter(|secret| secret.namespace().as_ref() == Some(namespace));
+            let names = context.caches.secret_names(&self.target.owner.namespace);
             facts.former = names
-                .map(|secret| secret.name_any())
-                .find_map(|name| self.former(context, Some(&name)));
+                .iter()
+                .find_map(|name| self.former(context, Some(name)));
         }
         self.reading = reading;
     }
@@ -389,8 +392,7 @@ impl Round {
     /// The Secret of that name, if it holds this object's value and the object names another one by now.
     fn former(&self, context: &Context, name: Option<&str>) -> Option<Former> {
         let name = name.filter(|name| *name != self.target.secret.name)?;
-        let reference = ObjectRef::new(name).within(&self.target.owner.namespace);
-        let found = context.stores.secrets.get(&reference)?;
+        let found = context.caches.secret(&self.target.owner.namespace, name)?;
         let reading = secret::read(self.place()?, &found.metadata, None, |_| false);
         let holds = reading.view.owned && matches!(reading.view.commit, Ok(Some(_)));
         holds.then(|| Former {

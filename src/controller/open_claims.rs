@@ -6,8 +6,6 @@ use std::sync::Arc;
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
-use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt as _};
 
 use super::claim;
@@ -45,7 +43,7 @@ pub async fn watch(context: Arc<Context>) {
 
 /// The claims that are open by the watches.
 fn open(context: &Context) -> Vec<Open> {
-    let leases = context.stores.claims.state();
+    let leases = context.caches.claims.state();
     leases
         .iter()
         .filter_map(|lease| {
@@ -71,9 +69,7 @@ fn open(context: &Context) -> Vec<Open> {
 
 /// Whether the Secret carries the attempt by the watches, so that the claim is resolved.
 fn carries(context: &Context, open: &Open) -> bool {
-    let reference: ObjectRef<PartialObjectMeta<Secret>> =
-        ObjectRef::new(&open.secret).within(&open.namespace);
-    let secret = context.stores.secrets.get(&reference);
+    let secret = context.caches.secret(&open.namespace, &open.secret);
     let record = secret
         .as_ref()
         .and_then(|secret| secret.annotations().get(COMMIT_ANNOTATION))

@@ -9,6 +9,7 @@ use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, ResourceExt};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::cache::Cache;
 use super::claim;
 use super::connections::Connection;
 use super::context::{Context, owner};
@@ -63,7 +64,7 @@ async fn look_at_projects(context: Arc<Context>, connection: Arc<Connection>) {
 /// The applications that objects name over a connection, and the objects.
 fn named(context: &Context, connection: &str) -> HashMap<AppRef, Vec<Owner>> {
     let mut all: HashMap<AppRef, Vec<Owner>> = HashMap::new();
-    for guarded in context.stores.objects.state() {
+    for guarded in context.caches.objects() {
         let Ok(object) = &guarded.0 else { continue };
         if object.spec.connection_name() != connection {
             continue;
@@ -107,7 +108,7 @@ fn app_ref(object: &ApiAppSecret, app: &str) -> Option<AppRef> {
 }
 
 /// Deletes claims of applications that no object names any more. One that is open stays for the quiet period, since whoever holds it
-/// may still be writing.
+/// may still be writing. While a namespace was not shown yet, an object in it may name any application: then all stay.
 pub async fn sweep_claims(context: Arc<Context>) {
     let quiet = context.settings.timing.quiet;
     let mut ticks = tokio::time::interval(quiet.max(Duration::from_millis(100)));
@@ -118,12 +119,13 @@ pub async fn sweep_claims(context: Arc<Context>) {
     loop {
         ticks.tick().await;
         let now = context.clock.boot();
+        let complete = context.caches.parts.values().all(Cache::is_filled);
         let wanted = wanted(&context);
         let mut seen = HashSet::new();
-        for lease in context.stores.claims.state() {
+        for lease in context.caches.claims.state() {
             let name = lease.name_any();
             let revision = lease.resource_version().unwrap_or_default();
-            if wanted.contains(&name) || kept(&context, &lease) {
+            if !complete || wanted.contains(&name) || kept(&context, &lease) {
                 continue;
             }
             seen.insert(name.clone());
@@ -153,10 +155,8 @@ pub async fn sweep_claims(context: Arc<Context>) {
         orphans.retain(|name, _| seen.contains(name));
         context.forget_apps(|claim| wanted.contains(claim));
         let uids: HashSet<String> = context
-            .stores
-            .objects
-            .state()
-            .iter()
+            .caches
+            .objects()
             .filter_map(|object| object.uid())
             .collect();
         super::context::lock(&context.statuses).retain(|uid, _| uids.contains(uid));
@@ -173,7 +173,7 @@ pub async fn tally(context: Arc<Context>) {
         ticks.tick().await;
         let (mut ready, mut stalled, mut other, mut overdue, mut open) = (0, 0, 0, 0, 0);
         let mut next: Option<jiff::Timestamp> = None;
-        for guarded in context.stores.objects.state() {
+        for guarded in context.caches.objects() {
             let Ok(ApiAppSecret {
                 status: Some(status),
                 ..
@@ -215,7 +215,7 @@ pub async fn tally(context: Arc<Context>) {
 /// The claims of all objects.
 fn wanted(context: &Context) -> HashSet<String> {
     let mut wanted = HashSet::new();
-    for guarded in context.stores.objects.state() {
+    for guarded in context.caches.objects() {
         let Ok(object) = &guarded.0 else { continue };
         let Ok(connection) = context.connections.get(object.spec.connection_name()) else {
             continue;
@@ -233,6 +233,8 @@ fn kept(context: &Context, lease: &Lease) -> bool {
         ClaimView::Absent | ClaimView::Present { record: Err(_), .. } => true,
         ClaimView::Present {
             record: Ok(claim), ..
-        } => context.object(&claim.owner).is_some(),
+        } => {
+            !context.caches.knows(&claim.owner.namespace) || context.object(&claim.owner).is_some()
+        }
     }
 }

@@ -20,6 +20,7 @@ use super::status;
 use super::target::{Target, TargetError};
 use crate::api::{ApiAppSecret, ApiAppSecretStatus, ConditionType, Conditions, Reason, Status};
 use crate::rotation::{Facts, Report, Retry, Step, decide};
+use crate::runtime::refusals::Refusal;
 
 /// Steps of one round at most. A rotation takes about ten; more than this means that the world changes faster than it is looked at.
 const STEPS: usize = 64;
@@ -108,10 +109,11 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
 fn current_status(object: &ApiAppSecret, context: &Context) -> Option<ApiAppSecretStatus> {
     let seen = object.resource_version().unwrap_or_default();
     let uid = object.uid().unwrap_or_default();
+    let cache = context.caches.of(&object.namespace().unwrap_or_default());
+    let listed = |written| cache.is_none_or(|cache| cache.objects_shown.listed_since(written));
     let mut statuses = lock(&context.statuses);
-    let shown = &context.stores.objects_shown;
     match statuses.get(&uid) {
-        Some(written) if written.is_newer_than(&seen) && !shown.listed_since(written) => {
+        Some(written) if written.is_newer_than(&seen) && !listed(written) => {
             Some(written.view.clone())
         }
         _ => {
@@ -218,9 +220,12 @@ async fn write(
         Ok(written) => {
             let revision = written.resource_version().unwrap_or_default();
             let status = written.status.unwrap_or_default();
-            let shown = &context.stores.objects_shown;
-            let written = shown.written(&object.name_any(), &revision, status);
-            lock(&context.statuses).insert(uid, written);
+            let cache = context.caches.of(&object.namespace().unwrap_or_default());
+            // NB: an object comes out of its namespace's cache, so there is one.
+            if let Some(shown) = cache.map(|cache| &cache.objects_shown) {
+                let written = shown.written(&object.name_any(), &revision, status);
+                lock(&context.statuses).insert(uid, written);
+            }
             Ok(())
         }
         Err(error) => Err(Error::Status(error)),
@@ -282,6 +287,37 @@ async fn refused(
         );
     }
     Ok(Action::await_change())
+}
+
+/// A watch is refused, so nothing is known of the object. What was known of it stands, and nothing is done.
+pub async fn blind(guarded: &Guarded, refusal: &Refusal, context: &Context) -> Result<(), Error> {
+    let Ok(object) = &guarded.0 else {
+        return Ok(());
+    };
+    let before = current_status(object, context).unwrap_or_default();
+    let mut after = before.clone();
+    let message = format!("{refusal}; nothing is decided before the operator can see everything");
+    let generation = object.metadata.generation;
+    let was = before.conditions.get(ConditionType::Ready);
+    let was = was.map_or(Status::Unknown, |ready| ready.status);
+    stall(
+        &mut after.conditions,
+        Reason::Forbidden,
+        &message,
+        generation,
+        context,
+    );
+    let now = context.clock.wall();
+    let conditions = &mut after.conditions;
+    conditions.set(
+        ConditionType::Ready,
+        was,
+        Reason::Forbidden,
+        message,
+        generation,
+        now,
+    );
+    write(object, context, &before, &after).await
 }
 
 fn stall(

@@ -15,7 +15,8 @@ use tower::{BoxError, Layer, Service};
 
 use super::clock::ServerClock;
 use super::metrics::{KubeCode, Metrics};
-use super::request_name::{classify, is_watch};
+use super::refusals::Refusals;
+use super::request_name::{classify, is_watch, namespace};
 
 /// Deadline of a request that is not a watch, answer included.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
@@ -37,11 +38,12 @@ pub fn kube_client(
     Ok(ClientBuilder::try_from(config)?.with_layer(layer).build())
 }
 
-/// Counts requests, reads the API server's clock off its answers and gives up on a request after a deadline.
+/// Counts requests, reads the API server's clock off its answers, notes what is refused and gives up on a request after a deadline.
 #[derive(Clone)]
 pub struct KubeRequestLayer {
     metrics: Metrics,
     server_clock: ServerClock,
+    refusals: Refusals,
     deadline: Duration,
 }
 
@@ -51,8 +53,16 @@ impl KubeRequestLayer {
         Self {
             metrics,
             server_clock,
+            refusals: Refusals::default(),
             deadline,
         }
+    }
+
+    /// What is refused is noted there.
+    #[must_use]
+    pub fn noting(mut self, refusals: &Refusals) -> Self {
+        self.refusals = refusals.clone();
+        self
     }
 }
 
@@ -95,9 +105,11 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let watch = is_watch(&request);
         let (verb, resource) = classify(&request);
+        let namespace = namespace(&request).to_owned();
         let KubeRequestLayer {
             metrics,
             server_clock,
+            refusals,
             deadline,
         } = self.layer.clone();
         // NB: the API server holds the head of a watch back until its cache is as new as the watch asks for.
@@ -118,6 +130,7 @@ where
                 Err(_) => (KubeCode::Deadline, Err(DeadlineExceeded(deadline).into())),
             };
             metrics.kubernetes_request(verb, resource, code);
+            refusals.note(verb, resource, &namespace, code);
             outcome
         }
         .boxed()

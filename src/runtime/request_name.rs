@@ -68,6 +68,22 @@ pub(super) fn classify<B>(request: &Request<B>) -> (&'static str, &'static str) 
     (verb, resource)
 }
 
+/// The namespace that a request is about; empty for the whole cluster.
+pub(super) fn namespace<B>(request: &Request<B>) -> &str {
+    let mut segments = request.uri().path().split('/');
+    if segments.any(|segment| segment == "namespaces")
+        && let Some(name) = segments.next()
+    {
+        return name;
+    }
+    // One namespace is watched by its name.
+    let mut parameters = request.uri().query().unwrap_or_default().split('&');
+    let selector = parameters.find_map(|parameter| parameter.strip_prefix("fieldSelector="));
+    selector
+        .and_then(|selector| selector.strip_prefix("metadata.name%3D"))
+        .unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +138,27 @@ mod tests {
             ("GET", "/", ("list", "other")),
         ] {
             assert_eq!(classify(&request(method, uri)), expected, "{method} {uri}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_about_the_namespace_in_its_path_or_the_one_that_it_names() {
+        for (uri, expected) in [
+            ("/api/v1/namespaces/a/secrets?limit=500&", "a"),
+            (
+                "/apis/zitadel-secrets.dev/v1alpha1/namespaces/a/apiappsecrets/b/status",
+                "a",
+            ),
+            ("/api/v1/namespaces/a", "a"),
+            (
+                "/api/v1/namespaces?&fieldSelector=metadata.name%3Da&limit=500",
+                "a",
+            ),
+            ("/api/v1/namespaces?&limit=500", ""),
+            ("/api/v1/secrets", ""),
+            ("/apis/zitadel-secrets.dev/v1alpha1/zitadelconnections", ""),
+        ] {
+            assert_eq!(namespace(&request("GET", uri)), expected, "{uri}");
         }
     }
 }

@@ -11,7 +11,7 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use zitadel_secret_operator::controller::{self, Parts, Settings};
+use zitadel_secret_operator::controller::{self, Parts, Scope, Settings};
 use zitadel_secret_operator::rotation::{Holder, Timing};
 use zitadel_secret_operator::runtime::clock::{Clock, ServerClock, SystemClock};
 use zitadel_secret_operator::runtime::holding::Holding;
@@ -19,6 +19,7 @@ use zitadel_secret_operator::runtime::kube_client::KubeRequestLayer;
 use zitadel_secret_operator::runtime::leader::{self, Identity, LeaderElector};
 use zitadel_secret_operator::runtime::metrics::Metrics;
 use zitadel_secret_operator::runtime::readiness::Readiness;
+use zitadel_secret_operator::runtime::refusals::Refusals;
 use zitadel_secret_operator::runtime::shutdown::{ExitCode, Signals, drain};
 
 use super::layer::{DEADLINE, FaultLayer, Wire};
@@ -272,10 +273,12 @@ async fn run(
             timing: timing(),
             minimum_interval: Duration::from_secs(1),
             drift_interval: Duration::from_secs(1),
+            scope: Scope::Cluster,
         },
         clock: Arc::clone(&clock),
         api_clock,
         metrics,
+        refusals: Refusals::default(),
         holding: holding.clone(),
         lead: CancellationToken::new(),
         stop: signals.stop.clone(),

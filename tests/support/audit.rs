@@ -37,8 +37,9 @@ struct User {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct ObjectRef {
+    api_group: String,
     resource: String,
     subresource: String,
     namespace: String,
@@ -55,6 +56,11 @@ impl Request {
     /// Who asked.
     pub fn user(&self) -> &str {
         &self.user.username
+    }
+
+    /// Such as `coordination.k8s.io`; empty for the core.
+    pub fn group(&self) -> &str {
+        &self.object_ref.api_group
     }
 
     /// Such as `secrets`.

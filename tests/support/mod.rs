@@ -13,6 +13,7 @@ pub mod audit;
 pub mod controlplane;
 mod envtest;
 pub mod fleet;
+pub mod helm;
 pub mod process;
 pub mod world;
 

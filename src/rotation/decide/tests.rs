@@ -1,5 +1,5 @@
 //! `decide` as a table: a world in a few words, and the one step that follows.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::unchecked_time_subtraction)]
 
 use std::time::Duration;
 

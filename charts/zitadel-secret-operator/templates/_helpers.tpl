@@ -1,0 +1,110 @@
+{{/* The name of everything that has a namespace. */}}
+{{- define "zso.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The name of what has no namespace: releases of the same name in two namespaces must not share it. */}}
+{{- define "zso.clusterName" -}}
+{{- $name := include "zso.fullname" . -}}
+{{- if eq $name .Release.Namespace -}}
+{{- $name -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Namespace $name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "zso.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "zso.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- required "serviceAccount.name: needed where serviceAccount.create is false" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What does not change from release to release. */}}
+{{- define "zso.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "zso.labels" -}}
+{{ include "zso.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "zso.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "zso.subject" -}}
+subjects:
+- kind: ServiceAccount
+  name: {{ include "zso.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}
+
+{{/* Where the operator works, as flags. */}}
+{{- define "zso.place" -}}
+- --namespace={{ .Release.Namespace }}
+{{- with .Values.watchNamespaces }}
+- --watch-namespaces={{ join "," (uniq .) }}
+{{- end }}
+{{- end -}}
+
+{{/* A container that may do nothing to its node. */}}
+{{- define "zso.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end -}}
+
+{{- define "zso.podSecurity" -}}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{/* The definition in a file, with the annotation that keeps it when the release goes. */}}
+{{- define "zso.definition" -}}
+{{- regexReplaceAll "(?m)^metadata:$" . "metadata:\n  annotations:\n    helm.sh/resource-policy: keep" -}}
+{{- end -}}
+
+{{/* What the schema cannot say. */}}
+{{- define "zso.validate" -}}
+{{- with .Values.resources -}}
+{{- if ne (toString .requests.memory) (toString .limits.memory) -}}
+{{- fail "resources: requests.memory and limits.memory must be the same, because a process that is killed for memory takes a new credential with it" -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled -}}
+{{- fail "metrics: enable serviceMonitor or podMonitor, not both: everything would be counted twice" -}}
+{{- end -}}
+{{- if and .Values.metrics.serviceMonitor.enabled (not .Values.service.enabled) -}}
+{{- fail "metrics.serviceMonitor: needs service.enabled" -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,212 @@
+//! `zitadel-secret-operator check`: whether the operator has the rights that it needs, and whether its connections are ready.
+//! It changes nothing, and needs no rights of its own.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::api::{Api, ListParams, PostParams};
+use kube::{Client, ResourceExt as _};
+
+use crate::api::{ConditionType, ZitadelConnection};
+use crate::cli::Check;
+use crate::controller::Scope;
+use crate::rights::{Place, RIGHTS, Right};
+use crate::runtime::clock::{ServerClock, SystemClock};
+use crate::runtime::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
+use crate::runtime::metrics::Metrics;
+
+/// Questions to the API server that are under way at once.
+const AT_ONCE: usize = 8;
+
+/// One verb at one place.
+struct Question {
+    right: &'static Right,
+    verb: &'static str,
+    namespace: Option<String>,
+    name: Option<String>,
+}
+
+impl Question {
+    fn review(&self) -> SelfSubjectAccessReview {
+        let (resource, subresource) = match self.right.resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+            None => (self.right.resource, None),
+        };
+        let attributes = ResourceAttributes {
+            group: Some(self.right.group.to_owned()),
+            resource: Some(resource.to_owned()),
+            subresource,
+            verb: Some(self.verb.to_owned()),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            ..ResourceAttributes::default()
+        };
+        SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(attributes),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        }
+    }
+
+    fn words(&self) -> String {
+        let mut words = format!("{} {}", self.verb, self.right.resource);
+        if let Some(name) = &self.name {
+            // NB: writing to a String cannot fail.
+            let _ = write!(words, " {name}");
+        }
+        if let Some(namespace) = &self.namespace {
+            let _ = write!(words, " in namespace {namespace}");
+        }
+        words
+    }
+}
+
+/// Prints what is missing, and ends with 0 only if nothing is.
+///
+/// # Errors
+/// If the API server cannot be asked.
+pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
+    let config = kube::Config::infer()
+        .await
+        .context("no cluster is configured")?;
+    let clock = ServerClock::new(Arc::new(SystemClock));
+    let layer = KubeRequestLayer::new(Metrics::new(), clock, DEFAULT_DEADLINE);
+    let client = kube_client(config, &layer).context("no client for the cluster can be made")?;
+    let scope = Scope::new(arguments.place.watch_namespaces);
+    let questions = questions(&arguments.place.namespace, &scope);
+    let all = questions.len();
+    let missing = refused(&client, questions).await?;
+    println!("permissions: {} of {all} are granted", all - missing.len());
+    for question in &missing {
+        println!("  missing: {}", question.words());
+        println!("           {}", question.right.because);
+    }
+    let connected = connections(&client, arguments.timeout).await;
+    Ok(if missing.is_empty() && connected {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn questions(own: &str, scope: &Scope) -> Vec<Question> {
+    let mut questions = Vec::new();
+    for right in RIGHTS {
+        let places: Vec<(Option<String>, Option<String>)> = match (right.place, scope) {
+            (Place::Own, _) => vec![(Some(own.to_owned()), None)],
+            (Place::Cluster, _) | (_, Scope::Cluster) => vec![(None, None)],
+            (Place::Watched, Scope::Namespaces(names)) => names
+                .iter()
+                .map(|name| (Some(name.clone()), None))
+                .collect(),
+            (Place::WatchedNamespaces, Scope::Namespaces(names)) => names
+                .iter()
+                .map(|name| (None, Some(name.clone())))
+                .collect(),
+        };
+        for verb in right.verbs {
+            for (namespace, name) in &places {
+                questions.push(Question {
+                    right,
+                    verb,
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                });
+            }
+        }
+    }
+    questions
+}
+
+/// Those that the API server denies.
+async fn refused(client: &Client, questions: Vec<Question>) -> anyhow::Result<Vec<Question>> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let api = &api;
+    let answers = stream::iter(questions).map(|question| async move {
+        let review = question.review();
+        let answer = api.create(&PostParams::default(), &review).await;
+        let allowed = answer
+            .with_context(|| format!("the API server cannot be asked: {}", question.words()))?
+            .status
+            .is_some_and(|status| status.allowed);
+        anyhow::Ok((!allowed).then_some(question))
+    });
+    let denied: Vec<_> = answers.buffered(AT_ONCE).try_collect().await?;
+    Ok(denied.into_iter().flatten().collect())
+}
+
+/// Whether every connection is Ready within the time, and there is one. Says which is not, and why.
+async fn connections(client: &Client, timeout: Duration) -> bool {
+    let mut told = String::new();
+    let ready = async {
+        loop {
+            let (ready, text) = look(client).await;
+            told = text;
+            if ready {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let ready = tokio::time::timeout(timeout, ready).await.is_ok();
+    print!("{told}");
+    ready
+}
+
+async fn look(client: &Client) -> (bool, String) {
+    let api: Api<ZitadelConnection> = Api::all(client.clone());
+    let all = match api.list(&ListParams::default()).await {
+        Ok(all) => all.items,
+        Err(kube::Error::Api(status)) => {
+            return (
+                false,
+                format!("connections: the API server answers {}\n", status.code),
+            );
+        }
+        Err(_) => {
+            return (
+                false,
+                "connections: no answer from the API server\n".to_owned(),
+            );
+        }
+    };
+    if all.is_empty() {
+        return (
+            false,
+            "connections: there is no ZitadelConnection: create one\n".to_owned(),
+        );
+    }
+    let mut every = true;
+    let mut text = String::new();
+    for connection in &all {
+        let status = connection.status.as_ref();
+        let ready = status.and_then(|status| status.conditions.get(ConditionType::Ready));
+        let current =
+            ready.filter(|ready| ready.observed_generation == connection.metadata.generation);
+        let holds = status.is_some_and(|status| status.conditions.is_true(ConditionType::Ready));
+        every &= current.is_some() && holds;
+        let (reason, message) = current.map_or(
+            (
+                "Unknown",
+                "the operator has not looked at it yet: does it run?",
+            ),
+            |ready| (ready.reason.as_str(), ready.message.as_str()),
+        );
+        // NB: writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "connection {}: {reason}: {message}",
+            connection.name_any()
+        );
+    }
+    (every, text)
+}

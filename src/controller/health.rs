@@ -1,0 +1,128 @@
+//! Tells `/ready` what the operator can see and what stands in its way.
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use kube::ResourceExt as _;
+
+use super::context::Context;
+use super::scope::Scope;
+use crate::api::ZitadelConnection;
+use crate::runtime::readiness::{Check, Readiness};
+use crate::runtime::refusals::Refusal;
+
+/// Of more than so many sentences the rest is counted.
+const SENTENCES: usize = 10;
+
+/// Keeps the checks `connections`, `watches` and `permissions` as they are. Does not end.
+pub async fn tell(context: &Context, readiness: &Readiness) {
+    let mut refusals = context.refusals.subscribe();
+    let mut connections = context.connections.subscribe();
+    let mut filling = FuturesUnordered::new();
+    for cache in context.caches.parts.values() {
+        filling.push(Box::pin(cache.filled()) as futures::future::BoxFuture<'_, ()>);
+    }
+    filling.push(Box::pin(context.caches.claims_filled.wait()));
+    filling.push(Box::pin(context.caches.connections_filled.wait()));
+    filling.push(Box::pin(context.lead.cancelled()));
+    let mut told = None;
+    loop {
+        let watches = watches(context, &context.refusals.now());
+        if told.as_ref() != Some(&watches) {
+            if let Check::NotYet(what) | Check::Info(what) = &watches {
+                tracing::warn!(what, "the operator cannot see everything");
+            }
+            readiness.set("watches", watches.clone());
+            told = Some(watches);
+        }
+        // A standby has not looked at them: it is ready to take over all the same.
+        if context.lead.is_cancelled() {
+            readiness.set("connections", usable(context));
+        }
+        match lesser(&context.refusals.now()) {
+            Some(text) => readiness.set("permissions", Check::Info(text)),
+            None => readiness.clear("permissions"),
+        }
+        // NB: both senders are in the context, so neither channel closes.
+        tokio::select! {
+            _ = refusals.changed() => {}
+            _ = connections.changed() => {}
+            Some(()) = filling.next() => {}
+        }
+    }
+}
+
+/// Whether nothing can be done without it.
+fn needed(refusal: &Refusal) -> bool {
+    refusal.blinds() || refusal.resource == "leases"
+}
+
+fn watches(context: &Context, refusals: &[Refusal]) -> Check {
+    let parts = &context.caches.parts;
+    let filled = parts.values().filter(|cache| cache.is_filled()).count();
+    let works =
+        filled > 0 && context.caches.claims_filled.is() && context.caches.connections_filled.is();
+    // One namespace that is refused, because it is gone for example, must not make the operator useless for the others.
+    let elsewhere = |refusal: &Refusal| {
+        let own = matches!(&context.settings.scope, Scope::Namespaces(names) if names.contains(&refusal.namespace));
+        let kind = ["apiappsecrets", "secrets", "namespaces"].contains(&refusal.resource);
+        own && kind && filled > 0
+    };
+    let needed: Vec<_> = refusals.iter().filter(|refusal| needed(refusal)).collect();
+    let fatal = needed.iter().any(|refusal| !elsewhere(refusal));
+    if needed.is_empty() && works && filled == parts.len() {
+        Check::Ok
+    } else if fatal || !works {
+        Check::NotYet(sentences(&needed))
+    } else {
+        Check::Info(sentences(&needed))
+    }
+}
+
+fn usable(context: &Context) -> Check {
+    let listed = context.caches.connections.state();
+    let known =
+        |connection: &Arc<ZitadelConnection>| context.connections.knows(&connection.name_any());
+    if !context.caches.connections_filled.is() || !listed.iter().all(known) {
+        return Check::NotYet("not every ZitadelConnection was looked at yet".to_owned());
+    }
+    let (all, unusable) = context.connections.unusable();
+    let told: Vec<_> = unusable
+        .iter()
+        .take(SENTENCES)
+        .map(|(name, reason)| format!("{name} ({})", reason.as_str()))
+        .collect();
+    match (all, unusable.len()) {
+        (0, _) => Check::Info("there is no ZitadelConnection".to_owned()),
+        (_, 0) => Check::Ok,
+        (_, many) => Check::Info(format!(
+            "{many} of {all} cannot be used, see their status: {}",
+            told.join(", ")
+        )),
+    }
+}
+
+/// What is refused and keeps nothing from working.
+fn lesser(refusals: &[Refusal]) -> Option<String> {
+    let lesser: Vec<_> = refusals.iter().filter(|refusal| !needed(refusal)).collect();
+    (!lesser.is_empty()).then(|| sentences(&lesser))
+}
+
+fn sentences(refusals: &[&Refusal]) -> String {
+    let mut told: Vec<String> = refusals
+        .iter()
+        .take(SENTENCES)
+        .map(ToString::to_string)
+        .collect();
+    told.dedup();
+    let more = refusals.len().saturating_sub(SENTENCES);
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    if told.is_empty() {
+        "the API server has not shown everything yet".to_owned()
+    } else {
+        told.join("; ")
+    }
+}

@@ -1,0 +1,23 @@
+//! The chart, as it is rendered and on a real API server; what is made from it; the operator with exactly its rights.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+#[path = "chart/install.rs"]
+mod install;
+#[path = "chart/refused.rs"]
+mod refused;
+#[path = "chart/rendered.rs"]
+mod rendered;
+#[path = "chart/rights.rs"]
+mod rights;
+#[path = "chart/rules.rs"]
+mod rules;
+#[path = "chart/values.rs"]
+mod values;
+
+mod support;

@@ -1,0 +1,414 @@
+//! What the templates make of the values.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, Parser as _};
+use serde_json::{Value, json};
+use zitadel_secret_operator::api;
+use zitadel_secret_operator::cli::{Cli, Command};
+
+use crate::support::helm::{CHART, documents, of_kind, render, root, text, the};
+
+/// The annotation with which Helm leaves an object behind.
+const KEEP: &str = "\n  annotations:\n    helm.sh/resource-policy: keep";
+
+fn container(pod: &Value) -> &Value {
+    let containers = pod["containers"].as_array().unwrap();
+    assert_eq!(containers.len(), 1);
+    &containers[0]
+}
+
+/// The arguments of a container, as the operator reads them.
+fn command(pod: &Value) -> Command {
+    let arguments = container(pod)["args"].as_array().unwrap().iter();
+    let arguments = arguments.map(|argument| OsString::from(argument.as_str().unwrap()));
+    Cli::try_parse_from(
+        [OsString::from("zitadel-secret-operator")]
+            .into_iter()
+            .chain(arguments),
+    )
+    .unwrap_or_else(|error| panic!("{error}"))
+    .command
+}
+
+#[test]
+fn the_definitions_are_those_of_the_code_and_stay_when_the_release_goes() {
+    let rendered = text(&["--show-only", "templates/crds.yaml"]);
+    let definitions = api::definitions().unwrap();
+    for (name, yaml) in &definitions {
+        let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+        assert_eq!(
+            read(&format!("{CHART}/files/crds/{name}")),
+            *yaml,
+            "{name}: run `make crds`"
+        );
+        assert_eq!(
+            read(&format!("crds/{name}")),
+            *yaml,
+            "{name}: run `make crds`"
+        );
+        let kept = yaml.replacen("\nmetadata:", &format!("\nmetadata:{KEEP}"), 1);
+        assert!(rendered.contains(&kept), "{name}");
+    }
+    assert_eq!(rendered.matches(KEEP).count(), definitions.len());
+    assert_eq!(documents(&rendered).len(), definitions.len());
+    let without = render(&["--set", "crds.install=false"]);
+    assert!(of_kind(&without, "CustomResourceDefinition").is_empty());
+}
+
+#[test]
+fn the_pods_may_do_nothing_to_their_node() {
+    let objects = render(&[]);
+    let deployed = &the(&objects, "Deployment")["spec"]["template"]["spec"];
+    let check = &the(&objects, "Pod")["spec"];
+    for pod in [deployed, check] {
+        assert_eq!(
+            pod["securityContext"],
+            json!({
+                "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"}
+            })
+        );
+        assert_eq!(
+            container(pod)["securityContext"],
+            json!({
+                "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+                "capabilities": {"drop": ["ALL"]}
+            })
+        );
+        for field in ["hostNetwork", "hostPID", "hostIPC", "volumes"] {
+            assert!(pod.get(field).is_none(), "{field}");
+        }
+        let resources = &container(pod)["resources"];
+        assert_eq!(
+            resources["requests"]["memory"],
+            resources["limits"]["memory"]
+        );
+        assert!(resources["limits"]["memory"].is_string());
+    }
+}
+
+#[test]
+fn the_operator_has_ten_seconds_less_than_its_pod_to_write_what_it_holds() {
+    for seconds in [120, 300] {
+        let set = format!("terminationGracePeriodSeconds={seconds}");
+        let objects = render(&["--set", &set]);
+        let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
+        assert_eq!(pod["terminationGracePeriodSeconds"], seconds);
+        let Command::Run(run) = command(pod) else {
+            panic!("the container runs the operator");
+        };
+        assert_eq!(run.grace.as_secs() + 10, seconds);
+    }
+    let objects = render(&[]);
+    let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
+    assert_eq!(pod["terminationGracePeriodSeconds"], 120);
+}
+
+#[test]
+fn the_values_become_flags_that_the_operator_understands() {
+    let objects = render(&["--values", "tests/chart/everything.yaml"]);
+    let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
+    let Command::Run(run) = command(pod) else {
+        panic!("the container runs the operator");
+    };
+    assert_eq!(run.place.namespace, "operators");
+    assert_eq!(run.place.watch_namespaces, ["orders", "billing"]);
+    assert_eq!(run.admin_address.to_string(), "[::]:9090");
+    assert!(run.leader_elect);
+    assert_eq!(run.minimum_interval.as_secs(), 36 * 3600);
+    assert_eq!(run.drift_interval.as_secs(), 300);
+    assert_eq!(
+        run.log.as_deref(),
+        Some("info,zitadel_secret_operator=debug")
+    );
+    assert_eq!(
+        container(pod)["env"][2],
+        json!({"name": "TZ", "value": "UTC"})
+    );
+    let image = container(pod)["image"].as_str().unwrap();
+    assert!(
+        image.starts_with("registry.example.com:5000/tools/zitadel-secret-operator@sha256:0123")
+    );
+    assert_eq!(pod["priorityClassName"], "system-cluster-critical");
+    assert_eq!(pod["serviceAccountName"], "keeper-of-secrets");
+    assert_eq!(container(pod)["ports"][0]["containerPort"], 9090);
+
+    let Command::Check(check) = command(&the(&objects, "Pod")["spec"]) else {
+        panic!("the test checks");
+    };
+    assert_eq!(check.place.namespace, "operators");
+    assert_eq!(check.place.watch_namespaces, ["orders", "billing"]);
+
+    let objects = render(&[]);
+    let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
+    let Command::Run(run) = command(pod) else {
+        panic!("the container runs the operator");
+    };
+    assert!(run.place.watch_namespaces.is_empty(), "the whole cluster");
+    let version = env!("CARGO_PKG_VERSION");
+    let image = format!("zitadel-secret-operator:{version}");
+    assert_eq!(
+        container(pod)["image"],
+        image,
+        "the chart's appVersion is the program's"
+    );
+}
+
+#[test]
+fn the_pod_tells_the_operator_its_name_and_uid_in_variables_that_it_reads() {
+    let command = Cli::command();
+    let arguments = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments);
+    let known: Vec<_> = arguments.filter_map(clap::Arg::get_env).collect();
+    let objects = render(&[]);
+    let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
+    let variables = container(pod)["env"].as_array().unwrap();
+    for (name, field) in [("POD_NAME", "metadata.name"), ("POD_UID", "metadata.uid")] {
+        assert!(known.iter().any(|known| *known == name), "{name}");
+        let from = json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}});
+        assert!(variables.contains(&from), "{name}");
+    }
+    assert_eq!(variables.len(), 2);
+}
+
+#[test]
+fn probes_ask_the_pages_that_are_there_and_a_stuck_process_alone_is_restarted() {
+    let objects = render(&[]);
+    let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
+    let probe = |name: &str| container(pod)[name]["httpGet"].clone();
+    assert_eq!(
+        probe("livenessProbe"),
+        json!({"path": "/live", "port": "admin"})
+    );
+    assert_eq!(
+        probe("readinessProbe"),
+        json!({"path": "/ready", "port": "admin"})
+    );
+    assert_eq!(container(pod)["ports"][0]["name"], "admin");
+}
+
+#[test]
+fn several_replicas_are_spread_and_not_evicted_all_at_once_and_one_is_no_obstacle() {
+    let one = render(&[]);
+    assert!(of_kind(&one, "PodDisruptionBudget").is_empty());
+    let spread = |objects: &[Value]| {
+        the(objects, "Deployment")["spec"]["template"]["spec"]["topologySpreadConstraints"].clone()
+    };
+    assert!(spread(&one).is_null());
+    let two = render(&["--set", "replicas=2"]);
+    let budget = the(&two, "PodDisruptionBudget");
+    let pods = the(&two, "Deployment")["spec"]["template"]["metadata"]["labels"].clone();
+    for selector in [
+        &budget["spec"]["selector"]["matchLabels"],
+        &spread(&two)[0]["labelSelector"]["matchLabels"],
+        &the(&two, "Deployment")["spec"]["selector"]["matchLabels"],
+    ] {
+        assert!(selects(selector, &pods), "{selector}");
+    }
+    assert_eq!(budget["spec"]["maxUnavailable"], 1);
+    let off = render(&["--set", "replicas=2,podDisruptionBudget.enabled=false"]);
+    assert!(of_kind(&off, "PodDisruptionBudget").is_empty());
+    let check = &the(&two, "Pod")["metadata"]["labels"];
+    assert!(!selects(&budget["spec"]["selector"]["matchLabels"], check));
+}
+
+fn selects(selector: &Value, labels: &Value) -> bool {
+    let selector = selector.as_object().unwrap();
+    !selector.is_empty() && selector.iter().all(|(name, value)| labels[name] == *value)
+}
+
+#[test]
+fn monitoring_is_off_until_it_is_asked_for_and_finds_the_operator() {
+    let kinds = [
+        "ServiceMonitor",
+        "PodMonitor",
+        "PrometheusRule",
+        "ConfigMap",
+        "NetworkPolicy",
+    ];
+    let objects = render(&[]);
+    for kind in kinds {
+        assert!(of_kind(&objects, kind).is_empty(), "{kind}");
+    }
+    let objects = render(&["--values", "tests/chart/everything.yaml"]);
+    let service = the(&objects, "Service");
+    let monitor = the(&objects, "ServiceMonitor");
+    let pods = &the(&objects, "Deployment")["spec"]["template"]["metadata"]["labels"];
+    assert!(selects(&service["spec"]["selector"], pods));
+    assert!(selects(
+        &monitor["spec"]["selector"]["matchLabels"],
+        &service["metadata"]["labels"]
+    ));
+    let check = &the(&objects, "Pod")["metadata"]["labels"];
+    assert!(!selects(&service["spec"]["selector"], check));
+    assert_eq!(
+        monitor["spec"]["endpoints"][0]["port"],
+        service["spec"]["ports"][0]["name"]
+    );
+    assert_eq!(service["spec"]["ports"][0]["targetPort"], "admin");
+    assert_eq!(monitor["metadata"]["labels"]["release"], "monitoring");
+
+    let rule = the(&objects, "PrometheusRule");
+    let read =
+        |name: &str| std::fs::read_to_string(root().join(CHART).join("files").join(name)).unwrap();
+    let alerts: Value = serde_saphyr::from_str(&read("alerts.yaml")).unwrap();
+    assert!(alerts["groups"].is_array());
+    assert_eq!(rule["spec"], alerts);
+    let dashboard = the(&objects, "ConfigMap");
+    let shown = dashboard["data"]["zitadel-secret-operator.json"]
+        .as_str()
+        .unwrap();
+    let shown: Value = serde_json::from_str(shown).unwrap();
+    assert_eq!(
+        shown,
+        serde_json::from_str::<Value>(&read("dashboard.json")).unwrap()
+    );
+    assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
+
+    let objects = render(&["--set", "metrics.podMonitor.enabled=true"]);
+    let monitor = the(&objects, "PodMonitor");
+    let pods = &the(&objects, "Deployment")["spec"]["template"]["metadata"]["labels"];
+    assert!(selects(&monitor["spec"]["selector"]["matchLabels"], pods));
+    assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["port"], "admin");
+}
+
+#[test]
+fn the_network_policy_lets_through_what_the_operator_needs_and_no_more() {
+    let objects = render(&["--values", "tests/chart/everything.yaml"]);
+    let spec = &the(&objects, "NetworkPolicy")["spec"];
+    for pod in [
+        &the(&objects, "Deployment")["spec"]["template"]["metadata"]["labels"],
+        &the(&objects, "Pod")["metadata"]["labels"],
+    ] {
+        assert!(selects(&spec["podSelector"]["matchLabels"], pod));
+    }
+    assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(
+        spec["ingress"],
+        json!([{
+            "ports": [{"port": 9090, "protocol": "TCP"}],
+            "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        }])
+    );
+    let tcp = |port: u16| json!({"port": port, "protocol": "TCP"});
+    assert_eq!(
+        spec["egress"],
+        json!([
+            {"ports": [{"port": 53, "protocol": "UDP"}, tcp(53)]},
+            // The API server, and the ports of connection.url and connection.endpoint.
+            {"ports": [tcp(6443), tcp(8443), tcp(8080)]},
+            {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+        ])
+    );
+    let objects = render(&["--set", "networkPolicy.enabled=true"]);
+    let spec = &the(&objects, "NetworkPolicy")["spec"];
+    assert_eq!(spec["ingress"], json!([{"ports": [tcp(8080)]}]));
+    assert_eq!(spec["egress"][1]["ports"], json!([tcp(443), tcp(6443)]));
+}
+
+#[test]
+fn the_connection_refers_to_its_credential_and_is_a_hook_only_where_its_kind_is_installed_with_it()
+{
+    assert!(of_kind(&render(&[]), "ZitadelConnection").is_empty());
+    let values = ["--values", "tests/chart/everything.yaml"];
+    let objects = render(&values);
+    let connection = the(&objects, "ZitadelConnection");
+    assert_eq!(
+        connection["spec"],
+        json!({
+            "url": "https://iam.example.com:8443",
+            "endpoint": "http://zitadel.zitadel:8080",
+            "allowInsecure": true,
+            "organizationId": "312345678901234567",
+            "caBundle": {"configMapRef": {"name": "authorities", "key": "ca.crt"}},
+            "credential": {"type": "PersonalAccessToken", "secretRef": {"name": "zitadel-token", "key": "token"}},
+            "grants": [
+                {"namespaces": {"names": ["orders"]}, "projectIds": ["312345678901234568"]},
+                {
+                    "namespaces": {"selector": {"matchLabels": {"team": "billing"}}},
+                    "projectIds": ["*"], "appIds": ["312345678901234569"],
+                },
+            ],
+            "limits": {"maxInFlight": 2, "repairsPer10Minutes": 5},
+        })
+    );
+    let spec = connection["spec"].clone();
+    serde_json::from_value::<api::ZitadelConnectionSpec>(spec).unwrap();
+    assert!(
+        of_kind(&objects, "Secret").is_empty(),
+        "the chart makes no Secret"
+    );
+    let annotation = |objects: &[Value], name: &str| {
+        the(objects, "ZitadelConnection")["metadata"]["annotations"][name].clone()
+    };
+    assert_eq!(annotation(&objects, "helm.sh/resource-policy"), "keep");
+    assert_eq!(
+        annotation(&objects, "helm.sh/hook"),
+        "post-install,post-upgrade"
+    );
+    for known in [
+        ["--set", "crds.install=false"],
+        [
+            "--api-versions",
+            "zitadel-secrets.dev/v1alpha1/ZitadelConnection",
+        ],
+    ] {
+        let objects = render(&[&values[..], &known].concat());
+        assert!(annotation(&objects, "helm.sh/hook").is_null());
+        assert_eq!(annotation(&objects, "helm.sh/resource-policy"), "keep");
+    }
+}
+
+#[test]
+fn releases_of_one_name_in_two_namespaces_share_nothing() {
+    let names = |namespace: &str| -> Vec<String> {
+        let objects = render(&["--namespace", namespace, "--set", "crds.install=false"]);
+        let cluster_wide = objects
+            .iter()
+            .filter(|object| object["metadata"]["namespace"].is_null());
+        let named = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
+        cluster_wide.map(named).collect()
+    };
+    let (first, second) = (names("a"), names("b"));
+    assert!(first.len() >= 4);
+    assert!(
+        first.iter().all(|name| !second.contains(name)),
+        "{first:?} {second:?}"
+    );
+}
+
+#[test]
+fn the_plain_manifests_are_what_the_chart_renders() {
+    text(&[]); // builds Helm where there is none yet
+    let fresh = tempfile::tempdir().unwrap();
+    let status = std::process::Command::new(root().join("deploy/render.sh"))
+        .arg(fresh.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    for file in ["install.yaml", "kustomization.yaml"] {
+        let read = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap();
+        let (stored, made) = (
+            read(root().join("deploy").join(file)),
+            read(fresh.path().join(file)),
+        );
+        assert!(
+            stored == made,
+            "deploy/{file} is not what the chart renders: run `make deploy`"
+        );
+    }
+    let text = std::fs::read_to_string(root().join("deploy/install.yaml")).unwrap();
+    assert!(
+        !text.contains("helm.sh") && !text.contains("Helm"),
+        "it is not Helm's"
+    );
+    let objects = documents(&text);
+    assert_eq!(
+        the(&objects, "Namespace")["metadata"]["name"],
+        "zitadel-secret-operator"
+    );
+    assert_eq!(of_kind(&objects, "CustomResourceDefinition").len(), 2);
+    assert!(of_kind(&objects, "Pod").is_empty());
+}

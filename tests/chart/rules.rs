@@ -1,0 +1,219 @@
+//! The rules of the chart's RBAC: exactly what `src/rights.rs` says, each with the code that needs it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use zitadel_secret_operator::rights::{Place, RIGHTS};
+
+use crate::support::helm::{of_kind, render, root, text};
+
+/// Group, resource and verb.
+type Allowed = BTreeSet<(String, String, String)>;
+
+/// The rights at some places, by the code.
+fn needed(places: &[Place]) -> Allowed {
+    let mut all = Allowed::new();
+    for right in RIGHTS.iter().filter(|right| places.contains(&right.place)) {
+        for verb in right.verbs {
+            all.insert((right.group.into(), right.resource.into(), (*verb).into()));
+        }
+    }
+    all
+}
+
+/// The rights that rules grant.
+fn granted(role: &Value) -> Allowed {
+    let texts = |value: &Value| -> Vec<String> {
+        let texts = value.as_array().unwrap().iter();
+        texts
+            .map(|text| text.as_str().unwrap().to_owned())
+            .collect()
+    };
+    let mut all = Allowed::new();
+    for rule in role["rules"].as_array().unwrap() {
+        for group in texts(&rule["apiGroups"]) {
+            for resource in texts(&rule["resources"]) {
+                for verb in texts(&rule["verbs"]) {
+                    all.insert((group.clone(), resource.clone(), verb));
+                }
+            }
+        }
+    }
+    assert!(
+        !all.iter()
+            .any(|(group, resource, verb)| [group, resource, verb]
+                .iter()
+                .any(|word| word.contains('*'))),
+        "{all:?}"
+    );
+    all
+}
+
+/// What the operator's service account is granted: in the cluster, and by namespace. Follows the bindings.
+fn rights_of_the_operator(objects: &[Value]) -> (Allowed, BTreeMap<String, Allowed>) {
+    let (mut cluster, mut by_namespace) = (Allowed::new(), BTreeMap::new());
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    for (kind, roles) in [
+        ("ClusterRoleBinding", "ClusterRole"),
+        ("RoleBinding", "Role"),
+    ] {
+        for binding in of_kind(objects, kind) {
+            assert_eq!(binding["roleRef"]["kind"], roles);
+            let subjects = binding["subjects"].as_array().unwrap();
+            assert_eq!(subjects.len(), 1);
+            assert_eq!(subjects[0]["kind"], "ServiceAccount");
+            assert_eq!(subjects[0]["namespace"], "operators");
+            assert_eq!(subjects[0]["name"], "zso-zitadel-secret-operator");
+            let role = of_kind(objects, roles).into_iter().find(|role| {
+                role["metadata"]["name"] == binding["roleRef"]["name"]
+                    && role["metadata"]["namespace"] == binding["metadata"]["namespace"]
+            });
+            let rules = granted(role.unwrap());
+            if roles == "Role" {
+                let namespace = text(&binding["metadata"]["namespace"]);
+                by_namespace
+                    .entry(namespace)
+                    .or_insert_with(Allowed::new)
+                    .extend(rules);
+            } else {
+                cluster.extend(rules);
+            }
+        }
+    }
+    (cluster, by_namespace)
+}
+
+#[test]
+fn for_the_whole_cluster_the_rules_are_what_the_code_needs() {
+    let (cluster, by_namespace) = rights_of_the_operator(&render(&[]));
+    assert_eq!(
+        cluster,
+        needed(&[Place::Cluster, Place::WatchedNamespaces, Place::Watched])
+    );
+    let own = BTreeMap::from([("operators".to_owned(), needed(&[Place::Own]))]);
+    assert_eq!(by_namespace, own);
+}
+
+#[test]
+fn for_a_list_of_namespaces_rights_on_objects_and_secrets_are_roles_in_these_alone() {
+    let objects = render(&["--set", "watchNamespaces={orders,billing}"]);
+    let (cluster, by_namespace) = rights_of_the_operator(&objects);
+    assert_eq!(cluster, needed(&[Place::Cluster, Place::WatchedNamespaces]));
+    assert!(!cluster.iter().any(|(_, resource, _)| resource == "secrets"));
+    let expected = BTreeMap::from([
+        ("operators".to_owned(), needed(&[Place::Own])),
+        ("orders".to_owned(), needed(&[Place::Watched])),
+        ("billing".to_owned(), needed(&[Place::Watched])),
+    ]);
+    assert_eq!(by_namespace, expected);
+    let rules = of_kind(&objects, "ClusterRole")
+        .into_iter()
+        .flat_map(|role| role["rules"].as_array().unwrap().clone());
+    let mut namespaces = rules.filter(|rule| rule["resources"][0] == "namespaces");
+    let rule = namespaces.next().unwrap();
+    assert_eq!(
+        rule["resourceNames"],
+        serde_json::json!(["orders", "billing"])
+    );
+    assert!(namespaces.next().is_none());
+}
+
+#[test]
+fn where_the_operator_s_own_namespace_is_watched_too_it_has_both_roles() {
+    let objects = render(&["--set", "watchNamespaces={operators}"]);
+    let (_, by_namespace) = rights_of_the_operator(&objects);
+    let both = needed(&[Place::Own, Place::Watched]);
+    assert_eq!(
+        by_namespace,
+        BTreeMap::from([("operators".to_owned(), both)])
+    );
+}
+
+#[test]
+fn rights_can_be_left_to_somebody_else() {
+    let objects = render(&["--set", "rbac.create=false"]);
+    for kind in ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"] {
+        assert!(of_kind(&objects, kind).is_empty(), "{kind}");
+    }
+}
+
+#[test]
+fn people_are_given_rights_on_objects_and_none_on_connections_or_a_status() {
+    let objects = render(&[]);
+    let aggregated = of_kind(&objects, "ClusterRole").into_iter().filter(|role| {
+        let labels = role["metadata"]["labels"].as_object().unwrap();
+        labels.keys().any(|name| name.contains("aggregate-to"))
+    });
+    let mut found = 0;
+    for role in aggregated {
+        found += 1;
+        for (group, resource, _) in granted(role) {
+            assert_eq!(
+                (group.as_str(), resource.as_str()),
+                ("zitadel-secrets.dev", "apiappsecrets")
+            );
+        }
+    }
+    assert_eq!(found, 2);
+    let without = render(&["--set", "rbac.aggregate=false"]);
+    assert_eq!(of_kind(&without, "ClusterRole").len(), 1);
+}
+
+/// The words in a comment that name a source file, with the directory of the one before where they have none.
+fn files(comment: &str) -> Vec<String> {
+    let mut directory = String::new();
+    let words = comment.split(|c: char| !(c.is_ascii_alphanumeric() || "/._-".contains(c)));
+    let mut files = Vec::new();
+    for word in words.map(|word| word.trim_end_matches('.')) {
+        if std::path::Path::new(word)
+            .extension()
+            .is_none_or(|end| end != "rs")
+        {
+            continue;
+        }
+        let path = if let Some((before, _)) = word.rsplit_once('/') {
+            before.clone_into(&mut directory);
+            word.to_owned()
+        } else {
+            format!("{directory}/{word}")
+        };
+        files.push(path);
+    }
+    files
+}
+
+#[test]
+fn each_rule_names_the_code_that_needs_it() {
+    let rendered = text(&[
+        "--show-only",
+        "templates/rbac.yaml",
+        "--set",
+        "rbac.aggregate=false",
+    ]);
+    let mut comment = String::new();
+    let mut rules = 0;
+    for line in rendered.lines() {
+        if let Some(words) = line.strip_prefix("# ") {
+            comment.push_str(words);
+            comment.push(' ');
+        } else if line.starts_with("- apiGroups:") {
+            rules += 1;
+            let files = files(&comment);
+            assert!(!files.is_empty(), "a rule without a reason: {comment:?}");
+            for file in files {
+                assert!(root().join(&file).is_file(), "{file}: {comment}");
+            }
+            comment.clear();
+        } else {
+            comment.clear();
+        }
+    }
+    assert_eq!(rules, RIGHTS.len());
+    for right in RIGHTS {
+        let files = files(right.because);
+        assert!(!files.is_empty(), "{}", right.because);
+        for file in files {
+            assert!(root().join(&file).is_file(), "{file}");
+        }
+    }
+}
