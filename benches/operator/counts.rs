@@ -32,17 +32,19 @@ fn print(figures: &mut Figures, stage: &mut Stage, what: &str, writes: f64) {
     let count = |wanted: &dyn Fn(&Request) -> bool| {
         number(requests.iter().filter(|request| wanted(request)).count()) / number(OBJECTS)
     };
-    let is_event = |request: &Request| request.resource() == "events";
+    // NB: what is written of the connection is not written for an object.
+    let is_aside =
+        |request: &Request| ["events", "zitadelconnections"].contains(&request.resource());
     let unit = format!("per_{what}");
     figures.at_most(
         &format!("writes_per_{what}"),
-        count(&|request| request.is_write() && !is_event(request)),
+        count(&|request| request.is_write() && !is_aside(request)),
         writes,
         &unit,
     );
     figures.at_most(
         &format!("events_per_{what}"),
-        count(&|request| request.is_write() && is_event(request)),
+        count(&|request| request.is_write() && request.resource() == "events"),
         1.0,
         &unit,
     );

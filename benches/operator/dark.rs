@@ -7,11 +7,13 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use zitadel_simulator::{Lag, Operation};
 
-use crate::figures::{Figures, quantile};
-use crate::stage::{LONG, Stage, rotated, rotations};
+use crate::figures::{Figures, number, quantile};
+use crate::stage::{LONG, Stage, quiet, rotated, rotations};
 use crate::support::fleet::name;
 
 const OBJECTS: usize = 100;
+/// A quantile of 99 % needs more than 100 samples.
+const ROUNDS: usize = 10;
 /// Between the median and the p90 of a real server.
 const LAG: Duration = Duration::from_millis(30);
 /// What a generate takes on a real server.
@@ -28,18 +30,48 @@ pub async fn run(figures: &mut Figures) {
     });
     stage.requests();
     stage.zitadel().clear_ledger();
-    let before = rotations(&operator).await;
-    let rotation = async {
-        stage.fleet.trigger(0..OBJECTS, "1").await;
-        rotated(&operator, before + OBJECTS).await;
-    };
     let mut bare = Vec::new();
-    tokio::select! {
-        () = rotation => {}
-        () = bare_writes(&stage, &mut bare) => {}
+    let (mut whole, mut prove, mut write) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 1..=ROUNDS {
+        let trigger = round.to_string();
+        let before = rotations(&operator).await;
+        // The first call is held until all are queued: what is measured is the queue, not how it is made.
+        let gate = stage.zitadel().hold_before(Operation::Generate);
+        stage.fleet.trigger(0..OBJECTS, &trigger).await;
+        tokio::time::timeout(LONG, gate.reached()).await.unwrap();
+        quiet(&operator, LONG).await;
+        stage.zitadel().clear_faults();
+        gate.release();
+        let rotation = rotated(&operator, before + OBJECTS);
+        tokio::select! {
+            () = rotation => {}
+            () = bare_writes(&stage, &mut bare) => {}
+        }
+        stage.fleet.settled(0..OBJECTS, &trigger, LONG).await;
+        windows(&mut stage, &mut whole, &mut prove, &mut write);
+        stage.zitadel().clear_ledger();
     }
-    stage.fleet.settled(0..OBJECTS, "1", LONG).await;
+    let one_write = quantile(&bare, 0.5);
+    let bound = LAG.as_secs_f64() + 3.0 * one_write;
+    let p99 = quantile(&whole, 0.99);
+    figures.show("dark_windows", number(whole.len()), "rotations");
+    figures.show("dark_window_p50_seconds", quantile(&whole, 0.5), "s");
+    figures.show("dark_window_p99_seconds", p99, "s");
+    figures.show("dark_window_prove_p99_seconds", quantile(&prove, 0.99), "s");
+    figures.show("dark_window_write_p99_seconds", quantile(&write, 0.99), "s");
+    figures.show("bare_secret_write_p50_seconds", one_write, "s");
+    figures.show("bare_secret_write_p99_seconds", quantile(&bare, 0.99), "s");
+    figures.show("projection_lag_seconds", LAG.as_secs_f64(), "s");
+    figures.at_most(
+        "dark_window_p99_ratio",
+        p99 / bound,
+        1.0,
+        "of_lag_and_3_writes",
+    );
+}
 
+/// The windows of one round: from the answer on, until it was proven, and from then on until it was written.
+fn windows(stage: &mut Stage, whole: &mut Vec<f64>, prove: &mut Vec<f64>, write: &mut Vec<f64>) {
     let calls = stage.zitadel().request_log();
     let requests = stage.requests();
     let written: HashMap<_, _> = requests
@@ -47,7 +79,6 @@ pub async fn run(figures: &mut Figures) {
         .filter(|request| request.resource() == "secrets" && request.is_write())
         .map(|request| (request.name().to_owned(), request))
         .collect();
-    let (mut whole, mut prove, mut write) = (Vec::new(), Vec::new(), Vec::new());
     for (n, app) in stage.fleet.apps.iter().enumerate() {
         let of_app = || {
             calls
@@ -64,17 +95,6 @@ pub async fn run(figures: &mut Figures) {
         prove.push(proven.duration_since(answered).as_secs_f64());
         write.push(secret.answered.duration_since(proven).as_secs_f64());
     }
-    let one_write = quantile(&bare, 0.5);
-    let bound = LAG.as_secs_f64() + 3.0 * one_write;
-    let p99 = quantile(&whole, 0.99);
-    figures.show("dark_window_p50_seconds", quantile(&whole, 0.5), "s");
-    figures.show("dark_window_p99_seconds", p99, "s");
-    figures.show("dark_window_prove_p99_seconds", quantile(&prove, 0.99), "s");
-    figures.show("dark_window_write_p99_seconds", quantile(&write, 0.99), "s");
-    figures.show("bare_secret_write_p50_seconds", one_write, "s");
-    figures.show("bare_secret_write_p99_seconds", quantile(&bare, 0.99), "s");
-    figures.show("projection_lag_seconds", LAG.as_secs_f64(), "s");
-    figures.show("dark_window_p99_ratio", p99 / bound, "of_lag_and_3_writes");
 }
 
 /// Applies a Secret of about the same size, one write after the other. Ends with whoever drops it.
