@@ -9,6 +9,8 @@
 
 #[path = "chart/install.rs"]
 mod install;
+#[path = "chart/pages.rs"]
+mod pages;
 #[path = "chart/refused.rs"]
 mod refused;
 #[path = "chart/rendered.rs"]

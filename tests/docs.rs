@@ -26,7 +26,7 @@ fn read(path: &str) -> String {
 /// README, CHANGELOG and everything in docs/, with their paths.
 fn pages() -> Vec<(PathBuf, String)> {
     let mut pages = vec![root().join("README.md"), root().join("CHANGELOG.md")];
-    for directory in ["docs", "docs/reference"] {
+    for directory in ["docs", "docs/how-to", "docs/reference"] {
         let entries = std::fs::read_dir(root().join(directory)).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
         pages.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "md")));
@@ -84,6 +84,7 @@ fn the_pages_name_only_flags_that_exist() {
             // Other programs have flags of their own.
             let other = [
                 "kubectl",
+                "helm ",
                 "cargo ",
                 "git ",
                 "curl ",

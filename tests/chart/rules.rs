@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use zitadel_secret_operator::rights::{Place, RIGHTS};
 
-use crate::support::helm::{of_kind, render, root, text};
+use crate::support::helm::{documents, of_kind, render, root, text, the};
 
 /// Group, resource and verb.
 type Allowed = BTreeSet<(String, String, String)>;
@@ -183,6 +183,18 @@ fn files(comment: &str) -> Vec<String> {
 }
 
 #[test]
+fn the_example_grants_the_same_as_the_chart() {
+    let example = std::fs::read_to_string(root().join("examples/minimal/rbac.yaml")).unwrap();
+    let example = documents(&example);
+    let everywhere = [Place::Cluster, Place::WatchedNamespaces, Place::Watched];
+    assert_eq!(granted(the(&example, "ClusterRole")), needed(&everywhere));
+    // Secrets of its own namespace are among those of all namespaces.
+    let mut own = needed(&[Place::Own]);
+    own.retain(|(_, resource, _)| resource != "secrets");
+    assert_eq!(granted(the(&example, "Role")), own);
+}
+
+#[test]
 fn each_rule_names_the_code_that_needs_it() {
     let rendered = text(&[
         "--show-only",
@@ -190,9 +202,23 @@ fn each_rule_names_the_code_that_needs_it() {
         "--set",
         "rbac.aggregate=false",
     ]);
+    assert_eq!(rules_with_reasons(&rendered), RIGHTS.len());
+    let example = std::fs::read_to_string(root().join("examples/minimal/rbac.yaml")).unwrap();
+    assert!(rules_with_reasons(&example) > 5);
+    for right in RIGHTS {
+        let files = files(right.because);
+        assert!(!files.is_empty(), "{}", right.because);
+        for file in files {
+            assert!(root().join(&file).is_file(), "{file}");
+        }
+    }
+}
+
+/// How many rules there are, each of which has a comment that names existing files.
+fn rules_with_reasons(text: &str) -> usize {
     let mut comment = String::new();
     let mut rules = 0;
-    for line in rendered.lines() {
+    for line in text.lines() {
         if let Some(words) = line.strip_prefix("# ") {
             comment.push_str(words);
             comment.push(' ');
@@ -208,12 +234,5 @@ fn each_rule_names_the_code_that_needs_it() {
             comment.clear();
         }
     }
-    assert_eq!(rules, RIGHTS.len());
-    for right in RIGHTS {
-        let files = files(right.because);
-        assert!(!files.is_empty(), "{}", right.because);
-        for file in files {
-            assert!(root().join(&file).is_file(), "{file}");
-        }
-    }
+    rules
 }

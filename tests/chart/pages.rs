@@ -1,0 +1,208 @@
+//! The pages about installing, upgrading and uninstalling: their commands are run as they stand there.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::Api;
+use zitadel_secret_operator::api::ApiAppSecret;
+use zitadel_simulator::{Config, Role, Scope, Simulator};
+
+use crate::support::controlplane::{ControlPlane, Options, client_from};
+use crate::support::eventually;
+use crate::support::helm::{helm, root, succeeded};
+use crate::support::world::{Operator, PATIENCE};
+
+const OPERATORS: &str = "zitadel-secret-operator";
+
+/// The part of a page under a heading.
+fn section(page: &str, heading: &str) -> String {
+    let text = std::fs::read_to_string(root().join("docs/how-to").join(page)).unwrap();
+    let mut parts = text.split("\n## ");
+    let part = parts.find(|part| part.starts_with(heading));
+    part.unwrap_or_else(|| panic!("{page}: {heading}"))
+        .to_owned()
+}
+
+/// The blocks of a language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let blocks = text.split(&fence).skip(1);
+    blocks
+        .map(|block| block.split("```").next().unwrap().to_owned())
+        .collect()
+}
+
+/// The commands under a heading.
+fn commands(page: &str, heading: &str) -> Vec<String> {
+    let text = match heading {
+        // What stands before the first heading.
+        "" => {
+            let text = std::fs::read_to_string(root().join("docs/how-to").join(page)).unwrap();
+            text.split("\n## ").next().unwrap().to_owned()
+        }
+        heading => section(page, heading),
+    };
+    let lines = blocks(&text, "console");
+    let commands: Vec<String> = lines
+        .iter()
+        .flat_map(|block| block.lines())
+        .map(|line| line.strip_prefix("$ ").unwrap().to_owned())
+        .collect();
+    assert!(!commands.is_empty(), "{page}: {heading}");
+    commands
+}
+
+/// Runs a command of a page. Its files are in `directory`, where there are any of that name.
+fn run(cluster: &ControlPlane, directory: &Path, command: &str) -> String {
+    let there = |word: &str| {
+        let (flag, file) = word.split_once('=').unwrap_or(("", word));
+        let path = directory.join(file);
+        let path = path.to_str().filter(|_| path.is_file());
+        path.map_or_else(
+            || word.to_owned(),
+            |path| {
+                if flag.is_empty() {
+                    path.to_owned()
+                } else {
+                    format!("{flag}={path}")
+                }
+            },
+        )
+    };
+    let words: Vec<String> = command.split(' ').map(there).collect();
+    // NB: without a kubelet no pod ever becomes ready, and a namespace takes its time.
+    let mut words: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .filter(|word| *word != "--wait")
+        .collect();
+    if command.starts_with("kubectl delete namespace") {
+        words.push("--wait=false");
+    }
+    let output = match words[0] {
+        "helm" => helm(Some(cluster.admin_kubeconfig()), &words[1..]),
+        "kubectl" => cluster.kubectl(&words[1..]),
+        other => panic!("{other}"),
+    };
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}: {told}");
+    succeeded(&output)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let cluster = Box::leak(Box::new(ControlPlane::start(Options::default()).await));
+    let cluster: &'static ControlPlane = cluster;
+    let client = client_from(cluster.admin_kubeconfig()).await;
+    assert!(
+        cluster
+            .kubectl(&["create", "namespace", "orders"])
+            .status
+            .success()
+    );
+
+    // What the page takes for granted: ZITADEL with an application, a service user with a key, the two files.
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let organization = zitadel.create_org("example");
+    let project = zitadel.create_project(&organization, "payments");
+    let user = zitadel.create_user(&organization, "operator");
+    zitadel.grant(&user, Role::ProjectOwner, Scope::Project(project.clone()));
+    let app = zitadel.create_api_app(&project, "orders").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let key = zitadel.create_machine_key(&user).unwrap().json;
+    std::fs::write(directory.path().join("key.json"), key).unwrap();
+    let page = section("install.md", "Install and use it");
+    for block in blocks(&page, "yaml") {
+        let name = block.lines().next().unwrap().strip_prefix("# ").unwrap();
+        let mut text = block.clone();
+        for (example, here) in [
+            ("https://iam.example.com", zitadel.url().as_str()),
+            ("312345678901234567", &organization),
+            ("312345678901234568", &project),
+            ("312345678901234569", &app.id),
+        ] {
+            text = text.replace(example, here);
+        }
+        assert_ne!(text, block, "{name}");
+        std::fs::write(directory.path().join(name), text).unwrap();
+    }
+
+    let install = commands("install.md", "Install and use it");
+    assert!(install.len() <= 4, "{install:?}");
+    let mut operator = None;
+    for command in &install {
+        run(cluster, directory.path(), command);
+        if command.starts_with("helm install") {
+            // In place of the pod.
+            let account = cluster
+                .kubeconfig_for_service_account(OPERATORS, OPERATORS)
+                .await;
+            let started =
+                Operator::start_with(&account, directory.path(), &["--protocol-speed", "20"]);
+            operator = Some(Arc::new(started));
+        }
+    }
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), "orders");
+    let data = secrets.get("orders-api").await.unwrap().data.unwrap();
+    let value = String::from_utf8(data["CLIENT_SECRET"].0.clone()).unwrap();
+    assert!(zitadel.accepts(&app.id, &value));
+    assert_eq!(zitadel.generates(&app.id), 1);
+
+    for command in commands("upgrade.md", "")
+        .iter()
+        .chain(&commands("upgrade.md", "Back to an older version"))
+    {
+        run(cluster, directory.path(), command);
+    }
+    let operator = operator.unwrap();
+    let stopping = Arc::clone(&operator);
+    let code = tokio::task::spawn_blocking(move || stopping.stop())
+        .await
+        .unwrap();
+    assert_eq!(code, Some(0));
+    assert_eq!(zitadel.generates(&app.id), 1);
+
+    // The operator is gone: nothing may wait for it.
+    for command in commands("uninstall.md", "The operator alone") {
+        run(cluster, directory.path(), &command);
+    }
+    let objects: Api<ApiAppSecret> = Api::namespaced(client.clone(), "orders");
+    assert!(objects.get_opt("orders-api").await.unwrap().is_some());
+    assert!(secrets.get_opt("orders-api").await.unwrap().is_some());
+    run(cluster, directory.path(), &install[0]);
+    for command in commands("uninstall.md", "Everything") {
+        run(cluster, directory.path(), &command);
+    }
+    eventually(PATIENCE, || async {
+        secrets
+            .get_opt("orders-api")
+            .await
+            .unwrap()
+            .is_none()
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commands_for_those_without_helm_work_as_well() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let cluster = ControlPlane::start(Options::default()).await;
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("key.json"), "{}").unwrap();
+    for command in commands("install.md", "Without Helm") {
+        run(&cluster, directory.path(), &command);
+    }
+    for command in commands("uninstall.md", "Without Helm") {
+        run(&cluster, directory.path(), &command);
+    }
+    let left = cluster.kubectl(&["get", "clusterrole,clusterrolebinding", "--output=name"]);
+    let left = String::from_utf8(left.stdout).unwrap();
+    assert!(!left.contains(OPERATORS), "{left}");
+}
