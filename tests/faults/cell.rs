@@ -128,6 +128,8 @@ pub struct Cell {
     pub replicas: usize,
     /// Which of several ways, where there are several.
     pub way: &'static str,
+    /// Whether the object has a standby application.
+    pub standby: bool,
 }
 
 impl fmt::Display for Cell {
@@ -137,7 +139,11 @@ impl fmt::Display for Cell {
             strike,
             replicas,
             way,
+            standby,
         } = self;
+        if *standby {
+            write!(f, "with a standby, ")?;
+        }
         write!(f, "B{} {boundary:?} × F{strike}", boundary.number())?;
         if !way.is_empty() {
             write!(f, " ({way})")?;
@@ -178,7 +184,7 @@ impl Cell {
     }
 
     /// All cells that mean something, for that many replicas.
-    pub fn all(replicas: usize) -> Vec<Self> {
+    pub fn all((replicas, standby): (usize, bool)) -> Vec<Self> {
         let mut cells = Vec::new();
         for boundary in Boundary::ALL {
             for strike in 1..=14 {
@@ -188,6 +194,7 @@ impl Cell {
                         strike,
                         replicas,
                         way,
+                        standby,
                     });
                 }
             }
@@ -386,12 +393,14 @@ impl Run {
         let holder = lane.replica(victim).unwrap().holder.clone();
         let begun = Instant::now();
         loop {
-            let lease = lane.leases().get_opt(&lane.claim_name(app)).await.unwrap();
-            let attempt = lease.as_ref().and_then(claim).and_then(|c| c.attempt);
             let secret = lane.secrets().get(NAME).await.unwrap();
-            let stored = super::lane::commit(&secret)
-                .and_then(|commit| commit.apps.into_values().next())
-                .and_then(|recorded| recorded.entry.attempt);
+            let stored = super::lane::commit(&secret).and_then(|commit| {
+                let made = commit.stored()?;
+                made.entry.attempt
+            });
+            let active = lane.claim_name(lane.active(app, &secret));
+            let lease = lane.leases().get_opt(&active).await.unwrap();
+            let attempt = lease.as_ref().and_then(claim).and_then(|c| c.attempt);
             let done = attempt
                 .is_some_and(|attempt| attempt.holder != holder && stored == Some(attempt.id));
             if done {

@@ -40,6 +40,7 @@ impl Lane {
             strike: 0,
             replicas: self.wanted,
             way: "",
+            standby: false,
         };
         let broken = invariants::check(self, app, &cell).await;
         assert!(broken.is_empty(), "{broken:?}");

@@ -14,13 +14,13 @@ use super::audit;
 use super::cell::{Boundary, Cell};
 use super::lane::{Lane, NAME, claim, commit, value};
 
-/// The attempts that ZITADEL carried out for an application, each once.
+/// The attempts that ZITADEL carried out for the subject, each once.
 pub fn executed(lane: &Lane, app: &AppHandle) -> Vec<Execution> {
     let mut seen = BTreeSet::new();
     lane.zitadel
         .executions()
         .into_iter()
-        .filter(|execution| execution.app == app.id)
+        .filter(|execution| lane.apps(app).any(|app| app.id == execution.app))
         .filter(|execution| {
             execution
                 .attempt
@@ -43,16 +43,22 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
         .request_log()
         .into_iter()
         .filter(|request| {
-            request.operation == Operation::Generate && request.app.as_deref() == Some(&app.id)
+            request.operation == Operation::Generate
+                && lane
+                    .apps(app)
+                    .any(|app| request.app.as_deref() == Some(&app.id))
         })
         .collect();
     let executions: Vec<Execution> = lane
         .zitadel
         .executions()
         .into_iter()
-        .filter(|execution| execution.app == app.id)
+        .filter(|execution| lane.apps(app).any(|app| app.id == execution.app))
         .collect();
-    let claim_name = lane.claim_name(app);
+    let names: BTreeMap<String, String> = lane
+        .apps(app)
+        .map(|app| (app.id.clone(), lane.claim_name(app)))
+        .collect();
     let writes = lane.wire.writes();
 
     // I2: the attempt was durable before the call arrived.
@@ -62,7 +68,7 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
         let durable = writes.iter().find(|write| {
             (200..300).contains(&write.status)
                 && write.seen.claims(AttemptState::Open)
-                && write.seen.name == claim_name
+                && request.app.as_ref().and_then(|app| names.get(app)) == Some(&write.seen.name)
                 && write.answered <= request.received_at
                 && write
                     .seen
@@ -114,18 +120,30 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
             format!("I7: rotation {index} because of {cause:?}"),
         );
     }
-    secret_history(lane, app, &executions, &mut must);
+    secret_history(lane, &executions, &mut must);
 
     // I1 once more: the stored value is the newest, and the status says so.
     let secret = lane.secrets().get(NAME).await.unwrap();
     let stored = value(&secret).unwrap_or_default();
+    let active = lane.active(app, &secret);
     must(
-        lane.zitadel.accepts(&app.id, &stored),
+        lane.zitadel.accepts(&active.id, &stored),
         "I1: the stored value is refused".into(),
     );
+    // With a standby the pair that is stored is never the one that is generated on; so the one that was taken over is as good as
+    // before, unless another rotation went back to its application, or one that was paused came late.
+    if lane.standby.is_some() && !matches!(cell.strike, 12 | 13) {
+        must(
+            lane.zitadel.accepts(&app.id, &lane.adopted)
+                && executions
+                    .iter()
+                    .all(|made| made.attempt.is_none() || made.app != app.id),
+            "I0: the former pair was touched".into(),
+        );
+    }
     let object = lane.objects().get(NAME).await.unwrap();
     let status = object.status.clone().unwrap_or_default();
-    let sequence = lane.zitadel.latest(&app.id).map(|s| s.to_string());
+    let sequence = lane.zitadel.latest(&active.id).map(|s| s.to_string());
     must(
         status.sequence == sequence,
         format!(
@@ -174,13 +192,18 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
         must(!late, "I16: a claim was begun after SIGTERM".into());
     }
     // I21: one audit record for each call, unless the process died in it.
-    let records = audit::records(&app.id);
+    let records: Vec<_> = lane
+        .apps(app)
+        .flat_map(|app| audit::records(&app.id))
+        .collect();
     let told: BTreeSet<_> = records.iter().map(|r| r.attempt.clone()).collect();
     must(
         told.len() == records.len(),
         "I21: a call was told of twice".into(),
     );
-    let died = matches!(cell.strike, 1 | 2) && cell.boundary == Boundary::Generate;
+    // NB: the Lease is renewed at any time, also while a call is under way.
+    let died = matches!(cell.strike, 1 | 2)
+        && matches!(cell.boundary, Boundary::Generate | Boundary::Renew);
     let silent: Vec<_> = attempts
         .iter()
         .flatten()
@@ -194,23 +217,18 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
 }
 
 /// I6, I10a and I17: what the Secret held, one revision after the other.
-fn secret_history(
-    lane: &Lane,
-    app: &AppHandle,
-    executions: &[Execution],
-    must: &mut impl FnMut(bool, String),
-) {
-    let id = AppId::try_from(app.id.as_str()).unwrap();
-    let mut before: Option<(u64, String)> = None;
+fn secret_history(lane: &Lane, executions: &[Execution], must: &mut impl FnMut(bool, String)) {
+    let mut before: BTreeMap<AppId, (u64, String)> = BTreeMap::new();
     let mut published = BTreeSet::new();
     for revision in lane.history.secret(NAME) {
-        let Some(entry) = commit(&revision)
-            .and_then(|commit| commit.apps.get(&id).map(|recorded| recorded.entry.clone()))
-        else {
+        let Some((active, entry)) = commit(&revision).and_then(|commit| {
+            let entry = commit.stored()?.entry.clone();
+            Some((commit.active, entry))
+        }) else {
             continue;
         };
         let held = value(&revision).unwrap_or_default();
-        if let Some((sequence, value)) = &before {
+        if let Some((sequence, value)) = before.get(&active) {
             must(
                 entry.sequence.0 > *sequence || (entry.sequence.0 == *sequence && held == *value),
                 format!("I6: {} came after {sequence}", entry.sequence),
@@ -224,7 +242,7 @@ fn secret_history(
             );
         }
         published.insert(held.clone());
-        before = Some((entry.sequence.0, held));
+        before.insert(active, (entry.sequence.0, held));
     }
     // I17: a value is dropped only when a newer one was made.
     if let Some(last) = executions

@@ -41,6 +41,12 @@ pub struct Lane {
     started: usize,
     objects: usize,
     pub bystander: String,
+    /// Whether the next subject has a standby application.
+    pub with_standby: bool,
+    /// The standby application of the subject.
+    pub standby: Option<AppHandle>,
+    /// The pair of the subject's first application that was taken over.
+    pub adopted: String,
 }
 
 impl Lane {
@@ -132,6 +138,9 @@ impl Lane {
             started: 0,
             objects: 0,
             bystander: bystander.resource_version().unwrap(),
+            with_standby: false,
+            standby: None,
+            adopted: String::new(),
         }
     }
 
@@ -200,6 +209,19 @@ impl Lane {
         claim_name(&self.zitadel.url(), &app)
     }
 
+    /// The applications of the subject.
+    pub fn apps<'a>(&'a self, app: &'a AppHandle) -> impl Iterator<Item = &'a AppHandle> {
+        std::iter::once(app).chain(&self.standby)
+    }
+
+    /// The application whose pair a Secret holds.
+    pub fn active<'a>(&'a self, app: &'a AppHandle, secret: &Secret) -> &'a AppHandle {
+        let active = commit(secret).map(|commit| commit.active.to_string());
+        self.apps(app)
+            .find(|app| Some(&app.id) == active.as_ref())
+            .unwrap_or(app)
+    }
+
     /// Removes the object of the cell before, and its Secret.
     pub async fn clean(&mut self) {
         let objects = self.objects();
@@ -219,6 +241,11 @@ impl Lane {
             .create_api_app(&self.project, &format!("orders-{}", self.objects))
             .unwrap();
         let made = self.zitadel.rotate_elsewhere(&app.id, None).unwrap();
+        made.secret.expose().clone_into(&mut self.adopted);
+        self.standby = self.with_standby.then(|| {
+            let name = format!("orders-{}-standby", self.objects);
+            self.zitadel.create_api_app(&self.project, &name).unwrap()
+        });
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME},
             "stringData": {"CLIENT_ID": app.client_id, "CLIENT_SECRET": made.secret.expose()},
@@ -238,13 +265,17 @@ impl Lane {
     }
 
     fn manifest(&self, app: &AppHandle, trigger: &str) -> Value {
-        json!({
+        let mut object = json!({
             "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret", "metadata": {"name": NAME},
             "spec": {
                 "connectionRef": {"name": self.namespace}, "projectId": self.project, "appId": app.id,
                 "rotation": {"trigger": trigger}, "secret": {"adopt": true},
             },
-        })
+        });
+        if let Some(standby) = &self.standby {
+            object["spec"]["standbyAppId"] = json!(standby.id);
+        }
+        object
     }
 
     /// Makes one rotation due.
@@ -272,38 +303,38 @@ impl Lane {
         if status.observed_trigger.as_deref() != Some(trigger) {
             return Some("the trigger is not handled".into());
         }
-        if status.sequence
-            != self
-                .zitadel
-                .latest(&app.id)
-                .map(|latest| latest.to_string())
-        {
-            return Some(format!("status.sequence is {:?}", status.sequence));
-        }
         let Ok(secret) = self.secrets().get(NAME).await else {
             return Some("the Secret is gone".into());
         };
         let Some(commit) = commit(&secret) else {
             return Some("there is no commit record".into());
         };
-        let id = AppId::try_from(app.id.as_str()).unwrap();
-        let Some(recorded) = commit.apps.get(&id) else {
+        let active = self.active(app, &secret);
+        let latest = self.zitadel.latest(&active.id);
+        if status.sequence != latest.map(|latest| latest.to_string()) {
+            return Some(format!("status.sequence is {:?}", status.sequence));
+        }
+        let Some(recorded) = commit.stored() else {
             return Some("nothing is recorded".into());
         };
-        if Some(recorded.entry.sequence.0) != self.zitadel.latest(&app.id) {
+        if Some(recorded.entry.sequence.0) != latest {
             return Some("the Secret is not the newest".into());
         }
         if !self
             .zitadel
-            .accepts(&app.id, &value(&secret).unwrap_or_default())
+            .accepts(&active.id, &value(&secret).unwrap_or_default())
         {
             return Some("the value is refused".into());
         }
-        let lease = self.leases().get_opt(&self.claim_name(app)).await.unwrap();
-        let claim = lease.as_ref().and_then(claim);
-        let open = claim.as_ref().and_then(Claim::live_attempt);
-        if open.is_some_and(|attempt| Some(attempt.id) != recorded.entry.attempt) {
-            return Some("the claim is open".into());
+        for app in self.apps(app) {
+            let lease = self.leases().get_opt(&self.claim_name(app)).await.unwrap();
+            let claim = lease.as_ref().and_then(claim);
+            let open = claim.as_ref().and_then(Claim::live_attempt);
+            let id = AppId::try_from(app.id.as_str()).unwrap();
+            let carried = commit.apps.get(&id).and_then(|made| made.entry.attempt);
+            if open.is_some_and(|attempt| Some(attempt.id) != carried) {
+                return Some("a claim is open".into());
+            }
         }
         if self.held() > 0 {
             return Some("something is held".into());

@@ -16,17 +16,17 @@ pub async fn run(cells: Vec<Cell>, lanes: usize) -> Vec<Outcome> {
     let cluster = ControlPlane::shared().await;
     let client = cluster.client().await;
     install_definitions(&client).await;
-    let mut queues: BTreeMap<(usize, bool), VecDeque<Cell>> = BTreeMap::new();
+    let mut queues: BTreeMap<(usize, bool, bool), VecDeque<Cell>> = BTreeMap::new();
     for cell in cells {
         let election = cell.boundary == Boundary::Renew;
         queues
-            .entry((cell.replicas, election))
+            .entry((cell.replicas, election, cell.standby))
             .or_default()
             .push_back(cell);
     }
     let total: usize = queues.values().map(VecDeque::len).sum();
     let mut tasks = Vec::new();
-    for ((replicas, election), mut queue) in queues {
+    for ((replicas, election, standby), mut queue) in queues {
         // The longest first, so that none of them is left over at the end.
         queue
             .make_contiguous()
@@ -36,7 +36,12 @@ pub async fn run(cells: Vec<Cell>, lanes: usize) -> Vec<Outcome> {
         for _ in 0..share {
             let (queue, client) = (Arc::clone(&queue), client.clone());
             tasks.push(tokio::spawn(async move {
-                let mut lane = Lane::new(cluster, &client, replicas, election).await;
+                let new = async || {
+                    let mut lane = Lane::new(cluster, &client, replicas, election).await;
+                    lane.with_standby = standby;
+                    lane
+                };
+                let mut lane = new().await;
                 let mut outcomes = Vec::new();
                 loop {
                     let next = queue.lock().unwrap().pop_front();
@@ -47,13 +52,13 @@ pub async fn run(cells: Vec<Cell>, lanes: usize) -> Vec<Outcome> {
                         if !outcome.problems.iter().any(|p| p.contains("never reached")) {
                             break;
                         }
-                        lane = Lane::new(cluster, &client, replicas, election).await;
+                        lane = new().await;
                         outcome = cell::run(&mut lane, &next).await;
                     }
                     if !outcome.problems.is_empty() {
                         println!("{next}: {:#?}", outcome.problems);
                         // What went wrong must not spread to the next cell.
-                        lane = Lane::new(cluster, &client, replicas, election).await;
+                        lane = new().await;
                     }
                     outcomes.push(outcome);
                 }
@@ -79,22 +84,28 @@ fn weight(cell: &Cell) -> u8 {
 
 /// The table: generates carried out, for one and for two replicas.
 pub fn print(outcomes: &[Outcome], took: std::time::Duration) {
-    let mut table: BTreeMap<(Boundary, u8, usize), Vec<&Outcome>> = BTreeMap::new();
+    let mut table: BTreeMap<(Boundary, u8, usize, bool), Vec<&Outcome>> = BTreeMap::new();
     for outcome in outcomes {
         let Cell {
             boundary,
             strike,
             replicas,
+            standby,
             ..
         } = outcome.cell;
         table
-            .entry((boundary, strike, replicas))
+            .entry((boundary, strike, replicas, standby))
             .or_default()
             .push(outcome);
     }
-    for replicas in [1, 2] {
+    for (replicas, standby) in [(1, false), (2, false), (1, true), (2, true)] {
+        let with = if standby {
+            " and a standby application"
+        } else {
+            ""
+        };
         println!(
-            "\n{replicas} replica(s): generates carried out, one being due; several ways of a cell are separated by a comma"
+            "\n{replicas} replica(s){with}: generates carried out, one being due; several ways of a cell are separated by a comma"
         );
         let head: String = (1..=14)
             .map(|strike| format!("{:>9}", format!("F{strike}")))
@@ -103,22 +114,24 @@ pub fn print(outcomes: &[Outcome], took: std::time::Duration) {
         for boundary in Boundary::ALL {
             let row: String = (1..=14)
                 .map(|strike| {
-                    let text = table.get(&(boundary, strike, replicas)).map_or_else(
-                        || "–".to_owned(),
-                        |ways| {
-                            let words: Vec<String> = ways
-                                .iter()
-                                .map(|outcome| {
-                                    format!(
-                                        "{}{}",
-                                        outcome.generates,
-                                        if outcome.problems.is_empty() { "" } else { "!" }
-                                    )
-                                })
-                                .collect();
-                            words.join(",")
-                        },
-                    );
+                    let text = table
+                        .get(&(boundary, strike, replicas, standby))
+                        .map_or_else(
+                            || "–".to_owned(),
+                            |ways| {
+                                let words: Vec<String> = ways
+                                    .iter()
+                                    .map(|outcome| {
+                                        format!(
+                                            "{}{}",
+                                            outcome.generates,
+                                            if outcome.problems.is_empty() { "" } else { "!" }
+                                        )
+                                    })
+                                    .collect();
+                                words.join(",")
+                            },
+                        );
                     format!("{text:>9}")
                 })
                 .collect();
@@ -184,6 +197,7 @@ pub async fn prove(cells: Vec<Cell>, lanes: usize) {
             outcome.cell.boundary,
             outcome.cell.strike,
             outcome.cell.replicas,
+            outcome.cell.standby,
             outcome.cell.way,
         )
     });
