@@ -27,6 +27,8 @@ pub enum Command {
         #[arg(long)]
         output: Option<PathBuf>,
     },
+    /// Print the reference of the metrics, as Markdown.
+    Metrics,
 }
 
 /// How to run the operator.

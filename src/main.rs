@@ -5,13 +5,17 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use zitadel_secret_operator::cli::{Cli, Command};
-use zitadel_secret_operator::runtime::telemetry;
+use zitadel_secret_operator::runtime::{metrics, telemetry};
 use zitadel_secret_operator::{api, operator};
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(arguments) => run(arguments),
         Command::Crd { output } => print_definitions(output.as_deref()).map(|()| ExitCode::SUCCESS),
+        Command::Metrics => {
+            print!("{}", metrics::reference());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     result.unwrap_or_else(|error| {
         tracing::error!("{error:#}");

@@ -23,6 +23,7 @@ use super::reconcile::{Error, reconcile};
 use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
 use crate::api::{ZitadelConnection, ZitadelConnectionSpec};
 use crate::rotation::{ClaimView, CommitRecord, Owner};
+use crate::runtime::metrics::Inventory;
 use crate::runtime::readiness::{Check, Readiness};
 
 /// Objects that are looked at at once.
@@ -113,7 +114,9 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         .run(reconcile_when_ready, on_error, Arc::clone(&context))
         .for_each(|_| ready(()));
 
-    let (connections, synced) = connections_controller(&context, woken_connections);
+    let (connections, synced, connection_store) =
+        connections_controller(&context, woken_connections);
+    export_inventory(&context, connection_store);
     let patrols = async {
         synced.await;
         readiness.set("connections", Check::Ok);
@@ -121,8 +124,7 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         readiness.set("watches", Check::Ok);
         futures::join!(
             patrol::look_for_rotations_by_others(Arc::clone(&context)),
-            patrol::sweep_claims(Arc::clone(&context)),
-            patrol::tally(Arc::clone(&context))
+            patrol::sweep_claims(Arc::clone(&context))
         );
     };
     let patrols = stop.run_until_cancelled(patrols);
@@ -251,11 +253,28 @@ fn keeper_of_claim(lease: &Lease) -> Option<ObjectRef<Guarded>> {
     }
 }
 
-/// The controller of the connections, and a future that ends when each of them was looked at once.
+/// Has the metrics show what the watches show. NB: weak, since the context has the metrics.
+fn export_inventory(context: &Arc<Context>, connections: Store<ZitadelConnection>) {
+    let context_of = Arc::downgrade(context);
+    context.metrics.set_inventory(Box::new(move || {
+        let context = context_of.upgrade()?;
+        Some(Inventory {
+            objects: context.stores.objects.state(),
+            connections: connections.state(),
+            now: context.clock.wall(),
+        })
+    }));
+}
+
+/// The controller of the connections, a future that ends when each of them was looked at once, and what the watch shows.
 fn connections_controller(
     context: &Arc<Context>,
     woken: mpsc::UnboundedReceiver<ObjectRef<ZitadelConnection>>,
-) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
+) -> (
+    impl Future<Output = ()>,
+    impl Future<Output = ()>,
+    Store<ZitadelConnection>,
+) {
     let client = context.client.clone();
     let namespace = context.settings.namespace.clone();
     let (store, writer) = reflector::store::<ZitadelConnection>();
@@ -303,6 +322,7 @@ fn connections_controller(
         )
         .for_each(|_| ready(()));
     let waiting = Arc::clone(context);
+    let shown = store.clone();
     let synced = async move {
         store.wait_until_ready().await.ok();
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
@@ -315,7 +335,7 @@ fn connections_controller(
         }
         waiting.connections_ready.cancel();
     };
-    (run, synced)
+    (run, synced, shown)
 }
 
 fn wake_users(context: &Context, connection: &str) {
