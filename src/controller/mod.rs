@@ -5,6 +5,7 @@
 //! * `act` carries out one step; `flush` is the part of it that must never be interrupted
 //! * `status` what people are told; `reconcile` the loop around all of these
 //! * `connections` the `ZitadelConnection`s, and the clients made from them
+//! * `inventory` has the metrics show what the watches show
 //! * `progress` whether the watches have shown what was written; no I/O
 //! * `secret`, `claim` the two objects that are written, read and made; no I/O
 
@@ -15,6 +16,7 @@ mod connections;
 mod context;
 mod failure;
 mod flush;
+mod inventory;
 mod message;
 mod metered;
 mod observe;

@@ -18,12 +18,12 @@ use tokio::sync::mpsc;
 use super::claim::{self, CLAIM_LABEL};
 use super::connect;
 use super::context::{Context, Guarded, Parts, Stores, lock};
+use super::inventory;
 use super::patrol;
 use super::reconcile::{Error, reconcile};
 use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
 use crate::api::{ZitadelConnection, ZitadelConnectionSpec};
 use crate::rotation::{ClaimView, CommitRecord, Owner};
-use crate::runtime::metrics::Inventory;
 use crate::runtime::readiness::{Check, Readiness};
 
 /// Objects that are looked at at once.
@@ -114,9 +114,7 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         .run(reconcile_when_ready, on_error, Arc::clone(&context))
         .for_each(|_| ready(()));
 
-    let (connections, synced, connection_store) =
-        connections_controller(&context, woken_connections);
-    export_inventory(&context, connection_store);
+    let (connections, synced) = connections_controller(&context, woken_connections);
     let patrols = async {
         synced.await;
         readiness.set("connections", Check::Ok);
@@ -253,31 +251,15 @@ fn keeper_of_claim(lease: &Lease) -> Option<ObjectRef<Guarded>> {
     }
 }
 
-/// Has the metrics show what the watches show. NB: weak, since the context has the metrics.
-fn export_inventory(context: &Arc<Context>, connections: Store<ZitadelConnection>) {
-    let context_of = Arc::downgrade(context);
-    context.metrics.set_inventory(Box::new(move || {
-        let context = context_of.upgrade()?;
-        Some(Inventory {
-            objects: context.stores.objects.state(),
-            connections: connections.state(),
-            now: context.clock.wall(),
-        })
-    }));
-}
-
-/// The controller of the connections, a future that ends when each of them was looked at once, and what the watch shows.
+/// The controller of the connections, and a future that ends when each of them was looked at once.
 fn connections_controller(
     context: &Arc<Context>,
     woken: mpsc::UnboundedReceiver<ObjectRef<ZitadelConnection>>,
-) -> (
-    impl Future<Output = ()>,
-    impl Future<Output = ()>,
-    Store<ZitadelConnection>,
-) {
+) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
     let client = context.client.clone();
     let namespace = context.settings.namespace.clone();
     let (store, writer) = reflector::store::<ZitadelConnection>();
+    inventory::export(context, store.clone());
     let deleted = Arc::clone(context);
     let changes = watcher(
         Api::<ZitadelConnection>::all(client.clone()),
@@ -322,7 +304,6 @@ fn connections_controller(
         )
         .for_each(|_| ready(()));
     let waiting = Arc::clone(context);
-    let shown = store.clone();
     let synced = async move {
         store.wait_until_ready().await.ok();
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
@@ -335,7 +316,7 @@ fn connections_controller(
         }
         waiting.connections_ready.cancel();
     };
-    (run, synced, shown)
+    (run, synced)
 }
 
 fn wake_users(context: &Context, connection: &str) {
