@@ -85,7 +85,7 @@ catalogue! {
     }
     "All objects together" {
         MANAGED_OBJECTS: Gauge "managed_objects" ["state"]
-            "ApiAppSecrets";
+            "ApiAppSecrets by state";
         OVERDUE_OBJECTS: Gauge "overdue_objects" []
             "ApiAppSecrets whose rotation should have happened: with the reason Overdue, or due for more than an hour. Suspended ones do not count";
         BREAKER_OPEN_OBJECTS: Gauge "breaker_open_objects" []
