@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo test fmt lint docs crds deploy helm controlplane unit integration deny bench model chaos fault-matrix outage
+.PHONY: help demo test fmt lint docs crds deploy helm reference controlplane unit integration rules deny bench model chaos fault-matrix outage
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -13,7 +13,7 @@ demo: controlplane ## Show the operator at work on this machine: a real API serv
 	$(CARGO) build --bins -p zitadel-secret-operator -p zitadel-simulator
 	$(CARGO) run --quiet --example demo
 
-test: controlplane helm fmt lint docs deny unit integration ## Run every check and test; sets up what it needs
+test: controlplane helm fmt lint docs deny unit rules integration ## Run every check and test; sets up what it needs
 
 controlplane: ## Build the control plane for tests: etcd, kube-apiserver, kube-controller-manager, kubectl
 	tests/controlplane/build.sh
@@ -44,12 +44,18 @@ unit: ## Tests of the pure parts and of the simulator
 integration: controlplane helm ## Tests on a real API server
 	RUST_TEST_THREADS=8 $(CARGO) test -p zitadel-secret-operator --test '*'
 
+rules: ## Tests of alerts, dashboard and GitOps files, by the engines of Prometheus, Argo CD, kstatus and Flux
+	cd tests/rules && CGO_ENABLED=0 GOFLAGS="-mod=readonly -buildvcs=false" go test -count=1 ./...
+
 crds: ## Write crds/ and the chart's copy of it from src/api
 	$(CARGO) run --quiet -- crd --output crds
 	cp crds/*.yaml charts/zitadel-secret-operator/files/crds/
 
 deploy: helm ## Write deploy/ from the chart
 	deploy/render.sh
+
+reference: ## Write docs/reference/metrics.md from src/runtime/metrics
+	$(CARGO) run --quiet -- metrics > docs/reference/metrics.md
 
 bench: controlplane ## Measure; prints one line a figure
 	$(CARGO) bench --bench operator

@@ -30,6 +30,8 @@ pub enum Command {
         #[arg(long)]
         output: Option<PathBuf>,
     },
+    /// Print the reference of the metrics, as Markdown.
+    Metrics,
 }
 
 /// Where the operator works.

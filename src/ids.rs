@@ -123,6 +123,18 @@ impl<'de> Deserialize<'de> for Sequence {
 #[serde(transparent)]
 pub struct AttemptId(pub uuid::Uuid);
 
+impl AttemptId {
+    /// When it was made, by the clock of the process that made it; the epoch for an id without a time.
+    pub fn made_at(&self) -> jiff::Timestamp {
+        let (seconds, nanoseconds) = self.0.get_timestamp().map_or((0, 0), |made| made.to_unix());
+        let time = i64::try_from(seconds)
+            .ok()
+            .zip(i32::try_from(nanoseconds).ok());
+        time.and_then(|(seconds, nanoseconds)| jiff::Timestamp::new(seconds, nanoseconds).ok())
+            .unwrap_or_default()
+    }
+}
+
 impl fmt::Display for AttemptId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -132,6 +144,18 @@ impl fmt::Display for AttemptId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_attempt_knows_when_it_was_made() {
+        let before = jiff::Timestamp::now();
+        let made = AttemptId(uuid::Uuid::now_v7()).made_at();
+        let off = made.duration_since(before);
+        assert!(off.abs() < jiff::SignedDuration::from_secs(10), "{off}");
+        assert_eq!(
+            AttemptId(uuid::Uuid::nil()).made_at(),
+            jiff::Timestamp::UNIX_EPOCH
+        );
+    }
 
     #[test]
     fn an_id_cannot_change_the_path_it_stands_in() {

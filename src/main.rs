@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use zitadel_secret_operator::cli::{Cli, Command};
-use zitadel_secret_operator::runtime::telemetry;
+use zitadel_secret_operator::runtime::{metrics, telemetry};
 use zitadel_secret_operator::{api, operator};
 
 fn main() -> ExitCode {
@@ -13,6 +13,10 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run(arguments),
         Command::Check(arguments) => check(arguments),
         Command::Crd { output } => print_definitions(output.as_deref()).map(|()| ExitCode::SUCCESS),
+        Command::Metrics => {
+            print!("{}", metrics::reference());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     result.unwrap_or_else(|error| {
         tracing::error!("{error:#}");

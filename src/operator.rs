@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Run;
 use crate::controller::{self, Parts, Scope, Settings};
+use crate::ids::AttemptId;
 use crate::rotation::{Holder, Timing};
 use crate::runtime::admin::{self, Limits, Subject};
 use crate::runtime::clock::{Clock, ServerClock, SystemClock};
@@ -231,7 +232,8 @@ async fn work(parts: Parts, readiness: Readiness, leadership: Option<LeadershipW
 async fn watch_holding(holding: Holding, readiness: Readiness, metrics: Metrics) {
     let mut changes = std::pin::pin!(holding.changes());
     while let Some(held) = changes.next().await {
-        metrics.set_unflushed_secrets(held);
+        let oldest = holding.attempts().first().map(AttemptId::made_at);
+        metrics.set_unflushed_secrets(held, oldest);
         if held == 0 {
             readiness.clear("holding");
         } else {

@@ -14,6 +14,7 @@ use clap::CommandFactory as _;
 use serde_json::Value;
 use zitadel_secret_operator::api::{self, Reason};
 use zitadel_secret_operator::cli::Cli;
+use zitadel_secret_operator::runtime::metrics;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -175,6 +176,15 @@ fn the_reference_has_every_field_of_both_kinds_and_no_other() {
         assert!(!found.is_empty());
         assert_eq!(documented, found, "{kind}");
     }
+}
+
+#[test]
+fn the_reference_of_the_metrics_is_what_the_program_prints() {
+    let page = read("docs/reference/metrics.md");
+    assert!(
+        page == metrics::reference(),
+        "docs/reference/metrics.md is not what the program prints: make reference"
+    );
 }
 
 #[test]

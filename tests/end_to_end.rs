@@ -561,7 +561,7 @@ async fn a_wiped_status_is_rebuilt_without_a_rotation() {
         )
         .await
         .unwrap();
-    assert_eq!(wiped.status, None);
+    assert_eq!(wiped.status.unwrap().sequence, None);
     let after = tenant.ready("orders").await.status.unwrap();
     tenant.fence().await;
     assert_eq!(tenant.generates(&app), 1);

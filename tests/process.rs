@@ -355,6 +355,14 @@ async fn with_leader_election_one_of_two_works_and_the_other_takes_over() {
         (second, first)
     };
     assert_eq!((leader.audit().len(), standby.audit().len()), (1, 0));
+    for (operator, works) in [(&leader, true), (&standby, false)] {
+        let (_, text) = operator.get("/metrics").await.unwrap();
+        assert_eq!(
+            text.contains("zitadel_secret_operator_object_condition{"),
+            works,
+            "a standby does not show what it does not watch"
+        );
+    }
     assert_eq!(stopping(&leader).await.unwrap(), Some(0));
     // A lease that is given back is taken at once.
     eventually(PATIENCE, || async { leads(&standby).await.then_some(()) }).await;

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::Conditions;
 
 /// What is known of the credential. Every field can be rebuilt from the Secret, the claim and ZITADEL's journal.
+// NB: to kstatus an object without conditions is done. By the default it is in progress from the moment that it exists.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("default" = {"observedGeneration": -1}))]
 pub struct ApiAppSecretStatus {
-    /// The generation of the spec that this status speaks of.
+    /// The generation of the spec that this status speaks of; -1 before the operator has seen the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
@@ -60,7 +62,7 @@ pub struct ApiAppSecretStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_rotation: Option<LastRotation>,
 
-    /// When the next rotation is due, as RFC 3339.
+    /// When the next rotation can start, as RFC 3339. In the past while a due one cannot be carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 40))]
     pub next_rotation_time: Option<String>,

@@ -1,4 +1,6 @@
-//! Counts the calls to ZITADEL by operation and outcome.
+//! Counts and times the calls to ZITADEL.
+
+use std::time::Instant;
 
 use async_trait::async_trait;
 
@@ -21,15 +23,18 @@ impl<Z: Zitadel> Metered<Z> {
         Self { inner, metrics }
     }
 
-    fn count<T>(
+    async fn count<T>(
         &self,
         operation: &'static str,
-        result: Result<T, ZitadelError>,
+        call: impl Future<Output = Result<T, ZitadelError>>,
     ) -> Result<T, ZitadelError> {
+        let sent = Instant::now();
+        let result = call.await;
         let outcome = result
             .as_ref()
             .map_or_else(|error| error.class().reason(), |_| "Ok");
-        self.metrics.zitadel_request(operation, outcome);
+        self.metrics
+            .zitadel_request(operation, outcome, sent.elapsed());
         result
     }
 }
@@ -37,21 +42,23 @@ impl<Z: Zitadel> Metered<Z> {
 #[async_trait]
 impl<Z: Zitadel> Zitadel for Metered<Z> {
     async fn me(&self) -> Result<UserId, ZitadelError> {
-        self.count("me", self.inner.me().await)
+        self.count("me", self.inner.me()).await
     }
 
     async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome {
+        let sent = Instant::now();
         let outcome = self.inner.generate(app, attempt).await;
         let word = match &outcome {
             Outcome::Success { .. } | Outcome::SuccessWithoutSequence { .. } => "Ok",
             Outcome::NotExecuted(error) | Outcome::Unknown(error) => error.class().reason(),
         };
-        self.metrics.zitadel_request("generate", word);
+        self.metrics
+            .zitadel_request("generate", word, sent.elapsed());
         outcome
     }
 
     async fn app(&self, app: &AppRef) -> Result<Application, ZitadelError> {
-        self.count("app", self.inner.app(app).await)
+        self.count("app", self.inner.app(app)).await
     }
 
     async fn project(
@@ -59,7 +66,8 @@ impl<Z: Zitadel> Zitadel for Metered<Z> {
         organization: Option<&OrganizationId>,
         project: &ProjectId,
     ) -> Result<ProjectState, ZitadelError> {
-        self.count("project", self.inner.project(organization, project).await)
+        self.count("project", self.inner.project(organization, project))
+            .await
     }
 
     async fn apps(
@@ -67,7 +75,8 @@ impl<Z: Zitadel> Zitadel for Metered<Z> {
         organization: Option<&OrganizationId>,
         project: &ProjectId,
     ) -> Result<Vec<Application>, ZitadelError> {
-        self.count("apps", self.inner.apps(organization, project).await)
+        self.count("apps", self.inner.apps(organization, project))
+            .await
     }
 
     async fn changes(
@@ -75,7 +84,7 @@ impl<Z: Zitadel> Zitadel for Metered<Z> {
         app: &AppRef,
         after: Option<Sequence>,
     ) -> Result<Vec<Change>, ZitadelError> {
-        self.count("changes", self.inner.changes(app, after).await)
+        self.count("changes", self.inner.changes(app, after)).await
     }
 
     async fn introspect(
@@ -86,12 +95,13 @@ impl<Z: Zitadel> Zitadel for Metered<Z> {
     ) -> Result<Introspection, ZitadelError> {
         self.count(
             "introspect",
-            self.inner.introspect(client_id, secret, token).await,
+            self.inner.introspect(client_id, secret, token),
         )
+        .await
     }
 
     async fn discovery(&self) -> Result<Discovery, ZitadelError> {
-        self.count("discovery", self.inner.discovery().await)
+        self.count("discovery", self.inner.discovery()).await
     }
 
     fn clock(&self) -> Option<ServerTime> {

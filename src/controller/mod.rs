@@ -9,6 +9,7 @@
 //! * `health` what `/ready` says of all that
 //! * `open_claims` what a replica does while another one leads; `patrol` what the leader does from time to time
 //! * `bulkhead` how many objects are looked at at once, so that one who hangs stops nobody else; `retries` how long failures wait; no I/O
+//! * `inventory` has the metrics show what the watches show
 //! * `progress` whether the watches have shown what was written; no I/O
 //! * `secret`, `claim` the two objects that are written, read and made; no I/O
 
@@ -23,6 +24,7 @@ mod context;
 mod failure;
 mod flush;
 mod health;
+mod inventory;
 mod live;
 mod message;
 mod metered;

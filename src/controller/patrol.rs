@@ -14,7 +14,7 @@ use super::claim;
 use super::connections::Connection;
 use super::context::{Context, owner};
 use super::target;
-use crate::api::{ApiAppSecret, ConditionType, Reason};
+use crate::api::ApiAppSecret;
 use crate::ids::{AppId, OrganizationId, ProjectId};
 use crate::rotation::{ClaimView, Owner};
 use crate::zitadel::AppRef;
@@ -165,49 +165,12 @@ pub async fn sweep_claims(context: Arc<Context>) {
     }
 }
 
-/// Counts objects by state for the metrics, from the watches alone.
-pub async fn tally(context: Arc<Context>) {
+/// Has those looked at that had to wait for others, should one of them have been missed.
+pub async fn let_in(context: Arc<Context>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(15));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let (mut ready, mut stalled, mut other, mut overdue, mut open) = (0, 0, 0, 0, 0);
-        let mut next: Option<jiff::Timestamp> = None;
-        for guarded in context.caches.objects() {
-            let Ok(ApiAppSecret {
-                status: Some(status),
-                ..
-            }) = &guarded.0
-            else {
-                other += 1;
-                continue;
-            };
-            let conditions = &status.conditions;
-            if conditions.is_true(ConditionType::Ready) {
-                ready += 1;
-            } else if conditions.is_true(ConditionType::Stalled) {
-                stalled += 1;
-            } else {
-                other += 1;
-            }
-            let reason = conditions
-                .get(ConditionType::Ready)
-                .map(|ready| ready.reason.as_str());
-            overdue += usize::from(reason == Some(Reason::Overdue.as_str()));
-            open += usize::from(status.attempt.is_some());
-            let due = status
-                .next_rotation_time
-                .as_ref()
-                .and_then(|time| time.parse().ok());
-            next = next.into_iter().chain(due).min();
-        }
-        let metrics = &context.metrics;
-        metrics.set_managed_objects("ready", ready);
-        metrics.set_managed_objects("stalled", stalled);
-        metrics.set_managed_objects("working", other);
-        metrics.set_overdue_objects(overdue);
-        metrics.set_open_claims(open);
-        metrics.set_next_rotation(next);
         context.bulkheads.wake_those_that_fit();
     }
 }

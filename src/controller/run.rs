@@ -22,6 +22,7 @@ use super::claim::{self, CLAIM_LABEL};
 use super::connect;
 use super::context::{Context, Parts};
 use super::health;
+use super::inventory;
 use super::open_claims;
 use super::patrol;
 use crate::api::{ZitadelConnection, ZitadelConnectionSpec};
@@ -52,6 +53,7 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         claims_shown: Arc::default(),
     };
     let context = Arc::new(Context::new(parts, caches, wake_connections));
+    inventory::export(&context);
     let apps = scope.into_iter().map(|(namespace, (cache, feed))| {
         Box::pin(apps::control(Arc::clone(&context), namespace, cache, feed))
     });
@@ -70,7 +72,7 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         futures::join!(
             patrol::look_for_rotations_by_others(Arc::clone(&context)),
             patrol::sweep_claims(Arc::clone(&context)),
-            patrol::tally(Arc::clone(&context))
+            patrol::let_in(Arc::clone(&context))
         );
     };
     let beside = async {

@@ -78,7 +78,7 @@ pub fn status(
     if let Some(claim) = claim {
         status.observed_trigger = claim.handled(carried).map(ToOwned::to_owned);
     }
-    let next = facts.object.due.next_start();
+    let next = facts.object.due.next_rotation();
     status.next_rotation_time = next.map(|time| seconds(time).to_string());
     conditions(&mut status, round, report, now);
     verified(&mut status, facts, target.generation, now);

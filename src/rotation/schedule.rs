@@ -101,6 +101,14 @@ impl DueState {
             Self::OnTriggerOnly | Self::Due { .. } => None,
         }
     }
+
+    /// What people are told of the next rotation: the next start, or since when it has been due if it can start now.
+    pub const fn next_rotation(self) -> Option<Timestamp> {
+        match self {
+            Self::Due { since, .. } => Some(since),
+            other => other.next_start(),
+        }
+    }
 }
 
 /// Many credentials that became due while the operator was away. They are rotated one after another, not all at once: consumers

@@ -1,29 +1,48 @@
-//! What the operator counts, as OpenMetrics under `zitadel_secret_operator_`. No object names in labels.
+//! What the operator counts, as OpenMetrics under `zitadel_secret_operator_`. `docs/reference/metrics.md` has all of it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
+mod catalogue;
+mod inventory;
 mod labels;
 
+use crate::rotation::Cause;
+pub use catalogue::{Description, Kind, SECTIONS, reference};
+use inventory::InventoryCollector;
+pub use inventory::{Inventory, Source};
 use labels::{
-    Build, ByCause, ByKubeRequest, ByOperation, ByPart, ByReason, ByResult, ByState, ByVerdict,
+    Build, ByCause, ByKubeRequest, ByOperation, ByOutcome, ByPart, ByReason, ByResult, ByVerdict,
 };
 pub use labels::{KubeCode, WindowPart};
 
 /// The media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// How a generate call can end.
+const GENERATE_OUTCOMES: [&str; 4] = [
+    "Success",
+    "SuccessWithoutSequence",
+    "NotExecuted",
+    "Unknown",
+];
+/// How a rotation whose value was received can end.
+const ROTATION_OUTCOMES: [&str; 4] = ["Published", "Unproven", "WithoutEffect", "Superseded"];
+/// What trying a stored value can come to.
+const VERDICTS: [&str; 3] = ["valid", "refused", "none"];
+
 type HistogramFamily<S> = Family<S, Histogram, fn() -> Histogram>;
 
-/// All metrics of one process; clones share the values. Labels are `&'static str` from exhaustive matches, so no text
-/// from outside can make a series.
+/// All metrics of one process; clones share the values. Labels are `&'static str` from closed lists, so no text from
+/// outside can make a series; only objects and connections that exist have series with their names.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
@@ -31,22 +50,27 @@ pub struct Metrics {
     rotations: Family<ByCause, Counter>,
     dark_window: HistogramFamily<ByPart>,
     unflushed_secrets: Gauge,
-    open_claims: Gauge,
+    oldest_unflushed: Gauge,
     reconciles: Family<ByResult, Counter>,
     reconcile_duration: Histogram,
     reconcile_errors: Family<ByReason, Counter>,
-    zitadel_requests: Family<ByOperation, Counter>,
+    zitadel_requests: Family<ByOutcome, Counter>,
+    zitadel_request_duration: HistogramFamily<ByOperation>,
     kubernetes_requests: Family<ByKubeRequest, Counter>,
     verification_verdicts: Family<ByVerdict, Counter>,
     leader: Gauge,
-    managed_objects: Family<ByState, Gauge>,
-    overdue_objects: Gauge,
-    next_rotation: Gauge,
+    inventory: InventoryCollector,
 }
 
 fn window_buckets() -> Histogram {
     Histogram::new([
         0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+    ])
+}
+
+fn request_buckets() -> Histogram {
+    Histogram::new([
+        0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
     ])
 }
 
@@ -65,95 +89,99 @@ impl Metrics {
             rotations: Family::default(),
             dark_window: Family::new_with_constructor(window_buckets),
             unflushed_secrets: Gauge::default(),
-            open_claims: Gauge::default(),
+            oldest_unflushed: Gauge::default(),
             reconciles: Family::default(),
             reconcile_duration: Histogram::new([
                 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0,
             ]),
             reconcile_errors: Family::default(),
             zitadel_requests: Family::default(),
+            zitadel_request_duration: Family::new_with_constructor(request_buckets),
             kubernetes_requests: Family::default(),
             verification_verdicts: Family::default(),
             leader: Gauge::default(),
-            managed_objects: Family::default(),
-            overdue_objects: Gauge::default(),
-            next_rotation: Gauge::default(),
+            inventory: InventoryCollector::default(),
         };
         metrics.registry = Arc::new(metrics.register());
+        metrics.begin();
         metrics
     }
 
     fn register(&self) -> Registry {
-        let mut registry = Registry::with_prefix("zitadel_secret_operator");
+        let mut registry = Registry::with_prefix(catalogue::PREFIX);
         let version = env!("CARGO_PKG_VERSION");
-        registry.register("build", "The running version", Info::new(Build { version }));
-        registry.register(
-            "generates",
-            "Calls that generate a client secret",
-            self.generates.clone(),
-        );
-        registry.register("rotations", "Rotations that ended", self.rotations.clone());
-        registry.register_with_unit(
-            "dark_window",
-            "Time in which the Secret holds no working credential during a rotation",
-            Unit::Seconds,
-            self.dark_window.clone(),
-        );
-        registry.register(
-            "unflushed_secrets",
-            "New credentials in memory that are not written to their Secret yet",
+        let to = &mut registry;
+        add(to, &catalogue::BUILD, Info::new(Build { version }));
+        add(to, &catalogue::GENERATES, self.generates.clone());
+        add(to, &catalogue::ROTATIONS, self.rotations.clone());
+        add(to, &catalogue::DARK_WINDOW, self.dark_window.clone());
+        add(
+            to,
+            &catalogue::UNFLUSHED_SECRETS,
             self.unflushed_secrets.clone(),
         );
-        registry.register(
-            "open_claims",
-            "Claims whose outcome is not known yet",
-            self.open_claims.clone(),
+        add(
+            to,
+            &catalogue::OLDEST_UNFLUSHED,
+            self.oldest_unflushed.clone(),
         );
-        registry.register("reconciles", "Reconciliations", self.reconciles.clone());
-        registry.register_with_unit(
-            "reconcile_duration",
-            "Time a reconciliation took",
-            Unit::Seconds,
+        add(to, &catalogue::RECONCILES, self.reconciles.clone());
+        add(
+            to,
+            &catalogue::RECONCILE_DURATION,
             self.reconcile_duration.clone(),
         );
-        registry.register(
-            "reconcile_errors",
-            "Failed reconciliations by reason",
+        add(
+            to,
+            &catalogue::RECONCILE_ERRORS,
             self.reconcile_errors.clone(),
         );
-        registry.register(
-            "zitadel_requests",
-            "Requests to ZITADEL",
+        add(
+            to,
+            &catalogue::ZITADEL_REQUESTS,
             self.zitadel_requests.clone(),
         );
-        registry.register(
-            "kubernetes_requests",
-            "Requests to the Kubernetes API server",
+        add(
+            to,
+            &catalogue::ZITADEL_REQUEST_DURATION,
+            self.zitadel_request_duration.clone(),
+        );
+        add(
+            to,
+            &catalogue::KUBERNETES_REQUESTS,
             self.kubernetes_requests.clone(),
         );
-        registry.register(
-            "verification_verdicts",
-            "What proving stored credentials came to",
+        add(
+            to,
+            &catalogue::VERIFICATION_VERDICTS,
             self.verification_verdicts.clone(),
         );
-        registry.register("leader", "1 while this replica leads", self.leader.clone());
-        registry.register(
-            "managed_objects",
-            "ApiAppSecrets by state",
-            self.managed_objects.clone(),
-        );
-        registry.register(
-            "overdue_objects",
-            "ApiAppSecrets whose rotation is overdue",
-            self.overdue_objects.clone(),
-        );
-        registry.register_with_unit(
-            "next_rotation_timestamp",
-            "When the next scheduled rotation of all is due, 0 if there is none",
-            Unit::Seconds,
-            self.next_rotation.clone(),
-        );
+        add(to, &catalogue::LEADER, self.leader.clone());
+        registry.register_collector(Box::new(self.inventory.clone()));
         registry
+    }
+
+    /// Counters that are watched for a first event begin at 0: Prometheus sees no increase in a series that begins at 1.
+    fn begin(&self) {
+        for cause in Cause::ALL.map(Cause::as_str) {
+            for outcome in GENERATE_OUTCOMES {
+                drop(self.generates.get_or_create(&ByCause { cause, outcome }));
+            }
+            for outcome in ROTATION_OUTCOMES {
+                drop(self.rotations.get_or_create(&ByCause { cause, outcome }));
+            }
+        }
+        for verdict in VERDICTS {
+            drop(
+                self.verification_verdicts
+                    .get_or_create(&ByVerdict { verdict }),
+            );
+        }
+    }
+
+    /// Where the series of objects and connections come from. The first call counts.
+    pub fn set_inventory(&self, source: Source) {
+        self.inventory.set(source);
     }
 
     /// Counts a call that generates a client secret.
@@ -177,14 +205,11 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// How many new credentials are in memory and not written yet.
-    pub fn set_unflushed_secrets(&self, count: usize) {
+    /// How many rotations hold the process, and when the oldest of them began.
+    pub fn set_unflushed_secrets(&self, count: usize, oldest: Option<Timestamp>) {
         self.unflushed_secrets.set(gauge_value(count));
-    }
-
-    /// How many claims are open.
-    pub fn set_open_claims(&self, count: usize) {
-        self.open_claims.set(gauge_value(count));
+        self.oldest_unflushed
+            .set(oldest.map_or(0, Timestamp::as_second));
     }
 
     /// Counts a reconciliation that went well or only has to wait.
@@ -201,11 +226,14 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts a request to ZITADEL.
-    pub fn zitadel_request(&self, operation: &'static str, outcome: &'static str) {
+    /// Counts a call to ZITADEL.
+    pub fn zitadel_request(&self, operation: &'static str, outcome: &'static str, took: Duration) {
         self.zitadel_requests
-            .get_or_create(&ByOperation { operation, outcome })
+            .get_or_create(&ByOutcome { operation, outcome })
             .inc();
+        self.zitadel_request_duration
+            .get_or_create(&ByOperation { operation })
+            .observe(took.as_secs_f64());
     }
 
     /// Counts a request to the API server.
@@ -230,24 +258,6 @@ impl Metrics {
         self.leader.set(i64::from(leads));
     }
 
-    /// How many objects are in this state.
-    pub fn set_managed_objects(&self, state: &'static str, count: usize) {
-        self.managed_objects
-            .get_or_create(&ByState { state })
-            .set(gauge_value(count));
-    }
-
-    /// How many objects should have been rotated by now.
-    pub fn set_overdue_objects(&self, count: usize) {
-        self.overdue_objects.set(gauge_value(count));
-    }
-
-    /// When the earliest scheduled rotation of all is due.
-    pub fn set_next_rotation(&self, at: Option<jiff::Timestamp>) {
-        self.next_rotation
-            .set(at.map_or(0, jiff::Timestamp::as_second));
-    }
-
     /// All values in the OpenMetrics text format ([`CONTENT_TYPE`]).
     pub fn encode(&self) -> String {
         let mut text = String::new();
@@ -257,12 +267,23 @@ impl Metrics {
     }
 }
 
+fn add(registry: &mut Registry, metric: &Description, values: impl Metric) {
+    match metric.name_and_unit() {
+        (name, true) => registry.register_with_unit(name, metric.help, Unit::Seconds, values),
+        (name, false) => registry.register(name, metric.help, values),
+    }
+}
+
 fn gauge_value(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -277,9 +298,8 @@ mod tests {
         clone.kubernetes_request("get", "secrets", KubeCode::Status(404));
         clone.kubernetes_request("update", "leases", KubeCode::Deadline);
         clone.set_leader(true);
-        clone.set_managed_objects("Ready", 3);
-        clone.set_unflushed_secrets(2);
-        clone.set_next_rotation(Some("2026-01-01T00:00:00Z".parse().unwrap()));
+        clone.set_unflushed_secrets(2, Some("2026-01-01T00:00:00Z".parse().unwrap()));
+        clone.zitadel_request("generate", "Ok", Duration::from_millis(20));
         let text = metrics.encode();
         for line in [
             "generates_total{cause=\"Due\",outcome=\"Success\"} 2",
@@ -293,14 +313,85 @@ mod tests {
             "kubernetes_requests_total{verb=\"get\",resource=\"secrets\",code=\"404\"} 1",
             "kubernetes_requests_total{verb=\"update\",resource=\"leases\",code=\"deadline\"} 1",
             "leader 1",
-            "managed_objects{state=\"Ready\"} 3",
+            "rotations_total{cause=\"LostAttempt\",outcome=\"Published\"} 0",
+            "zitadel_requests_total{operation=\"generate\",outcome=\"Ok\"} 1",
+            "zitadel_request_duration_seconds_count{operation=\"generate\"} 1",
             "unflushed_secrets 2",
-            "next_rotation_timestamp_seconds 1767225600",
+            "oldest_unflushed_secret_timestamp_seconds 1767225600",
             concat!("build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             let line = format!("zitadel_secret_operator_{line}\n");
             assert!(text.contains(&line), "{line} is missing in\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    /// Type and labels of each family, as a scrape shows them.
+    fn families(text: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
+        let mut families = BTreeMap::new();
+        let mut name = String::new();
+        for line in text.lines() {
+            if let Some((family, kind)) = line
+                .strip_prefix("# TYPE ")
+                .and_then(|rest| rest.split_once(' '))
+            {
+                family.clone_into(&mut name);
+                families.insert(name.clone(), (kind.to_owned(), BTreeSet::new()));
+            } else if !line.starts_with('#') {
+                assert!(line.starts_with(&name), "{line} is not of {name}");
+                let labels = line.split_once('{').map_or("", |(_, rest)| rest);
+                let labels = labels.split_once('}').map_or("", |(labels, _)| labels);
+                let names = labels.split(',').filter_map(|label| label.split_once('='));
+                let names = names.map(|(label, _)| label.to_owned());
+                let (_, seen) = families.get_mut(&name).unwrap();
+                seen.extend(names.filter(|label| label != "le"));
+            }
+        }
+        families
+    }
+
+    #[test]
+    fn the_catalogue_has_every_metric_with_its_type_and_labels() {
+        let metrics = Metrics::new();
+        metrics.dark_window(WindowPart::Prove, Duration::ZERO);
+        metrics.reconcile_failed("x", Duration::ZERO);
+        metrics.kubernetes_request("get", "secrets", KubeCode::Status(404));
+        metrics.zitadel_request("me", "Ok", Duration::ZERO);
+        let condition = json!({
+            "type": "Ready", "status": "True", "reason": "UpToDate", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"
+        });
+        let object = json!({
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
+            "metadata": {"name": "x", "namespace": "x"}, "spec": {"projectId": "1", "appId": "2"},
+            "status": {
+                "conditions": [condition], "nextRotationTime": "2026-01-01T00:00:00Z",
+                "lastRotation": {"time": "2026-01-01T00:00:00Z", "reason": "Due", "attempt": "x"},
+            },
+        });
+        let connection = json!({
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ZitadelConnection", "metadata": {"name": "x"},
+            "spec": {"url": "https://x", "credential": {"secretRef": {"name": "x", "key": "x"}, "type": "PersonalAccessToken"}},
+            "status": {"conditions": [condition], "credentialExpiry": "2026-01-01T00:00:00Z"},
+        });
+        let object = Arc::new(serde_json::from_value(object).unwrap());
+        let connection = Arc::new(serde_json::from_value(connection).unwrap());
+        metrics.set_inventory(Box::new(move || {
+            Some(Inventory {
+                objects: vec![Arc::clone(&object)],
+                connections: vec![Arc::clone(&connection)],
+                now: Timestamp::UNIX_EPOCH,
+            })
+        }));
+        let described = SECTIONS.iter().flat_map(|(_, metrics)| *metrics);
+        let described: BTreeMap<_, _> = described
+            .map(|metric| {
+                let kind = format!("{:?}", metric.kind).to_lowercase();
+                let labels = metric.labels.iter().map(|label| (*label).to_owned());
+                let name = format!("{}_{}", catalogue::PREFIX, metric.name);
+                (name, (kind, labels.collect()))
+            })
+            .collect();
+        assert_eq!(families(&metrics.encode()), described);
     }
 }

@@ -13,14 +13,23 @@ pub enum WindowPart {
     Total,
 }
 
-impl EncodeLabelValue for WindowPart {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
+impl WindowPart {
+    /// All parts.
+    pub const ALL: [Self; 3] = [Self::Prove, Self::Write, Self::Total];
+
+    /// As it stands in the label.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Prove => "prove",
             Self::Write => "write",
             Self::Total => "total",
         }
-        .encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for WindowPart {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
+        self.as_str().encode(encoder)
     }
 }
 
@@ -57,9 +66,9 @@ labels! {
     ByPart { part: WindowPart }
     ByResult { result: &'static str }
     ByReason { reason: &'static str }
-    ByOperation { operation: &'static str, outcome: &'static str }
+    ByOutcome { operation: &'static str, outcome: &'static str }
+    ByOperation { operation: &'static str }
     ByKubeRequest { verb: &'static str, resource: &'static str, code: KubeCode }
     ByVerdict { verdict: &'static str }
-    ByState { state: &'static str }
     Build { version: &'static str }
 }

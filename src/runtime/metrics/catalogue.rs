@@ -1,0 +1,261 @@
+//! Every metric that is exported: its name, type, labels and meaning, once. Registration, the reference page and its test
+//! all read it here. No I/O.
+
+use std::fmt::Write as _;
+
+use super::labels::WindowPart;
+use crate::rotation::Cause;
+
+/// What stands before every name.
+pub const PREFIX: &str = "zitadel_secret_operator";
+
+/// The type of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises; its series end in `_total`.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Series end in `_bucket`, `_sum` and `_count`.
+    Histogram,
+    /// Always 1; its series end in `_info`.
+    Info,
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// Its name without prefix and without the ending of its type.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it says, without a full stop.
+    pub help: &'static str,
+}
+
+impl Description {
+    /// The name without its unit, and whether the unit is seconds.
+    pub fn name_and_unit(&self) -> (&'static str, bool) {
+        match self.name.strip_suffix("_seconds") {
+            Some(name) => (name, true),
+            None => (self.name, false),
+        }
+    }
+
+    /// The name to query. Of a histogram it is what its three series begin with.
+    pub fn full_name(&self) -> String {
+        let ending = match self.kind {
+            Kind::Counter => "_total",
+            Kind::Info => "_info",
+            Kind::Gauge | Kind::Histogram => "",
+        };
+        format!("{PREFIX}_{}{ending}", self.name)
+    }
+}
+
+macro_rules! catalogue {
+    ($($title:literal { $($constant:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)+ })+) => {
+        $($(
+            #[doc = $help]
+            #[allow(clippy::doc_markdown, reason = "the text is what Prometheus shows, where backticks are only noise")]
+            pub const $constant: Description =
+                Description { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };
+        )+)+
+
+        /// All metrics, in the order of the reference page and under its headings.
+        pub const SECTIONS: &[(&str, &[Description])] = &[$(($title, &[$($constant),+])),+];
+    };
+}
+
+catalogue! {
+    "Rotations" {
+        GENERATES: Counter "generates" ["cause", "outcome"]
+            "Calls that generate a client secret";
+        ROTATIONS: Counter "rotations" ["cause", "outcome"]
+            "Rotations that ended, among those whose new value was received";
+        DARK_WINDOW: Histogram "dark_window_seconds" ["part"]
+            "Time from ZITADEL's answer until the Secret is written, in which the Secret holds no working credential";
+        UNFLUSHED_SECRETS: Gauge "unflushed_secrets" []
+            "Client secrets that are being generated, or exist only in the memory of this process";
+        OLDEST_UNFLUSHED: Gauge "oldest_unflushed_secret_timestamp_seconds" []
+            "When the oldest rotation among unflushed_secrets began, 0 if there is none";
+        VERIFICATION_VERDICTS: Counter "verification_verdicts" ["verdict"]
+            "What trying stored client secrets at ZITADEL came to";
+    }
+    "All objects together" {
+        MANAGED_OBJECTS: Gauge "managed_objects" ["state"]
+            "ApiAppSecrets by state";
+        OVERDUE_OBJECTS: Gauge "overdue_objects" []
+            "ApiAppSecrets whose rotation should have happened: with the reason Overdue, or due for more than an hour. Suspended ones do not count";
+        BREAKER_OPEN_OBJECTS: Gauge "breaker_open_objects" []
+            "ApiAppSecrets that are repaired no more, with the reason BreakerOpen";
+        OPEN_CLAIMS: Gauge "open_claims" []
+            "ApiAppSecrets with an attempt whose outcome is not known yet";
+        NEXT_ROTATION: Gauge "next_rotation_timestamp_seconds" []
+            "When the next scheduled rotation of all is due, 0 if there is none";
+    }
+    "Each object" {
+        OBJECT_CONDITION: Gauge "object_condition" ["namespace", "name", "condition", "status", "reason"]
+            "1 for each condition that the ApiAppSecret has, as it is now";
+        OBJECT_NEXT_ROTATION: Gauge "object_next_rotation_timestamp_seconds" ["namespace", "name"]
+            "When the next rotation can start. In the past while a due one cannot be carried out. Absent without an interval";
+        OBJECT_ROTATION: Gauge "object_rotation_timestamp_seconds" ["namespace", "name", "cause"]
+            "When ZITADEL made the client secret that is stored, and why. Its age is time() minus this";
+    }
+    "Each connection" {
+        CONNECTION_CONDITION: Gauge "connection_condition" ["connection", "condition", "status", "reason"]
+            "1 for each condition that the ZitadelConnection has, as it is now";
+        CONNECTION_CREDENTIAL_EXPIRY: Gauge "connection_credential_expiry_timestamp_seconds" ["connection"]
+            "When the credential expires. Absent if it does not say so, as a personal access token does not";
+    }
+    "Work" {
+        RECONCILES: Counter "reconciles" ["result"]
+            "Looks at an ApiAppSecret";
+        RECONCILE_DURATION: Histogram "reconcile_duration_seconds" []
+            "Time that a look at an ApiAppSecret took";
+        RECONCILE_ERRORS: Counter "reconcile_errors" ["reason"]
+            "Looks that failed";
+        ZITADEL_REQUESTS: Counter "zitadel_requests" ["operation", "outcome"]
+            "Calls to ZITADEL, without those for tokens";
+        ZITADEL_REQUEST_DURATION: Histogram "zitadel_request_duration_seconds" ["operation"]
+            "Time that a call to ZITADEL took, with that for a token if it needed a new one";
+        KUBERNETES_REQUESTS: Counter "kubernetes_requests" ["verb", "resource", "code"]
+            "Requests to the Kubernetes API server, and watches that began";
+        LEADER: Gauge "leader" []
+            "1 while this replica works, which without leader election is always";
+        BUILD: Info "build" ["version"]
+            "The running version";
+    }
+}
+
+/// The calls whose label is `operation`.
+const OPERATIONS: [&str; 8] = [
+    "me",
+    "generate",
+    "app",
+    "project",
+    "apps",
+    "changes",
+    "introspect",
+    "discovery",
+];
+
+/// What is said of each label: where it occurs, if a name means different things, and its values.
+fn label_notes() -> Vec<(&'static str, String)> {
+    let quoted = |words: &[&str]| {
+        let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+        words.join(", ")
+    };
+    let causes = Cause::ALL.map(Cause::as_str);
+    let rotated = [&causes[..], &["Adopted", "Unknown"]].concat();
+    let parts = WindowPart::ALL.map(WindowPart::as_str);
+    vec![
+        ("namespace, name", "of the ApiAppSecret. Where Prometheus has a label `namespace` for the scraped pod, it calls this one `exported_namespace`, unless `honorLabels` is on".to_owned()),
+        ("connection", "name of the ZitadelConnection".to_owned()),
+        ("condition", format!("{}; of a connection `Ready` and `Stalled`", quoted(&["Ready", "Reconciling", "Stalled", "Verified"]))),
+        ("status", quoted(&["True", "False", "Unknown"])),
+        ("reason", "of conditions: a [reason](../troubleshooting.md). Of `reconcile_errors_total`: what failed".to_owned()),
+        ("cause", format!("{}. Of `object_rotation_timestamp_seconds` also {}", quoted(&causes), quoted(rotated.get(causes.len()..).unwrap_or_default()))),
+        ("outcome", format!(
+            "of `generates_total`: {}. Of `rotations_total`: {}. Of `zitadel_requests_total`: `Ok`, or the class of the error",
+            quoted(&super::GENERATE_OUTCOMES), quoted(&super::ROTATION_OUTCOMES)
+        )),
+        ("part", format!("{}: until ZITADEL accepts the new value, from then until the Secret is written, both", quoted(&parts))),
+        ("verdict", quoted(&super::VERDICTS)),
+        ("state", format!("{}: Ready; a person must act; neither", quoted(&["ready", "stalled", "working"]))),
+        ("result", quoted(&["ok", "error"])),
+        ("operation", quoted(&OPERATIONS)),
+        ("verb, resource", "as in RBAC".to_owned()),
+        ("code", "HTTP status, `deadline`, or `failed` if there was no answer".to_owned()),
+        ("version", "such as `0.1.0`".to_owned()),
+    ]
+}
+
+/// The reference page, `docs/reference/metrics.md`.
+pub fn reference() -> String {
+    let mut page = String::from(
+        "# Metrics\n\n\
+         <!-- Written by `make reference` from src/runtime/metrics/catalogue.rs. Do not edit. -->\n\n\
+         The operator exports these at `/metrics` as OpenMetrics text. Names and labels are stable: a change of one stands in the\n\
+         [changelog](../../CHANGELOG.md). All names begin with `zitadel_secret_operator_`. What to do about them is in\n\
+         [alerts](../how-to/alerts.md).\n\n\
+         Metrics of objects and connections are made from what the watches show at the time of the scrape. They vanish with\n\
+         the object. Only a replica that works has them; a standby does not. With several replicas and without leader\n\
+         election each has them, so take the `max`. No label has a text from ZITADEL, a Secret or a status: every value but\n\
+         names is from a closed list, and a word that is not in it is `Other`.\n",
+    );
+    for (title, metrics) in SECTIONS {
+        // NB: writing into a String can't fail.
+        let _ = write!(
+            page,
+            "\n## {title}\n\n| name | type | labels | |\n| --- | --- | --- | --- |\n"
+        );
+        for metric in *metrics {
+            let labels: Vec<_> = metric
+                .labels
+                .iter()
+                .map(|label| format!("`{label}`"))
+                .collect();
+            let kind = match metric.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram => "histogram",
+                Kind::Info => "info",
+            };
+            let name = metric.full_name();
+            let _ = writeln!(
+                page,
+                "| `{name}` | {kind} | {} | {} |",
+                labels.join(", "),
+                metric.help
+            );
+        }
+    }
+    page.push_str("\n## Labels\n\n| label | values |\n| --- | --- |\n");
+    for (label, values) in label_notes() {
+        let _ = writeln!(page, "| {label} | {values} |");
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_of_prometheus_form() {
+        let mut names = BTreeSet::new();
+        for metric in SECTIONS.iter().flat_map(|(_, metrics)| *metrics) {
+            let name = metric.full_name();
+            assert!(
+                name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{name}"
+            );
+            assert!(
+                !metric.help.ends_with('.') && !metric.name.ends_with("_total"),
+                "{name}"
+            );
+            assert!(names.insert(name), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn every_label_is_explained_and_no_other() {
+        let used: BTreeSet<_> = SECTIONS
+            .iter()
+            .flat_map(|(_, metrics)| *metrics)
+            .flat_map(|metric| metric.labels)
+            .copied()
+            .collect();
+        let notes = label_notes();
+        let told: BTreeSet<_> = notes
+            .iter()
+            .flat_map(|(labels, _)| labels.split(", "))
+            .collect();
+        assert_eq!(used, told);
+    }
+}

@@ -1,0 +1,425 @@
+//! The series of objects and connections, made on each scrape from what the watches show: they need no timer, and they
+//! vanish with the object.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::core::DeserializeGuard;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+
+use super::catalogue::{self, Description};
+use crate::api::{
+    ApiAppSecret, ApiAppSecretStatus, ConditionType, Conditions, Reason, Status, ZitadelConnection,
+};
+use crate::rotation::{Cause, GRACE};
+
+/// What the watches show now.
+pub struct Inventory {
+    /// All `ApiAppSecret`s, also those that can't be read.
+    pub objects: Vec<Arc<DeserializeGuard<ApiAppSecret>>>,
+    /// All `ZitadelConnection`s.
+    pub connections: Vec<Arc<ZitadelConnection>>,
+    /// The time by which something is overdue.
+    pub now: Timestamp,
+}
+
+/// Where the inventory comes from; none while nothing is watched.
+pub type Source = Box<dyn Fn() -> Option<Inventory> + Send + Sync>;
+
+/// A collector whose source is set when the watches begin.
+#[derive(Clone, Default)]
+pub(super) struct InventoryCollector(Arc<OnceLock<Source>>);
+
+impl InventoryCollector {
+    /// Sets the source. Only the first one counts: a process begins its watches once.
+    pub(super) fn set(&self, source: Source) {
+        let _ = self.0.set(source);
+    }
+}
+
+impl fmt::Debug for InventoryCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InventoryCollector")
+    }
+}
+
+impl Collector for InventoryCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        match self.0.get().and_then(|source| source()) {
+            Some(inventory) => encode(&inventory, &mut encoder),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One object, as far as metrics are concerned.
+struct Object<'a> {
+    namespace: String,
+    name: String,
+    /// None if the object can't be read.
+    status: Option<&'a ApiAppSecretStatus>,
+    readable: bool,
+}
+
+impl<'a> Object<'a> {
+    fn new(guarded: &'a DeserializeGuard<ApiAppSecret>) -> Self {
+        Self {
+            namespace: guarded.namespace().unwrap_or_default(),
+            name: guarded.name_any(),
+            status: guarded
+                .0
+                .as_ref()
+                .ok()
+                .and_then(|object| object.status.as_ref()),
+            readable: guarded.0.is_ok(),
+        }
+    }
+
+    fn conditions(&self) -> Vec<[&'static str; 3]> {
+        if !self.readable {
+            let reason = Reason::InvalidObject.as_str();
+            return vec![["Ready", "False", reason], ["Stalled", "True", reason]];
+        }
+        self.status
+            .map_or_else(Vec::new, |status| conditions(&status.conditions))
+    }
+
+    fn state(&self) -> &'static str {
+        let holds = |type_| {
+            self.status
+                .is_some_and(|status| status.conditions.is_true(type_))
+        };
+        if !self.readable || holds(ConditionType::Stalled) {
+            "stalled"
+        } else if holds(ConditionType::Ready) {
+            "ready"
+        } else {
+            "working"
+        }
+    }
+
+    fn reason(&self) -> Option<&'a str> {
+        let ready = self.status?.conditions.get(ConditionType::Ready)?;
+        Some(&ready.reason)
+    }
+
+    fn has_reason(&self, reason: Reason) -> bool {
+        self.reason() == Some(reason.as_str())
+    }
+
+    fn next_rotation(&self) -> Option<Timestamp> {
+        self.status?.next_rotation_time.as_ref()?.parse().ok()
+    }
+
+    fn is_overdue(&self, now: Timestamp) -> bool {
+        let waits = self
+            .next_rotation()
+            .is_some_and(|next| now.duration_since(next) > GRACE);
+        self.has_reason(Reason::Overdue) || (waits && !self.has_reason(Reason::Suspended))
+    }
+
+    fn rotation(&self) -> Option<(&'static str, Timestamp)> {
+        let last = self.status?.last_rotation.as_ref()?;
+        let known = Cause::ALL
+            .map(Cause::as_str)
+            .into_iter()
+            .chain(["Adopted", "Unknown"]);
+        Some((listed(known, &last.reason), last.time.0))
+    }
+}
+
+/// The word if it is in the list. NB: a status can be edited by whoever may; its words must not make series of their own.
+fn listed(list: impl IntoIterator<Item = &'static str>, word: &str) -> &'static str {
+    list.into_iter()
+        .find(|known| *known == word)
+        .unwrap_or("Other")
+}
+
+/// Type, status and reason of each condition.
+fn conditions(conditions: &Conditions) -> Vec<[&'static str; 3]> {
+    let reasons = || Reason::ALL.iter().map(|reason| reason.as_str());
+    conditions
+        .iter()
+        .map(|condition| {
+            let type_ = match condition.type_ {
+                ConditionType::Ready => "Ready",
+                ConditionType::Reconciling => "Reconciling",
+                ConditionType::Stalled => "Stalled",
+                ConditionType::Verified => "Verified",
+            };
+            let status = match condition.status {
+                Status::True => "True",
+                Status::False => "False",
+                Status::Unknown => "Unknown",
+            };
+            [type_, status, listed(reasons(), &condition.reason)]
+        })
+        .collect()
+}
+
+fn encode(inventory: &Inventory, encoder: &mut DescriptorEncoder) -> fmt::Result {
+    let objects: Vec<_> = inventory
+        .objects
+        .iter()
+        .map(|guarded| Object::new(guarded))
+        .collect();
+    let count =
+        |holds: &dyn Fn(&Object) -> bool| number(objects.iter().filter(|o| holds(o)).count());
+    let seconds = |time: Option<Timestamp>| time.map_or(0, Timestamp::as_second);
+
+    gauge(encoder, &catalogue::MANAGED_OBJECTS, |values| {
+        for state in ["ready", "stalled", "working"] {
+            one(
+                values,
+                &[("state", state)],
+                count(&|object| object.state() == state),
+            )?;
+        }
+        Ok(())
+    })?;
+    let next = objects.iter().filter_map(Object::next_rotation).min();
+    for (metric, value) in [
+        (
+            &catalogue::OVERDUE_OBJECTS,
+            count(&|object| object.is_overdue(inventory.now)),
+        ),
+        (
+            &catalogue::BREAKER_OPEN_OBJECTS,
+            count(&|object| object.has_reason(Reason::BreakerOpen)),
+        ),
+        (
+            &catalogue::OPEN_CLAIMS,
+            count(&|object| object.status.is_some_and(|status| status.attempt.is_some())),
+        ),
+        (&catalogue::NEXT_ROTATION, seconds(next)),
+    ] {
+        gauge(encoder, metric, |values| values.encode_gauge(&value))?;
+    }
+
+    gauge(encoder, &catalogue::OBJECT_CONDITION, |values| {
+        for object in &objects {
+            for [condition, status, reason] in object.conditions() {
+                let labels = [
+                    ("namespace", object.namespace.as_str()),
+                    ("name", object.name.as_str()),
+                    ("condition", condition),
+                    ("status", status),
+                    ("reason", reason),
+                ];
+                one(values, &labels, 1)?;
+            }
+        }
+        Ok(())
+    })?;
+    gauge(encoder, &catalogue::OBJECT_NEXT_ROTATION, |values| {
+        for object in &objects {
+            if let Some(next) = object.next_rotation() {
+                let labels = [("namespace", &object.namespace), ("name", &object.name)];
+                one(values, &labels, next.as_second())?;
+            }
+        }
+        Ok(())
+    })?;
+    gauge(encoder, &catalogue::OBJECT_ROTATION, |values| {
+        for object in &objects {
+            if let Some((cause, time)) = object.rotation() {
+                let labels = [
+                    ("namespace", object.namespace.as_str()),
+                    ("name", object.name.as_str()),
+                    ("cause", cause),
+                ];
+                one(values, &labels, time.as_second())?;
+            }
+        }
+        Ok(())
+    })?;
+    encode_connections(inventory, encoder)
+}
+
+fn encode_connections(inventory: &Inventory, encoder: &mut DescriptorEncoder) -> fmt::Result {
+    let known = inventory.connections.iter().filter_map(|connection| {
+        let status = connection.status.as_ref()?;
+        Some((connection.name_any(), status))
+    });
+    let known: Vec<_> = known.collect();
+    gauge(encoder, &catalogue::CONNECTION_CONDITION, |values| {
+        for (connection, status) in &known {
+            for [condition, holds, reason] in conditions(&status.conditions) {
+                let labels = [
+                    ("connection", connection.as_str()),
+                    ("condition", condition),
+                    ("status", holds),
+                    ("reason", reason),
+                ];
+                one(values, &labels, 1)?;
+            }
+        }
+        Ok(())
+    })?;
+    gauge(
+        encoder,
+        &catalogue::CONNECTION_CREDENTIAL_EXPIRY,
+        |values| {
+            for (connection, status) in &known {
+                let expiry = status.credential_expiry.as_ref();
+                if let Some(expiry) = expiry.and_then(|text| text.parse::<Timestamp>().ok()) {
+                    one(values, &[("connection", connection)], expiry.as_second())?;
+                }
+            }
+            Ok(())
+        },
+    )
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder,
+    metric: &Description,
+    values: impl FnOnce(&mut MetricEncoder) -> fmt::Result,
+) -> fmt::Result {
+    let (name, seconds) = metric.name_and_unit();
+    let unit = seconds.then_some(&Unit::Seconds);
+    // NB: of metrics that are registered the library itself ends the help with a full stop.
+    let help = format!("{}.", metric.help);
+    let mut encoder = encoder.encode_descriptor(name, &help, unit, MetricType::Gauge)?;
+    values(&mut encoder)
+}
+
+fn one(encoder: &mut MetricEncoder, labels: &impl EncodeLabelSet, value: i64) -> fmt::Result {
+    encoder.encode_family(labels)?.encode_gauge(&value)
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::Metrics;
+    use super::*;
+
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the values are made where they are used"
+    )]
+    fn object(name: &str, status: Value) -> Arc<DeserializeGuard<ApiAppSecret>> {
+        let object = json!({
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
+            "metadata": {"name": name, "namespace": "orders"},
+            "spec": {"projectId": "1", "appId": "2"}, "status": status,
+        });
+        Arc::new(serde_json::from_value(object).unwrap())
+    }
+
+    fn condition(type_: &str, status: &str, reason: &str) -> Value {
+        json!({"type": type_, "status": status, "reason": reason, "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"})
+    }
+
+    fn exported(
+        objects: &Arc<std::sync::Mutex<Vec<Arc<DeserializeGuard<ApiAppSecret>>>>>,
+    ) -> Metrics {
+        let metrics = Metrics::new();
+        let objects = Arc::clone(objects);
+        metrics.set_inventory(Box::new(move || {
+            Some(Inventory {
+                objects: objects.lock().unwrap().clone(),
+                connections: Vec::new(),
+                now: "2026-01-02T00:00:00Z".parse().unwrap(),
+            })
+        }));
+        metrics
+    }
+
+    fn has(text: &str, line: &str) -> bool {
+        text.contains(&format!("\nzitadel_secret_operator_{line}\n"))
+    }
+
+    #[test]
+    fn an_object_has_its_series_until_it_is_gone() {
+        let next = "2026-02-01T00:00:00Z";
+        let status = json!({
+            "conditions": [condition("Ready", "True", "UpToDate"), condition("Verified", "True", "Accepted")],
+            "nextRotationTime": next,
+            "lastRotation": {"time": "2026-01-01T00:00:00Z", "reason": "Due", "attempt": "x"},
+        });
+        let objects = Arc::new(std::sync::Mutex::new(vec![object("api", status)]));
+        let metrics = exported(&objects);
+        let text = metrics.encode();
+        for line in [
+            r#"object_condition{namespace="orders",name="api",condition="Ready",status="True",reason="UpToDate"} 1"#,
+            r#"object_condition{namespace="orders",name="api",condition="Verified",status="True",reason="Accepted"} 1"#,
+            r#"object_rotation_timestamp_seconds{namespace="orders",name="api",cause="Due"} 1767225600"#,
+            r#"object_next_rotation_timestamp_seconds{namespace="orders",name="api"} 1769904000"#,
+            r#"managed_objects{state="ready"} 1"#,
+            "next_rotation_timestamp_seconds 1769904000",
+            "overdue_objects 0",
+        ] {
+            assert!(has(&text, line), "{line} is missing in\n{text}");
+        }
+        objects.lock().unwrap().clear();
+        let text = metrics.encode();
+        assert!(!text.contains(r#"name="api""#), "{text}");
+        assert!(has(&text, r#"managed_objects{state="ready"} 0"#), "{text}");
+    }
+
+    #[test]
+    fn overdue_counts_what_says_so_and_what_is_due_for_over_an_hour_but_not_what_is_suspended() {
+        let due = |reason: &str, next: &str| json!({"conditions": [condition("Ready", "True", reason)], "nextRotationTime": next});
+        let objects = vec![
+            object("says-so", due("Overdue", "2026-03-01T00:00:00Z")),
+            object("blocked", due("ZitadelUnreachable", "2026-01-01T22:59:59Z")),
+            object(
+                "just-due",
+                due("ZitadelUnreachable", "2026-01-01T23:30:00Z"),
+            ),
+            object("suspended", due("Suspended", "2026-01-01T00:00:00Z")),
+            object("breaker", due("BreakerOpen", "2026-03-01T00:00:00Z")),
+        ];
+        let text = exported(&Arc::new(std::sync::Mutex::new(objects))).encode();
+        assert!(has(&text, "overdue_objects 2"), "{text}");
+        assert!(has(&text, "breaker_open_objects 1"), "{text}");
+    }
+
+    #[test]
+    fn words_that_somebody_wrote_into_a_status_make_no_series() {
+        let status = json!({
+            "conditions": [condition("Ready", "True", "Hello\" 1\n")],
+            "lastRotation": {"time": "2026-01-01T00:00:00Z", "reason": "canary\n", "attempt": "x"},
+            "nextRotationTime": "soon",
+        });
+        let text = exported(&Arc::new(std::sync::Mutex::new(vec![object(
+            "api", status,
+        )])))
+        .encode();
+        assert!(
+            text.contains(r#"reason="Other""#) && text.contains(r#"cause="Other""#),
+            "{text}"
+        );
+        assert!(
+            !text.contains("canary") && !text.contains("Hello"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_is_stalled() {
+        let object = json!({
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
+            "metadata": {"name": "api", "namespace": "orders"}, "spec": {"projectId": 7},
+        });
+        let object = Arc::new(serde_json::from_value(object).unwrap());
+        let text = exported(&Arc::new(std::sync::Mutex::new(vec![object]))).encode();
+        assert!(
+            has(&text, r#"managed_objects{state="stalled"} 1"#),
+            "{text}"
+        );
+        let line = r#"object_condition{namespace="orders",name="api",condition="Stalled",status="True",reason="InvalidObject"} 1"#;
+        assert!(has(&text, line), "{text}");
+    }
+}

@@ -1,0 +1,722 @@
+//! GitOps: what tools see of an object in each of its states, that what was applied never drifts, and the policies in `gitops/`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::Client;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::ObjectMeta;
+use serde::Serialize;
+use serde_json::{Value, json};
+use support::controlplane::{ControlPlane, Options};
+use support::eventually;
+use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
+use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, ZitadelConnection};
+use zitadel_simulator::{Action, Availability, Config, Fault, Operation, Simulator};
+
+async fn tenant(prefix: &str) -> Tenant {
+    World::shared().await.tenant(prefix).await
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+// ---- what tools see ----
+
+/// The samples that Argo CD's scripts, kstatus and Flux's expressions are tried on.
+const SAMPLES: [&str; 22] = [
+    "awaiting-window",
+    "breaker-open",
+    "connection-connected",
+    "connection-down",
+    "connection-missing",
+    "connection-new",
+    "connection-rejected",
+    "deleted",
+    "due-and-zitadel-down",
+    "held",
+    "invalid-spec",
+    "new",
+    "not-granted",
+    "overdue",
+    "rotated-elsewhere",
+    "rotating",
+    "secret-missing",
+    "spec-changed",
+    "suspended",
+    "suspended-at-once",
+    "up-to-date",
+    "zitadel-down",
+];
+
+fn samples() -> PathBuf {
+    root().join("tests/rules/testdata/objects")
+}
+
+/// Compares an object with its sample. `UPDATE_SAMPLES=1` writes the sample instead.
+#[track_caller]
+fn is_sample(tenant: &Tenant, name: &str, object: &impl Serialize) {
+    assert!(SAMPLES.contains(&name), "{name}");
+    let object = serde_json::to_value(object).unwrap();
+    let mut text = object.to_string();
+    let id = |value: &Value| value.as_str().unwrap_or("no-id").to_owned();
+    let (app, client) = (
+        id(&object["spec"]["appId"]),
+        id(&object["status"]["clientId"]),
+    );
+    for (real, told) in [
+        (&app, "1000"),
+        (&client, "2000"),
+        (&tenant.url, "https://iam.example.com"),
+        (&tenant.namespace, "orders"),
+        (&tenant.organization, "100"),
+        (&tenant.project, "200"),
+        (&tenant.user, "300"),
+    ] {
+        text = text.replace(real.as_str(), told);
+    }
+    let mut object: Value = serde_json::from_str(&text).unwrap();
+    let metadata = object["metadata"].as_object_mut().unwrap();
+    let kept = [
+        "name",
+        "namespace",
+        "generation",
+        "finalizers",
+        "deletionTimestamp",
+    ];
+    metadata.retain(|field, _| kept.contains(&field.as_str()));
+    // What tools look at; the rest of the status is told in other tests.
+    if let Some(status) = object["status"].as_object_mut() {
+        status.retain(|field, _| ["observedGeneration", "conditions"].contains(&field.as_str()));
+    }
+    settle(&mut object);
+    let text = serde_json::to_string_pretty(&object).unwrap() + "\n";
+    let path = samples().join(format!("{name}.json"));
+    if std::env::var_os("UPDATE_SAMPLES").is_some() {
+        std::fs::create_dir_all(samples()).unwrap();
+        std::fs::write(path, text).unwrap();
+        return;
+    }
+    let sample = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        sample == text,
+        "{} is not what the operator writes (UPDATE_SAMPLES=1 writes it):\n{text}",
+        path.display()
+    );
+}
+
+/// Replaces the times, which are others at each run.
+fn settle(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(settle),
+        Value::Object(fields) => fields.values_mut().for_each(settle),
+        Value::String(text) => {
+            let words = text.split(' ').map(|word| match word.parse::<Timestamp>() {
+                Ok(_) => "2026-01-01T00:00:00Z",
+                Err(_) => word,
+            });
+            *text = words.collect::<Vec<_>>().join(" ");
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[test]
+fn there_is_a_sample_of_each_state_and_no_other() {
+    let files = std::fs::read_dir(samples()).unwrap();
+    let names: BTreeSet<_> = files
+        .map(|file| {
+            file.unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(names, SAMPLES.map(ToOwned::to_owned).into());
+}
+
+#[tokio::test]
+async fn an_object_from_its_creation_to_its_deletion() {
+    let tenant = tenant("life").await;
+    let app = tenant.app("api");
+    let manifest =
+        |extra| serde_json::from_value::<ApiAppSecret>(tenant.manifest("api", &app.id, extra));
+    let made = manifest(json!({"rotation": {"interval": "30d", "jitter": 0}})).unwrap();
+    let made = tenant
+        .objects()
+        .create(&PostParams::default(), &made)
+        .await
+        .unwrap();
+    is_sample(&tenant, "new", &made);
+    is_sample(&tenant, "up-to-date", &tenant.ready("api").await);
+    let changed = tenant
+        .edit("api", json!({"spec": {"rotation": {"interval": "60d"}}}))
+        .await;
+    is_sample(&tenant, "spec-changed", &changed);
+    tenant.ready("api").await;
+    tenant.edit("api", json!({"spec": {"suspend": true}})).await;
+    is_sample(
+        &tenant,
+        "suspended",
+        &tenant.reason("api", "Suspended").await,
+    );
+    let finalizers = json!({"metadata": {"finalizers": ["example.com/keep"]}});
+    tenant.edit("api", finalizers).await;
+    tenant.delete("api").await;
+    is_sample(
+        &tenant,
+        "deleted",
+        &tenant.objects().get("api").await.unwrap(),
+    );
+    tenant
+        .edit("api", json!({"metadata": {"finalizers": null}}))
+        .await;
+}
+
+#[tokio::test]
+async fn an_object_that_waits_for_a_window_or_has_missed_one() {
+    let tenant = tenant("window").await;
+    let app = tenant.app("api");
+    // Not open now, and open once an hour.
+    let minute = (Timestamp::now().as_second() / 60 + 30) % 60;
+    let window = |schedule: &str| json!({"rotation": {"interval": "1d", "jitter": 0, "windows": [{"schedule": schedule, "duration": "1m"}]}});
+    let hourly = format!("{minute} * * * *");
+    tenant.apply("api", &app.id, window(&hourly)).await.unwrap();
+    tenant.ready("api").await;
+    // As if it had been made long ago.
+    let age = async |hours: i64| {
+        let secret = tenant.secret("api").await;
+        let record = &secret.metadata.annotations.unwrap()["zitadel-secrets.dev/commit"];
+        let mut record: Value = serde_json::from_str(record).unwrap();
+        let then = Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+        record["apps"][&app.id]["changeDate"] = json!(then.to_string());
+        let annotations = json!({"zitadel-secrets.dev/commit": record.to_string()});
+        tenant
+            .edit_secret("api", json!({"metadata": {"annotations": annotations}}))
+            .await;
+    };
+    age(72).await;
+    let mut overdue = tenant.reason("api", "Overdue").await;
+    age(24).await;
+    let mut awaiting = tenant.reason("api", "AwaitingWindow").await;
+    for object in [&mut overdue, &mut awaiting] {
+        let windows = object
+            .spec
+            .rotation
+            .as_mut()
+            .unwrap()
+            .windows
+            .as_mut()
+            .unwrap();
+        windows[0].schedule = "30 * * * *".to_owned();
+        object.status.as_mut().unwrap().schedule = Some("every 1d, in a window".to_owned());
+    }
+    is_sample(&tenant, "overdue", &overdue);
+    is_sample(&tenant, "awaiting-window", &awaiting);
+}
+
+#[tokio::test]
+async fn an_object_for_which_a_person_must_act() {
+    let tenant = tenant("stalled").await;
+    let app = tenant.app("api");
+    let apply = async |name: &str, app: &str, extra: Value| {
+        tenant.apply(name, app, extra).await.unwrap();
+    };
+    apply("elsewhere", &app.id, json!({"projectId": "elsewhere"})).await;
+    is_sample(
+        &tenant,
+        "not-granted",
+        &tenant.reason("elsewhere", "NotGranted").await,
+    );
+    apply("zero", &app.id, json!({"rotation": {"interval": "0s"}})).await;
+    is_sample(
+        &tenant,
+        "invalid-spec",
+        &tenant.reason("zero", "InvalidSpec").await,
+    );
+    apply("never", &app.id, json!({"suspend": true})).await;
+    is_sample(
+        &tenant,
+        "suspended-at-once",
+        &tenant.reason("never", "Suspended").await,
+    );
+
+    let report = json!({"recovery": {"missingSecret": "Report", "invalidSecret": "Report"}});
+    let (gone, dead) = (tenant.app("gone"), tenant.app("dead"));
+    apply("gone", &gone.id, report.clone()).await;
+    apply("dead", &dead.id, report).await;
+    tenant.ready("gone").await;
+    tenant.ready("dead").await;
+    tenant.delete_secret("gone").await;
+    is_sample(
+        &tenant,
+        "secret-missing",
+        &tenant.reason("gone", "SecretMissing").await,
+    );
+    tenant.zitadel.rotate_elsewhere(&dead.id, None).unwrap();
+    let dead = tenant.reason("dead", "RotatedElsewhere").await;
+    is_sample(&tenant, "rotated-elsewhere", &dead);
+}
+
+#[tokio::test]
+async fn an_object_whose_repairs_have_stopped() {
+    let tenant = tenant("breaker").await;
+    let app = tenant.app("api");
+    let useless = Action::ReplaceBody("{}".to_owned());
+    let fault = Fault::on(Operation::Generate, useless)
+        .app(&app.id)
+        .always();
+    tenant.zitadel.inject(fault);
+    tenant.apply("api", &app.id, json!({})).await.unwrap();
+    is_sample(
+        &tenant,
+        "breaker-open",
+        &tenant.reason("api", "BreakerOpen").await,
+    );
+}
+
+#[tokio::test]
+async fn an_object_whose_zitadel_is_down() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let tenant = World::shared().await.tenant_at("down", &zitadel).await;
+    let (due, other, new) = (tenant.app("due"), tenant.app("other"), tenant.app("new"));
+    tenant.apply("due", &due.id, json!({})).await.unwrap();
+    tenant.apply("other", &other.id, json!({})).await.unwrap();
+    tenant.ready("due").await;
+    tenant.ready("other").await;
+    zitadel.set_availability(Availability::Unavailable);
+    tenant.apply("new", &new.id, json!({})).await.unwrap();
+    is_sample(
+        &tenant,
+        "zitadel-down",
+        &tenant.reason("new", "ZitadelUnavailable").await,
+    );
+    tenant
+        .apply(
+            "due",
+            &due.id,
+            json!({"rotation": {"interval": "1s", "jitter": 0}}),
+        )
+        .await
+        .unwrap();
+    let due = tenant.reason("due", "ZitadelUnavailable").await;
+    let since: Timestamp = due
+        .status
+        .as_ref()
+        .unwrap()
+        .next_rotation_time
+        .as_ref()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(
+        since <= Timestamp::now(),
+        "it says since when it is due: {since}"
+    );
+    is_sample(&tenant, "due-and-zitadel-down", &due);
+
+    // A connection that never worked, and an object that worked over another one.
+    let mut connection: Value =
+        serde_json::to_value(tenant.connections().get(&tenant.namespace).await.unwrap()).unwrap();
+    let name = format!("{}-down", tenant.namespace);
+    connection["metadata"] = json!({"name": name});
+    connection["status"] = Value::Null;
+    let connection: ZitadelConnection = serde_json::from_value(connection).unwrap();
+    tenant
+        .connections()
+        .create(&PostParams::default(), &connection)
+        .await
+        .unwrap();
+    eventually(PATIENCE, || async {
+        let status = tenant.connections().get(&name).await.unwrap().status?;
+        status.conditions.get(ConditionType::Ready).map(drop)
+    })
+    .await;
+    tenant
+        .apply("other", &other.id, json!({"connectionRef": {"name": name}}))
+        .await
+        .unwrap();
+    let other = tenant.reason("other", "ZitadelUnavailable").await;
+    is_sample(&tenant, "connection-down", &other);
+}
+
+#[tokio::test]
+async fn an_object_whose_new_value_is_on_its_way_or_cannot_be_written() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let world = World::own(Options::default()).await;
+    // Without hurry: a generate that is held must not run into its deadline.
+    let operator = Operator::start(world.cluster.admin_kubeconfig(), &world.directory, &[]);
+    let tenant = world.tenant("held").await;
+    let app = tenant.app("api");
+    let gate = world.zitadel.hold_after(Operation::Generate);
+    tenant.apply("api", &app.id, json!({})).await.unwrap();
+    tokio::time::timeout(PATIENCE, gate.reached())
+        .await
+        .unwrap();
+    is_sample(
+        &tenant,
+        "rotating",
+        &tenant.reason("api", "SecretHeld").await,
+    );
+    tenant.edit_secret("api", json!({"immutable": true})).await;
+    gate.release();
+    is_sample(
+        &tenant,
+        "held",
+        &tenant.reason("api", "SecretImmutable").await,
+    );
+    drop(operator);
+}
+
+#[tokio::test]
+async fn a_connection_in_its_states() {
+    let tenant = tenant("connection").await;
+    let connections = tenant.connections();
+    let connection = || async { connections.get(&tenant.namespace).await.unwrap() };
+    tenant.connected().await;
+    is_sample(&tenant, "connection-connected", &connection().await);
+    tenant.zitadel.revoke_token(&tenant.pat);
+    // The check is made when the Secret changes.
+    tenant.set_credential(&tenant.pat).await;
+    let told = async |reason: &str| {
+        tenant
+            .apply_connection(json!({"limits": {"maxInFlight": 1}}))
+            .await;
+        eventually(PATIENCE, || async {
+            (tenant.connection_reason().await == reason).then_some(())
+        })
+        .await;
+    };
+    told("CredentialRejected").await;
+    is_sample(&tenant, "connection-rejected", &connection().await);
+    let secrets: Api<Secret> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    secrets
+        .delete(&tenant.namespace, &DeleteParams::default())
+        .await
+        .unwrap();
+    told("CredentialMissing").await;
+    is_sample(&tenant, "connection-missing", &connection().await);
+
+    let mut new: Value = serde_json::to_value(connection().await).unwrap();
+    new["metadata"] = json!({"name": format!("{}-new", tenant.namespace)});
+    new["status"] = Value::Null;
+    let new: ZitadelConnection = serde_json::from_value(new).unwrap();
+    let new = connections
+        .create(&PostParams::default(), &new)
+        .await
+        .unwrap();
+    is_sample(&tenant, "connection-new", &new);
+}
+
+// ---- drift ----
+
+/// An object as it is stored, without what the API server itself keeps of its history.
+async fn stored(tenant: &Tenant, name: &str) -> Value {
+    let mut object = serde_json::to_value(tenant.objects().get(name).await.unwrap()).unwrap();
+    object["metadata"]
+        .as_object_mut()
+        .unwrap()
+        .remove("managedFields");
+    object
+}
+
+/// What belongs to the person or tool that applies the object, byte for byte.
+fn applied(object: &Value) -> String {
+    let metadata = &object["metadata"];
+    let parts = [
+        "labels",
+        "annotations",
+        "finalizers",
+        "ownerReferences",
+        "generation",
+    ];
+    let parts: Vec<_> = parts.iter().map(|part| &metadata[part]).collect();
+    json!([object["spec"], parts]).to_string()
+}
+
+#[tokio::test]
+async fn what_was_applied_never_drifts_whatever_the_operator_does() {
+    let tenant = tenant("drift").await;
+    let cluster = World::shared().await.cluster;
+    let apps = [
+        ("client", tenant.app("client")),
+        ("server", tenant.app("server")),
+    ];
+    let apply = |name: &str, app: &str, extra: Value, more: &[&str]| {
+        let mut manifest = tenant.manifest(name, app, extra);
+        manifest["metadata"]["labels"] = json!({"argocd.argoproj.io/instance": "orders"});
+        manifest["metadata"]["annotations"] = json!({"argocd.argoproj.io/sync-wave": "0"});
+        let file = cluster
+            .scratch()
+            .join(format!("{}-{name}.json", tenant.namespace));
+        std::fs::write(&file, manifest.to_string()).unwrap();
+        let mut arguments = vec!["apply", "-o", "json", "--filename", file.to_str().unwrap()];
+        if name == "server" {
+            arguments.extend(["--server-side", "--field-manager", "gitops"]);
+        }
+        arguments.extend(more);
+        let output = cluster.kubectl(&arguments);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let mut object: Value = serde_json::from_slice(&output.stdout).unwrap();
+        object["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("managedFields");
+        object
+    };
+    for (name, app) in &apps {
+        let spec = |trigger: &str| json!({"rotation": {"interval": "30d", "trigger": trigger}, "secret": {"labels": {"team": "orders"}}});
+        apply(name, &app.id, spec("a"), &[]);
+        tenant.ready(name).await;
+        let made = apply(name, &app.id, spec("b"), &[]);
+        let rotated = |cause: &'static str| {
+            move |object: &ApiAppSecret| {
+                let status = object.status.as_ref()?;
+                let last = status.last_rotation.as_ref()?;
+                (last.reason == cause && status.attempt.is_none()).then_some(())
+            }
+        };
+        tenant.until(name, rotated("Trigger")).await;
+        tenant.ready(name).await;
+        tenant.delete_secret(name).await;
+        tenant.until(name, rotated("SecretMissing")).await;
+        tenant.ready(name).await;
+        tenant.fence().await;
+        let now = stored(&tenant, name).await;
+        assert_eq!(applied(&now), applied(&made), "{name}");
+        // What a tool would change by applying the same again: nothing at all.
+        let again = apply(name, &app.id, spec("b"), &["--dry-run=server"]);
+        assert_eq!(again, now, "{name}");
+        let again = apply(name, &app.id, spec("b"), &[]);
+        assert_eq!(again, now, "{name}");
+    }
+}
+
+// ---- policies ----
+
+fn shipped(cluster: &ControlPlane, arguments: &[&str], file: &str) {
+    let file = root().join("gitops").join(file);
+    let output = cluster.kubectl(&[arguments, &["--filename", file.to_str().unwrap()]].concat());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && !errors.contains("Warning"),
+        "{errors}"
+    );
+}
+
+async fn namespace(client: &Client, name: &str) {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let metadata = ObjectMeta {
+        name: Some(name.to_owned()),
+        ..ObjectMeta::default()
+    };
+    let namespace = Namespace {
+        metadata,
+        ..Namespace::default()
+    };
+    match api.create(&PostParams::default(), &namespace).await {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn the_manifests_for_argo_cd_are_accepted() {
+    let world = World::shared().await;
+    let client = world.cluster.client().await;
+    namespace(&client, "argocd").await;
+    namespace(&client, "orders").await;
+    for file in ["argocd/argocd-cm.yaml", "argocd/sync-waves.yaml"] {
+        shipped(
+            world.cluster,
+            &[
+                "apply",
+                "--server-side",
+                "--dry-run=server",
+                "--validate=strict",
+            ],
+            file,
+        );
+    }
+}
+
+/// The message with which the API server refuses, and nothing if it accepts.
+fn refusal<T>(result: Result<T, kube::Error>) -> Option<(u16, String)> {
+    match result {
+        Ok(_) => None,
+        Err(kube::Error::Api(status)) => Some((status.code, status.message.clone())),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn in_production_an_interval_needs_a_window() {
+    let world = World::shared().await;
+    let (production, other) = (tenant("production").await, tenant("test").await);
+    shipped(
+        world.cluster,
+        &["apply"],
+        "policies/window-in-production.yaml",
+    );
+    let namespaces: Api<Namespace> = Api::all(production.client.clone());
+    let label = json!({"metadata": {"labels": {"environment": "production"}}});
+    namespaces
+        .patch(
+            &production.namespace,
+            &PatchParams::default(),
+            &Patch::Merge(label),
+        )
+        .await
+        .unwrap();
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let windows = json!([{"schedule": "0 3 * * *", "duration": "2h"}]);
+    let create = async |tenant: &Tenant, rotation: Value| {
+        let object = tenant.manifest("api", "2", json!({"rotation": rotation}));
+        let object = serde_json::from_value(object).unwrap();
+        refusal(tenant.objects().create(&dry, &object).await)
+    };
+    let (code, message) =
+        eventually(PATIENCE, || create(&production, json!({"interval": "30d"}))).await;
+    assert_eq!(code, 422);
+    assert!(
+        message.contains("spec.rotation.windows is needed in production"),
+        "{message}"
+    );
+    assert!(
+        create(&production, json!({"interval": "30d", "windows": []}))
+            .await
+            .is_some()
+    );
+    for accepted in [
+        json!({}),
+        json!({"trigger": "a"}),
+        json!({"interval": "30d", "windows": windows}),
+    ] {
+        assert_eq!(
+            create(&production, accepted.clone()).await,
+            None,
+            "{accepted}"
+        );
+    }
+    assert_eq!(create(&other, json!({"interval": "30d"})).await, None);
+    // Nor can a window be taken away later.
+    let app = production.app("api");
+    let rotation = json!({"rotation": {"interval": "30d", "windows": windows}});
+    production.apply("api", &app.id, rotation).await.unwrap();
+    production.ready("api").await;
+    let without = production
+        .apply("api", &app.id, json!({"rotation": {"interval": "30d"}}))
+        .await;
+    assert_eq!(refusal(without).map(|(code, _)| code), Some(422));
+}
+
+#[tokio::test]
+async fn only_who_has_the_verb_trigger_may_set_one() {
+    let world = World::shared().await;
+    let tenant = tenant("trigger").await;
+    let app = tenant.app("api");
+    tenant
+        .apply("api", &app.id, json!({"rotation": {"trigger": "a"}}))
+        .await
+        .unwrap();
+    tenant.ready("api").await;
+    shipped(world.cluster, &["apply"], "policies/who-may-trigger.yaml");
+    let own = &tenant.namespace;
+    let bind = |arguments: &[&str]| {
+        let output = world
+            .cluster
+            .kubectl(&[&["-n", own, "create"], arguments].concat());
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    let resource = "--resource=apiappsecrets.zitadel-secrets.dev";
+    bind(&["role", "edit", "--verb=get,list,update,patch", resource]);
+    bind(&[
+        "rolebinding",
+        "edit",
+        "--role=edit",
+        "--user=alice",
+        "--user=bob",
+    ]);
+    bind(&[
+        "rolebinding",
+        "trigger",
+        "--clusterrole=zitadel-secrets-trigger",
+        "--user=bob",
+    ]);
+    let objects_of = async |user: &str| -> Api<ApiAppSecret> {
+        let kubeconfig = world.cluster.kubeconfig_for_user(user, &[]).await;
+        let config = Kubeconfig::read_from(kubeconfig).unwrap();
+        let options = KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(config, &options).await;
+        Api::namespaced(Client::try_from(config.unwrap()).unwrap(), own)
+    };
+    let (alice, bob) = (objects_of("alice").await, objects_of("bob").await);
+    let patch = async |api: &Api<ApiAppSecret>, rotation: Value, dry_run: bool| {
+        let params = PatchParams {
+            dry_run,
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(json!({"spec": {"rotation": rotation}}));
+        refusal(api.patch("api", &params, &patch).await)
+    };
+    let (code, message) = eventually(PATIENCE, || {
+        patch(&alice, json!({"trigger": "alice"}), true)
+    })
+    .await;
+    assert_eq!(code, 403);
+    assert!(message.contains("needs the verb trigger"), "{message}");
+    for harmless in [
+        json!({"interval": "30d"}),
+        json!({"trigger": "a", "jitter": 5}),
+        json!({"trigger": null}),
+    ] {
+        assert_eq!(
+            patch(&alice, harmless.clone(), true).await,
+            None,
+            "{harmless}"
+        );
+    }
+    assert!(
+        patch(&alice, json!({"trigger": "alice"}), false)
+            .await
+            .is_some()
+    );
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&app), 1);
+    assert_eq!(patch(&bob, json!({"trigger": "bob"}), false).await, None);
+    tenant.until_generates(&app, 2).await;
+    let triggered = |object: &ApiAppSecret| {
+        (object.status.as_ref()?.observed_trigger.as_deref() == Some("bob")).then_some(())
+    };
+    tenant.until("api", triggered).await;
+}

@@ -1,0 +1,147 @@
+package rules
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/promql/promqltest"
+)
+
+type dashboard struct {
+	UID        string
+	Title      string
+	Templating struct {
+		List []struct{ Name, Type, Query string }
+	}
+	Panels []panel
+}
+
+type panel struct {
+	ID         int
+	Type       string
+	Title      string
+	Datasource *struct{ Type, UID string }
+	GridPos    struct{ X, Y, W, H int }
+	Targets    []struct {
+		Expr       string
+		RefID      string
+		Datasource struct{ Type, UID string }
+	}
+}
+
+func TestDashboardAsksOnlyForWhatIsExported(t *testing.T) {
+	var board dashboard
+	if err := json.Unmarshal([]byte(read(t, dashboardFile)), &board); err != nil {
+		t.Fatal(err)
+	}
+	if board.UID == "" || len(board.UID) > 40 || board.Title == "" {
+		t.Errorf("uid %q, title %q", board.UID, board.Title)
+	}
+	if variables := board.Templating.List; len(variables) != 1 || variables[0].Name != "datasource" || variables[0].Query != "prometheus" {
+		t.Errorf("the data source is not a variable: %v", board.Templating.List)
+	}
+	metrics := exported(t)
+	ids, titles := map[int]bool{}, map[string]bool{}
+	taken := map[[2]int]string{}
+	queries := 0
+	for _, panel := range board.Panels {
+		if ids[panel.ID] || titles[panel.Title] {
+			t.Errorf("panel %d %q is there twice", panel.ID, panel.Title)
+		}
+		ids[panel.ID], titles[panel.Title] = true, true
+		place := panel.GridPos
+		for x := place.X; x < place.X+place.W; x++ {
+			for y := place.Y; y < place.Y+place.H; y++ {
+				if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
+					t.Fatalf("%q overlaps %q or the edge", panel.Title, other)
+				}
+				taken[[2]int{x, y}] = panel.Title
+			}
+		}
+		if panel.Type == "row" {
+			continue
+		}
+		if panel.Datasource == nil || panel.Datasource.UID != "${datasource}" || len(panel.Targets) == 0 {
+			t.Errorf("%q does not use the variable, or asks for nothing", panel.Title)
+		}
+		refs := map[string]bool{}
+		for _, target := range panel.Targets {
+			if target.Datasource.UID != "${datasource}" || target.RefID == "" || refs[target.RefID] {
+				t.Errorf("%q: target %q", panel.Title, target.RefID)
+			}
+			refs[target.RefID] = true
+			// Grafana fills this in.
+			query := strings.ReplaceAll(target.Expr, "$__rate_interval", "5m")
+			checkNames(t, fmt.Sprintf("panel %q", panel.Title), query, metrics)
+			queries++
+		}
+	}
+	if queries < 20 {
+		t.Errorf("only %d queries", queries)
+	}
+}
+
+// A cluster with one object and one connection, as two replicas export it without leader election.
+func exampleOfEverything(t *testing.T) string {
+	t.Helper()
+	values := map[string]string{
+		"namespace": "zitadel-secret-operator", "name": "api", "le": "+Inf", "condition": "Ready", "status": "False", "part": "total",
+		"state": "stalled", "result": "ok", "code": "500", "outcome": "Unknown",
+	}
+	var text strings.Builder
+	text.WriteString("load 1m\n")
+	for name, labels := range exported(t) {
+		for _, pod := range []string{"operator-0", "operator-1"} {
+			series := []string{fmt.Sprintf("pod=%q", pod)}
+			for _, label := range labels {
+				value := values[label]
+				if value == "" {
+					value = "x"
+				}
+				series = append(series, fmt.Sprintf("%s=%q", label, value))
+				if label == "name" {
+					series = append(series, `exported_namespace="orders"`)
+				}
+			}
+			fmt.Fprintf(&text, "  %s{%s} 1+1x20\n", name, strings.Join(series, ","))
+		}
+	}
+	return text.String()
+}
+
+func TestEveryQueryOfTheDashboardHasAnAnswer(t *testing.T) {
+	var board dashboard
+	if err := json.Unmarshal([]byte(read(t, dashboardFile)), &board); err != nil {
+		t.Fatal(err)
+	}
+	suite, err := promqltest.NewLazyLoader(exampleOfEverything(t), promqltest.LazyLoaderOpts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer suite.Close()
+	now := time.Unix(0, 0).Add(20 * time.Minute)
+	suite.WithSamplesTill(now, func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, panel := range board.Panels {
+		for _, target := range panel.Targets {
+			expr := strings.ReplaceAll(target.Expr, "$__rate_interval", "5m")
+			query, err := suite.QueryEngine().NewInstantQuery(suite.Context(), suite.Queryable(), nil, expr, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			result, err := query.Exec(suite.Context()).Vector()
+			if err != nil || len(result) == 0 {
+				t.Errorf("%q, %s: %v, %d series: %s", panel.Title, target.RefID, err, len(result), expr)
+			}
+			if panel.Title == "ApiAppSecrets" && (len(result) != 1 || result[0].Metric.Get("object_namespace") != "orders") {
+				t.Errorf("not the one object: %v", result)
+			}
+		}
+	}
+}
