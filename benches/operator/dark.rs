@@ -51,20 +51,26 @@ pub async fn run(figures: &mut Figures) {
         windows(&mut stage, &mut whole, &mut prove, &mut write);
         stage.zitadel().clear_ledger();
     }
-    let one_write = quantile(&bare, 0.5);
-    let bound = LAG.as_secs_f64() + 3.0 * one_write;
-    let p99 = quantile(&whole, 0.99);
+    // Like with like: the slowest of a hundred with the slowest of a hundred. The tail of a write is the API server's own.
+    let of = |part: f64| {
+        let (window, write) = (quantile(&whole, part), quantile(&bare, part));
+        window / (LAG.as_secs_f64() + 3.0 * write)
+    };
     figures.show("dark_windows", number(whole.len()), "rotations");
-    figures.show("dark_window_p50_seconds", quantile(&whole, 0.5), "s");
-    figures.show("dark_window_p99_seconds", p99, "s");
-    figures.show("dark_window_prove_p99_seconds", quantile(&prove, 0.99), "s");
-    figures.show("dark_window_write_p99_seconds", quantile(&write, 0.99), "s");
-    figures.show("bare_secret_write_p50_seconds", one_write, "s");
-    figures.show("bare_secret_write_p99_seconds", quantile(&bare, 0.99), "s");
+    for (name, times) in [
+        ("dark_window", &whole),
+        ("dark_window_prove", &prove),
+        ("dark_window_write", &write),
+        ("bare_secret_write", &bare),
+    ] {
+        figures.show(&format!("{name}_p50_seconds"), quantile(times, 0.5), "s");
+        figures.show(&format!("{name}_p99_seconds"), quantile(times, 0.99), "s");
+    }
     figures.show("projection_lag_seconds", LAG.as_secs_f64(), "s");
+    figures.at_most("dark_window_p50_ratio", of(0.5), 1.0, "of_lag_and_3_writes");
     figures.at_most(
         "dark_window_p99_ratio",
-        p99 / bound,
+        of(0.99),
         1.0,
         "of_lag_and_3_writes",
     );
