@@ -146,7 +146,7 @@ async fn refused(client: &Client, questions: Vec<Question>) -> anyhow::Result<Ve
 
 /// Whether every connection is Ready within the time, and there is one. Says which is not, and why.
 async fn connections(client: &Client, timeout: Duration) -> bool {
-    let mut told = String::new();
+    let mut told = format!("connections: no answer within {timeout:?}\n");
     let ready = async {
         loop {
             let (ready, text) = look(client).await;

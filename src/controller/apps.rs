@@ -145,10 +145,7 @@ fn index(context: &Context, watched: Option<&str>, event: &Result<Event<Guarded>
         },
         Ok(Event::Delete(guarded)) => forget(guarded),
         // What was deleted while the watch was interrupted is only missing in the list.
-        Ok(Event::InitDone) => index.retain(|owner| {
-            let elsewhere = watched.is_some_and(|watched| watched != owner.namespace);
-            elsewhere || context.object(owner).is_some()
-        }),
+        Ok(Event::InitDone) => index.retain(watched, |owner| context.object(owner).is_some()),
         Ok(Event::Init) | Err(_) => return,
     };
     drop(index);

@@ -140,12 +140,15 @@ impl Index {
         others.into_iter().collect()
     }
 
-    /// Forgets objects that are gone. The others that name the same applications come back.
-    pub fn retain(&mut self, exists: impl Fn(&Owner) -> bool) -> Vec<Owner> {
+    /// Forgets objects that are gone from a namespace, or from all of them. The others that name the same applications come back.
+    ///
+    /// NB: what exists in another namespace is shown by another watch, whose list may be under way.
+    pub fn retain(&mut self, within: Option<&str>, exists: impl Fn(&Owner) -> bool) -> Vec<Owner> {
         let gone: Vec<Owner> = self
             .by_object
             .values()
             .map(|(_, (_, owner))| owner)
+            .filter(|owner| within.is_none_or(|within| within == owner.namespace))
             .filter(|owner| !exists(owner))
             .cloned()
             .collect();
@@ -422,8 +425,13 @@ mod tests {
         index.insert(&young);
         assert_eq!(index.rival(&owner(&young)), Some(owner(&old)));
         assert_eq!(index.rival(&owner(&old)), None);
-        let freed = index.retain(|exists| exists.name == "young");
+        assert!(index.retain(Some("elsewhere"), |_| false).is_empty());
+        assert_eq!(index.rival(&owner(&young)), Some(owner(&old)));
+        let freed = index.retain(Some("n"), |exists| exists.name == "young");
         assert_eq!(freed, [owner(&young)]);
         assert_eq!(index.rival(&owner(&young)), None);
+        index.insert(&old);
+        let freed = index.retain(None, |exists| exists.name == "young");
+        assert_eq!(freed, [owner(&young)]);
     }
 }

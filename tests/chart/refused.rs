@@ -1,10 +1,16 @@
 //! Rights that are missing: the operator stays up, says what is missing, and goes on by itself when it is granted.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
+
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::ConditionType;
+use zitadel_secret_operator::controller::CLAIM_ANNOTATION;
 use zitadel_secret_operator::rights::RIGHTS;
 
 use super::rights::{apply, kubeconfig, rules, stop, world};
@@ -193,10 +199,12 @@ async fn an_application_is_not_taken_from_an_object_in_a_namespace_that_is_no_lo
         let arguments = ["--protocol-speed", "20", "--watch-namespaces", namespaces];
         Arc::new(Operator::start(admin, &world.directory, &arguments))
     };
-    let app = before.app("orders");
+    let (app, other) = (before.app("orders"), before.app("other"));
     before.apply("orders", &app.id, json!({})).await.unwrap();
+    before.apply("other", &other.id, json!({})).await.unwrap();
     let operator = run(&before.namespace);
     before.ready("orders").await;
+    before.ready("other").await;
     stop(&operator).await;
 
     // The same application, granted to another namespace as well.
@@ -220,7 +228,7 @@ async fn an_application_is_not_taken_from_an_object_in_a_namespace_that_is_no_lo
     );
     assert_eq!(before.generates(&app), 1);
     assert!(before.accepted(&app, "orders").await);
-    // The claim outlives a sweep, which deletes those whose object is known to be gone.
+    // Claims of that namespace outlive a sweep, which deletes those whose object is known to be gone.
     after.fence().await;
     let own = after.app("own");
     after.apply("own", &own.id, json!({})).await.unwrap();
@@ -233,6 +241,21 @@ async fn an_application_is_not_taken_from_an_object_in_a_namespace_that_is_no_lo
             .then_some(())
     })
     .await;
+    let leases: Api<Lease> = Api::namespaced(after.client.clone(), OPERATOR_NAMESPACE);
+    let leases = leases.list(&ListParams::default()).await.unwrap();
+    let claims = leases.iter().filter_map(|lease| {
+        let annotation = lease.annotations().get(CLAIM_ANNOTATION)?;
+        let claim: Value = serde_json::from_str(annotation).unwrap();
+        let owner = &claim["owner"];
+        (owner["namespace"] == before.namespace.as_str()).then(|| owner["name"].clone())
+    });
+    let kept: BTreeSet<_> = claims
+        .map(|name| name.as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        kept,
+        BTreeSet::from(["orders".to_owned(), "other".to_owned()])
+    );
     after
         .edit("orders", json!({"spec": {"rotation": {"trigger": "mine"}}}))
         .await;
