@@ -22,6 +22,8 @@ const usage = `image pack  --output DIR --version V [--revision R] [--source URL
             writes an OCI image layout and a bill of materials for each program
 image check --layout DIR --version V --controlplane PROGRAM --crds DIR
             starts what is in the layout in a root directory that holds nothing else; needs root
+image digest --layout DIR --arch ARCH
+            prints the digest of the image for one architecture
 image push  --layout DIR REFERENCE
             pushes the layout and prints the digest; credentials are those of docker login
 `
@@ -43,6 +45,7 @@ func run(arguments []string) error {
 	from := flags.String("layout", "", "")
 	controlplane := flags.String("controlplane", "", "")
 	crds := flags.String("crds", "", "")
+	arch := flags.String("arch", "", "")
 	var release Release
 	flags.StringVar(&release.Version, "version", "", "")
 	flags.StringVar(&release.Revision, "revision", "", "")
@@ -59,6 +62,20 @@ func run(arguments []string) error {
 		return pack(*output, flags.Args(), release)
 	case "check":
 		return check(*from, release.Version, *controlplane, *crds)
+	case "digest":
+		index, err := layout.ImageIndexFromPath(*from)
+		if err != nil {
+			return err
+		}
+		image, err := OfArch(index, *arch)
+		if err != nil {
+			return err
+		}
+		digest, err := image.Digest()
+		if err == nil {
+			fmt.Println(digest)
+		}
+		return err
 	case "push":
 		if flags.NArg() != 1 {
 			return errors.New("push needs one reference")
