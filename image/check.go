@@ -64,7 +64,29 @@ func check(from, version, controlplane, crds string) error {
 	if err := saysWhatItIs(root, version, crds); err != nil {
 		return err
 	}
+	if err := devices(filepath.Join(root, "dev")); err != nil {
+		return err
+	}
 	return worksByName(root, directory, controlplane, crds)
+}
+
+// devices makes those that every container runtime has to provide and that the operator opens: in a static program the crate getrandom
+// reads from them.
+func devices(directory string) error {
+	if err := os.Mkdir(directory, 0o755); err != nil {
+		return err
+	}
+	for name, minor := range map[string]int{"random": 8, "urandom": 9} {
+		path := filepath.Join(directory, name)
+		if err := syscall.Mknod(path, syscall.S_IFCHR|0o666, 1<<8|minor); err != nil {
+			return fmt.Errorf("%s cannot be made: %w", path, err)
+		}
+		// What mknod makes depends on the umask.
+		if err := os.Chmod(path, 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func saysWhatItIs(root, version, crds string) error {
@@ -148,6 +170,14 @@ func worksByName(root, directory, controlplane, crds string) error {
 	address := make(chan string, 1)
 	read := make(chan struct{})
 	go func() { defer close(read); follow(printed, &log, address) }()
+	stopped := func() bool {
+		select {
+		case <-read:
+			return true
+		default:
+			return false
+		}
+	}
 	failed := func(err error) error {
 		command.Process.Kill()
 		<-read
@@ -155,7 +185,7 @@ func worksByName(root, directory, controlplane, crds string) error {
 	}
 	select {
 	case at := <-address:
-		if err := untilReady("http://" + at + "/ready"); err != nil {
+		if err := untilReady("http://"+at+"/ready", stopped); err != nil {
 			return failed(err)
 		}
 	case <-time.After(patience):
@@ -292,11 +322,11 @@ func follow(from io.Reader, log io.Writer, address chan<- string) {
 	}
 }
 
-func untilReady(url string) error {
+func untilReady(url string, stopped func() bool) error {
 	context, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	last := errors.New("it was not asked")
-	for context.Err() == nil {
+	for context.Err() == nil && !stopped() {
 		request, err := http.NewRequestWithContext(context, http.MethodGet, url, nil)
 		if err != nil {
 			return err
