@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo test fmt lint docs crds deploy helm reference controlplane unit integration rules deny bench model chaos fault-matrix outage
+.PHONY: help demo test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench model chaos fault-matrix outage
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -13,7 +13,7 @@ demo: controlplane ## Show the operator at work on this machine: a real API serv
 	$(CARGO) build --bins -p zitadel-secret-operator -p zitadel-simulator
 	$(CARGO) run --quiet --example demo
 
-test: controlplane helm fmt lint docs deny unit rules integration ## Run every check and test; sets up what it needs
+test: controlplane helm fmt lint docs deny unit rules packaging integration ## Run every check and test; sets up what it needs
 
 controlplane: ## Build the control plane for tests: etcd, kube-apiserver, kube-controller-manager, kubectl
 	tests/controlplane/build.sh
@@ -46,6 +46,36 @@ integration: controlplane helm ## Tests on a real API server
 
 rules: ## Tests of alerts, dashboard and GitOps files, by the engines of Prometheus, Argo CD, kstatus and Flux
 	cd tests/rules && CGO_ENABLED=0 GOFLAGS="-mod=readonly -buildvcs=false" go test -count=1 ./...
+
+packaging: ## Tests of the image's packer, and the workflows checked with actionlint
+	cd image && go vet ./... && go test ./...
+	cd tests/workflows && go vet ./... && go test ./...
+
+HOST = $(shell $(CARGO) -vV | sed -n 's/^host: //p')
+VERSION = $(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+
+# Static, so that nothing else has to be in the image. The names of hosts are still looked up as /etc/resolv.conf says.
+image: controlplane $(TOOLS)/bin/cargo-auditable ## Build the OCI image target/image/oci, and start it in an empty root (needs root)
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) auditable build --locked --release --bin zitadel-secret-operator \
+		--target $(HOST) --target-dir target/image
+	cp target/image/$(HOST)/release/zitadel-secret-operator target/image/zitadel-secret-operator
+	cd image && go build -o ../target/image/imagebuilder .
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) target/image/imagebuilder pack --output target/image/oci \
+		--version $(VERSION) --revision $$(git rev-parse HEAD) target/image/zitadel-secret-operator
+	$(AS_ROOT) target/image/imagebuilder check --layout target/image/oci --version $(VERSION) \
+		--controlplane target/controlplane/controlplane --crds crds
+
+# A port below 1024 and chroot need root.
+AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo)
+
+$(TOOLS)/bin/cargo-auditable:
+	$(CARGO) install --locked --version 0.7.7 --root $(TOOLS) cargo-auditable
+
+book: $(TOOLS)/bin/mdbook ## Build the documentation as a site: target/book
+	mdbook build
+
+$(TOOLS)/bin/mdbook:
+	$(CARGO) install --locked --version 0.5.4 --no-default-features --features search --root $(TOOLS) mdbook
 
 crds: ## Write crds/ and the chart's copy of it from src/api
 	$(CARGO) run --quiet -- crd --output crds
