@@ -11,7 +11,7 @@ mod support;
 #[path = "../examples/demo/tutorial.rs"]
 mod tutorial;
 
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -80,7 +80,11 @@ except urllib.error.HTTPError as error:
 /// A checkout with what `make tutorial` writes.
 fn prepare(checkout: &Path, cluster: &ControlPlane, zitadel: &Simulator) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    symlink(root.join("crds"), checkout.join("crds")).unwrap();
+    std::fs::create_dir(checkout.join("crds")).unwrap();
+    for entry in std::fs::read_dir(root.join("crds")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, checkout.join("crds").join(path.file_name().unwrap())).unwrap();
+    }
     let directory = checkout.join("target/tutorial");
     std::fs::create_dir_all(&directory).unwrap();
     let organization = zitadel.create_org("acme");
@@ -101,7 +105,7 @@ fn prepare(checkout: &Path, cluster: &ControlPlane, zitadel: &Simulator) {
         organization: &organization,
         project: &project,
         app: &app.id,
-        token: &zitadel.create_pat(&caller),
+        token: &zitadel.create_pat(&caller).unwrap(),
     };
     for (name, text) in tutorial::files(&place) {
         std::fs::write(directory.join(name), text).unwrap();
@@ -159,10 +163,7 @@ async fn its_commands_do_what_the_page_says() {
         let shown: Vec<_> = text.lines().collect();
         let whole = matches(text, &expected.join("\n"));
         let beginning = shown.len() > expected.len()
-            && matches(
-                &shown[..expected.len()].join("\n"),
-                &expected.join("\n"),
-            );
+            && matches(&shown[..expected.len()].join("\n"), &expected.join("\n"));
         assert!(
             whole || beginning,
             "$ {command}\nprints\n{text}\nand the page says\n{}",
