@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench model chaos fault-matrix outage
+.PHONY: help demo tutorial test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench model chaos fault-matrix outage
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -12,6 +12,10 @@ help: ## Say what can be made
 demo: controlplane ## Show the operator at work on this machine: a real API server, a ZITADEL simulator, rotations
 	$(CARGO) build --bins -p zitadel-secret-operator -p zitadel-simulator
 	$(CARGO) run --quiet --example demo
+
+tutorial: controlplane ## Start the two servers of docs/tutorial.md, until ^C
+	$(CARGO) build --bins -p zitadel-secret-operator -p zitadel-simulator
+	$(CARGO) run --quiet --example demo tutorial
 
 test: controlplane helm fmt lint docs deny unit rules packaging integration ## Run every check and test; sets up what it needs
 

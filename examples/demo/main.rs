@@ -1,11 +1,13 @@
 //! The main job on real parts, step by step: `make demo`, or `cargo run --example demo` once everything is built.
 //!
 //! A Kubernetes API server, a server that behaves as ZITADEL does, and the operator's own binary. Every step is checked;
-//! the exit code is 0 only if everything that is shown has really happened.
+//! the exit code is 0 only if everything that is shown has really happened. With the argument `tutorial` only the servers run, for
+//! docs/tutorial.md.
 
 mod cluster;
 mod processes;
 mod screen;
+mod tutorial;
 mod zitadel;
 
 use std::path::{Path, PathBuf};
@@ -29,9 +31,13 @@ const INTERVAL: u64 = 15;
 #[tokio::main]
 async fn main() -> ExitCode {
     let started = Instant::now();
-    let keep = std::env::var_os("KEEP").is_some_and(|keep| !keep.is_empty() && keep != "0");
+    let tutorial = std::env::args()
+        .nth(1)
+        .is_some_and(|argument| argument == "tutorial");
+    let keep =
+        tutorial || std::env::var_os("KEEP").is_some_and(|keep| !keep.is_empty() && keep != "0");
     let given = std::env::var_os("KUBECONFIG")
-        .filter(|path| !path.is_empty())
+        .filter(|path| !path.is_empty() && !tutorial)
         .map(PathBuf::from);
     let directory = match tempfile::Builder::new()
         .prefix("zitadel-secret-demo-")
@@ -47,6 +53,11 @@ async fn main() -> ExitCode {
     let work = async {
         if prepare(&mut demo, directory.path(), given, keep)? {
             let demo = demo.as_mut().context("nothing was prepared")?;
+            if tutorial {
+                let _written = demo.write_tutorial()?;
+                demo.done = true;
+                return std::future::pending().await;
+            }
             demo.run().await?;
             println!(
                 "\nEverything above has happened: {} seconds.",
@@ -160,6 +171,41 @@ impl Demo {
         self.change_nothing().await?;
         self.done = true;
         Ok(())
+    }
+
+    /// Writes `target/tutorial`, which is removed when what is handed back is dropped.
+    fn write_tutorial(&self) -> anyhow::Result<Written> {
+        let written = Written(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tutorial"));
+        std::fs::create_dir_all(&written.0)?;
+        let kubectl = self.cluster.kubectl_program();
+        let kubectl = kubectl.parent().and_then(Path::to_str);
+        let kubeconfig = self.directory.join("kubeconfig");
+        let place = tutorial::Place {
+            kubectl: kubectl.context("the path of kubectl is no text")?,
+            operator: self
+                .programs
+                .to_str()
+                .context("the path of the operator is no text")?,
+            kubeconfig: kubeconfig
+                .to_str()
+                .context("the path of the kubeconfig is no text")?,
+            issuer: &self.zitadel.url,
+            organization: &self.zitadel.organization,
+            project: &self.zitadel.project,
+            app: &self.zitadel.app,
+            token: &self.zitadel.token,
+        };
+        for (name, text) in tutorial::files(&place) {
+            std::fs::write(written.0.join(name), text)?;
+        }
+        std::fs::copy(
+            self.directory.join("files/operator.json"),
+            written.0.join("key.json"),
+        )?;
+        println!(
+            "Both servers run until ^C. Go on in a second terminal, with docs/tutorial.md:\n\n  . target/tutorial/env"
+        );
+        Ok(written)
     }
 
     fn install(&mut self) -> anyhow::Result<()> {
@@ -564,6 +610,17 @@ KEEP is set: everything goes on running until ^C.
     fn end(mut self) -> anyhow::Result<()> {
         drop(self.operator.take());
         self.cluster.clean_up()
+    }
+}
+
+/// A directory that ends with this.
+struct Written(PathBuf);
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("{} is still there: {error}", self.0.display());
+        }
     }
 }
 

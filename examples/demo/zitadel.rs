@@ -36,7 +36,7 @@ pub struct Zitadel {
     /// The client secret that was made with the application.
     pub first_secret: String,
     /// The token of a caller of the API, which the application introspects.
-    token: String,
+    pub token: String,
 }
 
 impl Zitadel {
