@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{DeleteParams, Preconditions};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -13,10 +14,11 @@ use super::cache::Cache;
 use super::claim;
 use super::connections::Connection;
 use super::context::{Context, owner};
+use super::secret::COMMIT_ANNOTATION;
 use super::target;
 use crate::api::ApiAppSecret;
-use crate::ids::{AppId, OrganizationId, ProjectId};
-use crate::rotation::{ClaimView, Owner};
+use crate::ids::{AppId, OrganizationId, ProjectId, Sequence};
+use crate::rotation::{ClaimView, CommitRecord, Owner};
 use crate::zitadel::AppRef;
 
 /// Looks at every project that an object names: one request a project, however many objects there are. Each connection by itself: one
@@ -52,13 +54,28 @@ async fn look_at_projects(context: Arc<Context>, connection: Arc<Connection>) {
         let looked = connection.look(organization.as_ref(), &project).await;
         let changed: HashSet<AppId> = looked.into_iter().collect();
         for (app, owners) in &objects {
-            if app.project == project && changed.contains(&app.app) {
-                for owner in owners {
-                    context.wake(owner);
-                }
+            // NB: the sequence may be the one that was seen before the last rotation, and be news all the same: of a restored ZITADEL.
+            let behind = |owner: &&Owner| {
+                let hint = connection.hint(&connection.app(app));
+                hint.is_some() && hint < stored_sequence(&context, owner, &app.app)
+            };
+            let changed = changed.contains(&app.app);
+            if app.project == project {
+                let woken = owners.iter().filter(|owner| changed || behind(owner));
+                woken.for_each(|owner| context.wake(owner));
             }
         }
     }
+}
+
+/// What the Secret of an object records of the newest value of an application.
+fn stored_sequence(context: &Context, owner: &Owner, app: &AppId) -> Option<Sequence> {
+    let object = context.object(owner)?;
+    let name = object.0.as_ref().ok()?.spec.secret_name(&owner.name);
+    let reference = ObjectRef::new(name).within(&owner.namespace);
+    let secret = context.stores.secrets.get(&reference)?;
+    let record = CommitRecord::from_json(secret.annotations().get(COMMIT_ANNOTATION)?).ok()?;
+    Some(record.apps.get(app)?.entry.sequence)
 }
 
 /// The applications that objects name over a connection, and the objects.

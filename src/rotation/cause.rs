@@ -147,7 +147,7 @@ fn stored(
     let news = round
         .seen()
         .hint
-        .is_some_and(|hint| hint != sequence && Some(hint) != round.memory.looked_at);
+        .is_some_and(|hint| round.memory.is_news(hint, sequence));
     if (news || round.memory.drift.is_some())
         && matches!(round.seen().journal, Observed::Unread | Observed::Cached(_))
     {
@@ -323,14 +323,14 @@ fn drift(
     }
     round.memory.drift = None;
     if newest.is_none_or(|newest| newest == sequence) {
-        round.memory.looked_at = round.seen().hint.or(round.memory.looked_at);
+        round.memory.looked_into(round.seen().hint, sequence);
         return Ok(None);
     }
     // Rotated by somebody else, or ZITADEL was restored from a backup: only the value itself tells.
     let verified = round.memory.verified.take();
     let found = prove(round, Some(mine), secret)?;
     if found.is_none() {
-        round.memory.looked_at = round.seen().hint.or(round.memory.looked_at);
+        round.memory.looked_into(round.seen().hint, sequence);
         round.memory.verified = verified.or(Some(secret.version.revision.clone()));
     }
     Ok(found)

@@ -272,7 +272,7 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
         && facts
             .of(secret.active)
             .hint
-            .is_none_or(|hint| hint == entry.sequence || Some(hint) == memory.looked_at)
+            .is_none_or(|hint| !memory.is_news(hint, entry.sequence))
         && !matches!(facts.object.due, DueState::Due { .. })
 }
 

@@ -51,6 +51,15 @@ pub struct Refusals {
     pub last: Duration,
 }
 
+/// A difference that was looked into and is no news any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Looked {
+    /// The application's sequence by the look at its whole project.
+    pub hint: Sequence,
+    /// The sequence of the stored value then. Beside another value the same hint is news.
+    pub stored: Sequence,
+}
+
 /// A failure that is waited out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Backoff {
@@ -96,7 +105,7 @@ pub struct Memory {
     /// When a probe last brought no verdict, since boot.
     pub no_verdict: Option<Duration>,
     /// The application's sequence when its journal was last read.
-    pub looked_at: Option<Sequence>,
+    pub looked_at: Option<Looked>,
 }
 
 impl Memory {
@@ -134,6 +143,19 @@ impl Memory {
             since,
         });
         since
+    }
+
+    /// Whether an application's sequence, by the look at its whole project, says something new beside the stored value's.
+    pub fn is_news(&self, hint: Sequence, stored: Sequence) -> bool {
+        hint != stored && self.looked_at != Some(Looked { hint, stored })
+    }
+
+    /// What that sequence says was looked into. One below the stored value's stays news: it comes from a look that is older than the
+    /// value, or from a ZITADEL that was restored from a backup, and only a later look tells which.
+    pub fn looked_into(&mut self, hint: Option<Sequence>, stored: Sequence) {
+        if let Some(hint) = hint.filter(|hint| *hint > stored) {
+            self.looked_at = Some(Looked { hint, stored });
+        }
     }
 
     /// The rehearsal against this revision of the Secret succeeded.
@@ -191,5 +213,63 @@ impl Memory {
         self.claimed = None;
         self.holding = None;
         self.open = Some((attempt, now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_looked_into_is_news_again_beside_another_value() {
+        let mut memory = Memory::default();
+        assert!(!memory.is_news(Sequence(5), Sequence(5)));
+        assert!(memory.is_news(Sequence(6), Sequence(5)));
+        memory.looked_into(Some(Sequence(6)), Sequence(5));
+        assert!(!memory.is_news(Sequence(6), Sequence(5)));
+        memory.looked_into(None, Sequence(7));
+        memory.looked_into(Some(Sequence(6)), Sequence(7));
+        assert!(memory.is_news(Sequence(6), Sequence(7)));
+        assert!(memory.is_news(Sequence(5), Sequence(6)));
+    }
+
+    #[test]
+    fn a_claim_is_unchanged_since_it_was_first_seen_so_and_an_answer_that_fails_begins_anew() {
+        let version = |revision: &str| Version {
+            uid: "u".into(),
+            revision: revision.into(),
+        };
+        let s = Duration::from_secs;
+        let mut memory = Memory::default();
+        let (claim, secret) = (version("7"), Some(version("8")));
+        assert_eq!(
+            memory.seen_unchanged(claim.clone(), secret.clone(), s(10)),
+            s(10)
+        );
+        assert_eq!(
+            memory.seen_unchanged(claim.clone(), secret.clone(), s(20)),
+            s(10)
+        );
+        assert_eq!(
+            memory.seen_unchanged(claim.clone(), Some(version("9")), s(30)),
+            s(30)
+        );
+        assert_eq!(
+            memory.seen_unchanged(version("10"), Some(version("9")), s(40)),
+            s(40)
+        );
+        assert_eq!(
+            memory.seen_unchanged(version("10"), Some(version("9")), s(50)),
+            s(40)
+        );
+        memory.read_failed();
+        assert_eq!(
+            memory.seen_unchanged(version("10"), Some(version("9")), s(60)),
+            s(60)
+        );
+        let id = |n| AttemptId(uuid::Uuid::from_u128(n));
+        assert_eq!(memory.attempt_seen(id(1), s(1)), s(1));
+        assert_eq!(memory.attempt_seen(id(1), s(2)), s(1));
+        assert_eq!(memory.attempt_seen(id(2), s(3)), s(3));
     }
 }

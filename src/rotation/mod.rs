@@ -32,7 +32,7 @@ pub use facts::{
 };
 pub use fence::{Fence, fence};
 pub use interval::parse as parse_interval;
-pub use memory::{Backoff, Claimed, Memory, Prepared, Refusals, Watched};
+pub use memory::{Backoff, Claimed, Looked, Memory, Prepared, Refusals, Watched};
 pub use schedule::{Backlog, DueState, GRACE, Schedule, ScheduleError};
 pub use step::{Awaits, Blocked, Report, Retry, Source, Step};
 pub use timing::{Timing, TimingError};

@@ -46,6 +46,14 @@ impl Lane {
         assert!(broken.is_empty(), "{broken:?}");
     }
 
+    /// Waits until every replica has looked at the project once more.
+    pub async fn looked(&self) {
+        let looks = || self.zitadel.requests(Operation::SearchApps);
+        let before = looks();
+        let wanted = before + 2 * self.replicas.len() as u64;
+        crate::support::eventually(PATIENCE, || async { (looks() >= wanted).then_some(()) }).await;
+    }
+
     /// The client secret that is stored.
     pub async fn stored(&self) -> Option<String> {
         self.secrets()
@@ -143,6 +151,8 @@ pub async fn project_deactivated(replicas: usize) {
 /// C25.
 pub async fn zitadel_restored(replicas: usize) {
     let (mut lane, app) = at_rest(replicas).await;
+    // Each replica has looked at the project: it knows the sequence that will be the newest one again.
+    lane.looked().await;
     let before = lane.zitadel.project_sequence(&lane.project).unwrap();
     lane.trigger(&app, "b").await;
     lane.ends_with(&app, "b", 1).await;

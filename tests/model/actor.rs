@@ -301,7 +301,10 @@ fn memory(memo: &Memo) -> real::Memory {
         }),
         verified: some(memo.verified).map(text),
         no_verdict: memo.no_verdict.then_some(BOOT),
-        looked_at: some(memo.looked_at).map(|sequence| Sequence(sequence.into())),
+        looked_at: some(memo.looked_at.0).map(|hint| real::Looked {
+            hint: Sequence(hint.into()),
+            stored: Sequence(memo.looked_at.1.into()),
+        }),
     }
 }
 
@@ -377,7 +380,9 @@ fn memo(memory: &real::Memory) -> Memo {
             }),
         verified: memory.verified.as_deref().map_or(0, number),
         no_verdict: memory.no_verdict.is_some(),
-        looked_at: memory.looked_at.map_or(0, sequence_number),
+        looked_at: memory.looked_at.map_or((0, 0), |looked| {
+            (sequence_number(looked.hint), sequence_number(looked.stored))
+        }),
     }
 }
 

@@ -127,7 +127,8 @@ pub struct Memo {
     pub backoff: (Age, u8, bool),
     pub verified: u8,
     pub no_verdict: bool,
-    pub looked_at: u8,
+    /// By the look, and stored then.
+    pub looked_at: (u8, u8),
 }
 
 /// The task that proves and writes a received value.
@@ -425,7 +426,8 @@ impl Replica {
         f(Name::Secret, &mut memo.refusals.0);
         f(Name::Sequence, &mut memo.drift.0);
         f(Name::Secret, &mut memo.verified);
-        f(Name::Sequence, &mut memo.looked_at);
+        f(Name::Sequence, &mut memo.looked_at.0);
+        f(Name::Sequence, &mut memo.looked_at.1);
         match &mut self.phase {
             Phase::Deciding => {}
             Phase::Waiting {
