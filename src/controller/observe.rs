@@ -279,18 +279,26 @@ impl Round {
                 .caches
                 .namespace_label(&target.owner.namespace, name)
         };
+        // NB: the connection as it is now: a grant may have been taken away since the round began.
+        let present = context.connections.get(&target.connection);
         Gates {
-            granted: match &self.connection {
-                Ok(connection) => std::iter::once(&self.primary)
-                    .chain(&self.standby)
-                    .all(|app| connection.grants(&target.owner.namespace, labels, &app.app)),
-                Err(_) => false,
+            granted: match (&self.connection, &present) {
+                (Ok(begun), Ok(present)) if begun.endpoints == present.endpoints => {
+                    std::iter::once(&self.primary)
+                        .chain(&self.standby)
+                        .all(|app| present.grants(&target.owner.namespace, labels, &app.app))
+                }
+                _ => false,
             },
             repairs_exhausted: match &self.connection {
                 Ok(connection) => connection.repairs_exhausted(context.clock.boot()),
                 Err(_) => false,
             },
-            connection: self.connection.as_ref().map(drop).map_err(Clone::clone),
+            connection: self
+                .connection
+                .as_ref()
+                .map_err(Clone::clone)
+                .and(present.map(drop)),
             rival: lock(&context.index).rival(&target.owner),
         }
     }

@@ -18,7 +18,7 @@ use zitadel_simulator::{AppHandle, Config, Operation, Role, Scope, Simulator};
 use super::history::History;
 use super::layer::Wire;
 use super::relay::Relay;
-use super::replica::{Replica, Setup};
+use super::replica::{Replica, Setup, timing};
 use crate::support::controlplane::ControlPlane;
 
 /// The name of the object and of its Secret in every cell.
@@ -123,6 +123,8 @@ impl Lane {
             operator_namespace: operator_namespace.clone(),
             namespace: namespace.clone(),
             leader_election,
+            timing: timing(),
+            skew: Arc::default(),
         };
         Self {
             history: History::start(client, &namespace, &operator_namespace).await,

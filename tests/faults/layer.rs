@@ -1,6 +1,7 @@
 //! The tower layer through which a replica reaches the API server: it does what a rule says to the requests that the rule meets,
 //! and notes what really happened to every write.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -113,6 +114,19 @@ impl Rule {
     }
 }
 
+/// A mechanism of the protocol that is taken away on the way to the API server, so that a test can show that it would be missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Without {
+    /// A claim is written over whatever is there.
+    ClaimPrecondition,
+    /// The Secret is written over whatever is there.
+    SecretPrecondition,
+    /// A dry run always succeeds.
+    Rehearsal,
+    /// The claim is not written at all; the process is told that it was, and reads it back.
+    WriteAhead,
+}
+
 /// A write, and what the server really answered to it.
 #[derive(Clone, Debug)]
 pub struct Written {
@@ -137,6 +151,9 @@ pub struct Wire {
     writes: Mutex<Vec<Written>>,
     requests: Mutex<u64>,
     claimed: Mutex<bool>,
+    without: Mutex<Option<Without>>,
+    /// Claims that were never written, by name.
+    imagined: Mutex<BTreeMap<String, Bytes>>,
     watches: Mutex<CancellationToken>,
 }
 
@@ -151,6 +168,65 @@ impl Wire {
         self.fired.lock().unwrap().clear();
         self.writes.lock().unwrap().clear();
         *self.claimed.lock().unwrap() = false;
+        *self.without.lock().unwrap() = None;
+        self.imagined.lock().unwrap().clear();
+    }
+
+    /// Takes a mechanism away from now on.
+    pub fn take_away(&self, mechanism: Without) {
+        *self.without.lock().unwrap() = Some(mechanism);
+    }
+
+    /// What a replica is answered without a mechanism, where the request is not to leave.
+    fn imagine(&self, seen: &Seen, body: &Bytes) -> Option<Response<Answer>> {
+        let without = (*self.without.lock().unwrap())?;
+        let imagined = &mut *self.imagined.lock().unwrap();
+        let body = match without {
+            Without::Rehearsal if seen.dry_run => body.clone(),
+            Without::WriteAhead if seen.claims(AttemptState::Open) => {
+                let mut claim: Value = serde_json::from_slice(body).unwrap();
+                claim["metadata"]["uid"] = json!("imagined");
+                claim["metadata"]["resourceVersion"] = json!("1");
+                imagined.insert(seen.name.clone(), claim.to_string().into());
+                imagined[&seen.name].clone()
+            }
+            Without::WriteAhead if seen.verb == "get" && seen.resource == "leases" => {
+                imagined.get(&seen.name)?.clone()
+            }
+            _ => return None,
+        };
+        let answer = Response::builder().header("content-type", "application/json");
+        Some(answer.body(Answer::from(body)).unwrap())
+    }
+
+    /// The request without its precondition.
+    fn strip(&self, seen: &Seen, request: &mut Request<Body>, body: &Bytes) {
+        let without = *self.without.lock().unwrap();
+        let claim = seen.verb == "update" && seen.claim.is_some();
+        let secret = seen.verb == "patch" && seen.resource == "secrets" && !seen.dry_run;
+        let (strips, patches) = match without {
+            Some(Without::ClaimPrecondition) => (claim, true),
+            Some(Without::SecretPrecondition) => (secret, false),
+            _ => (false, false),
+        };
+        if !strips {
+            return;
+        }
+        let mut object: Value = serde_json::from_slice(body).unwrap();
+        let metadata = object["metadata"].as_object_mut().unwrap();
+        metadata.remove("resourceVersion");
+        metadata.remove("uid");
+        let text = object.to_string();
+        if patches {
+            // NB: a Lease is never replaced without a resourceVersion; a merge patch has none.
+            *request.method_mut() = Method::PATCH;
+            request.headers_mut().insert(
+                http::header::CONTENT_TYPE,
+                http::HeaderValue::from_static("application/merge-patch+json"),
+            );
+        }
+        request.headers_mut().remove(http::header::CONTENT_LENGTH);
+        *request.body_mut() = Body::from(text.into_bytes());
     }
 
     pub fn fired(&self) -> Vec<Fired> {
@@ -266,6 +342,12 @@ where
             *wire.requests.lock().unwrap() += 1;
         }
         let act = wire.act(&seen);
+        if act.is_none()
+            && let Some(answer) = wire.imagine(&seen, &body)
+        {
+            return std::future::ready(Ok(answer)).boxed();
+        }
+        wire.strip(&seen, &mut request, &body);
         let again = matches!(act, Some(Act::Twice)).then(|| copy(&request));
         let first = self.inner.call(request);
         let second = again.map(|again| self.inner.call(again));

@@ -2,6 +2,7 @@
 //! any point of its work.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -118,6 +119,24 @@ pub struct Setup {
     /// The namespace and connection that it sees.
     pub namespace: String,
     pub leader_election: bool,
+    /// The spans of the protocol.
+    pub timing: Timing,
+    /// How far the host's wall clock is off, in seconds; the time since boot is right.
+    pub skew: Arc<AtomicI64>,
+}
+
+/// The clocks of a host whose wall clock is wrong.
+struct SkewedClock(Arc<AtomicI64>);
+
+impl Clock for SkewedClock {
+    fn wall(&self) -> Timestamp {
+        let skew = jiff::SignedDuration::from_secs(self.0.load(Ordering::SeqCst));
+        SystemClock.wall() + skew
+    }
+
+    fn boot(&self) -> Duration {
+        SystemClock.boot()
+    }
 }
 
 /// A replica.
@@ -126,6 +145,7 @@ pub struct Replica {
     pub holder: Holder,
     pub holding: Holding,
     pub readiness: Readiness,
+    pub metrics: Metrics,
     handle: Handle,
     thread: Option<JoinHandle<End>>,
 }
@@ -154,11 +174,13 @@ impl Replica {
         };
         let holding = Holding::default();
         let readiness = Readiness::new(["connections", "watches"]);
+        let metrics = Metrics::new();
         let run = run(
             Arc::clone(&controls),
             holder.clone(),
             holding.clone(),
             readiness.clone(),
+            metrics.clone(),
             setup.clone(),
         );
         let killed = controls.killed.clone();
@@ -181,9 +203,21 @@ impl Replica {
             holder,
             holding,
             readiness,
+            metrics,
             handle,
             thread: Some(thread),
         }
+    }
+
+    /// How many looks at objects it has finished.
+    pub fn reconciled(&self) -> u64 {
+        let text = self.metrics.encode();
+        let name = "zitadel_secret_operator_reconciles_total";
+        let counts = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            rest.rsplit(' ').next()?.parse::<u64>().ok()
+        });
+        counts.sum()
     }
 
     /// What can be told of it when a test fails.
@@ -239,11 +273,11 @@ async fn run(
     holder: Holder,
     holding: Holding,
     readiness: Readiness,
+    metrics: Metrics,
     setup: Setup,
 ) -> ExitCode {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SkewedClock(Arc::clone(&setup.skew)));
     let api_clock = ServerClock::new(Arc::clone(&clock));
-    let metrics = Metrics::new();
     let kubeconfig = Kubeconfig::read_from(&setup.kubeconfig).unwrap();
     let mut config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
@@ -270,7 +304,7 @@ async fn run(
         settings: Settings {
             namespace: setup.operator_namespace.clone(),
             holder: holder.clone(),
-            timing: timing(),
+            timing: setup.timing,
             minimum_interval: Duration::from_secs(1),
             drift_interval: Duration::from_secs(1),
             scope: Scope::Cluster,
