@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{DeleteParams, Preconditions};
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -72,8 +71,7 @@ async fn look_at_projects(context: Arc<Context>, connection: Arc<Connection>) {
 fn stored_sequence(context: &Context, owner: &Owner, app: &AppId) -> Option<Sequence> {
     let object = context.object(owner)?;
     let name = object.0.as_ref().ok()?.spec.secret_name(&owner.name);
-    let reference = ObjectRef::new(name).within(&owner.namespace);
-    let secret = context.stores.secrets.get(&reference)?;
+    let secret = context.caches.secret(&owner.namespace, name)?;
     let record = CommitRecord::from_json(secret.annotations().get(COMMIT_ANNOTATION)?).ok()?;
     Some(record.apps.get(app)?.entry.sequence)
 }

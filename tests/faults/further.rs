@@ -621,6 +621,8 @@ pub async fn versions(replicas: usize) {
 /// The status cannot be written: each try waits longer than the one before, and the log says it once.
 pub async fn status_refused(replicas: usize) {
     let (mut lane, app) = at_rest(replicas).await;
+    // The first look at the project has objects looked at, too.
+    lane.looked().await;
     for replica in &lane.replicas {
         let number = replica.controls.number;
         let refused = vec![Act::Refuse(503); 3];
