@@ -23,12 +23,33 @@ macro_rules! with_one_and_two_replicas {
     )*};
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_that_is_taken_away_after_the_claim_stops_the_call() {
+    // One replica: of two it could not be told which of them has seen that the grant is gone.
+    further::grant_removed(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_status_that_cannot_be_written_is_tried_less_and_less_often() {
+    // One replica: what one of two writes at last has the other look again.
+    further::status_refused(1).await;
+}
+
 with_one_and_two_replicas! {
     a_rotation_without_effect_is_never_stored_and_costs_one_more: further::without_effect;
     a_value_that_lost_against_another_at_the_same_time_costs_one_more: further::crossed;
     an_app_that_is_deactivated_meanwhile_costs_nothing: further::deactivated;
     a_zitadel_from_a_backup_costs_at_most_one: further::zitadel_restored;
     a_deactivated_project_costs_nothing: further::project_deactivated;
+    an_etcd_from_a_backup_costs_at_most_two_while_the_operator_runs: further::etcd_restored;
+    an_object_that_is_made_again_over_a_good_secret_costs_nothing: further::recreated;
+    an_object_that_is_made_again_during_a_rotation_costs_nothing_more: further::recreated_meanwhile;
+    a_second_object_for_an_application_waits_until_the_first_is_gone: further::second_object;
+    clocks_that_jump_by_ten_years_cost_nothing: further::clocks_jump;
+    a_container_that_restarts_in_its_pod_waits_for_nobody: further::same_pod;
+    whatever_an_adversary_removes_the_breaker_holds: further::breaker_under_attack;
+    claims_and_records_of_other_versions_are_left_alone: further::versions;
+    a_call_that_is_carried_out_after_everybody_gave_up_costs_one_more: further::zombie;
     a_secret_from_a_backup_costs_one: further::secret_restored;
     a_deleted_secret_is_made_again_once: further::secret_deleted;
     an_edited_value_is_repaired_once_a_day: further::value_edited;

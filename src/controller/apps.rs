@@ -12,7 +12,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 
@@ -20,8 +20,9 @@ use super::bulkhead;
 use super::cache::{Cache, Filled};
 use super::context::{Context, Guarded, lock};
 use super::reconcile::{self, Error, reconcile};
-use super::run::{or_never_began, prune, stream_of, watch_backoff};
+use super::run::{or_never_began, prune, stream_of};
 use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
+use super::watch::watch;
 use crate::rotation::CommitRecord;
 use crate::runtime::refusals::Refusal;
 
@@ -73,8 +74,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
         Arc::clone(&cache.secrets_shown),
         cache.secrets_filled.clone(),
     );
-    let secret_changes = watcher(secrets, watcher::Config::default().labels(MANAGED_LABEL))
-        .backoff(watch_backoff())
+    let secret_changes = watch(secrets, watcher::Config::default().labels(MANAGED_LABEL))
         .modify(prune)
         .reflect(feed.secrets)
         .inspect(move |event| {
@@ -89,8 +89,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
     }
     let filled = cache.namespaces_filled.clone();
     let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
-    let namespace_changes = watcher(namespaces, named)
-        .backoff(watch_backoff())
+    let namespace_changes = watch(namespaces, named)
         .modify(prune)
         .reflect(feed.namespaces)
         .inspect(move |event| filled.note(event))
@@ -100,8 +99,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
         None => Api::all(client),
     };
     let (indexed, shown) = (Arc::clone(&context), cache.clone());
-    let object_changes = watcher(objects, watcher::Config::default())
-        .backoff(watch_backoff())
+    let object_changes = watch(objects, watcher::Config::default())
         .modify(prune)
         .reflect(feed.objects)
         .inspect(move |event| {

@@ -92,9 +92,9 @@ enum Proof {
 }
 
 impl Received {
-    fn place(&self) -> Place<'_> {
+    fn place<'a>(&'a self, target: &'a Target) -> Place<'a> {
         Place {
-            target: &self.target,
+            target,
             scope: &self.scope,
             endpoints: &self.connection.endpoints,
         }
@@ -214,20 +214,29 @@ async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome
         .and_then(|reading| reading.commit.clone());
     let mut pause = Duration::from_millis(50);
     loop {
+        let target = &context.present(&received.target);
         let attempted = match fence(
             &stored,
             received.slot,
             received.attempt,
             received.sequence,
             outlived.as_ref(),
-            received.target.secret.adopt,
+            target.secret.adopt,
         ) {
             Fence::Written(version) => return (published, Some(version.revision)),
-            Fence::Write(version) => {
-                Some(apply(context, &api, received, record.as_ref(), Some(&version)).await)
-            }
-            Fence::Create if context.object(&received.target.owner).is_some() => {
-                Some(apply(context, &api, received, None, None).await)
+            Fence::Write(version) => Some(
+                apply(
+                    context,
+                    &api,
+                    received,
+                    target,
+                    record.as_ref(),
+                    Some(&version),
+                )
+                .await,
+            ),
+            Fence::Create if context.object(&target.owner).is_some() => {
+                Some(apply(context, &api, received, target, None, None).await)
             }
             Fence::Create => {
                 tracing::warn!(attempt = %received.attempt, "the object and its Secret are gone, so its new credential is dropped");
@@ -251,11 +260,14 @@ async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
-        match api.get_opt(&received.target.secret.name).await {
+        match api.get_opt(&target.secret.name).await {
             Ok(found) => {
+                // NB: asked again, since the object may have been made again while this was read.
+                let target = &context.present(&received.target);
                 let reading = found.as_ref().map(|secret| {
-                    secret::read(received.place(), &secret.metadata, Some(secret), |owner| {
-                        context.keeps_secret(owner, &received.target)
+                    let place = received.place(target);
+                    secret::read(place, &secret.metadata, Some(secret), |owner| {
+                        context.keeps_secret(owner, target)
                     })
                 });
                 stored = secret::state(reading.as_ref());
@@ -295,6 +307,7 @@ async fn apply(
     context: &Context,
     api: &Api<Secret>,
     received: &Received,
+    target: &Target,
     before: Option<&crate::rotation::CommitRecord>,
     over: Option<&Version>,
 ) -> Result<String, kube::Error> {
@@ -303,14 +316,14 @@ async fn apply(
         sequence: received.sequence,
         change_date: received.change_date,
     };
-    let place = received.place();
+    let place = received.place(target);
     let recorded = Recorded {
         entry,
         client_id: received.client_id.clone(),
     };
     let commit = place.commit(&received.app.app, recorded, before);
     let object = place.full(&commit, &received.client_id, received.value.expose(), over);
-    let name = &received.target.secret.name;
+    let name = &target.secret.name;
     let written: Secret = if over.is_some() {
         api.patch(
             name,

@@ -8,7 +8,7 @@
 //! * `scope` which namespaces are watched; `cache` what the watches show of them; `apps` the controller of their objects
 //! * `health` what `/ready` says of all that
 //! * `open_claims` what a replica does while another one leads; `patrol` what the leader does from time to time
-//! * `bulkhead` how many objects are looked at at once, so that one who hangs stops nobody else; `retries` how long failures wait; no I/O
+//! * `watch` watches that come back; `bulkhead` how many objects are looked at at once, so that one who hangs stops nobody else; `retries` how long failures wait; no I/O
 //! * `inventory` has the metrics show what the watches show
 //! * `progress` whether the watches have shown what was written; no I/O
 //! * `secret`, `claim` the two objects that are written, read and made; no I/O
@@ -41,6 +41,7 @@ mod scope;
 mod secret;
 mod status;
 mod target;
+mod watch;
 
 pub use claim::{CLAIM_ANNOTATION, CLAIM_LABEL};
 pub use context::{Parts, Settings};

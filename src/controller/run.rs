@@ -2,7 +2,6 @@
 
 use std::future::ready;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -11,7 +10,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::runtime::{PredicateConfig, WatchStreamExt, predicates};
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc;
@@ -25,6 +24,7 @@ use super::health;
 use super::inventory;
 use super::open_claims;
 use super::patrol;
+use super::watch::watch;
 use crate::api::{ZitadelConnection, ZitadelConnectionSpec};
 use crate::rotation::ClaimView;
 use crate::runtime::readiness::Readiness;
@@ -95,8 +95,7 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
 async fn watch_claims(context: &Context, writer: Writer<Lease>) {
     let leases: Api<Lease> = Api::namespaced(context.client.clone(), &context.settings.namespace);
     let caches = &context.caches;
-    watcher(leases, watcher::Config::default().labels(CLAIM_LABEL))
-        .backoff(watch_backoff())
+    watch(leases, watcher::Config::default().labels(CLAIM_LABEL))
         .modify(prune)
         .reflect(writer)
         .inspect(|event| {
@@ -137,17 +136,6 @@ pub(super) async fn or_never_began(
         () = work => {}
         () = never_began => {}
     }
-}
-
-/// How long a watch that failed waits before it is tried again: an operator that is blind for half a minute is too late with repairs.
-pub(super) fn watch_backoff() -> watcher::ExponentialBackoff {
-    backon::ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(500))
-        .with_max_delay(Duration::from_secs(8))
-        .with_factor(2.0)
-        .with_jitter()
-        .without_max_times()
-        .into()
 }
 
 pub(super) fn stream_of<T>(receiver: mpsc::UnboundedReceiver<T>) -> impl futures::Stream<Item = T> {
@@ -191,11 +179,10 @@ fn connections_controller(
     let namespace = context.settings.namespace.clone();
     let store = context.caches.connections.clone();
     let listed = Arc::clone(context);
-    let changes = watcher(
+    let changes = watch(
         Api::<ZitadelConnection>::all(client.clone()),
         watcher::Config::default(),
     )
-    .backoff(watch_backoff())
     .modify(prune)
     .reflect(writer)
     .inspect(move |event| {
@@ -212,13 +199,9 @@ fn connections_controller(
     .applied_objects()
     .predicate_filter(predicates::generation, PredicateConfig::default());
     let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), &namespace);
-    let secret_changes = watcher(secrets, watcher::Config::default())
-        .backoff(watch_backoff())
-        .touched_objects();
+    let secret_changes = watch(secrets, watcher::Config::default()).touched_objects();
     let maps: Api<PartialObjectMeta<ConfigMap>> = Api::namespaced(client, &namespace);
-    let map_changes = watcher(maps, watcher::Config::default())
-        .backoff(watch_backoff())
-        .touched_objects();
+    let map_changes = watch(maps, watcher::Config::default()).touched_objects();
     let (by_secret, by_map) = (store.clone(), store.clone());
     Controller::for_stream(changes, store)
         .watches_stream(secret_changes, move |secret: PartialObjectMeta<Secret>| {

@@ -84,10 +84,9 @@ pub(super) fn prepare(
                     facts.object.explained,
                 )
             {
-                return Ok(stalled(
-                    Reason::BreakerOpen,
-                    Retry::After(facts.timing.retry_most),
-                ));
+                return Ok(held_back(round, &claims).unwrap_or_else(|| {
+                    stalled(Reason::BreakerOpen, Retry::After(facts.timing.retry_most))
+                }));
             }
             journal.newest().map(|event| event.sequence)
         }
@@ -111,11 +110,13 @@ pub(super) fn prepare(
         )));
     }
     if cause.is_repair() && facts.gates.repairs_exhausted && !fresh_trigger {
-        return Ok(rest(waiting(
-            facts,
-            Reason::RepairLimit.into(),
-            Retry::After(facts.timing.retry_first),
-        )));
+        return Ok(held_back(round, &claims).unwrap_or_else(|| {
+            rest(waiting(
+                facts,
+                Reason::RepairLimit.into(),
+                Retry::After(facts.timing.retry_first),
+            ))
+        }));
     }
     let secret = match secret {
         SecretState::Absent => return Ok(Step::CreateShell),
@@ -146,6 +147,15 @@ pub(super) fn prepare(
     Ok(round.write_claim(claim))
 }
 
+/// A repair is held back until there is a new trigger. Where somebody has deleted the claim, one that says which is the present one is
+/// written first.
+fn held_back(round: &Round<'_>, claims: &Before<'_>) -> Option<Step> {
+    let object = &round.facts.object;
+    let claim = Claim::settled(object.owner.clone(), object.trigger.clone(), None);
+    let none = claims.stored.is_none() && claims.replaced.is_none();
+    none.then(|| round.write_claim(claim))
+}
+
 fn recorded(secret: &SecretState) -> bool {
     matches!(secret, SecretState::Present(view) if matches!(view.commit, Ok(Some(_))))
 }
@@ -166,6 +176,7 @@ struct Before<'a> {
 
 impl Before<'_> {
     /// Whether that trigger is newer than both the handled one and the open attempt's: it gives exactly one attempt past every brake.
+    /// Without a claim it is not known to be: who deletes claims must not get an attempt for each.
     fn without(&self, trigger: Option<&str>) -> bool {
         let open = self.replaced.filter(|claim| {
             let attempt = claim.attempt.as_ref().map(|attempt| attempt.id);
@@ -174,7 +185,7 @@ impl Before<'_> {
         trigger.is_some()
             && self
                 .stored
-                .is_none_or(|claim| claim.handled(self.carried) != trigger)
+                .is_some_and(|claim| claim.handled(self.carried) != trigger)
             && open.is_none_or(|claim| claim.trigger(true) != trigger)
     }
 }

@@ -35,6 +35,33 @@ impl Visit for Record {
     }
 }
 
+/// Warnings about objects.
+static WARNINGS: LazyLock<Mutex<Vec<Warning>>> = LazyLock::new(Mutex::default);
+
+/// How many warnings with this text about objects of a namespace were logged so far.
+pub fn warnings(text: &str, namespace: &str) -> usize {
+    let all = WARNINGS.lock().unwrap();
+    all.iter()
+        .filter(|told| told.text.contains(text) && told.namespace.contains(namespace))
+        .count()
+}
+
+#[derive(Default)]
+struct Warning {
+    text: String,
+    namespace: String,
+}
+
+impl Visit for Warning {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        match field.name() {
+            "message" => self.text = format!("{value:?}"),
+            "namespace" => self.namespace = format!("{value:?}"),
+            _ => {}
+        }
+    }
+}
+
 struct Collect;
 
 impl<S: Subscriber> Layer<S> for Collect {
@@ -43,6 +70,10 @@ impl<S: Subscriber> Layer<S> for Collect {
             let mut record = Record::default();
             event.record(&mut record);
             RECORDS.lock().unwrap().push(record);
+        } else {
+            let mut warning = Warning::default();
+            event.record(&mut warning);
+            WARNINGS.lock().unwrap().push(warning);
         }
     }
 }
@@ -52,7 +83,10 @@ pub fn collect() {
     let filter = tracing_subscriber::EnvFilter::new(
         std::env::var("FAULTS_LOG").unwrap_or_else(|_| "off".to_owned()),
     );
-    let audit = tracing_subscriber::filter::filter_fn(|metadata| metadata.target() == "audit");
+    let audit = tracing_subscriber::filter::filter_fn(|metadata| {
+        let ours = metadata.target().starts_with("zitadel_secret_operator");
+        metadata.target() == "audit" || (ours && *metadata.level() <= tracing::Level::WARN)
+    });
     let print = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_thread_names(true)

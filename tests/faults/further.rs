@@ -1,5 +1,6 @@
 //! Faults that are no cells of the matrix: rotations without effect, restores, edits and deletions by others.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -9,8 +10,11 @@ use zitadel_simulator::{Action, AppHandle, Fault as Script, Operation, Which};
 use super::audit;
 use super::cell::{Boundary, Cell};
 use super::invariants;
-use super::lane::{Lane, NAME, value};
-use crate::support::controlplane::ControlPlane;
+use super::lane::{Lane, NAME, claim, value};
+use super::layer::{Act, Rule};
+use super::replica::Setup;
+use crate::support::controlplane::{ControlPlane, Options};
+use crate::support::eventually;
 use crate::support::world::install_definitions;
 
 /// For what needs the quiet period, or three probes.
@@ -18,11 +22,24 @@ pub const PATIENCE: Duration = Duration::from_secs(25);
 
 /// A lane with an object at rest whose trigger is `a`.
 pub async fn at_rest(replicas: usize) -> (Lane, AppHandle) {
+    at_rest_with(replicas, |_| {}).await
+}
+
+/// The same with replicas that are started differently.
+pub async fn at_rest_with(replicas: usize, change: impl FnOnce(&mut Setup)) -> (Lane, AppHandle) {
+    at_rest_on(ControlPlane::shared().await, replicas, change).await
+}
+
+async fn at_rest_on(
+    cluster: &ControlPlane,
+    replicas: usize,
+    change: impl FnOnce(&mut Setup),
+) -> (Lane, AppHandle) {
     audit::collect();
-    let cluster = ControlPlane::shared().await;
     let client = cluster.client().await;
     install_definitions(&client).await;
     let mut lane = Lane::new(cluster, &client, replicas, false).await;
+    change(&mut lane.setup);
     lane.fill().await.unwrap();
     let app = lane.subject().await;
     lane.settle(&app, "a", PATIENCE).await.unwrap();
@@ -51,7 +68,7 @@ impl Lane {
         let looks = || self.zitadel.requests(Operation::SearchApps);
         let before = looks();
         let wanted = before + 2 * self.replicas.len() as u64;
-        crate::support::eventually(PATIENCE, || async { (looks() >= wanted).then_some(()) }).await;
+        eventually(PATIENCE, || async { (looks() >= wanted).then_some(()) }).await;
     }
 
     /// The client secret that is stored.
@@ -71,12 +88,87 @@ impl Lane {
 
     /// Waits for something of the object's status, by its text.
     pub async fn says(&self, word: &str) {
-        crate::support::eventually(PATIENCE, || async {
+        eventually(PATIENCE, || async {
             let object = self.objects().get(NAME).await.unwrap();
             serde_json::to_string(&object.status)
                 .unwrap()
                 .contains(word)
                 .then_some(())
+        })
+        .await;
+    }
+
+    /// Deletes the object, without its Secret, and makes it again.
+    pub async fn recreate(&self, app: &AppHandle, trigger: &str) {
+        let orphan = DeleteParams {
+            propagation_policy: Some(kube::api::PropagationPolicy::Orphan),
+            ..DeleteParams::default()
+        };
+        self.objects().delete(NAME, &orphan).await.unwrap();
+        eventually(PATIENCE, || async {
+            let found = self.objects().get_opt(NAME).await.unwrap();
+            found.is_none().then_some(())
+        })
+        .await;
+        self.trigger(app, trigger).await;
+    }
+
+    /// Has every replica look at the object once more, and waits until it has.
+    pub async fn look_again(&self) {
+        let before: Vec<u64> = self.replicas.iter().map(|r| r.reconciled()).collect();
+        let label = json!({"metadata": {"labels": {"looked": uuid::Uuid::new_v4().to_string()}}});
+        self.objects()
+            .patch(NAME, &PatchParams::default(), &Patch::Merge(label))
+            .await
+            .unwrap();
+        eventually(PATIENCE, || async {
+            let mut all = self.replicas.iter().zip(&before);
+            all.all(|(replica, before)| replica.reconciled() > *before)
+                .then_some(())
+        })
+        .await;
+    }
+
+    /// Empties the status, as a person with too many rights would.
+    pub async fn wipe_status(&self) {
+        let wiped = json!({"status": null});
+        self.objects()
+            .patch_status(NAME, &PatchParams::default(), &Patch::Merge(wiped))
+            .await
+            .unwrap();
+    }
+
+    fn connections(&self) -> kube::Api<zitadel_secret_operator::api::ZitadelConnection> {
+        kube::Api::all(self.client.clone())
+    }
+
+    /// The connection's spec.
+    pub async fn connection_spec(&self) -> serde_json::Value {
+        let connection = self.connections().get(&self.namespace).await.unwrap();
+        serde_json::to_value(connection.spec).unwrap()
+    }
+
+    /// Changes fields of the connection's spec.
+    pub async fn edit_connection(&self, fields: serde_json::Value) {
+        let patch = json!({"spec": fields});
+        self.connections()
+            .patch(
+                &self.namespace,
+                &PatchParams::default(),
+                &Patch::Merge(patch),
+            )
+            .await
+            .unwrap();
+    }
+
+    /// Waits until an operator has looked at the connection as it is now.
+    pub async fn taken_in(&self) {
+        eventually(PATIENCE, || async {
+            let connection = self.connections().get(&self.namespace).await.unwrap();
+            let seen = connection
+                .status
+                .and_then(|status| status.observed_generation);
+            (seen == connection.metadata.generation).then_some(())
         })
         .await;
     }
@@ -117,7 +209,7 @@ pub async fn deactivated(replicas: usize) {
     lane.zitadel.deactivate_app(&app.id).unwrap();
     gate.release();
     let made = invariants::executed(&lane, &app).remove(0).secret;
-    crate::support::eventually(PATIENCE, || async {
+    eventually(PATIENCE, || async {
         (lane.stored().await.as_deref() == Some(made.expose())).then_some(())
     })
     .await;
@@ -136,7 +228,7 @@ pub async fn project_deactivated(replicas: usize) {
     lane.says("ProjectInactive").await;
     // Longer than it takes to call a refused value dead: a rotation is asked for, and told to wait, after that time.
     let probed = lane.zitadel.requests(Operation::Introspect);
-    crate::support::eventually(PATIENCE, || async {
+    eventually(PATIENCE, || async {
         (lane.zitadel.requests(Operation::Introspect) >= probed + 4 * 3 * replicas as u64)
             .then_some(())
     })
@@ -234,4 +326,347 @@ pub async fn claim_replaced(replicas: usize) {
     lane.trigger(&app, "b").await;
     lane.says("ClaimFromNewerVersion").await;
     assert_eq!(invariants::executed(&lane, &app).len(), 0);
+}
+
+/// C24: etcd comes back from a backup while the operator runs, so that revisions are counted again from a lower one.
+pub async fn etcd_restored(replicas: usize) {
+    if !ControlPlane::can_back_up() {
+        return;
+    }
+    let cluster = ControlPlane::start(Options::default()).await;
+    let (mut lane, app) = at_rest_on(&cluster, replicas, |_| {}).await;
+    let backup = cluster.back_up().await;
+    for trigger in ["b", "c"] {
+        lane.trigger(&app, trigger).await;
+        lane.settle(&app, trigger, PATIENCE).await.unwrap();
+    }
+    assert_eq!(invariants::executed(&lane, &app).len(), 2);
+    cluster.restore(&backup).await;
+    // The object asks for `a` again, and the Secret holds what was stored then.
+    lane.settle(&app, "a", PATIENCE * 2).await.unwrap();
+    let made = invariants::executed(&lane, &app).len();
+    assert!((3..=4).contains(&made), "{made} generates");
+    // What the API server says of the object is true again, and it goes on.
+    lane.trigger(&app, "d").await;
+    lane.settle(&app, "d", PATIENCE).await.unwrap();
+    assert_eq!(invariants::executed(&lane, &app).len(), made + 1);
+}
+
+/// C29: the object is made again over a Secret that is good.
+pub async fn recreated(replicas: usize) {
+    let (mut lane, app) = at_rest(replicas).await;
+    let before = lane.objects().get(NAME).await.unwrap().metadata.uid;
+    lane.recreate(&app, "a").await;
+    lane.settle(&app, "a", PATIENCE).await.unwrap();
+    assert_eq!(invariants::executed(&lane, &app).len(), 0);
+    let lease = lane.leases().get(&lane.claim_name(&app)).await.unwrap();
+    let owner = claim(&lease).unwrap().owner.uid;
+    assert_ne!(before.as_ref(), Some(&owner));
+    assert_eq!(
+        lane.objects().get(NAME).await.unwrap().metadata.uid,
+        Some(owner)
+    );
+    // And it is rotated like any other.
+    lane.trigger(&app, "b").await;
+    lane.ends_with(&app, "b", 1).await;
+}
+
+/// C28: the same while a rotation is under way.
+pub async fn recreated_meanwhile(replicas: usize) {
+    let (mut lane, app) = at_rest(replicas).await;
+    let gate = lane.zitadel.hold_after(Operation::Generate);
+    lane.trigger(&app, "b").await;
+    gate.reached().await;
+    lane.recreate(&app, "b").await;
+    gate.release();
+    lane.settle(&app, "b", PATIENCE).await.unwrap();
+    assert_eq!(invariants::executed(&lane, &app).len(), 1);
+}
+
+/// C33: a second object for the same application.
+pub async fn second_object(replicas: usize) {
+    let (mut lane, app) = at_rest(replicas).await;
+    let second = json!({
+        "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret", "metadata": {"name": "second"},
+        "spec": {
+            "connectionRef": {"name": lane.namespace}, "projectId": lane.project, "appId": app.id,
+            "rotation": {"trigger": "x"},
+        },
+    });
+    let apply = PatchParams::apply("tests").force();
+    let objects = lane.objects();
+    objects
+        .patch("second", &apply, &Patch::Apply(&second))
+        .await
+        .unwrap();
+    let says = async |name: &str, word: &str| {
+        eventually(PATIENCE, || async {
+            let status = objects.get(name).await.unwrap().status;
+            let text = serde_json::to_string(&status).unwrap();
+            text.contains(word).then_some(())
+        })
+        .await;
+    };
+    says("second", "AppAlreadyClaimed").await;
+    // The first goes on, and the second has nothing done for it.
+    lane.trigger(&app, "b").await;
+    lane.ends_with(&app, "b", 1).await;
+    assert!(lane.secrets().get_opt("second").await.unwrap().is_none());
+    objects
+        .delete(NAME, &DeleteParams::default())
+        .await
+        .unwrap();
+    says("second", "UpToDate").await;
+    assert_eq!(invariants::executed(&lane, &app).len(), 2);
+    let secret = lane.secrets().get("second").await.unwrap();
+    assert!(lane.zitadel.accepts(&app.id, &value(&secret).unwrap()));
+}
+
+/// C40: the host's wall clock jumps by ten years either way, and ZITADEL's by a day.
+pub async fn clocks_jump(replicas: usize) {
+    const DAY: i64 = 24 * 3600;
+    const TEN_YEARS: i64 = 10 * 365 * DAY;
+    let (mut lane, app) = at_rest(replicas).await;
+    let interval = json!({"spec": {"rotation": {"interval": "1h"}}});
+    lane.objects()
+        .patch(NAME, &PatchParams::default(), &Patch::Merge(interval))
+        .await
+        .unwrap();
+    lane.settle(&app, "a", PATIENCE).await.unwrap();
+    let skew = std::sync::Arc::clone(&lane.setup.skew);
+    for jump in [TEN_YEARS, -TEN_YEARS] {
+        skew.store(jump, Ordering::SeqCst);
+        lane.look_again().await;
+    }
+    skew.store(0, Ordering::SeqCst);
+    assert_eq!(
+        invariants::executed(&lane, &app).len(),
+        0,
+        "the host's clock"
+    );
+    // NB: in ten years the operator's key has expired.
+    for jump in [DAY, -DAY] {
+        lane.zitadel
+            .configure(|settings| settings.clock_skew_ms = jump * 1000);
+        // The look at the project tells the replicas of the new time.
+        lane.looked().await;
+        lane.look_again().await;
+    }
+    assert_eq!(
+        invariants::executed(&lane, &app).len(),
+        0,
+        "ZITADEL's clock"
+    );
+    // NB: what is made while ZITADEL's clock is behind is old when it is right again.
+    lane.zitadel
+        .configure(|settings| settings.clock_skew_ms = 0);
+    lane.looked().await;
+    // A trigger works all the same, whatever the host's clock says.
+    skew.store(TEN_YEARS, Ordering::SeqCst);
+    lane.trigger(&app, "b").await;
+    eventually(PATIENCE, || async {
+        let made = invariants::executed(&lane, &app);
+        let made = made.first()?;
+        (lane.stored().await.as_deref() == Some(made.secret.expose())).then_some(())
+    })
+    .await;
+    skew.store(0, Ordering::SeqCst);
+    lane.settle(&app, "b", PATIENCE).await.unwrap();
+    assert_eq!(invariants::executed(&lane, &app).len(), 1);
+}
+
+/// A container that is killed with a value in memory and restarts in its pod waits for nobody, while another pod's open claim is watched:
+/// that wait is far longer here than this test has patience.
+pub async fn same_pod(replicas: usize) {
+    let long = |setup: &mut Setup| setup.timing.takeover = PATIENCE * 4;
+    let (mut lane, app) = at_rest_with(replicas, long).await;
+    let gate = lane.zitadel.hold_after(Operation::Generate);
+    lane.trigger(&app, "b").await;
+    gate.reached().await;
+    let lease = lane.leases().get(&lane.claim_name(&app)).await.unwrap();
+    let holder = claim(&lease).unwrap().attempt.unwrap().holder;
+    let victim = lane.replicas.iter().position(|r| r.holder == holder);
+    let mut victim = lane.replicas.remove(victim.unwrap());
+    victim.controls.kill();
+    victim.ended().await;
+    gate.release();
+    lane.restart_in_same_pod(&holder.pod);
+    lane.settle(&app, "b", PATIENCE).await.unwrap();
+    assert_eq!(invariants::executed(&lane, &app).len(), 2);
+}
+
+/// I13: a grant that is taken away between the claim and the call.
+pub async fn grant_removed(replicas: usize) {
+    let (mut lane, app) = at_rest(replicas).await;
+    let gate = lane.zitadel.gate("second look");
+    let hold = Action::HoldAfter {
+        gate: gate.name().to_owned(),
+    };
+    // The first look at the journal is before the claim, the second after it.
+    lane.zitadel
+        .inject(Script::on(Operation::Journal, hold).nth(2));
+    lane.trigger(&app, "b").await;
+    gate.reached().await;
+    let grants = lane.connection_spec().await["grants"].clone();
+    lane.edit_connection(json!({"grants": []})).await;
+    lane.taken_in().await;
+    gate.release();
+    lane.says("NotGranted").await;
+    lane.look_again().await;
+    assert_eq!(invariants::executed(&lane, &app).len(), 0);
+    lane.edit_connection(json!({"grants": grants})).await;
+    lane.ends_with(&app, "b", 1).await;
+}
+
+/// I9: answers that are always lost, and an adversary that removes whatever could remember that.
+pub async fn breaker_under_attack(replicas: usize) {
+    let (mut lane, app) = at_rest(replicas).await;
+    let lost = Script::on(Operation::Generate, Action::ReplaceBody("{}".into())).always();
+    lane.zitadel.inject(lost);
+    lane.trigger(&app, "b").await;
+    lane.says("BreakerOpen").await;
+    let limit = zitadel_secret_operator::rotation::Timing::BREAKER_SHORT_LIMIT as usize;
+    assert_eq!(invariants::executed(&lane, &app).len(), limit);
+    for round in 0..6 {
+        match round % 3 {
+            0 => {
+                let name = lane.claim_name(&app);
+                let params = DeleteParams::default();
+                lane.leases().delete(&name, &params).await.unwrap();
+            }
+            1 => lane.recreate(&app, "b").await,
+            _ => {
+                for replica in lane.replicas.drain(..) {
+                    replica.controls.kill();
+                }
+                lane.fill().await.unwrap();
+            }
+        }
+        lane.wipe_status().await;
+        lane.says("BreakerOpen").await;
+        lane.look_again().await;
+        let made = invariants::executed(&lane, &app).len();
+        assert!(made <= limit, "{made} generates after round {round}");
+    }
+    // A new trigger gives one more.
+    lane.zitadel.clear_faults();
+    lane.trigger(&app, "c").await;
+    lane.settle(&app, "c", PATIENCE).await.unwrap();
+    assert_eq!(invariants::executed(&lane, &app).len(), limit + 1);
+}
+
+/// I22: another version of the operator was at work, and left an open attempt. `attempt` is executed and its answer is lost.
+pub async fn versions(replicas: usize) {
+    use zitadel_secret_operator::controller::{CLAIM_ANNOTATION, COMMIT_ANNOTATION};
+    let (mut lane, app) = at_rest(replicas).await;
+    let gate = lane.zitadel.hold_after(Operation::Generate);
+    lane.trigger(&app, "b").await;
+    gate.reached().await;
+    for mut replica in lane.replicas.drain(..) {
+        replica.controls.kill();
+        replica.ended().await;
+    }
+    gate.release();
+    let name = lane.claim_name(&app);
+    let present = lane.leases().get(&name).await.unwrap().metadata.annotations;
+    let ours = present.unwrap().remove(CLAIM_ANNOTATION).unwrap();
+    let rewrite = async |lane: &Lane, change: &dyn Fn(&mut serde_json::Value)| {
+        let mut claim = serde_json::from_str(&ours).unwrap();
+        change(&mut claim);
+        let patch = json!({"metadata": {"annotations": {CLAIM_ANNOTATION: claim.to_string()}}});
+        let leases = lane.leases();
+        leases
+            .patch(&name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
+    };
+    // N+1 wrote it: nothing is done, whatever is in it.
+    rewrite(&lane, &|claim| {
+        claim["version"] = json!(2);
+        claim["attempt"] = json!("in another form");
+    })
+    .await;
+    lane.fill().await.unwrap();
+    lane.says("ClaimFromNewerVersion").await;
+    lane.look_again().await;
+    let before = lane.stored().await;
+    assert_eq!(invariants::executed(&lane, &app).len(), 1);
+    // Back to this version, as an earlier build of it wrote it and a later one that knows more fields.
+    rewrite(&lane, &|claim| {
+        let claim = claim.as_object_mut().unwrap();
+        claim.remove("issued");
+        claim.insert("learnedLater".into(), json!({"a": [1, 2]}));
+        claim["attempt"]["learnedLater"] = json!(7);
+    })
+    .await;
+    lane.settle(&app, "b", PATIENCE).await.unwrap();
+    assert_ne!(lane.stored().await, before);
+    assert_eq!(invariants::executed(&lane, &app).len(), 2);
+    // The same for the Secret's record: a newer one is left alone, and the value in it stays.
+    let secret = lane.secrets().get(NAME).await.unwrap();
+    let record = secret.metadata.annotations.unwrap()[COMMIT_ANNOTATION].clone();
+    let newer = json!({"version": 2, "apps": "in another form"}).to_string();
+    lane.edit_secret(json!({"metadata": {"annotations": {COMMIT_ANNOTATION: newer}}}))
+        .await;
+    lane.trigger(&app, "c").await;
+    lane.says("CommitRecordFromNewerVersion").await;
+    lane.look_again().await;
+    assert_eq!(invariants::executed(&lane, &app).len(), 2);
+    lane.edit_secret(json!({"metadata": {"annotations": {COMMIT_ANNOTATION: record}}}))
+        .await;
+    lane.settle(&app, "c", PATIENCE).await.unwrap();
+    assert_eq!(invariants::executed(&lane, &app).len(), 3);
+}
+
+/// The status cannot be written: each try waits longer than the one before, and the log says it once.
+pub async fn status_refused(replicas: usize) {
+    let (mut lane, app) = at_rest(replicas).await;
+    // The first look at the project has objects looked at, too.
+    lane.looked().await;
+    for replica in &lane.replicas {
+        let number = replica.controls.number;
+        let refused = vec![Act::Refuse(503); 3];
+        lane.wire.add(Rule::new(refused, move |seen| {
+            seen.replica == number && seen.resource == "apiappsecrets/status"
+        }));
+    }
+    // Nothing happens but this, so that every look after the first is a try of the same.
+    lane.wipe_status().await;
+    lane.settle(&app, "a", PATIENCE).await.unwrap();
+    assert_eq!(invariants::executed(&lane, &app).len(), 0);
+    let first = lane.wire.fired()[0].replica;
+    let mut tries = lane.wire.fired();
+    tries.retain(|fired| fired.replica == first);
+    let waits: Vec<_> = tries
+        .windows(2)
+        .map(|pair| pair[1].at.duration_since(pair[0].at).as_secs_f64())
+        .collect();
+    assert!(!waits.is_empty());
+    for (wait, least) in waits.iter().zip([1.0, 2.0]) {
+        assert!(*wait >= least, "{waits:?}");
+    }
+    let lines = audit::warnings("looking at an object failed", &lane.namespace);
+    assert!(lines > 0, "a failure is told of");
+    assert!(
+        lines <= lane.replicas.len(),
+        "{lines} lines of {replicas} replicas"
+    );
+}
+
+/// What an earlier attempt's request does that is still on its way when everybody has given it up.
+pub async fn zombie(replicas: usize) {
+    let (mut lane, app) = at_rest(replicas).await;
+    let gate = lane.zitadel.gate("zombie");
+    lane.at_generate(Action::HoldBefore {
+        gate: gate.name().to_owned(),
+        outlives_client: true,
+    });
+    lane.trigger(&app, "b").await;
+    gate.reached().await;
+    // The caller has given up, and nobody knows whether it was carried out: that is waited for.
+    lane.says("OutcomeUnknown").await;
+    assert_eq!(lane.zitadel.requests(Operation::Generate), 1);
+    gate.release();
+    lane.settle(&app, "b", PATIENCE).await.unwrap();
+    assert_eq!(invariants::executed(&lane, &app).len(), 2);
 }

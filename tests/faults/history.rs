@@ -1,5 +1,6 @@
 //! Every revision of the Secrets and claims of one lane, as a watch of the tests' own sees them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -13,6 +14,7 @@ use kube::{Client, ResourceExt};
 pub struct History {
     secrets: Arc<Mutex<Vec<Secret>>>,
     leases: Arc<Mutex<Vec<Lease>>>,
+    gap: Arc<AtomicBool>,
 }
 
 impl History {
@@ -20,9 +22,9 @@ impl History {
     pub async fn start(client: &Client, namespace: &str, operator_namespace: &str) -> Self {
         let history = Self::default();
         let secrets = Api::namespaced(client.clone(), namespace);
-        watch(secrets, Arc::clone(&history.secrets)).await;
+        watch(secrets, Arc::clone(&history.secrets), &history.gap).await;
         let leases = Api::namespaced(client.clone(), operator_namespace);
-        watch(leases, Arc::clone(&history.leases)).await;
+        watch(leases, Arc::clone(&history.leases), &history.gap).await;
         history
     }
 
@@ -33,6 +35,11 @@ impl History {
             .filter(|secret| secret.name_any() == name)
             .cloned()
             .collect()
+    }
+
+    /// Whether revisions may be missing.
+    pub fn has_gap(&self) -> bool {
+        self.gap.load(Ordering::SeqCst)
     }
 
     /// Names of all Secrets seen.
@@ -53,17 +60,26 @@ impl History {
     }
 }
 
-/// A plain watch: unlike a watcher it has no gaps that it fills with the present state; when it ends early, the test fails.
-async fn watch<K>(api: Api<K>, seen: Arc<Mutex<Vec<K>>>)
+/// A plain watch: unlike a watcher it fills no gap with the present state; it notes that there is one, as after a restore of etcd.
+async fn watch<K>(api: Api<K>, seen: Arc<Mutex<Vec<K>>>, gap: &Arc<AtomicBool>)
 where
     K: kube::Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
 {
-    let list = api.list_metadata(&kube::api::ListParams::default()).await;
-    let mut version = list.unwrap().metadata.resource_version.unwrap();
+    let present = async |api: &Api<K>| {
+        let list = api.list_metadata(&kube::api::ListParams::default()).await;
+        list.map(|list| list.metadata.resource_version.unwrap())
+    };
+    let mut version = present(&api).await.unwrap();
+    let gap = Arc::clone(gap);
     tokio::spawn(async move {
         loop {
             let parameters = WatchParams::default().timeout(290);
-            let stream = api.watch(&parameters, &version).await.unwrap().boxed();
+            let Ok(stream) = api.watch(&parameters, &version).await else {
+                // The API server is away.
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                continue;
+            };
+            let stream = stream.boxed();
             let mut stream = std::pin::pin!(stream);
             while let Ok(Some(event)) = stream.try_next().await {
                 match event {
@@ -76,7 +92,13 @@ where
                     WatchEvent::Bookmark(bookmark) => {
                         version = bookmark.metadata.resource_version;
                     }
-                    WatchEvent::Error(error) => panic!("{error}"),
+                    WatchEvent::Error(_) => {
+                        gap.store(true, Ordering::SeqCst);
+                        while let Err(_) = present(&api).await.map(|now| version = now) {
+                            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                        }
+                        break;
+                    }
                 }
             }
         }

@@ -60,6 +60,10 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
         .map(|app| (app.id.clone(), lane.claim_name(app)))
         .collect();
     let writes = lane.wire.writes();
+    must(
+        !lane.history.has_gap(),
+        "the tests themselves have not seen every revision".into(),
+    );
 
     // I2: the attempt was durable before the call arrived.
     let mut causes = BTreeMap::new();

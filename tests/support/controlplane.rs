@@ -311,6 +311,35 @@ impl ControlPlane {
         }
     }
 
+    /// Whether control planes of one's own can be backed up.
+    pub fn can_back_up() -> bool {
+        Self::can_start() && env::var_os(ASSETS).is_none()
+    }
+
+    /// Copies etcd's files, for which everything is killed and started again.
+    pub async fn back_up(&self) -> TempDir {
+        self.kill();
+        let backup = tempfile::tempdir().unwrap();
+        copy(&self.etcd(), backup.path());
+        self.restart().await;
+        backup
+    }
+
+    /// Puts etcd's files back as they were: revisions are counted again from there on.
+    pub async fn restore(&self, backup: &TempDir) {
+        self.kill();
+        fs::remove_dir_all(self.etcd()).unwrap();
+        copy(backup.path(), &self.etcd());
+        self.restart().await;
+    }
+
+    fn etcd(&self) -> PathBuf {
+        let Kind::Built(built) = &self.kind else {
+            panic!("only the built control plane keeps etcd's files in a place of its own")
+        };
+        built.data_dir.join("etcd")
+    }
+
     fn new_kubeconfig_path(&self, name: &str) -> PathBuf {
         let number = self.kubeconfigs.fetch_add(1, Ordering::Relaxed);
         let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
@@ -401,6 +430,19 @@ fn up(binary: &Path, data_dir: Option<&Path>, options: Options) -> (Child, Ready
         child.wait().unwrap()
     );
     (child, serde_json::from_str(&line).unwrap())
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }
 
 fn kill(child: &mut Child) {
