@@ -89,6 +89,7 @@ fn the_pages_name_only_flags_that_exist() {
                 "cargo ",
                 "git ",
                 "curl ",
+                "imagebuilder ",
                 "zitadel-simulator --help",
             ];
             let ours = line.contains("zitadel-secret-operator run")

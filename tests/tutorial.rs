@@ -129,12 +129,14 @@ async fn its_commands_do_what_the_page_says() {
     let steps = steps();
     assert!(steps.len() > 20, "{}", steps.len());
     // The first command that fails ends the shell, and with it the operator.
-    let mut script = "set -euo pipefail\nPATH=$PATH:$PWD/bin\nexport KUBECACHEDIR=$PWD/cache\n\
-                      trap 'kill $(jobs -p) 2>/dev/null || :' EXIT\n"
-        .to_owned();
-    for (number, (command, _)) in steps.iter().enumerate() {
-        script.push_str(&format!("echo '@@@ {number}'\n{command}\necho\n"));
-    }
+    let commands = steps
+        .iter()
+        .enumerate()
+        .map(|(number, (command, _))| format!("echo '@@@ {number}'\n{command}\necho\n"));
+    let script = "set -euo pipefail\nPATH=$PATH:$PWD/bin\nexport KUBECACHEDIR=$PWD/cache\n\
+                  trap 'kill $(jobs -p) 2>/dev/null || :' EXIT\n"
+        .to_owned()
+        + &commands.collect::<String>();
     let mut shell = tokio::process::Command::new("bash");
     shell.arg("-c").arg(&script).current_dir(checkout.path());
     shell.stdin(Stdio::null()).kill_on_drop(true);
