@@ -193,7 +193,10 @@ async fn at_rest(prefix: &str) -> (World, Tenant, AppHandle, Launch) {
     let world = World::own(Options::default()).await;
     let tenant = world.tenant(prefix).await;
     let app = tenant.app("orders");
-    let launch = Launch::new(world.cluster.admin_kubeconfig(), &world.directory).leader_elect(true);
+    let launch = Launch::new(world.cluster.admin_kubeconfig(), &world.directory)
+        // NB: of two processes with the name of one pod, the second is not believed.
+        .pod(prefix)
+        .leader_elect(true);
     (world, tenant, app, launch)
 }
 

@@ -137,10 +137,11 @@ pub async fn sweep_claims(context: Arc<Context>) {
         let complete = context.caches.parts.values().all(Cache::is_filled);
         let wanted = wanted(&context);
         let mut seen = HashSet::new();
-        for lease in context.caches.claims.state() {
+        let leases = context.caches.claims.state();
+        for lease in &leases {
             let name = lease.name_any();
             let revision = lease.resource_version().unwrap_or_default();
-            if !complete || wanted.contains(&name) || kept(&context, &lease) {
+            if !complete || wanted.contains(&name) || kept(&context, lease) {
                 continue;
             }
             seen.insert(name.clone());
@@ -168,7 +169,9 @@ pub async fn sweep_claims(context: Arc<Context>) {
             }
         }
         orphans.retain(|name, _| seen.contains(name));
-        context.forget_apps(|claim| wanted.contains(claim));
+        // NB: as long as there is a claim, what is known of it stays: while the connections are not known yet, nothing seems wanted.
+        let claims: HashSet<String> = leases.iter().map(|lease| lease.name_any()).collect();
+        context.forget_apps(|claim| wanted.contains(claim) || claims.contains(claim));
         let uids: HashSet<String> = context
             .caches
             .objects()

@@ -94,7 +94,7 @@ where
                     }
                     WatchEvent::Error(_) => {
                         gap.store(true, Ordering::SeqCst);
-                        while let Err(_) = present(&api).await.map(|now| version = now) {
+                        while present(&api).await.map(|now| version = now).is_err() {
                             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
                         }
                         break;
