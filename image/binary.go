@@ -51,8 +51,12 @@ func ReadBinary(content []byte) (*Binary, error) {
 		}
 	}
 	// A static-pie has a dynamic section, too, but needs no library.
-	if libraries, err := file.ImportedLibraries(); err != nil || len(libraries) > 0 {
-		return nil, fmt.Errorf("it needs libraries: %v %w", libraries, err)
+	libraries, err := file.ImportedLibraries()
+	if err != nil {
+		return nil, fmt.Errorf("the libraries that it needs cannot be read: %w", err)
+	}
+	if len(libraries) > 0 {
+		return nil, fmt.Errorf("it needs libraries: %v", libraries)
 	}
 	packages, err := readPackages(file)
 	if err != nil {

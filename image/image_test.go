@@ -205,6 +205,7 @@ func TestAProgramThatCannotWorkInTheImageIsRefused(t *testing.T) {
 	for want, content := range map[string][]byte{
 		"no ELF program":           []byte("#!/bin/sh\n"),
 		"linked dynamically":       read(t, program(t, packages)),
+		"needs libraries":          read(t, program(t, packages, "-shared", "-fPIC")),
 		"cargo auditable build":    read(t, program(t, "", "-static")),
 		"list of packages":         read(t, program(t, `{"packages":[{"name":"a","dependencies":[1]}]}`, "-static")),
 		"at most 15728640 are all": make([]byte, Limit+1),
