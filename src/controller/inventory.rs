@@ -5,12 +5,16 @@ use std::sync::Arc;
 use super::context::Context;
 use crate::runtime::metrics::Inventory;
 
-/// From now on a scrape shows the objects and connections as the watches have them.
+/// From now on a scrape of the replica that leads shows the objects and connections as the watches have them.
 pub fn export(context: &Arc<Context>) {
     // NB: weak, since the context has the metrics.
     let watching = Arc::downgrade(context);
     context.metrics.set_inventory(Box::new(move || {
         let context = watching.upgrade()?;
+        // A standby watches too: with two replicas every object would be there twice.
+        if !context.lead.is_cancelled() {
+            return None;
+        }
         Some(Inventory {
             objects: context.caches.objects().collect(),
             connections: context.caches.connections.state(),
