@@ -41,9 +41,7 @@ with_one_and_two_replicas! {
     an_app_that_is_deactivated_meanwhile_costs_nothing: further::deactivated;
     a_zitadel_from_a_backup_costs_at_most_one: further::zitadel_restored;
     a_deactivated_project_costs_nothing: further::project_deactivated;
-    an_etcd_from_a_backup_costs_at_most_two_while_the_operator_runs: further::etcd_restored;
     an_object_that_is_made_again_over_a_good_secret_costs_nothing: further::recreated;
-    an_object_that_is_made_again_during_a_rotation_costs_nothing_more: further::recreated_meanwhile;
     a_second_object_for_an_application_waits_until_the_first_is_gone: further::second_object;
     clocks_that_jump_by_ten_years_cost_nothing: further::clocks_jump;
     a_container_that_restarts_in_its_pod_waits_for_nobody: further::same_pod;
