@@ -12,7 +12,7 @@ use super::cell::{Boundary, Cell};
 use super::invariants;
 use super::lane::{Lane, NAME, claim, value};
 use super::layer::{Act, Rule};
-use super::replica::Setup;
+use super::replica::{Replica, Setup};
 use crate::support::controlplane::{ControlPlane, Options};
 use crate::support::eventually;
 use crate::support::world::install_definitions;
@@ -115,18 +115,34 @@ impl Lane {
 
     /// Has every replica look at the object once more, and waits until it has.
     pub async fn look_again(&self) {
-        let before: Vec<u64> = self.replicas.iter().map(|r| r.reconciled()).collect();
+        assert!(self.looked_again(PATIENCE).await, "not every replica looks");
+    }
+
+    /// The same; whether every replica did within that time.
+    pub async fn looked_again(&self, patience: Duration) -> bool {
+        let at_work = |replica: &&Replica| {
+            !replica.controls.is_dead() && replica.controls.stopped_at().is_none()
+        };
+        let before: Vec<_> = self
+            .replicas
+            .iter()
+            .filter(at_work)
+            .map(|replica| (replica, replica.reconciled()))
+            .collect();
         let label = json!({"metadata": {"labels": {"looked": uuid::Uuid::new_v4().to_string()}}});
         self.objects()
             .patch(NAME, &PatchParams::default(), &Patch::Merge(label))
             .await
             .unwrap();
-        eventually(PATIENCE, || async {
-            let mut all = self.replicas.iter().zip(&before);
-            all.all(|(replica, before)| replica.reconciled() > *before)
-                .then_some(())
-        })
-        .await;
+        let looked = async {
+            while !before
+                .iter()
+                .all(|(replica, before)| replica.reconciled() > *before)
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(patience, looked).await.is_ok()
     }
 
     /// Empties the status, as a person with too many rights would.
