@@ -968,6 +968,33 @@ async fn refusals_before_execution_cost_no_generate_and_are_tried_again() {
 }
 
 #[tokio::test]
+async fn triggers_leave_the_breaker_closed_and_repairs_open_it() {
+    let tenant = tenant("asked").await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    for (trigger, made) in [("a", 2), ("b", 3), ("c", 4)] {
+        tenant
+            .edit(
+                "orders",
+                json!({"spec": {"rotation": {"trigger": trigger}}}),
+            )
+            .await;
+        tenant.until_generates(&app, made).await;
+        tenant.ready("orders").await;
+    }
+    for made in [5, 6, 7] {
+        tenant.delete_secret("orders").await;
+        tenant.until_generates(&app, made).await;
+        tenant.ready("orders").await;
+    }
+    tenant.delete_secret("orders").await;
+    tenant.reason("orders", "BreakerOpen").await;
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&app), 7);
+}
+
+#[tokio::test]
 async fn answers_that_are_lost_every_time_open_the_breaker_until_a_new_trigger() {
     let tenant = tenant("breaker").await;
     let app = tenant.app("orders");

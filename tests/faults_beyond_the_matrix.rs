@@ -42,6 +42,8 @@ with_one_and_two_replicas! {
     a_zitadel_from_a_backup_costs_at_most_one: further::zitadel_restored;
     a_deactivated_project_costs_nothing: further::project_deactivated;
     an_object_that_is_made_again_over_a_good_secret_costs_nothing: further::recreated;
+    an_object_that_is_made_again_during_a_rotation_costs_nothing: further::recreated_meanwhile;
+    an_etcd_from_a_backup_under_a_running_operator_costs_one_or_two: further::etcd_restored;
     a_second_object_for_an_application_waits_until_the_first_is_gone: further::second_object;
     clocks_that_jump_by_ten_years_cost_nothing: further::clocks_jump;
     a_container_that_restarts_in_its_pod_waits_for_nobody: further::same_pod;

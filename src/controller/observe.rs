@@ -13,11 +13,11 @@ use super::connections::Connection;
 use super::context::{AppState, Context, lock};
 use super::secret::{self, Place, Reading};
 use super::target::{self, Target};
-use crate::api::{ApiAppSecretStatus, ConditionType, ForeignSecret, Reason};
-use crate::ids::{AppId, AttemptId};
+use crate::api::{ApiAppSecretStatus, ConditionType, ForeignSecret, HistoryEntry, Outcome, Reason};
+use crate::ids::{AppId, AttemptId, Sequence};
 use crate::rotation::{
-    AppFacts, Backlog, ClaimView, CommitRecord, DueState, Entry, Facts, Failure, Former, Gates,
-    Now, ObjectView, Observed, Owner, SecretState, Slot,
+    AppFacts, Backlog, Cause, ClaimView, CommitRecord, DueState, Entry, Explained, Facts, Failure,
+    Former, Gates, Now, ObjectView, Observed, Owner, SecretState, Slot,
 };
 use crate::zitadel::AppRef;
 
@@ -151,10 +151,11 @@ impl Round {
                     _ => Slot::Primary,
                 },
                 standby_unseen: target.standby.is_some() && !seen,
-                explained: (
-                    target.schedule.explained(timing.breaker_short),
-                    target.schedule.explained(timing.breaker_long),
-                ),
+                explained: Explained {
+                    short: target.schedule.explained(timing.breaker_short),
+                    long: target.schedule.explained(timing.breaker_long),
+                    asked: asked(&self.status),
+                },
             },
             gates: self.gates(context),
             secret: Observed::Cached(secret),
@@ -430,6 +431,29 @@ fn application(connection: Option<&Arc<Connection>>, app: &AppRef) -> Applicatio
         app,
         client_id: None,
     }
+}
+
+/// The rotations that are no repairs, by the history. One without effect is none: it is made once more, and that may go on.
+fn asked(status: &ApiAppSecretStatus) -> Vec<Sequence> {
+    let asked = |past: &&HistoryEntry| {
+        let cause = Cause::ALL
+            .into_iter()
+            .find(|cause| cause.as_str() == past.reason);
+        match past.outcome {
+            Outcome::Published | Outcome::Unproven => {
+                matches!(cause, Some(Cause::FirstIssue | Cause::Trigger))
+            }
+            Outcome::Retired => true,
+            Outcome::WithoutEffect | Outcome::Superseded | Outcome::Adopted => false,
+        }
+    };
+    let sequence = |past: &HistoryEntry| past.sequence.as_ref()?.parse().ok().map(Sequence);
+    status
+        .history
+        .iter()
+        .filter(asked)
+        .filter_map(sequence)
+        .collect()
 }
 
 /// The entries of the pair before the stored one, if that is still accepted, and of the stored one.

@@ -81,7 +81,7 @@ pub(super) fn prepare(
                     journal,
                     facts.now.time,
                     &facts.timing,
-                    facts.object.explained,
+                    &facts.object.explained,
                 )
             {
                 return Ok(held_back(round, &claims).unwrap_or_else(|| {

@@ -3,18 +3,36 @@
 use jiff::Timestamp;
 
 use super::{Journal, Timing};
+use crate::ids::Sequence;
 
-/// Whether repairs must stop: the operator's user rotated more often than the schedule explains, by 3 in the short period or by 6
-/// in the long one. `explained` is what the schedule can make in each.
+/// Whether repairs must stop: the operator's user rotated more often than is explained, by 3 in the short period or by 6 in the
+/// long one.
 pub fn breaker_open(
     journal: &Journal,
     now: Timestamp,
     timing: &Timing,
-    explained: (u32, u32),
+    explained: &Explained,
 ) -> bool {
-    let beyond = |period, explained: u32| journal.own_within(period, now).saturating_sub(explained);
-    beyond(timing.breaker_short, explained.0) >= Timing::BREAKER_SHORT_LIMIT
-        || beyond(timing.breaker_long, explained.1) >= Timing::BREAKER_LONG_LIMIT
+    let beyond = |period, schedule: u32| {
+        let own = journal.own_within(period, now);
+        let unasked = own.filter(|event| !explained.asked.contains(&event.sequence));
+        u32::try_from(unasked.count())
+            .unwrap_or(u32::MAX)
+            .saturating_sub(schedule)
+    };
+    beyond(timing.breaker_short, explained.short) >= Timing::BREAKER_SHORT_LIMIT
+        || beyond(timing.breaker_long, explained.long) >= Timing::BREAKER_LONG_LIMIT
+}
+
+/// Rotations that are no repairs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Explained {
+    /// What the schedule can make in the short period.
+    pub short: u32,
+    /// What the schedule can make in the long period.
+    pub long: u32,
+    /// What was asked for: first issues and triggers, by the history in the status. Without a status they count as repairs.
+    pub asked: Vec<Sequence>,
 }
 
 #[cfg(test)]
@@ -31,30 +49,37 @@ mod tests {
         Journal(minutes_ago.iter().enumerate().map(event).collect())
     }
 
-    fn open(minutes_ago: &[i64], explained: (u32, u32)) -> bool {
+    fn open(minutes_ago: &[i64], (short, long): (u32, u32), asked: &[u64]) -> bool {
         let now = Timestamp::from_second(1_000_000).unwrap();
-        breaker_open(
-            &journal(minutes_ago, true),
-            now,
-            &Timing::default(),
-            explained,
-        )
+        let asked = asked.iter().copied().map(Sequence).collect();
+        let explained = Explained { short, long, asked };
+        let journal = journal(minutes_ago, true);
+        breaker_open(&journal, now, &Timing::default(), &explained)
     }
 
     #[test]
     fn it_opens_at_three_unexplained_rotations_in_an_hour_or_six_in_a_day() {
-        assert!(!open(&[50, 10], (0, 0)));
-        assert!(open(&[50, 10, 5], (0, 0)));
-        assert!(!open(&[70, 10, 5], (0, 0)));
-        assert!(!open(&[700, 600, 500, 400, 300], (0, 0)));
-        assert!(open(&[700, 600, 500, 400, 300, 200], (0, 0)));
-        assert!(!open(&[2000, 600, 500, 400, 300, 200], (0, 0)));
+        let open = |minutes_ago: &[i64]| open(minutes_ago, (0, 0), &[]);
+        assert!(!open(&[50, 10]));
+        assert!(open(&[50, 10, 5]));
+        assert!(!open(&[70, 10, 5]));
+        assert!(!open(&[700, 600, 500, 400, 300]));
+        assert!(open(&[700, 600, 500, 400, 300, 200]));
+        assert!(!open(&[2000, 600, 500, 400, 300, 200]));
     }
 
     #[test]
     fn what_the_schedule_explains_does_not_count() {
-        assert!(!open(&[50, 10, 5], (1, 24)));
-        assert!(open(&[50, 40, 10, 5], (1, 24)));
+        assert!(!open(&[50, 10, 5], (1, 24), &[]));
+        assert!(open(&[50, 40, 10, 5], (1, 24), &[]));
+    }
+
+    #[test]
+    fn what_was_asked_for_does_not_count() {
+        assert!(!open(&[50, 40, 30, 20], (0, 0), &[0, 2]));
+        assert!(open(&[50, 40, 30, 20], (0, 0), &[2]));
+        // What is said of rotations that ZITADEL does not know of explains nothing.
+        assert!(open(&[50, 40, 30], (0, 0), &[7, 8, 9]));
     }
 
     #[test]
@@ -64,7 +89,7 @@ mod tests {
             &journal(&[1, 2, 3, 4], false),
             now,
             &Timing::default(),
-            (0, 0)
+            &Explained::default()
         ));
     }
 }

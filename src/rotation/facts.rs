@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Claim, DueState, Holder, Memory, Owner, RecordError, Timing};
+use super::{Claim, DueState, Explained, Holder, Memory, Owner, RecordError, Timing};
 use crate::api::{Reason, Recovery};
 use crate::ids::{AttemptId, Sequence};
 
@@ -93,8 +93,8 @@ pub struct ObjectView {
     pub last_active: Slot,
     /// Whether the standby application is still to be looked at: the spec is new, or it was not ready.
     pub standby_unseen: bool,
-    /// Rotations that the schedule can make in the short and the long period of the breaker.
-    pub explained: (u32, u32),
+    /// Rotations that the breaker does not count.
+    pub explained: Explained,
 }
 
 /// `spec.recovery`, resolved.
@@ -285,14 +285,15 @@ impl Journal {
     }
 
     /// Own events within `period` before `now`.
-    pub fn own_within(&self, period: Duration, now: Timestamp) -> u32 {
+    pub fn own_within(
+        &self,
+        period: Duration,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &JournalEvent> {
         let from = now.checked_sub(period).unwrap_or(Timestamp::MIN);
-        let count = self
-            .0
+        self.0
             .iter()
-            .filter(|event| event.own && event.time > from)
-            .count();
-        u32::try_from(count).unwrap_or(u32::MAX)
+            .filter(move |event| event.own && event.time > from)
     }
 }
 

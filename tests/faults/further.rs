@@ -387,9 +387,16 @@ pub async fn recreated(replicas: usize) {
     lane.ends_with(&app, "b", 1).await;
 }
 
-/// C28: the same while a rotation is under way.
+/// C28: the same while a rotation is under way. The Secret is kept: otherwise the API server removes it with the object, and
+/// there is nothing to adopt.
 pub async fn recreated_meanwhile(replicas: usize) {
     let (mut lane, app) = at_rest(replicas).await;
+    let retain = json!({"spec": {"secret": {"deletionPolicy": "Retain"}}});
+    lane.objects()
+        .patch(NAME, &PatchParams::default(), &Patch::Merge(retain))
+        .await
+        .unwrap();
+    lane.settle(&app, "a", PATIENCE).await.unwrap();
     let gate = lane.zitadel.hold_after(Operation::Generate);
     lane.trigger(&app, "b").await;
     gate.reached().await;

@@ -557,7 +557,7 @@ fn facts(known: &Known) -> real::Facts {
             overlap_ends: None,
             last_active: real::Slot::Primary,
             standby_unseen: false,
-            explained: (0, 0),
+            explained: real::Explained::default(),
         },
         current: real::Observed::Live(true),
         gates: real::Gates {

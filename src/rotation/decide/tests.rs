@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use super::*;
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
-    AppFacts, AppView, Attempt, AttemptState, Cause, Entry, Failure, Former, Gates, Holder,
-    Journal, JournalEvent, Now, ObjectView, Owner, Probe, RecoveryView, Timing, Value, Version,
+    AppFacts, AppView, Attempt, AttemptState, Cause, Entry, Explained, Failure, Former, Gates,
+    Holder, Journal, JournalEvent, Now, ObjectView, Owner, Probe, RecoveryView, Timing, Value,
+    Version,
 };
 
 const BOOT: Duration = Duration::from_hours(1);
@@ -145,7 +146,7 @@ fn nothing() -> Facts {
             overlap_ends: None,
             last_active: Slot::Primary,
             standby_unseen: false,
-            explained: (0, 0),
+            explained: Explained::default(),
         },
         current: Observed::Live(true),
         gates: Gates {
