@@ -21,6 +21,7 @@ use crate::runtime::metrics::Metrics;
 use crate::runtime::pod_lock::PodLock;
 use crate::runtime::readiness::{Check, Heartbeat, Readiness};
 use crate::runtime::refusals::Refusals;
+use crate::runtime::rewind::Rewind;
 use crate::runtime::shutdown::{ExitCode, Signals, drain};
 
 /// The name of the Lease for leader election.
@@ -86,6 +87,7 @@ impl Election {
         arguments: &Run,
         holder: &Holder,
         clock: Arc<dyn Clock>,
+        rewind: Rewind,
     ) -> anyhow::Result<Self> {
         let identity = Identity {
             pod: holder.pod.clone(),
@@ -99,6 +101,7 @@ impl Election {
             identity,
             timing,
             clock,
+            rewind,
         )?;
         let release = CancellationToken::new();
         Ok(Self {
@@ -120,7 +123,7 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
     let config = kube::Config::infer()
         .await
         .context("no cluster is configured")?;
-    let refusals = Refusals::default();
+    let (refusals, rewind) = (Refusals::default(), Rewind::default());
     let layer = KubeRequestLayer::new(process.metrics.clone(), api_clock.clone(), DEFAULT_DEADLINE)
         .noting(&refusals);
     let client =
@@ -129,7 +132,14 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
     let holder = holder(&arguments, lock.is_some());
     let election = if arguments.leader_elect {
         let clock = Arc::clone(&clock);
-        Some(Election::start(client()?, &arguments, &holder, clock)?)
+        let rewind = rewind.clone();
+        Some(Election::start(
+            client()?,
+            &arguments,
+            &holder,
+            clock,
+            rewind,
+        )?)
     } else {
         None
     };
@@ -153,6 +163,7 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         holding: process.holding.clone(),
         lead: CancellationToken::new(),
         stop,
+        rewind,
     };
     let leadership = election
         .as_ref()

@@ -13,5 +13,6 @@ pub mod pod_lock;
 pub mod readiness;
 pub mod refusals;
 mod request_name;
+pub mod rewind;
 pub mod shutdown;
 pub mod telemetry;

@@ -29,6 +29,7 @@ use zitadel_secret_operator::runtime::clock::{ServerClock, SystemClock};
 use zitadel_secret_operator::runtime::kube_client::{KubeRequestLayer, kube_client};
 use zitadel_secret_operator::runtime::leader::{Identity, LeaderElector, LeadershipWatch, Timing};
 use zitadel_secret_operator::runtime::metrics::Metrics;
+use zitadel_secret_operator::runtime::rewind::Rewind;
 use zitadel_simulator::{AppHandle, Operation};
 
 const TIMING: Timing = Timing {
@@ -66,7 +67,16 @@ async fn process(kubeconfig: &Path, namespace: &str, pod: &str, process: &str) -
     let server_clock = ServerClock::new(clock.clone());
     let layer = KubeRequestLayer::new(Metrics::new(), server_clock.clone(), TIMING.retry);
     let client = kube_client(config, &layer).unwrap();
-    let elector = LeaderElector::new(client, namespace, "lock", identity, TIMING, clock).unwrap();
+    let elector = LeaderElector::new(
+        client,
+        namespace,
+        "lock",
+        identity,
+        TIMING,
+        clock,
+        Rewind::default(),
+    )
+    .unwrap();
     let release = CancellationToken::new();
     Candidate {
         watch: elector.watch(),

@@ -74,14 +74,18 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
         Arc::clone(&cache.secrets_shown),
         cache.secrets_filled.clone(),
     );
-    let secret_changes = watch(secrets, watcher::Config::default().labels(MANAGED_LABEL))
-        .modify(prune)
-        .reflect(feed.secrets)
-        .inspect(move |event| {
-            shown.note(event);
-            filled.note(event);
-        })
-        .touched_objects();
+    let secret_changes = watch(
+        secrets,
+        watcher::Config::default().labels(MANAGED_LABEL),
+        &context.rewind,
+    )
+    .modify(prune)
+    .reflect(feed.secrets)
+    .inspect(move |event| {
+        shown.note(event);
+        filled.note(event);
+    })
+    .touched_objects();
     let mut named = watcher::Config::default();
     if let Some(namespace) = &namespace {
         // NB: RBAC can grant list and watch of one object by its name, and this is the request that it grants.
@@ -89,7 +93,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
     }
     let filled = cache.namespaces_filled.clone();
     let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
-    let namespace_changes = watch(namespaces, named)
+    let namespace_changes = watch(namespaces, named, &context.rewind)
         .modify(prune)
         .reflect(feed.namespaces)
         .inspect(move |event| filled.note(event))
@@ -99,7 +103,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
         None => Api::all(client),
     };
     let (indexed, shown) = (Arc::clone(&context), cache.clone());
-    let object_changes = watch(objects, watcher::Config::default())
+    let object_changes = watch(objects, watcher::Config::default(), &context.rewind)
         .modify(prune)
         .reflect(feed.objects)
         .inspect(move |event| {

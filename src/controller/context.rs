@@ -29,6 +29,7 @@ use crate::runtime::holding::Holding;
 use crate::runtime::log_limit::LogLimit;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::refusals::Refusals;
+use crate::runtime::rewind::Rewind;
 
 /// An `ApiAppSecret`, or why it can't be read.
 pub type Guarded = DeserializeGuard<ApiAppSecret>;
@@ -201,6 +202,8 @@ pub struct Context {
     pub lead: CancellationToken,
     /// No new claim after this.
     pub stop: CancellationToken,
+    /// Told where the API server's data went back to an earlier state.
+    pub rewind: Rewind,
     /// Tasks that outlive the reconcile that started them.
     pub tasks: TaskTracker,
     /// The connections.
@@ -251,6 +254,8 @@ pub struct Parts {
     pub lead: CancellationToken,
     /// See [`Context::stop`].
     pub stop: CancellationToken,
+    /// See [`Context::rewind`].
+    pub rewind: Rewind,
 }
 
 impl Context {
@@ -271,6 +276,7 @@ impl Context {
             holding,
             lead,
             stop,
+            rewind,
         } = parts;
         let reporter = kube::runtime::events::Reporter {
             controller: super::secret::FIELD_MANAGER.to_owned(),
@@ -288,6 +294,7 @@ impl Context {
             holding,
             lead,
             stop,
+            rewind,
             tasks: TaskTracker::new(),
             connections: Connections::default(),
             retries: Retries::default(),

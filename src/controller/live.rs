@@ -28,8 +28,11 @@ impl Round {
         let found = api.get_metadata_opt(&owner.name).await?;
         Ok(found.is_some_and(|found| {
             let metadata = found.metadata;
-            metadata.uid.as_ref() == Some(&owner.uid)
-                && metadata.generation == self.target.generation
+            let same = metadata.uid.as_ref() == Some(&owner.uid);
+            if same && metadata.generation < self.target.generation {
+                context.rewind.noticed("the generation of an ApiAppSecret");
+            }
+            same && metadata.generation == self.target.generation
                 && metadata.deletion_timestamp.is_none()
         }))
     }

@@ -1,18 +1,19 @@
-//! What is looked at from time to time rather than on an event: rotations by others, and claims that nobody needs any more.
+//! What is looked at from time to time rather than on an event: rotations by others, claims that nobody needs any more, and whether
+//! the API server was restored from a backup.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{DeleteParams, Preconditions};
+use kube::api::{DeleteParams, ObjectMeta, Preconditions};
 use kube::{Api, ResourceExt};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::cache::Cache;
 use super::claim;
 use super::connections::Connection;
-use super::context::{Context, owner};
+use super::context::{Context, owner, revision};
 use super::secret::COMMIT_ANNOTATION;
 use super::target;
 use crate::api::ApiAppSecret;
@@ -120,6 +121,41 @@ fn app_ref(object: &ApiAppSecret, app: &str) -> Option<AppRef> {
         project: ProjectId::try_from(object.spec.project_id.as_str()).ok()?,
         app: AppId::try_from(app).ok()?,
     })
+}
+
+/// Looks whether the API server still has the newest object that the watches have shown. If what it has is older, or nothing twice in a
+/// row, the watches show what is no more: its data went back. One request, however many objects there are.
+pub async fn look_for_a_rewind(context: Arc<Context>) {
+    let mut ticks =
+        tokio::time::interval(context.settings.drift_interval.max(Duration::from_secs(1)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut absent = None;
+    loop {
+        ticks.tick().await;
+        let objects = context.caches.objects();
+        let shown = objects.filter_map(|object| Some(object.0.as_ref().ok()?.metadata.clone()));
+        let Some(newest) = shown.max_by_key(version) else {
+            continue;
+        };
+        let (namespace, name) = (newest.namespace.clone(), newest.name.clone());
+        let (namespace, name) = (namespace.unwrap_or_default(), name.unwrap_or_default());
+        let api: Api<ApiAppSecret> = Api::namespaced(context.client.clone(), &namespace);
+        let known = std::mem::take(&mut absent);
+        match api.get_metadata_opt(&name).await {
+            Ok(Some(found)) if found.metadata.uid == newest.uid => {
+                if version(&found.metadata) < version(&newest) {
+                    context.rewind.noticed("the newest ApiAppSecret");
+                }
+            }
+            Ok(_) if known == newest.uid => context.rewind.noticed("no newest ApiAppSecret"),
+            Ok(_) => absent = newest.uid,
+            Err(_) => {}
+        }
+    }
+}
+
+fn version(metadata: &ObjectMeta) -> u64 {
+    revision(metadata.resource_version.as_deref().unwrap_or_default())
 }
 
 /// Deletes claims of applications that no object names any more. One that is open stays for the quiet period, since whoever holds it

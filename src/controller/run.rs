@@ -71,6 +71,7 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         context.caches.begun().await;
         futures::join!(
             patrol::look_for_rotations_by_others(Arc::clone(&context)),
+            patrol::look_for_a_rewind(Arc::clone(&context)),
             patrol::sweep_claims(Arc::clone(&context)),
             patrol::let_in(Arc::clone(&context))
         );
@@ -95,25 +96,29 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
 async fn watch_claims(context: &Context, writer: Writer<Lease>) {
     let leases: Api<Lease> = Api::namespaced(context.client.clone(), &context.settings.namespace);
     let caches = &context.caches;
-    watch(leases, watcher::Config::default().labels(CLAIM_LABEL))
-        .modify(prune)
-        .reflect(writer)
-        .inspect(|event| {
-            caches.claims_shown.note(event);
-            caches.claims_filled.note(event);
-        })
-        .touched_objects()
-        .for_each(|changed| {
-            if let Ok(lease) = changed
-                && let ClaimView::Present {
-                    record: Ok(claim), ..
-                } = claim::view(Some(&lease), |_| false)
-            {
-                context.wake(&claim.owner);
-            }
-            ready(())
-        })
-        .await;
+    watch(
+        leases,
+        watcher::Config::default().labels(CLAIM_LABEL),
+        &context.rewind,
+    )
+    .modify(prune)
+    .reflect(writer)
+    .inspect(|event| {
+        caches.claims_shown.note(event);
+        caches.claims_filled.note(event);
+    })
+    .touched_objects()
+    .for_each(|changed| {
+        if let Ok(lease) = changed
+            && let ClaimView::Present {
+                record: Ok(claim), ..
+            } = claim::view(Some(&lease), |_| false)
+        {
+            context.wake(&claim.owner);
+        }
+        ready(())
+    })
+    .await;
 }
 
 /// NB: a controller that is stopped while its cache fills waits for it for ever. Nothing was begun then, and neither by a replica that
@@ -182,6 +187,7 @@ fn connections_controller(
     let changes = watch(
         Api::<ZitadelConnection>::all(client.clone()),
         watcher::Config::default(),
+        &context.rewind,
     )
     .modify(prune)
     .reflect(writer)
@@ -199,9 +205,10 @@ fn connections_controller(
     .applied_objects()
     .predicate_filter(predicates::generation, PredicateConfig::default());
     let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), &namespace);
-    let secret_changes = watch(secrets, watcher::Config::default()).touched_objects();
+    let secret_changes =
+        watch(secrets, watcher::Config::default(), &context.rewind).touched_objects();
     let maps: Api<PartialObjectMeta<ConfigMap>> = Api::namespaced(client, &namespace);
-    let map_changes = watch(maps, watcher::Config::default()).touched_objects();
+    let map_changes = watch(maps, watcher::Config::default(), &context.rewind).touched_objects();
     let (by_secret, by_map) = (store.clone(), store.clone());
     Controller::for_stream(changes, store)
         .watches_stream(secret_changes, move |secret: PartialObjectMeta<Secret>| {

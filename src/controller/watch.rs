@@ -9,39 +9,55 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
+use crate::runtime::rewind::Rewind;
+
 /// Failures in a row after which a watch begins anew.
 const MOST_FAILURES: u32 = 3;
 
-/// A watch that is begun again after every failure, from where it was; after a few failures in a row from the beginning, with a list.
+/// A watch that is begun again after every failure, from where it was; from the beginning, with a list, after a few failures in a row,
+/// and where the server's data went back.
 ///
 /// NB: kube begins anew only when it is told that the revision is too old (410). An API server whose etcd was restored from a backup
-/// says that the revision is too *new*, and goes on saying so until as many writes were made again: a watch that insists is blind for
-/// that long.
+/// takes a revision that is yet to come, or says that it is too *new*, until as many writes were made again: a watch that insists is
+/// blind for that long, and never sees what was restored.
 pub fn watch<K>(
     api: Api<K>,
     config: watcher::Config,
-) -> impl Stream<Item = Result<Event<K>, watcher::Error>>
+    rewind: &Rewind,
+) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + use<K>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    anew_after_failures(move || watcher(api.clone(), config.clone()).boxed()).backoff(backoff())
+    let begin = move || watcher(api.clone(), config.clone()).boxed();
+    anew(begin, rewind.subscribe()).backoff(backoff())
 }
 
-fn anew_after_failures<S, T, E>(begin: impl Fn() -> S) -> impl Stream<Item = Result<T, E>>
+fn anew<S, T, E>(
+    begin: impl Fn() -> S,
+    went_back: tokio::sync::watch::Receiver<u64>,
+) -> impl Stream<Item = Result<T, E>>
 where
     S: Stream<Item = Result<T, E>> + Unpin,
 {
     let inner = begin();
     stream::unfold(
-        (inner, 0, begin),
-        |(mut inner, failures, begin)| async move {
-            let item = inner.next().await?;
-            let mut failures = if item.is_err() { failures + 1 } else { 0 };
+        (inner, 0, begin, went_back),
+        |(mut inner, mut failures, begin, mut went_back)| async move {
+            let item = loop {
+                tokio::select! {
+                    Ok(()) = went_back.changed() => {
+                        failures = 0;
+                        inner = begin();
+                    }
+                    item = inner.next() => break item?,
+                }
+            };
+            failures = if item.is_err() { failures + 1 } else { 0 };
             if failures >= MOST_FAILURES {
                 failures = 0;
                 inner = begin();
             }
-            Some((item, (inner, failures, begin)))
+            Some((item, (inner, failures, begin, went_back)))
         },
     )
 }
@@ -66,10 +82,11 @@ mod tests {
     /// What comes out of watches that say these things one after the other, and how many were begun.
     async fn watched(each: &[Result<u8, ()>], take: usize) -> (Vec<Result<u8, ()>>, u32) {
         let begun = Cell::new(0);
-        let stream = anew_after_failures(|| {
+        let begin = || {
             begun.set(begun.get() + 1);
             stream::iter(each.to_vec())
-        });
+        };
+        let stream = anew(begin, Rewind::default().subscribe());
         let items = stream.take(take).collect().await;
         (items, begun.get())
     }
@@ -80,6 +97,22 @@ mod tests {
         assert_eq!(items[..4], [Ok(1), Err(()), Err(()), Err(())]);
         assert_eq!(items[4..], items[..4]);
         assert_eq!(begun, 3);
+    }
+
+    #[tokio::test]
+    async fn a_watch_begins_anew_where_the_data_went_back() {
+        let rewind = Rewind::default();
+        let begun = Cell::new(0);
+        let begin = || {
+            begun.set(begun.get() + 1);
+            let silent = stream::pending::<Result<u8, ()>>();
+            stream::iter([Ok(begun.get())]).chain(silent)
+        };
+        let mut stream = std::pin::pin!(anew(begin, rewind.subscribe()));
+        assert_eq!(stream.next().await, Some(Ok(1)));
+        assert!(futures::poll!(stream.next()).is_pending());
+        rewind.noticed("a test");
+        assert_eq!(stream.next().await, Some(Ok(2)));
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::log_limit::LogLimit;
+use super::rewind::Rewind;
 
 mod election;
 mod lease;
@@ -94,10 +95,11 @@ impl LeaderElector {
         identity: Identity,
         timing: Timing,
         clock: Arc<dyn Clock>,
+        rewind: Rewind,
     ) -> Result<Self, TimingError> {
         let timing = timing.checked()?;
         Ok(Self {
-            store: LeaseStore::new(client, namespace, name, &identity.holder(), timing),
+            store: LeaseStore::new(client, namespace, name, &identity.holder(), timing, rewind),
             election: Election::new(identity, timing),
             timing,
             clock,

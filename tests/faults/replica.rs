@@ -21,6 +21,7 @@ use zitadel_secret_operator::runtime::leader::{self, Identity, LeaderElector};
 use zitadel_secret_operator::runtime::metrics::Metrics;
 use zitadel_secret_operator::runtime::readiness::Readiness;
 use zitadel_secret_operator::runtime::refusals::Refusals;
+use zitadel_secret_operator::runtime::rewind::Rewind;
 use zitadel_secret_operator::runtime::shutdown::{ExitCode, Signals, drain};
 
 use super::layer::{DEADLINE, FaultLayer, Wire};
@@ -298,6 +299,7 @@ async fn run(
             .build()
     };
     let signals = controls.signals.clone();
+    let rewind = Rewind::default();
     let parts = Parts {
         client: client(),
         flush_client: client(),
@@ -316,6 +318,7 @@ async fn run(
         holding: holding.clone(),
         lead: CancellationToken::new(),
         stop: signals.stop.clone(),
+        rewind: rewind.clone(),
     };
     let lead = parts.lead.clone();
     let work = async {
@@ -341,6 +344,7 @@ async fn run(
             identity,
             timing,
             clock,
+            rewind,
         )
         .unwrap();
         let leadership = elector.watch();

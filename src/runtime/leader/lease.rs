@@ -6,6 +6,7 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 
 use super::election::{Record, Timing, Write};
+use crate::runtime::rewind::Rewind;
 
 /// Why a write did not go through, as far as one knows.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,7 @@ pub(super) struct LeaseStore {
     me: String,
     timing: Timing,
     seen: Option<Lease>,
+    rewind: Rewind,
 }
 
 impl LeaseStore {
@@ -34,6 +36,7 @@ impl LeaseStore {
         name: &str,
         me: &str,
         timing: Timing,
+        rewind: Rewind,
     ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
@@ -41,11 +44,18 @@ impl LeaseStore {
             me: me.to_owned(),
             timing,
             seen: None,
+            rewind,
         }
     }
 
     pub(super) async fn read(&mut self) -> kube::Result<Option<Record>> {
-        self.seen = self.api.get_opt(&self.name).await?;
+        let found = self.api.get_opt(&self.name).await?;
+        if let (Some(before), Some(now)) = (&self.seen, &found)
+            && is_older(now, before)
+        {
+            self.rewind.noticed("the Lease of the leader election");
+        }
+        self.seen = found;
         Ok(self.seen.as_ref().map(record))
     }
 
@@ -115,6 +125,20 @@ impl LeaseStore {
         }
         lease
     }
+}
+
+/// Whether a read brought back an earlier state of the same Lease.
+fn is_older(now: &Lease, before: &Lease) -> bool {
+    let revision = |lease: &Lease| {
+        lease
+            .metadata
+            .resource_version
+            .as_ref()?
+            .parse::<u64>()
+            .ok()
+    };
+    now.metadata.uid == before.metadata.uid
+        && revision(now).is_some_and(|now| revision(before).is_some_and(|before| now < before))
 }
 
 fn record(lease: &Lease) -> Record {

@@ -121,6 +121,7 @@ impl Server {
             identity,
             Timing::default(),
             clock,
+            Rewind::default(),
         )
         .unwrap();
         (elector.watch(), tokio::spawn(elector.run(release.clone())))
