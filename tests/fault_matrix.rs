@@ -16,7 +16,7 @@ mod faults;
 mod support;
 
 use faults::cell::Cell;
-use faults::matrix;
+use faults::{controls, matrix};
 
 /// Lanes at once: cells mostly wait.
 const LANES: usize = 12;
@@ -42,4 +42,20 @@ async fn after_any_fault_anywhere_the_newest_value_is_stored_and_no_rotation_is_
                 .any(|name| wanted.contains(name))
     });
     matrix::prove(cells.collect(), LANES).await;
+}
+
+macro_rules! controls {
+    ($($name:ident: $control:path;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            $control().await;
+        }
+    )*};
+}
+
+controls! {
+    without_the_claim_before_the_call_an_invariant_is_broken: controls::write_ahead;
+    without_the_precondition_of_the_claim_an_invariant_is_broken: controls::claim_precondition;
+    without_the_precondition_of_the_secret_an_invariant_is_broken: controls::secret_precondition;
+    without_the_rehearsal_an_invariant_is_broken: controls::rehearsal;
 }

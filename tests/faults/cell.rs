@@ -15,7 +15,7 @@ use zitadel_simulator::{
 
 use super::invariants;
 use super::lane::{Lane, NAME, claim};
-use super::layer::{Act, Bad, Rule, Seen};
+use super::layer::{Act, Bad, Rule, Seen, Without};
 use super::replica::{LEADER_LEASE, timing};
 
 /// Where a fault strikes.
@@ -130,6 +130,8 @@ pub struct Cell {
     pub way: &'static str,
     /// Whether the object has a standby application.
     pub standby: bool,
+    /// A mechanism that is taken away, for a control.
+    pub without: Option<Without>,
 }
 
 impl fmt::Display for Cell {
@@ -140,6 +142,7 @@ impl fmt::Display for Cell {
             replicas,
             way,
             standby,
+            without,
         } = self;
         if *standby {
             write!(f, "with a standby, ")?;
@@ -148,7 +151,11 @@ impl fmt::Display for Cell {
         if !way.is_empty() {
             write!(f, " ({way})")?;
         }
-        write!(f, ", {replicas} replicas")
+        write!(f, ", {replicas} replicas")?;
+        if let Some(mechanism) = without {
+            write!(f, ", without {mechanism:?}")?;
+        }
+        Ok(())
     }
 }
 
@@ -195,6 +202,7 @@ impl Cell {
                         replicas,
                         way,
                         standby,
+                        without: None,
                     });
                 }
             }
@@ -302,6 +310,9 @@ impl Run {
     }
 
     async fn strike(&mut self, lane: &mut Lane, cell: &Cell, app: &AppHandle) {
+        if let Some(mechanism) = cell.without {
+            lane.wire.take_away(mechanism);
+        }
         match cell.boundary {
             Boundary::Token => lane.zitadel.revoke_access_tokens(),
             // A claim is given up when the Secret was touched between the claim and the second look.

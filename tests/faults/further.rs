@@ -58,6 +58,7 @@ impl Lane {
             replicas: self.wanted,
             way: "",
             standby: false,
+            without: None,
         };
         let broken = invariants::check(self, app, &cell).await;
         assert!(broken.is_empty(), "{broken:?}");

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod cell;
+pub mod controls;
 pub mod further;
 pub mod history;
 pub mod invariants;
