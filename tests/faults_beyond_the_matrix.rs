@@ -44,6 +44,7 @@ with_one_and_two_replicas! {
     an_object_that_is_made_again_over_a_good_secret_costs_nothing: further::recreated;
     an_object_that_is_made_again_during_a_rotation_costs_nothing: further::recreated_meanwhile;
     an_etcd_from_a_backup_under_a_running_operator_costs_one_or_two: further::etcd_restored;
+    a_webhook_without_dry_runs_stops_rotations_unless_the_connection_allows_it: further::no_dry_run;
     a_second_object_for_an_application_waits_until_the_first_is_gone: further::second_object;
     clocks_that_jump_by_ten_years_cost_nothing: further::clocks_jump;
     a_container_that_restarts_in_its_pod_waits_for_nobody: further::same_pod;

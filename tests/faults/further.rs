@@ -542,6 +542,22 @@ pub async fn grant_removed(replicas: usize) {
     lane.ends_with(&app, "b", 1).await;
 }
 
+/// I5: where a webhook cannot take part in dry runs nothing is generated, unless the connection allows it.
+pub async fn no_dry_run(replicas: usize) {
+    let (mut lane, app) = at_rest(replicas).await;
+    let refusals = vec![Act::NoDryRun; 1000];
+    lane.wire.add(Rule::new(refusals, |seen| {
+        seen.resource == "secrets" && seen.dry_run
+    }));
+    lane.trigger(&app, "b").await;
+    lane.says("DryRunUnsupported").await;
+    lane.look_again().await;
+    assert_eq!(invariants::executed(&lane, &app).len(), 0);
+    lane.edit_connection(json!({"allowWithoutRehearsal": true}))
+        .await;
+    lane.ends_with(&app, "b", 1).await;
+}
+
 /// I9: answers that are always lost, and an adversary that removes whatever could remember that.
 pub async fn breaker_under_attack(replicas: usize) {
     let (mut lane, app) = at_rest(replicas).await;

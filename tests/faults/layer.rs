@@ -69,6 +69,8 @@ pub enum Act {
     Twice,
     /// It is refused with this status and not carried out.
     Refuse(u16),
+    /// It is refused as the API server refuses dry runs where a webhook cannot take part in them.
+    NoDryRun,
     /// It is carried out and answered with this status.
     RefuseAfter(u16),
     /// It is carried out, and the body of the answer is spoilt.
@@ -403,10 +405,14 @@ where
                         None => unreachable!(),
                     }
                 }
-                Some(Act::Refuse(code)) => Ok(refusal(code)),
+                Some(Act::Refuse(code)) => Ok(refusal(code, "refused by a test")),
+                Some(Act::NoDryRun) => Ok(refusal(
+                    400,
+                    "admission webhook \"w.example.com\" does not support dry run",
+                )),
                 Some(Act::RefuseAfter(code)) => {
                     let _ = exchange(first).await;
-                    Ok(refusal(code))
+                    Ok(refusal(code, "refused by a test"))
                 }
                 Some(Act::Spoil(bad)) => {
                     let response = exchange(first).await?;
@@ -448,8 +454,9 @@ fn copy(request: &Request<Body>) -> Request<Body> {
 }
 
 /// What the API server itself says when it refuses something.
-fn refusal(code: u16) -> Response<Answer> {
+fn refusal(code: u16, message: &str) -> Response<Answer> {
     let reason = match code {
+        400 => "BadRequest",
         401 => "Unauthorized",
         403 => "Forbidden",
         404 => "NotFound",
@@ -462,7 +469,7 @@ fn refusal(code: u16) -> Response<Answer> {
     };
     let body = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": "refused by a test", "reason": reason, "code": code,
+        "message": message, "reason": reason, "code": code,
     });
     Response::builder()
         .status(code)
