@@ -248,6 +248,8 @@ fn monitoring_is_off_until_it_is_asked_for_and_finds_the_operator() {
         service["spec"]["ports"][0]["name"]
     );
     assert_eq!(service["spec"]["ports"][0]["targetPort"], "admin");
+    // Else the namespace of an object would be called exported_namespace.
+    assert_eq!(monitor["spec"]["endpoints"][0]["honorLabels"], true);
     assert_eq!(monitor["metadata"]["labels"]["release"], "monitoring");
 
     let rule = the(&objects, "PrometheusRule");
@@ -271,7 +273,16 @@ fn monitoring_is_off_until_it_is_asked_for_and_finds_the_operator() {
     let monitor = the(&objects, "PodMonitor");
     let pods = &the(&objects, "Deployment")["spec"]["template"]["metadata"]["labels"];
     assert!(selects(&monitor["spec"]["selector"]["matchLabels"], pods));
-    assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["port"], "admin");
+    let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
+    assert_eq!(endpoint["port"], "admin");
+    assert_eq!(endpoint["honorLabels"], true);
+    let objects = render(&[
+        "--set",
+        "metrics.podMonitor.enabled=true,metrics.podMonitor.honorLabels=false",
+    ]);
+    let monitor = the(&objects, "PodMonitor");
+    let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
+    assert_eq!(endpoint["honorLabels"], false);
 }
 
 #[test]
