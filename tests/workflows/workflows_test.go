@@ -1,4 +1,4 @@
-// Package workflows checks the workflows of the repository's forge. None of them is run here.
+// Package workflows checks what others run: the workflows of the repository's forge, and the Dockerfile. None of it is run here.
 package workflows
 
 import (
