@@ -188,17 +188,41 @@ fn the_reference_of_the_metrics_is_what_the_program_prints() {
     );
 }
 
+/// The headings of a page, as links name them.
+fn headings(text: &str) -> BTreeSet<String> {
+    let lines = text.lines().filter(|line| line.starts_with('#'));
+    let names = lines.map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+    names
+        .map(|name| name.chars().filter(kept).collect::<String>())
+        .map(|name| name.replace(' ', "-"))
+        .collect()
+}
+
 #[test]
 fn links_between_the_pages_lead_somewhere() {
+    let docs = root().join("docs").canonicalize().unwrap();
     for (path, text) in pages() {
         let targets = text.split("](").skip(1);
         for target in targets.filter_map(|rest| rest.split(')').next()) {
-            if target.contains("://") || target.starts_with('#') {
+            if target.contains("://") {
                 continue;
             }
-            let file = target.split('#').next().unwrap();
-            let file = path.parent().unwrap().join(file);
-            assert!(file.exists(), "{}: {target}", path.display());
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let linked = match file {
+                "" => path.clone(),
+                file => path.parent().unwrap().join(file),
+            };
+            let told = format!("{}: {target}", path.display());
+            let linked = linked.canonicalize().expect(&told);
+            if !heading.is_empty() {
+                let linked = std::fs::read_to_string(&linked).unwrap();
+                assert!(headings(&linked).contains(heading), "{told}");
+            }
+            // The site has nothing else.
+            if path.starts_with(root().join("docs")) {
+                assert!(linked.starts_with(&docs), "{told}");
+            }
         }
     }
 }

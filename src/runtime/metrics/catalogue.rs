@@ -180,8 +180,8 @@ pub fn reference() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
          <!-- Written by `make reference` from src/runtime/metrics/catalogue.rs. Do not edit. -->\n\n\
-         The operator exports these at `/metrics` as OpenMetrics text. Names and labels are stable: a change of one stands in the\n\
-         [changelog](../../CHANGELOG.md). All names begin with `zitadel_secret_operator_`. What to do about them is in\n\
+         The operator exports these at `/metrics` as OpenMetrics text. Names and labels are stable: a change of one stands in\n\
+         `CHANGELOG.md`. All names begin with `zitadel_secret_operator_`. What to do about them is in\n\
          [alerts](../how-to/alerts.md).\n\n\
          Metrics of objects and connections are made from what the watches show at the time of the scrape. They vanish with\n\
          the object. Only a replica that works has them; a standby does not. With several replicas and without leader\n\
