@@ -90,8 +90,9 @@ crds: ## Write crds/ and the chart's copy of it from src/api
 deploy: helm ## Write deploy/ from the chart
 	deploy/render.sh
 
-reference: ## Write docs/reference/metrics.md from src/runtime/metrics
+reference: ## Write docs/reference/metrics.md from src/runtime/metrics, and the tables of docs/reference/api.md from the CRDs
 	$(CARGO) run --quiet -- metrics > docs/reference/metrics.md
+	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test docs the_reference_has_every_field
 
 bench: controlplane ## Measure; prints one line a figure
 	$(CARGO) bench --bench operator
