@@ -82,11 +82,11 @@ mod tests {
     /// What comes out of watches that say these things one after the other, and how many were begun.
     async fn watched(each: &[Result<u8, ()>], take: usize) -> (Vec<Result<u8, ()>>, u32) {
         let begun = Cell::new(0);
-        let begin = || {
+        let watch = || {
             begun.set(begun.get() + 1);
             stream::iter(each.to_vec())
         };
-        let stream = anew(begin, Rewind::default().subscribe());
+        let stream = anew(watch, Rewind::default().subscribe());
         let items = stream.take(take).collect().await;
         (items, begun.get())
     }
@@ -103,12 +103,12 @@ mod tests {
     async fn a_watch_begins_anew_where_the_data_went_back() {
         let rewind = Rewind::default();
         let begun = Cell::new(0);
-        let begin = || {
+        let watch = || {
             begun.set(begun.get() + 1);
             let silent = stream::pending::<Result<u8, ()>>();
             stream::iter([Ok(begun.get())]).chain(silent)
         };
-        let mut stream = std::pin::pin!(anew(begin, rewind.subscribe()));
+        let mut stream = std::pin::pin!(anew(watch, rewind.subscribe()));
         assert_eq!(stream.next().await, Some(Ok(1)));
         assert!(futures::poll!(stream.next()).is_pending());
         rewind.noticed("a test");
