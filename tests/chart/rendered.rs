@@ -322,7 +322,8 @@ fn alerts_link_to_the_page_of_the_chart_s_repository_or_wherever_a_value_says() 
     assert!(copied.unwrap().success());
     let told = chart.join("Chart.yaml");
     let mut text = std::fs::read_to_string(&told).unwrap();
-    text.push_str("home: https://git.example.com/team/operator\n");
+    let home = "https://git.example.com/team/operator";
+    text.push_str(&["home: ", home, "\nsources:\n- ", home, "\n"].concat());
     std::fs::write(&told, text).unwrap();
     let output = helm(
         None,
