@@ -4,9 +4,11 @@ FROM rust:1.95.0-bookworm AS build
 WORKDIR /work
 RUN cargo install --locked --version 0.7.7 cargo-auditable
 COPY . .
-# Static, so that nothing else has to be in the image. The host's triple is named so that build scripts are not linked like this.
+# Static, so that nothing else has to be in the image, and with the system call for random numbers, so that no device is needed.
+# The host's triple is named so that build scripts are not linked like this.
+ENV RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"'
 RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
- && RUSTFLAGS="-C target-feature=+crt-static" cargo auditable build --locked --release --bin zitadel-secret-operator --target "$host" \
+ && cargo auditable build --locked --release --bin zitadel-secret-operator --target "$host" \
  && cp "target/$host/release/zitadel-secret-operator" /zitadel-secret-operator
 
 FROM scratch

@@ -41,6 +41,11 @@ func TestTheDockerfileMakesTheSameImage(t *testing.T) {
 	if made == nil || docker == nil || string(made[1]) != docker[1] {
 		t.Errorf("cargo-auditable %s in the Makefile, %s in the Dockerfile", made, docker)
 	}
+	flags := regexp.MustCompile(`RUSTFLAGS=('[^']*')`)
+	made, docker = flags.FindSubmatch(read(t, "../Makefile")), flags.FindStringSubmatch(file)
+	if made == nil || docker == nil || string(made[1]) != docker[1] {
+		t.Errorf("RUSTFLAGS %s in the Makefile, %s in the Dockerfile", made, docker)
+	}
 	// What the build reads must get through .dockerignore.
 	ignore := string(read(t, "../.dockerignore"))
 	for _, path := range []string{"Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "src", "benches", "simulator"} {

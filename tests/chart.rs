@@ -9,6 +9,8 @@
 
 #[path = "chart/install.rs"]
 mod install;
+#[path = "chart/listing.rs"]
+mod listing;
 #[path = "chart/pages.rs"]
 mod pages;
 #[path = "chart/refused.rs"]

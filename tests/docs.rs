@@ -139,43 +139,103 @@ fn every_flag_is_in_the_reference_with_its_variable() {
     }
 }
 
-/// The paths of all fields below a schema. What conditions are made of is Kubernetes' own.
-fn fields(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
-    let (schema, path) = match schema.get("items") {
-        Some(items) => (items, format!("{path}[]")),
-        None => (schema, path.to_owned()),
+/// A type and its limits, in words.
+fn in_words(schema: &Value) -> String {
+    let number = |name: &str| schema[name].as_f64();
+    if let Some(words) = schema["enum"].as_array() {
+        let words: Vec<_> = words.iter().filter_map(Value::as_str).collect();
+        return format!("`{}`", words.join("` or `"));
+    }
+    let kind = match schema["type"].as_str().unwrap() {
+        "string" if schema["format"] == "date-time" => "time".to_owned(),
+        "object" if schema.get("additionalProperties").is_some() => "map of strings".to_owned(),
+        "array" => format!("list of {}", in_words(&schema["items"])),
+        other => other.to_owned(),
     };
-    if path.ends_with("conditions[]") {
+    let length = match (number("minLength"), number("maxLength")) {
+        (Some(least), Some(most)) => Some(format!(" of {least} to {most}")),
+        (None, Some(most)) => Some(format!(" of at most {most}")),
+        _ => None,
+    };
+    let range = number("minimum").zip(number("maximum"));
+    let parts = [
+        Some(kind),
+        length,
+        range.map(|(least, most)| format!(", {least} to {most}")),
+        number("maxProperties").map(|most| format!(", at most {most}")),
+        number("maxItems").map(|most| format!(", at most {most}")),
+        number("minItems").map(|least| format!(", at least {least}")),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+/// A row for each field below a schema, and a line for each rule. What conditions are made of is Kubernetes' own.
+fn fields(schema: &Value, path: &str, rows: &mut Vec<String>, rules: &mut Vec<String>) {
+    for rule in schema["x-kubernetes-validations"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let message = rule["message"].as_str().unwrap();
+        rules.push(format!("* `{path}`: {message}"));
+    }
+    if let Some(items) = schema.get("items") {
+        if !path.ends_with("conditions") {
+            fields(items, &format!("{path}[]"), rows, rules);
+        }
         return;
     }
+    let required = schema["required"].as_array();
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
-        found.insert(path.clone());
-        fields(field, &path, found);
+        let needed = required.is_some_and(|names| names.iter().any(|needed| needed == name));
+        let needed = if needed { ", required" } else { "" };
+        let description = field["description"].as_str().expect(&path);
+        let (words, description) = (in_words(field), description.replace('\n', " "));
+        rows.push(format!("| `{path}` | {words}{needed} | {description} |"));
+        fields(field, &path, rows, rules);
     }
 }
 
+/// `make reference` writes the tables instead.
 #[test]
-fn the_reference_has_every_field_of_both_kinds_and_no_other() {
-    let text = read("docs/reference/api.md");
+fn the_reference_has_every_field_of_both_kinds_as_the_definitions_describe_it() {
+    let path = root().join("docs/reference/api.md");
+    let mut text = read("docs/reference/api.md");
     for (_, yaml) in api::definitions().unwrap() {
         let definition: Value = serde_saphyr::from_str(&yaml).unwrap();
         let kind = definition["spec"]["names"]["kind"].as_str().unwrap();
-        let section = text.split("\n## ").find(|part| part.starts_with(kind));
-        let section = section.unwrap_or_else(|| panic!("no section {kind}"));
-        let documented: BTreeSet<_> = section
-            .lines()
-            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
-            .map(|(path, _)| path.to_owned())
-            .filter(|path| path.starts_with("spec.") || path.starts_with("status."))
-            .collect();
         let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
-        let mut found = BTreeSet::new();
         for part in ["spec", "status"] {
-            fields(&schema[part], part, &mut found);
+            let (mut rows, mut rules) = (Vec::new(), Vec::new());
+            fields(&schema[part], part, &mut rows, &mut rules);
+            assert!(rows.len() > 5, "{kind}: {part}");
+            let mut blocks = vec![format!(
+                "| field | value | |\n| --- | --- | --- |\n{}",
+                rows.join("\n")
+            )];
+            if !rules.is_empty() {
+                blocks.push("Rules that the API server checks:".to_owned());
+                blocks.push(rules.join("\n"));
+            }
+            let wanted = blocks.join("\n\n");
+            let heading = format!("\n### {kind}: {part}\n\n");
+            let from = text.find(&heading).expect(&heading) + heading.len();
+            let there = text[from..].split("\n\n");
+            let there = there.take(blocks.len()).collect::<Vec<_>>().join("\n\n");
+            let there = there.trim_end();
+            if std::env::var_os("UPDATE_REFERENCE").is_some() {
+                text.replace_range(from..from + there.len(), &wanted);
+                continue;
+            }
+            assert!(
+                there == wanted,
+                "{heading}is not what the definition says (`make reference` writes it):\n{wanted}"
+            );
         }
-        assert!(!found.is_empty());
-        assert_eq!(documented, found, "{kind}");
+    }
+    if std::env::var_os("UPDATE_REFERENCE").is_some() {
+        std::fs::write(path, text).unwrap();
     }
 }
 
@@ -188,17 +248,41 @@ fn the_reference_of_the_metrics_is_what_the_program_prints() {
     );
 }
 
+/// The headings of a page, as links name them.
+fn headings(text: &str) -> BTreeSet<String> {
+    let lines = text.lines().filter(|line| line.starts_with('#'));
+    let names = lines.map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+    names
+        .map(|name| name.chars().filter(kept).collect::<String>())
+        .map(|name| name.replace(' ', "-"))
+        .collect()
+}
+
 #[test]
 fn links_between_the_pages_lead_somewhere() {
+    let docs = root().join("docs").canonicalize().unwrap();
     for (path, text) in pages() {
         let targets = text.split("](").skip(1);
         for target in targets.filter_map(|rest| rest.split(')').next()) {
-            if target.contains("://") || target.starts_with('#') {
+            if target.contains("://") {
                 continue;
             }
-            let file = target.split('#').next().unwrap();
-            let file = path.parent().unwrap().join(file);
-            assert!(file.exists(), "{}: {target}", path.display());
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let linked = match file {
+                "" => path.clone(),
+                file => path.parent().unwrap().join(file),
+            };
+            let told = format!("{}: {target}", path.display());
+            let linked = linked.canonicalize().expect(&told);
+            if !heading.is_empty() {
+                let linked = std::fs::read_to_string(&linked).unwrap();
+                assert!(headings(&linked).contains(heading), "{told}");
+            }
+            // The site has nothing else.
+            if path.starts_with(root().join("docs")) {
+                assert!(linked.starts_with(&docs), "{told}");
+            }
         }
     }
 }

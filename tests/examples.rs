@@ -1,4 +1,4 @@
-//! Every manifest in `examples/` is accepted by a real API server with the operator's CRDs.
+//! Every manifest in `examples/`, and those that the chart shows at Artifact Hub, are accepted by a real API server with the operator's CRDs.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ObjectMeta, PostParams};
+use serde_json::{Value, json};
 use support::controlplane::ControlPlane;
 use support::world::install_definitions;
 
@@ -28,6 +29,19 @@ fn manifests(directory: &Path, found: &mut Vec<PathBuf>) {
             found.push(path);
         }
     }
+}
+
+/// The examples in the chart's annotation, as one file.
+fn shown_at_artifact_hub(directory: &Path) -> PathBuf {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/zitadel-secret-operator");
+    let chart = std::fs::read_to_string(chart.join("Chart.yaml")).unwrap();
+    let chart: Value = serde_saphyr::from_str(&chart).unwrap();
+    let examples = chart["annotations"]["artifacthub.io/crdsExamples"].as_str();
+    let examples: Value = serde_saphyr::from_str(examples.unwrap()).unwrap();
+    let file = directory.join("artifact-hub.json");
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": examples});
+    std::fs::write(&file, list.to_string()).unwrap();
+    file
 }
 
 #[tokio::test]
@@ -56,6 +70,7 @@ async fn every_example_is_accepted_by_the_api_server() {
         &mut files,
     );
     assert!(files.len() >= 5, "{files:?}");
+    files.push(shown_at_artifact_hub(cluster.scratch()));
     for file in files {
         let file = file.to_str().unwrap();
         let output = cluster.kubectl(&[

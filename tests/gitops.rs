@@ -37,7 +37,8 @@ fn root() -> &'static Path {
 // ---- what tools see ----
 
 /// The samples that Argo CD's scripts, kstatus and Flux's expressions are tried on.
-const SAMPLES: [&str; 22] = [
+const SAMPLES: [&str; 27] = [
+    "awaiting-turn",
     "awaiting-window",
     "breaker-open",
     "connection-connected",
@@ -56,6 +57,10 @@ const SAMPLES: [&str; 22] = [
     "rotating",
     "secret-missing",
     "spec-changed",
+    "standby-needed",
+    "standby-not-ready",
+    "standby-overlap",
+    "standby-retired",
     "suspended",
     "suspended-at-once",
     "up-to-date",
@@ -73,12 +78,14 @@ fn is_sample(tenant: &Tenant, name: &str, object: &impl Serialize) {
     let object = serde_json::to_value(object).unwrap();
     let mut text = object.to_string();
     let id = |value: &Value| value.as_str().unwrap_or("no-id").to_owned();
-    let (app, client) = (
+    let (app, standby, client) = (
         id(&object["spec"]["appId"]),
+        id(&object["spec"]["standbyAppId"]),
         id(&object["status"]["clientId"]),
     );
     for (real, told) in [
         (&app, "1000"),
+        (&standby, "1001"),
         (&client, "2000"),
         (&tenant.url, "https://iam.example.com"),
         (&tenant.namespace, "orders"),
@@ -98,9 +105,19 @@ fn is_sample(tenant: &Tenant, name: &str, object: &impl Serialize) {
         "deletionTimestamp",
     ];
     metadata.retain(|field, _| kept.contains(&field.as_str()));
-    // What tools look at; the rest of the status is told in other tests.
+    // What tools look at, and with a standby what became of each application; the rest of the status is told in other tests.
+    let two = object["spec"].get("standbyAppId").is_some();
     if let Some(status) = object["status"].as_object_mut() {
-        status.retain(|field, _| ["observedGeneration", "conditions"].contains(&field.as_str()));
+        let looked_at = ["observedGeneration", "conditions"];
+        let of_two = ["activeAppId", "history"];
+        status.retain(|field, _| {
+            looked_at.contains(&field.as_str()) || two && of_two.contains(&field.as_str())
+        });
+        for past in status.get_mut("history").into_iter().flat_map(rows) {
+            past.retain(|field, _| {
+                ["time", "reason", "outcome", "appId"].contains(&field.as_str())
+            });
+        }
     }
     settle(&mut object);
     let text = serde_json::to_string_pretty(&object).unwrap() + "\n";
@@ -116,6 +133,11 @@ fn is_sample(tenant: &Tenant, name: &str, object: &impl Serialize) {
         "{} is not what the operator writes (UPDATE_SAMPLES=1 writes it):\n{text}",
         path.display()
     );
+}
+
+fn rows(list: &mut Value) -> impl Iterator<Item = &mut serde_json::Map<String, Value>> {
+    let rows = list.as_array_mut().into_iter().flatten();
+    rows.filter_map(Value::as_object_mut)
 }
 
 /// Replaces the times, which are others at each run.
@@ -189,6 +211,19 @@ async fn an_object_from_its_creation_to_its_deletion() {
         .await;
 }
 
+/// As if the stored value had been made so many hours ago.
+async fn age(tenant: &Tenant, secret: &str, app: &str, hours: i64) {
+    let stored = tenant.secret(secret).await;
+    let record = &stored.metadata.annotations.unwrap()["zitadel-secrets.dev/commit"];
+    let mut record: Value = serde_json::from_str(record).unwrap();
+    let then = Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+    record["apps"][app]["changeDate"] = json!(then.to_string());
+    let annotations = json!({"zitadel-secrets.dev/commit": record.to_string()});
+    tenant
+        .edit_secret(secret, json!({"metadata": {"annotations": annotations}}))
+        .await;
+}
+
 #[tokio::test]
 async fn an_object_that_waits_for_a_window_or_has_missed_one() {
     let tenant = tenant("window").await;
@@ -199,21 +234,9 @@ async fn an_object_that_waits_for_a_window_or_has_missed_one() {
     let hourly = format!("{minute} * * * *");
     tenant.apply("api", &app.id, window(&hourly)).await.unwrap();
     tenant.ready("api").await;
-    // As if it had been made long ago.
-    let age = async |hours: i64| {
-        let secret = tenant.secret("api").await;
-        let record = &secret.metadata.annotations.unwrap()["zitadel-secrets.dev/commit"];
-        let mut record: Value = serde_json::from_str(record).unwrap();
-        let then = Timestamp::now() - jiff::SignedDuration::from_hours(hours);
-        record["apps"][&app.id]["changeDate"] = json!(then.to_string());
-        let annotations = json!({"zitadel-secrets.dev/commit": record.to_string()});
-        tenant
-            .edit_secret("api", json!({"metadata": {"annotations": annotations}}))
-            .await;
-    };
-    age(72).await;
+    age(&tenant, "api", &app.id, 72).await;
     let mut overdue = tenant.reason("api", "Overdue").await;
-    age(24).await;
+    age(&tenant, "api", &app.id, 24).await;
     let mut awaiting = tenant.reason("api", "AwaitingWindow").await;
     for object in [&mut overdue, &mut awaiting] {
         let windows = object
@@ -229,6 +252,104 @@ async fn an_object_that_waits_for_a_window_or_has_missed_one() {
     }
     is_sample(&tenant, "overdue", &overdue);
     is_sample(&tenant, "awaiting-window", &awaiting);
+}
+
+#[tokio::test]
+async fn an_object_that_waits_for_its_turn_after_the_operator_was_away() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let world = World::own(Options::default()).await;
+    let tenant = world.tenant("turn").await;
+    let start = || Operator::start(world.cluster.admin_kubeconfig(), &world.directory, &[]);
+    let operator = start();
+    let names = ["a", "b", "c", "d"];
+    let apps = names.map(|name| tenant.app(name));
+    for (name, app) in names.iter().zip(&apps) {
+        let daily = json!({"rotation": {"interval": "1d", "jitter": 0}});
+        tenant.apply(name, &app.id, daily).await.unwrap();
+    }
+    for name in names {
+        tenant.ready(name).await;
+    }
+    operator.kill();
+    for (name, app) in names.iter().zip(&apps) {
+        age(&tenant, name, &app.id, 48).await;
+    }
+    // What else is due makes the queue long enough for one of the four to be seen in it.
+    let due = json!({"status": {"conditions": [], "nextRotationTime": "2026-01-01T00:00:00Z"}});
+    for n in 0..60 {
+        let name = format!("other-{n}");
+        let suspended = json!({"suspend": true});
+        tenant.apply(&name, &name, suspended).await.unwrap();
+        tenant
+            .objects()
+            .patch_status(&name, &PatchParams::default(), &Patch::Merge(&due))
+            .await
+            .unwrap();
+    }
+    let operator = start();
+    let mut waits = eventually(PATIENCE, || async {
+        for name in names {
+            let object = tenant.objects().get(name).await.unwrap();
+            let ready = object.status.as_ref()?.conditions.get(ConditionType::Ready);
+            if ready.is_some_and(|ready| ready.reason == "AwaitingTurn") {
+                return Some(object);
+            }
+        }
+        None
+    })
+    .await;
+    waits.metadata.name = Some("api".to_owned());
+    is_sample(&tenant, "awaiting-turn", &waits);
+    operator.kill();
+}
+
+#[tokio::test]
+async fn an_object_with_two_applications() {
+    let tenant = tenant("standby").await;
+    let (first, second) = (tenant.app("a"), tenant.app("b"));
+    let apply = async |trigger: &str, overlap: &str| {
+        let rotation = json!({"trigger": trigger, "overlap": overlap});
+        let extra = json!({"standbyAppId": second.id, "rotation": rotation});
+        tenant.apply("api", &first.id, extra).await.unwrap();
+    };
+    apply("0", "1h").await;
+    tenant.ready("api").await;
+    apply("1", "1h").await;
+    let settled = |object: &ApiAppSecret, reason: &str| {
+        let status = object.status.as_ref()?;
+        let past = status.history.first()?;
+        (past.reason == reason && status.attempt.is_none()).then_some(())
+    };
+    tenant
+        .until("api", |object| settled(object, "Trigger"))
+        .await;
+    is_sample(&tenant, "standby-overlap", &tenant.ready("api").await);
+    apply("1", "0s").await;
+    tenant
+        .until("api", |object| settled(object, "Retire"))
+        .await;
+    is_sample(&tenant, "standby-retired", &tenant.ready("api").await);
+
+    // A standby that cannot take over: told before it is needed, and a matter for a person when it is.
+    let (first, second) = (tenant.app("c"), tenant.app("d"));
+    tenant.zitadel.deactivate_app(&second.id).unwrap();
+    let apply = async |trigger: &str| {
+        let rotation = json!({"trigger": trigger});
+        let extra = json!({"standbyAppId": second.id, "rotation": rotation});
+        tenant.apply("unready", &first.id, extra).await.unwrap();
+    };
+    apply("0").await;
+    let told = tenant.reason("unready", "StandbyNotReady").await;
+    is_sample(&tenant, "standby-not-ready", &told);
+    apply("1").await;
+    let stalled = |object: &ApiAppSecret| {
+        let conditions = &object.status.as_ref()?.conditions;
+        conditions.is_true(ConditionType::Stalled).then_some(())
+    };
+    let needed = tenant.until("unready", stalled).await;
+    is_sample(&tenant, "standby-needed", &needed);
 }
 
 #[tokio::test]

@@ -198,3 +198,43 @@ pub enum Outcome {
     /// Thrown away: its only purpose was to end the overlap.
     Retired,
 }
+
+impl Outcome {
+    /// All outcomes.
+    pub const ALL: [Self; 6] = [
+        Self::Published,
+        Self::Unproven,
+        Self::WithoutEffect,
+        Self::Superseded,
+        Self::Adopted,
+        Self::Retired,
+    ];
+
+    /// As it stands in status and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Published => "Published",
+            Self::Unproven => "Unproven",
+            Self::WithoutEffect => "WithoutEffect",
+            Self::Superseded => "Superseded",
+            Self::Adopted => "Adopted",
+            Self::Retired => "Retired",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_outcomes_are_those_of_the_schema() {
+        let schema = schemars::schema_for!(Outcome).to_value().to_string();
+        for outcome in Outcome::ALL {
+            let name = serde_json::to_string(&outcome).unwrap();
+            assert_eq!(name, format!("\"{}\"", outcome.as_str()));
+            assert!(schema.contains(&format!("\"const\":{name}")), "{schema}");
+        }
+        assert_eq!(schema.matches("\"const\"").count(), Outcome::ALL.len());
+    }
+}

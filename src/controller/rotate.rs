@@ -191,7 +191,7 @@ impl Task {
         }
         self.context
             .metrics
-            .rotation(self.cause.as_str(), ended(flushed.outcome));
+            .rotation(self.cause.as_str(), flushed.outcome);
         let mut state = lock(&self.state);
         let verified = flushed
             .revision
@@ -207,9 +207,7 @@ impl Task {
     fn retired(&self, sequence: Sequence, change_date: jiff::Timestamp) {
         self.connection.rotated(&self.app, sequence);
         let outcome = Ended::Retired;
-        self.context
-            .metrics
-            .rotation(self.cause.as_str(), ended(outcome));
+        self.context.metrics.rotation(self.cause.as_str(), outcome);
         let mut state = lock(&self.state);
         state
             .memory
@@ -297,16 +295,5 @@ impl Task {
             error_id,
             "generate"
         );
-    }
-}
-
-fn ended(outcome: Ended) -> &'static str {
-    match outcome {
-        Ended::Published => "Published",
-        Ended::Unproven => "Unproven",
-        Ended::WithoutEffect => "WithoutEffect",
-        Ended::Superseded => "Superseded",
-        Ended::Adopted => "Adopted",
-        Ended::Retired => "Retired",
     }
 }

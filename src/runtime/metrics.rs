@@ -15,6 +15,7 @@ mod catalogue;
 mod inventory;
 mod labels;
 
+use crate::api::Outcome;
 use crate::rotation::Cause;
 pub use catalogue::{Description, Kind, SECTIONS, reference};
 use inventory::InventoryCollector;
@@ -35,7 +36,11 @@ const GENERATE_OUTCOMES: [&str; 4] = [
     "Unknown",
 ];
 /// How a rotation whose value was received can end.
-const ROTATION_OUTCOMES: [&str; 4] = ["Published", "Unproven", "WithoutEffect", "Superseded"];
+fn rotation_outcomes() -> impl Iterator<Item = Outcome> {
+    let all = Outcome::ALL.into_iter();
+    // An adoption generates nothing.
+    all.filter(|outcome| *outcome != Outcome::Adopted)
+}
 /// What trying a stored value can come to.
 const VERDICTS: [&str; 3] = ["valid", "refused", "none"];
 
@@ -167,7 +172,7 @@ impl Metrics {
             for outcome in GENERATE_OUTCOMES {
                 drop(self.generates.get_or_create(&ByCause { cause, outcome }));
             }
-            for outcome in ROTATION_OUTCOMES {
+            for outcome in rotation_outcomes().map(Outcome::as_str) {
                 drop(self.rotations.get_or_create(&ByCause { cause, outcome }));
             }
         }
@@ -192,7 +197,8 @@ impl Metrics {
     }
 
     /// Counts a rotation that ended.
-    pub fn rotation(&self, cause: &'static str, outcome: &'static str) {
+    pub fn rotation(&self, cause: &'static str, outcome: Outcome) {
+        let outcome = outcome.as_str();
         self.rotations
             .get_or_create(&ByCause { cause, outcome })
             .inc();
@@ -292,7 +298,7 @@ mod tests {
         let clone = metrics.clone();
         clone.generate("Due", "Success");
         clone.generate("Due", "Success");
-        clone.rotation("Trigger", "Unknown");
+        clone.rotation("Retire", Outcome::Retired);
         clone.dark_window(WindowPart::Prove, Duration::from_millis(20));
         clone.reconcile_failed("Forbidden", Duration::from_millis(2));
         clone.kubernetes_request("get", "secrets", KubeCode::Status(404));
@@ -303,7 +309,7 @@ mod tests {
         let text = metrics.encode();
         for line in [
             "generates_total{cause=\"Due\",outcome=\"Success\"} 2",
-            "rotations_total{cause=\"Trigger\",outcome=\"Unknown\"} 1",
+            "rotations_total{cause=\"Retire\",outcome=\"Retired\"} 1",
             "dark_window_seconds_count{part=\"prove\"} 1",
             "dark_window_seconds_bucket{le=\"0.01\",part=\"prove\"} 0",
             "dark_window_seconds_bucket{le=\"0.025\",part=\"prove\"} 1",
@@ -314,6 +320,7 @@ mod tests {
             "kubernetes_requests_total{verb=\"update\",resource=\"leases\",code=\"deadline\"} 1",
             "leader 1",
             "rotations_total{cause=\"LostAttempt\",outcome=\"Published\"} 0",
+            "rotations_total{cause=\"Due\",outcome=\"Retired\"} 0",
             "zitadel_requests_total{operation=\"generate\",outcome=\"Ok\"} 1",
             "zitadel_request_duration_seconds_count{operation=\"generate\"} 1",
             "unflushed_secrets 2",

@@ -1,5 +1,6 @@
 //! What the templates make of the values.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use zitadel_secret_operator::api;
 use zitadel_secret_operator::cli::{Cli, Command};
 
-use crate::support::helm::{CHART, documents, of_kind, render, root, text, the};
+use crate::support::helm::{CHART, documents, helm, of_kind, render, root, succeeded, text, the};
 
 /// The annotation with which Helm leaves an object behind.
 const KEEP: &str = "\n  annotations:\n    helm.sh/resource-policy: keep";
@@ -248,6 +249,8 @@ fn monitoring_is_off_until_it_is_asked_for_and_finds_the_operator() {
         service["spec"]["ports"][0]["name"]
     );
     assert_eq!(service["spec"]["ports"][0]["targetPort"], "admin");
+    // Else the namespace of an object would be called exported_namespace.
+    assert_eq!(monitor["spec"]["endpoints"][0]["honorLabels"], true);
     assert_eq!(monitor["metadata"]["labels"]["release"], "monitoring");
 
     let rule = the(&objects, "PrometheusRule");
@@ -256,6 +259,8 @@ fn monitoring_is_off_until_it_is_asked_for_and_finds_the_operator() {
     let alerts: Value = serde_saphyr::from_str(&read("alerts.yaml")).unwrap();
     assert!(alerts["groups"].is_array());
     assert_eq!(rule["spec"], alerts);
+    // A chart from a checkout does not know where the page is.
+    assert_eq!(runbooks(rule), ["docs/how-to/alerts.md"].into());
     let dashboard = the(&objects, "ConfigMap");
     let shown = dashboard["data"]["zitadel-secret-operator.json"]
         .as_str()
@@ -271,7 +276,67 @@ fn monitoring_is_off_until_it_is_asked_for_and_finds_the_operator() {
     let monitor = the(&objects, "PodMonitor");
     let pods = &the(&objects, "Deployment")["spec"]["template"]["metadata"]["labels"];
     assert!(selects(&monitor["spec"]["selector"]["matchLabels"], pods));
-    assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["port"], "admin");
+    let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
+    assert_eq!(endpoint["port"], "admin");
+    assert_eq!(endpoint["honorLabels"], true);
+    let objects = render(&[
+        "--set",
+        "metrics.podMonitor.enabled=true,metrics.podMonitor.honorLabels=false",
+    ]);
+    let monitor = the(&objects, "PodMonitor");
+    let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
+    assert_eq!(endpoint["honorLabels"], false);
+}
+
+/// The pages to which the alerts of a `PrometheusRule` link; each link has a heading.
+fn runbooks(rule: &Value) -> BTreeSet<&str> {
+    let groups = rule["spec"]["groups"].as_array().unwrap();
+    let rules = groups
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap());
+    let pages = rules.map(|rule| {
+        let link = rule["annotations"]["runbook_url"].as_str().unwrap();
+        let (page, heading) = link.split_once('#').unwrap();
+        assert_eq!(heading, rule["alert"].as_str().unwrap().to_lowercase());
+        page
+    });
+    pages.collect()
+}
+
+#[test]
+fn alerts_link_to_the_page_of_the_chart_s_repository_or_wherever_a_value_says() {
+    let enabled = "metrics.prometheusRule.enabled=true";
+    let url = "https://docs.example.com/how-to/alerts.html";
+    let value = format!("metrics.prometheusRule.runbookUrl={url}");
+    let objects = render(&["--set", enabled, "--set", &value]);
+    assert_eq!(runbooks(the(&objects, "PrometheusRule")), [url].into());
+
+    // As the release workflow packs it.
+    let copy = tempfile::tempdir().unwrap();
+    let chart = copy.path().join("chart");
+    let copied = std::process::Command::new("cp")
+        .args(["-r", CHART])
+        .arg(&chart)
+        .current_dir(root())
+        .status();
+    assert!(copied.unwrap().success());
+    let told = chart.join("Chart.yaml");
+    let mut text = std::fs::read_to_string(&told).unwrap();
+    let home = "https://git.example.com/team/operator";
+    text.push_str(&["home: ", home, "\nsources:\n- ", home, "\n"].concat());
+    std::fs::write(&told, text).unwrap();
+    let output = helm(
+        None,
+        &["template", "x", chart.to_str().unwrap(), "--set", enabled],
+    );
+    let objects = documents(&succeeded(&output));
+    let version = env!("CARGO_PKG_VERSION");
+    let page =
+        format!("https://git.example.com/team/operator/blob/v{version}/docs/how-to/alerts.md");
+    assert_eq!(
+        runbooks(the(&objects, "PrometheusRule")),
+        [page.as_str()].into()
+    );
 }
 
 #[test]

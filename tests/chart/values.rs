@@ -62,6 +62,14 @@ fn a_wrong_value_is_refused_and_the_answer_names_it() {
         ),
         ("metrics.alerts.enabled=true", "/metrics"),
         (
+            "metrics.podMonitor.honorLabels=no-matter",
+            "/metrics/podMonitor/honorLabels",
+        ),
+        (
+            "metrics.prometheusRule.runbookUrl=docs",
+            "/metrics/prometheusRule/runbookUrl",
+        ),
+        (
             "networkPolicy.egressPorts={70000}",
             "/networkPolicy/egressPorts/0",
         ),

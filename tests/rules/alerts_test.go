@@ -429,7 +429,8 @@ func alertRules(t *testing.T) []rulefmt.Rule {
 
 func TestEveryAlertSaysHowBadItIsWhatItMeansAndWhereToRead(t *testing.T) {
 	pages := anchors(t, howToFile)
-	const base = "https://zitadel-secrets.dev/how-to/alerts.html#"
+	// The chart puts the page's address in the place of its path.
+	const base = howToFile + "#"
 	for _, rule := range alertRules(t) {
 		if severity := rule.Labels["severity"]; severity != "critical" && severity != "warning" {
 			t.Errorf("%s: severity %q", rule.Alert, severity)

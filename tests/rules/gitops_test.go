@@ -32,6 +32,7 @@ var verdicts = map[string]verdict{
 	"new":                  {status.InProgressStatus, "Progressing", status.InProgressStatus},
 	"up-to-date":           {status.CurrentStatus, "Healthy", status.CurrentStatus},
 	"awaiting-window":      {status.CurrentStatus, "Healthy", status.CurrentStatus},
+	"awaiting-turn":        {status.CurrentStatus, "Healthy", status.CurrentStatus},
 	"overdue":              {status.CurrentStatus, "Healthy", status.CurrentStatus},
 	"suspended":            {status.CurrentStatus, "Suspended", status.CurrentStatus},
 	"suspended-at-once":    {status.InProgressStatus, "Suspended", status.InProgressStatus},
@@ -46,6 +47,11 @@ var verdicts = map[string]verdict{
 	"rotated-elsewhere":    {status.FailedStatus, "Degraded", status.FailedStatus},
 	"breaker-open":         {status.FailedStatus, "Degraded", status.FailedStatus},
 	"spec-changed":         {status.InProgressStatus, "Progressing", status.InProgressStatus},
+	"standby-overlap":      {status.CurrentStatus, "Healthy", status.CurrentStatus},
+	"standby-retired":      {status.CurrentStatus, "Healthy", status.CurrentStatus},
+	// The stored pair is good, but the other one cannot be used: told at once, and a matter for a person when it is needed.
+	"standby-not-ready": {status.InProgressStatus, "Healthy", status.CurrentStatus},
+	"standby-needed":    {status.FailedStatus, "Degraded", status.FailedStatus},
 	// Argo CD calls what is being deleted Progressing before it asks a script.
 	"deleted":              {status.TerminatingStatus, "", ""},
 	"connection-new":       {status.InProgressStatus, "Progressing", ""},
@@ -93,6 +99,23 @@ func TestKstatusOfEveryState(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		} else if result.Status != verdicts[name].kstatus {
 			t.Errorf("%s is %s (%s), not %s", name, result.Status, result.Message, verdicts[name].kstatus)
+		}
+	}
+}
+
+// The page names every reason with which an object is at rest.
+func TestThePageNamesTheReasonsOfWhatIsCurrent(t *testing.T) {
+	page := read(t, "docs/how-to/gitops.md")
+	for name, object := range objects(t) {
+		if object["kind"] != "ApiAppSecret" || verdicts[name].kstatus != status.CurrentStatus || verdicts[name].argo != "Healthy" {
+			continue
+		}
+		conditions, _, _ := unstructured.NestedSlice(object, "status", "conditions")
+		for _, condition := range conditions {
+			condition := condition.(map[string]any)
+			if reason := condition["reason"].(string); condition["type"] == "Ready" && !strings.Contains(page, "`"+reason+"`") {
+				t.Errorf("%s is not told of: %s", reason, name)
+			}
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Package workflows checks the workflows of the repository's forge. None of them is run here.
+// Package workflows checks what others run: the workflows of the repository's forge, and the Dockerfile. None of it is run here.
 package workflows
 
 import (
@@ -115,7 +115,7 @@ func jobs(text string) map[string]string {
 	return found
 }
 
-// The publishing job replaces two lines of the chart's values, and reads two of the chart and one of Cargo.toml.
+// The publishing job replaces two lines of the chart's values, reads two of the chart and one of Cargo.toml, and appends the chart's home.
 func TestWhatTheReleaseLooksForIsThere(t *testing.T) {
 	cargo, err := os.ReadFile("../../Cargo.toml")
 	if err != nil {
@@ -139,5 +139,12 @@ func TestWhatTheReleaseLooksForIsThere(t *testing.T) {
 				t.Errorf("%s: %q is there %d times", path, line, count)
 			}
 		}
+	}
+	chart, err := os.ReadFile("../../charts/zitadel-secret-operator/Chart.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if regexp.MustCompile(`(?m)^(home|sources):`).Match(chart) || !bytes.HasSuffix(chart, []byte("\n")) {
+		t.Error("home and sources cannot be appended to Chart.yaml")
 	}
 }

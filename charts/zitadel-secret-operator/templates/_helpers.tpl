@@ -108,3 +108,15 @@ securityContext:
 {{- fail "metrics.serviceMonitor: needs service.enabled" -}}
 {{- end -}}
 {{- end -}}
+
+{{/* The page to whose headings alerts link. Where the chart does not know its repository, the page's path there. */}}
+{{- define "zso.runbook" -}}
+{{- $page := "docs/how-to/alerts.md" -}}
+{{- if .Values.metrics.prometheusRule.runbookUrl -}}
+{{- .Values.metrics.prometheusRule.runbookUrl -}}
+{{- else if .Chart.Home -}}
+{{- printf "%s/blob/v%s/%s" (trimSuffix "/" .Chart.Home) .Chart.AppVersion $page -}}
+{{- else -}}
+{{- $page -}}
+{{- end -}}
+{{- end -}}

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::labels::WindowPart;
+use crate::api::Outcome;
 use crate::rotation::Cause;
 
 /// What stands before every name.
@@ -76,7 +77,7 @@ catalogue! {
         ROTATIONS: Counter "rotations" ["cause", "outcome"]
             "Rotations that ended, among those whose new value was received";
         DARK_WINDOW: Histogram "dark_window_seconds" ["part"]
-            "Time from ZITADEL's answer until the Secret is written, in which the Secret holds no working credential";
+            "Time from ZITADEL's answer until the Secret is written. Without a standby application the Secret holds no working credential meanwhile";
         UNFLUSHED_SECRETS: Gauge "unflushed_secrets" []
             "Client secrets that are being generated, or exist only in the memory of this process";
         OLDEST_UNFLUSHED: Gauge "oldest_unflushed_secret_timestamp_seconds" []
@@ -150,9 +151,10 @@ fn label_notes() -> Vec<(&'static str, String)> {
     };
     let causes = Cause::ALL.map(Cause::as_str);
     let rotated = [&causes[..], &["Adopted", "Unknown"]].concat();
+    let rotated_to: Vec<_> = super::rotation_outcomes().map(Outcome::as_str).collect();
     let parts = WindowPart::ALL.map(WindowPart::as_str);
     vec![
-        ("namespace, name", "of the ApiAppSecret. Where Prometheus has a label `namespace` for the scraped pod, it calls this one `exported_namespace`, unless `honorLabels` is on".to_owned()),
+        ("namespace, name", "of the ApiAppSecret. Where Prometheus has a label `namespace` for the scraped pod, it calls this one `exported_namespace`, unless `honorLabels` is on, as in the chart's monitors".to_owned()),
         ("connection", "name of the ZitadelConnection".to_owned()),
         ("condition", format!("{}; of a connection `Ready` and `Stalled`", quoted(&["Ready", "Reconciling", "Stalled", "Verified"]))),
         ("status", quoted(&["True", "False", "Unknown"])),
@@ -160,7 +162,7 @@ fn label_notes() -> Vec<(&'static str, String)> {
         ("cause", format!("{}. Of `object_rotation_timestamp_seconds` also {}", quoted(&causes), quoted(rotated.get(causes.len()..).unwrap_or_default()))),
         ("outcome", format!(
             "of `generates_total`: {}. Of `rotations_total`: {}. Of `zitadel_requests_total`: `Ok`, or the class of the error",
-            quoted(&super::GENERATE_OUTCOMES), quoted(&super::ROTATION_OUTCOMES)
+            quoted(&super::GENERATE_OUTCOMES), quoted(&rotated_to)
         )),
         ("part", format!("{}: until ZITADEL accepts the new value, from then until the Secret is written, both", quoted(&parts))),
         ("verdict", quoted(&super::VERDICTS)),
@@ -178,8 +180,8 @@ pub fn reference() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
          <!-- Written by `make reference` from src/runtime/metrics/catalogue.rs. Do not edit. -->\n\n\
-         The operator exports these at `/metrics` as OpenMetrics text. Names and labels are stable: a change of one stands in the\n\
-         [changelog](../../CHANGELOG.md). All names begin with `zitadel_secret_operator_`. What to do about them is in\n\
+         The operator exports these at `/metrics` as OpenMetrics text. Names and labels are stable: a change of one stands in\n\
+         `CHANGELOG.md`. All names begin with `zitadel_secret_operator_`. What to do about them is in\n\
          [alerts](../how-to/alerts.md).\n\n\
          Metrics of objects and connections are made from what the watches show at the time of the scrape. They vanish with\n\
          the object. Only a replica that works has them; a standby does not. With several replicas and without leader\n\

@@ -2,14 +2,14 @@
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
-/// A part of the time in which neither the old nor the new credential is in the Secret and works.
+/// A part of the time from the answer until the new credential is in the Secret. Only with a standby does the stored one work meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WindowPart {
     /// From the answer until ZITADEL accepts the new credential.
     Prove,
     /// From then until the Secret is written.
     Write,
-    /// From sending the call until the Secret is written.
+    /// From the answer until the Secret is written.
     Total,
 }
 
