@@ -968,6 +968,44 @@ async fn refusals_before_execution_cost_no_generate_and_are_tried_again() {
 }
 
 #[tokio::test]
+async fn a_judge_that_refuses_everybody_rotates_nothing() {
+    let tenant = tenant("judge").await;
+    let (app, edited) = (tenant.app("orders"), tenant.app("edited"));
+    for (name, app) in [("orders", &app), ("edited", &edited)] {
+        tenant.apply(name, &app.id, json!({})).await.unwrap();
+        tenant.ready(name).await;
+    }
+    let refused = r#"{"error":"invalid_client"}"#;
+    let reply = Reply::new(400, "application/json", refused);
+    let fault = Fault::on(Operation::Introspect, Action::RespondBefore(reply)).always();
+    let fault = tenant.zitadel.inject(fault);
+    // A reason to ask the judge: the Secret has another revision, and one of them another value.
+    let label = json!({"metadata": {"labels": {"touched": "yes"}}});
+    tenant.edit_secret("orders", label).await;
+    let value = json!({"stringData": {"CLIENT_SECRET": "by-hand"}});
+    tenant.edit_secret("edited", value).await;
+    let object = tenant.reason("orders", "NoVerdict").await;
+    assert!(condition(&object, ConditionType::Ready).0);
+    assert_eq!(condition(&object, ConditionType::Verified).1, "Refused");
+    // Whoever wrote the value is reason enough. It is made again, and then nothing more can be said of it either.
+    tenant.until_generates(&edited, 2).await;
+    let probes = || tenant.zitadel.requests(Operation::Introspect);
+    let before = probes();
+    eventually(PATIENCE, || async {
+        (probes() > before + 20).then_some(())
+    })
+    .await;
+    assert_eq!(tenant.generates(&app), 1);
+    tenant.zitadel.remove_fault(fault);
+    tenant
+        .until("orders", |object| {
+            condition(object, ConditionType::Verified).0.then_some(())
+        })
+        .await;
+    assert_eq!(tenant.generates(&app), 1);
+}
+
+#[tokio::test]
 async fn triggers_leave_the_breaker_closed_and_repairs_open_it() {
     let tenant = tenant("asked").await;
     let app = tenant.app("orders");

@@ -144,6 +144,7 @@ impl Round {
                 recovery: target.recovery.into(),
                 adopt: target.secret.adopt,
                 verified: revision.filter(|_| verified),
+                proven: proven(&self.status),
                 due: DueState::OnTriggerOnly,
                 overlap_ends: None,
                 last_active: match target.standby.as_ref().map(AppId::as_str) {
@@ -454,6 +455,13 @@ fn asked(status: &ApiAppSecretStatus) -> Vec<Sequence> {
         .filter(asked)
         .filter_map(sequence)
         .collect()
+}
+
+/// The newest value that was accepted before it was published.
+fn proven(status: &ApiAppSecretStatus) -> Option<Sequence> {
+    let published = |past: &&HistoryEntry| past.outcome == Outcome::Published;
+    let newest = status.history.iter().find(published)?;
+    newest.sequence.as_ref()?.parse().ok().map(Sequence)
 }
 
 /// The entries of the pair before the stored one, if that is still accepted, and of the stored one.

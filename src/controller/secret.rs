@@ -321,6 +321,7 @@ pub fn read(
         (Some(_), None) => Value::Absent,
     };
     let managed = labelled || annotation.is_some();
+    let key = record.map_or(&keys.client_secret, |record| &record.key);
     let view = SecretView {
         version,
         managed,
@@ -330,6 +331,7 @@ pub fn read(
         held_elsewhere,
         owned,
         value,
+        untouched: is_untouched(metadata, key),
         rendered,
         refused,
     };
@@ -421,6 +423,18 @@ fn refused(target: &Target, secret: &Secret) -> Option<Reason> {
                 .any(|key| owned.is_some_and(|owned| owned.get(format!("f:{key}")).is_some()))
         });
     contested.then_some(Reason::SecretContested)
+}
+
+/// Whether the operator owns a key of the Secret's data, and nobody else does. Who writes it, in whatever way, becomes its owner.
+fn is_untouched(metadata: &ObjectMeta, key: &str) -> bool {
+    let field = format!("f:{key}");
+    let owners = metadata.managed_fields.iter().flatten().filter(|entry| {
+        let fields = entry.fields_v1.as_ref();
+        let data = fields.and_then(|fields| fields.0.get("f:data"));
+        data.is_some_and(|data| data.get(&field).is_some())
+    });
+    let mut owners = owners.map(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
+    owners.next() == Some(true) && owners.all(|ours| ours)
 }
 
 fn posted(secret: &Secret) -> Option<usize> {

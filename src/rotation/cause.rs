@@ -6,7 +6,7 @@ use super::decide::settled_report;
 use super::facts::{Journal, JournalEvent, Observed, Probe, SecretState, SecretView, Value};
 use super::pair::{Claims, overlap_is_over, standby_is_ready};
 use super::round::{Round, rest, stalled, waiting};
-use super::{Blocked, Claim, DueState, Entry, Report, Retry, Source, Step};
+use super::{Blocked, Claim, DueState, Entry, Facts, Report, Retry, Source, Step};
 use crate::api::Reason;
 use crate::ids::Sequence;
 
@@ -392,26 +392,52 @@ fn prove(
             round.memory.no_verdict = None;
             Ok(None)
         }
-        Probe::NoVerdict => {
-            round.memory.no_verdict = Some(facts.now.boot);
-            // A value of unknown origin, or a claim that is not ours yet: without a verdict nothing is decided.
-            let ours = matches!(secret.commit, Ok(Some(_)))
-                && claim.is_some_and(|claim| claim.owner == facts.object.owner);
-            if ours {
-                return Ok(None);
-            }
-            Err(rest(waiting(
-                facts,
-                Reason::NoVerdict.into(),
-                Retry::After(facts.timing.probe),
-            )))
-        }
+        Probe::NoVerdict => no_verdict(round, claim, secret),
         Probe::Refused => {
             round.memory.no_verdict = None;
             round.memory.verified = None;
             refused(round, claim, secret)
         }
     }
+}
+
+/// Nothing can be concluded of the stored value.
+fn no_verdict(
+    round: &mut Round<'_>,
+    claim: Option<&Claim>,
+    secret: &SecretView,
+) -> Result<Option<Found>, Step> {
+    let facts = round.facts;
+    round.memory.no_verdict = Some(facts.now.boot);
+    // A value of unknown origin, or a claim that is not ours yet: without a verdict nothing is decided.
+    let ours = matches!(secret.commit, Ok(Some(_)))
+        && claim.is_some_and(|claim| claim.owner == facts.object.owner);
+    if ours {
+        return Ok(None);
+    }
+    Err(rest(waiting(
+        facts,
+        Reason::NoVerdict.into(),
+        Retry::After(facts.timing.probe),
+    )))
+}
+
+/// Whether nothing explains that the stored value is refused: ZITADEL accepted it once, nobody has written it since, and the journal has
+/// its event and none that is newer. Then the judge is wrong, for example while ZITADEL builds its projections anew, and refuses every
+/// value of every application; another one would be refused as well.
+fn is_unexplained(facts: &Facts, secret: &SecretView, journal: &Journal) -> bool {
+    let Ok(Some(entry)) = &secret.commit else {
+        return false;
+    };
+    let its_own = |event: &JournalEvent| event.sequence == entry.sequence;
+    // NB: of two rotations at once the later one counts, whatever their sequences are.
+    let newer = |event: &&JournalEvent| {
+        !its_own(event) && (event.sequence > entry.sequence || event.time >= entry.change_date)
+    };
+    secret.untouched
+        && facts.object.proven == Some(entry.sequence)
+        && journal.0.iter().any(its_own)
+        && !journal.0.iter().any(|event| newer(&event))
 }
 
 /// ZITADEL refuses the stored value: dead only when it stays so, the application is active and the journal can be read.
@@ -438,6 +464,9 @@ fn refused(
         return Err(working(Retry::After(again)));
     }
     let foreign = match &round.seen().journal {
+        Observed::Live(journal) if is_unexplained(facts, secret, journal) => {
+            return no_verdict(round, claim, secret);
+        }
         Observed::Live(journal) => journal.newest().is_some_and(|event| !event.own),
         Observed::Failed(failure) if failure.permanent => false,
         Observed::Failed(failure) => return Err(round.failed(failure)),

@@ -85,6 +85,8 @@ pub struct ObjectView {
     pub adopt: bool,
     /// The revision of the Secret that the status says was verified.
     pub verified: Option<String>,
+    /// The newest value that ZITADEL accepted before it was published, by the history in the status.
+    pub proven: Option<Sequence>,
     /// Where the schedule stands, by the stored value's date and ZITADEL's clock.
     pub due: DueState,
     /// When the pair before the stored one stops being accepted, on ZITADEL's clock; none where it is not known, or has stopped.
@@ -181,6 +183,8 @@ pub struct SecretView {
     pub owned: bool,
     /// The client secret in it.
     pub value: Value,
+    /// Whether that is known to be as the operator wrote it: the API server says that nobody else has written it.
+    pub untouched: bool,
     /// Whether keys, labels, annotations, type and owner are as declared.
     pub rendered: bool,
     /// Whether the API server would refuse to change it: immutable, or of another type.

@@ -74,6 +74,7 @@ mod tests {
             held_elsewhere: None,
             owned: true,
             value: Value::Present,
+            untouched: false,
             rendered: true,
             refused: None,
         }

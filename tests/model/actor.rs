@@ -493,6 +493,7 @@ fn secret_state(secret: Option<Secret>, uid: u8, unseen: bool) -> real::SecretSt
         })),
         held_elsewhere: None,
         owned: secret.owner == uid,
+        untouched: false,
         value: match secret.value {
             _ if unseen => real::Value::Unseen,
             0 => real::Value::Absent,
@@ -558,6 +559,7 @@ fn facts(known: &Known) -> real::Facts {
             last_active: real::Slot::Primary,
             standby_unseen: false,
             explained: real::Explained::default(),
+            proven: None,
         },
         current: real::Observed::Live(true),
         gates: real::Gates {

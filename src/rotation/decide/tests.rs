@@ -61,6 +61,7 @@ fn secret(entry: Option<Entry>) -> SecretView {
         idle: None,
         held_elsewhere: None,
         owned: true,
+        untouched: false,
         rendered: true,
         refused: None,
     }
@@ -142,6 +143,7 @@ fn nothing() -> Facts {
             },
             adopt: false,
             verified: None,
+            proven: None,
             due: DueState::OnTriggerOnly,
             overlap_ends: None,
             last_active: Slot::Primary,
@@ -373,6 +375,64 @@ fn an_open_attempt_is_judged_by_the_journal() {
     others.attempt.as_mut().unwrap().holder.pod = "that".into();
     facts.primary.claim = present(others);
     assert_eq!(rests(&facts), (Reason::AttemptOpen, "usable"));
+}
+
+#[test]
+fn a_value_that_was_accepted_and_that_nothing_has_changed_is_not_taken_for_dead() {
+    let mut facts = rehearsed(stored(), Slot::Primary);
+    facts.probe = Observed::Live(Probe::Refused);
+    facts.primary.journal = journal(&[4, 5]);
+    facts.object.proven = Some(Sequence(5));
+    facts.memory.refusals = Some(crate::rotation::Refusals {
+        secret: version("7"),
+        count: 3,
+        first: BOOT - facts.timing.dead,
+        last: BOOT - facts.timing.probe,
+    });
+    let with = |change: &dyn Fn(&mut Facts, &mut SecretView)| {
+        let mut facts = facts.clone();
+        let mut view = secret(Some(entry(1, 5, 5)));
+        view.untouched = true;
+        change(&mut facts, &mut view);
+        facts.secret = Observed::Live(SecretState::Present(view));
+        facts
+    };
+    let dead = (Slot::Primary, Cause::SecretInvalid);
+    assert_eq!(rests(&with(&|_, _| {})), (Reason::NoVerdict, "usable"));
+    // It is dead where one piece of the evidence is missing: somebody wrote it,
+    let touched = with(&|_, view| view.untouched = false);
+    assert_eq!(claims_for(&touched), dead);
+    // it was never accepted, or that was another one,
+    assert_eq!(
+        claims_for(&with(&|facts, _| facts.object.proven = None)),
+        dead
+    );
+    let another = with(&|facts, _| facts.object.proven = Some(Sequence(4)));
+    assert_eq!(claims_for(&another), dead);
+    // ZITADEL has forgotten it,
+    let forgotten = with(&|facts, _| facts.primary.journal = journal(&[4]));
+    assert_eq!(claims_for(&forgotten), dead);
+    // somebody else made a newer one, or one that is only later.
+    let event = |sequence, minutes| JournalEvent {
+        sequence: Sequence(sequence),
+        time: at(minutes),
+        own: false,
+    };
+    for (sequence, minutes) in [(6, 6), (3, 6), (3, 5)] {
+        let others = with(&|facts, _| {
+            let events = [event(sequence, minutes), event(5, 5)];
+            facts.primary.journal = Observed::Live(Journal(events.into()));
+        });
+        assert_eq!(claims_for(&others), dead, "{sequence} at {minutes}");
+    }
+    // What is due goes on.
+    let due = with(&|facts, _| {
+        facts.object.due = DueState::Due {
+            since: at(10),
+            overdue: false,
+        };
+    });
+    assert_eq!(claims_for(&due), (Slot::Primary, Cause::Due));
 }
 
 #[test]
