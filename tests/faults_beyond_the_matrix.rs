@@ -35,7 +35,24 @@ async fn a_status_that_cannot_be_written_is_tried_less_and_less_often() {
     further::status_refused(1).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_replicas_without_an_election_cost_no_more_than_one() {
+    tokio::join!(
+        further::crossed(3),
+        further::zombie(3),
+        further::claim_deleted(3),
+        further::recreated_meanwhile(3),
+        further::secret_deleted(3)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_does_not_see_an_object_leaves_its_claim_alone() {
+    further::blind().await;
+}
+
 with_one_and_two_replicas! {
+    records_edited_by_hand_cost_nothing: further::records_edited;
     a_rotation_without_effect_is_never_stored_and_costs_one_more: further::without_effect;
     a_value_that_lost_against_another_at_the_same_time_costs_one_more: further::crossed;
     an_app_that_is_deactivated_meanwhile_costs_nothing: further::deactivated;

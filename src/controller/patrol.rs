@@ -186,7 +186,7 @@ pub async fn sweep_claims(context: Arc<Context>) {
                 _ => now,
             };
             orphans.insert(name.clone(), (revision.clone(), since));
-            if now.saturating_sub(since) < quiet {
+            if now.saturating_sub(since) < quiet || Box::pin(has_owner(&context, lease)).await {
                 continue;
             }
             let preconditions = Preconditions {
@@ -243,7 +243,23 @@ fn wanted(context: &Context) -> HashSet<String> {
     wanted
 }
 
-/// Whether a claim's owner still exists, or can't be told.
+/// Whether a claim's owner exists by the API server itself, or can't be told: the watch of the objects may lag behind that of the claims.
+async fn has_owner(context: &Context, lease: &Lease) -> bool {
+    let ClaimView::Present {
+        record: Ok(claim), ..
+    } = claim::view(Some(lease), |_| false)
+    else {
+        return true;
+    };
+    let owner = claim.owner;
+    let api: Api<ApiAppSecret> = Api::namespaced(context.client.clone(), &owner.namespace);
+    let found = api.get_metadata_opt(&owner.name).await;
+    found.map_or(true, |found| {
+        found.is_some_and(|found| found.metadata.uid == Some(owner.uid))
+    })
+}
+
+/// Whether a claim's owner still exists by the watches, or can't be told.
 fn kept(context: &Context, lease: &Lease) -> bool {
     match claim::view(Some(lease), |_| false) {
         // NB: a claim that can't be read is never taken to be nobody's.

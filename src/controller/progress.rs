@@ -43,6 +43,8 @@ impl Progress {
         match event {
             Ok(Event::Init) => {
                 self.begun.fetch_add(1, Ordering::SeqCst);
+                // NB: an etcd that was restored from a backup counts from a lower revision on.
+                self.revision.store(0, Ordering::SeqCst);
             }
             Ok(Event::InitDone) => {
                 let begun = self.begun.load(Ordering::SeqCst);

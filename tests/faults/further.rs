@@ -345,6 +345,105 @@ pub async fn claim_replaced(replicas: usize) {
     assert_eq!(invariants::executed(&lane, &app).len(), 0);
 }
 
+/// Records that were edited by hand: whatever stands in them, the value that is stored is good, and nothing is generated.
+pub async fn records_edited(replicas: usize) {
+    use zitadel_secret_operator::controller::{CLAIM_ANNOTATION, COMMIT_ANNOTATION};
+    let (mut lane, app) = at_rest(replicas).await;
+    let name = lane.claim_name(&app);
+    let value = lane.stored().await;
+    let lease = lane.leases().get(&name).await.unwrap();
+    let claim: serde_json::Value =
+        serde_json::from_str(&lease.metadata.annotations.unwrap()[CLAIM_ANNOTATION]).unwrap();
+    let secret = lane.secrets().get(NAME).await.unwrap();
+    let record: serde_json::Value =
+        serde_json::from_str(&secret.metadata.annotations.unwrap()[COMMIT_ANNOTATION]).unwrap();
+    let id = &app.id;
+    let huge = "9".repeat(400);
+    let edited = |at: &str, to: serde_json::Value| {
+        let mut record = record.clone();
+        *record.pointer_mut(at).unwrap() = to;
+        record.to_string()
+    };
+    let sequence = format!("/apps/{id}/sequence");
+    let records = [
+        None,
+        Some(String::new()),
+        Some("null".into()),
+        Some("{}".into()),
+        Some("{\"version\":1}".into()),
+        Some(edited(&sequence, json!("18446744073709551615"))),
+        Some(edited(&sequence, json!(huge))),
+        Some(edited(&sequence, json!(-1))),
+        Some(edited(
+            &format!("/apps/{id}/changeDate"),
+            json!("9999-12-31T23:59:59Z"),
+        )),
+        Some(edited("/active", json!("999"))),
+        Some(edited("/scope", json!("another instance"))),
+        Some(edited("/key", json!("../../etc/passwd"))),
+        Some(edited("/owner/uid", json!("somebody"))),
+        Some(format!(
+            "{{\"version\":1,\"x\":\"{}\"}}",
+            "x".repeat(20_000)
+        )),
+    ];
+    for text in records {
+        lane.edit_secret(json!({"metadata": {"annotations": {COMMIT_ANNOTATION: text}}}))
+            .await;
+        let what = text.map(|text| text.chars().take(300).collect::<String>());
+        lane.look_again().await;
+        let unrest = lane.settle(&app, "a", PATIENCE).await.err();
+        assert_eq!(unrest, None, "{what:?}");
+        assert_eq!(lane.stored().await, value, "{what:?}");
+        assert_eq!(invariants::executed(&lane, &app).len(), 0, "{what:?}");
+    }
+    let attempt = |pre: serde_json::Value| {
+        json!({
+            "id": uuid::Uuid::now_v7(), "preSequence": pre, "cause": "Due", "trigger": "a",
+            "holder": {"pod": "nobody", "process": "nobody"}, "time": "9999-12-31T23:59:59Z", "state": "Open",
+        })
+    };
+    let edited = |key: &str, to: serde_json::Value| {
+        let mut claim = claim.clone();
+        claim[key] = to;
+        claim.to_string()
+    };
+    let claims = [
+        None,
+        Some(String::new()),
+        Some("[]".into()),
+        Some(huge.clone()),
+        Some(edited("attempt", attempt(json!("18446744073709551615")))),
+        Some(edited("attempt", attempt(json!(null)))),
+        Some(edited(
+            "owner",
+            json!({"namespace": "x", "name": "y", "uid": "z"}),
+        )),
+        Some(edited("invalidRepair", json!("9999-12-31T23:59:59Z"))),
+        Some(edited(
+            "replaced",
+            json!(vec![json!({"id": uuid::Uuid::now_v7()}); 100]),
+        )),
+    ];
+    for text in claims {
+        let patch = json!({"metadata": {"annotations": {CLAIM_ANNOTATION: text}}});
+        lane.leases()
+            .patch(&name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
+        let what = text.map(|text| text.chars().take(300).collect::<String>());
+        lane.look_again().await;
+        let unrest = lane.settle(&app, "a", PATIENCE).await.err();
+        assert_eq!(unrest, None, "{what:?}");
+        assert_eq!(lane.stored().await, value, "{what:?}");
+        assert_eq!(invariants::executed(&lane, &app).len(), 0, "{what:?}");
+    }
+    // It is rotated like any other afterwards.
+    lane.trigger(&app, "b").await;
+    lane.settle(&app, "b", PATIENCE).await.unwrap();
+    assert_eq!(invariants::executed(&lane, &app).len(), 1);
+}
+
 /// C24: etcd comes back from a backup while the operator runs, so that revisions are counted again from a lower one.
 pub async fn etcd_restored(replicas: usize) {
     if !ControlPlane::can_back_up() {
@@ -405,6 +504,55 @@ pub async fn recreated_meanwhile(replicas: usize) {
     gate.release();
     lane.settle(&app, "b", PATIENCE).await.unwrap();
     assert_eq!(invariants::executed(&lane, &app).len(), 1);
+}
+
+/// A replica whose watch of the objects stands still sees a claim, and not whose it is: it takes it from nobody.
+pub async fn blind() {
+    let (lane, _) = at_rest(2).await;
+    let blind = lane.replicas[1].controls.number;
+    let other = lane
+        .zitadel
+        .create_api_app(&lane.project, "second")
+        .unwrap();
+    lane.wire.add(
+        Rule::new(vec![Act::Drop; 1000], move |seen| {
+            seen.replica == blind
+                && seen.resource == "apiappsecrets"
+                && matches!(seen.verb, "list" | "watch")
+        })
+        .prelude(),
+    );
+    // What this fires upon is carried out twice, which changes nothing: it only tells that it came.
+    lane.wire.add(Rule::new(vec![Act::Twice], move |seen| {
+        seen.replica == blind
+            && seen.resource == "apiappsecrets"
+            && seen.verb == "get"
+            && seen.name == "second"
+    }));
+    lane.wire.cut_watches();
+    let second = json!({
+        "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret", "metadata": {"name": "second"},
+        "spec": {
+            "connectionRef": {"name": lane.namespace}, "projectId": lane.project, "appId": other.id,
+        },
+    });
+    let apply = PatchParams::apply("tests").force();
+    let objects = lane.objects();
+    objects
+        .patch("second", &apply, &Patch::Apply(&second))
+        .await
+        .unwrap();
+    eventually(PATIENCE, || async {
+        (!lane.wire.fired().is_empty()).then_some(())
+    })
+    .await;
+    assert!(
+        lane.leases()
+            .get_opt(&lane.claim_name(&other))
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 /// C33: a second object for the same application.

@@ -186,6 +186,8 @@ impl Replica {
         );
         let killed = controls.killed.clone();
         let thread = std::thread::Builder::new()
+            // As the main thread has it, on which the operator runs: futures are large without optimization.
+            .stack_size(8 * 1024 * 1024)
             .name(format!("replica-{number}"))
             .spawn(move || {
                 let end = runtime.block_on(async {
