@@ -22,7 +22,7 @@ use super::context::{Context, Guarded, lock};
 use super::reconcile::{self, Error, reconcile};
 use super::run::{or_never_began, prune, stream_of};
 use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
-use super::watch::watch;
+use super::watch::{NoPause, watch};
 use crate::rotation::CommitRecord;
 use crate::runtime::refusals::Refusal;
 
@@ -116,6 +116,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
     let in_namespace = cache.objects.clone();
     let work = Controller::for_stream(object_changes, cache.objects.clone())
         .with_config(controller::Config::default().concurrency(bulkhead::IN_ALL))
+        .trigger_backoff(NoPause)
         .watches_stream(secret_changes, |secret: PartialObjectMeta<Secret>| {
             Some(keeper(&secret))
         })

@@ -24,7 +24,7 @@ use super::health;
 use super::inventory;
 use super::open_claims;
 use super::patrol;
-use super::watch::watch;
+use super::watch::{NoPause, watch};
 use crate::api::{ZitadelConnection, ZitadelConnectionSpec};
 use crate::rotation::ClaimView;
 use crate::runtime::readiness::Readiness;
@@ -211,6 +211,7 @@ fn connections_controller(
     let map_changes = watch(maps, watcher::Config::default(), &context.rewind).touched_objects();
     let (by_secret, by_map) = (store.clone(), store.clone());
     Controller::for_stream(changes, store)
+        .trigger_backoff(NoPause)
         .watches_stream(secret_changes, move |secret: PartialObjectMeta<Secret>| {
             users_of(&by_secret, &secret.name_any(), names_of_secrets)
         })

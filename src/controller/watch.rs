@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, stream};
 use kube::runtime::WatchStreamExt as _;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -71,6 +72,22 @@ fn backoff() -> watcher::ExponentialBackoff {
         .with_jitter()
         .without_max_times()
         .into()
+}
+
+/// How long a controller waits after a failure of one of its watches: not at all. Each of them waits by itself, and a controller that
+/// waits hears nothing of the others meanwhile: with kube's own pause for more than half a minute after an API server was restarted.
+pub struct NoPause;
+
+impl Iterator for NoPause {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(Duration::ZERO)
+    }
+}
+
+impl Backoff for NoPause {
+    fn reset(&mut self) {}
 }
 
 #[cfg(test)]
