@@ -9,9 +9,6 @@
 
 mod support;
 
-use k8s_openapi::api::admissionregistration::v1::{
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
-};
 use k8s_openapi::api::core::v1::{ResourceQuota, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -20,6 +17,7 @@ use kube::core::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 use support::controlplane::{ControlPlane, Options};
 use support::eventually;
+use support::policy::{allow_secrets, deny_secrets};
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
 use zitadel_simulator::{
@@ -742,49 +740,7 @@ async fn a_quota_without_room_stops_the_issue_before_any_generate() {
 async fn an_admission_policy_that_denies_the_write_stops_the_rotation_before_any_generate() {
     let tenant = tenant("policy").await;
     let issued = Issued::new(&tenant).await;
-    let policies: Api<ValidatingAdmissionPolicy> = Api::all(tenant.client.clone());
-    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(tenant.client.clone());
-    let name = &tenant.namespace;
-    let policy = json!({
-        "metadata": {"name": name},
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["secrets"]}]},
-            "validations": [{"expression": "false", "message": "not today"}],
-        },
-    });
-    let binding = json!({
-        "metadata": {"name": name},
-        "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}},
-    });
-    policies
-        .create(
-            &PostParams::default(),
-            &serde_json::from_value(policy).unwrap(),
-        )
-        .await
-        .unwrap();
-    bindings
-        .create(
-            &PostParams::default(),
-            &serde_json::from_value(binding).unwrap(),
-        )
-        .await
-        .unwrap();
-    let probe: Secret = serde_json::from_value(json!({"metadata": {"name": "probe"}})).unwrap();
-    let params = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
-    eventually(PATIENCE, || async {
-        tenant
-            .secrets()
-            .create(&params, &probe)
-            .await
-            .is_err()
-            .then_some(())
-    })
-    .await;
+    deny_secrets(&tenant.client, &tenant.namespace).await;
     let object = issued.holds(&tenant, "SecretWriteRefused").await;
     assert!(
         !condition(&object, ConditionType::Ready)
@@ -792,23 +748,7 @@ async fn an_admission_policy_that_denies_the_write_stops_the_rotation_before_any
             .contains("not today"),
         "no text of others is copied"
     );
-    bindings
-        .delete(name, &DeleteParams::default())
-        .await
-        .unwrap();
-    policies
-        .delete(name, &DeleteParams::default())
-        .await
-        .unwrap();
-    eventually(PATIENCE, || async {
-        tenant
-            .secrets()
-            .create(&params, &probe)
-            .await
-            .ok()
-            .map(drop)
-    })
-    .await;
+    allow_secrets(&tenant.client, &tenant.namespace).await;
     tenant
         .edit(
             "issued",

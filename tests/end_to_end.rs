@@ -10,13 +10,13 @@
 mod support;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use support::controlplane::Options;
 use support::eventually;
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
-use zitadel_simulator::{Config, Operation, Role, Scope, Simulator};
+use zitadel_simulator::{Availability, Config, Operation, Role, Scope, Simulator};
 
 async fn tenant(prefix: &str) -> Tenant {
     World::shared().await.tenant(prefix).await
@@ -696,6 +696,58 @@ async fn with_delete_the_secret_goes_with_its_object() {
     }
     tenant.fence().await;
     assert_eq!(tenant.generates(&app), 1);
+}
+
+#[tokio::test]
+async fn no_deletion_is_ever_blocked_nor_costs_a_generate() {
+    let cluster = World::shared().await.cluster;
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let tenant = World::shared().await.tenant_at("last", &zitadel).await;
+    let apps = ["foreground", "namespace"].map(|name| (name, tenant.app(name)));
+    for (name, app) in &apps {
+        tenant.apply(name, &app.id, json!({})).await.unwrap();
+        let object = tenant.ready(name).await;
+        // Nobody has to be there for it to go, the operator neither.
+        assert_eq!(object.metadata.finalizers, None);
+        assert_eq!(tenant.secret(name).await.metadata.finalizers, None);
+    }
+    if !cluster.has_controllers() {
+        return;
+    }
+    zitadel.set_availability(Availability::Hanging);
+    let foreground = DeleteParams::foreground();
+    tenant
+        .objects()
+        .delete("foreground", &foreground)
+        .await
+        .unwrap();
+    tenant.secret_gone("foreground").await;
+    eventually(PATIENCE, || async {
+        let found = tenant.objects().get_opt("foreground").await.unwrap();
+        found.is_none().then_some(())
+    })
+    .await;
+    zitadel.set_availability(Availability::Up);
+    // What is due in a namespace that ends is not made any more, or it was before.
+    let trigger = json!({"spec": {"rotation": {"trigger": "last"}}});
+    let namespaces: Api<Namespace> = Api::all(tenant.client.clone());
+    let at_once = DeleteParams::default();
+    namespaces
+        .delete(&tenant.namespace, &at_once)
+        .await
+        .unwrap();
+    let _ = tenant
+        .objects()
+        .patch("namespace", &PatchParams::default(), &Patch::Merge(trigger))
+        .await;
+    eventually(PATIENCE, || async {
+        let found = namespaces.get_opt(&tenant.namespace).await.unwrap();
+        found.is_none().then_some(())
+    })
+    .await;
+    World::shared().await.tenant("fence").await.fence().await;
+    assert_eq!(tenant.generates(&apps[0].1), 1);
+    assert!(tenant.generates(&apps[1].1) <= 2);
 }
 
 #[tokio::test]

@@ -83,8 +83,13 @@ async fn everything_that_alerts_and_dashboard_ask_for_is_exported() {
     tenant.ready("api").await;
     let found = eventually(PATIENCE, || async {
         let found = scrape().await;
-        let expiry = with(&found, "connection_credential_expiry_timestamp_seconds");
-        (!expiry.is_empty()).then_some(found)
+        // Both are told by what the watches have shown.
+        let shown = [
+            "connection_credential_expiry_timestamp_seconds",
+            "object_next_rotation_timestamp_seconds",
+        ];
+        let all = shown.iter().all(|name| !with(&found, name).is_empty());
+        all.then_some(found)
     })
     .await;
     let names: BTreeSet<_> = found

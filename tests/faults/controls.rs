@@ -3,12 +3,6 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::admissionregistration::v1::{
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
-};
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams, PostParams};
-use serde_json::json;
 use zitadel_secret_operator::rotation::AttemptState;
 use zitadel_simulator::Operation;
 
@@ -18,6 +12,7 @@ use super::invariants;
 use super::lane::Lane;
 use super::layer::{Act, Rule, Without};
 use crate::support::eventually;
+use crate::support::policy::{allow_secrets, deny_secrets};
 use crate::support::world::PATIENCE;
 
 /// What a run found to be wrong.
@@ -138,36 +133,7 @@ async fn two_claims(stays: bool) -> Found {
 /// A policy of the cluster refuses the write of the Secret, dry runs as well.
 async fn refused_write(stays: bool) -> Found {
     let (mut lane, app) = at_rest(1).await;
-    let policies: Api<ValidatingAdmissionPolicy> = Api::all(lane.client.clone());
-    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(lane.client.clone());
-    let name = lane.namespace.clone();
-    let policy = json!({
-        "metadata": {"name": name},
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["secrets"]}]},
-            "validations": [{"expression": "false", "message": "not today"}],
-        },
-    });
-    let binding = json!({
-        "metadata": {"name": name},
-        "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}},
-    });
-    let params = PostParams::default();
-    let policy = serde_json::from_value(policy).unwrap();
-    policies.create(&params, &policy).await.unwrap();
-    let binding = serde_json::from_value(binding).unwrap();
-    bindings.create(&params, &binding).await.unwrap();
-    let probe: Secret = serde_json::from_value(json!({"metadata": {"name": "probe"}})).unwrap();
-    let dry_run = PostParams {
-        dry_run: true,
-        ..params
-    };
-    eventually(PATIENCE, || async {
-        let refused = lane.secrets().create(&dry_run, &probe).await.is_err();
-        refused.then_some(())
-    })
-    .await;
+    deny_secrets(&lane.client, &lane.namespace).await;
     take_away(&lane, stays, Without::Rehearsal);
     lane.trigger(&app, "b").await;
     eventually(PATIENCE, || async {
@@ -183,14 +149,7 @@ async fn refused_write(stays: bool) -> Found {
             "I5: {generates} generate(s) although the Secret can't be written"
         ));
     }
-    bindings
-        .delete(&name, &DeleteParams::default())
-        .await
-        .unwrap();
-    policies
-        .delete(&name, &DeleteParams::default())
-        .await
-        .unwrap();
+    allow_secrets(&lane.client, &lane.namespace).await;
     // What is held is written then, and nothing is made twice.
     if let Err(unrest) = lane
         .settle(&app, "b", PATIENCE + Duration::from_secs(60))

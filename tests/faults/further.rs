@@ -146,6 +146,16 @@ impl Lane {
         tokio::time::timeout(patience, looked).await.is_ok()
     }
 
+    /// Whatever was written where, the object comes to rest with the value that it had, and nothing is generated.
+    async fn is_unmoved(&mut self, app: &AppHandle, value: Option<&String>, written: Option<&str>) {
+        let what = written.map(|text| text.chars().take(300).collect::<String>());
+        self.look_again().await;
+        let unrest = self.settle(app, "a", PATIENCE).await.err();
+        assert_eq!(unrest, None, "{what:?}");
+        assert_eq!(self.stored().await.as_ref(), value, "{what:?}");
+        assert_eq!(invariants::executed(self, app).len(), 0, "{what:?}");
+    }
+
     /// Empties the status, as a person with too many rights would.
     pub async fn wipe_status(&self) {
         let wiped = json!({"status": null});
@@ -390,12 +400,7 @@ pub async fn records_edited(replicas: usize) {
     for text in records {
         lane.edit_secret(json!({"metadata": {"annotations": {COMMIT_ANNOTATION: text}}}))
             .await;
-        let what = text.map(|text| text.chars().take(300).collect::<String>());
-        lane.look_again().await;
-        let unrest = lane.settle(&app, "a", PATIENCE).await.err();
-        assert_eq!(unrest, None, "{what:?}");
-        assert_eq!(lane.stored().await, value, "{what:?}");
-        assert_eq!(invariants::executed(&lane, &app).len(), 0, "{what:?}");
+        lane.is_unmoved(&app, value.as_ref(), text.as_deref()).await;
     }
     let attempt = |pre: serde_json::Value| {
         json!({
@@ -431,12 +436,7 @@ pub async fn records_edited(replicas: usize) {
             .patch(&name, &PatchParams::default(), &Patch::Merge(patch))
             .await
             .unwrap();
-        let what = text.map(|text| text.chars().take(300).collect::<String>());
-        lane.look_again().await;
-        let unrest = lane.settle(&app, "a", PATIENCE).await.err();
-        assert_eq!(unrest, None, "{what:?}");
-        assert_eq!(lane.stored().await, value, "{what:?}");
-        assert_eq!(invariants::executed(&lane, &app).len(), 0, "{what:?}");
+        lane.is_unmoved(&app, value.as_ref(), text.as_deref()).await;
     }
     // It is rotated like any other afterwards.
     lane.trigger(&app, "b").await;

@@ -14,6 +14,7 @@ pub mod controlplane;
 mod envtest;
 pub mod fleet;
 pub mod helm;
+pub mod policy;
 pub mod process;
 pub mod world;
 
