@@ -7,7 +7,7 @@ use zitadel_secret_operator::rotation::AttemptState;
 use zitadel_simulator::Operation;
 
 use super::cell::{self, Boundary, Cell};
-use super::further::at_rest;
+use super::further::{at_rest, at_rest_with, patient};
 use super::invariants;
 use super::lane::Lane;
 use super::layer::{Act, Rule, Without};
@@ -88,7 +88,7 @@ async fn late_write(stays: bool) -> Found {
 
 /// A replica that is about to claim stands still until another one has claimed and its call is under way.
 async fn two_claims(stays: bool) -> Found {
-    let (mut lane, app) = at_rest(2).await;
+    let (mut lane, app) = at_rest_with(2, patient).await;
     take_away(&lane, stays, Without::ClaimPrecondition);
     let gate = lane.zitadel.hold_before(Operation::Generate);
     let claims =

@@ -30,6 +30,12 @@ pub async fn at_rest_with(replicas: usize, change: impl FnOnce(&mut Setup)) -> (
     at_rest_on(ControlPlane::shared().await, replicas, change).await
 }
 
+/// Times in which nobody gives up a call that a test holds.
+pub fn patient(setup: &mut Setup) {
+    setup.timing.request = PATIENCE;
+    setup.timing.takeover = PATIENCE * 4;
+}
+
 async fn at_rest_on(
     cluster: &ControlPlane,
     replicas: usize,
@@ -490,7 +496,8 @@ pub async fn recreated(replicas: usize) {
 /// C28: the same while a rotation is under way. The Secret is kept: otherwise the API server removes it with the object, and
 /// there is nothing to adopt.
 pub async fn recreated_meanwhile(replicas: usize) {
-    let (mut lane, app) = at_rest(replicas).await;
+    // The answer is held for as long as it takes to make the object again.
+    let (mut lane, app) = at_rest_with(replicas, patient).await;
     let retain = json!({"spec": {"secret": {"deletionPolicy": "Retain"}}});
     lane.objects()
         .patch(NAME, &PatchParams::default(), &Patch::Merge(retain))
