@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 use super::bulkhead;
 use super::cache::{Cache, Filled};
 use super::context::{Context, Guarded, lock};
-use super::reconcile::{self, Error, reconcile};
+use super::reconcile::reconcile;
+use super::report::{self, Error};
 use super::run::{or_never_began, prune, stream_of};
 use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
 use super::watch::{NoPause, watch};
@@ -183,7 +184,7 @@ async fn reconcile_when_ready(
     match context.stop.run_until_cancelled(ready).await {
         None => return Ok(Action::await_change()),
         Some(Some(refusal)) => {
-            reconcile::blind(&guarded, &refusal, &context).await?;
+            report::blind(&guarded, &refusal, &context).await?;
             return Ok(Action::requeue(NOT_YET));
         }
         Some(None) => {}

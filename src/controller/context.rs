@@ -17,6 +17,7 @@ use super::cache::Caches;
 use super::connections::Connections;
 use super::flush::Flushed;
 use super::progress::Written;
+use super::report::Told;
 use super::retries::Retries;
 use super::scope::Scope;
 use super::target::Target;
@@ -62,6 +63,8 @@ pub struct AppState {
     pub secret: Option<Written<Stored>>,
     /// The rotation that this process finished last, until it is reported.
     pub flushed: Option<Flushed>,
+    /// What this process last wrote into the object's status.
+    pub told: Option<Told>,
 }
 
 /// A Secret that was written.

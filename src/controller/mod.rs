@@ -3,7 +3,7 @@
 //! * `target` what an object asks for, parsed; no I/O
 //! * `observe` the facts as the watches show them; `live` reads the rest: GETs, ZITADEL
 //! * `act` carries out one step; `flush` is the part of it that must never be interrupted
-//! * `status` what people are told; `reconcile` the loop around all of these
+//! * `status` what people are told; `report` tells it; `reconcile` the loop around all of these
 //! * `connections` the `ZitadelConnection`s, and the clients made from them
 //! * `scope` which namespaces are watched; `cache` what the watches show of them; `apps` the controller of their objects
 //! * `health` what `/ready` says of all that
@@ -34,6 +34,7 @@ mod patrol;
 mod probe;
 mod progress;
 mod reconcile;
+mod report;
 mod retries;
 mod rotate;
 mod run;

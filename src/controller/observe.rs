@@ -61,11 +61,7 @@ pub struct Round {
 
 impl Round {
     /// A round with nothing read yet.
-    pub fn new(
-        context: &Context,
-        target: Arc<Target>,
-        status: Option<&ApiAppSecretStatus>,
-    ) -> Self {
+    pub fn new(context: &Context, target: Arc<Target>, status: &ApiAppSecretStatus) -> Self {
         let connection = context.connections.get(&target.connection);
         let primary = application(connection.as_ref().ok(), &target.app);
         let issuer = connection
@@ -78,7 +74,7 @@ impl Round {
             primary,
             standby: None,
             connection,
-            status: status.cloned().unwrap_or_default(),
+            status: status.clone(),
             target,
             reading: None,
             resource_owner: None,

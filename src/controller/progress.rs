@@ -35,6 +35,11 @@ impl<T> Written<T> {
     pub fn is_newer_than(&self, text: &str) -> bool {
         self.revision > revision(text)
     }
+
+    /// The revision that it was written with.
+    pub fn revision(&self) -> String {
+        self.revision.to_string()
+    }
 }
 
 impl Progress {

@@ -133,7 +133,14 @@ fn remember(
     let time = Time(seconds(entry.change_date));
     let known = |last: &LastRotation| last.attempt == attempt && last.time == time;
     if status.last_rotation.as_ref().is_some_and(known) {
-        return;
+        if mine.is_none() {
+            return;
+        }
+        // Another replica saw the Secret before this one had told how it went: it could only suppose.
+        let sequence = Some(entry.sequence.to_string());
+        status
+            .history
+            .retain(|past| past.time != time || past.sequence != sequence);
     }
     let (reason, outcome) = match (entry.attempt, cause) {
         (None, _) => ("Adopted", Outcome::Adopted),
@@ -288,19 +295,19 @@ fn verified(
     };
     let memory = &facts.memory;
     let revision = Some(&view.version.revision);
-    let (holds, reason, message) = if memory.verified.as_ref() == revision {
-        (
-            Status::True,
-            Reason::Accepted,
-            "ZITADEL accepts the stored client secret",
-        )
-    } else if memory.refusals.is_some() {
+    let (holds, reason, message) = if memory.refusals.is_some() {
         (
             Status::False,
             Reason::Refused,
             "ZITADEL refuses the stored client secret",
         )
-    } else if facts.object.verified.as_ref() == revision {
+    } else if !memory.in_doubt && memory.verified.as_ref() == revision {
+        (
+            Status::True,
+            Reason::Accepted,
+            "ZITADEL accepts the stored client secret",
+        )
+    } else if !memory.in_doubt && facts.object.verified.as_ref() == revision {
         return;
     } else if matches!(view.commit, Ok(Some(_))) {
         (
@@ -330,8 +337,7 @@ fn short(span: std::time::Duration) -> String {
     format!("{rounded:#}")
 }
 
-/// The JSON merge patch that turns one status into another: only the fields that differ, those that are gone as null. So a replica
-/// with an old view does not undo what another one wrote.
+/// The JSON merge patch that turns one status into another: only the fields that differ, those that are gone as null.
 pub fn merge_patch<T: Serialize>(before: &T, after: &T) -> Json {
     let object = |status: &T| match serde_json::to_value(status) {
         Ok(Json::Object(fields)) => fields,

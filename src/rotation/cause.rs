@@ -186,12 +186,13 @@ fn stored(
     if overlap_is_over(round) {
         return Ok(Found::Cause(Cause::Retire));
     }
-    let report = match round.memory.no_verdict {
-        Some(_) => Report::Usable {
+    let report = if round.memory.in_doubt {
+        Report::Usable {
             blocked: Reason::NoVerdict.into(),
             retry: Retry::After(facts.timing.probe),
-        },
-        None => settled_report(facts),
+        }
+    } else {
+        settled_report(facts)
     };
     Ok(Found::Nothing(rest(report)))
 }
@@ -330,11 +331,14 @@ fn drift(
     let verified = round.memory.verified.take();
     let found = prove(round, Some(mine), secret)?;
     if found.is_none() {
+        if round.memory.verified.is_none() {
+            // Nobody could tell: what was known of the value stands, and the question stays open.
+            round.memory.verified = verified;
+            return Ok(None);
+        }
         round.memory.looked_into(round.seen().hint, sequence);
-        let proven = round.memory.verified.is_some();
-        round.memory.verified = verified.or(Some(secret.version.revision.clone()));
         // ZITADEL counts from a lower number again, and the value is good: the record is lowered.
-        if proven && newest < Some(sequence) {
+        if newest < Some(sequence) {
             return Ok(Some(Found::Nothing(correct(
                 round,
                 journal.newest(),
@@ -375,6 +379,7 @@ fn verify(
     // NB: the status is a mirror that tenants may edit; it can only spare a probe, and only while nothing else is odd.
     if claim.is_some()
         && round.memory.refusals.is_none()
+        && !round.memory.in_doubt
         && known.contains(&&Some(revision.clone()))
     {
         return Ok(None);
@@ -398,12 +403,12 @@ fn prove(
         Probe::Valid => {
             round.memory.verified = Some(secret.version.revision.clone());
             round.memory.refusals = None;
-            round.memory.no_verdict = None;
+            round.memory.in_doubt = false;
             Ok(None)
         }
         Probe::NoVerdict => no_verdict(round, claim, secret),
         Probe::Refused => {
-            round.memory.no_verdict = None;
+            round.memory.in_doubt = false;
             round.memory.verified = None;
             refused(round, claim, secret)
         }
@@ -417,7 +422,7 @@ fn no_verdict(
     secret: &SecretView,
 ) -> Result<Option<Found>, Step> {
     let facts = round.facts;
-    round.memory.no_verdict = Some(facts.now.boot);
+    round.memory.in_doubt = true;
     // A value of unknown origin, or a claim that is not ours yet: without a verdict nothing is decided.
     let ours = matches!(secret.commit, Ok(Some(_)))
         && claim.is_some_and(|claim| claim.owner == facts.object.owner);

@@ -268,7 +268,7 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
             || (memory.verified.is_none() && facts.object.verified.as_ref() == revision))
         && memory.refusals.is_none()
         && memory.drift.is_none()
-        && memory.no_verdict.is_none()
+        && !memory.in_doubt
         && facts
             .of(secret.active)
             .hint

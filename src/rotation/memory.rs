@@ -102,8 +102,8 @@ pub struct Memory {
     pub backoff: Option<Backoff>,
     /// The revision of the Secret whose value was last accepted.
     pub verified: Option<String>,
-    /// When a probe last brought no verdict, since boot.
-    pub no_verdict: Option<Duration>,
+    /// Whether the last probe of the stored value brought no verdict.
+    pub in_doubt: bool,
     /// The application's sequence when its journal was last read.
     pub looked_at: Option<Looked>,
 }
@@ -203,7 +203,7 @@ impl Memory {
         self.refusals = None;
         self.missing = None;
         self.drift = None;
-        self.no_verdict = None;
+        self.in_doubt = false;
         // NB: the stored pair may be another application's from now on.
         self.looked_at = None;
     }

@@ -193,7 +193,7 @@ pub(super) fn overlap_is_over(round: &Round<'_>) -> bool {
             .overlap_ends
             .is_some_and(|ends| ends <= facts.now.time)
         // Only once the stored pair is known to work.
-        && round.memory.no_verdict.is_none()
+        && !round.memory.in_doubt
         && round.memory.refusals.is_none()
 }
 

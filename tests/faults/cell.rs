@@ -579,8 +579,10 @@ impl Run {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         if begun.elapsed() >= Duration::from_secs(10) {
+            let object = lane.objects().get(NAME).await.unwrap();
+            let text = serde_json::to_string(&object.status).unwrap();
             self.problems
-                .push("nobody was told that ZITADEL is away".into());
+                .push(format!("nobody was told that ZITADEL is away: {text}"));
         }
         lane.relay.accept().await;
     }

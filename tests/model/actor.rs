@@ -300,7 +300,7 @@ fn memory(memo: &Memo) -> real::Memory {
             inputs: trigger(memo.backoff.1).unwrap_or_default(),
         }),
         verified: some(memo.verified).map(text),
-        no_verdict: memo.no_verdict.then_some(BOOT),
+        in_doubt: memo.in_doubt,
         looked_at: some(memo.looked_at.0).map(|hint| real::Looked {
             hint: Sequence(hint.into()),
             stored: Sequence(memo.looked_at.1.into()),
@@ -379,7 +379,7 @@ fn memo(memory: &real::Memory) -> Memo {
                 )
             }),
         verified: memory.verified.as_deref().map_or(0, number),
-        no_verdict: memory.no_verdict.is_some(),
+        in_doubt: memory.in_doubt,
         looked_at: memory.looked_at.map_or((0, 0), |looked| {
             (sequence_number(looked.hint), sequence_number(looked.stored))
         }),

@@ -126,7 +126,7 @@ pub struct Memo {
     /// Age, trigger, permanent.
     pub backoff: (Age, u8, bool),
     pub verified: u8,
-    pub no_verdict: bool,
+    pub in_doubt: bool,
     /// By the look, and stored then.
     pub looked_at: (u8, u8),
 }

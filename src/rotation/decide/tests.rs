@@ -436,6 +436,55 @@ fn a_value_that_was_accepted_and_that_nothing_has_changed_is_not_taken_for_dead(
 }
 
 #[test]
+fn a_question_that_nobody_answered_is_asked_again() {
+    let mut facts = stored();
+    facts.memory.verified = Some("7".into());
+    facts.primary.hint = Some(Sequence(6));
+    let events = [(6, 6), (5, 5)].map(|(sequence, minutes)| JournalEvent {
+        sequence: Sequence(sequence),
+        time: at(minutes),
+        own: false,
+    });
+    facts.primary.journal = Observed::Live(Journal(events.into()));
+    facts.probe = Observed::Live(Probe::NoVerdict);
+    assert_eq!(rests(&facts), (Reason::NoVerdict, "usable"));
+    // Whoever answers with another replica's word, or with what was known before, misses a rotation by somebody else.
+    facts.object.verified = Some("7".into());
+    facts.memory = decide(&facts).memory;
+    assert_eq!(facts.memory.verified.as_deref(), Some("7"));
+    facts.probe = Observed::Unread;
+    assert!(matches!(
+        step(&facts),
+        Step::Read {
+            sources: [Source::Probe],
+            ..
+        }
+    ));
+    let mut refused = facts.clone();
+    refused.probe = Observed::Live(Probe::Refused);
+    assert_eq!(rests(&refused), (Reason::Refused, "working"));
+    facts.probe = Observed::Live(Probe::Valid);
+    assert_eq!(rests(&facts).1, "settled");
+    facts.memory = decide(&facts).memory;
+    assert_eq!(rests(&facts).1, "settled", "and it stays answered");
+    // One process's doubt about a new value is answered by itself alone.
+    let mut other = stored();
+    other.object.verified = Some("7".into());
+    assert_eq!(rests(&other).1, "settled");
+    other.memory.in_doubt = true;
+    other.probe = Observed::Unread;
+    assert!(matches!(
+        step(&other),
+        Step::Read {
+            sources: [Source::Probe],
+            ..
+        }
+    ));
+    other.probe = Observed::Live(Probe::Valid);
+    assert_eq!(rests(&other).1, "settled");
+}
+
+#[test]
 fn a_renamed_secret_moves_and_rotates_nothing() {
     let mut facts = stored();
     facts.former = Some(Former {

@@ -1,0 +1,461 @@
+//! Reports: the object's status, and events about it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
+use kube::core::DynamicObject;
+use kube::discovery::ApiResource;
+use kube::runtime::controller::Action;
+use kube::runtime::events::{Event, EventType};
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+
+use super::context::{Context, Guarded, lock};
+use super::flush;
+use super::observe::Round;
+use super::secret::FIELD_MANAGER;
+use super::status;
+use super::target::TargetError;
+use crate::api::{
+    ApiAppSecret, ApiAppSecretStatus, Condition, ConditionType, Conditions, Reason, Status,
+};
+use crate::rotation::{Facts, Report, Retry};
+use crate::runtime::refusals::Refusal;
+
+/// Why a reconcile ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The status could not be written.
+    #[error("the status could not be written")]
+    Status(#[source] kube::Error),
+}
+
+impl Error {
+    /// The reason, for metrics and logs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Status(_) => "StatusWriteFailed",
+        }
+    }
+}
+
+/// An object's status, and the revision of the object that carries it.
+pub struct Current {
+    /// The status. Empty if there is none.
+    pub status: ApiAppSecretStatus,
+    /// None: the view is known to be old, and the status is written over whatever is there.
+    revision: Option<String>,
+}
+
+/// The object's status: as it was written last, if the watch lags behind.
+pub fn current(object: &ApiAppSecret, context: &Context) -> Current {
+    let seen = object.resource_version().unwrap_or_default();
+    let uid = object.uid().unwrap_or_default();
+    let cache = context.caches.of(&object.namespace().unwrap_or_default());
+    let listed = |written| cache.is_none_or(|cache| cache.objects_shown.listed_since(written));
+    let mut statuses = lock(&context.statuses);
+    match statuses.get(&uid) {
+        Some(written) if written.is_newer_than(&seen) && !listed(written) => Current {
+            status: written.view.clone(),
+            revision: Some(written.revision()),
+        },
+        _ => {
+            statuses.remove(&uid);
+            Current {
+                status: object.status.clone().unwrap_or_default(),
+                revision: Some(seen),
+            }
+        }
+    }
+}
+
+/// What an object's status said when this process wrote it last.
+#[derive(Debug, Clone)]
+pub struct Told {
+    status: ApiAppSecretStatus,
+    time: Duration,
+}
+
+impl Told {
+    /// How long the same is not said again, because somebody else has said something different since. Two replicas that do not agree,
+    /// as when only one of them reaches ZITADEL, would answer each other without end.
+    fn contradicted(
+        &self,
+        current: &ApiAppSecretStatus,
+        status: &ApiAppSecretStatus,
+        now: Duration,
+        pause: Duration,
+    ) -> Option<Duration> {
+        let words = |status: &ApiAppSecretStatus| -> Vec<_> {
+            let conditions = status.conditions.iter();
+            conditions
+                .map(|condition| {
+                    let Condition {
+                        type_,
+                        status,
+                        reason,
+                        message,
+                        observed_generation,
+                        ..
+                    } = condition.clone();
+                    (type_, status, reason, message, observed_generation)
+                })
+                .collect()
+        };
+        let said = words(&self.status);
+        let left = (self.time + pause).checked_sub(now)?;
+        (said == words(status) && said != words(current)).then_some(left)
+    }
+}
+
+/// Reports what a round came to: its status, the event of a rotation, the event of an object that is now stalled. When to look again.
+///
+/// # Errors
+///
+/// The API server did not take the status.
+pub async fn settle(
+    object: &ApiAppSecret,
+    context: &Arc<Context>,
+    current: &Current,
+    round: &Round,
+    facts: &Facts,
+    report: &Report,
+) -> Result<Action, Error> {
+    let (flushed, told) = {
+        let state = lock(&round.state);
+        (state.flushed.clone(), state.told.clone())
+    };
+    let status = status::status(round, facts, report, flushed.as_ref(), context.clock.wall());
+    let now = context.clock.boot();
+    let timing = &context.settings.timing;
+    let contradicted = told
+        .filter(|_| flushed.is_none())
+        .and_then(|told| told.contradicted(&round.status, &status, now, timing.probe));
+    if let Some(left) = contradicted {
+        return Ok(next_look(facts, Retry::After(left)));
+    }
+    if status != round.status {
+        if !write(object, context, current, &status).await? {
+            // Somebody else changed the object meanwhile: what the watch shows next is looked at first.
+            return Ok(next_look(facts, Retry::After(timing.retry_first)));
+        }
+        lock(&round.state).told = Some(Told {
+            status: status.clone(),
+            time: now,
+        });
+    }
+    if let Some(flushed) = flushed {
+        // Once: another look may have reported it meanwhile.
+        let mut state = lock(&round.state);
+        if state
+            .flushed
+            .as_ref()
+            .is_some_and(|present| present.attempt == flushed.attempt)
+        {
+            state.flushed = None;
+            drop(state);
+            let (type_, reason, note) = flush::event(&flushed);
+            publish(context, object, type_, reason, note);
+        }
+    }
+    let stalled = |status: &ApiAppSecretStatus| {
+        status
+            .conditions
+            .get(ConditionType::Stalled)
+            .map(|condition| (condition.reason.clone(), condition.message.clone()))
+    };
+    if let (Report::Stalled { blocked, .. }, Some((_, note))) = (report, stalled(&status))
+        && stalled(&round.status).map(|(reason, _)| reason)
+            != stalled(&status).map(|(reason, _)| reason)
+    {
+        publish(context, object, EventType::Warning, blocked.reason, note);
+    }
+    let retry = match report {
+        Report::Settled { next, .. } => {
+            let change = round.next_change(facts);
+            let first = next.iter().copied().chain(change).min();
+            first.map_or(Retry::OnChange, Retry::At)
+        }
+        Report::Quiet(_) => Retry::OnChange,
+        Report::Usable { retry, .. }
+        | Report::Working { retry, .. }
+        | Report::Stalled { retry, .. }
+        | Report::Outdated { retry } => *retry,
+    };
+    Ok(next_look(facts, retry))
+}
+
+/// When to look again without being told.
+pub fn next_look(facts: &Facts, retry: Retry) -> Action {
+    match retry {
+        Retry::OnChange => Action::await_change(),
+        Retry::After(wait) => Action::requeue(wait.max(Duration::from_millis(10))),
+        Retry::At(time) => {
+            let left = time.duration_since(facts.now.time).unsigned_abs();
+            let left = if time <= facts.now.time {
+                Duration::from_millis(10)
+            } else {
+                left
+            };
+            // NB: timers stand still while the host sleeps; a day at most, and the clock is looked at again.
+            Action::requeue(left.min(Duration::from_secs(24 * 3600)))
+        }
+    }
+}
+
+/// Writes the status, if it differs. False if the object was changed since it was looked at: a replica with an old view does not undo
+/// what another one wrote.
+async fn write(
+    object: &ApiAppSecret,
+    context: &Context,
+    current: &Current,
+    after: &ApiAppSecretStatus,
+) -> Result<bool, Error> {
+    // NB: not by whether `object` has a status: the watch may not show the one that was just written.
+    if current.status == *after {
+        return Ok(true);
+    }
+    let uid = object.uid().unwrap_or_default();
+    // NB: with the uid, the status of an object that was deleted and created again is not written over its successor's.
+    let metadata = match &current.revision {
+        Some(revision) => json!({"uid": uid, "resourceVersion": revision}),
+        None => json!({"uid": uid}),
+    };
+    let status = status::merge_patch(&current.status, after);
+    let patch = json!({"metadata": metadata, "status": status});
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let api: Api<ApiAppSecret> = Api::namespaced(
+        context.client.clone(),
+        &object.namespace().unwrap_or_default(),
+    );
+    let written = api
+        .patch_status(&object.name_any(), &params, &Patch::Merge(patch))
+        .await;
+    match written {
+        Ok(written) => {
+            let revision = written.resource_version().unwrap_or_default();
+            let status = written.status.unwrap_or_default();
+            let cache = context.caches.of(&object.namespace().unwrap_or_default());
+            // NB: an object comes out of its namespace's cache, so there is one.
+            if let Some(shown) = cache.map(|cache| &cache.objects_shown) {
+                let written = shown.written(&object.name_any(), &revision, status);
+                lock(&context.statuses).insert(uid, written);
+            }
+            Ok(true)
+        }
+        Err(kube::Error::Api(answer)) if answer.code == 409 => Ok(false),
+        Err(error) => Err(Error::Status(error)),
+    }
+}
+
+/// Publishes an event, best effort: an event that fails must not fail anything else.
+fn publish(
+    context: &Arc<Context>,
+    object: &ApiAppSecret,
+    type_: EventType,
+    reason: Reason,
+    note: String,
+) {
+    let reference = object.object_ref(&());
+    let context = Arc::clone(context);
+    let tasks = context.tasks.clone();
+    tasks.spawn(async move {
+        let event = Event {
+            type_,
+            reason: reason.as_str().to_owned(),
+            note: Some(note),
+            action: "Rotate".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = context.recorder.publish(&event, &reference).await {
+            tracing::debug!(%error, "an event could not be published");
+        }
+    });
+}
+
+/// The spec can't be used.
+pub async fn invalid(
+    object: &ApiAppSecret,
+    error: &TargetError,
+    context: &Arc<Context>,
+) -> Result<Action, Error> {
+    let reason = Reason::InvalidSpec;
+    let current = current(object, context);
+    let mut after = current.status.clone();
+    after.observed_generation = object.metadata.generation;
+    stall(
+        &mut after.conditions,
+        reason,
+        &error.to_string(),
+        object.metadata.generation,
+        context,
+    );
+    let new = current.status.conditions.get(ConditionType::Stalled)
+        != after.conditions.get(ConditionType::Stalled);
+    if !write(object, context, &current, &after).await? {
+        return Ok(Action::requeue(context.settings.timing.retry_first));
+    }
+    if new {
+        publish(
+            context,
+            object,
+            EventType::Warning,
+            reason,
+            error.to_string(),
+        );
+    }
+    Ok(Action::await_change())
+}
+
+/// A watch is refused, so nothing is known of the object. What was known of it stands, and nothing is done.
+pub async fn blind(guarded: &Guarded, refusal: &Refusal, context: &Context) -> Result<(), Error> {
+    let Ok(object) = &guarded.0 else {
+        return Ok(());
+    };
+    let current = Current {
+        revision: None,
+        ..current(object, context)
+    };
+    let mut after = current.status.clone();
+    let message = format!("{refusal}; nothing is decided before the operator can see everything");
+    let generation = object.metadata.generation;
+    let was = current.status.conditions.get(ConditionType::Ready);
+    let was = was.map_or(Status::Unknown, |ready| ready.status);
+    stall(
+        &mut after.conditions,
+        Reason::Forbidden,
+        &message,
+        generation,
+        context,
+    );
+    let now = context.clock.wall();
+    let conditions = &mut after.conditions;
+    conditions.set(
+        ConditionType::Ready,
+        was,
+        Reason::Forbidden,
+        message,
+        generation,
+        now,
+    );
+    write(object, context, &current, &after).await.map(drop)
+}
+
+fn stall(
+    conditions: &mut Conditions,
+    reason: Reason,
+    message: &str,
+    generation: Option<i64>,
+    context: &Context,
+) {
+    let now = context.clock.wall();
+    conditions.set(
+        ConditionType::Ready,
+        Status::False,
+        reason,
+        message,
+        generation,
+        now,
+    );
+    conditions.set(
+        ConditionType::Stalled,
+        Status::True,
+        reason,
+        message,
+        generation,
+        now,
+    );
+    conditions.remove(ConditionType::Reconciling);
+}
+
+/// The object can't even be read: a value that the schema of another version let through.
+pub async fn unreadable(
+    guarded: &Guarded,
+    error: &str,
+    context: &Arc<Context>,
+) -> Result<Action, Error> {
+    let metadata = guarded.meta();
+    let key = (
+        metadata.uid.clone().unwrap_or_default(),
+        metadata.generation,
+    );
+    if !lock(&context.unreadable).insert(key.clone()) {
+        return Ok(Action::await_change());
+    }
+    let field = wanted(error);
+    tracing::warn!(
+        namespace = metadata.namespace,
+        name = metadata.name,
+        field,
+        "an object cannot be read"
+    );
+    let mut conditions = Conditions::default();
+    let message = format!(
+        "The object cannot be read ({field}): compare it with the installed custom resource definition"
+    );
+    stall(
+        &mut conditions,
+        Reason::InvalidObject,
+        &message,
+        metadata.generation,
+        context,
+    );
+    let resource = ApiResource::erase::<ApiAppSecret>(&());
+    let namespace = metadata.namespace.clone().unwrap_or_default();
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &namespace, &resource);
+    let patch = json!({"metadata": {"uid": key.0.clone()}, "status": {"observedGeneration": metadata.generation, "conditions": conditions}});
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let result = api
+        .patch_status(
+            &metadata.name.clone().unwrap_or_default(),
+            &params,
+            &Patch::Merge(patch),
+        )
+        .await;
+    if let Err(error) = result {
+        lock(&context.unreadable).remove(&key);
+        return Err(Error::Status(error));
+    }
+    Ok(Action::await_change())
+}
+
+/// The part of serde's message that does not quote the value: which field is missing, or what was expected.
+fn wanted(error: &str) -> &str {
+    let short = |text: &&str| text.len() <= 200;
+    if error.starts_with("missing field `") {
+        return Some(error).filter(short).unwrap_or("a field is missing");
+    }
+    let expected = error.rfind("expected ").and_then(|at| error.get(at..));
+    expected.filter(short).unwrap_or("a field has another type")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wanted;
+
+    #[test]
+    fn what_stands_in_an_object_that_cannot_be_read_is_not_repeated() {
+        for (error, told) in [
+            ("missing field `projectId`", "missing field `projectId`"),
+            (
+                "invalid type: string \"canary, expected x\", expected struct X",
+                "expected struct X",
+            ),
+            (
+                "unknown variant `canary`, expected `Delete` or `Retain`",
+                "expected `Delete` or `Retain`",
+            ),
+            ("canary", "a field has another type"),
+        ] {
+            assert_eq!(wanted(error), told);
+        }
+    }
+}
