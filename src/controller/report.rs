@@ -439,7 +439,45 @@ fn wanted(error: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::wanted;
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_secs(20);
+
+    fn saying(reason: Reason) -> ApiAppSecretStatus {
+        let mut status = ApiAppSecretStatus::default();
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let conditions = &mut status.conditions;
+        conditions.set(ConditionType::Ready, Status::True, reason, "", Some(1), now);
+        status
+    }
+
+    #[test]
+    fn replicas_that_do_not_agree_do_not_answer_each_other_without_end() {
+        let (mine, others) = (saying(Reason::NoVerdict), saying(Reason::UpToDate));
+        let told = Told {
+            status: mine.clone(),
+            time: Duration::from_secs(100),
+        };
+        let left = |current, status, now| {
+            told.contradicted(current, status, Duration::from_secs(now), PAUSE)
+        };
+        assert_eq!(left(&others, &mine, 105), Some(Duration::from_secs(15)));
+        assert_eq!(
+            left(&others, &mine, 121),
+            None,
+            "after a while it is said again"
+        );
+        assert_eq!(left(&mine, &mine, 105), None, "nobody said anything else");
+        let news = saying(Reason::Refused);
+        assert_eq!(left(&others, &news, 105), None, "it is news");
+        let mut changed = mine.clone();
+        changed.sequence = Some("7".into());
+        let left = told.contradicted(&mine, &changed, Duration::from_secs(105), PAUSE);
+        assert_eq!(
+            left, None,
+            "nobody said anything else, and a field has changed"
+        );
+    }
 
     #[test]
     fn what_stands_in_an_object_that_cannot_be_read_is_not_repeated() {

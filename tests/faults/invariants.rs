@@ -1,7 +1,8 @@
 //! What must hold after every cell, whatever the fault was. Numbers are those of the plan.
 //!
-//! Checked here: I1 (by waiting for rest, and once more), I2, I3, I4, I6, I7 with I8 (by the number and the causes), I10a, I11 (claims,
-//! status), I12, I16, I17, I21. Not here: I5, I9, I13, I14, I15, I18, I19, I20, I22; they have tests of their own.
+//! Checked here: I1 (by waiting for rest, and once more), I2, I3, I4, I5 (that a rehearsal succeeded), I6, I7 with I8 (by the number
+//! and the causes), I10a, I11 (claims, status), I12, I16, I17, I20 (at rest no request is made but those made from time to time), I21.
+//! Not here: I9, I13, I14, I15, I18, I19, I22; they have tests of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +14,7 @@ use zitadel_simulator::{AppHandle, Effect, Execution, Operation, RequestRecord};
 use super::audit;
 use super::cell::{Boundary, Cell};
 use super::lane::{Lane, NAME, claim, commit, value};
+use super::layer::Written;
 
 /// The attempts that ZITADEL carried out for the subject, each once.
 pub fn executed(lane: &Lane, app: &AppHandle) -> Vec<Execution> {
@@ -91,6 +93,12 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
             durable.is_some(),
             format!("I2: generate {attempt} arrived before its claim was durable"),
         );
+        if let Some(claimed) = durable {
+            must(
+                rehearsed(&writes, claimed),
+                format!("I5: nobody had rehearsed the write when {attempt} was claimed"),
+            );
+        }
     }
     // I3: no attempt is sent twice.
     let attempts: BTreeSet<_> = requests.iter().map(|r| r.attempt.clone()).collect();
@@ -218,6 +226,22 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
         format!("I21: nothing was told of {silent:?}"),
     );
     broken
+}
+
+/// Whether the API server said yes to a rehearsal of the process that wrote this claim, after its claim before this one.
+fn rehearsed(writes: &[Written], claimed: &Written) -> bool {
+    let by = |written: &&Written| {
+        written.seen.replica == claimed.seen.replica && (200..300).contains(&written.status)
+    };
+    let rehearsal = |written: &&Written| written.seen.resource == "secrets" && written.seen.dry_run;
+    let before = writes
+        .iter()
+        .filter(by)
+        .filter(|w| w.answered <= claimed.begun);
+    let last = before
+        .filter(|w| rehearsal(w) || w.seen.claims(AttemptState::Open))
+        .max_by_key(|w| w.answered);
+    last.is_some_and(|last| rehearsal(&last))
 }
 
 /// I6, I10a and I17: what the Secret held, one revision after the other.

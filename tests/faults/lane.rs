@@ -372,11 +372,11 @@ impl Lane {
                         if since.elapsed() > Duration::from_millis(120) {
                             return Ok(());
                         }
-                        String::new()
+                        "requests go on".to_owned()
                     }
                     _ => {
                         quiet = Some((activity, Instant::now()));
-                        String::new()
+                        "requests go on".to_owned()
                     }
                 },
                 Some(reason) => {
