@@ -143,10 +143,14 @@ impl Round {
                 proven: proven(&self.status),
                 due: DueState::OnTriggerOnly,
                 overlap_ends: None,
-                last_active: match target.standby.as_ref().map(AppId::as_str) {
-                    Some(standby) if last_active == Some(standby) => Slot::Standby,
-                    _ => Slot::Primary,
-                },
+                last_active: last_active.and_then(|active| {
+                    let standby = target.standby.as_ref().map(AppId::as_str);
+                    match active {
+                        active if active == target.app.app.as_str() => Some(Slot::Primary),
+                        active if Some(active) == standby => Some(Slot::Standby),
+                        _ => None,
+                    }
+                }),
                 standby_unseen: target.standby.is_some() && !seen,
                 explained: Explained {
                     short: target.schedule.explained(timing.breaker_short),

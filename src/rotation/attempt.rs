@@ -175,18 +175,21 @@ struct Before<'a> {
 }
 
 impl Before<'_> {
-    /// Whether that trigger is newer than both the handled one and the open attempt's: it gives exactly one attempt past every brake.
+    /// Whether that trigger is newer than both the handled one and the open attempts': it gives exactly one attempt past every brake.
     /// Without a claim it is not known to be: who deletes claims must not get an attempt for each.
     fn without(&self, trigger: Option<&str>) -> bool {
-        let open = self.replaced.filter(|claim| {
-            let attempt = claim.attempt.as_ref().map(|attempt| attempt.id);
-            attempt != self.replaced_carried
-        });
+        let tried = |claim: Option<&Claim>, carried| {
+            claim.is_some_and(|claim| {
+                let attempt = claim.attempt.as_ref().map(|attempt| attempt.id);
+                attempt != carried && claim.trigger(true) == trigger
+            })
+        };
         trigger.is_some()
             && self
                 .stored
                 .is_some_and(|claim| claim.handled(self.carried) != trigger)
-            && open.is_none_or(|claim| claim.trigger(true) != trigger)
+            && !tried(self.stored, self.carried)
+            && !tried(self.replaced, self.replaced_carried)
     }
 }
 

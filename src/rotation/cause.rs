@@ -85,11 +85,15 @@ pub(super) fn find(
     let claim = claims.of(round.slot);
     let mine = claim.filter(|claim| claim.owner == *owner);
     let ours = claims.all().filter(|claim| claim.owner == *owner);
-    let issued = mine
-        .filter(|claim| claim.issued || (claim.live_attempt().is_some() && !void))
-        .or_else(|| ours.clone().find(|claim| claim.issued));
+    let void = |claim: &Claim| void && mine.is_some_and(|mine| std::ptr::eq(mine, claim));
+    // The newest attempt knows best which trigger was handled.
+    let issued = ours
+        .clone()
+        .filter(|claim| claim.issued || (claim.live_attempt().is_some() && !void(claim)))
+        .max_by_key(|claim| claim.live_attempt().map(|attempt| attempt.time))
+        .map(|claim| (claim, void(claim)));
     match secret {
-        SecretState::Absent if issued.is_some() => missing(round, issued, void),
+        SecretState::Absent if issued.is_some() => missing(round, issued),
         SecretState::Absent => Ok(Found::Cause(first(ours))),
         SecretState::Present(secret) => {
             let entry = match &secret.commit {
@@ -97,10 +101,10 @@ pub(super) fn find(
                 Err(_) => None,
             };
             match (entry, secret.value) {
-                (None, Value::Absent) if issued.is_some() => missing(round, issued, void),
+                (None, Value::Absent) if issued.is_some() => missing(round, issued),
                 (None, Value::Absent) => Ok(Found::Cause(first(ours))),
                 (None, _) => take_over(round, mine, claim, secret),
-                (Some(_), Value::Absent) => missing(round, mine, void),
+                (Some(_), Value::Absent) => missing(round, mine.map(|mine| (mine, void(mine)))),
                 (Some(entry), _) => {
                     round.memory.missing = None;
                     stored(round, mine, claim, secret, &entry)
@@ -198,10 +202,12 @@ fn stored(
 }
 
 /// The Secret or its value is gone: looked for twice before it counts. Where that is only reported, a new trigger makes a new value.
-fn missing(round: &mut Round<'_>, mine: Option<&Claim>, void: bool) -> Result<Found, Step> {
+/// `mine` is the claim that was used last, and whether its attempt is known not to have been carried out.
+fn missing(round: &mut Round<'_>, mine: Option<(&Claim, bool)>) -> Result<Found, Step> {
     let facts = round.facts;
     if !facts.object.recovery.missing {
-        let handled = mine.and_then(|mine| mine.trigger(mine.live_attempt().is_some() && !void));
+        let handled =
+            mine.and_then(|(mine, void)| mine.trigger(mine.live_attempt().is_some() && !void));
         if facts.object.trigger.is_some() && facts.object.trigger.as_deref() != handled {
             return Ok(Found::Cause(Cause::Trigger));
         }

@@ -79,6 +79,7 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
             _ => round.memory.claimed = None,
         }
     }
+    see_open(round, claims, secret);
     if let Some(idle) = facts.idle()
         && let Some(open) = claims.open(idle, secret)
     {
@@ -86,10 +87,6 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
         return pair::idle(round, claims, open, secret);
     }
     let active = facts.active();
-    if claims.open(active, secret).is_none() {
-        round.memory.open = None;
-        round.memory.watched = None;
-    }
     match pair::cause(round, claims, secret)? {
         Found::Nothing(step) => Ok(step),
         Found::Cause(cause) => prepare(round, cause, claims, secret),
@@ -98,6 +95,31 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
             prepare(round, cause, claims.with(active, voided.as_ref()), secret)
         }
     }
+}
+
+/// Takes note of every attempt that may be under way: two are watched at the same time, not one after the other.
+fn see_open(round: &mut Round<'_>, claims: Claims<'_>, secret: &SecretState) {
+    let facts = round.facts;
+    let now = facts.now.boot;
+    let stored = match secret {
+        SecretState::Present(secret) => Some(secret.version.clone()),
+        SecretState::Absent => None,
+    };
+    let (mut attempts, mut versions) = (Vec::new(), Vec::new());
+    for slot in facts.slots() {
+        let Some((_, attempt)) = claims.open(*slot, secret) else {
+            continue;
+        };
+        attempts.push(attempt.id);
+        round.memory.attempt_seen(attempt.id, now);
+        if let Some(version) = facts.of(*slot).claim.known().and_then(ClaimView::version) {
+            versions.push(version.clone());
+            round
+                .memory
+                .seen_unchanged(version.clone(), stored.clone(), now);
+        }
+    }
+    round.memory.keep_open(&attempts, &versions);
 }
 
 /// Reads what every decision needs.

@@ -92,7 +92,7 @@ pub struct ObjectView {
     /// When the pair before the stored one stops being accepted, on ZITADEL's clock; none where it is not known, or has stopped.
     pub overlap_ends: Option<Timestamp>,
     /// The application whose pair was stored last, by the status; only for where the Secret is gone.
-    pub last_active: Slot,
+    pub last_active: Option<Slot>,
     /// Whether the standby application is still to be looked at: the spec is new, or it was not ready.
     pub standby_unseen: bool,
     /// Rotations that the breaker does not count.
@@ -149,6 +149,16 @@ pub enum ClaimView {
         /// Whether the `ApiAppSecret` that it names is another one that exists.
         held_elsewhere: bool,
     },
+}
+
+impl ClaimView {
+    /// Its revision, if there is one.
+    pub const fn version(&self) -> Option<&Version> {
+        match self {
+            Self::Present { version, .. } => Some(version),
+            Self::Absent => None,
+        }
+    }
 }
 
 /// The Secret of the declared name.
@@ -394,12 +404,37 @@ impl Facts {
         }
     }
 
-    /// The application whose pair the Secret holds; the first one where nothing is known.
+    /// The application whose pair the Secret holds. Where it holds none: the one whose pair it held last, by the status, or else the
+    /// one that an attempt was made on last; the first one where nothing is known.
     pub fn active(&self) -> Slot {
-        match self.secret.known() {
-            Some(SecretState::Present(secret)) => secret.active,
-            _ => Slot::Primary,
+        if let Some(SecretState::Present(secret)) = self.secret.known()
+            && (secret.value != Value::Absent || matches!(secret.commit, Ok(Some(_))))
+        {
+            return secret.active;
         }
+        let attempted = || {
+            Slot::ALL
+                .into_iter()
+                .max_by_key(|slot| self.last_tried(*slot))
+        };
+        self.object
+            .last_active
+            .or_else(attempted)
+            .filter(|_| self.standby.is_some())
+            .unwrap_or_default()
+    }
+
+    /// When an attempt at a new value was made last on an application, by its claim.
+    fn last_tried(&self, slot: Slot) -> (Option<Timestamp>, std::cmp::Reverse<Slot>) {
+        let claim = match self.of(slot).claim.known() {
+            Some(ClaimView::Present { record, .. }) => record.as_ref().ok(),
+            _ => None,
+        };
+        let attempt = claim.and_then(Claim::live_attempt);
+        let at = attempt
+            .filter(|attempt| attempt.cause != super::Cause::Retire)
+            .map(|attempt| attempt.time);
+        (at, std::cmp::Reverse(slot))
     }
 
     /// The application whose pair the Secret does not hold.

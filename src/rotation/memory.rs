@@ -86,12 +86,12 @@ pub struct Memory {
     pub held_back: Option<Failure>,
     /// An attempt of this process that is known not to have been carried out.
     pub not_executed: Option<AttemptId>,
-    /// The attempt that is open, and when it was first seen, since boot.
-    pub open: Option<(AttemptId, Duration)>,
+    /// The attempts that are open, one for an application at most, and when each was first seen, since boot.
+    pub open: Vec<(AttemptId, Duration)>,
     /// An unreadable claim, and when it was first seen, since boot.
     pub unreadable: Option<(Version, Duration)>,
-    /// Somebody's open claim.
-    pub watched: Option<Watched>,
+    /// Open claims, one for an application at most.
+    pub watched: Vec<Watched>,
     /// When the Secret, or its value, was first found to be gone, since boot.
     pub missing: Option<Duration>,
     /// Refusals of the stored value.
@@ -111,18 +111,18 @@ pub struct Memory {
 impl Memory {
     /// A read failed: what was being watched is no longer known to be unchanged.
     pub fn read_failed(&mut self) {
-        self.watched = None;
+        self.watched.clear();
         self.missing = None;
     }
 
     /// An open attempt was seen. When it was seen first, since boot.
     pub fn attempt_seen(&mut self, attempt: AttemptId, now: Duration) -> Duration {
-        let since = match self.open {
-            Some((id, since)) if id == attempt => since,
-            _ => now,
-        };
-        self.open = Some((attempt, since));
-        since
+        let known = self.open.iter().find(|(id, _)| *id == attempt);
+        if let Some((_, since)) = known {
+            return *since;
+        }
+        self.open.push((attempt, now));
+        now
     }
 
     /// Somebody's open claim and the Secret were read. Since when neither changed, over uninterrupted reads. It may be called by a
@@ -133,16 +133,23 @@ impl Memory {
         secret: Option<Version>,
         now: Duration,
     ) -> Duration {
-        let since = match &self.watched {
-            Some(watched) if watched.claim == claim && watched.secret == secret => watched.since,
-            _ => now,
-        };
-        self.watched = Some(Watched {
+        let same = |watched: &&Watched| watched.claim == claim && watched.secret == secret;
+        let since = self.watched.iter().find(same).map_or(now, |w| w.since);
+        self.watched
+            .retain(|watched| watched.claim.uid != claim.uid);
+        self.watched.push(Watched {
             claim,
             secret,
             since,
         });
         since
+    }
+
+    /// Forgets what was seen of attempts and claims that are not open any more.
+    pub fn keep_open(&mut self, attempts: &[AttemptId], claims: &[Version]) {
+        self.open.retain(|(id, _)| attempts.contains(id));
+        self.watched
+            .retain(|watched| claims.contains(&watched.claim));
     }
 
     /// Whether an application's sequence, by the look at its whole project, says something new beside the stored value's.
@@ -171,8 +178,13 @@ impl Memory {
             since: now,
             secret: prepared.secret,
         });
-        self.open = Some((attempt, now));
-        self.watched = None;
+        self.opened(attempt, now);
+        self.watched.clear();
+    }
+
+    fn opened(&mut self, attempt: AttemptId, now: Duration) {
+        self.open.retain(|(id, _)| *id != attempt);
+        self.open.push((attempt, now));
     }
 
     /// The claim was not written, or it is not known whether it was: look again.
@@ -212,7 +224,7 @@ impl Memory {
     pub fn unknown(&mut self, attempt: AttemptId, now: Duration) {
         self.claimed = None;
         self.holding = None;
-        self.open = Some((attempt, now));
+        self.opened(attempt, now);
     }
 }
 
@@ -231,6 +243,29 @@ mod tests {
         memory.looked_into(Some(Sequence(6)), Sequence(7));
         assert!(memory.is_news(Sequence(6), Sequence(7)));
         assert!(memory.is_news(Sequence(5), Sequence(6)));
+    }
+
+    #[test]
+    fn two_applications_are_watched_beside_each_other() {
+        let claim = |uid: &str, revision: &str| Version {
+            uid: uid.into(),
+            revision: revision.into(),
+        };
+        let (first, second) = (claim("1", "7"), claim("2", "8"));
+        let s = Duration::from_secs;
+        let mut memory = Memory::default();
+        assert_eq!(memory.seen_unchanged(first.clone(), None, s(1)), s(1));
+        assert_eq!(memory.seen_unchanged(second.clone(), None, s(2)), s(2));
+        assert_eq!(memory.seen_unchanged(first.clone(), None, s(3)), s(1));
+        assert_eq!(memory.seen_unchanged(second, None, s(4)), s(2));
+        assert_eq!(memory.seen_unchanged(claim("1", "9"), None, s(5)), s(5));
+        let id = |n| AttemptId(uuid::Uuid::from_u128(n));
+        memory.attempt_seen(id(1), s(1));
+        memory.attempt_seen(id(2), s(2));
+        assert_eq!(memory.attempt_seen(id(1), s(3)), s(1));
+        memory.keep_open(&[id(2)], &[]);
+        assert_eq!(memory.open, [(id(2), s(2))]);
+        assert!(memory.watched.is_empty());
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub(super) fn target(
     }
     if !matches!(cause, Cause::FirstIssue | Cause::LostAttempt) {
         // What was stored is gone. Whoever still has it in memory keeps a pair that works.
-        return Ok(facts.object.last_active.other());
+        return Ok(active.other());
     }
     // What was begun last is gone on with, so that one application at most has an answer that is lost.
     let begun = |slot: &Slot| Some((claims.open(*slot, secret)?.1.time, *slot));
@@ -114,6 +114,7 @@ pub(super) fn idle(
         (Verdict::Executed, _) => {
             let found = cause(round, claims, secret)?;
             let cause = match found {
+                Found::Cause(cause) | Found::Instead(cause) if cause.is_repair() => cause,
                 // The application's journal counts it, so the breaker can hold it back.
                 Found::Cause(_) | Found::Instead(_) => Cause::LostAttempt,
                 Found::Nothing(step @ Step::Read { .. }) => return Ok(step),

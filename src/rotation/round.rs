@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use super::facts::{
-    AppFacts, AppView, ClaimView, Facts, Failure, Observed, SecretState, Slot, Version,
-};
+use super::facts::{AppFacts, AppView, Facts, Failure, Observed, SecretState, Slot, Version};
 use super::memory::{Backoff, Memory, Refusals};
 use super::{Blocked, Claim, Report, Retry, Source, Step};
 use crate::api::Reason;
@@ -51,10 +49,7 @@ impl<'a> Round<'a> {
 
     /// The revision of the claim that was read.
     pub(super) fn claim_version(&self) -> Option<Version> {
-        match self.seen().claim.known()? {
-            ClaimView::Present { version, .. } => Some(version.clone()),
-            ClaimView::Absent => None,
-        }
+        self.seen().claim.known()?.version().cloned()
     }
 
     /// How much of `span` is left since `since`; none if it is over.

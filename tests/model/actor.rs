@@ -273,14 +273,20 @@ fn memory(memo: &Memo) -> real::Memory {
         holding: some(memo.holding).map(attempt_id),
         held_back: None,
         not_executed: some(memo.not_executed).map(attempt_id),
-        open: some(memo.open.0).map(|attempt| (attempt_id(attempt), instant(memo.open.1))),
+        open: some(memo.open.0)
+            .map(|attempt| (attempt_id(attempt), instant(memo.open.1)))
+            .into_iter()
+            .collect(),
         unreadable: some(memo.unreadable.0)
             .map(|revision| (version(revision), instant(memo.unreadable.1))),
-        watched: some(memo.watched.0).map(|claim| real::Watched {
-            claim: version(claim),
-            secret: some(memo.watched.1).map(version),
-            since: instant(memo.watched.2),
-        }),
+        watched: some(memo.watched.0)
+            .map(|claim| real::Watched {
+                claim: version(claim),
+                secret: some(memo.watched.1).map(version),
+                since: instant(memo.watched.2),
+            })
+            .into_iter()
+            .collect(),
         missing: set(memo.missing),
         refusals: some(memo.refusals.0).map(|secret| real::Refusals {
             secret: version(secret),
@@ -326,25 +332,25 @@ fn memo(memory: &real::Memory) -> Memo {
             }),
         holding: memory.holding.map_or(0, attempt_number),
         not_executed: memory.not_executed.map_or(0, attempt_number),
-        open: memory.open.map_or((0, Age::Unset), |(attempt, since)| {
-            (attempt_number(attempt), age(since))
-        }),
+        open: memory
+            .open
+            .last()
+            .map_or((0, Age::Unset), |(attempt, since)| {
+                (attempt_number(*attempt), age(*since))
+            }),
         unreadable: memory
             .unreadable
             .as_ref()
             .map_or((0, Age::Unset), |(claim, since)| {
                 (revision(claim), age(*since))
             }),
-        watched: memory
-            .watched
-            .as_ref()
-            .map_or((0, 0, Age::Unset), |watched| {
-                (
-                    revision(&watched.claim),
-                    watched.secret.as_ref().map_or(0, revision),
-                    age(watched.since),
-                )
-            }),
+        watched: memory.watched.last().map_or((0, 0, Age::Unset), |watched| {
+            (
+                revision(&watched.claim),
+                watched.secret.as_ref().map_or(0, revision),
+                age(watched.since),
+            )
+        }),
         missing: memory.missing.map_or(Age::Unset, age),
         refusals: memory
             .refusals
@@ -556,7 +562,7 @@ fn facts(known: &Known) -> real::Facts {
             verified: None,
             due,
             overlap_ends: None,
-            last_active: real::Slot::Primary,
+            last_active: None,
             standby_unseen: false,
             explained: real::Explained::default(),
             proven: None,

@@ -92,8 +92,15 @@ fn claim(attempt: u128, cause: Cause, trigger: Option<&str>, pre: Option<u64>) -
 }
 
 fn present(claim: Claim) -> Observed<ClaimView> {
+    present_as("u", claim)
+}
+
+fn present_as(uid: &str, claim: Claim) -> Observed<ClaimView> {
     Observed::Live(ClaimView::Present {
-        version: version("3"),
+        version: Version {
+            uid: uid.into(),
+            ..version("3")
+        },
         record: Ok(claim),
         held_elsewhere: false,
     })
@@ -146,7 +153,7 @@ fn nothing() -> Facts {
             proven: None,
             due: DueState::OnTriggerOnly,
             overlap_ends: None,
-            last_active: Slot::Primary,
+            last_active: None,
             standby_unseen: false,
             explained: Explained::default(),
         },
@@ -365,7 +372,7 @@ fn an_open_attempt_is_judged_by_the_journal() {
     facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
     // Nothing in the journal: the request may still be on its way.
     assert_eq!(rests(&facts), (Reason::OutcomeUnknown, "usable"));
-    facts.memory.open = Some((id(2), BOOT - facts.timing.quiet));
+    facts.memory.open = vec![(id(2), BOOT - facts.timing.quiet)];
     assert_eq!(voids(&facts), Slot::Primary);
     // Carried out: the answer is lost.
     facts.primary.journal = journal(&[5, 6]);
@@ -553,7 +560,7 @@ fn an_attempt_on_the_idle_application_is_made_again_only_if_its_cause_still_hold
     assert_eq!(voids(&facts), Slot::Standby);
     // Not carried out: given up, and looked at anew.
     facts.standby.as_mut().unwrap().journal = journal(&[]);
-    facts.memory.open = Some((id(2), BOOT - facts.timing.quiet));
+    facts.memory.open = vec![(id(2), BOOT - facts.timing.quiet)];
     facts.object.trigger = Some("b".into());
     assert_eq!(voids(&facts), Slot::Standby);
 }
@@ -638,7 +645,7 @@ fn a_retirement_is_recorded_from_the_journal_whether_its_answer_came_or_not() {
         error_id: None,
     });
     assert_eq!(rests(&blind), (Reason::OutcomeUnknown, "usable"));
-    blind.memory.open = Some((id(3), BOOT - blind.timing.quiet));
+    blind.memory.open = vec![(id(3), BOOT - blind.timing.quiet)];
     let step = step(&blind);
     assert!(
         matches!(
@@ -699,7 +706,7 @@ fn a_secret_that_is_gone_is_made_anew_where_nobody_is_refused() {
             ..
         }
     ));
-    facts.object.last_active = Slot::Standby;
+    facts.object.last_active = Some(Slot::Standby);
     assert!(matches!(
         step(&facts),
         Step::Rehearse {
@@ -708,13 +715,114 @@ fn a_secret_that_is_gone_is_made_anew_where_nobody_is_refused() {
         }
     ));
     // Begun on the standby, carried out and lost: gone on with there, although the elder claim looks open as well.
-    facts.object.last_active = Slot::Primary;
+    facts.object.last_active = Some(Slot::Primary);
     let mut begun = claim(2, Cause::SecretMissing, None, None);
     begun.attempt.as_mut().unwrap().time = at(1);
     let standby = facts.standby.as_mut().unwrap();
     (standby.claim, standby.journal) = (present(begun), journal(&[6]));
     let facts = rehearsed(facts, Slot::Standby);
-    assert_eq!(claims_for(&facts), (Slot::Standby, Cause::LostAttempt));
+    assert_eq!(claims_for(&facts), (Slot::Standby, Cause::SecretMissing));
+}
+
+/// Both pairs were stored in turn, the standby's last; then a person deleted the Secret, so both claims look open.
+fn deleted() -> Facts {
+    let mut facts = alternated();
+    facts.secret = Observed::Live(SecretState::Absent);
+    facts.primary.journal = journal(&[5]);
+    let mut newer = claim(2, Cause::Trigger, Some("b"), None);
+    newer.attempt.as_mut().unwrap().time = at(1);
+    let standby = facts.standby.as_mut().unwrap();
+    standby.claim = present_as("s", newer);
+    facts.object.trigger = Some("b".into());
+    facts
+}
+
+#[test]
+fn a_secret_that_was_deleted_is_made_anew_beside_the_pair_that_consumers_still_hold() {
+    for last_active in [Some(Slot::Standby), None] {
+        let mut facts = deleted();
+        facts.object.last_active = last_active;
+        assert_eq!(rests(&facts), (Reason::SecretMissing, "working"));
+        facts.memory.missing = Some(BOOT - facts.timing.missing);
+        assert_eq!(step(&facts), Step::CreateShell);
+        facts.secret = Observed::Live(SecretState::Present(secret(None)));
+        let facts = rehearsed(facts, Slot::Primary);
+        assert_eq!(claims_for(&facts), (Slot::Primary, Cause::SecretMissing));
+    }
+}
+
+#[test]
+fn a_deleted_secret_that_is_only_reported_waits_for_a_new_trigger() {
+    for last_active in [Some(Slot::Standby), None] {
+        let mut facts = deleted();
+        facts.object.last_active = last_active;
+        facts.object.recovery.missing = false;
+        // What the elder claim speaks of is long over.
+        assert_eq!(voids(&facts), Slot::Primary);
+        let mut old = claim(1, Cause::FirstIssue, Some("a"), None);
+        old.attempt.as_mut().unwrap().state = AttemptState::Void;
+        facts.primary.claim = present(old);
+        assert_eq!(rests(&facts), (Reason::SecretMissing, "stalled"));
+        facts.object.trigger = Some("c".into());
+        assert_eq!(step(&facts), Step::CreateShell);
+    }
+}
+
+#[test]
+fn two_open_claims_of_another_pod_are_watched_at_the_same_time() {
+    let mut facts = deleted();
+    facts.object.last_active = Some(Slot::Standby);
+    for claim in [
+        &mut facts.primary.claim,
+        &mut facts.standby.as_mut().unwrap().claim,
+    ] {
+        let Observed::Live(ClaimView::Present {
+            record: Ok(claim), ..
+        }) = claim
+        else {
+            panic!("{claim:?}");
+        };
+        claim.attempt.as_mut().unwrap().holder.pod = "that".into();
+    }
+    // Look after look, never more than one wait in all.
+    let mut looks = Vec::new();
+    for _ in 0..8 {
+        let decision = decide(&facts);
+        facts.memory = decision.memory;
+        facts.now.boot += facts.timing.takeover / 4;
+        match decision.step {
+            Step::Rest(Report::Working { blocked, .. }) => looks.push(blocked.reason),
+            step => {
+                assert_eq!(step, Step::CreateShell);
+                break;
+            }
+        }
+    }
+    let watching = |reason: &&Reason| **reason == Reason::AttemptOpen;
+    assert_eq!(looks.iter().take_while(watching).count(), 4, "{looks:?}");
+    assert!(
+        looks[4..].iter().all(|r| *r == Reason::SecretMissing),
+        "{looks:?}"
+    );
+    assert!(looks.len() < 8, "{looks:?}");
+}
+
+#[test]
+fn a_new_trigger_passes_the_breaker_of_a_first_issue_on_the_standby() {
+    let mut facts = rehearsed(nothing(), Slot::Standby);
+    facts.secret = Observed::Live(SecretState::Present(secret(None)));
+    facts.object.trigger = Some("a".into());
+    let mut begun = claim(2, Cause::LostAttempt, Some("a"), Some(8));
+    begun.issued = false;
+    facts.primary.journal = journal(&[4]);
+    facts.standby = Some(AppFacts {
+        claim: present(begun),
+        journal: journal(&[56, 57, 58, 59]),
+        ..app()
+    });
+    assert_eq!(rests(&facts), (Reason::BreakerOpen, "stalled"));
+    facts.object.trigger = Some("b".into());
+    assert_eq!(claims_for(&facts), (Slot::Standby, Cause::Trigger));
 }
 
 #[test]
