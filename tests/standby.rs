@@ -398,6 +398,39 @@ async fn an_object_that_is_made_again_keeps_the_standbys_pair() {
 }
 
 #[tokio::test]
+async fn a_secret_that_is_deleted_after_rotations_is_made_anew_beside_the_pair_in_use() {
+    let pair = Pair::issued("deleted", json!({"trigger": "0"})).await;
+    pair.rotate("1").await;
+    let used = pair.secret().await;
+    pair.tenant.delete_secret("orders").await;
+    eventually(PATIENCE, || async {
+        (pair.generates() == (2, 1)).then_some(())
+    })
+    .await;
+    let status = pair.tenant.ready("orders").await.status.unwrap();
+    assert_eq!(status.last_rotation.unwrap().reason, "SecretMissing");
+    assert!(
+        pair.accepts(&pair.second, &used),
+        "whoever still has it can use it"
+    );
+    // Only reported: nothing is made before there is a new trigger.
+    pair.rotate("2").await;
+    let used = pair.secret().await;
+    let report = json!({"recovery": {"missingSecret": "Report"}, "rotation": {"trigger": "2"}, "standbyAppId": pair.second.id});
+    let applied = pair.tenant.apply("orders", &pair.first.id, report).await;
+    applied.unwrap();
+    pair.tenant.ready("orders").await;
+    pair.tenant.delete_secret("orders").await;
+    pair.tenant.reason("orders", "SecretMissing").await;
+    pair.tenant.fence().await;
+    assert_eq!(pair.generates(), (2, 2));
+    assert!(pair.accepts(&pair.second, &used));
+    pair.rotate("3").await;
+    assert_eq!(pair.generates(), (3, 2));
+    assert!(pair.accepts(&pair.second, &used));
+}
+
+#[tokio::test]
 async fn a_lost_answer_costs_one_more_generate_and_no_outage() {
     let pair = Pair::issued("lost", json!({"trigger": "0"})).await;
     let before = pair.secret().await;

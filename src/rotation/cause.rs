@@ -152,12 +152,19 @@ fn stored(
         .seen()
         .hint
         .is_some_and(|hint| round.memory.is_news(hint, sequence));
-    if (news || round.memory.drift.is_some())
-        && matches!(round.seen().journal, Observed::Unread | Observed::Cached(_))
-    {
-        return Err(round.read(&[Source::Journal]));
-    }
-    if let Observed::Live(journal) = &round.seen().journal
+    let asked = news || round.memory.drift.is_some();
+    let journal = match &round.seen().journal {
+        Observed::Live(journal) => Some(journal),
+        Observed::Unread | Observed::Cached(_) if asked => {
+            return Err(round.read(&[Source::Journal]));
+        }
+        // NB: the question stays open. Passed over, a rotation by somebody else would never be noticed.
+        Observed::Failed(failure) if asked && !failure.permanent => {
+            return Err(round.failed(failure));
+        }
+        _ => None,
+    };
+    if (asked || journal.is_some())
         && let Some(found) = drift(round, mine, journal, secret, sequence)?
     {
         return Ok(found);
@@ -287,20 +294,21 @@ fn take_over(
     }))
 }
 
-/// Compares the stored sequence with the journal.
+/// Compares the stored sequence with the journal. Without one, or with one that was cut, only the value itself tells.
 fn drift(
     round: &mut Round<'_>,
     mine: &Claim,
-    journal: &Journal,
+    journal: Option<&Journal>,
     secret: &SecretView,
     sequence: Sequence,
 ) -> Result<Option<Found>, Step> {
     let facts = round.facts;
+    let newest_event = journal.and_then(Journal::newest);
     let newest_own = journal
-        .newest_own()
+        .and_then(Journal::newest_own)
         .filter(|event| event.sequence > sequence);
     let own = newest_own.map(|event| event.sequence);
-    let newest = journal.newest().map(|event| event.sequence);
+    let newest = newest_event.map(|event| event.sequence);
     if let Some(own) = own
         && newest == Some(own)
     {
@@ -322,18 +330,27 @@ fn drift(
                 Observed::Live(Probe::Valid) => {
                     Ok(Some(Found::Nothing(correct(round, newest_own, secret))))
                 }
-                Observed::Live(_) | Observed::Failed(_) => {
-                    Ok(Some(Found::Cause(Cause::LostAttempt)))
+                Observed::Live(Probe::Refused) => Ok(Some(Found::Cause(Cause::LostAttempt))),
+                // Nobody says so of the value itself: as long again, then the journal's word is enough.
+                Observed::Live(Probe::NoVerdict) | Observed::Failed(_) => {
+                    match round.left(since, facts.timing.quiet * 2) {
+                        Some(left) => Err(rest(waiting(
+                            facts,
+                            Reason::NoVerdict.into(),
+                            Retry::After(left.min(facts.timing.probe)),
+                        ))),
+                        None => Ok(Some(Found::Cause(Cause::LostAttempt))),
+                    }
                 }
             },
         };
     }
     round.memory.drift = None;
-    if newest.is_none_or(|newest| newest == sequence) {
+    if newest == Some(sequence) {
         round.memory.looked_into(round.seen().hint, sequence);
         return Ok(None);
     }
-    // Rotated by somebody else, or ZITADEL was restored from a backup: only the value itself tells.
+    // Rotated by somebody else, or ZITADEL was restored from a backup, or the journal can't tell: only the value itself does.
     let verified = round.memory.verified.take();
     let found = prove(round, Some(mine), secret)?;
     if found.is_none() {
@@ -344,12 +361,8 @@ fn drift(
         }
         round.memory.looked_into(round.seen().hint, sequence);
         // ZITADEL counts from a lower number again, and the value is good: the record is lowered.
-        if newest < Some(sequence) {
-            return Ok(Some(Found::Nothing(correct(
-                round,
-                journal.newest(),
-                secret,
-            ))));
+        if newest.is_some_and(|newest| newest < sequence) {
+            return Ok(Some(Found::Nothing(correct(round, newest_event, secret))));
         }
     }
     Ok(found)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::attempt::prepare;
 use super::cause::{Cause, Found, find, read_before_probe};
-use super::facts::{Observed, Probe, SecretState, SecretView, Value, Version};
+use super::facts::{Journal, Observed, Probe, SecretState, SecretView, Value, Version};
 use super::pair::{Claims, target};
 use super::round::{Round, rest, waiting};
 use super::{Attempt, Claim, Report, Retry, Source, Step};
@@ -165,6 +165,9 @@ pub(super) fn verdict(
                 return Ok(Verdict::Executed);
             }
             quiet(round, sent)?;
+            if was_cut(journal, pre) {
+                return by_the_value(round, stored, secret);
+            }
             let newest = journal.newest_own().map(|event| event.sequence);
             let older_lost = stored.is_some() && newest > stored;
             Ok(if older_lost {
@@ -176,44 +179,53 @@ pub(super) fn verdict(
         Observed::Failed(failure) if !failure.permanent => Err(round.failed(failure)),
         Observed::Failed(_) => {
             quiet(round, sent)?;
-            // Without the journal only the stored value itself can tell; with none stored there is none to lose.
-            if stored.is_none() || round.slot != facts.active() {
-                return Ok(Verdict::NotExecuted);
-            }
-            match &facts.probe {
-                Observed::Unread | Observed::Cached(_) => Err(round.read(&[Source::Probe])),
-                Observed::Live(Probe::Valid) => {
-                    round.memory.refusals = None;
-                    Ok(Verdict::NotExecuted)
-                }
-                Observed::Live(Probe::Refused) => {
-                    let Some(version) = secret_version(secret) else {
-                        return Ok(Verdict::NotExecuted);
-                    };
-                    let (first, count) = round.refused_once_more(&version);
-                    if count >= 2 && round.left(first, facts.timing.dead).is_none() {
-                        return Ok(Verdict::Executed);
-                    }
-                    let retry = Retry::After(facts.timing.dead / 2);
-                    Err(rest(Report::Working {
-                        blocked: Reason::JournalUnavailable.into(),
-                        retry,
-                    }))
-                }
-                Observed::Live(Probe::NoVerdict) | Observed::Failed(_) => Err(rest(waiting(
-                    facts,
-                    Reason::JournalUnavailable.into(),
-                    Retry::After(facts.timing.probe),
-                ))),
-            }
+            by_the_value(round, stored, secret)
         }
     }
 }
 
-fn secret_version(secret: &SecretState) -> Option<Version> {
-    match secret {
-        SecretState::Present(secret) => Some(secret.version.clone()),
-        SecretState::Absent => None,
+/// Whether the journal has lost what is older than the attempt, and with it perhaps the attempt's own event: ZITADEL keeps events only
+/// for so long (`AuditLogRetention`).
+fn was_cut(journal: &Journal, pre: Option<Sequence>) -> bool {
+    pre.is_some_and(|pre| !journal.0.iter().any(|event| event.sequence <= pre))
+}
+
+/// What became of the open attempt, where the journal can't tell: only the stored value itself can. With none stored there is none to
+/// lose.
+fn by_the_value(
+    round: &mut Round<'_>,
+    stored: Option<Sequence>,
+    secret: &SecretState,
+) -> Result<Verdict, Step> {
+    let facts = round.facts;
+    let version = match secret {
+        SecretState::Present(view) if stored.is_some() && round.slot == facts.active() => {
+            view.version.clone()
+        }
+        _ => return Ok(Verdict::NotExecuted),
+    };
+    match &facts.probe {
+        Observed::Unread | Observed::Cached(_) => Err(round.read(&[Source::Probe])),
+        Observed::Live(Probe::Valid) => {
+            round.memory.refusals = None;
+            Ok(Verdict::NotExecuted)
+        }
+        Observed::Live(Probe::Refused) => {
+            let (first, count) = round.refused_once_more(&version);
+            if count >= 2 && round.left(first, facts.timing.dead).is_none() {
+                return Ok(Verdict::Executed);
+            }
+            let retry = Retry::After(facts.timing.dead / 2);
+            Err(rest(Report::Working {
+                blocked: Reason::JournalUnavailable.into(),
+                retry,
+            }))
+        }
+        Observed::Live(Probe::NoVerdict) | Observed::Failed(_) => Err(rest(waiting(
+            facts,
+            Reason::JournalUnavailable.into(),
+            Retry::After(facts.timing.probe),
+        ))),
     }
 }
 
@@ -249,7 +261,15 @@ fn lost(round: &mut Round<'_>, claims: Claims<'_>, secret: &SecretState) -> Resu
         match &round.facts.probe {
             Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Probe])),
             Observed::Live(Probe::Valid) => return find(round, claims, true, secret),
-            Observed::Live(Probe::Refused | Probe::NoVerdict) | Observed::Failed(_) => {}
+            Observed::Live(Probe::Refused) => {}
+            // That the record is gone says nothing of the value.
+            Observed::Live(Probe::NoVerdict) | Observed::Failed(_) => {
+                return Err(rest(waiting(
+                    round.facts,
+                    Reason::NoVerdict.into(),
+                    Retry::After(round.facts.timing.probe),
+                )));
+            }
         }
     }
     Ok(Found::Cause(Cause::LostAttempt))

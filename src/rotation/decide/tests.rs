@@ -385,6 +385,98 @@ fn an_open_attempt_is_judged_by_the_journal() {
 }
 
 #[test]
+fn an_open_attempt_whose_journal_was_cut_is_judged_by_the_value() {
+    let mut facts = rehearsed(stored(), Slot::Primary);
+    facts.object.verified = Some("7".into());
+    facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
+    facts.memory.open = vec![(id(2), BOOT - facts.timing.quiet)];
+    for events in [&[][..], &[8]] {
+        // Sequences above the stored one are somebody else's.
+        let mut journal = journal(events);
+        if let Observed::Live(journal) = &mut journal {
+            journal.0.iter_mut().for_each(|event| event.own = false);
+        }
+        facts.primary.journal = journal;
+        facts.probe = Observed::Live(Probe::Refused);
+        assert_eq!(rests(&facts), (Reason::JournalUnavailable, "working"));
+        let mut dead = facts.clone();
+        dead.memory = decide(&facts).memory;
+        dead.now.boot += dead.timing.dead;
+        assert_eq!(claims_for(&dead), (Slot::Primary, Cause::LostAttempt));
+    }
+    facts.primary.journal = journal(&[]);
+    facts.probe = Observed::Live(Probe::Valid);
+    assert_eq!(voids(&facts), Slot::Primary);
+}
+
+#[test]
+fn a_value_whose_record_is_gone_is_not_replaced_as_long_as_nobody_can_tell_whether_it_works() {
+    let mut facts = rehearsed(stored(), Slot::Primary);
+    edit(&mut facts, |secret| secret.commit = Ok(None));
+    facts.probe = Observed::Live(Probe::NoVerdict);
+    assert_eq!(rests(&facts).0, Reason::NoVerdict);
+    facts.probe = Observed::Live(Probe::Refused);
+    assert_eq!(claims_for(&facts), (Slot::Primary, Cause::LostAttempt));
+}
+
+#[test]
+fn a_rotation_that_the_secret_does_not_know_of_is_repaired_on_the_journal_s_word_at_last() {
+    let mut facts = rehearsed(stored(), Slot::Primary);
+    facts.primary.hint = Some(Sequence(6));
+    facts.primary.journal = journal(&[5, 6]);
+    facts.memory.drift = Some((Sequence(6), BOOT - facts.timing.quiet));
+    facts.probe = Observed::Live(Probe::Refused);
+    assert_eq!(claims_for(&facts), (Slot::Primary, Cause::LostAttempt));
+    facts.probe = Observed::Live(Probe::NoVerdict);
+    assert_eq!(rests(&facts), (Reason::NoVerdict, "usable"));
+    facts.memory.drift = Some((Sequence(6), BOOT - facts.timing.quiet * 2));
+    assert_eq!(claims_for(&facts), (Slot::Primary, Cause::LostAttempt));
+}
+
+#[test]
+fn news_of_a_rotation_stay_news_until_the_journal_or_the_value_has_told() {
+    let failure = |permanent| {
+        Observed::Failed(Failure {
+            reason: Reason::ZitadelUnavailable,
+            permanent,
+            error_id: None,
+        })
+    };
+    let mut facts = stored();
+    facts.memory.verified = Some("7".into());
+    facts.object.verified = Some("7".into());
+    facts.primary.hint = Some(Sequence(6));
+    // It can't be read just now: asked again.
+    facts.primary.journal = failure(false);
+    assert_eq!(rests(&facts), (Reason::ZitadelUnavailable, "usable"));
+    facts.memory.drift = Some((Sequence(6), BOOT));
+    facts.primary.hint = None;
+    assert_eq!(rests(&facts), (Reason::ZitadelUnavailable, "usable"));
+    facts.memory.drift = None;
+    facts.primary.hint = Some(Sequence(6));
+    // It can't be read at all, or has forgotten even the stored value: the value is tried, whatever was known of it.
+    for journal in [failure(true), journal(&[])] {
+        let mut facts = facts.clone();
+        facts.primary.journal = journal;
+        facts.probe = Observed::Unread;
+        assert!(matches!(
+            step(&facts),
+            Step::Read {
+                sources: [Source::Probe],
+                ..
+            }
+        ));
+        facts.probe = Observed::Live(Probe::Refused);
+        assert_eq!(rests(&facts), (Reason::Refused, "working"));
+        facts.probe = Observed::Live(Probe::Valid);
+        assert_eq!(rests(&facts).1, "settled");
+        facts.memory = decide(&facts).memory;
+        facts.probe = Observed::Unread;
+        assert_eq!(rests(&facts).1, "settled", "and it stays answered");
+    }
+}
+
+#[test]
 fn a_value_that_was_accepted_and_that_nothing_has_changed_is_not_taken_for_dead() {
     let mut facts = rehearsed(stored(), Slot::Primary);
     facts.probe = Observed::Live(Probe::Refused);
