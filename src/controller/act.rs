@@ -5,20 +5,21 @@ use std::sync::Arc;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Patch, PatchParams, PostParams};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::claim;
 use super::context::{Context, lock};
 use super::failure;
 use super::flush;
+use super::former;
 use super::observe::Round;
 use super::rotate;
-use super::secret::{self, FIELD_MANAGER};
+use super::secret::FIELD_MANAGER;
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
-    Claim, ClaimView, Entry, Facts, Failure, Former, Observed, Recorded, Slot, Step, Version,
+    Claim, ClaimView, Entry, Facts, Failure, Observed, Recorded, Slot, Step, Version,
 };
 use crate::zitadel::ClientSecret;
 
@@ -49,7 +50,9 @@ pub async fn act(
         }
         Step::Rehearse { slot, over } => rehearse(context, round, slot, &over, facts).await,
         Step::WriteClaim { slot, claim, over } => {
-            write_claim(context, round, turn, slot, &claim, over.as_ref(), facts).await;
+            if claim.live_attempt().is_none() || has_turn(context, round, turn, facts).await {
+                write_claim(context, round, turn, slot, &claim, over.as_ref(), facts).await;
+            }
             forget(facts);
             facts.fresh_attempt = AttemptId(uuid::Uuid::now_v7());
         }
@@ -72,11 +75,11 @@ pub async fn act(
             render(context, round, &over, record, facts).await;
             forget(facts);
         }
-        Step::Move(former) => {
+        Step::Move { former, over } => {
             facts.secret = Observed::Unread;
-            move_from(context, round, &former, facts).await;
+            former::move_from(context, round, &former, over.as_ref(), facts).await;
         }
-        Step::DropFormer(former) => drop_former(context, round, &former, facts).await,
+        Step::DropFormer(former) => former::drop_former(context, round, &former, facts).await,
         Step::Rest(_) => {}
     }
     round.refresh(context, facts);
@@ -92,11 +95,11 @@ fn forget(facts: &mut Facts) {
     facts.probe = Observed::Unread;
 }
 
-fn back_off(round: &Round, facts: &Facts, failure: &Failure) {
+pub(super) fn back_off(round: &Round, facts: &Facts, failure: &Failure) {
     lock(&round.state).memory.back_off(facts, failure);
 }
 
-fn secrets(context: &Context, round: &Round) -> Api<Secret> {
+pub(super) fn secrets(context: &Context, round: &Round) -> Api<Secret> {
     Api::namespaced(context.client.clone(), &round.target.owner.namespace)
 }
 
@@ -188,6 +191,33 @@ async fn rehearse(
     }
 }
 
+/// Waits for permission to claim. Not so where that took long, or the operator is told to stop meanwhile: what the claim was decided
+/// on is of before, and is looked at anew with the permission in hand.
+async fn has_turn(context: &Context, round: &Round, turn: &mut Turn, facts: &mut Facts) -> bool {
+    let Ok(connection) = &round.connection else {
+        return false;
+    };
+    if turn.0.is_some() {
+        return true;
+    }
+    let began = context.clock.boot();
+    // NB: never closed.
+    let permit = Arc::clone(&connection.shared.ahead).acquire_owned();
+    turn.0 = context
+        .stop
+        .run_until_cancelled(permit)
+        .await
+        .and_then(Result::ok);
+    let fresh = context.clock.boot().saturating_sub(began) < facts.timing.send;
+    if !fresh {
+        facts.primary.app = Observed::Unread;
+        if let Some(standby) = &mut facts.standby {
+            standby.app = Observed::Unread;
+        }
+    }
+    fresh && turn.0.is_some()
+}
+
 async fn write_claim(
     context: &Context,
     round: &Round,
@@ -197,17 +227,7 @@ async fn write_claim(
     over: Option<&Version>,
     facts: &Facts,
 ) {
-    let Ok(connection) = &round.connection else {
-        return;
-    };
     let attempt = claim.live_attempt().map(|attempt| attempt.id);
-    if attempt.is_some() && turn.0.is_none() {
-        // NB: never closed. Waiting here costs nothing: what was decided on is looked at once more after the claim.
-        turn.0 = Arc::clone(&connection.shared.ahead)
-            .acquire_owned()
-            .await
-            .ok();
-    }
     let namespace = &context.settings.namespace;
     let api: Api<Lease> = Api::namespaced(context.client.clone(), namespace);
     let name = &round.application(slot).claim;
@@ -250,67 +270,6 @@ async fn write_claim(
     }
     if state.memory.claimed.is_none() {
         turn.0 = None;
-    }
-}
-
-/// Creates the Secret under its new name. The former one goes in a step of its own, after this one is durable.
-async fn move_from(context: &Context, round: &mut Round, former: &Former, facts: &mut Facts) {
-    let result = copy(context, round, former).await;
-    match result {
-        Ok(Some(written)) => round.saw_secret(context, Some(&written), facts),
-        // It changed or went meanwhile: the next round looks.
-        Ok(None) => facts.former = None,
-        Err(error) if failure::is_conflict(&error) => {}
-        Err(error) => back_off(round, facts, &failure::kubernetes(&error)),
-    }
-}
-
-async fn copy(
-    context: &Context,
-    round: &Round,
-    former: &Former,
-) -> Result<Option<Secret>, kube::Error> {
-    let Some(place) = round.place() else {
-        return Ok(None);
-    };
-    let api = secrets(context, round);
-    let Some(source) = api.get_opt(&former.name).await? else {
-        return Ok(None);
-    };
-    let reading = secret::read(place, &source.metadata, Some(&source), |_| false);
-    let recorded = matches!(reading.view.commit, Ok(Some(_)));
-    let (Some(record), Some(value)) = (reading.commit.filter(|_| recorded), &reading.value) else {
-        return Ok(None);
-    };
-    let commit = place.amended(&record, None);
-    let client_id = record.stored().map_or("", |stored| &stored.client_id);
-    let object = place.full(&commit, client_id, value.expose(), None);
-    let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
-    let params = PostParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PostParams::default()
-    };
-    let written = api.create(&params, &object).await?;
-    flush::remember(context, place, &round.state, &written);
-    Ok(Some(written))
-}
-
-async fn drop_former(context: &Context, round: &Round, former: &Former, facts: &mut Facts) {
-    let preconditions = Preconditions {
-        uid: Some(former.version.uid.clone()),
-        resource_version: Some(former.version.revision.clone()),
-    };
-    let params = DeleteParams {
-        preconditions: Some(preconditions),
-        ..DeleteParams::default()
-    };
-    match secrets(context, round).delete(&former.name, &params).await {
-        Ok(_) => facts.former = None,
-        Err(error) if failure::is_conflict(&error) => facts.former = None,
-        Err(error) => {
-            facts.former = None;
-            back_off(round, facts, &failure::kubernetes(&error));
-        }
     }
 }
 

@@ -378,35 +378,46 @@ impl Context {
         }
     }
 
-    /// The target as it stands for whoever has it now: an object that was deleted and made again is the same to those who read its
-    /// Secret, and what belongs to the one that is gone is collected.
+    /// The target as it stands now. An object that was deleted and made again is the same to those who read its Secret, and what
+    /// belongs to the one that is gone is collected. One whose Secret is to look otherwise, or to have another name, by now: so it is
+    /// written.
     pub fn present(&self, target: &Arc<Target>) -> Arc<Target> {
         let owner = &target.owner;
         let reference = ObjectRef::new(&owner.name).within(&owner.namespace);
         let cache = self.caches.of(&owner.namespace);
         let found = cache.and_then(|cache| cache.objects.get(&reference));
         let object = match found.as_deref().map(|guarded| &guarded.0) {
-            Some(Ok(object)) if object.uid().as_ref() != Some(&owner.uid) => object,
+            Some(Ok(object)) => object,
             _ => return Arc::clone(target),
         };
-        let same = Target::read(object, Duration::ZERO).is_ok_and(|present| {
-            let apps = |target: &Target| {
-                std::iter::once(target.app.app.clone())
-                    .chain(target.standby.clone())
-                    .collect::<BTreeSet<_>>()
-            };
-            present.secret.name == target.secret.name
-                && present.connection == target.connection
-                && present.app.project == target.app.project
-                && apps(&present) == apps(target)
-        });
-        if !same || object.metadata.deletion_timestamp.is_some() {
+        let again = object.uid().as_ref() != Some(&owner.uid);
+        let edited = object.metadata.generation > target.generation;
+        if object.metadata.deletion_timestamp.is_some() || !(again || edited) {
             return Arc::clone(target);
         }
-        Arc::new(Target {
-            owner: self::owner(object),
-            ..Target::clone(target)
-        })
+        let apps = |target: &Target| {
+            std::iter::once(target.app.app.clone())
+                .chain(target.standby.clone())
+                .collect::<BTreeSet<_>>()
+        };
+        let same = |present: &Target| {
+            present.connection == target.connection
+                && present.app.project == target.app.project
+                && apps(present) == apps(target)
+        };
+        match Target::read(object, Duration::ZERO) {
+            Ok(present) if again && same(&present) && present.secret.name == target.secret.name => {
+                Arc::new(Target {
+                    owner: self::owner(object),
+                    ..Target::clone(target)
+                })
+            }
+            Ok(present) if !again && same(&present) => Arc::new(Target {
+                secret: present.secret,
+                ..Target::clone(target)
+            }),
+            _ => Arc::clone(target),
+        }
     }
 
     /// Has every object of a connection looked at again.

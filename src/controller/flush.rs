@@ -213,8 +213,9 @@ async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome
         .as_ref()
         .and_then(|reading| reading.commit.clone());
     let mut pause = Duration::from_millis(50);
+    let mut target = Arc::clone(&received.target);
     loop {
-        let target = &context.present(&received.target);
+        target = present(context, received, &target, &stored);
         let attempted = match fence(
             &stored,
             received.slot,
@@ -229,14 +230,14 @@ async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome
                     context,
                     &api,
                     received,
-                    target,
+                    &target,
                     record.as_ref(),
                     Some(&version),
                 )
                 .await,
             ),
             Fence::Create if context.object(&target.owner).is_some() => {
-                Some(apply(context, &api, received, target, None, None).await)
+                Some(apply(context, &api, received, &target, None, None).await)
             }
             Fence::Create => {
                 tracing::warn!(attempt = %received.attempt, "the object and its Secret are gone, so its new credential is dropped");
@@ -263,11 +264,14 @@ async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome
         match api.get_opt(&target.secret.name).await {
             Ok(found) => {
                 // NB: asked again, since the object may have been made again while this was read.
-                let target = &context.present(&received.target);
+                let read = present(context, received, &target, &stored);
+                if read.secret.name == target.secret.name {
+                    target = read;
+                }
                 let reading = found.as_ref().map(|secret| {
-                    let place = received.place(target);
+                    let place = received.place(&target);
                     secret::read(place, &secret.metadata, Some(secret), |owner| {
-                        context.keeps_secret(owner, target)
+                        context.keeps_secret(owner, &target)
                     })
                 });
                 stored = secret::state(reading.as_ref());
@@ -276,6 +280,24 @@ async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome
             Err(error) => hold_back(context, received, Some(&error)),
         }
     }
+}
+
+/// The target as it stands now. Where the Secret has another name by now it is written under the former one all the same, from which it
+/// is moved; under the new one only if the former is gone already.
+fn present(
+    context: &Context,
+    received: &Received,
+    before: &Arc<Target>,
+    stored: &SecretState,
+) -> Arc<Target> {
+    let mut target = context.present(&received.target);
+    if target.secret.name != before.secret.name && *stored != SecretState::Absent {
+        Arc::make_mut(&mut target)
+            .secret
+            .name
+            .clone_from(&before.secret.name);
+    }
+    target
 }
 
 /// Says, once a reason, that a value is held and can't be written.

@@ -23,6 +23,7 @@ mod connections;
 mod context;
 mod failure;
 mod flush;
+mod former;
 mod health;
 mod inventory;
 mod live;

@@ -404,10 +404,18 @@ impl Round {
         let name = name.filter(|name| *name != self.target.secret.name)?;
         let found = context.caches.secret(&self.target.owner.namespace, name)?;
         let reading = secret::read(self.place()?, &found.metadata, None, |_| false);
-        let holds = reading.view.owned && matches!(reading.view.commit, Ok(Some(_)));
-        holds.then(|| Former {
+        let view = reading.view;
+        let stored = view.commit.ok().flatten().filter(|_| view.owned)?;
+        let carries = [&Some(stored.clone()), &view.idle];
+        Some(Former {
             name: name.to_owned(),
-            version: reading.view.version,
+            version: view.version,
+            sequence: stored.sequence,
+            carries: carries
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| entry.attempt)
+                .collect(),
         })
     }
 

@@ -208,14 +208,13 @@ fn new_claim(
         .replaced
         .and_then(Claim::live_attempt)
         .filter(|attempt| Some(attempt.id) != before.replaced_carried);
-    // NB: an object without news may be an old view of it: what the open attempt was to handle is handled by this one.
-    let trigger = match &facts.object.trigger {
-        Some(trigger) if handled_trigger.as_ref() != Some(trigger) => Some(trigger.clone()),
-        _ => open
-            .and_then(|attempt| attempt.trigger.clone())
-            .or_else(|| facts.object.trigger.clone())
-            .or_else(|| handled_trigger.clone()),
-    };
+    // NB: the object was read after the claims, so what it says is the newest. What claims remember may be of long ago.
+    let trigger = facts
+        .object
+        .trigger
+        .clone()
+        .or_else(|| open.and_then(|attempt| attempt.trigger.clone()))
+        .or_else(|| handled_trigger.clone());
     let attempt = Attempt {
         id: facts.fresh_attempt,
         pre_sequence,

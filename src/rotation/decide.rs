@@ -67,7 +67,7 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
     if let SecretState::Present(secret) = secret {
         usable(facts, secret)?;
     }
-    renamed(round, secret)?;
+    renamed(round, claims, secret)?;
     if let Some(claimed) = round.memory.claimed.clone() {
         round.slot = claimed.slot;
         let claim = claims.of(claimed.slot);
@@ -180,9 +180,10 @@ fn ours<'a>(facts: &Facts, claim: &'a Claim, held_elsewhere: bool) -> Result<&'a
     }))
 }
 
-/// `spec.secret.name` was changed. That is no cause: the value moves.
-fn renamed(round: &Round<'_>, secret: &SecretState) -> Result<(), Step> {
-    let Some(former) = &round.facts.former else {
+/// `spec.secret.name` was changed. That is no cause: the newest value moves.
+fn renamed(round: &mut Round<'_>, claims: Claims<'_>, secret: &SecretState) -> Result<(), Step> {
+    let facts = round.facts;
+    let Some(former) = &facts.former else {
         return Ok(());
     };
     if round.memory.claimed.is_some() {
@@ -191,13 +192,34 @@ fn renamed(round: &Round<'_>, secret: &SecretState) -> Result<(), Step> {
     if let Some(step) = round.backing_off() {
         return Err(step);
     }
-    Err(match secret {
-        SecretState::Absent => Step::Move(former.clone()),
-        SecretState::Present(view) if matches!(view.commit, Ok(Some(_))) => {
-            Step::DropFormer(former.clone())
+    round.current()?;
+    // Whoever has generated under the former name may still be writing there.
+    for slot in facts.slots() {
+        let Some((_, attempt)) = claims.open(*slot, secret) else {
+            continue;
+        };
+        let known =
+            former.carries.contains(&attempt.id) || round.memory.not_executed == Some(attempt.id);
+        if !known {
+            let since = round.memory.attempt_seen(attempt.id, facts.now.boot);
+            takeover::quiet(round, Some(since))?;
         }
-        // There was another Secret of the new name, and a value that is held is not thrown away for it.
-        SecretState::Present(_) => stalled(Reason::SecretNotOwned, Retry::OnChange),
+    }
+    let moved = |over: Option<&SecretView>| Step::Move {
+        former: former.clone(),
+        over: over.map(|view| view.version.clone()),
+    };
+    Err(match secret {
+        SecretState::Absent => moved(None),
+        SecretState::Present(view) => match &view.commit {
+            Ok(Some(entry)) if entry.sequence >= former.sequence => {
+                Step::DropFormer(former.clone())
+            }
+            // One of long ago that was kept.
+            Ok(Some(_)) => moved(Some(view)),
+            // There was another Secret of the new name, and a value that is held is not thrown away for it.
+            _ => stalled(Reason::SecretNotOwned, Retry::OnChange),
+        },
     })
 }
 

@@ -236,6 +236,10 @@ pub struct Former {
     pub name: String,
     /// Its revision.
     pub version: Version,
+    /// The sequence of the value in it.
+    pub sequence: Sequence,
+    /// The attempts that it carries.
+    pub carries: Vec<AttemptId>,
 }
 
 impl SecretView {

@@ -72,9 +72,14 @@ pub enum Step {
         /// An application, and the entry to record for it; none: those that are there.
         record: Option<(Slot, super::Entry)>,
     },
-    /// Create the Secret under its new name from the one under its former name.
-    Move(Former),
-    /// Delete the Secret under its former name; the value is in the new one.
+    /// Write the Secret under its new name from the one under its former name.
+    Move {
+        /// The former one.
+        former: Former,
+        /// The revision to replace; none: it is created.
+        over: Option<Version>,
+    },
+    /// Delete the Secret under its former name, or what the operator wrote in it; the value is in the new one.
     DropFormer(Former),
     /// Nothing to do now.
     Rest(Report),

@@ -155,7 +155,6 @@ pub(super) fn verdict(
     sent: Option<Duration>,
     secret: &SecretState,
 ) -> Result<Verdict, Step> {
-    let facts = round.facts;
     let stored = stored_sequence(round, secret);
     match &round.seen().journal {
         Observed::Unread | Observed::Cached(_) => Err(round.read(&[Source::Journal])),

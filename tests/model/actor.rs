@@ -666,7 +666,9 @@ fn step(step: &real::Step) -> Step {
                 .as_ref()
                 .map(|(_, entry)| sequence_number(entry.sequence)),
         },
-        real::Step::Move(_) | real::Step::DropFormer(_) => unreachable!("nothing is renamed here"),
+        real::Step::Move { .. } | real::Step::DropFormer(_) => {
+            unreachable!("nothing is renamed here")
+        }
         real::Step::Rest(report) => Step::Rest(match report {
             real::Report::Settled { .. } => Report::Settled,
             real::Report::Usable { .. } => Report::Usable,

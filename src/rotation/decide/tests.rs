@@ -589,10 +589,46 @@ fn a_renamed_secret_moves_and_rotates_nothing() {
     facts.former = Some(Former {
         name: "old".into(),
         version: version("2"),
+        sequence: Sequence(5),
+        carries: vec![id(1)],
     });
     assert!(matches!(step(&facts), Step::DropFormer(_)));
+    let mut absent = facts.clone();
+    absent.secret = Observed::Live(SecretState::Absent);
+    assert!(matches!(step(&absent), Step::Move { over: None, .. }));
+    // On the word of a watch that lags behind, nothing is moved or dropped.
+    for mut facts in [absent, facts.clone()] {
+        facts.current = Observed::Live(false);
+        assert!(matches!(step(&facts), Step::Rest(Report::Outdated { .. })));
+    }
+    // What is there under the new name is of long ago.
+    let former = facts.former.as_mut().unwrap();
+    former.sequence = Sequence(6);
+    let over = Some(version("7"));
+    assert!(matches!(step(&facts), Step::Move { over: o, .. } if o == over));
+}
+
+#[test]
+fn a_renamed_secret_waits_for_whoever_may_still_be_writing_it() {
+    let mut facts = stored();
     facts.secret = Observed::Live(SecretState::Absent);
-    assert!(matches!(step(&facts), Step::Move(_)));
+    facts.former = Some(Former {
+        name: "old".into(),
+        version: version("2"),
+        sequence: Sequence(5),
+        carries: vec![id(1)],
+    });
+    facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
+    assert_eq!(rests(&facts).0, Reason::OutcomeUnknown);
+    let mut written = facts.clone();
+    let former = written.former.as_mut().unwrap();
+    (former.sequence, former.carries) = (Sequence(6), vec![id(2)]);
+    let mut over = facts.clone();
+    over.memory.open = vec![(id(2), BOOT - over.timing.quiet)];
+    facts.memory.not_executed = Some(id(2));
+    for facts in [written, over, facts] {
+        assert!(matches!(step(&facts), Step::Move { over: None, .. }));
+    }
 }
 
 // ---- a standby ----
