@@ -49,6 +49,7 @@ pub fn cache() -> (Cache, Feed) {
         objects_filled: Filled::default(),
         objects_shown: Arc::default(),
         secrets,
+        kept: Arc::default(),
         secrets_filled: Filled::default(),
         secrets_shown: Arc::default(),
         namespaces,
@@ -75,6 +76,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
         Arc::clone(&cache.secrets_shown),
         cache.secrets_filled.clone(),
     );
+    let kept = Arc::clone(&cache.kept);
     let secret_changes = watch(
         secrets,
         watcher::Config::default().labels(MANAGED_LABEL),
@@ -84,6 +86,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
     .reflect(feed.secrets)
     .inspect(move |event| {
         shown.note(event);
+        lock(&kept).note(event);
         filled.note(event);
     })
     .touched_objects();

@@ -1,21 +1,22 @@
 //! What the watches show: one cache for each namespace that is watched, or one for the whole cluster.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Resource as _;
-use kube::ResourceExt as _;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Guarded;
+use super::context::{Guarded, lock};
+use super::kept::Kept;
 use super::progress::Progress;
 use crate::api::ZitadelConnection;
+use crate::rotation::Owner;
 
 /// Whether a watch has shown everything once.
 ///
@@ -57,6 +58,8 @@ pub struct Cache {
     pub objects_shown: Arc<Progress>,
     /// The metadata of the Secrets with our label.
     pub secrets: Store<PartialObjectMeta<Secret>>,
+    /// Which of them each object keeps.
+    pub kept: Arc<Mutex<Kept>>,
     /// Whether all of them were shown.
     pub secrets_filled: Filled,
     /// How far the watch of the Secrets has come.
@@ -165,15 +168,12 @@ impl Caches {
         self.of(namespace)?.secrets.get(&reference)
     }
 
-    /// The names of the Secrets with our label in a namespace.
-    pub fn secret_names(&self, namespace: &str) -> Vec<String> {
-        let secrets = self.of(namespace).map(|cache| cache.secrets.state());
-        secrets
-            .into_iter()
-            .flatten()
-            .filter(|secret| secret.namespace().as_deref() == Some(namespace))
-            .map(|secret| secret.name_any())
-            .collect()
+    /// The names of the Secrets that an object keeps, by their records.
+    pub fn kept_by(&self, owner: &Owner) -> Vec<String> {
+        let Some(cache) = self.of(&owner.namespace) else {
+            return Vec::new();
+        };
+        lock(&cache.kept).by(owner).map(ToOwned::to_owned).collect()
     }
 
     /// A label of a namespace.

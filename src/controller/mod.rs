@@ -26,6 +26,7 @@ mod flush;
 mod former;
 mod health;
 mod inventory;
+mod kept;
 mod live;
 mod message;
 mod metered;

@@ -170,7 +170,7 @@ impl Round {
         };
         self.line_up(&mut facts);
         self.recall_claims(context, &mut facts);
-        facts.former = self.former(context, self.status.secret_name.as_deref());
+        facts.former = self.former(context);
         self.refresh(context, &mut facts);
         facts
     }
@@ -389,19 +389,21 @@ impl Round {
         if self.take_record(reading.as_ref().and_then(|reading| reading.commit.as_ref())) {
             self.line_up(facts);
         }
-        if reading.is_none() && facts.former.is_none() {
-            // The status may not know the former name any more. Rare enough to look at all of them.
-            let names = context.caches.secret_names(&self.target.owner.namespace);
-            facts.former = names
-                .iter()
-                .find_map(|name| self.former(context, Some(name)));
-        }
         self.reading = reading;
     }
 
-    /// The Secret of that name, if it holds this object's value and the object names another one by now.
-    fn former(&self, context: &Context, name: Option<&str>) -> Option<Former> {
-        let name = name.filter(|name| *name != self.target.secret.name)?;
+    /// A Secret that holds this object's value under a name that the object does not give it any more.
+    fn former(&self, context: &Context) -> Option<Former> {
+        let names = context.caches.kept_by(&self.target.owner);
+        let others = names
+            .iter()
+            .filter(|name| **name != self.target.secret.name);
+        others
+            .filter_map(|name| self.former_of(context, name))
+            .max_by_key(|former| former.sequence)
+    }
+
+    fn former_of(&self, context: &Context, name: &str) -> Option<Former> {
         let found = context.caches.secret(&self.target.owner.namespace, name)?;
         let reading = secret::read(self.place()?, &found.metadata, None, |_| false);
         let view = reading.view;
@@ -465,9 +467,11 @@ fn asked(status: &ApiAppSecretStatus) -> Vec<Sequence> {
         .collect()
 }
 
-/// The newest value that was accepted before it was published.
+/// The newest value that was accepted before it was published. Only whoever published it knows that, and how long it took; others
+/// suppose it.
 fn proven(status: &ApiAppSecretStatus) -> Option<Sequence> {
-    let published = |past: &&HistoryEntry| past.outcome == Outcome::Published;
+    let published =
+        |past: &&HistoryEntry| past.outcome == Outcome::Published && past.dark_window.is_some();
     let newest = status.history.iter().find(published)?;
     newest.sequence.as_ref()?.parse().ok().map(Sequence)
 }

@@ -1,6 +1,7 @@
 //! What a replica does while another one leads: it watches open claims, so that the time for which they must be seen unchanged does not
 //! begin only when the leader is known to be gone. It writes nothing and asks ZITADEL nothing.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
@@ -12,7 +13,7 @@ use super::claim;
 use super::context::{Context, lock};
 use super::secret::COMMIT_ANNOTATION;
 use crate::ids::AttemptId;
-use crate::rotation::{ClaimView, CommitRecord, Version};
+use crate::rotation::{ClaimView, CommitRecord, Owner, Version};
 
 /// Claims that are looked at at once.
 const CONCURRENCY: usize = 8;
@@ -20,6 +21,8 @@ const CONCURRENCY: usize = 8;
 /// An open claim, and the Secret that its value would be written to.
 struct Open {
     claim: String,
+    /// The claims of its object: what is remembered of two applications is kept under one of them.
+    of_object: Vec<String>,
     attempt: AttemptId,
     namespace: String,
     secret: String,
@@ -44,23 +47,31 @@ pub async fn watch(context: Arc<Context>) {
 /// The claims that are open by the watches.
 fn open(context: &Context) -> Vec<Open> {
     let leases = context.caches.claims.state();
-    leases
+    let claims: Vec<_> = leases
         .iter()
-        .filter_map(|lease| {
-            let ClaimView::Present {
+        .filter_map(|lease| match claim::view(Some(lease), |_| false) {
+            ClaimView::Present {
                 record: Ok(claim), ..
-            } = claim::view(Some(lease), |_| false)
-            else {
-                return None;
-            };
+            } => Some((lease.name_any(), claim)),
+            _ => None,
+        })
+        .collect();
+    let mut of: HashMap<&Owner, Vec<String>> = HashMap::new();
+    for (name, claim) in &claims {
+        of.entry(&claim.owner).or_default().push(name.clone());
+    }
+    claims
+        .iter()
+        .filter_map(|(name, claim)| {
             let attempt = claim.live_attempt()?.id;
             let object = context.object(&claim.owner)?;
             let spec = &object.0.as_ref().ok()?.spec;
             let open = Open {
-                claim: lease.name_any(),
+                claim: name.clone(),
+                of_object: of.get(&claim.owner).cloned().unwrap_or_default(),
                 attempt,
                 secret: spec.secret_name(&claim.owner.name).to_owned(),
-                namespace: claim.owner.namespace,
+                namespace: claim.owner.namespace.clone(),
             };
             (!carries(context, &open)).then_some(open)
         })
@@ -88,19 +99,19 @@ async fn look(context: &Context, open: Open) {
         leases.get_metadata_opt(&open.claim),
         secrets.get_metadata_opt(&open.secret)
     );
-    let state = context.app(&open.claim);
-    let mut state = lock(&state);
     let now = context.clock.boot();
-    match (lease, secret) {
-        (Ok(Some(lease)), Ok(secret)) => {
-            let secret = secret.map(|secret| version(&secret.metadata));
-            state.memory.attempt_seen(open.attempt, now);
-            state
-                .memory
-                .seen_unchanged(version(&lease.metadata), secret, now);
+    for name in &open.of_object {
+        let state = context.app(name);
+        let memory = &mut lock(&state).memory;
+        match (&lease, &secret) {
+            (Ok(Some(lease)), Ok(secret)) => {
+                let secret = secret.as_ref().map(|secret| version(&secret.metadata));
+                memory.attempt_seen(open.attempt, now);
+                memory.seen_unchanged(version(&lease.metadata), secret, now);
+            }
+            (Ok(None), Ok(_)) => {}
+            (Err(_), _) | (_, Err(_)) => memory.read_failed(),
         }
-        (Ok(None), Ok(_)) => {}
-        (Err(_), _) | (_, Err(_)) => state.memory.read_failed(),
     }
 }
 

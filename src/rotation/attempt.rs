@@ -1,12 +1,16 @@
 //! One attempt: gates, rehearsal, claim, recheck, send. No I/O.
 
+use jiff::Timestamp;
+
 use super::cause::Cause;
 use super::decide::{entry_attempt, gate, settled_report};
 use super::facts::{Observed, SecretState, Slot};
 use super::memory::{Claimed, Prepared};
 use super::pair::{Claims, target};
 use super::round::{Round, rest, stalled, waiting};
-use super::{Attempt, AttemptState, Claim, Retry, Source, Step, breaker_open};
+use super::{
+    Attempt, AttemptState, Claim, Retry, Source, Step, breaker_open, breaker_open_by_claims,
+};
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
 
@@ -60,6 +64,7 @@ pub(super) fn prepare(
         replaced: claims.of(round.slot),
         replaced_carried: entry_attempt(secret, round.slot),
         issued: claims.all().any(|claim| claim.issued) || recorded(secret),
+        repairs: Claim::repairs(claims.all(), None),
     };
     let fresh_trigger = claims.without(facts.object.trigger.as_deref());
     if let Some(step) = round.backing_off() {
@@ -91,7 +96,18 @@ pub(super) fn prepare(
             journal.newest().map(|event| event.sequence)
         }
         Observed::Failed(failure) if !failure.permanent => return Err(round.failed(failure)),
-        _ => None,
+        _ => {
+            let (now, timing) = (facts.now.time, &facts.timing);
+            if cause.is_repair()
+                && !fresh_trigger
+                && breaker_open_by_claims(&claims.repairs, now, timing)
+            {
+                return Ok(held_back(round, &claims).unwrap_or_else(|| {
+                    stalled(Reason::BreakerOpen, Retry::After(timing.retry_most))
+                }));
+            }
+            None
+        }
     };
     if let Some(reason) = app.refused {
         let retry = Retry::After(facts.timing.retry_most);
@@ -172,6 +188,8 @@ struct Before<'a> {
     replaced_carried: Option<AttemptId>,
     /// Whether a value was ever written.
     issued: bool,
+    /// When repairs were begun.
+    repairs: Vec<Timestamp>,
 }
 
 impl Before<'_> {
@@ -233,6 +251,10 @@ fn new_claim(
         invalid_repair: match cause {
             Cause::SecretInvalid => Some(facts.now.time),
             _ => repaired(before.stored).max(repaired(before.replaced)),
+        },
+        repairs: {
+            let claims = before.stored.into_iter().chain(before.replaced);
+            Claim::repairs(claims, cause.is_repair().then_some(facts.now.time))
         },
         replaced: before
             .replaced

@@ -24,6 +24,16 @@ pub fn breaker_open(
         || beyond(timing.breaker_long, explained.long) >= Timing::BREAKER_LONG_LIMIT
 }
 
+/// The same where the journal can't be read, by the repairs that the claims remember.
+pub fn breaker_open_by_claims(repairs: &[Timestamp], now: Timestamp, timing: &Timing) -> bool {
+    let within = |period| {
+        let from = now.checked_sub(period).unwrap_or(Timestamp::MIN);
+        repairs.iter().filter(|time| **time > from).count()
+    };
+    within(timing.breaker_short) >= Timing::BREAKER_SHORT_LIMIT as usize
+        || within(timing.breaker_long) >= Timing::BREAKER_LONG_LIMIT as usize
+}
+
 /// Rotations that are no repairs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Explained {
@@ -80,6 +90,20 @@ mod tests {
         assert!(open(&[50, 40, 30, 20], (0, 0), &[2]));
         // What is said of rotations that ZITADEL does not know of explains nothing.
         assert!(open(&[50, 40, 30], (0, 0), &[7, 8, 9]));
+    }
+
+    #[test]
+    fn without_a_journal_the_repairs_that_were_begun_count() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let open = |minutes_ago: &[i64]| {
+            let at = |minutes: &i64| Timestamp::from_second(1_000_000 - minutes * 60).unwrap();
+            let repairs: Vec<_> = minutes_ago.iter().map(at).collect();
+            breaker_open_by_claims(&repairs, now, &Timing::default())
+        };
+        assert!(!open(&[70, 10, 5]));
+        assert!(open(&[50, 10, 5]));
+        assert!(open(&[700, 600, 500, 400, 300, 200]));
+        assert!(!open(&[2000, 600, 500, 400, 300, 200]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Cause;
+use super::{Cause, Timing};
 use crate::ids::{AttemptId, Sequence};
 
 /// The `ApiAppSecret` that a claim or a Secret belongs to.
@@ -85,6 +85,9 @@ pub struct Claim {
     /// When an edited credential was last repaired, on ZITADEL's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invalid_repair: Option<Timestamp>,
+    /// When repairs were begun, on ZITADEL's clock, oldest first: the breaker counts them where ZITADEL's journal can't be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repairs: Vec<Timestamp>,
     /// The last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
@@ -124,6 +127,8 @@ pub(super) fn check_version(text: &str, known: u32) -> Result<(), RecordError> {
 impl Claim {
     /// The format that this version writes.
     pub const VERSION: u32 = 1;
+    /// How many repairs are remembered: as many as open the breaker.
+    const REPAIRS: usize = Timing::BREAKER_LONG_LIMIT as usize;
     /// How many replaced attempts are remembered.
     const REPLACED: usize = 4;
 
@@ -181,6 +186,20 @@ impl Claim {
         all.split_off(from)
     }
 
+    /// The repairs of these claims and one more, if it is one: what the next claim has to remember.
+    pub(super) fn repairs<'a>(
+        claims: impl Iterator<Item = &'a Self>,
+        more: Option<Timestamp>,
+    ) -> Vec<Timestamp> {
+        let mut all: Vec<_> = claims
+            .flat_map(|claim| claim.repairs.iter().copied())
+            .chain(more)
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        all.split_off(all.len().saturating_sub(Self::REPAIRS))
+    }
+
     /// A claim without an attempt: whatever is stored was found to be good, and the trigger that is there counts as handled.
     pub fn settled(
         owner: Owner,
@@ -193,6 +212,7 @@ impl Claim {
             handled_trigger: trigger,
             issued: true,
             invalid_repair,
+            repairs: Vec::new(),
             attempt: None,
             replaced: Vec::new(),
         }
@@ -204,6 +224,9 @@ impl Claim {
         let mut claim = self.clone();
         if let Some(attempt) = &mut claim.attempt {
             attempt.state = AttemptState::Void;
+            if attempt.cause.is_repair() {
+                claim.repairs.retain(|time| *time != attempt.time);
+            }
             if attempt.cause == Cause::SecretInvalid {
                 // NB: an earlier repair was too long ago to count, or this one would not have been begun.
                 claim.invalid_repair = None;
@@ -228,6 +251,7 @@ mod tests {
             handled_trigger: Some("a".into()),
             issued: true,
             invalid_repair: None,
+            repairs: Vec::new(),
             attempt: Some(Attempt {
                 id: AttemptId(uuid::Uuid::nil()),
                 pre_sequence: Some(Sequence(u64::MAX)),

@@ -21,7 +21,7 @@ mod takeover;
 mod timing;
 mod window;
 
-pub use breaker::{Explained, breaker_open};
+pub use breaker::{Explained, breaker_open, breaker_open_by_claims};
 pub use cause::Cause;
 pub use claim::{Attempt, AttemptState, Claim, Holder, Owner, RecordError, Replaced};
 pub use commit::{CommitRecord, Entry, Recorded};

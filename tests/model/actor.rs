@@ -401,6 +401,7 @@ fn claim_view(claim: Option<Claim>) -> real::ClaimView {
         owner: owner(claim.owner),
         handled_trigger: trigger(claim.handled),
         issued: claim.issued,
+        repairs: Vec::new(),
         invalid_repair: match claim.repaired {
             Age::Unset => None,
             Age::Fresh => Some(now()),

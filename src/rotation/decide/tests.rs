@@ -75,6 +75,7 @@ fn claim(attempt: u128, cause: Cause, trigger: Option<&str>, pre: Option<u64>) -
         handled_trigger: None,
         issued: true,
         invalid_repair: None,
+        repairs: Vec::new(),
         attempt: Some(Attempt {
             id: id(attempt),
             pre_sequence: pre.map(Sequence),
@@ -704,6 +705,37 @@ fn the_breaker_counts_lost_attempts_on_the_idle_application() {
     // A newer trigger than the one that was tried gives one attempt more.
     facts.object.trigger = Some("c".into());
     assert_eq!(claims_for(&facts), (Slot::Standby, Cause::Trigger));
+}
+
+#[test]
+fn without_a_journal_the_breaker_counts_what_the_claims_remember() {
+    let mut facts = rehearsed(stored(), Slot::Primary);
+    facts.primary.journal = Observed::Failed(Failure {
+        reason: Reason::PermissionDenied,
+        permanent: true,
+        error_id: None,
+    });
+    facts.object.trigger = Some("a".into());
+    edit(&mut facts, |secret| secret.value = Value::Absent);
+    facts.memory.missing = Some(BOOT - facts.timing.missing);
+    let with = |repairs: &[i64]| {
+        let mut facts = facts.clone();
+        let mut before = claim(1, Cause::FirstIssue, Some("a"), None);
+        before.repairs = repairs.iter().map(|minutes| at(*minutes)).collect();
+        facts.primary.claim = present(before);
+        facts
+    };
+    let Step::WriteClaim { claim, .. } = step(&with(&[20, 40])) else {
+        unreachable!()
+    };
+    assert_eq!(claim.repairs, [at(20), at(40), at(60)]);
+    assert_eq!(claim.voided().repairs, [at(20), at(40)]);
+    let mut open = with(&[20, 40, 50]);
+    assert_eq!(rests(&open), (Reason::BreakerOpen, "stalled"));
+    // Other rotations do not count, and a new trigger gives one attempt.
+    open.object.trigger = Some("b".into());
+    assert_eq!(claims_for(&open), (Slot::Primary, Cause::Trigger));
+    assert_eq!(claims_for(&with(&[-100, 20, 40])).1, Cause::SecretMissing);
 }
 
 #[test]
