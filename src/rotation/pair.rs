@@ -70,7 +70,9 @@ pub(super) fn target(
     {
         return Ok(active.other());
     }
-    if !matches!(cause, Cause::FirstIssue | Cause::LostAttempt) {
+    if facts.object.last_active.is_some()
+        || !matches!(cause, Cause::FirstIssue | Cause::LostAttempt)
+    {
         // What was stored is gone. Whoever still has it in memory keeps a pair that works.
         return Ok(active.other());
     }
@@ -104,8 +106,12 @@ pub(super) fn idle(
 ) -> Result<Step, Step> {
     let slot = round.slot;
     let sent = sent(round, attempt, secret)?;
+    // NB: only beside a pair, and in a record that has an entry for it already, can it be recorded that a former one is gone.
     if attempt.cause == Cause::Retire
         && let SecretState::Present(view) = secret
+        && view.value != Value::Absent
+        && matches!(view.commit, Ok(Some(_)))
+        && view.entry(slot).is_some()
         && let Some(step) = retired(round, attempt, sent, view)?
     {
         return Ok(step);

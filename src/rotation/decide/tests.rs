@@ -968,6 +968,57 @@ fn two_open_claims_of_another_pod_are_watched_at_the_same_time() {
 }
 
 #[test]
+fn the_shell_of_a_secret_that_was_deleted_is_no_lost_answer_of_the_pair_in_use() {
+    // Another replica, or another process, made the shell: this one has not missed anything yet.
+    let mut facts = deleted();
+    facts.object.last_active = Some(Slot::Standby);
+    facts.secret = Observed::Live(SecretState::Present(secret(None)));
+    let facts = rehearsed(facts, Slot::Primary);
+    assert_eq!(claims_for(&facts).0, Slot::Primary);
+}
+
+#[test]
+fn a_retirement_is_given_up_where_there_is_nothing_to_record_it_beside() {
+    let retiring = claim(3, Cause::Retire, Some("b"), Some(5));
+    let mut shell = deleted();
+    shell.object.last_active = Some(Slot::Standby);
+    shell.primary.claim = present(retiring.clone());
+    shell.primary.journal = journal(&[5, 7]);
+    shell.secret = Observed::Live(SecretState::Present(secret(None)));
+    shell.memory.missing = Some(BOOT - shell.timing.missing);
+    let shell = rehearsed(shell, Slot::Primary);
+    assert_eq!(claims_for(&shell), (Slot::Primary, Cause::SecretMissing));
+    let mut anew = alternated();
+    edit(&mut anew, |secret| secret.idle = None);
+    anew.primary.claim = present(retiring);
+    anew.primary.journal = journal(&[5, 7]);
+    assert_eq!(voids(&anew), Slot::Primary);
+}
+
+#[test]
+fn what_a_value_of_unknown_origin_is_recorded_with_was_read_before_it_was_tried() {
+    let mut facts = pair();
+    edit(&mut facts, |secret| {
+        secret.commit = Ok(None);
+        secret.active = Slot::Standby;
+    });
+    facts.standby.as_mut().unwrap().journal = Observed::Unread;
+    facts.standby.as_mut().unwrap().claim = present_as("s", Claim::settled(owner(), None, None));
+    facts.primary.claim = Observed::Live(ClaimView::Absent);
+    let step = step(&facts);
+    assert!(
+        matches!(
+            step,
+            Step::Read {
+                sources: [Source::Journal, Source::App, Source::Probe],
+                slot: Slot::Standby
+            }
+        ),
+        "{step:?}"
+    );
+}
+
+#[test]
 fn a_new_trigger_passes_the_breaker_of_a_first_issue_on_the_standby() {
     let mut facts = rehearsed(nothing(), Slot::Standby);
     facts.secret = Observed::Live(SecretState::Present(secret(None)));
