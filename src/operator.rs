@@ -177,7 +177,7 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
     ))
     .await;
     // Another replica may take over only after the last credential is written. With one still held the Lease runs out by itself.
-    if let (Some(election), ExitCode::Ok) = (election, outcome) {
+    if let Some(election) = election.filter(|_| outcome != ExitCode::Held) {
         election.release.cancel();
         let _ = tokio::time::timeout(RELEASE, election.task).await;
     }

@@ -9,6 +9,7 @@ pub mod kube_client;
 pub mod leader;
 pub mod log_limit;
 pub mod metrics;
+pub mod panics;
 pub mod pod_lock;
 pub mod readiness;
 pub mod refusals;

@@ -18,6 +18,7 @@ use crate::api::{ForeignSecret, Outcome, Reason};
 use crate::ids::{AppId, AttemptId, Sequence};
 use crate::rotation::{Cause, Entry, Fence, Recorded, SecretState, Slot, Version, fence};
 use crate::runtime::metrics::WindowPart;
+use crate::runtime::panics::{caught, until_it_returns};
 use crate::zitadel::{AppRef, ClientSecret, Introspection, ProbeToken};
 
 /// A value that was just received, and everything that is needed to write it.
@@ -163,13 +164,20 @@ impl Received {
     }
 }
 
-/// Proves and writes a received value. Returns when it is durable, superseded, or of no use to anybody.
+/// Proves and writes a received value. Returns when it is durable, superseded, or of no use to anybody; a panic on the way is not the
+/// end of it.
 pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed {
-    let proof = received.prove(context.settings.timing.prove).await;
+    let attempt = received.attempt;
+    let prove = received.prove(context.settings.timing.prove);
+    let proof = caught("proving a value", attempt, prove).await;
+    let proof = proof.unwrap_or(Proof::None);
     let proving = received.answered.elapsed();
     let (outcome, revision) = match proof {
         Proof::WithoutEffect => (Outcome::WithoutEffect, None),
-        proof => write(context, received, proof).await,
+        proof => {
+            let write = || write(context, received, proof);
+            until_it_returns("writing a value", attempt, write).await
+        }
     };
     let total = received.answered.elapsed();
     let writing = total.saturating_sub(proving);

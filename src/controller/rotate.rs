@@ -16,6 +16,7 @@ use super::target::Target;
 use crate::api::{ForeignSecret, Outcome as Ended};
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{Cause, ClaimView, Facts, Slot, Version};
+use crate::runtime::panics::caught;
 use crate::zitadel::{AppRef, ChangeKind, Outcome, ZitadelError};
 
 /// How long a reconcile waits for a rotation that it started. After that the rotation goes on by itself and asks for another look.
@@ -98,8 +99,16 @@ pub async fn send(
         facts: facts.clone(),
     };
     let ahead = turn.0.take();
+    let (shared, state) = (Arc::clone(context), Arc::clone(&round.state));
+    let owner = round.target.owner.clone();
     context.tasks.spawn(async move {
-        task.run(permit, ahead).await;
+        let ended = caught("a rotation", attempt, task.run(permit, ahead)).await;
+        if ended.is_none() {
+            // If there was a value, it is gone. The journal tells, as after a lost answer.
+            let now = shared.clock.boot();
+            lock(&state).memory.unknown(attempt, now);
+            shared.wake(&owner);
+        }
         drop(guard);
         // NB: nobody listens any more when the reconcile has lost patience; then it was woken instead.
         let _ = done.send(());

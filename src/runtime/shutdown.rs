@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::holding::Holding;
@@ -23,6 +24,8 @@ pub enum ExitCode {
     Ok,
     /// A new credential was not written in time: 75, `EX_TEMPFAIL` of sysexits.h. The next process finds the claim.
     Held,
+    /// Something panicked, and nothing was held in the end: 70, `EX_SOFTWARE`.
+    Panicked,
 }
 
 impl ExitCode {
@@ -31,6 +34,7 @@ impl ExitCode {
         match self {
             Self::Ok => 0,
             Self::Held => 75,
+            Self::Panicked => 70,
         }
     }
 }
@@ -87,19 +91,30 @@ fn received(kind: SignalKind) -> std::io::Result<impl Stream<Item = ()>> {
     }))
 }
 
-/// Waits, once `signals.stop` is given, for `work` to return and for everything held to be written, at most `grace`.
+/// Runs `work`, and waits, once `signals.stop` is given, for it to return and for everything held to be written, at most `grace`.
 ///
-/// When it returns, [`Holding::hold`] refuses, unless the grace ran out: then what is still held is logged and the
-/// process should end with [`ExitCode::Held`].
+/// `work` is a task of its own: where it panics, `signals.stop` is given, and what is held is still written. It has ended, or is
+/// cancelled, when this returns.
+///
+/// From then on [`Holding::hold`] refuses, unless the grace ran out: then what is still held is logged and the process should end
+/// with [`ExitCode::Held`].
 pub async fn drain(
-    work: impl Future<Output = ()>,
+    work: impl Future<Output = ()> + Send + 'static,
     holding: &Holding,
     signals: &Signals,
     grace: Duration,
 ) -> ExitCode {
+    let mut working = JoinSet::new();
+    working.spawn(work);
+    let mut end = ExitCode::Ok;
     let finished = async {
         tokio::select! {
-            () = work => {}
+            ended = working.join_next() => if let Some(Err(error)) = ended {
+                let held = holding.count();
+                tracing::error!(%error, held, "the work ended by a panic: what is held is still written, then this process ends");
+                end = ExitCode::Panicked;
+                signals.stop.cancel();
+            },
             () = signals.hurry.cancelled() => {}
         }
         holding.closed().await;
@@ -108,14 +123,16 @@ pub async fn drain(
         signals.stop.cancelled().await;
         tokio::time::sleep(grace).await;
     };
-    tokio::select! {
-        biased;
-        () = finished => return ExitCode::Ok,
-        () = out_of_grace => {}
-    }
     // Work that holds nothing is no reason for an alarm: the next process finds all of it.
-    if holding.close_if_empty() {
-        return ExitCode::Ok;
+    let nothing_held = tokio::select! {
+        biased;
+        () = finished => true,
+        () = out_of_grace => holding.close_if_empty(),
+    };
+    // NB: another replica may begin after this.
+    working.shutdown().await;
+    if nothing_held {
+        return end;
     }
     for attempt in holding.attempts() {
         tracing::error!(%attempt, "ending with a credential that is not written to its Secret");
@@ -189,6 +206,36 @@ mod tests {
         let exit = drain(std::future::pending(), &holding, &signals, DEFAULT_GRACE).await;
         assert_eq!(exit, ExitCode::Ok);
         assert_eq!(begun.elapsed().as_secs(), 1110);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_panics_does_not_take_along_what_is_held() {
+        let (holding, signals) = (Holding::default(), Signals::default());
+        let guard = holding.hold(attempt()).unwrap();
+        let begun = tokio::time::Instant::now();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            drop(guard);
+        });
+        let panics = async { panic!("a test") };
+        let exit = drain(panics, &holding, &signals, DEFAULT_GRACE).await;
+        assert_eq!(exit.code(), 70);
+        assert_eq!(begun.elapsed().as_secs(), 100);
+        assert!(signals.stop.is_cancelled());
+        assert_eq!(holding.hold(attempt()).unwrap_err(), Ending);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_written_after_a_panic_is_waited_for_as_long_as_after_a_signal() {
+        let (holding, signals) = (Holding::default(), Signals::default());
+        let lost = attempt();
+        let _guard = holding.hold(lost).unwrap();
+        let begun = tokio::time::Instant::now();
+        let panics = async { panic!("a test") };
+        let exit = drain(panics, &holding, &signals, DEFAULT_GRACE).await;
+        assert_eq!(exit, ExitCode::Held);
+        assert_eq!(begun.elapsed(), DEFAULT_GRACE);
+        assert_eq!(holding.attempts(), [lost]);
     }
 
     #[tokio::test(start_paused = true)]
