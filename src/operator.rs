@@ -44,7 +44,7 @@ impl Process {
     /// Starts the admin server before anything else: probes must not depend on what the rest waits for.
     async fn start(arguments: &Run) -> anyhow::Result<Self> {
         let metrics = Metrics::new();
-        let readiness = Readiness::new(["connections", "watches"]);
+        let readiness = Readiness::new(["connections", "watches"], metrics.clone());
         let admin = admin::bind(arguments.admin_address, Limits::default()).await?;
         tracing::info!(address = %admin.address(), version = env!("CARGO_PKG_VERSION"), "admin server");
         let ended = CancellationToken::new();

@@ -760,6 +760,31 @@ async fn an_admission_policy_that_denies_the_write_stops_the_rotation_before_any
 }
 
 #[tokio::test]
+async fn a_lost_secret_whose_repair_is_refused_says_that_no_credential_works() {
+    let tenant = tenant("lost").await;
+    let issued = Issued::new(&tenant).await;
+    deny_secrets(&tenant.client, &tenant.namespace).await;
+    let never = tenant.app("never");
+    tenant.apply("never", &never.id, json!({})).await.unwrap();
+    tenant.delete_secret("issued").await;
+    let object = tenant.reason("issued", "SecretWriteRefused").await;
+    let verified = condition(&object, ConditionType::Verified);
+    assert_eq!((verified.0, verified.1.as_str()), (false, "SecretMissing"));
+    // Nobody relies yet on one that there never was.
+    let object = tenant.reason("never", "SecretWriteRefused").await;
+    assert_eq!(condition(&object, ConditionType::Verified).1, "");
+    assert_eq!(tenant.generates(&issued.app), 1);
+
+    allow_secrets(&tenant.client, &tenant.namespace).await;
+    let again = json!({"spec": {"rotation": {"trigger": "again"}}});
+    tenant.edit("issued", again).await;
+    tenant.until_accepted(&issued.app, "issued").await;
+    let object = tenant.ready("issued").await;
+    assert!(condition(&object, ConditionType::Verified).0);
+    assert_eq!(tenant.generates(&issued.app), 2);
+}
+
+#[tokio::test]
 async fn without_rights_on_secrets_of_a_namespace_only_that_namespace_stands_still() {
     if !ControlPlane::can_start() {
         return;

@@ -12,7 +12,9 @@ use crate::api::{
     ApiAppSecretStatus, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome,
     PreviousPair, Reason, Status, seconds,
 };
-use crate::rotation::{Awaits, Cause, Claim, ClaimView, Entry, Facts, Report, SecretState, Slot};
+use crate::rotation::{
+    Awaits, Cause, Claim, ClaimView, Entry, Facts, Report, SecretState, Slot, Value,
+};
 
 /// Entries of the history that are kept.
 const HISTORY: usize = 10;
@@ -289,9 +291,24 @@ fn verified(
     generation: Option<i64>,
     now: Timestamp,
 ) {
-    let Some(SecretState::Present(view)) = facts.secret.known() else {
-        status.conditions.remove(ConditionType::Verified);
-        return;
+    let issued = status.last_rotation.is_some();
+    let view = match facts.secret.known() {
+        Some(secret) if issued && is_lost(secret) => {
+            status.conditions.set(
+                ConditionType::Verified,
+                Status::False,
+                Reason::SecretMissing,
+                "The client secret that was stored is gone",
+                generation,
+                now,
+            );
+            return;
+        }
+        Some(SecretState::Present(view)) => view,
+        Some(SecretState::Absent) | None => {
+            status.conditions.remove(ConditionType::Verified);
+            return;
+        }
     };
     let memory = &facts.memory;
     let revision = Some(&view.version.revision);
@@ -327,6 +344,18 @@ fn verified(
         generation,
         now,
     );
+}
+
+/// Whether a Secret that held a client secret is gone, or holds none any more, also where the one that is to hold the next was made.
+fn is_lost(secret: &SecretState) -> bool {
+    match secret {
+        SecretState::Absent => true,
+        SecretState::Present(view) => match view.value {
+            Value::Absent => true,
+            Value::Unseen => view.managed && matches!(view.commit, Ok(None)),
+            Value::Present => false,
+        },
+    }
 }
 
 fn short(span: std::time::Duration) -> String {

@@ -179,10 +179,11 @@ mod tests {
 
     async fn started(limits: Limits) -> (SocketAddr, Subject, CancellationToken) {
         let stop = CancellationToken::new();
+        let metrics = Metrics::new();
         let subject = Subject {
-            readiness: Readiness::new(["crds"]),
+            readiness: Readiness::new(["crds"], metrics.clone()),
             heartbeat: Heartbeat::start(stop.clone()),
-            metrics: Metrics::new(),
+            metrics,
         };
         let admin = bind(([127, 0, 0, 1], 0).into(), limits).await.unwrap();
         let address = admin.address();

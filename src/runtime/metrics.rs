@@ -21,7 +21,8 @@ pub use catalogue::{Description, Kind, SECTIONS, reference};
 use inventory::InventoryCollector;
 pub use inventory::{Inventory, Source};
 use labels::{
-    Build, ByCause, ByKubeRequest, ByOperation, ByOutcome, ByPart, ByReason, ByResult, ByVerdict,
+    Build, ByCause, ByCheck, ByKubeRequest, ByOperation, ByOutcome, ByPart, ByReason, ByResult,
+    ByVerdict,
 };
 pub use labels::{KubeCode, WindowPart};
 
@@ -64,6 +65,7 @@ pub struct Metrics {
     kubernetes_requests: Family<ByKubeRequest, Counter>,
     verification_verdicts: Family<ByVerdict, Counter>,
     leader: Gauge,
+    ready: Family<ByCheck, Gauge>,
     inventory: InventoryCollector,
 }
 
@@ -105,6 +107,7 @@ impl Metrics {
             kubernetes_requests: Family::default(),
             verification_verdicts: Family::default(),
             leader: Gauge::default(),
+            ready: Family::default(),
             inventory: InventoryCollector::default(),
         };
         metrics.registry = Arc::new(metrics.register());
@@ -162,6 +165,7 @@ impl Metrics {
             self.verification_verdicts.clone(),
         );
         add(to, &catalogue::LEADER, self.leader.clone());
+        add(to, &catalogue::READY, self.ready.clone());
         registry.register_collector(Box::new(self.inventory.clone()));
         registry
     }
@@ -264,6 +268,12 @@ impl Metrics {
         self.leader.set(i64::from(leads));
     }
 
+    /// Whether a check that is required for this replica to be ready stands in the way.
+    pub fn set_ready(&self, check: &'static str, ready: bool) {
+        let check = self.ready.get_or_create(&ByCheck { check });
+        check.set(i64::from(ready));
+    }
+
     /// All values in the OpenMetrics text format ([`CONTENT_TYPE`]).
     pub fn encode(&self) -> String {
         let mut text = String::new();
@@ -364,6 +374,7 @@ mod tests {
         metrics.reconcile_failed("x", Duration::ZERO);
         metrics.kubernetes_request("get", "secrets", KubeCode::Status(404));
         metrics.zitadel_request("me", "Ok", Duration::ZERO);
+        metrics.set_ready("watches", true);
         let condition = json!({
             "type": "Ready", "status": "True", "reason": "UpToDate", "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z"

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use super::metrics::Metrics;
 
 /// The state of one thing that readiness depends on or that is worth seeing there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,31 +24,49 @@ pub enum Check {
 /// The named checks behind `/ready`; clones share them.
 ///
 /// A standby replica is ready: it has nothing left to do before it can take over.
-#[derive(Debug, Clone)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Check>>>);
+#[derive(Clone)]
+pub struct Readiness {
+    checks: Arc<Mutex<BTreeMap<&'static str, Check>>>,
+    required: Arc<[&'static str]>,
+    metrics: Metrics,
+}
 
 impl Readiness {
-    /// Not ready until every one of `required` was set to [`Check::Ok`].
-    pub fn new<const N: usize>(required: [&'static str; N]) -> Self {
-        let waiting = |name| (name, Check::NotYet("not checked yet".into()));
-        Self(Arc::new(Mutex::new(required.map(waiting).into())))
+    /// Not ready until none of `required` is [`Check::NotYet`], as they are now. Those are told as metrics, too.
+    pub fn new<const N: usize>(required: [&'static str; N], metrics: Metrics) -> Self {
+        let readiness = Self {
+            checks: Arc::default(),
+            required: required.into(),
+            metrics,
+        };
+        for name in required {
+            readiness.set(name, Check::NotYet("not checked yet".into()));
+        }
+        readiness
     }
 
     /// Sets or adds a check. The text must be our own: anybody who reaches the port can read it.
     pub fn set(&self, name: &'static str, check: Check) {
-        let mut checks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut checks = self.lock();
+        if self.required.contains(&name) {
+            let ready = !matches!(check, Check::NotYet(_));
+            self.metrics.set_ready(name, ready);
+        }
         checks.insert(name, check);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Check>> {
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a check off the list.
     pub fn clear(&self, name: &'static str) {
-        let mut checks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        checks.remove(name);
+        self.lock().remove(name);
     }
 
     /// Whether no check stands in the way, and one line for each check.
     pub fn report(&self) -> (bool, String) {
-        let checks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let checks = self.lock();
         let mut text = String::new();
         for (name, check) in checks.iter() {
             // NB: writing to a String cannot fail.
@@ -101,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_process_is_ready_when_all_required_checks_are_ok() {
-        let readiness = Readiness::new(["crds", "watch"]);
+        let readiness = Readiness::new(["crds", "watch"], Metrics::new());
         assert!(!readiness.report().0);
         readiness.set("crds", Check::Ok);
         assert!(!readiness.report().0);
@@ -121,8 +141,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_required_is_told_as_metrics_and_nothing_else_is() {
+        let metrics = Metrics::new();
+        let readiness = Readiness::new(["connections", "watches"], metrics.clone());
+        let told = |check: &str| {
+            let text = metrics.encode();
+            let series = format!("zitadel_secret_operator_ready{{check=\"{check}\"}} ");
+            let line = text.lines().find_map(|line| line.strip_prefix(&series));
+            line.map(ToOwned::to_owned)
+        };
+        assert_eq!(told("watches").as_deref(), Some("0"));
+        readiness.set("watches", Check::Ok);
+        readiness.set("connections", Check::Info("standby".into()));
+        readiness.set("holding", Check::Info("2 unwritten secrets".into()));
+        assert_eq!(told("watches").as_deref(), Some("1"));
+        assert_eq!(told("connections").as_deref(), Some("1"));
+        assert_eq!(told("holding"), None);
+        readiness.set("watches", Check::NotYet("the API server refuses it".into()));
+        assert_eq!(told("watches").as_deref(), Some("0"));
+    }
+
+    #[test]
     fn information_is_shown_and_fails_nothing() {
-        let readiness = Readiness::new([]);
+        let readiness = Readiness::new([], Metrics::new());
         readiness.set("holding", Check::Info("2 unwritten secrets".into()));
         assert_eq!(
             readiness.report(),

@@ -174,8 +174,8 @@ impl Replica {
             process: uuid::Uuid::new_v4().simple().to_string(),
         };
         let holding = Holding::default();
-        let readiness = Readiness::new(["connections", "watches"]);
         let metrics = Metrics::new();
+        let readiness = Readiness::new(["connections", "watches"], metrics.clone());
         let run = run(
             Arc::clone(&controls),
             holder.clone(),

@@ -14,7 +14,10 @@ type dashboard struct {
 	UID        string
 	Title      string
 	Templating struct {
-		List []struct{ Name, Type, Query string }
+		List []struct {
+			Name, Type, AllValue string
+			Query                any
+		}
 	}
 	Panels []panel
 }
@@ -32,6 +35,14 @@ type panel struct {
 	}
 }
 
+// all is what Grafana fills in for a filter that lets everything through.
+const all = ".*"
+
+// filledIn is a query as Grafana sends it.
+func filledIn(query, cluster, job string) string {
+	return strings.NewReplacer("$__rate_interval", "5m", "$cluster", cluster, "$job", job).Replace(query)
+}
+
 func TestDashboardAsksOnlyForWhatIsExported(t *testing.T) {
 	var board dashboard
 	if err := json.Unmarshal([]byte(read(t, dashboardFile)), &board); err != nil {
@@ -40,8 +51,15 @@ func TestDashboardAsksOnlyForWhatIsExported(t *testing.T) {
 	if board.UID == "" || len(board.UID) > 40 || board.Title == "" {
 		t.Errorf("uid %q, title %q", board.UID, board.Title)
 	}
-	if variables := board.Templating.List; len(variables) != 1 || variables[0].Name != "datasource" || variables[0].Query != "prometheus" {
+	if variables := board.Templating.List; len(variables) != 3 || variables[0].Name != "datasource" || variables[0].Query != "prometheus" {
 		t.Errorf("the data source is not a variable: %v", board.Templating.List)
+	}
+	for i, name := range []string{"cluster", "job"} {
+		variable := board.Templating.List[i+1]
+		// NB: the regular expression of all matches also where there is no such label.
+		if variable.Name != name || variable.AllValue != ".*" || !strings.Contains(fmt.Sprint(variable.Query), "label_values(zitadel_secret_operator_build_info, "+name+")") {
+			t.Errorf("no filter by %s: %v", name, variable)
+		}
 	}
 	metrics := exported(t)
 	ids, titles := map[int]bool{}, map[string]bool{}
@@ -73,8 +91,10 @@ func TestDashboardAsksOnlyForWhatIsExported(t *testing.T) {
 				t.Errorf("%q: target %q", panel.Title, target.RefID)
 			}
 			refs[target.RefID] = true
-			// Grafana fills this in.
-			query := strings.ReplaceAll(target.Expr, "$__rate_interval", "5m")
+			query := filledIn(target.Expr, all, all)
+			if selectors, filters := strings.Count(query, "zitadel_secret_operator_"), strings.Count(query, `cluster=~".*",job=~".*"`); selectors != filters {
+				t.Errorf("%q: %d of %d selectors are filtered: %s", panel.Title, filters, selectors, query)
+			}
 			checkNames(t, fmt.Sprintf("panel %q", panel.Title), query, metrics)
 			queries++
 		}
@@ -130,7 +150,7 @@ func TestEveryQueryOfTheDashboardHasAnAnswer(t *testing.T) {
 	})
 	for _, panel := range board.Panels {
 		for _, target := range panel.Targets {
-			expr := strings.ReplaceAll(target.Expr, "$__rate_interval", "5m")
+			expr := filledIn(target.Expr, all, all)
 			query, err := suite.QueryEngine().NewInstantQuery(suite.Context(), suite.Queryable(), nil, expr, now)
 			if err != nil {
 				t.Fatal(err)
@@ -144,4 +164,45 @@ func TestEveryQueryOfTheDashboardHasAnAnswer(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestTheDashboardAddsUpReleasesAndTakesEachReplicaOfOneForTheSame(t *testing.T) {
+	var board dashboard
+	if err := json.Unmarshal([]byte(read(t, dashboardFile)), &board); err != nil {
+		t.Fatal(err)
+	}
+	series := `load 1m
+  zitadel_secret_operator_managed_objects{state="stalled",job="a",namespace="a",pod="a-0"} 3x20
+  zitadel_secret_operator_managed_objects{state="stalled",job="a",namespace="a",pod="a-1"} 3x20
+  zitadel_secret_operator_managed_objects{state="stalled",job="b",namespace="b",pod="b-0"} 4x20
+`
+	suite, err := promqltest.NewLazyLoader(series, promqltest.LazyLoaderOpts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer suite.Close()
+	now := time.Unix(0, 0).Add(20 * time.Minute)
+	suite.WithSamplesTill(now, func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, panel := range board.Panels {
+		if panel.Title != "Need a person" {
+			continue
+		}
+		for job, stalled := range map[string]float64{all: 7, "a": 3, "b|c": 4} {
+			expr := filledIn(panel.Targets[0].Expr, all, job)
+			query, err := suite.QueryEngine().NewInstantQuery(suite.Context(), suite.Queryable(), nil, expr, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			result, err := query.Exec(suite.Context()).Vector()
+			if err != nil || len(result) != 1 || result[0].F != stalled {
+				t.Errorf("of %s: %v, %v: %s", job, err, result, expr)
+			}
+		}
+		return
+	}
+	t.Error("there is no such panel")
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // added are labels that Prometheus adds when it scrapes.
-var added = []string{"job", "instance", "namespace", "pod", "service", "exported_namespace"}
+var added = []string{"job", "instance", "namespace", "pod", "service", "exported_namespace", "cluster"}
 
 // checkNames fails for each metric in a query that the operator does not export, and each label that it does not have.
 func checkNames(t *testing.T, where, query string, metrics map[string][]string) {

@@ -126,6 +126,8 @@ catalogue! {
             "Requests to the Kubernetes API server, and watches that began";
         LEADER: Gauge "leader" []
             "1 while this replica works, which without leader election is always";
+        READY: Gauge "ready" ["check"]
+            "0 while this replica is not ready because of the check, as /ready says with the cause";
         BUILD: Info "build" ["version"]
             "The running version";
     }
@@ -171,6 +173,7 @@ fn label_notes() -> Vec<(&'static str, String)> {
         ("operation", quoted(&OPERATIONS)),
         ("verb, resource", "as in RBAC".to_owned()),
         ("code", "HTTP status, `deadline`, or `failed` if there was no answer".to_owned()),
+        ("check", "`watches`: whether everything can be seen; `connections`: whether each was looked at".to_owned()),
         ("version", "such as `0.1.0`".to_owned()),
     ]
 }

@@ -64,6 +64,7 @@ macro_rules! labels {
 labels! {
     ByCause { cause: &'static str, outcome: &'static str }
     ByPart { part: WindowPart }
+    ByCheck { check: &'static str }
     ByResult { result: &'static str }
     ByReason { reason: &'static str }
     ByOutcome { operation: &'static str, outcome: &'static str }
