@@ -83,7 +83,7 @@ pub fn status(
     let next = facts.object.due.next_rotation();
     status.next_rotation_time = next.map(|time| seconds(time).to_string());
     conditions(&mut status, round, report, now);
-    verified(&mut status, facts, target.generation, now);
+    verified(&mut status, round, facts, now);
     status
 }
 
@@ -285,30 +285,22 @@ fn conditions(status: &mut ApiAppSecretStatus, round: &Round, report: &Report, n
 }
 
 /// Verified: the last verdict on this revision of the Secret.
-fn verified(
-    status: &mut ApiAppSecretStatus,
-    facts: &Facts,
-    generation: Option<i64>,
-    now: Timestamp,
-) {
-    let issued = status.last_rotation.is_some();
-    let view = match facts.secret.known() {
-        Some(secret) if issued && is_lost(secret) => {
-            status.conditions.set(
-                ConditionType::Verified,
-                Status::False,
-                Reason::SecretMissing,
-                "The client secret that was stored is gone",
-                generation,
-                now,
-            );
-            return;
-        }
-        Some(SecretState::Present(view)) => view,
-        Some(SecretState::Absent) | None => {
-            status.conditions.remove(ConditionType::Verified);
-            return;
-        }
+fn verified(status: &mut ApiAppSecretStatus, round: &Round, facts: &Facts, now: Timestamp) {
+    let generation = round.target.generation;
+    if status.last_rotation.is_some() && is_lost(round, facts, status) {
+        status.conditions.set(
+            ConditionType::Verified,
+            Status::False,
+            Reason::SecretMissing,
+            "The client secret that was stored is gone",
+            generation,
+            now,
+        );
+        return;
+    }
+    let Some(SecretState::Present(view)) = facts.secret.known() else {
+        status.conditions.remove(ConditionType::Verified);
+        return;
     };
     let memory = &facts.memory;
     let revision = Some(&view.version.revision);
@@ -346,15 +338,19 @@ fn verified(
     );
 }
 
-/// Whether a Secret that held a client secret is gone, or holds none any more, also where the one that is to hold the next was made.
-fn is_lost(secret: &SecretState) -> bool {
-    match secret {
-        SecretState::Absent => true,
-        SecretState::Present(view) => match view.value {
+/// Whether the client secret that was stored is gone: the Secret, or the value in it. Where that was not looked at now, it is as before.
+fn is_lost(round: &Round, facts: &Facts, status: &ApiAppSecretStatus) -> bool {
+    let before = status.conditions.get(ConditionType::Verified);
+    let before = before.is_some_and(|verified| verified.reason == Reason::SecretMissing.as_str());
+    // NB: without a connection the Secret cannot be read, and counts as absent.
+    match facts.secret.known().filter(|_| round.connection.is_ok()) {
+        Some(SecretState::Absent) => true,
+        Some(SecretState::Present(view)) => match view.value {
             Value::Absent => true,
-            Value::Unseen => view.managed && matches!(view.commit, Ok(None)),
+            Value::Unseen => before && !matches!(view.commit, Ok(Some(_))),
             Value::Present => false,
         },
+        None => before,
     }
 }
 
