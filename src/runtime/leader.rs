@@ -124,8 +124,9 @@ impl LeaderElector {
     /// Lease then runs out by itself, and the next leader comes no earlier than it must.
     pub async fn run(mut self, release: CancellationToken) {
         loop {
+            let begun = self.clock.boot();
             self.round().await;
-            let pause = self.pause();
+            let pause = self.pause(begun);
             if release
                 .run_until_cancelled(tokio::time::sleep(pause))
                 .await
@@ -231,10 +232,10 @@ impl LeaderElector {
         self.election.step_down();
     }
 
-    /// How long a request may take: the retry period, and no longer than leadership lasts without it.
+    /// How long a request may take, and no longer than leadership lasts without it.
     fn limit(&self) -> Duration {
         self.timing
-            .retry
+            .request()
             .min(self.remaining().unwrap_or(Duration::MAX))
     }
 
@@ -245,17 +246,20 @@ impl LeaderElector {
         Some(until.saturating_sub(now))
     }
 
-    fn pause(&self) -> Duration {
+    /// Until the next try. It counts from the beginning of the last one: of a slow API server the next answer is needed in time, too.
+    fn pause(&self, begun: Duration) -> Duration {
+        let now = self.clock.boot();
+        let took = now.saturating_sub(begun);
         if let Some(remaining) = self.remaining() {
-            return self.timing.retry.min(remaining);
+            return self.timing.retry.saturating_sub(took).min(remaining);
         }
         let pause = self
             .timing
             .retry
-            .mul_f64(1.0 + fastrand::f64() * self.timing.jitter);
+            .mul_f64(1.0 + fastrand::f64() * self.timing.jitter)
+            .saturating_sub(took);
         // The moment at which the Lease comes free is known: nobody has to lead later than that. Of several standbys that come then
         // one writes, and the others get a conflict.
-        let now = self.clock.boot();
         let free = self
             .election
             .free_from()

@@ -40,7 +40,7 @@ pub struct Timing {
     pub lease: Duration,
     /// A leader that has not renewed for so long steps down.
     pub renew_deadline: Duration,
-    /// Between two tries, and at most for one request.
+    /// From one try to the next.
     pub retry: Duration,
     /// A standby waits up to this part of a retry period more, so that several do not come at once. NB: client-go's 1.2 would let a
     /// standby notice a renewal 4.4 s late, and the Lease counts from there.
@@ -66,6 +66,12 @@ impl Default for Timing {
 pub struct TimingError;
 
 impl Timing {
+    /// At most for one request: half the renew deadline, so that one that is never answered does not cost the leadership. It is what
+    /// client-go gives the client of an election (`resourcelock.NewFromKubeconfig`).
+    pub(super) fn request(self) -> Duration {
+        (self.renew_deadline / 2).max(Duration::from_secs(1))
+    }
+
     /// Checks what client-go checks: a leader must have the time for two tries.
     pub fn checked(self) -> Result<Self, TimingError> {
         let sound = self.lease >= Duration::from_secs(1)

@@ -1,6 +1,6 @@
 //! Electors against an API server in memory, on tokio's paused clock.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use http::{Method, Request, Response};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -34,13 +34,18 @@ struct Server {
     lease: Arc<Mutex<Option<Lease>>>,
     gone: Arc<AtomicBool>,
     loses_answers: Arc<AtomicBool>,
+    /// The next request is never answered.
+    swallows_one: Arc<AtomicBool>,
+    /// Milliseconds that each request takes to arrive.
+    delay: Arc<AtomicU64>,
 }
 
 impl Server {
     async fn answer(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let (parts, body) = request.into_parts();
         let body = body.collect_bytes().await?;
-        if self.gone.load(SeqCst) {
+        sleep(Duration::from_millis(self.delay.load(SeqCst))).await;
+        if self.gone.load(SeqCst) || self.swallows_one.swap(false, SeqCst) {
             std::future::pending::<()>().await;
         }
         let (code, answer) = self.carry_out(&parts.method, &body);
@@ -258,4 +263,28 @@ async fn a_write_whose_answer_is_lost_makes_no_leader_until_one_is_answered() {
             .await
             .unwrap()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_api_server_costs_nobody_the_leadership() {
+    let (server, release) = (Server::default(), CancellationToken::new());
+    server.delay.store(4_500, SeqCst);
+    let (leader, _task) = server.start("first", PAST, &release);
+    assert!(soon(&leader).await);
+    let (standby, _standby) = server.start("second", PAST, &release);
+    let stepped_down = timeout(Duration::from_mins(10), leader.standby()).await;
+    assert!(stepped_down.is_err(), "it led all the time");
+    assert!(leader.leads() && !standby.leads());
+    assert_eq!(server.spec().lease_transitions, Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_request_that_is_never_answered_does_not_cost_the_leadership() {
+    let (server, release) = (Server::default(), CancellationToken::new());
+    let (leader, _task) = server.start("first", PAST, &release);
+    assert!(soon(&leader).await);
+    server.swallows_one.store(true, SeqCst);
+    let stepped_down = timeout(Duration::from_mins(1), leader.standby()).await;
+    assert!(stepped_down.is_err() && leader.leads());
+    assert!(!server.swallows_one.load(SeqCst));
 }
