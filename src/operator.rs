@@ -18,7 +18,7 @@ use crate::runtime::holding::Holding;
 use crate::runtime::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
 use crate::runtime::leader::{self, Identity, LeaderElector, LeadershipWatch};
 use crate::runtime::metrics::Metrics;
-use crate::runtime::pod_lock::PodLock;
+use crate::runtime::pod_lock::{NotTaken, PodLock};
 use crate::runtime::readiness::{Check, Heartbeat, Readiness};
 use crate::runtime::refusals::Refusals;
 use crate::runtime::rewind::Rewind;
@@ -115,8 +115,9 @@ impl Election {
 /// Runs the operator until it is told to stop.
 ///
 /// # Errors
-/// If the admin address cannot be bound or no cluster is configured: nothing was done then.
+/// If the admin address cannot be bound, no cluster is configured, or the times cannot be kept: nothing was asked of the cluster then.
 pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
+    let timing = Timing::default().scaled(arguments.protocol_speed).check()?;
     let process = Process::start(&arguments).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let api_clock = ServerClock::new(Arc::clone(&clock));
@@ -128,8 +129,8 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         .noting(&refusals);
     let client =
         || kube_client(config.clone(), &layer).context("no client for the cluster can be made");
-    let lock = arguments.pod_uid.as_deref().and_then(PodLock::take);
-    let holder = holder(&arguments, lock.is_some());
+    let lock = arguments.pod_uid.as_deref().map(PodLock::take);
+    let holder = holder(&arguments, lock.as_ref());
     let election = if arguments.leader_elect {
         let clock = Arc::clone(&clock);
         let rewind = rewind.clone();
@@ -151,7 +152,7 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         settings: Settings {
             namespace: arguments.place.namespace.clone(),
             holder,
-            timing: Timing::default().scaled(arguments.protocol_speed).check()?,
+            timing,
             minimum_interval: arguments.minimum_interval,
             drift_interval: arguments.drift_interval,
             scope: Scope::new(arguments.place.watch_namespaces.clone()),
@@ -187,17 +188,17 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
 
 /// Who this process is. A pod by its uid only where no other process of it lives: then its earlier processes have ended, and what
 /// they left need not be waited for. A name alone may be given to two pods at once, so without a uid each process is a pod of its own.
-fn holder(arguments: &Run, alone: bool) -> Holder {
+fn holder(arguments: &Run, lock: Option<&Result<PodLock, NotTaken>>) -> Holder {
     let process = uuid::Uuid::new_v4().simple().to_string();
-    let unique = match &arguments.pod_uid {
-        Some(uid) if alone => uid,
-        Some(_) => {
+    let unique = match (&arguments.pod_uid, lock) {
+        (Some(uid), Some(Ok(_))) => uid,
+        (Some(_), Some(Err(NotTaken::Taken))) => {
             tracing::warn!(
                 "another process of this pod is alive: run one container of the operator in a pod"
             );
             &process
         }
-        None => &process,
+        _ => &process,
     };
     Holder {
         pod: format!("{}.{unique}", arguments.pod_name),

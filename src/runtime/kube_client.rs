@@ -127,7 +127,7 @@ where
                     (code, Ok(response.map(bound)))
                 }
                 Ok(Err(error)) => (KubeCode::Failed, Err(error.into())),
-                Err(_) => (KubeCode::Deadline, Err(DeadlineExceeded(deadline).into())),
+                Err(_) => (KubeCode::Deadline, Err(DeadlineExceeded(patience).into())),
             };
             metrics.kubernetes_request(verb, resource, code);
             refusals.note(verb, resource, &namespace, code);
@@ -275,7 +275,8 @@ mod tests {
         let answer = client
             .send(request("GET", "/api/v1/secrets?watch=true"))
             .await;
-        assert!(answer.is_err());
+        let told = format!("{:?}", answer.unwrap_err());
+        assert!(told.contains("DeadlineExceeded(30s)"), "{told}");
         assert_eq!(begun.elapsed(), DEFAULT_DEADLINE * 3);
     }
 }

@@ -4,7 +4,7 @@
 //! expiry is judged by what this process saw change on its own clock, and who cannot renew steps down before another
 //! may take over.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
@@ -36,30 +36,22 @@ pub enum Leadership {
     Leading,
 }
 
-/// Tells whether this replica leads; clones share it.
+/// Tells whether this replica leads, as the elector found it last; clones share it.
+///
+/// NB: a process that was suspended may hear for a moment that it still leads, until the elector has looked at the clock. Nothing but
+/// work depends on it: how old a claim is, is judged by that clock before anything is sent.
 #[derive(Clone)]
-pub struct LeadershipWatch {
-    state: watch::Receiver<Leadership>,
-    until: Arc<Mutex<Option<Duration>>>,
-    clock: Arc<dyn Clock>,
-}
+pub struct LeadershipWatch(watch::Receiver<Leadership>);
 
 impl LeadershipWatch {
-    /// Whether this replica leads at this very moment. Ask before every piece of work: unlike the channel, it is right
-    /// in a process that has just woken up from being suspended.
+    /// Whether this replica leads.
     pub fn leads(&self) -> bool {
-        let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| self.clock.boot() < until)
-    }
-
-    /// The changes, for tasks that start and stop with leadership.
-    pub fn subscribe(&self) -> watch::Receiver<Leadership> {
-        self.state.clone()
+        *self.0.borrow() == Leadership::Leading
     }
 
     /// Waits until this replica leads. `false`: the elector has ended and it never will.
     pub async fn leading(&self) -> bool {
-        let mut state = self.state.clone();
+        let mut state = self.0.clone();
         state
             .wait_for(|state| *state == Leadership::Leading)
             .await
@@ -68,7 +60,7 @@ impl LeadershipWatch {
 
     /// Waits until this replica does not lead (any more).
     pub async fn standby(&self) {
-        let mut state = self.state.clone();
+        let mut state = self.0.clone();
         // NB: an error means that the elector is gone, and with it the leadership.
         let _ = state.wait_for(|state| *state == Leadership::Standby).await;
     }
@@ -81,7 +73,7 @@ pub struct LeaderElector {
     timing: Timing,
     clock: Arc<dyn Clock>,
     state: watch::Sender<Leadership>,
-    until: Arc<Mutex<Option<Duration>>>,
+    namespace: String,
     log: LogLimit,
 }
 
@@ -104,18 +96,14 @@ impl LeaderElector {
             timing,
             clock,
             state: watch::Sender::default(),
-            until: Arc::default(),
+            namespace: namespace.to_owned(),
             log: LogLimit::default(),
         })
     }
 
     /// Where to ask whether this replica leads.
     pub fn watch(&self) -> LeadershipWatch {
-        LeadershipWatch {
-            state: self.state.subscribe(),
-            until: Arc::clone(&self.until),
-            clock: Arc::clone(&self.clock),
-        }
+        LeadershipWatch(self.state.subscribe())
     }
 
     /// Takes part until `release`, then gives the Lease back if it is ours.
@@ -154,7 +142,7 @@ impl LeaderElector {
                 }
                 Move::Write(write) => match self.write(write, now).await {
                     Some(WriteError::Conflict) => {}
-                    None | Some(WriteError::Unknown(_)) => break,
+                    None | Some(WriteError::NoNamespace | WriteError::Unknown(_)) => break,
                 },
                 Move::Wait => break,
             }
@@ -175,7 +163,8 @@ impl LeaderElector {
             }
             Ok(Err(error)) => {
                 if let Some(left_out) = self.log.allows("read") {
-                    tracing::warn!(%error, left_out, "the leader election Lease cannot be read");
+                    let namespace = &self.namespace;
+                    tracing::warn!(%error, namespace, left_out, "the leader election Lease cannot be read");
                 }
                 false
             }
@@ -205,9 +194,20 @@ impl LeaderElector {
             WriteError::Conflict => {
                 tracing::debug!("the leader election Lease was changed by another");
             }
+            WriteError::NoNamespace => {
+                if let Some(left_out) = self.log.allows("namespace") {
+                    let namespace = &self.namespace;
+                    tracing::warn!(
+                        namespace,
+                        left_out,
+                        "nobody can lead: the namespace of the leader election Lease does not exist"
+                    );
+                }
+            }
             WriteError::Unknown(cause) => {
                 if let Some(left_out) = self.log.allows("write") {
-                    tracing::warn!(error = %cause, left_out, "the leader election Lease may not be written");
+                    let namespace = &self.namespace;
+                    tracing::warn!(error = %cause, namespace, left_out, "it is not known whether the leader election Lease was written");
                 }
             }
         }
@@ -270,8 +270,6 @@ impl LeaderElector {
 
     fn publish(&self) {
         let leads = self.election.leads(self.clock.boot());
-        let until = self.election.leads_until().filter(|_| leads);
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
         let state = if leads {
             Leadership::Leading
         } else {

@@ -14,23 +14,38 @@ pub struct PodLock {
     _socket: UnixListener,
 }
 
+/// Why the lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// Another process of the pod has it.
+    #[error("another process of this pod is alive")]
+    Taken,
+    /// This system has no such thing, or does not let this process have it.
+    #[error("it cannot be known here whether another process of this pod is alive")]
+    Unavailable,
+}
+
 impl PodLock {
-    /// Takes the lock of a pod, by its uid. None: another process has it, or this system has no such thing.
+    /// Takes the lock of a pod, by its uid.
     ///
     /// It is an abstract Unix socket, which lives in the network namespace, and that is what the containers of a pod share. Nobody
     /// ever connects to it.
     #[cfg(target_os = "linux")]
-    pub fn take(pod_uid: &str) -> Option<Self> {
+    pub fn take(pod_uid: &str) -> Result<Self, NotTaken> {
         let name = format!("zitadel-secret-operator/{pod_uid}");
-        let address = std::os::unix::net::SocketAddr::from_abstract_name(name).ok()?;
-        let socket = UnixListener::bind_addr(&address).ok()?;
-        Some(Self { _socket: socket })
+        let bound = std::os::unix::net::SocketAddr::from_abstract_name(name)
+            .and_then(|address| UnixListener::bind_addr(&address));
+        match bound {
+            Ok(socket) => Ok(Self { _socket: socket }),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(NotTaken::Taken),
+            Err(_) => Err(NotTaken::Unavailable),
+        }
     }
 
-    /// Takes the lock of a pod, by its uid. None: this system has no such thing.
+    /// Takes the lock of a pod, by its uid. Only Linux has it.
     #[cfg(not(target_os = "linux"))]
-    pub fn take(_pod_uid: &str) -> Option<Self> {
-        None
+    pub fn take(_pod_uid: &str) -> Result<Self, NotTaken> {
+        Err(NotTaken::Unavailable)
     }
 }
 
@@ -42,10 +57,17 @@ mod tests {
     fn one_has_the_lock_until_it_is_gone() {
         let uid = uuid::Uuid::new_v4().to_string();
         let first = PodLock::take(&uid);
-        assert!(first.is_some());
-        assert!(PodLock::take(&uid).is_none());
-        assert!(PodLock::take(&format!("{uid}-other")).is_some());
+        assert!(first.is_ok());
+        assert!(matches!(PodLock::take(&uid), Err(NotTaken::Taken)));
+        assert!(PodLock::take(&format!("{uid}-other")).is_ok());
         drop(first);
-        assert!(PodLock::take(&uid).is_some());
+        assert!(PodLock::take(&uid).is_ok());
+    }
+
+    #[test]
+    fn a_lock_that_this_system_does_not_give_is_not_taken_for_another_process() {
+        // NB: longer than the name of a socket can be.
+        let name = "x".repeat(200);
+        assert!(matches!(PodLock::take(&name), Err(NotTaken::Unavailable)));
     }
 }

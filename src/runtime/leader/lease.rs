@@ -14,6 +14,9 @@ pub(super) enum WriteError {
     /// The Lease is no longer as it was seen.
     #[error("the Lease was changed by another")]
     Conflict,
+    /// It cannot be created, because its namespace does not exist.
+    #[error("the namespace does not exist")]
+    NoNamespace,
     /// It may have gone through.
     #[error("the outcome of a write to the Lease is unknown")]
     Unknown(#[source] kube::Error),
@@ -79,6 +82,9 @@ impl LeaseStore {
                 let record = record(&lease);
                 self.seen = Some(lease);
                 Ok(record)
+            }
+            Err(kube::Error::Api(status)) if write == Write::Create && status.code == 404 => {
+                Err(WriteError::NoNamespace)
             }
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
                 Err(WriteError::Conflict)

@@ -1,5 +1,6 @@
 //! Electors against an API server in memory, on tokio's paused clock.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use http::{Method, Request, Response};
@@ -38,6 +39,9 @@ struct Server {
     swallows_one: Arc<AtomicBool>,
     /// Milliseconds that each request takes to arrive.
     delay: Arc<AtomicU64>,
+    /// There is no such namespace.
+    nowhere: Arc<AtomicBool>,
+    requests: Arc<AtomicU64>,
 }
 
 impl Server {
@@ -70,7 +74,9 @@ impl Server {
                 .parse::<u64>()
                 .unwrap()
         };
+        self.requests.fetch_add(1, SeqCst);
         match (method, lease.as_ref()) {
+            _ if self.nowhere.load(SeqCst) => return refused(404, "NotFound"),
             (&Method::GET, None) => return refused(404, "NotFound"),
             (&Method::GET, Some(_)) => {}
             (_, standing) => {
@@ -287,4 +293,17 @@ async fn one_request_that_is_never_answered_does_not_cost_the_leadership() {
     let stepped_down = timeout(Duration::from_mins(1), leader.standby()).await;
     assert!(stepped_down.is_err() && leader.leads());
     assert!(!server.swallows_one.load(SeqCst));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_namespace_is_missing_it_is_tried_once_a_period_until_it_is_there() {
+    let (server, release) = (Server::default(), CancellationToken::new());
+    server.nowhere.store(true, SeqCst);
+    let (candidate, _task) = server.start("first", PAST, &release);
+    sleep(Duration::from_mins(1)).await;
+    // A read and a write each time, and not once more as after a conflict.
+    let requests = server.requests.load(SeqCst);
+    assert!((40..=62).contains(&requests), "{requests}");
+    server.nowhere.store(false, SeqCst);
+    assert!(soon(&candidate).await);
 }
