@@ -1,4 +1,5 @@
-//! `zitadel-secret-operator check`: whether the operator has the rights that it needs, and whether its connections are ready.
+//! `zitadel-secret-operator check`: whether the operator has the rights that it needs, whether one leads, and whether its connections are
+//! ready.
 //! It changes nothing, and needs no rights of its own.
 
 use std::fmt::Write as _;
@@ -21,6 +22,10 @@ use crate::rights::{Place, RIGHTS, Right};
 use crate::runtime::clock::{ServerClock, SystemClock};
 use crate::runtime::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
 use crate::runtime::metrics::Metrics;
+
+mod leader;
+
+use leader::leader;
 
 /// Questions to the API server that are under way at once.
 const AT_ONCE: usize = 8;
@@ -79,7 +84,7 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
         .await
         .context("no cluster is configured")?;
     let clock = ServerClock::new(Arc::new(SystemClock));
-    let layer = KubeRequestLayer::new(Metrics::new(), clock, DEFAULT_DEADLINE);
+    let layer = KubeRequestLayer::new(Metrics::new(), clock.clone(), DEFAULT_DEADLINE);
     let client = kube_client(config, &layer).context("no client for the cluster can be made")?;
     let scope = Scope::new(arguments.place.watch_namespaces);
     let questions = questions(&arguments.place.namespace, &scope);
@@ -90,8 +95,13 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
         println!("  missing: {}", question.words());
         println!("           {}", question.right.because);
     }
+    // NB: what stands in a status says nothing of now where nobody is there to correct it.
+    let led = !arguments.leader_elect || {
+        let namespace = &arguments.place.namespace;
+        leader(&client, namespace, &clock, arguments.timeout).await
+    };
     let connected = connections(&client, arguments.timeout).await;
-    Ok(if missing.is_empty() && connected {
+    Ok(if missing.is_empty() && led && connected {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

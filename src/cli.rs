@@ -22,7 +22,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the operator.
     Run(Run),
-    /// Say which rights in the cluster are missing and whether every connection is ready. Changes nothing.
+    /// Say which rights in the cluster are missing, whether an operator leads and whether every connection is ready. Changes nothing.
     Check(Check),
     /// Print the custom resource definitions.
     Crd {
@@ -53,9 +53,13 @@ pub struct Check {
     #[command(flatten)]
     pub place: Place,
 
-    /// How long to wait for the connections to become ready.
+    /// How long to wait for an operator to lead, and for the connections to become ready.
     #[arg(long, env = "CHECK_TIMEOUT", default_value = "30s", value_parser = span)]
     pub timeout: std::time::Duration,
+
+    /// As the operator runs. Without leader election there is no Lease that says whether one is at work.
+    #[arg(long, env = "LEADER_ELECT", default_value_t = true, action = clap::ArgAction::Set)]
+    pub leader_elect: bool,
 }
 
 /// How to run the operator.

@@ -25,7 +25,7 @@ use crate::runtime::rewind::Rewind;
 use crate::runtime::shutdown::{ExitCode, Signals, drain};
 
 /// The name of the Lease for leader election.
-const LEADER_LEASE: &str = "zitadel-secret-operator";
+pub(crate) const LEADER_LEASE: &str = "zitadel-secret-operator";
 /// How long giving the Lease back may take at the end.
 const RELEASE: Duration = Duration::from_secs(3);
 

@@ -381,6 +381,42 @@ async fn with_leader_election_one_of_two_works_and_the_other_takes_over() {
 }
 
 #[tokio::test]
+async fn check_says_who_leads_and_fails_when_nobody_does() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (world, _turn) = world().await;
+    let check = async |timeout: &str| {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
+            .args(["check", "--namespace", OPERATOR_NAMESPACE])
+            .args(["--timeout", timeout])
+            .env("KUBECONFIG", world.cluster.admin_kubeconfig())
+            .output()
+            .await
+            .unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        (output.status.success(), told)
+    };
+    let tenant = world.tenant("checked").await;
+    let operator = Arc::new(Operator::start_with(
+        world.cluster.admin_kubeconfig(),
+        &world.directory,
+        &["--pod-name", "the-leader"],
+    ));
+    tenant.connected().await;
+    let (well, told) = check("60s").await;
+    assert!(well && told.contains("\nleader: the-leader."), "{told}");
+    assert_eq!(stopping(&operator).await.unwrap(), Some(0));
+    // Its connection still says Connected.
+    let (well, told) = check("2s").await;
+    assert!(!well && told.contains("\nleader: nobody: "), "{told}");
+    assert!(
+        told.contains(&format!("connection {}: Connected", tenant.namespace)),
+        "{told}"
+    );
+}
+
+#[tokio::test]
 async fn a_fleet_that_became_due_while_nobody_was_there_is_rotated_one_after_another() {
     const FLEET: usize = 40;
     if !ControlPlane::can_start() {

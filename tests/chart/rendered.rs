@@ -139,6 +139,7 @@ fn the_values_become_flags_that_the_operator_understands() {
         panic!("the test checks");
     };
     assert_eq!(check.place.namespace, "operators");
+    assert_eq!(check.leader_elect, run.leader_elect);
     assert_eq!(check.place.watch_namespaces, ["orders", "billing"]);
 
     let objects = render(&[]);

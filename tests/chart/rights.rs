@@ -463,6 +463,8 @@ fn check(kubeconfig: &std::path::Path, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
         .arg("check")
         .args(["--namespace", OPERATOR_NAMESPACE])
+        // As the operator of these tests runs.
+        .args(["--leader-elect", "false"])
         .args(arguments)
         .env("KUBECONFIG", kubeconfig)
         .output()
