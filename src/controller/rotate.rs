@@ -102,7 +102,8 @@ pub async fn send(
     let (shared, state) = (Arc::clone(context), Arc::clone(&round.state));
     let owner = round.target.owner.clone();
     context.tasks.spawn(async move {
-        let ended = caught("a rotation", attempt, task.run(permit, ahead)).await;
+        let rotation = Box::pin(task.run(permit, ahead));
+        let ended = caught("a rotation", attempt, rotation).await;
         if ended.is_none() {
             // If there was a value, it is gone. The journal tells, as after a lost answer.
             let now = shared.clock.boot();

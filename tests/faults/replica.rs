@@ -293,7 +293,7 @@ async fn run(
         namespace: setup.namespace.clone(),
     };
     let deadline = KubeRequestLayer::new(metrics.clone(), api_clock.clone(), DEADLINE);
-    let client = || {
+    let client = move || {
         ClientBuilder::try_from(config.clone())
             .unwrap()
             .with_layer(&faults)
@@ -323,7 +323,7 @@ async fn run(
         rewind: rewind.clone(),
     };
     let lead = parts.lead.clone();
-    let work = async {
+    let work = async move {
         if !setup.leader_election {
             lead.cancel();
             controller::run(parts, readiness).await;

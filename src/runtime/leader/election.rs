@@ -69,7 +69,7 @@ impl Timing {
     /// At most for one request: half the renew deadline, so that one that is never answered does not cost the leadership. It is what
     /// client-go gives the client of an election (`resourcelock.NewFromKubeconfig`).
     pub(super) fn request(self) -> Duration {
-        (self.renew_deadline / 2).max(Duration::from_secs(1))
+        self.renew_deadline / 2
     }
 
     /// Checks what client-go checks: a leader must have the time for two tries.
