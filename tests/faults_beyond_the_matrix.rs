@@ -12,7 +12,7 @@
 mod faults;
 mod support;
 
-use faults::further;
+use faults::{further, panics};
 
 macro_rules! with_one_and_two_replicas {
     ($($name:ident: $test:path;)*) => {$(
@@ -49,6 +49,16 @@ async fn three_replicas_without_an_election_cost_no_more_than_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_does_not_see_an_object_leaves_its_claim_alone() {
     further::blind().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_while_a_value_is_written_does_not_lose_it() {
+    panics::while_a_value_is_written().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_while_a_value_is_held_ends_the_process_after_it_was_written() {
+    panics::while_a_value_is_held().await;
 }
 
 with_one_and_two_replicas! {

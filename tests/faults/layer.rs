@@ -85,6 +85,8 @@ pub enum Act {
     Stop,
     /// A test does something before the answer is seen: the request waits until the token is cancelled.
     Wait(CancellationToken),
+    /// Whoever sends it panics, and it does not leave.
+    Panic,
 }
 
 /// Which requests are hit by what.
@@ -439,6 +441,7 @@ where
                     token.cancelled().await;
                     answer
                 }
+                Some(Act::Panic) => panic!("a panic of a test"),
             }
         }
         .boxed()

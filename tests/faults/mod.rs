@@ -9,5 +9,6 @@ pub mod invariants;
 pub mod lane;
 pub mod layer;
 pub mod matrix;
+pub mod panics;
 pub mod relay;
 pub mod replica;
