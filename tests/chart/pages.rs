@@ -10,7 +10,7 @@ use zitadel_simulator::{Config, Role, Scope, Simulator};
 
 use crate::support::controlplane::{ControlPlane, Options, client_from};
 use crate::support::eventually;
-use crate::support::helm::{helm, root, succeeded};
+use crate::support::helm::{helm, render, root, succeeded};
 use crate::support::world::{Operator, PATIENCE};
 
 const OPERATORS: &str = "zitadel-secret-operator";
@@ -88,6 +88,27 @@ fn run(cluster: &ControlPlane, directory: &Path, command: &str) -> String {
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command}: {told}");
     succeeded(&output)
+}
+
+#[test]
+fn the_values_that_the_pages_show_are_values_of_the_chart() {
+    let pages = std::fs::read_dir(root().join("docs/how-to")).unwrap();
+    let mut tried = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(page.unwrap().path()).unwrap();
+        for block in blocks(&text, "yaml") {
+            if !block.starts_with("# values") {
+                continue;
+            }
+            let directory = tempfile::tempdir().unwrap();
+            let values = directory.path().join("values.yaml");
+            std::fs::write(&values, &block).unwrap();
+            let arguments = ["--values", values.to_str().unwrap()];
+            assert!(!render(&arguments).is_empty(), "{block}");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 2, "{tried}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -140,6 +140,11 @@ fn the_values_become_flags_that_the_operator_understands() {
     };
     assert_eq!(check.place.namespace, "operators");
     assert_eq!(check.place.watch_namespaces, ["orders", "billing"]);
+    for place in [&run.place, &check.place] {
+        assert_eq!(place.controller_class, "team-a");
+    }
+    let connection = the(&objects, "ZitadelConnection");
+    assert_eq!(connection["spec"]["controllerClass"], "team-a");
 
     let objects = render(&[]);
     let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
@@ -147,6 +152,7 @@ fn the_values_become_flags_that_the_operator_understands() {
         panic!("the container runs the operator");
     };
     assert!(run.place.watch_namespaces.is_empty(), "the whole cluster");
+    assert_eq!(run.place.controller_class, api::DEFAULT_CLASS);
     let version = env!("CARGO_PKG_VERSION");
     let image = format!("zitadel-secret-operator:{version}");
     assert_eq!(
@@ -386,6 +392,8 @@ fn the_connection_refers_to_its_credential_and_is_a_hook_only_where_its_kind_is_
             "url": "https://iam.example.com:8443",
             "endpoint": "http://zitadel.zitadel:8080",
             "allowInsecure": true,
+            "allowWithoutRehearsal": true,
+            "controllerClass": "team-a",
             "organizationId": "312345678901234567",
             "caBundle": {"configMapRef": {"name": "authorities", "key": "ca.crt"}},
             "credential": {"type": "PersonalAccessToken", "secretRef": {"name": "zitadel-token", "key": "token"}},
@@ -424,6 +432,31 @@ fn the_connection_refers_to_its_credential_and_is_a_hook_only_where_its_kind_is_
         assert!(annotation(&objects, "helm.sh/hook").is_null());
         assert_eq!(annotation(&objects, "helm.sh/resource-policy"), "keep");
     }
+}
+
+#[test]
+fn every_field_of_a_connection_can_be_set_by_a_value() {
+    let (_, definition) = api::definitions()
+        .unwrap()
+        .into_iter()
+        .find(|(name, _)| name.contains("zitadelconnections"))
+        .unwrap();
+    let definition: Value = serde_saphyr::from_str(&definition).unwrap();
+    let fields = |value: &Value| -> BTreeSet<String> {
+        let fields = value.as_object().unwrap();
+        fields.keys().cloned().collect()
+    };
+    let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let known = fields(&schema["properties"]["spec"]["properties"]);
+    let values = std::fs::read_to_string(root().join(CHART).join("values.yaml")).unwrap();
+    let values: Value = serde_saphyr::from_str(&values).unwrap();
+    let mut settable = fields(&values["connection"]);
+    // Not of its spec; and the class is the operator's.
+    settable.retain(|name| name != "create" && name != "name");
+    settable.insert("controllerClass".to_owned());
+    assert_eq!(settable, known);
+    let objects = render(&["--values", "tests/chart/everything.yaml"]);
+    assert_eq!(fields(&the(&objects, "ZitadelConnection")["spec"]), known);
 }
 
 #[test]

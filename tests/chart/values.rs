@@ -33,6 +33,7 @@ fn a_wrong_value_is_refused_and_the_answer_names_it() {
         ("watchNamespaces=orders", "/watchNamespaces"),
         ("watchNamespaces={Orders}", "/watchNamespaces/0"),
         ("watchNamespaces={a,a}", "/watchNamespaces"),
+        ("controllerClass=Team", "/controllerClass"),
         ("operator.minimumInterval=soon", "/operator/minimumInterval"),
         ("operator.driftInterval=10", "/operator/driftInterval"),
         ("operator.logFormat=xml", "/operator/logFormat"),

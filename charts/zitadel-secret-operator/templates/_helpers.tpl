@@ -69,6 +69,9 @@ subjects:
 {{- with .Values.watchNamespaces }}
 - --watch-namespaces={{ join "," (uniq .) }}
 {{- end }}
+{{- with .Values.controllerClass }}
+- --controller-class={{ . }}
+{{- end }}
 {{- end -}}
 
 {{/* A container that may do nothing to its node. */}}
