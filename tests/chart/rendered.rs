@@ -113,7 +113,6 @@ fn the_values_become_flags_that_the_operator_understands() {
     let Command::Run(run) = command(pod) else {
         panic!("the container runs the operator");
     };
-    assert_eq!(run.place.namespace, "operators");
     assert_eq!(run.place.watch_namespaces, ["orders", "billing"]);
     assert_eq!(run.admin_address.to_string(), "[::]:9090");
     assert!(run.leader_elect);
@@ -124,7 +123,7 @@ fn the_values_become_flags_that_the_operator_understands() {
         Some("info,zitadel_secret_operator=debug")
     );
     assert_eq!(
-        container(pod)["env"][2],
+        container(pod)["env"][3],
         json!({"name": "TZ", "value": "UTC"})
     );
     let image = container(pod)["image"].as_str().unwrap();
@@ -138,7 +137,6 @@ fn the_values_become_flags_that_the_operator_understands() {
     let Command::Check(check) = command(&the(&objects, "Pod")["spec"]) else {
         panic!("the test checks");
     };
-    assert_eq!(check.place.namespace, "operators");
     assert_eq!(check.place.watch_namespaces, ["orders", "billing"]);
     for place in [&run.place, &check.place] {
         assert_eq!(place.controller_class, "team-a");
@@ -163,21 +161,31 @@ fn the_values_become_flags_that_the_operator_understands() {
 }
 
 #[test]
-fn the_pod_tells_the_operator_its_name_and_uid_in_variables_that_it_reads() {
+fn the_pod_tells_the_operator_its_namespace_name_and_uid_in_variables_that_it_reads() {
     let command = Cli::command();
     let arguments = command
         .get_subcommands()
         .flat_map(clap::Command::get_arguments);
     let known: Vec<_> = arguments.filter_map(clap::Arg::get_env).collect();
     let objects = render(&[]);
-    let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
-    let variables = container(pod)["env"].as_array().unwrap();
-    for (name, field) in [("POD_NAME", "metadata.name"), ("POD_UID", "metadata.uid")] {
-        assert!(known.iter().any(|known| *known == name), "{name}");
-        let from = json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}});
-        assert!(variables.contains(&from), "{name}");
+    let deployed = &the(&objects, "Deployment")["spec"]["template"]["spec"];
+    let fields = [
+        ("POD_NAMESPACE", "metadata.namespace"),
+        ("POD_NAME", "metadata.name"),
+        ("POD_UID", "metadata.uid"),
+    ];
+    for (pod, fields) in [
+        (deployed, &fields[..]),
+        (&the(&objects, "Pod")["spec"], &fields[..1]),
+    ] {
+        let variables = container(pod)["env"].as_array().unwrap();
+        for (name, field) in fields {
+            assert!(known.iter().any(|known| known == name), "{name}");
+            let from = json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}});
+            assert!(variables.contains(&from), "{name}");
+        }
+        assert_eq!(variables.len(), fields.len());
     }
-    assert_eq!(variables.len(), 2);
 }
 
 #[test]

@@ -65,13 +65,20 @@ subjects:
 
 {{/* Where the operator works, as flags. */}}
 {{- define "zso.place" -}}
-- --namespace={{ .Release.Namespace }}
 {{- with .Values.watchNamespaces }}
 - --watch-namespaces={{ join "," (uniq .) }}
 {{- end }}
 {{- with .Values.controllerClass }}
 - --controller-class={{ . }}
 {{- end }}
+{{- end -}}
+
+{{/* The operator's own namespace is asked of its pod, so that Kustomize can move everything into another one. */}}
+{{- define "zso.ownNamespace" -}}
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
 {{- end -}}
 
 {{/* A container that may do nothing to its node. */}}
