@@ -12,6 +12,7 @@ use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::{ApiAppSecret, ZitadelConnection};
 
+use super::rendered::released;
 use crate::support::controlplane::{ControlPlane, Options, client_from};
 use crate::support::eventually;
 use crate::support::helm::{CHART, helm, root, succeeded};
@@ -118,8 +119,28 @@ async fn what_people_made_outlives_upgrades_rollbacks_and_the_release_itself() {
     assert_eq!(objects.get("orders-api").await.unwrap().uid(), object.uid());
     assert_eq!(connections.get("default").await.unwrap().uid(), first.uid());
 
-    // A later release takes over what the first one left.
-    release(kubeconfig, "install", &connection);
+    // A later release takes over what the first one left; it is a published one, with its image.
+    let digests = [1, 2].map(|n| format!("sha256:{n:064}"));
+    let [first_chart, next_chart] = [&digests[0], &digests[1]].map(|digest| released(digest));
+    let told = |verb: &str, chart: &str, arguments: &[&str]| {
+        let usual = [verb, RELEASE, chart, "--namespace", NAMESPACE];
+        succeeded(&helm(Some(kubeconfig), &[&usual, arguments].concat()));
+    };
+    let image = async || {
+        let deployed = deployments.get(RELEASE).await.unwrap();
+        let pod = deployed.spec.unwrap().template.spec.unwrap();
+        pod.containers[0].image.clone().unwrap()
+    };
+    told("install", &first_chart.1, &connection);
+    assert!(image().await.ends_with(&digests[0]));
+    told("upgrade", &next_chart.1, &["--reuse-values"]);
+    assert!(image().await.ends_with(&digests[1]), "not the older image");
+    told(
+        "upgrade",
+        &next_chart.1,
+        &["--reuse-values", "--set", "image.tag=edge"],
+    );
+    assert!(image().await.ends_with(":edge"));
     assert_eq!(objects.get("orders-api").await.unwrap().uid(), object.uid());
     assert_eq!(connections.get("default").await.unwrap().uid(), first.uid());
 }

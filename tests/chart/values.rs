@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::helm::{CHART, helm, refused, root, text};
+use crate::support::helm::{CHART, helm, refused, render, root, text, the};
 
 #[test]
 fn the_chart_lints_with_its_defaults_and_with_everything_switched_on() {
@@ -29,17 +29,59 @@ fn a_wrong_value_is_refused_and_the_answer_names_it() {
         ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
         ("imagePullSecrets[0].nam=x", "/imagePullSecrets/0"),
         ("commonLabels.a=b c", "/commonLabels/a"),
+        ("commonLabels.a b=c", "/commonLabels"),
+        (
+            r"commonLabels.app\.kubernetes\.io/name=x",
+            "/commonLabels/app.kubernetes.io~1name",
+        ),
+        (
+            r"podLabels.app\.kubernetes\.io/component=x",
+            "/podLabels/app.kubernetes.io~1component",
+        ),
+        (
+            r"metrics.dashboard.labels.helm\.sh/chart=x",
+            "/metrics/dashboard/labels/helm.sh~1chart",
+        ),
+        ("fullnameOverride=my.operator", "/fullnameOverride"),
+        ("fullnameOverride=1st", "/fullnameOverride"),
+        ("nameOverride=my.operator", "/nameOverride"),
         ("crds.instal=true", "/crds"),
         ("watchNamespaces=orders", "/watchNamespaces"),
         ("watchNamespaces={Orders}", "/watchNamespaces/0"),
         ("watchNamespaces={a,a}", "/watchNamespaces"),
         ("controllerClass=Team", "/controllerClass"),
         ("operator.minimumInterval=soon", "/operator/minimumInterval"),
+        ("operator.minimumInterval=1h1h", "/operator/minimumInterval"),
+        ("operator.minimumInterval=1m1h", "/operator/minimumInterval"),
         ("operator.driftInterval=10", "/operator/driftInterval"),
+        ("operator.extraArgs={run}", "/operator/extraArgs/0"),
         ("operator.logFormat=xml", "/operator/logFormat"),
         ("operator.adminPort=80", "/operator/adminPort"),
         ("operator.adminAddress=localhost", "/operator/adminAddress"),
+        ("operator.adminAddress=999.1.1.1", "/operator/adminAddress"),
+        ("operator.adminAddress=1.2.3", "/operator/adminAddress"),
+        ("operator.adminAddress=[:::]", "/operator/adminAddress"),
         ("operator.verbose=true", "/operator"),
+        (
+            "podSecurityContext.runAsUser=0",
+            "/podSecurityContext/runAsUser",
+        ),
+        (
+            "podSecurityContext.runAsNonRoot=false",
+            "/podSecurityContext/runAsNonRoot",
+        ),
+        ("securityContext.privileged=true", "/securityContext"),
+        (
+            "securityContext.allowPrivilegeEscalation=true",
+            "/securityContext/allowPrivilegeEscalation",
+        ),
+        (
+            "securityContext.capabilities.drop={NET_RAW}",
+            "/securityContext/capabilities/drop",
+        ),
+        ("dnsPolicy=Cluster", "/dnsPolicy"),
+        ("hostAliases[0].ip=1.2.3.4", "/hostAliases/0"),
+        ("extraVolumes[0].emptyDir.medium=Memory", "/extraVolumes/0"),
         ("serviceAccount.create=perhaps", "/serviceAccount/create"),
         ("rbac.crate=false", "/rbac"),
         ("resources.limits.memory=1GB", "/resources/limits/memory"),
@@ -56,7 +98,16 @@ fn a_wrong_value_is_refused_and_the_answer_names_it() {
             "podDisruptionBudget.maxUnavailable=half",
             "/podDisruptionBudget/maxUnavailable",
         ),
+        (
+            "podDisruptionBudget.maxUnavailable=0%",
+            "/podDisruptionBudget/maxUnavailable",
+        ),
         ("service.port=0", "/service/port"),
+        (
+            "metrics.serviceMonitor.interval=1s1m",
+            "/metrics/serviceMonitor/interval",
+        ),
+        ("networkPolicy.dnsPorts={}", "/networkPolicy/dnsPorts"),
         (
             "metrics.serviceMonitor.interval=often",
             "/metrics/serviceMonitor/interval",
@@ -87,6 +138,10 @@ fn a_wrong_value_is_refused_and_the_answer_names_it() {
             "/connection/grants/0",
         ),
         (
+            "connection.grants[0].namespaces.selector.matchLabels=null",
+            "/connection/grants/0",
+        ),
+        (
             "connection.limits.maxInFlight=0",
             "/connection/limits/maxInFlight",
         ),
@@ -94,6 +149,56 @@ fn a_wrong_value_is_refused_and_the_answer_names_it() {
         let usual = ["template", "zso", CHART, "--set", argument];
         let told = refused(&helm(None, &usual));
         assert!(told.contains(field), "{argument}: {told}");
+    }
+}
+
+#[test]
+fn a_grant_by_label_needs_a_label() {
+    let grants =
+        r#"connection.grants=[{"namespaces":{"selector":{"matchLabels":{}}},"projectIds":["*"]}]"#;
+    let told = refused(&helm(
+        None,
+        &["template", "zso", CHART, "--set-json", grants],
+    ));
+    let field = "/connection/grants/0/namespaces/selector/matchLabels";
+    assert!(told.contains(field), "{told}");
+}
+
+#[test]
+fn values_at_the_edge_are_accepted_and_are_what_the_operator_reads() {
+    for (value, accepted) in [
+        (
+            "operator.minimumInterval=1w2d3h4m5s",
+            "--minimum-interval=1w2d3h4m5s",
+        ),
+        (
+            "operator.adminAddress=127.0.0.1",
+            "--admin-address=127.0.0.1:8080",
+        ),
+        ("operator.adminAddress=[::1]", "--admin-address=[::1]:8080"),
+        (
+            "operator.adminAddress=[fe80::1:2]",
+            "--admin-address=[fe80::1:2]:8080",
+        ),
+        (
+            "operator.adminAddress=[1:2:3:4:5:6:7:8]",
+            "--admin-address=[1:2:3:4:5:6:7:8]:8080",
+        ),
+        ("operator.log=info: #x", "--log=info: #x"),
+        ("operator.extraArgs={--pod-name=x}", "--pod-name=x"),
+    ] {
+        let objects = render(&["--set", value]);
+        let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
+        let arguments = pod["containers"][0]["args"].as_array().unwrap();
+        assert!(arguments.iter().any(|a| a == accepted), "{arguments:?}");
+    }
+    for url in [
+        "http://localhost:8080",
+        "http://127.0.0.1",
+        "http://[::1]:1",
+    ] {
+        let url = format!("connection.create=true,connection.url={url}");
+        the(&render(&["--set", &url]), "ZitadelConnection");
     }
 }
 
@@ -121,6 +226,20 @@ fn what_the_schema_cannot_say_is_refused_with_what_to_do() {
         (
             &["--set", "serviceAccount.create=false"],
             "serviceAccount.name",
+        ),
+        (
+            &[
+                "--set",
+                "connection.create=true,connection.url=http://zitadel.example.com",
+            ],
+            "connection.url: must be https",
+        ),
+        (
+            &[
+                "--set",
+                "connection.create=true,connection.url=https://iam.example.com,connection.endpoint=http://zitadel:8080",
+            ],
+            "connection.endpoint: must be https",
         ),
         (&["--kube-version", "1.31.0"], "kubeVersion"),
     ] {
@@ -162,8 +281,11 @@ fn every_value_has_a_default_and_a_schema_and_the_schema_allows_nothing_else() {
     let open = [
         ".connection.limits.",
         ".connection.caBundle.",
+        ".podSecurityContext.",
         ".resources.limits.cpu",
+        ".securityContext.",
     ];
+    defaults.retain(|path| !path.to_lowercase().contains("securitycontext."));
     known.retain(|path| !open.iter().any(|prefix| path.starts_with(prefix)));
     defaults.retain(|path| path != ".metrics.dashboard.labels.grafana_dashboard");
     assert_eq!(defaults, known);
@@ -172,8 +294,8 @@ fn every_value_has_a_default_and_a_schema_and_the_schema_allows_nothing_else() {
 
 /// Objects with named properties take no others.
 fn closed(schema: &Value, path: &str) {
-    // An environment variable has more fields than are worth repeating.
-    let open = path.ends_with(".extraEnv.items");
+    // An environment variable or a volume has more fields than are worth repeating.
+    let open = path.ends_with(".extraEnv.items") || path.ends_with(".namedObjects.items");
     if schema["properties"].is_object() && schema["type"] == "object" && !open {
         assert_eq!(schema["additionalProperties"], false, "{path}");
     }
