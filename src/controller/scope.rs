@@ -77,6 +77,8 @@ mod tests {
         }
         for name in ["", "A", "a_b", "-a", "a-", "a.b", "*", &"x".repeat(64)] {
             assert!(namespace_name(name).is_err(), "{name}");
+            assert!(class_name(name).is_err(), "{name}");
         }
+        assert_eq!(class_name("team-1").as_deref(), Ok("team-1"));
     }
 }

@@ -87,9 +87,10 @@ fn table() -> String {
             within = indent;
         }
         let words = std::mem::take(&mut comment).join(" ");
-        let shown = match group {
-            true => (String::new(), String::new()),
-            false => (accepted(known), format!("`{value}`")),
+        let shown = if group {
+            (String::new(), String::new())
+        } else {
+            (accepted(known), format!("`{value}`"))
         };
         if !group || !words.is_empty() {
             let path = path.join(".");

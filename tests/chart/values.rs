@@ -18,134 +18,137 @@ fn the_chart_lints_with_its_defaults_and_with_everything_switched_on() {
     }
 }
 
+/// A wrong value, and what the answer says of it.
+const WRONG: &[(&str, &str)] = &[
+    ("replicas=two", "/replicas"),
+    ("replicas=-1", "/replicas"),
+    ("replica=2", "'replica' not allowed"),
+    ("image.tag=a b", "/image/tag"),
+    ("image.digest=sha256:1", "/image/digest"),
+    ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
+    ("imagePullSecrets[0].nam=x", "/imagePullSecrets/0"),
+    ("commonLabels.a=b c", "/commonLabels/a"),
+    ("commonLabels.a b=c", "/commonLabels"),
+    (
+        r"commonLabels.app\.kubernetes\.io/name=x",
+        "/commonLabels/app.kubernetes.io~1name",
+    ),
+    (
+        r"podLabels.app\.kubernetes\.io/component=x",
+        "/podLabels/app.kubernetes.io~1component",
+    ),
+    (
+        r"metrics.dashboard.labels.helm\.sh/chart=x",
+        "/metrics/dashboard/labels/helm.sh~1chart",
+    ),
+    ("fullnameOverride=my.operator", "/fullnameOverride"),
+    ("fullnameOverride=1st", "/fullnameOverride"),
+    ("nameOverride=my.operator", "/nameOverride"),
+    ("crds.instal=true", "/crds"),
+    ("watchNamespaces=orders", "/watchNamespaces"),
+    ("watchNamespaces={Orders}", "/watchNamespaces/0"),
+    ("watchNamespaces={a,a}", "/watchNamespaces"),
+    ("controllerClass=Team", "/controllerClass"),
+    ("operator.minimumInterval=soon", "/operator/minimumInterval"),
+    ("operator.minimumInterval=1h1h", "/operator/minimumInterval"),
+    ("operator.minimumInterval=1m1h", "/operator/minimumInterval"),
+    ("operator.driftInterval=10", "/operator/driftInterval"),
+    ("operator.extraArgs={run}", "/operator/extraArgs/0"),
+    ("operator.logFormat=xml", "/operator/logFormat"),
+    ("operator.adminPort=80", "/operator/adminPort"),
+    ("operator.adminAddress=localhost", "/operator/adminAddress"),
+    ("operator.adminAddress=999.1.1.1", "/operator/adminAddress"),
+    ("operator.adminAddress=1.2.3", "/operator/adminAddress"),
+    ("operator.adminAddress=[:::]", "/operator/adminAddress"),
+    ("operator.verbose=true", "/operator"),
+    (
+        "podSecurityContext.runAsUser=0",
+        "/podSecurityContext/runAsUser",
+    ),
+    (
+        "podSecurityContext.runAsNonRoot=false",
+        "/podSecurityContext/runAsNonRoot",
+    ),
+    ("securityContext.privileged=true", "/securityContext"),
+    (
+        "securityContext.allowPrivilegeEscalation=true",
+        "/securityContext/allowPrivilegeEscalation",
+    ),
+    (
+        "securityContext.capabilities.drop={NET_RAW}",
+        "/securityContext/capabilities/drop",
+    ),
+    ("dnsPolicy=Cluster", "/dnsPolicy"),
+    ("hostAliases[0].ip=1.2.3.4", "/hostAliases/0"),
+    ("extraVolumes[0].emptyDir.medium=Memory", "/extraVolumes/0"),
+    ("serviceAccount.create=perhaps", "/serviceAccount/create"),
+    ("rbac.crate=false", "/rbac"),
+    ("resources.limits.memory=1GB", "/resources/limits/memory"),
+    ("resources.limits.memory=null", "/resources/limits"),
+    (
+        "terminationGracePeriodSeconds=5",
+        "/terminationGracePeriodSeconds",
+    ),
+    (
+        "podDisruptionBudget.maxUnavailable=0",
+        "/podDisruptionBudget/maxUnavailable",
+    ),
+    (
+        "podDisruptionBudget.maxUnavailable=half",
+        "/podDisruptionBudget/maxUnavailable",
+    ),
+    (
+        "podDisruptionBudget.maxUnavailable=0%",
+        "/podDisruptionBudget/maxUnavailable",
+    ),
+    ("service.port=0", "/service/port"),
+    (
+        "metrics.serviceMonitor.interval=1s1m",
+        "/metrics/serviceMonitor/interval",
+    ),
+    ("networkPolicy.dnsPorts={}", "/networkPolicy/dnsPorts"),
+    (
+        "metrics.serviceMonitor.interval=often",
+        "/metrics/serviceMonitor/interval",
+    ),
+    ("metrics.alerts.enabled=true", "/metrics"),
+    (
+        "metrics.podMonitor.honorLabels=no-matter",
+        "/metrics/podMonitor/honorLabels",
+    ),
+    (
+        "metrics.prometheusRule.runbookUrl=docs",
+        "/metrics/prometheusRule/runbookUrl",
+    ),
+    (
+        "networkPolicy.egressPorts={70000}",
+        "/networkPolicy/egressPorts/0",
+    ),
+    ("connection.create=true", "/connection/url"),
+    ("connection.url=iam.example.com", "/connection/url"),
+    ("connection.organizationId=7", "/connection/organizationId"),
+    ("connection.credential.token=x", "/connection/credential"),
+    (
+        "connection.credential.type=Password",
+        "/connection/credential/type",
+    ),
+    (
+        "connection.grants[0].projectIds[0]=a",
+        "/connection/grants/0",
+    ),
+    (
+        "connection.grants[0].namespaces.selector.matchLabels=null",
+        "/connection/grants/0",
+    ),
+    (
+        "connection.limits.maxInFlight=0",
+        "/connection/limits/maxInFlight",
+    ),
+];
+
 #[test]
 fn a_wrong_value_is_refused_and_the_answer_names_it() {
-    for (argument, field) in [
-        ("replicas=two", "/replicas"),
-        ("replicas=-1", "/replicas"),
-        ("replica=2", "'replica' not allowed"),
-        ("image.tag=a b", "/image/tag"),
-        ("image.digest=sha256:1", "/image/digest"),
-        ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
-        ("imagePullSecrets[0].nam=x", "/imagePullSecrets/0"),
-        ("commonLabels.a=b c", "/commonLabels/a"),
-        ("commonLabels.a b=c", "/commonLabels"),
-        (
-            r"commonLabels.app\.kubernetes\.io/name=x",
-            "/commonLabels/app.kubernetes.io~1name",
-        ),
-        (
-            r"podLabels.app\.kubernetes\.io/component=x",
-            "/podLabels/app.kubernetes.io~1component",
-        ),
-        (
-            r"metrics.dashboard.labels.helm\.sh/chart=x",
-            "/metrics/dashboard/labels/helm.sh~1chart",
-        ),
-        ("fullnameOverride=my.operator", "/fullnameOverride"),
-        ("fullnameOverride=1st", "/fullnameOverride"),
-        ("nameOverride=my.operator", "/nameOverride"),
-        ("crds.instal=true", "/crds"),
-        ("watchNamespaces=orders", "/watchNamespaces"),
-        ("watchNamespaces={Orders}", "/watchNamespaces/0"),
-        ("watchNamespaces={a,a}", "/watchNamespaces"),
-        ("controllerClass=Team", "/controllerClass"),
-        ("operator.minimumInterval=soon", "/operator/minimumInterval"),
-        ("operator.minimumInterval=1h1h", "/operator/minimumInterval"),
-        ("operator.minimumInterval=1m1h", "/operator/minimumInterval"),
-        ("operator.driftInterval=10", "/operator/driftInterval"),
-        ("operator.extraArgs={run}", "/operator/extraArgs/0"),
-        ("operator.logFormat=xml", "/operator/logFormat"),
-        ("operator.adminPort=80", "/operator/adminPort"),
-        ("operator.adminAddress=localhost", "/operator/adminAddress"),
-        ("operator.adminAddress=999.1.1.1", "/operator/adminAddress"),
-        ("operator.adminAddress=1.2.3", "/operator/adminAddress"),
-        ("operator.adminAddress=[:::]", "/operator/adminAddress"),
-        ("operator.verbose=true", "/operator"),
-        (
-            "podSecurityContext.runAsUser=0",
-            "/podSecurityContext/runAsUser",
-        ),
-        (
-            "podSecurityContext.runAsNonRoot=false",
-            "/podSecurityContext/runAsNonRoot",
-        ),
-        ("securityContext.privileged=true", "/securityContext"),
-        (
-            "securityContext.allowPrivilegeEscalation=true",
-            "/securityContext/allowPrivilegeEscalation",
-        ),
-        (
-            "securityContext.capabilities.drop={NET_RAW}",
-            "/securityContext/capabilities/drop",
-        ),
-        ("dnsPolicy=Cluster", "/dnsPolicy"),
-        ("hostAliases[0].ip=1.2.3.4", "/hostAliases/0"),
-        ("extraVolumes[0].emptyDir.medium=Memory", "/extraVolumes/0"),
-        ("serviceAccount.create=perhaps", "/serviceAccount/create"),
-        ("rbac.crate=false", "/rbac"),
-        ("resources.limits.memory=1GB", "/resources/limits/memory"),
-        ("resources.limits.memory=null", "/resources/limits"),
-        (
-            "terminationGracePeriodSeconds=5",
-            "/terminationGracePeriodSeconds",
-        ),
-        (
-            "podDisruptionBudget.maxUnavailable=0",
-            "/podDisruptionBudget/maxUnavailable",
-        ),
-        (
-            "podDisruptionBudget.maxUnavailable=half",
-            "/podDisruptionBudget/maxUnavailable",
-        ),
-        (
-            "podDisruptionBudget.maxUnavailable=0%",
-            "/podDisruptionBudget/maxUnavailable",
-        ),
-        ("service.port=0", "/service/port"),
-        (
-            "metrics.serviceMonitor.interval=1s1m",
-            "/metrics/serviceMonitor/interval",
-        ),
-        ("networkPolicy.dnsPorts={}", "/networkPolicy/dnsPorts"),
-        (
-            "metrics.serviceMonitor.interval=often",
-            "/metrics/serviceMonitor/interval",
-        ),
-        ("metrics.alerts.enabled=true", "/metrics"),
-        (
-            "metrics.podMonitor.honorLabels=no-matter",
-            "/metrics/podMonitor/honorLabels",
-        ),
-        (
-            "metrics.prometheusRule.runbookUrl=docs",
-            "/metrics/prometheusRule/runbookUrl",
-        ),
-        (
-            "networkPolicy.egressPorts={70000}",
-            "/networkPolicy/egressPorts/0",
-        ),
-        ("connection.create=true", "/connection/url"),
-        ("connection.url=iam.example.com", "/connection/url"),
-        ("connection.organizationId=7", "/connection/organizationId"),
-        ("connection.credential.token=x", "/connection/credential"),
-        (
-            "connection.credential.type=Password",
-            "/connection/credential/type",
-        ),
-        (
-            "connection.grants[0].projectIds[0]=a",
-            "/connection/grants/0",
-        ),
-        (
-            "connection.grants[0].namespaces.selector.matchLabels=null",
-            "/connection/grants/0",
-        ),
-        (
-            "connection.limits.maxInFlight=0",
-            "/connection/limits/maxInFlight",
-        ),
-    ] {
+    for (argument, field) in WRONG {
         let usual = ["template", "zso", CHART, "--set", argument];
         let told = refused(&helm(None, &usual));
         assert!(told.contains(field), "{argument}: {told}");
