@@ -156,6 +156,36 @@ fn a_wrong_value_is_refused_and_the_answer_names_it() {
 }
 
 #[test]
+fn what_the_chart_says_to_the_operator_cannot_be_said_again() {
+    let objects = render(&["--values", "tests/chart/everything.yaml"]);
+    let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let mut refusals = 0;
+    for argument in container["args"].as_array().unwrap() {
+        let flag = argument.as_str().unwrap().split('=').next().unwrap();
+        // The one of operator.extraArgs.
+        if flag == "--protocol-speed" || !flag.starts_with("--") {
+            continue;
+        }
+        let again = format!("operator.extraArgs[0]={flag}=x");
+        let told = refused(&helm(None, &["template", "zso", CHART, "--set", &again]));
+        assert!(told.contains("/operator/extraArgs/0"), "{again}: {told}");
+        refusals += 1;
+    }
+    for variable in container["env"].as_array().unwrap() {
+        if variable["valueFrom"].is_null() {
+            continue;
+        }
+        let name = variable["name"].as_str().unwrap();
+        let again = format!("operator.extraEnv[0].name={name}");
+        let told = refused(&helm(None, &["template", "zso", CHART, "--set", &again]));
+        assert!(told.contains("/operator/extraEnv/0"), "{again}: {told}");
+        refusals += 1;
+    }
+    assert!(refusals >= 12, "{refusals}");
+}
+
+#[test]
 fn a_grant_by_label_needs_a_label() {
     let grants =
         r#"connection.grants=[{"namespaces":{"selector":{"matchLabels":{}}},"projectIds":["*"]}]"#;
@@ -188,7 +218,10 @@ fn values_at_the_edge_are_accepted_and_are_what_the_operator_reads() {
             "--admin-address=[1:2:3:4:5:6:7:8]:8080",
         ),
         ("operator.log=info: #x", "--log=info: #x"),
-        ("operator.extraArgs={--pod-name=x}", "--pod-name=x"),
+        (
+            "operator.extraArgs={--protocol-speed=3}",
+            "--protocol-speed=3",
+        ),
     ] {
         let objects = render(&["--set", value]);
         let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
