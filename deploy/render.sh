@@ -6,6 +6,9 @@ out=${1:-deploy}
 helm=${ZSO_HELM:-target/helm/helm}
 chart=charts/zitadel-secret-operator
 name=zitadel-secret-operator
+rendered=$(mktemp)
+trap 'rm -f "$rendered"' EXIT
+"$helm" template $name $chart --namespace $name --skip-tests >"$rendered"
 version=$(sed -n 's/^appVersion: //p' $chart/Chart.yaml)
 
 {
@@ -19,11 +22,10 @@ version=$(sed -n 's/^appVersion: //p' $chart/Chart.yaml)
 		    pod-security.kubernetes.io/enforce: restricted
 	EOF
 	# What only concerns Helm is left out.
-	"$helm" template $name $chart --namespace $name --skip-tests |
-		sed -e '/^# Source: /d' \
-			-e '/^ *helm\.sh\/chart: /d' \
-			-e '/^ *app\.kubernetes\.io\/managed-by: Helm$/d' \
-			-e '/^  annotations:$/{N;/\n    helm\.sh\/resource-policy: keep$/d;}'
+	sed -e '/^# Source: /d' \
+		-e '/^ *helm\.sh\/chart: /d' \
+		-e '/^ *app\.kubernetes\.io\/managed-by: Helm$/d' \
+		-e '/^  annotations:$/{N;/\n    helm\.sh\/resource-policy: keep$/d;}' "$rendered"
 } >"$out/install.yaml"
 
 cat >"$out/kustomization.yaml" <<EOF

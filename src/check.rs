@@ -86,6 +86,7 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
     let clock = ServerClock::new(Arc::new(SystemClock));
     let layer = KubeRequestLayer::new(Metrics::new(), clock.clone(), DEFAULT_DEADLINE);
     let client = kube_client(config, &layer).context("no client for the cluster can be made")?;
+    let class = arguments.place.controller_class;
     let scope = Scope::new(arguments.place.watch_namespaces);
     let questions = questions(&arguments.place.namespace, &scope);
     let all = questions.len();
@@ -100,7 +101,7 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
         let namespace = &arguments.place.namespace;
         leader(&client, namespace, &clock, arguments.timeout).await
     };
-    let connected = connections(&client, arguments.timeout).await;
+    let connected = connections(&client, &class, arguments.timeout).await;
     Ok(if missing.is_empty() && led && connected {
         ExitCode::SUCCESS
     } else {
@@ -154,12 +155,12 @@ async fn refused(client: &Client, questions: Vec<Question>) -> anyhow::Result<Ve
     Ok(denied.into_iter().flatten().collect())
 }
 
-/// Whether every connection is Ready within the time, and there is one. Says which is not, and why.
-async fn connections(client: &Client, timeout: Duration) -> bool {
+/// Whether every connection of the class is Ready within the time, and there is one. Says which is not, and why.
+async fn connections(client: &Client, class: &str, timeout: Duration) -> bool {
     let mut told = format!("connections: no answer within {timeout:?}\n");
     let ready = async {
         loop {
-            let (ready, text) = look(client).await;
+            let (ready, text) = look(client, class).await;
             told = text;
             if ready {
                 return;
@@ -172,9 +173,9 @@ async fn connections(client: &Client, timeout: Duration) -> bool {
     ready
 }
 
-async fn look(client: &Client) -> (bool, String) {
+async fn look(client: &Client, class: &str) -> (bool, String) {
     let api: Api<ZitadelConnection> = Api::all(client.clone());
-    let all = match api.list(&ListParams::default()).await {
+    let mut all = match api.list(&ListParams::default()).await {
         Ok(all) => all.items,
         Err(kube::Error::Api(status)) => {
             return (
@@ -189,11 +190,17 @@ async fn look(client: &Client) -> (bool, String) {
             );
         }
     };
+    let others = all.len();
+    all.retain(|connection| connection.spec.class() == class);
+    let others = others - all.len();
     if all.is_empty() {
-        return (
-            false,
-            "connections: there is no ZitadelConnection: create one\n".to_owned(),
-        );
+        let told = match others {
+            0 => "connections: there is no ZitadelConnection: create one\n".to_owned(),
+            _ => format!(
+                "connections: none has the spec.controllerClass {class}; of other operators there are {others}\n"
+            ),
+        };
+        return (false, told);
     }
     let mut every = true;
     let mut text = String::new();

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::controller::namespace_name;
+use crate::api::DEFAULT_CLASS;
+use crate::controller::{class_name, namespace_name};
 use crate::runtime::telemetry::LogFormat;
 
 /// Keeps the client secrets of ZITADEL API applications in Kubernetes Secrets.
@@ -44,6 +45,10 @@ pub struct Place {
     /// The namespaces whose objects are kept, separated by commas. Without it, all namespaces.
     #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',', value_parser = namespace_name)]
     pub watch_namespaces: Vec<String>,
+
+    /// Whose connections are kept: those with this spec.controllerClass. The objects that name another one are somebody else's.
+    #[arg(long, env = "CONTROLLER_CLASS", default_value = DEFAULT_CLASS, value_parser = class_name)]
+    pub controller_class: String,
 }
 
 /// What to check.

@@ -156,6 +156,7 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
             minimum_interval: arguments.minimum_interval,
             drift_interval: arguments.drift_interval,
             scope: Scope::new(arguments.place.watch_namespaces.clone()),
+            class: arguments.place.controller_class.clone(),
         },
         clock,
         api_clock,

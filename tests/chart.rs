@@ -13,6 +13,8 @@ mod install;
 mod listing;
 #[path = "chart/pages.rs"]
 mod pages;
+#[path = "chart/readme.rs"]
+mod readme;
 #[path = "chart/refused.rs"]
 mod refused;
 #[path = "chart/rendered.rs"]

@@ -551,7 +551,7 @@ async fn a_connection_with_every_field_is_accepted_and_unchanged() {
         "url": "https://iam.example.com", "endpoint": "https://zitadel.zitadel:8443", "allowInsecure": false,
         "caBundle": {"configMapRef": {"name": "ca", "key": "ca.crt"}},
         "credential": {"secretRef": {"name": "key", "key": "key.json"}, "type": "PersonalAccessToken"},
-        "organizationId": "9",
+        "organizationId": "9", "controllerClass": "team-a",
         "grants": [{"namespaces": {"names": ["orders"]}, "projectIds": ["1"], "appIds": ["2"]}],
         "limits": {"maxInFlight": 1, "repairsPer10Minutes": 30},
     });
@@ -604,6 +604,11 @@ async fn a_connection_that_could_send_the_credential_astray_is_refused() {
             vec![("organizationId", json!("a/b"))],
             "spec.organizationId",
         ),
+        (
+            vec![("controllerClass", json!("Team A"))],
+            "spec.controllerClass",
+        ),
+        (vec![("controllerClass", json!(""))], "spec.controllerClass"),
         (
             vec![("caBundle", json!({}))],
             "exactly one of configMapRef and secretRef",

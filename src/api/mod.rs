@@ -17,8 +17,8 @@ pub use status::{
     PreviousPair,
 };
 pub use zitadel_connection::{
-    CaBundle, Credential, CredentialType, Grant, KeyRef, Limits, NamespaceGrant, ZitadelConnection,
-    ZitadelConnectionSpec, ZitadelConnectionStatus,
+    CaBundle, Credential, CredentialType, DEFAULT_CLASS, Grant, KeyRef, Limits, NamespaceGrant,
+    ZitadelConnection, ZitadelConnectionSpec, ZitadelConnectionStatus,
 };
 
 /// The API group of both kinds.

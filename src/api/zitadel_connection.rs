@@ -93,7 +93,18 @@ pub struct ZitadelConnectionSpec {
     /// Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_without_rehearsal: Option<bool>,
+
+    /// Which operator keeps it, where a cluster has several: the one that runs with this --controller-class. Default: default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
+    pub controller_class: Option<String>,
 }
+
+/// The class of a connection that names none, and of an operator that is told none.
+pub const DEFAULT_CLASS: &str = "default";
 
 /// Where a PEM bundle is: exactly one of the two.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -247,6 +258,11 @@ pub struct ZitadelConnectionStatus {
 }
 
 impl ZitadelConnectionSpec {
+    /// Which operator keeps it.
+    pub fn class(&self) -> &str {
+        self.controller_class.as_deref().unwrap_or(DEFAULT_CLASS)
+    }
+
     /// Generate calls under way at once.
     pub fn max_in_flight(&self) -> usize {
         let limit = self

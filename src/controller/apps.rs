@@ -29,6 +29,9 @@ use crate::runtime::refusals::Refusal;
 
 /// How long an object that cannot be looked at yet waits, once that was reported.
 const NOT_YET: Duration = Duration::from_secs(5);
+/// How long an object that names a connection of another operator is left alone. A change of either is looked at anyway, but of a
+/// connection that was deleted while the watch was interrupted nobody is told.
+const FOREIGN: Duration = Duration::from_mins(5);
 
 /// Where the watches of a cache write.
 pub struct Feed {
@@ -168,6 +171,10 @@ async fn reconcile_when_ready(
     context: Arc<Context>,
 ) -> Result<Action, Error> {
     let namespace = guarded.namespace().unwrap_or_default();
+    let connection = match &guarded.0 {
+        Ok(object) => object.spec.connection_name(),
+        Err(_) => "",
+    };
     let in_the_way = |refusal: &Refusal| {
         let here = refusal.namespace.is_empty()
             || refusal.namespace == namespace
@@ -186,16 +193,13 @@ async fn reconcile_when_ready(
     // NB: the end of the process waits for every reconcile, and nothing fills the caches any more then.
     match context.stop.run_until_cancelled(ready).await {
         None => return Ok(Action::await_change()),
+        Some(_) if context.is_foreign(connection) => return Ok(Action::requeue(FOREIGN)),
         Some(Some(refusal)) => {
             report::blind(&guarded, &refusal, &context).await?;
             return Ok(Action::requeue(NOT_YET));
         }
         Some(None) => {}
     }
-    let connection = match &guarded.0 {
-        Ok(object) => object.spec.connection_name(),
-        Err(_) => "",
-    };
     if context.awaits_connection(connection) {
         return Ok(Action::await_change());
     }

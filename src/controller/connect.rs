@@ -54,6 +54,10 @@ pub async fn reconcile(
     let name = object.metadata.name.clone().unwrap_or_default();
     let before = context.connections.get(&name);
     let outcome = connect(&object, &context, before.as_ref().ok()).await;
+    // It was deleted or given to another operator meanwhile.
+    if !context.keeps_connection(&name) {
+        return Ok(Action::await_change());
+    }
     let (retry, result) = match outcome {
         Ok(connection) => (Duration::from_secs(3600), Ok(connection)),
         // A connection that worked goes on being used while a check of it fails for a passing reason: calls judge for themselves.

@@ -50,6 +50,8 @@ pub struct Settings {
     pub drift_interval: Duration,
     /// Which namespaces are watched.
     pub scope: Scope,
+    /// Whose connections are kept: those of another class are another operator's.
+    pub class: String,
 }
 
 /// What is known of one application between rounds.
@@ -328,7 +330,7 @@ impl Context {
                 let next = status.next_rotation_time.as_deref()?;
                 Some(next.parse::<jiff::Timestamp>().ok()? < now)
             };
-            let objects = self.caches.objects();
+            let objects = self.objects();
             let count = objects
                 .filter_map(|object| due(&object))
                 .filter(|due| *due)
@@ -361,8 +363,38 @@ impl Context {
 
     /// Whether a connection of that name exists that was not looked at yet: whoever needs it is woken when it was.
     pub fn awaits_connection(&self, name: &str) -> bool {
-        !self.connections.knows(name)
-            && self.caches.connections.get(&ObjectRef::new(name)).is_some()
+        !self.connections.knows(name) && self.keeps_connection(name)
+    }
+
+    /// Whether a connection of that name exists and is this operator's.
+    pub fn keeps_connection(&self, name: &str) -> bool {
+        self.class_of(name) == Some(true)
+    }
+
+    /// Whether a connection of that name exists and is another operator's: it is left alone, and so are the objects that name it.
+    pub fn is_foreign(&self, connection: &str) -> bool {
+        self.class_of(connection) == Some(false)
+    }
+
+    fn class_of(&self, connection: &str) -> Option<bool> {
+        let found = self.caches.connections.get(&ObjectRef::new(connection))?;
+        Some(found.spec.class() == self.settings.class)
+    }
+
+    /// The connections that are this operator's.
+    pub fn own_connections(&self) -> Vec<Arc<ZitadelConnection>> {
+        let mut all = self.caches.connections.state();
+        all.retain(|connection| connection.spec.class() == self.settings.class);
+        all
+    }
+
+    /// The watched objects, without those that name a connection of another operator.
+    pub fn objects(&self) -> impl Iterator<Item = Arc<Guarded>> {
+        let own = |guarded: &Arc<Guarded>| match &guarded.0 {
+            Ok(object) => !self.is_foreign(object.spec.connection_name()),
+            Err(_) => true,
+        };
+        self.caches.objects().filter(own)
     }
 
     /// Whether an object exists and still names the same Secret as `target`.

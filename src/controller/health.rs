@@ -81,7 +81,7 @@ fn watches(context: &Context, refusals: &[Refusal]) -> Check {
 }
 
 fn usable(context: &Context) -> Check {
-    let listed = context.caches.connections.state();
+    let listed = context.own_connections();
     let known =
         |connection: &Arc<ZitadelConnection>| context.connections.knows(&connection.name_any());
     if !context.caches.connections_filled.is() || !listed.iter().all(known) {

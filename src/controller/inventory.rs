@@ -16,8 +16,8 @@ pub fn export(context: &Arc<Context>) {
             return None;
         }
         Some(Inventory {
-            objects: context.caches.objects().collect(),
-            connections: context.caches.connections.state(),
+            objects: context.objects().collect(),
+            connections: context.own_connections(),
             now: context.clock.wall(),
         })
     }));

@@ -49,6 +49,6 @@ mod watch;
 pub use claim::{CLAIM_ANNOTATION, CLAIM_LABEL};
 pub use context::{Parts, Settings};
 pub use run::run;
-pub use scope::{Scope, namespace_name};
+pub use scope::{Scope, class_name, namespace_name};
 pub use secret::{COMMIT_ANNOTATION, FIELD_MANAGER, MANAGED_LABEL};
 pub use target::claim_name;

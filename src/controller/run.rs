@@ -153,6 +153,14 @@ pub(super) fn prune<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
 }
 
+/// Forgets the connections that are gone or another operator's by now; the objects that name them are looked at.
+fn forget_connections(context: &Context) {
+    let kept = |name: &str| context.keeps_connection(name);
+    for gone in context.connections.retain(kept) {
+        context.wake_users(&gone);
+    }
+}
+
 /// Waits until this replica leads: a standby asks ZITADEL nothing.
 async fn connect_when_leading(
     connection: Arc<ZitadelConnection>,
@@ -167,6 +175,9 @@ async fn connect_when_leading(
         return Ok(Action::await_change());
     }
     let name = connection.name_any();
+    if connection.spec.class() != context.settings.class {
+        return Ok(Action::await_change());
+    }
     let result = Box::pin(connect::reconcile(connection, Arc::clone(&context))).await;
     if result.is_ok() {
         context.connection_retries.succeeded(&name);
@@ -192,13 +203,13 @@ fn connections_controller(
     .modify(prune)
     .reflect(writer)
     .inspect(move |event| {
-        // NB: a list shows what was deleted only by leaving it out.
-        if let Ok(Event::Delete(_) | Event::InitDone) = event {
-            let connections = &listed.caches.connections;
-            let exists = |name: &str| connections.get(&ObjectRef::new(name)).is_some();
-            for gone in listed.connections.retain(exists) {
-                listed.wake_users(&gone);
-            }
+        // NB: a list shows what was deleted only by leaving it out, and a change may have given a connection to another operator.
+        if let Ok(Event::Apply(_) | Event::Delete(_) | Event::InitDone) = event {
+            forget_connections(&listed);
+        }
+        // Of one that was another operator's nothing is forgotten; those who name it are told now.
+        if let Ok(Event::Delete(connection)) = event {
+            listed.wake_users(&connection.name_any());
         }
         listed.caches.connections_filled.note(event);
     })

@@ -49,6 +49,15 @@ pub fn namespace_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The name of a class of connections, as `spec.controllerClass` allows it.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub fn class_name(text: &str) -> Result<String, String> {
+    namespace_name(text)
+        .map_err(|_| "a class is one to 63 of a-z, 0-9 and -, with no - at either end".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +77,8 @@ mod tests {
         }
         for name in ["", "A", "a_b", "-a", "a-", "a.b", "*", &"x".repeat(64)] {
             assert!(namespace_name(name).is_err(), "{name}");
+            assert!(class_name(name).is_err(), "{name}");
         }
+        assert_eq!(class_name("team-1").as_deref(), Ok("team-1"));
     }
 }

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::{ApiAppSecret, ZitadelConnection};
 
+use super::rendered::released;
 use crate::support::controlplane::{ControlPlane, Options, client_from};
 use crate::support::eventually;
-use crate::support::helm::{CHART, helm, succeeded};
+use crate::support::helm::{CHART, helm, root, succeeded};
 use crate::support::world::PATIENCE;
 
 const NAMESPACE: &str = "zitadel-secret-operator";
@@ -30,18 +32,18 @@ async fn namespace(client: &Client, name: &str, labels: Value) {
 }
 
 /// Waits for the pod of the present generation, which admission lets in only if it keeps to the namespace's standard.
-async fn pod_made(client: &Client) {
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
-    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+async fn pod_made(client: &Client, namespace: &str) -> Pod {
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     eventually(PATIENCE, || async {
         let deployed = deployments.get(RELEASE).await.ok()?;
         let status = deployed.status?;
         let made = status.updated_replicas? >= 1
             && status.observed_generation == deployed.metadata.generation;
         let pods = pods.list(&ListParams::default()).await.unwrap();
-        (made && !pods.items.is_empty()).then_some(())
+        pods.items.into_iter().next().filter(|_| made)
     })
-    .await;
+    .await
 }
 
 fn release(kubeconfig: &Path, verb: &str, arguments: &[&str]) -> String {
@@ -70,7 +72,7 @@ async fn what_people_made_outlives_upgrades_rollbacks_and_the_release_itself() {
         "kubectl -n {NAMESPACE} create secret generic zitadel-key --from-file=key.json=FILE"
     );
     assert!(notes.contains(&told), "{notes}");
-    pod_made(&client).await;
+    pod_made(&client, NAMESPACE).await;
     let connections: Api<ZitadelConnection> = Api::all(client.clone());
     let first = connections.get("default").await.unwrap();
     assert_eq!(first.spec.url, "https://iam.example.com");
@@ -95,7 +97,7 @@ async fn what_people_made_outlives_upgrades_rollbacks_and_the_release_itself() {
     ]
     .concat();
     release(kubeconfig, "upgrade", &changed);
-    pod_made(&client).await;
+    pod_made(&client, NAMESPACE).await;
     let second = connections.get("default").await.unwrap();
     assert_eq!(second.uid(), first.uid());
     assert_eq!(second.spec.organization_id.as_deref(), Some("7"));
@@ -117,8 +119,28 @@ async fn what_people_made_outlives_upgrades_rollbacks_and_the_release_itself() {
     assert_eq!(objects.get("orders-api").await.unwrap().uid(), object.uid());
     assert_eq!(connections.get("default").await.unwrap().uid(), first.uid());
 
-    // A later release takes over what the first one left.
-    release(kubeconfig, "install", &connection);
+    // A later release takes over what the first one left; it is a published one, with its image.
+    let digests = [1, 2].map(|n| format!("sha256:{n:064}"));
+    let [first_chart, next_chart] = [&digests[0], &digests[1]].map(|digest| released(digest));
+    let told = |verb: &str, chart: &str, arguments: &[&str]| {
+        let usual = [verb, RELEASE, chart, "--namespace", NAMESPACE];
+        succeeded(&helm(Some(kubeconfig), &[&usual, arguments].concat()));
+    };
+    let image = async || {
+        let deployed = deployments.get(RELEASE).await.unwrap();
+        let pod = deployed.spec.unwrap().template.spec.unwrap();
+        pod.containers[0].image.clone().unwrap()
+    };
+    told("install", &first_chart.1, &connection);
+    assert!(image().await.ends_with(&digests[0]));
+    told("upgrade", &next_chart.1, &["--reuse-values"]);
+    assert!(image().await.ends_with(&digests[1]), "not the older image");
+    told(
+        "upgrade",
+        &next_chart.1,
+        &["--reuse-values", "--set", "image.tag=edge"],
+    );
+    assert!(image().await.ends_with(":edge"));
     assert_eq!(objects.get("orders-api").await.unwrap().uid(), object.uid());
     assert_eq!(connections.get("default").await.unwrap().uid(), first.uid());
 }
@@ -145,7 +167,7 @@ async fn the_plain_manifests_can_be_applied_as_they_are_again_and_over_older_def
         made.lines().all(|line| line.ends_with(" created")),
         "{made}"
     );
-    pod_made(&client).await;
+    pod_made(&client, NAMESPACE).await;
     let again = apply(&["--filename", "deploy/install.yaml"]);
     assert!(
         again
@@ -155,6 +177,27 @@ async fn the_plain_manifests_can_be_applied_as_they_are_again_and_over_older_def
     );
     let built = apply(&["--kustomize", "deploy"]);
     assert_eq!(built.lines().count(), made.lines().count());
+
+    // An overlay moves everything into another namespace, and the operator with it.
+    let overlay = tempfile::tempdir().unwrap();
+    let base = overlay.path().join("base");
+    std::fs::create_dir(&base).unwrap();
+    for file in ["install.yaml", "kustomization.yaml"] {
+        std::fs::copy(root().join("deploy").join(file), base.join(file)).unwrap();
+    }
+    let text = "namespace: platform\nresources: [base]\n";
+    std::fs::write(overlay.path().join("kustomization.yaml"), text).unwrap();
+    apply(&["--kustomize", overlay.path().to_str().unwrap()]);
+    let pod = pod_made(&client, "platform").await.spec.unwrap();
+    let container = serde_json::to_value(&pod.containers[0]).unwrap();
+    assert!(!container["args"].to_string().contains(NAMESPACE));
+    let field = json!({"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}});
+    let variable = json!({"name": "POD_NAMESPACE", "valueFrom": field});
+    let variables = container["env"].as_array().unwrap();
+    assert!(variables.contains(&variable), "{variables:?}");
+    let bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
+    let subjects = bindings.get(RELEASE).await.unwrap().subjects.unwrap();
+    assert_eq!(subjects[0].namespace.as_deref(), Some("platform"));
 
     // The definitions fit into the annotation in which a client-side apply keeps them, with room to grow.
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::Api;
 use zitadel_secret_operator::api::ApiAppSecret;
-use zitadel_simulator::{Config, Role, Scope, Simulator};
+use zitadel_simulator::{AppHandle, Config, Role, Scope, Simulator};
 
 use crate::support::controlplane::{ControlPlane, Options, client_from};
 use crate::support::eventually;
-use crate::support::helm::{helm, root, succeeded};
+use crate::support::helm::{helm, render, root, succeeded};
 use crate::support::world::{Operator, PATIENCE};
 
 const OPERATORS: &str = "zitadel-secret-operator";
@@ -90,6 +90,80 @@ fn run(cluster: &ControlPlane, directory: &Path, command: &str) -> String {
     succeeded(&output)
 }
 
+/// What the page takes for granted: ZITADEL with an application, a service user with a key, and the files with the values of both.
+struct Prepared {
+    zitadel: Simulator,
+    app: AppHandle,
+    directory: tempfile::TempDir,
+}
+
+impl Prepared {
+    fn new() -> Self {
+        let zitadel = Simulator::start(Config::default()).unwrap();
+        let organization = zitadel.create_org("example");
+        let project = zitadel.create_project(&organization, "payments");
+        let user = zitadel.create_user(&organization, "operator");
+        zitadel.grant(&user, Role::ProjectOwner, Scope::Project(project.clone()));
+        let app = zitadel.create_api_app(&project, "orders").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let key = zitadel.create_machine_key(&user).unwrap().json;
+        std::fs::write(directory.path().join("key.json"), key).unwrap();
+        let example = root().join("examples/minimal/connection.yaml");
+        let example = std::fs::read_to_string(example).unwrap();
+        let page = section("install.md", "Install and use it");
+        let of_page = blocks(&page, "yaml").into_iter().map(|block| {
+            let name = block.lines().next().unwrap().strip_prefix("# ").unwrap();
+            (name.to_owned(), block)
+        });
+        for (name, block) in of_page.chain([("connection.yaml".to_owned(), example)]) {
+            let mut text = block.clone();
+            for (example, here) in [
+                ("https://iam.example.com", zitadel.url().as_str()),
+                ("312345678901234567", &organization),
+                ("312345678901234568", &project),
+                ("312345678901234569", &app.id),
+            ] {
+                text = text.replace(example, here);
+            }
+            assert_ne!(text, block, "{name}");
+            std::fs::write(directory.path().join(name), text).unwrap();
+        }
+        Self {
+            zitadel,
+            app,
+            directory,
+        }
+    }
+}
+
+/// The operator with the rights that were installed.
+async fn in_place_of_the_pod(cluster: &ControlPlane, directory: &Path) -> Operator {
+    let account = cluster.kubeconfig_for_service_account(OPERATORS, OPERATORS);
+    let account = account.await;
+    Operator::start_with(&account, directory, &["--protocol-speed", "20"])
+}
+
+#[test]
+fn the_values_that_the_pages_show_are_values_of_the_chart() {
+    let pages = std::fs::read_dir(root().join("docs/how-to")).unwrap();
+    let mut tried = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(page.unwrap().path()).unwrap();
+        for block in blocks(&text, "yaml") {
+            if !block.starts_with("# values") {
+                continue;
+            }
+            let directory = tempfile::tempdir().unwrap();
+            let values = directory.path().join("values.yaml");
+            std::fs::write(&values, &block).unwrap();
+            let arguments = ["--values", values.to_str().unwrap()];
+            assert!(!render(&arguments).is_empty(), "{block}");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 2, "{tried}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
     if !ControlPlane::can_start() {
@@ -105,45 +179,17 @@ async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
             .success()
     );
 
-    // What the page takes for granted: ZITADEL with an application, a service user with a key, the two files.
-    let zitadel = Simulator::start(Config::default()).unwrap();
-    let organization = zitadel.create_org("example");
-    let project = zitadel.create_project(&organization, "payments");
-    let user = zitadel.create_user(&organization, "operator");
-    zitadel.grant(&user, Role::ProjectOwner, Scope::Project(project.clone()));
-    let app = zitadel.create_api_app(&project, "orders").unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let key = zitadel.create_machine_key(&user).unwrap().json;
-    std::fs::write(directory.path().join("key.json"), key).unwrap();
-    let page = section("install.md", "Install and use it");
-    for block in blocks(&page, "yaml") {
-        let name = block.lines().next().unwrap().strip_prefix("# ").unwrap();
-        let mut text = block.clone();
-        for (example, here) in [
-            ("https://iam.example.com", zitadel.url().as_str()),
-            ("312345678901234567", &organization),
-            ("312345678901234568", &project),
-            ("312345678901234569", &app.id),
-        ] {
-            text = text.replace(example, here);
-        }
-        assert_ne!(text, block, "{name}");
-        std::fs::write(directory.path().join(name), text).unwrap();
-    }
+    let prepared = Prepared::new();
+    let (zitadel, app) = (&prepared.zitadel, &prepared.app);
+    let directory = prepared.directory.path();
 
     let install = commands("install.md", "Install and use it");
     assert!(install.len() <= 4, "{install:?}");
     let mut operator = None;
     for command in &install {
-        run(cluster, directory.path(), command);
+        run(cluster, directory, command);
         if command.starts_with("helm install") {
-            // In place of the pod.
-            let account = cluster
-                .kubeconfig_for_service_account(OPERATORS, OPERATORS)
-                .await;
-            let started =
-                Operator::start_with(&account, directory.path(), &["--protocol-speed", "20"]);
-            operator = Some(Arc::new(started));
+            operator = Some(Arc::new(in_place_of_the_pod(cluster, directory).await));
         }
     }
     let secrets: Api<Secret> = Api::namespaced(client.clone(), "orders");
@@ -156,7 +202,7 @@ async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
         .iter()
         .chain(&commands("upgrade.md", "Back to an older version"))
     {
-        run(cluster, directory.path(), command);
+        run(cluster, directory, command);
     }
     let operator = operator.unwrap();
     let stopping = Arc::clone(&operator);
@@ -168,14 +214,14 @@ async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
 
     // The operator is gone: nothing may wait for it.
     for command in commands("uninstall.md", "The operator alone") {
-        run(cluster, directory.path(), &command);
+        run(cluster, directory, &command);
     }
     let objects: Api<ApiAppSecret> = Api::namespaced(client.clone(), "orders");
     assert!(objects.get_opt("orders-api").await.unwrap().is_some());
     assert!(secrets.get_opt("orders-api").await.unwrap().is_some());
-    run(cluster, directory.path(), &install[0]);
+    run(cluster, directory, &install[0]);
     for command in commands("uninstall.md", "Everything") {
-        run(cluster, directory.path(), &command);
+        run(cluster, directory, &command);
     }
     eventually(PATIENCE, || async {
         secrets
@@ -194,15 +240,24 @@ async fn the_commands_for_those_without_helm_work_as_well() {
         return;
     }
     let cluster = ControlPlane::start(Options::default()).await;
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("key.json"), "{}").unwrap();
+    let orders = cluster.kubectl(&["create", "namespace", "orders"]);
+    assert!(orders.status.success());
+    let prepared = Prepared::new();
+    let directory = prepared.directory.path();
+    let mut operator = None;
     for command in commands("install.md", "Without Helm") {
-        run(&cluster, directory.path(), &command);
+        run(&cluster, directory, &command);
+        if command.contains("deploy/install.yaml") {
+            operator = Some(in_place_of_the_pod(&cluster, directory).await);
+        }
     }
+    assert_eq!(prepared.zitadel.generates(&prepared.app.id), 1);
+    drop(operator);
     for command in commands("uninstall.md", "Without Helm") {
-        run(&cluster, directory.path(), &command);
+        run(&cluster, directory, &command);
     }
-    let left = cluster.kubectl(&["get", "clusterrole,clusterrolebinding", "--output=name"]);
+    let kinds = "clusterrole,clusterrolebinding,role,rolebinding,serviceaccount,service,deployment";
+    let left = cluster.kubectl(&["get", kinds, "--output=name", "--namespace", OPERATORS]);
     let left = String::from_utf8(left.stdout).unwrap();
     assert!(!left.contains(OPERATORS), "{left}");
 }

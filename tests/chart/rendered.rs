@@ -90,6 +90,104 @@ fn the_pods_may_do_nothing_to_their_node() {
 }
 
 #[test]
+fn openshift_can_choose_the_user_itself() {
+    let chosen = "podSecurityContext.runAsUser=null,podSecurityContext.runAsGroup=null";
+    let objects = render(&["--set", chosen]);
+    for pod in [
+        &the(&objects, "Deployment")["spec"]["template"]["spec"],
+        &the(&objects, "Pod")["spec"],
+    ] {
+        assert_eq!(
+            pod["securityContext"],
+            json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}})
+        );
+    }
+}
+
+#[test]
+fn labels_of_one_s_own_are_there_once_and_never_in_place_of_the_chart_s() {
+    // NB: a key that is there twice cannot be read at all.
+    let both = "commonLabels.team=a,commonLabels.tier=x,podLabels.team=b,metrics.dashboard.enabled=true,metrics.dashboard.labels.team=c";
+    let objects = render(&["--set", both]);
+    let deployment = the(&objects, "Deployment");
+    let labels = |object: &Value| {
+        let labels = &object["metadata"]["labels"];
+        [&labels["team"], &labels["tier"]].map(|label| label.as_str().unwrap().to_owned())
+    };
+    assert_eq!(labels(deployment), ["a", "x"]);
+    assert_eq!(labels(&deployment["spec"]["template"]), ["b", "x"]);
+    assert_eq!(labels(the(&objects, "ConfigMap")), ["c", "x"]);
+    let usual = r"commonLabels.app\.kubernetes\.io/name=x";
+    let objects = render(&["--set", usual, "--skip-schema-validation"]);
+    let deployment = the(&objects, "Deployment");
+    let pods = &deployment["spec"]["template"]["metadata"]["labels"];
+    assert!(selects(
+        &deployment["spec"]["selector"]["matchLabels"],
+        pods
+    ));
+}
+
+const RELEASED: &str = "registry.example.com/team/operator";
+const HOME: &str = "https://git.example.com/team/operator";
+
+/// A copy of the chart as the release workflow packs it: with the image by its digest, and its home.
+pub fn released(digest: &str) -> (tempfile::TempDir, String) {
+    let copy = tempfile::tempdir().unwrap();
+    let chart = copy.path().join("chart");
+    let copied = std::process::Command::new("cp")
+        .args(["-r", CHART])
+        .arg(&chart)
+        .current_dir(root())
+        .status();
+    assert!(copied.unwrap().success());
+    for (file, line, lines) in [
+        (
+            "values.yaml",
+            "  repository: zitadel-secret-operator",
+            format!("  repository: {RELEASED}"),
+        ),
+        (
+            "Chart.yaml",
+            "annotations:",
+            format!(
+                "home: {HOME}\nsources:\n- {HOME}\nannotations:\n  zitadel-secrets.dev/image: {RELEASED}@{digest}"
+            ),
+        ),
+    ] {
+        let path = chart.join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let line = format!("\n{line}\n");
+        assert_eq!(text.matches(&line).count(), 1, "{file}");
+        std::fs::write(&path, text.replace(&line, &format!("\n{lines}\n"))).unwrap();
+    }
+    let chart = chart.to_str().unwrap().to_owned();
+    (copy, chart)
+}
+
+#[test]
+fn a_released_chart_names_its_image_by_digest_and_every_word_of_the_user_wins_over_it() {
+    let digest = format!("sha256:{:064}", 1);
+    let (_copy, chart) = released(&digest);
+    let image = |set: &str| {
+        let output = helm(None, &["template", "x", &chart, "--set", set]);
+        let objects = documents(&succeeded(&output));
+        let of = |pod: &Value| container(pod)["image"].as_str().unwrap().to_owned();
+        let image = of(&the(&objects, "Deployment")["spec"]["template"]["spec"]);
+        assert_eq!(of(&the(&objects, "Pod")["spec"]), image);
+        image
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let other = format!("sha256:{:064}", 2);
+    assert_eq!(image("replicas=1"), format!("{RELEASED}@{digest}"));
+    assert_eq!(image("image.tag=edge"), format!("{RELEASED}:edge"));
+    let both = format!("image.tag=edge,image.digest={other}");
+    assert_eq!(image(&both), format!("{RELEASED}@{other}"));
+    // An image of one's own may have another digest.
+    let elsewhere = "image.repository=registry.example.com/team/operator-2";
+    assert_eq!(image(elsewhere), format!("{RELEASED}-2:{version}"));
+}
+
+#[test]
 fn the_operator_has_ten_seconds_less_than_its_pod_to_write_what_it_holds() {
     for seconds in [120, 300] {
         let set = format!("terminationGracePeriodSeconds={seconds}");
@@ -113,7 +211,6 @@ fn the_values_become_flags_that_the_operator_understands() {
     let Command::Run(run) = command(pod) else {
         panic!("the container runs the operator");
     };
-    assert_eq!(run.place.namespace, "operators");
     assert_eq!(run.place.watch_namespaces, ["orders", "billing"]);
     assert_eq!(run.admin_address.to_string(), "[::]:9090");
     assert!(run.leader_elect);
@@ -124,7 +221,7 @@ fn the_values_become_flags_that_the_operator_understands() {
         Some("info,zitadel_secret_operator=debug")
     );
     assert_eq!(
-        container(pod)["env"][2],
+        container(pod)["env"][3],
         json!({"name": "TZ", "value": "UTC"})
     );
     let image = container(pod)["image"].as_str().unwrap();
@@ -134,6 +231,13 @@ fn the_values_become_flags_that_the_operator_understands() {
     assert_eq!(pod["priorityClassName"], "system-cluster-critical");
     assert_eq!(pod["serviceAccountName"], "keeper-of-secrets");
     assert_eq!(container(pod)["ports"][0]["containerPort"], 9090);
+    assert_eq!(pod["volumes"][0]["name"], "extra");
+    assert_eq!(container(pod)["volumeMounts"][0]["name"], "extra");
+    for pod in [pod, &the(&objects, "Pod")["spec"]] {
+        assert_eq!(pod["dnsPolicy"], "None");
+        assert_eq!(pod["dnsConfig"]["nameservers"], json!(["10.0.0.10"]));
+        assert_eq!(pod["hostAliases"][0]["ip"], "10.1.2.3");
+    }
 
     let Command::Check(check) = command(&the(&objects, "Pod")["spec"]) else {
         panic!("the test checks");
@@ -141,6 +245,12 @@ fn the_values_become_flags_that_the_operator_understands() {
     assert_eq!(check.place.namespace, "operators");
     assert_eq!(check.leader_elect, run.leader_elect);
     assert_eq!(check.place.watch_namespaces, ["orders", "billing"]);
+    for place in [&run.place, &check.place] {
+        assert_eq!(place.controller_class, "team-a");
+    }
+    assert_eq!(run.protocol_speed, 1, "of operator.extraArgs");
+    let connection = the(&objects, "ZitadelConnection");
+    assert_eq!(connection["spec"]["controllerClass"], "team-a");
 
     let objects = render(&[]);
     let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
@@ -148,6 +258,7 @@ fn the_values_become_flags_that_the_operator_understands() {
         panic!("the container runs the operator");
     };
     assert!(run.place.watch_namespaces.is_empty(), "the whole cluster");
+    assert_eq!(run.place.controller_class, api::DEFAULT_CLASS);
     let version = env!("CARGO_PKG_VERSION");
     let image = format!("zitadel-secret-operator:{version}");
     assert_eq!(
@@ -158,21 +269,31 @@ fn the_values_become_flags_that_the_operator_understands() {
 }
 
 #[test]
-fn the_pod_tells_the_operator_its_name_and_uid_in_variables_that_it_reads() {
+fn the_pod_tells_the_operator_its_namespace_name_and_uid_in_variables_that_it_reads() {
     let command = Cli::command();
     let arguments = command
         .get_subcommands()
         .flat_map(clap::Command::get_arguments);
     let known: Vec<_> = arguments.filter_map(clap::Arg::get_env).collect();
     let objects = render(&[]);
-    let pod = &the(&objects, "Deployment")["spec"]["template"]["spec"];
-    let variables = container(pod)["env"].as_array().unwrap();
-    for (name, field) in [("POD_NAME", "metadata.name"), ("POD_UID", "metadata.uid")] {
-        assert!(known.iter().any(|known| *known == name), "{name}");
-        let from = json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}});
-        assert!(variables.contains(&from), "{name}");
+    let deployed = &the(&objects, "Deployment")["spec"]["template"]["spec"];
+    let fields = [
+        ("POD_NAMESPACE", "metadata.namespace"),
+        ("POD_NAME", "metadata.name"),
+        ("POD_UID", "metadata.uid"),
+    ];
+    for (pod, fields) in [
+        (deployed, &fields[..]),
+        (&the(&objects, "Pod")["spec"], &fields[..1]),
+    ] {
+        let variables = container(pod)["env"].as_array().unwrap();
+        for (name, field) in fields {
+            assert!(known.iter().any(|known| known == name), "{name}");
+            let from = json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}});
+            assert!(variables.contains(&from), "{name}");
+        }
+        assert_eq!(variables.len(), fields.len());
     }
-    assert_eq!(variables.len(), 2);
 }
 
 #[test]
@@ -253,6 +374,12 @@ fn monitoring_is_off_until_it_is_asked_for_and_finds_the_operator() {
     // Else the namespace of an object would be called exported_namespace.
     assert_eq!(monitor["spec"]["endpoints"][0]["honorLabels"], true);
     assert_eq!(monitor["metadata"]["labels"]["release"], "monitoring");
+    let further = |endpoint: &Value| {
+        assert_eq!(endpoint["scrapeTimeout"], "10s");
+        assert_eq!(endpoint["relabelings"][0]["action"], "labeldrop");
+        assert_eq!(endpoint["metricRelabelings"][0]["action"], "keep");
+    };
+    further(&monitor["spec"]["endpoints"][0]);
 
     let rule = the(&objects, "PrometheusRule");
     let read =
@@ -280,13 +407,15 @@ fn monitoring_is_off_until_it_is_asked_for_and_finds_the_operator() {
     );
     assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
 
-    let objects = render(&["--set", "metrics.podMonitor.enabled=true"]);
+    let set = "metrics.podMonitor.enabled=true,metrics.podMonitor.scrapeTimeout=10s,metrics.podMonitor.relabelings[0].action=labeldrop,metrics.podMonitor.metricRelabelings[0].action=keep";
+    let objects = render(&["--set", set]);
     let monitor = the(&objects, "PodMonitor");
     let pods = &the(&objects, "Deployment")["spec"]["template"]["metadata"]["labels"];
     assert!(selects(&monitor["spec"]["selector"]["matchLabels"], pods));
     let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
     assert_eq!(endpoint["port"], "admin");
     assert_eq!(endpoint["honorLabels"], true);
+    further(endpoint);
     let objects = render(&[
         "--set",
         "metrics.podMonitor.enabled=true,metrics.podMonitor.honorLabels=false",
@@ -319,28 +448,11 @@ fn alerts_link_to_the_page_of_the_chart_s_repository_or_wherever_a_value_says() 
     let objects = render(&["--set", enabled, "--set", &value]);
     assert_eq!(runbooks(the(&objects, "PrometheusRule")), [url].into());
 
-    // As the release workflow packs it.
-    let copy = tempfile::tempdir().unwrap();
-    let chart = copy.path().join("chart");
-    let copied = std::process::Command::new("cp")
-        .args(["-r", CHART])
-        .arg(&chart)
-        .current_dir(root())
-        .status();
-    assert!(copied.unwrap().success());
-    let told = chart.join("Chart.yaml");
-    let mut text = std::fs::read_to_string(&told).unwrap();
-    let home = "https://git.example.com/team/operator";
-    text.push_str(&["home: ", home, "\nsources:\n- ", home, "\n"].concat());
-    std::fs::write(&told, text).unwrap();
-    let output = helm(
-        None,
-        &["template", "x", chart.to_str().unwrap(), "--set", enabled],
-    );
+    let (_copy, chart) = released("sha256:0");
+    let output = helm(None, &["template", "x", &chart, "--set", enabled]);
     let objects = documents(&succeeded(&output));
     let version = env!("CARGO_PKG_VERSION");
-    let page =
-        format!("https://git.example.com/team/operator/blob/v{version}/docs/how-to/alerts.md");
+    let page = format!("{HOME}/blob/v{version}/docs/how-to/alerts.md");
     assert_eq!(
         runbooks(the(&objects, "PrometheusRule")),
         [page.as_str()].into()
@@ -369,7 +481,10 @@ fn the_network_policy_lets_through_what_the_operator_needs_and_no_more() {
     assert_eq!(
         spec["egress"],
         json!([
-            {"ports": [{"port": 53, "protocol": "UDP"}, tcp(53)]},
+            {"ports": [
+                {"port": 53, "protocol": "UDP"}, tcp(53),
+                {"port": 5353, "protocol": "UDP"}, tcp(5353),
+            ]},
             // The API server, and the ports of connection.url and connection.endpoint.
             {"ports": [tcp(6443), tcp(8443), tcp(8080)]},
             {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
@@ -378,6 +493,8 @@ fn the_network_policy_lets_through_what_the_operator_needs_and_no_more() {
     let objects = render(&["--set", "networkPolicy.enabled=true"]);
     let spec = &the(&objects, "NetworkPolicy")["spec"];
     assert_eq!(spec["ingress"], json!([{"ports": [tcp(8080)]}]));
+    let dns = json!([{"port": 53, "protocol": "UDP"}, tcp(53)]);
+    assert_eq!(spec["egress"][0]["ports"], dns);
     assert_eq!(spec["egress"][1]["ports"], json!([tcp(443), tcp(6443)]));
 }
 
@@ -394,6 +511,8 @@ fn the_connection_refers_to_its_credential_and_is_a_hook_only_where_its_kind_is_
             "url": "https://iam.example.com:8443",
             "endpoint": "http://zitadel.zitadel:8080",
             "allowInsecure": true,
+            "allowWithoutRehearsal": true,
+            "controllerClass": "team-a",
             "organizationId": "312345678901234567",
             "caBundle": {"configMapRef": {"name": "authorities", "key": "ca.crt"}},
             "credential": {"type": "PersonalAccessToken", "secretRef": {"name": "zitadel-token", "key": "token"}},
@@ -432,6 +551,31 @@ fn the_connection_refers_to_its_credential_and_is_a_hook_only_where_its_kind_is_
         assert!(annotation(&objects, "helm.sh/hook").is_null());
         assert_eq!(annotation(&objects, "helm.sh/resource-policy"), "keep");
     }
+}
+
+#[test]
+fn every_field_of_a_connection_can_be_set_by_a_value() {
+    let (_, definition) = api::definitions()
+        .unwrap()
+        .into_iter()
+        .find(|(name, _)| name.contains("zitadelconnections"))
+        .unwrap();
+    let definition: Value = serde_saphyr::from_str(&definition).unwrap();
+    let fields = |value: &Value| -> BTreeSet<String> {
+        let fields = value.as_object().unwrap();
+        fields.keys().cloned().collect()
+    };
+    let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let known = fields(&schema["properties"]["spec"]["properties"]);
+    let values = std::fs::read_to_string(root().join(CHART).join("values.yaml")).unwrap();
+    let values: Value = serde_saphyr::from_str(&values).unwrap();
+    let mut settable = fields(&values["connection"]);
+    // Not of its spec; and the class is the operator's.
+    settable.retain(|name| name != "create" && name != "name");
+    settable.insert("controllerClass".to_owned());
+    assert_eq!(settable, known);
+    let objects = render(&["--values", "tests/chart/everything.yaml"]);
+    assert_eq!(fields(&the(&objects, "ZitadelConnection")["spec"]), known);
 }
 
 #[test]

@@ -312,6 +312,7 @@ async fn run(
             minimum_interval: Duration::from_secs(1),
             drift_interval: Duration::from_secs(1),
             scope: Scope::Cluster,
+            class: zitadel_secret_operator::api::DEFAULT_CLASS.to_owned(),
         },
         clock: Arc::clone(&clock),
         api_clock,

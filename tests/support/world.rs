@@ -59,16 +59,10 @@ impl Operator {
             .arg(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
             .arg("run")
             .args(["--admin-address", "127.0.0.1:0", "--log-format", "json"])
-            .args([
-                "--namespace",
-                OPERATOR_NAMESPACE,
-                "--drift-interval",
-                "2s",
-                "--minimum-interval",
-                "1s",
-            ])
+            .args(["--drift-interval", "2s", "--minimum-interval", "1s"])
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)
+            .env("POD_NAMESPACE", OPERATOR_NAMESPACE)
             .stdin(Stdio::piped())
             .stdout(output.try_clone().unwrap())
             .stderr(output)

@@ -115,7 +115,8 @@ func jobs(text string) map[string]string {
 	return found
 }
 
-// The publishing job replaces two lines of the chart's values, reads two of the chart and one of Cargo.toml, and appends the chart's home.
+// The publishing job replaces a line of the chart's values, reads two of the chart and one of Cargo.toml, adds an annotation to the chart,
+// and appends its home.
 func TestWhatTheReleaseLooksForIsThere(t *testing.T) {
 	cargo, err := os.ReadFile("../../Cargo.toml")
 	if err != nil {
@@ -126,8 +127,8 @@ func TestWhatTheReleaseLooksForIsThere(t *testing.T) {
 		t.Fatal("Cargo.toml has no version")
 	}
 	for path, lines := range map[string][]string{
-		"../../charts/zitadel-secret-operator/values.yaml": {"  repository: zitadel-secret-operator", `  digest: ""`},
-		"../../charts/zitadel-secret-operator/Chart.yaml":  {"version: " + string(version[1]), "appVersion: " + string(version[1])},
+		"../../charts/zitadel-secret-operator/values.yaml": {"  repository: zitadel-secret-operator"},
+		"../../charts/zitadel-secret-operator/Chart.yaml":  {"version: " + string(version[1]), "appVersion: " + string(version[1]), "annotations:"},
 		"../../Cargo.toml": {string(version[0])},
 	} {
 		text, err := os.ReadFile(path)
@@ -144,7 +145,7 @@ func TestWhatTheReleaseLooksForIsThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if regexp.MustCompile(`(?m)^(home|sources):`).Match(chart) || !bytes.HasSuffix(chart, []byte("\n")) {
-		t.Error("home and sources cannot be appended to Chart.yaml")
+	if regexp.MustCompile(`(?m)^(home|sources|maintainers):`).Match(chart) || !bytes.HasSuffix(chart, []byte("\n")) {
+		t.Error("home, sources and maintainers cannot be appended to Chart.yaml")
 	}
 }

@@ -5,9 +5,9 @@
 {{- else -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -36,20 +36,34 @@ app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 |
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{- define "zso.labels" -}}
+{{- define "zso.ownLabels" -}}
 {{ include "zso.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
 {{- end -}}
 
+{{- define "zso.labels" -}}
+{{ include "zso.labelsAnd" (list . (dict)) }}
+{{- end -}}
+
+{{/* The labels of an object that takes some of its own: of (list $ labels). Each once; ours win, which the schema lets nobody try. */}}
+{{- define "zso.labelsAnd" -}}
+{{- $root := index . 0 -}}
+{{- toYaml (merge (fromYaml (include "zso.ownLabels" $root)) (index . 1) $root.Values.commonLabels) -}}
+{{- end -}}
+
+{{/*
+The image: by its digest, by its tag, or as the chart was released with it. That is an annotation of the chart and no default of a value,
+since `helm upgrade --reuse-values` would keep the one of the older chart. Of an image somewhere else only the version is known.
+*/}}
 {{- define "zso.image" -}}
+{{- $released := index .Chart.Annotations "zitadel-secrets.dev/image" -}}
 {{- with .Values.image -}}
 {{- if .digest -}}
 {{ .repository }}@{{ .digest }}
+{{- else if and (not .tag) (hasPrefix (printf "%s@" .repository) $released) -}}
+{{ $released }}
 {{- else -}}
 {{ .repository }}:{{ default $.Chart.AppVersion .tag }}
 {{- end -}}
@@ -65,28 +79,35 @@ subjects:
 
 {{/* Where the operator works, as flags. */}}
 {{- define "zso.place" -}}
-- --namespace={{ .Release.Namespace }}
 {{- with .Values.watchNamespaces }}
 - --watch-namespaces={{ join "," (uniq .) }}
 {{- end }}
+{{- with .Values.controllerClass }}
+- --controller-class={{ . }}
+{{- end }}
 {{- end -}}
 
-{{/* A container that may do nothing to its node. */}}
-{{- define "zso.containerSecurity" -}}
-securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
+{{/* The operator's own namespace is asked of its pod, so that Kustomize can move everything into another one. */}}
+{{- define "zso.ownNamespace" -}}
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
 {{- end -}}
 
-{{- define "zso.podSecurity" -}}
-securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  seccompProfile:
-    type: RuntimeDefault
+{{/* How a pod looks names up. */}}
+{{- define "zso.names" -}}
+{{- with .Values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.hostAliases }}
+hostAliases:
+{{- toYaml . | nindent 0 }}
+{{- end }}
 {{- end -}}
 
 {{/* The definition in a file, with the annotation that keeps it when the release goes. */}}
@@ -96,6 +117,15 @@ securityContext:
 
 {{/* What the schema cannot say. */}}
 {{- define "zso.validate" -}}
+{{- with .Values.connection -}}
+{{- if and .create (not .allowInsecure) -}}
+{{- range $field, $url := dict "url" .url "endpoint" .endpoint -}}
+{{- if and (hasPrefix "http://" $url) (not (regexMatch "^http://(localhost|127[.][0-9.]+|[[]::1[]])(:[0-9]+)?/?$" $url)) -}}
+{{- fail (printf "connection.%s: must be https; plain http only for loopback addresses or with connection.allowInsecure" $field) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.resources -}}
 {{- if ne (toString .requests.memory) (toString .limits.memory) -}}
 {{- fail "resources: requests.memory and limits.memory must be the same, because a process that is killed for memory takes a new credential with it" -}}

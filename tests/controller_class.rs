@@ -1,0 +1,164 @@
+//! Several operators in one cluster: each keeps the connections of its class, and nothing of another's.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod support;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use support::controlplane::{ControlPlane, Options};
+use support::eventually;
+use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
+use tokio::process::Command;
+use zitadel_secret_operator::api::ConditionType;
+
+const CLASS: &str = "second";
+
+fn operator(world: &World, arguments: &[&str]) -> Operator {
+    let usual = ["--protocol-speed", "20"];
+    Operator::start(
+        world.cluster.admin_kubeconfig(),
+        &world.directory,
+        &[&usual, arguments].concat(),
+    )
+}
+
+/// Whether any series of an operator speaks of a tenant's connection or objects.
+async fn speaks_of(operator: &Operator, tenant: &Tenant) -> bool {
+    let (status, text) = operator.get("/metrics").await.unwrap();
+    assert_eq!(status, 200);
+    text.contains(&tenant.namespace)
+}
+
+async fn ready_page(operator: &Operator) {
+    eventually(PATIENCE, || async {
+        let (status, text) = operator.get("/ready").await?;
+        (status == 200 && !text.contains("cannot be used")).then_some(())
+    })
+    .await;
+}
+
+/// Stores the tenant's credential in the namespace of an operator.
+async fn credential(tenant: &Tenant, namespace: &str) {
+    let secrets: Api<Secret> = Api::namespaced(tenant.client.clone(), namespace);
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": tenant.namespace}, "stringData": {"token": tenant.pat}});
+    let (params, patch) = (PatchParams::apply("tests").force(), Patch::Apply(&secret));
+    let stored = secrets.patch(&tenant.namespace, &params, &patch).await;
+    stored.map(drop).unwrap();
+}
+
+/// Takes it away there.
+async fn no_credential(tenant: &Tenant, namespace: &str) {
+    let secrets: Api<Secret> = Api::namespaced(tenant.client.clone(), namespace);
+    let params = DeleteParams::default();
+    let gone = secrets.delete(&tenant.namespace, &params).await;
+    gone.map(drop).unwrap();
+}
+
+/// Gives the tenant's connection to the operators of a class.
+async fn hand_over(tenant: &Tenant, class: Value) {
+    let change = Patch::Merge(json!({"spec": {"controllerClass": class}}));
+    let (connections, params) = (tenant.connections(), PatchParams::default());
+    let changed = connections.patch(&tenant.namespace, &params, &change).await;
+    changed.map(drop).unwrap();
+}
+
+async fn check(world: &World, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
+        .args(["check", "--timeout", "2s"])
+        .args(arguments)
+        .env("KUBECONFIG", world.cluster.admin_kubeconfig())
+        .output()
+        .await
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    (output.status.success(), told)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_operators_each_keep_the_connections_of_their_class_and_say_nothing_of_the_others() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let world = World::own(Options::default()).await;
+    let second_home = world.cluster.fresh_namespace("second-operator").await;
+    let (ours, theirs) = (world.tenant("ours").await, world.tenant("theirs").await);
+    no_credential(&theirs, OPERATOR_NAMESPACE).await;
+    credential(&theirs, &second_home).await;
+    hand_over(&theirs, json!(CLASS)).await;
+    let app = theirs.app("api");
+    theirs.apply("api", &app.id, json!({})).await.unwrap();
+
+    // The first operator leaves the other's alone, whether or not the other runs.
+    let first = operator(&world, &[]);
+    ours.connected().await;
+    ours.fence().await;
+    ready_page(&first).await;
+    let connection = theirs.connections().get(&theirs.namespace).await.unwrap();
+    let untouched = connection.status.unwrap();
+    assert_eq!(untouched.observed_generation, Some(-1));
+    let object = theirs.objects().get("api").await.unwrap();
+    assert_eq!(object.status.unwrap().observed_generation, Some(-1));
+    assert!(theirs.events("api").await.is_empty());
+    assert!(!speaks_of(&first, &theirs).await);
+    assert!(speaks_of(&first, &ours).await);
+    let (passed, told) = check(&world, &[]).await;
+    assert!(passed && !told.contains(&theirs.namespace), "{told}");
+    let (passed, told) = check(&world, &["--controller-class", "third"]).await;
+    assert!(!passed, "{told}");
+    assert!(
+        told.contains("none has the spec.controllerClass third"),
+        "{told}"
+    );
+
+    // The second one keeps its own, and changes nothing of the first one's.
+    let before = ours.connections().get(&ours.namespace).await.unwrap();
+    let arguments = ["--controller-class", CLASS, "--namespace", &second_home];
+    let second = operator(&world, &arguments);
+    theirs.ready("api").await;
+    theirs.fence().await;
+    ready_page(&second).await;
+    assert!(!speaks_of(&second, &ours).await);
+    assert!(!speaks_of(&first, &theirs).await);
+    let after = ours.connections().get(&ours.namespace).await.unwrap();
+    assert_eq!(before.resource_version(), after.resource_version());
+    assert_eq!(theirs.generates(&app), 1);
+
+    // A connection changes hands.
+    second.stop();
+    credential(&theirs, OPERATOR_NAMESPACE).await;
+    hand_over(&theirs, Value::Null).await;
+    theirs.connected().await;
+    ours.fence().await;
+    theirs.ready("api").await;
+    assert!(speaks_of(&first, &theirs).await);
+    assert_eq!(theirs.generates(&app), 1);
+    let value = theirs.client_secret("api").await.unwrap();
+    assert!(theirs.zitadel.accepts(&app.id, &value));
+
+    // And back, without a word.
+    hand_over(&theirs, json!(CLASS)).await;
+    eventually(PATIENCE, || async {
+        (!speaks_of(&first, &theirs).await).then_some(())
+    })
+    .await;
+    no_credential(&theirs, OPERATOR_NAMESPACE).await;
+    ours.fence().await;
+    theirs.ready("api").await;
+    let connection = theirs.connections().get(&theirs.namespace).await.unwrap();
+    let status = connection.status.unwrap();
+    assert!(status.conditions.is_true(ConditionType::Ready));
+    assert!(status.observed_generation < connection.metadata.generation);
+    // That it is gone concerns everybody: of whose class it was nobody can say.
+    let (connections, params) = (theirs.connections(), DeleteParams::default());
+    let deleted = connections.delete(&theirs.namespace, &params).await;
+    deleted.map(drop).unwrap();
+    theirs.reason("api", "ConnectionNotFound").await;
+}
