@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::cause::Cause;
 use super::decide::{entry_attempt, gate, settled_report};
-use super::facts::{Observed, SecretState, Slot};
+use super::facts::{Facts, Journal, Observed, SecretState, Slot};
 use super::memory::{Claimed, Prepared};
 use super::pair::{Claims, target};
 use super::round::{Round, rest, stalled, waiting};
@@ -78,37 +78,20 @@ pub(super) fn prepare(
     }
     round.current()?;
     let app = round.app()?;
-    let pre_sequence = match &seen.journal {
-        Observed::Live(journal) => {
-            if cause.is_repair()
-                && !fresh_trigger
-                && breaker_open(
-                    journal,
-                    facts.now.time,
-                    &facts.timing,
-                    &facts.object.explained,
-                )
-            {
-                return Ok(held_back(round, &claims).unwrap_or_else(|| {
-                    stalled(Reason::BreakerOpen, Retry::After(facts.timing.retry_most))
-                }));
-            }
-            journal.newest().map(|event| event.sequence)
-        }
+    let journal = match &seen.journal {
+        Observed::Live(journal) => Some(journal),
         Observed::Failed(failure) if !failure.permanent => return Err(round.failed(failure)),
-        _ => {
-            let (now, timing) = (facts.now.time, &facts.timing);
-            if cause.is_repair()
-                && !fresh_trigger
-                && breaker_open_by_claims(&claims.repairs, now, timing)
-            {
-                return Ok(held_back(round, &claims).unwrap_or_else(|| {
-                    stalled(Reason::BreakerOpen, Retry::After(timing.retry_most))
-                }));
-            }
-            None
-        }
+        _ => None,
     };
+    let held = cause.is_repair() && !fresh_trigger;
+    if held && breaker(facts, journal, &claims.repairs) {
+        return Ok(held_back(round, &claims).unwrap_or_else(|| {
+            stalled(Reason::BreakerOpen, Retry::After(facts.timing.retry_most))
+        }));
+    }
+    let pre_sequence = journal
+        .and_then(Journal::newest)
+        .map(|event| event.sequence);
     if let Some(reason) = app.refused {
         let retry = Retry::After(facts.timing.retry_most);
         return Ok(match (cause, round.slot) {
@@ -125,7 +108,7 @@ pub(super) fn prepare(
             Retry::After(facts.timing.retry_first),
         )));
     }
-    if cause.is_repair() && facts.gates.repairs_exhausted && !fresh_trigger {
+    if held && facts.gates.repairs_exhausted {
         return Ok(held_back(round, &claims).unwrap_or_else(|| {
             rest(waiting(
                 facts,
@@ -161,6 +144,15 @@ pub(super) fn prepare(
     };
     let claim = new_claim(round, cause, pre_sequence, &claims);
     Ok(round.write_claim(claim))
+}
+
+/// Whether the breaker of the application is open: by its journal, or where that can't be read by what its claims remember.
+fn breaker(facts: &Facts, journal: Option<&Journal>, repairs: &[Timestamp]) -> bool {
+    let (now, timing) = (facts.now.time, &facts.timing);
+    journal.map_or_else(
+        || breaker_open_by_claims(repairs, now, timing),
+        |journal| breaker_open(journal, now, timing, &facts.object.explained),
+    )
 }
 
 /// A repair is held back until there is a new trigger. Where somebody has deleted the claim, one that says which is the present one is

@@ -242,7 +242,6 @@ fn the_values_become_flags_that_the_operator_understands() {
     let Command::Check(check) = command(&the(&objects, "Pod")["spec"]) else {
         panic!("the test checks");
     };
-    assert_eq!(check.place.namespace, "operators");
     assert_eq!(check.leader_elect, run.leader_elect);
     assert_eq!(check.place.watch_namespaces, ["orders", "billing"]);
     for place in [&run.place, &check.place] {
