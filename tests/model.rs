@@ -23,6 +23,8 @@ mod actor;
 mod configurations;
 #[path = "model/controls.rs"]
 mod controls;
+#[path = "model/hash.rs"]
+mod hash;
 #[path = "model/machine.rs"]
 mod machine;
 #[path = "model/properties.rs"]
@@ -110,14 +112,4 @@ fn each_mechanism_is_missed_when_it_is_taken_away() {
 #[ignore = "takes minutes and gigabytes"]
 fn large() {
     assert_eq!(explored(&configurations::large(), 60_000_000), [""; 0]);
-}
-
-#[test]
-#[ignore = "tries"]
-fn tries() {
-    let mut worlds = configurations::tries();
-    if let Ok(only) = std::env::var("ONLY") {
-        worlds.retain(|world| world.name.contains(&only));
-    }
-    assert_eq!(explored(&worlds, MOST), [""; 0]);
 }

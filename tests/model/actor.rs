@@ -10,6 +10,7 @@ use zitadel_secret_operator::api::Reason;
 use zitadel_secret_operator::ids::{AttemptId, Sequence};
 use zitadel_secret_operator::rotation as real;
 
+use crate::hash::Wide;
 use crate::world::{
     Age, Attempt, Claim, GONE, Memo, Object, Round, Secret, Seen, Status, TWO, Verdict,
 };
@@ -93,7 +94,7 @@ pub struct Known {
     pub memo: Memo,
 }
 
-type Cache = std::collections::HashMap<Known, (Step, Memo), BuildHasherDefault<Fast>>;
+type Cache = std::collections::HashMap<Known, (Step, Memo), BuildHasherDefault<Wide>>;
 
 thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
@@ -796,37 +797,5 @@ pub fn orphan(claims: &mut [Option<Claim>; TWO], replica: u8) {
         {
             attempt.holder = GONE;
         }
-    }
-}
-
-/// A quick hash for small keys.
-#[derive(Default)]
-pub struct Fast(u64);
-
-impl std::hash::Hasher for Fast {
-    fn finish(&self) -> u64 {
-        self.0.rotate_left(26)
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u8(*byte);
-        }
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.write_u64(byte.into());
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
-    }
-
-    fn write_isize(&mut self, word: isize) {
-        self.write_u64(word.cast_unsigned() as u64);
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
     }
 }

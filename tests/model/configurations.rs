@@ -4,7 +4,20 @@ use crate::machine::{Standby, World};
 use crate::world::Fault::{self, *};
 
 /// Those that the present code does not satisfy, by their names: a test fails as well once one of them does.
-pub const NOT_YET: &[&str] = &[];
+pub const NOT_YET: &[&str] = &[
+    // A Retire claim that is open where no pair is stored: its record is written again and again.
+    "standby, overlap, Secret deleted",
+    "standby, overlap, record stripped",
+    // The Secret that replaces a deleted one, still empty, looks like a lost answer to whoever did not make it.
+    "standby, Secret deleted while due, crash",
+    "standby, Secret deleted twice, crash",
+    "standby, Secret deleted, two replicas",
+    "standby, Secret deleted, status lost",
+    "standby never used, Secret deleted, crash",
+    "standby, first issue and Secret deleted",
+    // The value is tried before its own application's journal is read.
+    "standby, record stripped, foreign rotation",
+];
 
 /// One application.
 pub const fn world(name: &'static str, first: bool, faults: &'static [(Fault, u8)]) -> World {
@@ -220,7 +233,85 @@ fn pairs() -> Vec<World> {
             "standby, overlap, Secret deleted",
             &[(Due, 1), (DeleteSecret, 1)],
         )),
+        overlap(pair(
+            "standby, overlap, record stripped",
+            &[(StripRecord, 1), (EditSecret, 1)],
+        )),
+        overlap(pair(
+            "standby, overlap, edited and lost answer",
+            &[(Due, 1), (LostAnswer, 1), (EditSecret, 1)],
+        )),
+        overlap(pair(
+            "standby, overlap, late request",
+            &[(Due, 1), (EarlyTimeout, 1), (Late, 1)],
+        )),
+        overlap(pair(
+            "standby, overlap, two foreign rotations",
+            &[(Due, 1), (Foreign, 2)],
+        )),
+        overlap(two(pair(
+            "standby, overlap, two replicas, crash",
+            &[(Crash, 1)],
+        ))),
         pair("standby, Secret deleted", &[(DeleteSecret, 1)]),
+        pair(
+            "standby, Secret deleted twice, crash",
+            &[(DeleteSecret, 2), (Crash, 1)],
+        ),
+        pair(
+            "standby, Secret deleted, early time-out",
+            &[(Due, 1), (DeleteSecret, 1), (EarlyTimeout, 1)],
+        ),
+        pair(
+            "standby, Secret deleted, trigger",
+            &[(DeleteSecret, 1), (Trigger, 1), (Delay, 1)],
+        ),
+        pair(
+            "standby, Secret deleted, status lost",
+            &[(Due, 1), (DeleteSecret, 1), (LostStatus, 1), (Crash, 1)],
+        ),
+        pair(
+            "standby, Secret and claims deleted",
+            &[(DeleteSecret, 1), (DeleteClaim, 2)],
+        ),
+        pair(
+            "standby, Secret deleted, foreign rotation",
+            &[(Due, 1), (DeleteSecret, 1), (Foreign, 1)],
+        ),
+        pair(
+            "standby, Secret deleted, journal cut",
+            &[(Due, 1), (DeleteSecret, 1), (Cut, 1)],
+        ),
+        World {
+            no_journal: true,
+            ..pair(
+                "standby, Secret deleted, no journal",
+                &[(Due, 1), (DeleteSecret, 1), (Crash, 1)],
+            )
+        },
+        new(pair(
+            "standby never used, Secret deleted, crash",
+            &[(Due, 1), (DeleteSecret, 1), (Crash, 1)],
+        )),
+        World {
+            first: true,
+            ..new(pair(
+                "standby, first issue and Secret deleted",
+                &[(DeleteSecret, 1), (LostAnswer, 1), (Crash, 1)],
+            ))
+        },
+        pair(
+            "standby, object recreated, Secret deleted",
+            &[(Recreate, 1), (DeleteSecret, 1)],
+        ),
+        pair(
+            "standby, record stripped, foreign rotation",
+            &[(Due, 1), (StripRecord, 1), (Foreign, 1)],
+        ),
+        two(pair(
+            "standby, slow holder",
+            &[(Due, 1), (Slow, 1)],
+        )),
         pair(
             "standby, Secret deleted while due",
             &[(Due, 1), (DeleteSecret, 1)],
@@ -360,53 +451,5 @@ fn objects() -> Vec<World> {
             "renamed while due, two replicas",
             &[(Rename, 1), (Due, 1)],
         )),
-    ]
-}
-
-/// Tries.
-pub fn tries() -> Vec<World> {
-    let two = |world: World| World { replicas: 2, ..world };
-    let stale = |world: World| World { stale: true, ..world };
-    let new = |world: World| World { standby: Standby::New, ..world };
-    let overlap = |world: World| World { standby: Standby::Overlap, ..world };
-    vec![
-        overlap(pair("try overlap deleted crash", &[(Due, 1), (DeleteSecret, 1), (Crash, 1)])),
-        overlap(pair("try overlap stripped crash", &[(Due, 1), (StripRecord, 1), (Crash, 1)])),
-        overlap(pair("try overlap stripped deleted", &[(StripRecord, 1), (DeleteSecret, 1)])),
-        overlap(pair("try overlap edited stripped", &[(StripRecord, 1), (EditSecret, 1)])),
-        overlap(pair("try overlap edited lost answer", &[(Due, 1), (LostAnswer, 1), (EditSecret, 1)])),
-        overlap(pair("try overlap foreign", &[(Due, 1), (Foreign, 2)])),
-        overlap(pair("try overlap claims", &[(Due, 1), (DeleteClaim, 1), (DamageClaim, 1)])),
-        overlap(pair("try overlap effect", &[(Due, 1), (WithoutEffect, 1), (NoVerdict, 1)])),
-        overlap(pair("try overlap duplicate", &[(Due, 1), (Duplicate, 1), (LostAnswer, 1)])),
-        overlap(pair("try overlap late", &[(Due, 1), (EarlyTimeout, 1), (Late, 1)])),
-        overlap(pair("try overlap write answers", &[(Due, 1), (LostWriteAnswer, 2)])),
-        pair("try deleted twice", &[(DeleteSecret, 2), (Crash, 1)]),
-        pair("try deleted, lost answer", &[(DeleteSecret, 1), (Due, 1), (LostAnswer, 1)]),
-        pair("try deleted, lost request", &[(DeleteSecret, 1), (Due, 1), (LostRequest, 1)]),
-        pair("try deleted, early timeout", &[(DeleteSecret, 1), (Due, 1), (EarlyTimeout, 1)]),
-        pair("try deleted, trigger", &[(DeleteSecret, 1), (Trigger, 1), (Delay, 1)]),
-        pair("try deleted, status lost", &[(DeleteSecret, 1), (Due, 1), (LostStatus, 1), (Crash, 1)]),
-        pair("try deleted, stripped", &[(DeleteSecret, 1), (StripRecord, 1), (Due, 1)]),
-        pair("try deleted, claim deleted", &[(DeleteSecret, 1), (DeleteClaim, 2)]),
-        pair("try deleted, claim damaged", &[(DeleteSecret, 1), (DamageClaim, 1), (Crash, 1)]),
-        pair("try deleted, foreign", &[(DeleteSecret, 1), (Foreign, 1), (Due, 1)]),
-        pair("try deleted, journal fails", &[(DeleteSecret, 1), (JournalFails, 2), (Due, 1)]),
-        pair("try deleted, cut", &[(DeleteSecret, 1), (Cut, 1), (Due, 1)]),
-        World { no_journal: true, ..pair("try deleted, no journal", &[(DeleteSecret, 1), (Due, 1), (Crash, 1)]) },
-        World { no_journal: true, ..pair("try lost answer, no journal", &[(Due, 1), (LostAnswer, 1), (Crash, 1)]) },
-        new(pair("try new deleted", &[(DeleteSecret, 1), (Due, 1), (Crash, 1)])),
-        World { first: true, ..new(pair("try first deleted", &[(DeleteSecret, 1), (LostAnswer, 1), (Crash, 1)])) },
-        World { first: true, ..new(pair("try first foreign", &[(Foreign, 1), (LostAnswer, 1), (Crash, 1)])) },
-        pair("try recreated", &[(Recreate, 1), (Due, 1), (Crash, 1)]),
-        pair("try recreated deleted", &[(Recreate, 1), (DeleteSecret, 1)]),
-        pair("try cut, lost answer", &[(Cut, 1), (Due, 1), (LostAnswer, 1)]),
-        pair("try stripped edited", &[(StripRecord, 1), (EditSecret, 1), (Crash, 1)]),
-        pair("try stripped foreign", &[(StripRecord, 1), (Foreign, 1), (Due, 1)]),
-        pair("try edited foreign", &[(EditSecret, 1), (Foreign, 1), (Due, 1)]),
-        two(stale(pair("try two stale due", &[(Due, 1)]))),
-        two(pair("try two due lost answer", &[(Due, 1), (LostAnswer, 1)])),
-        two(pair("try two due slow", &[(Due, 1), (Slow, 1)])),
-        two(overlap(pair("try two overlap", &[(Crash, 1)]))),
     ]
 }

@@ -1,13 +1,14 @@
 //! What must hold in every state, and that a good state can be reached from each.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault};
 use std::time::{Duration, Instant};
 
 use stateright::{Checker, Model, Property};
 use zitadel_secret_operator::rotation::Cause;
 
-use crate::actor::{Fast, Known, Report};
+use crate::actor::{Known, Report};
+use crate::hash::{Fast, Wide};
 use crate::machine::{Action, Without, World};
 use crate::world::{Broken, Flush, Phase, Secret, Seen, State};
 
@@ -203,63 +204,6 @@ pub struct Outcome {
 
 fn fingerprint(state: &State) -> u64 {
     BuildHasherDefault::<Wide>::default().hash_one(state)
-}
-
-/// 64 well-mixed bits for a state. What is written are small numbers, so eight of them are mixed in at once.
-#[derive(Default)]
-struct Wide {
-    mixed: (u64, u64),
-    word: u64,
-    written: u32,
-}
-
-impl Wide {
-    fn mix(&mut self, word: u64) {
-        let (a, b) = self.mixed;
-        let a = (a.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
-        let b = (b.rotate_left(23) ^ word ^ a >> 32).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        self.mixed = (a, b);
-    }
-}
-
-impl Hasher for Wide {
-    fn finish(&self) -> u64 {
-        let mut last = Self { ..*self };
-        last.mix(self.word ^ u64::from(self.written) << 56);
-        let (a, b) = last.mixed;
-        let folded =
-            u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b ^ 0xd6e8_feb8_6659_fd93 | 1);
-        (folded as u64) ^ ((folded >> 64) as u64)
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u8(*byte);
-        }
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.word = self.word << 8 | u64::from(byte);
-        self.written += 1;
-        if self.written % 8 == 0 {
-            self.mix(self.word);
-            self.word = 0;
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.mix(word ^ u64::from(self.written) << 56);
-    }
-
-    // Which of an enum's variants it is.
-    fn write_isize(&mut self, word: isize) {
-        self.write_u8(word as u8);
-    }
-
-    // How long something is: always as long.
-    fn write_usize(&mut self, word: usize) {
-        self.write_u8(word as u8);
-    }
 }
 
 /// Explores every reachable state, then walks back from the good ones along the transitions that need no fault.
