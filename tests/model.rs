@@ -73,12 +73,7 @@ fn the_protocol_holds_and_recovers_in_every_configuration() {
     if let Ok(only) = std::env::var("ONLY") {
         worlds.retain(|world| world.name.contains(&only));
     }
-    let mut expected: Vec<_> = worlds.iter().map(|world| world.name).collect();
-    expected.retain(|name| configurations::NOT_YET.contains(name));
-    let mut failed = explored(&worlds, MOST);
-    expected.sort_unstable();
-    failed.sort_unstable();
-    assert_eq!(failed, expected);
+    assert_eq!(explored(&worlds, MOST), [""; 0]);
 }
 
 #[test]

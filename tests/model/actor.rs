@@ -369,12 +369,9 @@ fn memory(memo: &Memo) -> real::Memory {
 
 fn memo(memory: &real::Memory) -> Memo {
     Memo {
-        prepared: memory
-            .prepared
-            .as_ref()
-            .map_or((0, 0), |prepared| {
-                (revision(&prepared.secret), slot_number(prepared.slot))
-            }),
+        prepared: memory.prepared.as_ref().map_or((0, 0), |prepared| {
+            (revision(&prepared.secret), slot_number(prepared.slot))
+        }),
         claimed: memory
             .claimed
             .as_ref()
@@ -688,7 +685,7 @@ fn app(known: &Known, slot: u8) -> real::AppFacts {
             Seen::Unread | Seen::Down => real::Observed::Unread,
             Seen::Live(claims) if known.cached => {
                 real::Observed::Cached(claim_view(number, claims[slot]))
-            },
+            }
             Seen::Live(claims) => real::Observed::Live(claim_view(number, claims[slot])),
         },
         app: if known.round.app[slot] {
@@ -737,13 +734,15 @@ fn journal(newest: u8, own: u8, cut: bool) -> real::Journal {
 fn step(step: &real::Step) -> Step {
     match step {
         real::Step::Read { sources, slot } => {
-            let bits = sources.iter().fold(0, |bits, source| bits | match source {
-                real::Source::Object => OBJECT,
-                real::Source::Claim => CLAIM,
-                real::Source::Secret => SECRET,
-                real::Source::App => APP,
-                real::Source::Journal => JOURNAL,
-                real::Source::Probe => PROBE,
+            let bits = sources.iter().fold(0, |bits, source| {
+                bits | match source {
+                    real::Source::Object => OBJECT,
+                    real::Source::Claim => CLAIM,
+                    real::Source::Secret => SECRET,
+                    real::Source::App => APP,
+                    real::Source::Journal => JOURNAL,
+                    real::Source::Probe => PROBE,
+                }
             });
             Step::Read(bits, slot_number(*slot))
         }

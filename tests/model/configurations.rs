@@ -3,22 +3,6 @@
 use crate::machine::{Standby, World};
 use crate::world::Fault::{self, *};
 
-/// Those that the present code does not satisfy, by their names: a test fails as well once one of them does.
-pub const NOT_YET: &[&str] = &[
-    // A Retire claim that is open where no pair is stored: its record is written again and again.
-    "standby, overlap, Secret deleted",
-    "standby, overlap, record stripped",
-    // The Secret that replaces a deleted one, still empty, looks like a lost answer to whoever did not make it.
-    "standby, Secret deleted while due, crash",
-    "standby, Secret deleted twice, crash",
-    "standby, Secret deleted, two replicas",
-    "standby, Secret deleted, status lost",
-    "standby never used, Secret deleted, crash",
-    "standby, first issue and Secret deleted",
-    // The value is tried before its own application's journal is read.
-    "standby, record stripped, foreign rotation",
-];
-
 /// One application.
 pub const fn world(name: &'static str, first: bool, faults: &'static [(Fault, u8)]) -> World {
     World {
@@ -308,10 +292,7 @@ fn pairs() -> Vec<World> {
             "standby, record stripped, foreign rotation",
             &[(Due, 1), (StripRecord, 1), (Foreign, 1)],
         ),
-        two(pair(
-            "standby, slow holder",
-            &[(Due, 1), (Slow, 1)],
-        )),
+        two(pair("standby, slow holder", &[(Due, 1), (Slow, 1)])),
         pair(
             "standby, Secret deleted while due",
             &[(Due, 1), (DeleteSecret, 1)],
@@ -391,7 +372,10 @@ fn statuses() -> Vec<World> {
             no_journal: true,
             ..status("foreign rotation, no journal", &[(Foreign, 1), (Crash, 1)])
         },
-        status("foreign rotation, crash", &[(Foreign, 1), (Due, 1), (Crash, 1)]),
+        status(
+            "foreign rotation, crash",
+            &[(Foreign, 1), (Due, 1), (Crash, 1)],
+        ),
         status(
             "without effect, no verdict and crash",
             &[(Due, 1), (WithoutEffect, 1), (NoVerdict, 1), (Crash, 1)],

@@ -6,8 +6,8 @@ use zitadel_secret_operator::rotation::{Cause, Fence};
 use crate::actor::{self, APP, CLAIM, JOURNAL, Known, OBJECT, PROBE, Report, SECRET, Step};
 use crate::properties;
 use crate::world::{
-    Age, Attempt, Broken, Claim, FAULTS, Fault, Flush, Former, GONE, JUNK, MESSAGES, Memo, Message, Object,
-    Phase, REPLICAS, Replica, Round, Secret, Seen, State, Status, TWO, Verdict,
+    Age, Attempt, Broken, Claim, FAULTS, Fault, Flush, Former, GONE, JUNK, MESSAGES, Memo, Message,
+    Object, Phase, REPLICAS, Replica, Round, Secret, Seen, State, Status, TWO, Verdict,
 };
 
 /// A mechanism that is taken away, to see that it is missed.
@@ -274,7 +274,9 @@ impl World {
         for replica in start.replicas.iter_mut().take(self.replicas.into()) {
             replica.shown = shown;
         }
-        if self.status && let Some(secret) = secret {
+        if self.status
+            && let Some(secret) = secret
+        {
             start.status = Status {
                 active: secret.active,
                 name: 0,
@@ -376,7 +378,8 @@ impl World {
         if self.without_recheck()
             && replica.memo.claimed.2 == Age::Fresh
             && !matches!(step, Step::Send { .. })
-            && let Some(attempt) = n.claims[usize::from(replica.memo.claimed.3)].and_then(|claim| claim.attempt)
+            && let Some(attempt) =
+                n.claims[usize::from(replica.memo.claimed.3)].and_then(|claim| claim.attempt)
         {
             memo = replica.memo;
             step = Step::Send {
@@ -398,7 +401,9 @@ impl World {
         let name = usize::from(replica.view.name);
         let writes = matches!(
             step,
-            Step::Write { .. } | Step::CreateShell | Step::Render { .. }
+            Step::Write { .. }
+                | Step::CreateShell
+                | Step::Render { .. }
                 | Step::Move(_)
                 | Step::DropFormer(_)
         );
@@ -1360,7 +1365,10 @@ impl Model for World {
                 continue;
             }
             actions.push(Action::Do(fault, 0));
-            let of_one = matches!(fault, Fault::Foreign | Fault::DeleteClaim | Fault::DamageClaim);
+            let of_one = matches!(
+                fault,
+                Fault::Foreign | Fault::DeleteClaim | Fault::DamageClaim
+            );
             if of_one && self.standby != Standby::None {
                 actions.push(Action::Do(fault, 1));
             }

@@ -48,7 +48,9 @@ pub fn always() -> Vec<Property<World>> {
         }),
         Property::always("preflight", |_, s: &State| !s.has_broken(Broken::Preflight)),
         Property::always("bounded", |_, s: &State| !s.has_broken(Broken::Bounded)),
-        Property::always("held pair spared", |_, s: &State| !s.has_broken(Broken::Held)),
+        Property::always("held pair spared", |_, s: &State| {
+            !s.has_broken(Broken::Held)
+        }),
         Property::always("newest kept", |_, s: &State| !s.has_broken(Broken::Dropped)),
         Property::always("only for the present object", |_, s: &State| {
             !s.has_broken(Broken::Old)
@@ -66,9 +68,8 @@ pub fn send(n: &mut State, known: &Known, slot: u8, attempt: u8, cause: Cause) {
     }
     // NB: where the claim was deleted, nothing tells one of the other.
     let locked = n.claim_of(attempt);
-    let under_way = |m: crate::world::Message| {
-        m.slot == slot && m.sequence == 0 && !m.late && !m.unlocked
-    };
+    let under_way =
+        |m: crate::world::Message| m.slot == slot && m.sequence == 0 && !m.late && !m.unlocked;
     if locked.is_some() && n.messages().any(under_way) {
         n.breaks(Broken::Serial);
     }
@@ -89,7 +90,13 @@ pub fn send(n: &mut State, known: &Known, slot: u8, attempt: u8, cause: Cause) {
         _ => n.own[usize::from(slot)],
     };
     let (sequence, value) = secret.map_or((0, 0), |s| (s.sequence, s.value));
-    let before = secret.map_or(0, |secret| if slot == active { secret.sequence } else { secret.idle.1 });
+    let before = secret.map_or(0, |secret| {
+        if slot == active {
+            secret.sequence
+        } else {
+            secret.idle.1
+        }
+    });
     let holds = match cause {
         Cause::FirstIssue | Cause::SecretMissing => value == 0,
         Cause::Due => sequence != 0 && sequence <= n.due,

@@ -454,7 +454,10 @@ impl State {
     }
 
     fn each(&mut self, f: &mut impl FnMut(Name, &mut u8)) {
-        for sequence in [&mut self.valid, &mut self.newest, &mut self.own].into_iter().flatten() {
+        for sequence in [&mut self.valid, &mut self.newest, &mut self.own]
+            .into_iter()
+            .flatten()
+        {
             f(Name::Sequence, sequence);
         }
         f(Name::Sequence, &mut self.cut);
