@@ -338,6 +338,14 @@ fn pairs() -> Vec<World> {
             &[(Due, 1), (WithoutEffect, 1), (NoVerdict, 1)],
         ),
         pair(
+            "standby, lost write answers",
+            &[(Due, 1), (LostWriteAnswer, 2), (DeleteSecret, 1)],
+        ),
+        World {
+            torn: true,
+            ..two(pair("standby, reads apart", &[(Due, 1)]))
+        },
+        pair(
             "standby, journal fails and lost answer",
             &[(Due, 1), (JournalFails, 1), (LostAnswer, 1)],
         ),
@@ -427,6 +435,21 @@ fn objects() -> Vec<World> {
             &[(Due, 1), (Recreate, 1)],
         )),
         status("renamed and back, crash", &[(Rename, 2), (Crash, 1)]),
+        status(
+            "renamed and back, lost write answers",
+            &[(Rename, 2), (LostWriteAnswer, 2)],
+        ),
+        status(
+            "renamed while due, lost answer and crash",
+            &[(Rename, 1), (Due, 1), (LostAnswer, 1), (Crash, 1)],
+        ),
+        World {
+            standby: Standby::Active,
+            ..status(
+                "renamed while due, with a standby, crash",
+                &[(Rename, 1), (Due, 1), (Crash, 1)],
+            )
+        },
         World {
             stale: true,
             ..renamed(status("renamed, two replicas", &[(Rename, 1)]))

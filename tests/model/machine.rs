@@ -951,6 +951,7 @@ impl World {
             }
             Action::Resume => {
                 n.object.suspended = false;
+                n.object.generation += 1;
                 true
             }
             Action::Admit => {
@@ -1306,7 +1307,10 @@ fn person(n: &mut State, fault: Fault, slot: usize) -> bool {
             n.cut = newest;
         }
         Fault::Rename => n.object.name = 1 - n.object.name,
-        Fault::Suspend if !n.object.suspended => n.object.suspended = true,
+        Fault::Suspend if !n.object.suspended => {
+            n.object.suspended = true;
+            n.object.generation += 1;
+        }
         _ => return false,
     }
     n.spend(fault);

@@ -90,6 +90,8 @@ pub struct Object {
     /// The name of its Secret.
     pub name: u8,
     pub suspended: bool,
+    /// How often it was suspended or went on: only that tells one such state of it from another.
+    pub generation: u8,
 }
 
 /// What the object's status says, where that matters.
