@@ -10,7 +10,10 @@ use zitadel_secret_operator::api::Reason;
 use zitadel_secret_operator::ids::{AttemptId, Sequence};
 use zitadel_secret_operator::rotation as real;
 
-use crate::world::{Age, Attempt, Claim, GONE, Memo, Object, Round, Secret, Seen, Verdict};
+use crate::hash::Wide;
+use crate::world::{
+    Age, Attempt, Claim, GONE, Memo, Object, Round, Secret, Seen, Status, TWO, Verdict,
+};
 
 /// The clock of every decision. What is remembered as fresh lies here, what is over lies at zero.
 const BOOT: Duration = Duration::from_hours(1000);
@@ -20,26 +23,33 @@ const NEW: u8 = 200;
 /// A step in small numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// One bit for each source.
-    Read(u8),
+    /// One bit for each source, and the application.
+    Read(u8, u8),
     CreateShell,
-    Rehearse(u8),
+    /// The application, and over which revision.
+    Rehearse(u8, u8),
     /// What to write, over which revision; 0: none must exist. `fresh`: the attempt in it is new.
     Write {
+        slot: u8,
         claim: Claim,
         over: u8,
         fresh: bool,
     },
     Send {
+        slot: u8,
         attempt: u8,
         cause: u8,
         secret: u8,
     },
-    /// Over which revision, and the sequence to record.
+    /// Over which revision, and what to record: application, attempt, sequence.
     Render {
         over: u8,
-        adopt: Option<u8>,
+        record: Option<(u8, u8, u8)>,
     },
+    /// Over which revision; 0: none must exist.
+    Move(u8),
+    /// The revision to delete.
+    DropFormer(u8),
     Rest(Report),
 }
 
@@ -50,6 +60,7 @@ pub enum Report {
     Working,
     Stalled,
     Quiet,
+    Outdated,
 }
 
 pub const CLAIM: u8 = 1;
@@ -57,14 +68,21 @@ pub const SECRET: u8 = 2;
 pub const APP: u8 = 4;
 pub const JOURNAL: u8 = 8;
 pub const PROBE: u8 = 16;
+pub const OBJECT: u8 = 32;
 
 /// Everything that a decision is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Known {
     pub replica: u8,
     pub object: Object,
-    pub hint: u8,
+    pub hint: [u8; TWO],
     pub round: Round,
+    pub status: Status,
+    pub standby: bool,
+    /// The pair before the stored one is made useless at once.
+    pub overlap: bool,
+    /// Whether the object is what it is thought to be has to be looked up.
+    pub looks: bool,
     /// Secret and claim are from the watches.
     pub cached: bool,
     /// Stored values up to this one are due.
@@ -76,7 +94,7 @@ pub struct Known {
     pub memo: Memo,
 }
 
-type Cache = std::collections::HashMap<Known, (Step, Memo), BuildHasherDefault<Fast>>;
+type Cache = std::collections::HashMap<Known, (Step, Memo), BuildHasherDefault<Wide>>;
 
 thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
@@ -99,11 +117,17 @@ pub fn decide(known: &Known) -> (Step, Memo) {
 }
 
 /// The shipped fence.
-pub fn fence(stored: Option<Secret>, attempt: u8, sequence: u8, outlived: u8) -> real::Fence {
+pub fn fence(
+    stored: Option<Secret>,
+    slot: u8,
+    attempt: u8,
+    sequence: u8,
+    outlived: u8,
+) -> real::Fence {
     let outlived = (outlived != 0).then(|| version(outlived));
     real::fence(
-        &secret_state(stored, 0, false),
-        real::Slot::Primary,
+        &secret_state(stored, 0, false, true),
+        real::Slot::ALL[usize::from(slot)],
         attempt_id(attempt),
         Sequence(sequence.into()),
         outlived.as_ref(),
@@ -118,9 +142,9 @@ pub fn remember(memo_before: &Memo, change: impl FnOnce(&mut real::Memory)) -> M
     memo(&memory)
 }
 
-pub fn claimed(memo: &Memo, attempt: u8) -> Memo {
+pub fn claimed(memo: &Memo, slot: u8, attempt: u8) -> Memo {
     remember(memo, |m| {
-        m.claimed(real::Slot::Primary, attempt_id(attempt), BOOT);
+        m.claimed(slot_of(slot), attempt_id(attempt), BOOT);
     })
 }
 
@@ -128,9 +152,9 @@ pub fn claim_refused(memo: &Memo) -> Memo {
     remember(memo, real::Memory::claim_refused)
 }
 
-pub fn rehearsed(memo: &Memo, secret: u8) -> Memo {
+pub fn rehearsed(memo: &Memo, slot: u8, secret: u8) -> Memo {
     remember(memo, |m| {
-        m.rehearsed(real::Slot::Primary, version(secret));
+        m.rehearsed(slot_of(slot), version(secret));
     })
 }
 
@@ -173,6 +197,14 @@ fn failure(permanent: bool) -> real::Failure {
     }
 }
 
+fn slot_of(slot: u8) -> real::Slot {
+    real::Slot::ALL[usize::from(slot)]
+}
+
+fn slot_number(slot: real::Slot) -> u8 {
+    u8::from(slot == real::Slot::Standby)
+}
+
 fn text(id: u8) -> String {
     id.to_string()
 }
@@ -184,6 +216,14 @@ fn number(text: &str) -> u8 {
 fn version(revision: u8) -> real::Version {
     real::Version {
         uid: String::new(),
+        revision: text(revision),
+    }
+}
+
+/// The claims of two applications are two objects.
+fn claim_version(slot: u8, revision: u8) -> real::Version {
+    real::Version {
+        uid: text(slot),
         revision: text(revision),
     }
 }
@@ -234,7 +274,12 @@ fn now() -> Timestamp {
 
 /// Long before, so that the breaker never counts it.
 fn long_ago() -> Timestamp {
-    Timestamp::from_second(1_700_000_000).unwrap()
+    nth(0)
+}
+
+/// The time of an event or of an attempt: as long ago, and in their order.
+fn nth(number: u8) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + i64::from(number)).unwrap()
 }
 
 fn instant(age: Age) -> Duration {
@@ -260,12 +305,12 @@ fn set(age: Age) -> Option<Duration> {
 fn memory(memo: &Memo) -> real::Memory {
     let some = |id: u8| (id != 0).then_some(id);
     real::Memory {
-        prepared: some(memo.prepared).map(|secret| real::Prepared {
-            slot: real::Slot::Primary,
+        prepared: some(memo.prepared.0).map(|secret| real::Prepared {
+            slot: slot_of(memo.prepared.1),
             secret: version(secret),
         }),
         claimed: some(memo.claimed.0).map(|attempt| real::Claimed {
-            slot: real::Slot::Primary,
+            slot: slot_of(memo.claimed.3),
             attempt: attempt_id(attempt),
             since: instant(memo.claimed.2),
             secret: version(memo.claimed.1),
@@ -273,19 +318,27 @@ fn memory(memo: &Memo) -> real::Memory {
         holding: some(memo.holding).map(attempt_id),
         held_back: None,
         not_executed: some(memo.not_executed).map(attempt_id),
-        open: some(memo.open.0)
-            .map(|attempt| (attempt_id(attempt), instant(memo.open.1)))
-            .into_iter()
+        open: memo
+            .open
+            .iter()
+            .rev()
+            .filter(|(attempt, _)| *attempt != 0)
+            .map(|(attempt, since)| (attempt_id(*attempt), instant(*since)))
             .collect(),
-        unreadable: some(memo.unreadable.0)
-            .map(|revision| (version(revision), instant(memo.unreadable.1))),
-        watched: some(memo.watched.0)
-            .map(|claim| real::Watched {
-                claim: version(claim),
-                secret: some(memo.watched.1).map(version),
-                since: instant(memo.watched.2),
+        unreadable: some(memo.unreadable.0).map(|revision| {
+            (
+                claim_version(memo.unreadable.2, revision),
+                instant(memo.unreadable.1),
+            )
+        }),
+        watched: (0..)
+            .zip(memo.watched)
+            .filter(|(_, (claim, ..))| *claim != 0)
+            .map(|(slot, (claim, secret, since))| real::Watched {
+                claim: claim_version(slot, claim),
+                secret: some(secret).map(version),
+                since: instant(since),
             })
-            .into_iter()
             .collect(),
         missing: set(memo.missing),
         refusals: some(memo.refusals.0).map(|secret| real::Refusals {
@@ -316,41 +369,30 @@ fn memory(memo: &Memo) -> real::Memory {
 
 fn memo(memory: &real::Memory) -> Memo {
     Memo {
-        prepared: memory
-            .prepared
-            .as_ref()
-            .map_or(0, |prepared| revision(&prepared.secret)),
+        prepared: memory.prepared.as_ref().map_or((0, 0), |prepared| {
+            (revision(&prepared.secret), slot_number(prepared.slot))
+        }),
         claimed: memory
             .claimed
             .as_ref()
-            .map_or((0, 0, Age::Unset), |claimed| {
+            .map_or((0, 0, Age::Unset, 0), |claimed| {
                 (
                     attempt_number(claimed.attempt),
                     revision(&claimed.secret),
                     age(claimed.since),
+                    slot_number(claimed.slot),
                 )
             }),
         holding: memory.holding.map_or(0, attempt_number),
         not_executed: memory.not_executed.map_or(0, attempt_number),
-        open: memory
-            .open
-            .last()
-            .map_or((0, Age::Unset), |(attempt, since)| {
-                (attempt_number(*attempt), age(*since))
-            }),
+        open: open(&memory.open),
         unreadable: memory
             .unreadable
             .as_ref()
-            .map_or((0, Age::Unset), |(claim, since)| {
-                (revision(claim), age(*since))
+            .map_or((0, Age::Unset, 0), |(claim, since)| {
+                (revision(claim), age(*since), number(&claim.uid))
             }),
-        watched: memory.watched.last().map_or((0, 0, Age::Unset), |watched| {
-            (
-                revision(&watched.claim),
-                watched.secret.as_ref().map_or(0, revision),
-                age(watched.since),
-            )
-        }),
+        watched: watched(&memory.watched),
         missing: memory.missing.map_or(Age::Unset, age),
         refusals: memory
             .refusals
@@ -392,7 +434,31 @@ fn memo(memory: &real::Memory) -> Memo {
     }
 }
 
-fn claim_view(claim: Option<Claim>) -> real::ClaimView {
+/// Attempts, the newest first.
+fn open(open: &[(AttemptId, Duration)]) -> [(u8, Age); TWO + 1] {
+    let mut numbers = [(0, Age::Unset); TWO + 1];
+    assert!(open.len() <= numbers.len(), "attempts are not forgotten");
+    for (slot, (attempt, since)) in numbers.iter_mut().zip(open) {
+        *slot = (attempt_number(*attempt), age(*since));
+    }
+    numbers.sort_unstable_by_key(|(attempt, _)| std::cmp::Reverse(*attempt));
+    numbers
+}
+
+/// Open claims, by application.
+fn watched(watched: &[real::Watched]) -> [(u8, u8, Age); TWO] {
+    let mut numbers = [(0, 0, Age::Unset); TWO];
+    for one in watched {
+        numbers[usize::from(number(&one.claim.uid))] = (
+            revision(&one.claim),
+            one.secret.as_ref().map_or(0, revision),
+            age(one.since),
+        );
+    }
+    numbers
+}
+
+fn claim_view(slot: u8, claim: Option<Claim>) -> real::ClaimView {
     let Some(claim) = claim else {
         return real::ClaimView::Absent;
     };
@@ -401,6 +467,7 @@ fn claim_view(claim: Option<Claim>) -> real::ClaimView {
         owner: owner(claim.owner),
         handled_trigger: trigger(claim.handled),
         issued: claim.issued,
+        // The breaker is not in the model.
         repairs: Vec::new(),
         invalid_repair: match claim.repaired {
             Age::Unset => None,
@@ -413,7 +480,7 @@ fn claim_view(claim: Option<Claim>) -> real::ClaimView {
             cause: real::Cause::ALL[usize::from(attempt.cause)],
             trigger: trigger(attempt.trigger),
             holder: holder(attempt.holder),
-            time: long_ago(),
+            time: nth(attempt.id),
             state: if attempt.open {
                 real::AttemptState::Open
             } else {
@@ -431,7 +498,7 @@ fn claim_view(claim: Option<Claim>) -> real::ClaimView {
             .collect(),
     };
     real::ClaimView::Present {
-        version: version(claim.revision),
+        version: claim_version(slot, claim.revision),
         record: if claim.damaged {
             Err(real::RecordError::Unreadable)
         } else {
@@ -484,23 +551,30 @@ fn cause_number(cause: real::Cause) -> u8 {
     u8::try_from(at.unwrap()).unwrap()
 }
 
-fn secret_state(secret: Option<Secret>, uid: u8, unseen: bool) -> real::SecretState {
+fn entry(attempt: u8, sequence: u8) -> real::Entry {
+    real::Entry {
+        attempt: (attempt != 0).then(|| attempt_id(attempt)),
+        sequence: Sequence(sequence.into()),
+        change_date: nth(sequence),
+    }
+}
+
+/// `told`: what is not recorded was read off the value itself.
+fn secret_state(secret: Option<Secret>, uid: u8, unseen: bool, told: bool) -> real::SecretState {
     let Some(secret) = secret else {
         return real::SecretState::Absent;
     };
+    let recorded = secret.recorded;
+    let (attempt, idle) = secret.idle;
     real::SecretState::Present(real::SecretView {
         version: version(secret.revision),
         managed: true,
-        active: real::Slot::Primary,
-        idle: None,
-        commit: Ok((secret.sequence != 0).then(|| real::Entry {
-            attempt: (secret.attempt != 0).then(|| attempt_id(secret.attempt)),
-            sequence: Sequence(secret.sequence.into()),
-            change_date: long_ago(),
-        })),
+        active: slot_of(if recorded || told { secret.active } else { 0 }),
+        idle: (recorded && idle != 0).then(|| entry(attempt, idle)),
+        commit: Ok(recorded.then(|| entry(secret.attempt, secret.sequence))),
         held_elsewhere: None,
         owned: secret.owner == uid,
-        untouched: false,
+        untouched: !secret.edited,
         value: match secret.value {
             _ if unseen => real::Value::Unseen,
             0 => real::Value::Absent,
@@ -513,21 +587,17 @@ fn secret_state(secret: Option<Secret>, uid: u8, unseen: bool) -> real::SecretSt
 
 fn facts(known: &Known) -> real::Facts {
     let uid = known.object.uid;
-    let stored = match known.round.secret {
-        Seen::Live(Some(secret)) => secret.sequence,
-        _ => 0,
+    let (stored, idle) = match known.round.secret {
+        Seen::Live(Some(secret)) => (secret.sequence, secret.idle.1),
+        _ => (0, 0),
     };
+    let told = known.round.probe.is_some();
     let secret = match known.round.secret {
         Seen::Unread | Seen::Down => real::Observed::Unread,
         Seen::Live(secret) if known.cached => {
-            real::Observed::Cached(secret_state(secret, uid, true))
+            real::Observed::Cached(secret_state(secret, uid, true, told))
         }
-        Seen::Live(secret) => real::Observed::Live(secret_state(secret, uid, false)),
-    };
-    let claim = match known.round.claim {
-        Seen::Unread | Seen::Down => real::Observed::Unread,
-        Seen::Live(claim) if known.cached => real::Observed::Cached(claim_view(claim)),
-        Seen::Live(claim) => real::Observed::Live(claim_view(claim)),
+        Seen::Live(secret) => real::Observed::Live(secret_state(secret, uid, false, told)),
     };
     let due = if stored != 0 && stored <= known.due {
         real::DueState::Due {
@@ -537,6 +607,7 @@ fn facts(known: &Known) -> real::Facts {
     } else {
         real::DueState::OnTriggerOnly
     };
+    let some = |number: u8| (number != 0).then_some(number);
     real::Facts {
         timing: real::Timing {
             quiet: if known.no_quiet {
@@ -555,20 +626,24 @@ fn facts(known: &Known) -> real::Facts {
         object: real::ObjectView {
             owner: owner(uid),
             deleting: false,
-            suspended: false,
+            suspended: known.object.suspended,
             inputs: trigger(known.object.trigger).unwrap_or_default(),
             trigger: trigger(known.object.trigger),
             recovery: real_recovery(),
             adopt: false,
-            verified: None,
+            verified: some(known.status.verified).map(text),
             due,
-            overlap_ends: None,
-            last_active: None,
+            overlap_ends: (known.overlap && idle != 0 && idle < stored).then(long_ago),
+            last_active: (known.status.last != 0).then(|| slot_of(known.status.active)),
             standby_unseen: false,
             explained: real::Explained::default(),
-            proven: None,
+            proven: some(known.status.proven).map(|sequence| Sequence(sequence.into())),
         },
-        current: real::Observed::Live(true),
+        current: match known.round.current {
+            _ if !known.looks => real::Observed::Live(true),
+            None => real::Observed::Unread,
+            Some(current) => real::Observed::Live(current),
+        },
         gates: real::Gates {
             connection: Ok(()),
             granted: true,
@@ -576,31 +651,55 @@ fn facts(known: &Known) -> real::Facts {
             repairs_exhausted: false,
         },
         secret,
-        primary: real::AppFacts {
-            claim,
-            app: if known.round.app {
-                real::Observed::Live(real::AppView { refused: None })
-            } else {
-                real::Observed::Unread
-            },
-            journal: match known.round.journal {
-                Seen::Unread => real::Observed::Unread,
-                Seen::Down => real::Observed::Failed(failure(false)),
-                Seen::Live(_) if known.no_journal => real::Observed::Failed(failure(true)),
-                Seen::Live((newest, own)) => real::Observed::Live(journal(newest, own)),
-            },
-            hint: (known.hint != 0).then(|| Sequence(known.hint.into())),
-        },
-        standby: None,
+        primary: app(known, 0),
+        standby: known.standby.then(|| app(known, 1)),
         probe: match known.round.probe {
             None => real::Observed::Unread,
             Some(Verdict::Valid) => real::Observed::Live(real::Probe::Valid),
             Some(Verdict::Refused) => real::Observed::Live(real::Probe::Refused),
             Some(Verdict::None) => real::Observed::Live(real::Probe::NoVerdict),
         },
-        former: None,
+        former: former(known),
         fresh_attempt: attempt_id(NEW),
         memory: memory(&known.memo),
+    }
+}
+
+fn former(known: &Known) -> Option<real::Former> {
+    let former = known.round.former;
+    let carries = former.carries.iter().filter(|attempt| **attempt != 0);
+    (former.revision != 0).then(|| real::Former {
+        name: text(1 - known.object.name),
+        version: version(former.revision),
+        sequence: Sequence(former.sequence.into()),
+        carries: carries.map(|attempt| attempt_id(*attempt)).collect(),
+    })
+}
+
+fn app(known: &Known, slot: u8) -> real::AppFacts {
+    let number = slot;
+    let slot = usize::from(slot);
+    let hint = known.hint[slot];
+    real::AppFacts {
+        claim: match known.round.claim {
+            Seen::Unread | Seen::Down => real::Observed::Unread,
+            Seen::Live(claims) if known.cached => {
+                real::Observed::Cached(claim_view(number, claims[slot]))
+            }
+            Seen::Live(claims) => real::Observed::Live(claim_view(number, claims[slot])),
+        },
+        app: if known.round.app[slot] {
+            real::Observed::Live(real::AppView { refused: None })
+        } else {
+            real::Observed::Unread
+        },
+        journal: match known.round.journal[slot] {
+            Seen::Unread => real::Observed::Unread,
+            Seen::Down => real::Observed::Failed(failure(false)),
+            Seen::Live(_) if known.no_journal => real::Observed::Failed(failure(true)),
+            Seen::Live((newest, own, cut)) => real::Observed::Live(journal(newest, own, cut)),
+        },
+        hint: (hint != 0).then(|| Sequence(hint.into())),
     }
 }
 
@@ -612,13 +711,17 @@ fn real_recovery() -> zitadel_secret_operator::rotation::RecoveryView {
     }
 }
 
-fn journal(newest: u8, own: u8) -> real::Journal {
+fn journal(newest: u8, own: u8, cut: bool) -> real::Journal {
     let event = |sequence: u8, own: bool| real::JournalEvent {
         sequence: Sequence(sequence.into()),
-        time: long_ago(),
+        time: nth(sequence),
         own,
     };
     let mut events = Vec::new();
+    if newest != 0 && !cut {
+        // Whatever is older.
+        events.push(event(0, false));
+    }
     if own != 0 {
         events.push(event(own, true));
     }
@@ -630,93 +733,68 @@ fn journal(newest: u8, own: u8) -> real::Journal {
 
 fn step(step: &real::Step) -> Step {
     match step {
-        real::Step::Read { sources, .. } => Step::Read(sources.iter().fold(0, |bits, source| {
-            bits | match source {
-                // The model's objects are never old.
-                real::Source::Object => 0,
-                real::Source::Claim => CLAIM,
-                real::Source::Secret => SECRET,
-                real::Source::App => APP,
-                real::Source::Journal => JOURNAL,
-                real::Source::Probe => PROBE,
-            }
-        })),
+        real::Step::Read { sources, slot } => {
+            let bits = sources.iter().fold(0, |bits, source| {
+                bits | match source {
+                    real::Source::Object => OBJECT,
+                    real::Source::Claim => CLAIM,
+                    real::Source::Secret => SECRET,
+                    real::Source::App => APP,
+                    real::Source::Journal => JOURNAL,
+                    real::Source::Probe => PROBE,
+                }
+            });
+            Step::Read(bits, slot_number(*slot))
+        }
         real::Step::CreateShell => Step::CreateShell,
-        real::Step::Rehearse { over, .. } => Step::Rehearse(revision(over)),
-        real::Step::WriteClaim { claim, over, .. } => {
+        real::Step::Rehearse { slot, over } => Step::Rehearse(slot_number(*slot), revision(over)),
+        real::Step::WriteClaim { slot, claim, over } => {
             let (claim, fresh) = claim_numbers(claim);
             Step::Write {
+                slot: slot_number(*slot),
                 claim,
                 over: over.as_ref().map_or(0, revision),
                 fresh,
             }
         }
         real::Step::Send {
+            slot,
             attempt,
             cause,
             secret,
-            ..
         } => Step::Send {
+            slot: slot_number(*slot),
             attempt: attempt_number(*attempt),
             cause: cause_number(*cause),
             secret: revision(secret),
         },
         real::Step::Render { over, record } => Step::Render {
             over: revision(over),
-            adopt: record
-                .as_ref()
-                .map(|(_, entry)| sequence_number(entry.sequence)),
+            record: record.as_ref().map(|(slot, entry)| {
+                let attempt = entry.attempt.map_or(0, attempt_number);
+                (slot_number(*slot), attempt, sequence_number(entry.sequence))
+            }),
         },
-        real::Step::Move { .. } | real::Step::DropFormer(_) => {
-            unreachable!("nothing is renamed here")
-        }
+        real::Step::Move { over, .. } => Step::Move(over.as_ref().map_or(0, revision)),
+        real::Step::DropFormer(former) => Step::DropFormer(revision(&former.version)),
         real::Step::Rest(report) => Step::Rest(match report {
             real::Report::Settled { .. } => Report::Settled,
             real::Report::Usable { .. } => Report::Usable,
             real::Report::Working { .. } => Report::Working,
             real::Report::Stalled { .. } => Report::Stalled,
-            real::Report::Quiet(_) | real::Report::Outdated { .. } => Report::Quiet,
+            real::Report::Quiet(_) => Report::Quiet,
+            real::Report::Outdated { .. } => Report::Outdated,
         }),
     }
 }
 
 /// The claims of a pod that is gone are nobody's.
-pub fn orphan(claim: &mut Claim, replica: u8) {
-    if let Some(attempt) = &mut claim.attempt
-        && attempt.holder == replica
-    {
-        attempt.holder = GONE;
-    }
-}
-
-/// A quick hash for small keys.
-#[derive(Default)]
-pub struct Fast(u64);
-
-impl std::hash::Hasher for Fast {
-    fn finish(&self) -> u64 {
-        self.0.rotate_left(26)
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u8(*byte);
+pub fn orphan(claims: &mut [Option<Claim>; TWO], replica: u8) {
+    for claim in claims.iter_mut().flatten() {
+        if let Some(attempt) = &mut claim.attempt
+            && attempt.holder == replica
+        {
+            attempt.holder = GONE;
         }
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.write_u64(byte.into());
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
-    }
-
-    fn write_isize(&mut self, word: isize) {
-        self.write_u64(word.cast_unsigned() as u64);
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
     }
 }

@@ -1,166 +1,8 @@
-//! The configurations that must hold, and the negative controls: the same world with one mechanism taken away, which must fail.
+//! The negative controls: a configuration that holds with one mechanism taken away, which must fail.
 
+use crate::configurations::{pair, status, world};
 use crate::machine::{Without, World};
-use crate::world::Fault::{self, *};
-
-const fn world(name: &'static str, first: bool, faults: &'static [(Fault, u8)]) -> World {
-    World {
-        name,
-        replicas: 2,
-        first,
-        faults,
-        no_journal: false,
-        torn: false,
-        stale: true,
-        look: false,
-        refusing: false,
-        without: Without::Nothing,
-    }
-}
-
-/// The configurations, each small enough for every test run.
-pub fn all() -> Vec<World> {
-    let look = |world: World| World {
-        look: true,
-        stale: false,
-        ..world
-    };
-    vec![
-        world(
-            "first issue, crash and lost answer",
-            true,
-            &[(Crash, 1), (LostAnswer, 1)],
-        ),
-        world(
-            "first issue, lost write answers",
-            true,
-            &[(LostWriteAnswer, 2), (LostRequest, 1)],
-        ),
-        world(
-            "trigger, crash and lost answer",
-            false,
-            &[(Trigger, 1), (Crash, 1), (LostAnswer, 1)],
-        ),
-        world(
-            "due, crash and lost write answer",
-            false,
-            &[(Due, 1), (Crash, 1), (LostWriteAnswer, 1)],
-        ),
-        world(
-            "due and trigger, delay and refusal",
-            false,
-            &[(Due, 1), (Trigger, 1), (Delay, 1)],
-        ),
-        world(
-            "due, slow holder and crash",
-            false,
-            &[(Due, 1), (Slow, 1), (Crash, 1)],
-        ),
-        look(world(
-            "due, late request",
-            false,
-            &[(Due, 1), (EarlyTimeout, 1), (Late, 1)],
-        )),
-        look(world(
-            "due, duplicate and lost answer",
-            false,
-            &[(Due, 1), (Duplicate, 1), (LostAnswer, 1)],
-        )),
-        look(world(
-            "due, without effect and no verdict",
-            false,
-            &[(Due, 1), (WithoutEffect, 1), (NoVerdict, 1)],
-        )),
-        look(world(
-            "foreign rotation while due",
-            false,
-            &[(Due, 1), (Foreign, 1)],
-        )),
-        look(world(
-            "Secret deleted while due",
-            false,
-            &[(Due, 1), (DeleteSecret, 1)],
-        )),
-        look(world(
-            "Secret edited, and its record",
-            false,
-            &[(EditSecret, 1), (StripRecord, 1)],
-        )),
-        look(world(
-            "claim deleted while due",
-            false,
-            &[(Due, 1), (DeleteClaim, 1)],
-        )),
-        look(world(
-            "claim damaged while due",
-            false,
-            &[(Due, 1), (DamageClaim, 1)],
-        )),
-        world(
-            "object recreated while due",
-            false,
-            &[(Due, 1), (Recreate, 1), (Crash, 1)],
-        ),
-        look(World {
-            no_journal: true,
-            ..world(
-                "no journal, crash and lost request",
-                false,
-                &[(Due, 1), (Crash, 1), (LostRequest, 1)],
-            )
-        }),
-        world(
-            "journal fails now and then",
-            false,
-            &[(Due, 1), (JournalFails, 2), (LostAnswer, 1)],
-        ),
-        World {
-            torn: true,
-            ..world(
-                "reads apart, lost answer",
-                false,
-                &[(Due, 1), (LostAnswer, 1)],
-            )
-        },
-        World {
-            refusing: true,
-            ..world(
-                "Secret writes refused at first",
-                false,
-                &[(Due, 1), (Crash, 1)],
-            )
-        },
-    ]
-}
-
-/// What is explored by `make model`.
-pub fn large() -> Vec<World> {
-    let three = |world: World| World {
-        replicas: 3,
-        ..world
-    };
-    vec![
-        three(world(
-            "three replicas, due, crash",
-            false,
-            &[(Due, 1), (Crash, 1)],
-        )),
-        three(world(
-            "three replicas, trigger, lost answer",
-            false,
-            &[(Trigger, 1), (LostAnswer, 1)],
-        )),
-        World {
-            look: true,
-            stale: false,
-            ..world(
-                "two replicas, late and without effect",
-                false,
-                &[(Due, 1), (Late, 1), (EarlyTimeout, 1), (WithoutEffect, 1)],
-            )
-        },
-    ]
-}
+use crate::world::Fault::*;
 
 /// The controls, each with the properties of which at least one must fail.
 pub fn controls() -> Vec<(World, &'static [&'static str])> {
@@ -283,6 +125,61 @@ pub fn controls() -> Vec<(World, &'static [&'static str])> {
                 )
             },
             &["preflight"],
+        ),
+        (
+            without(
+                Without::LastActive,
+                pair(
+                    "the wrong application is the stored one",
+                    &[(DeleteSecret, 1)],
+                ),
+            ),
+            &["held pair spared"],
+        ),
+        (
+            without(
+                Without::Look,
+                status("nobody looks over the project", &[(Foreign, 1)]),
+            ),
+            &["recovers"],
+        ),
+        (
+            without(
+                Without::VerifiedRevision,
+                status("a verdict for any revision", &[(EditSecret, 1)]),
+            ),
+            &["truth"],
+        ),
+        (
+            without(
+                Without::Proven,
+                status(
+                    "accepted, as others suppose",
+                    &[(Due, 1), (WithoutEffect, 1), (NoVerdict, 1), (Crash, 1)],
+                ),
+            ),
+            &["recovers"],
+        ),
+        (
+            World {
+                replicas: 2,
+                ..without(
+                    Without::FormerRevision,
+                    status("a former Secret of any revision", &[(Rename, 1), (Due, 1)]),
+                )
+            },
+            &["newest kept"],
+        ),
+        (
+            World {
+                replicas: 2,
+                looks: true,
+                ..without(
+                    Without::CurrentObject,
+                    status("any object is the present one", &[(Rename, 1)]),
+                )
+            },
+            &["only for the present object"],
         ),
     ]
 }

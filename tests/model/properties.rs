@@ -1,18 +1,19 @@
 //! What must hold in every state, and that a good state can be reached from each.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault};
 use std::time::{Duration, Instant};
 
 use stateright::{Checker, Model, Property};
 use zitadel_secret_operator::rotation::Cause;
 
-use crate::actor::{Fast, Known, Report};
+use crate::actor::{Known, Report};
+use crate::hash::{Fast, Wide};
 use crate::machine::{Action, Without, World};
-use crate::world::{Broken, Flush, Phase, Seen, State};
+use crate::world::{Broken, Flush, Phase, Secret, Seen, State};
 
 /// The names of the properties that hold in every state.
-pub const ALWAYS: [(&str, Broken); 10] = [
+pub const ALWAYS: [(&str, Broken); 13] = [
     ("send once", Broken::SendOnce),
     ("serial", Broken::Serial),
     ("monotone", Broken::Monotone),
@@ -23,6 +24,9 @@ pub const ALWAYS: [(&str, Broken); 10] = [
     ("write-ahead", Broken::WriteAhead),
     ("preflight", Broken::Preflight),
     ("bounded", Broken::Bounded),
+    ("held pair spared", Broken::Held),
+    ("newest kept", Broken::Dropped),
+    ("only for the present object", Broken::Old),
 ];
 
 /// The name of the property that a good state can be reached from each.
@@ -44,11 +48,18 @@ pub fn always() -> Vec<Property<World>> {
         }),
         Property::always("preflight", |_, s: &State| !s.has_broken(Broken::Preflight)),
         Property::always("bounded", |_, s: &State| !s.has_broken(Broken::Bounded)),
+        Property::always("held pair spared", |_, s: &State| {
+            !s.has_broken(Broken::Held)
+        }),
+        Property::always("newest kept", |_, s: &State| !s.has_broken(Broken::Dropped)),
+        Property::always("only for the present object", |_, s: &State| {
+            !s.has_broken(Broken::Old)
+        }),
     ]
 }
 
 /// Judges the moment at which generate is sent.
-pub fn send(n: &mut State, known: &Known, attempt: u8, cause: Cause, trigger: u8) {
+pub fn send(n: &mut State, known: &Known, slot: u8, attempt: u8, cause: Cause) {
     if n.sent & (1 << attempt) != 0 {
         n.breaks(Broken::SendOnce);
     }
@@ -56,78 +67,134 @@ pub fn send(n: &mut State, known: &Known, attempt: u8, cause: Cause, trigger: u8
         n.breaks(Broken::WriteAhead);
     }
     // NB: where the claim was deleted, nothing tells one of the other.
-    let locked = n
-        .claim
-        .and_then(|claim| claim.attempt)
-        .is_some_and(|stored| stored.id == attempt);
-    if locked
-        && n.messages()
-            .any(|m| m.sequence == 0 && !m.late && !m.unlocked)
-    {
+    let locked = n.claim_of(attempt);
+    let under_way =
+        |m: crate::world::Message| m.slot == slot && m.sequence == 0 && !m.late && !m.unlocked;
+    if locked.is_some() && n.messages().any(under_way) {
         n.breaks(Broken::Serial);
     }
     if n.refusing {
         n.breaks(Broken::Preflight);
     }
+    let trigger = locked
+        .and_then(|claim| claim.attempt)
+        .map_or(0, |attempt| attempt.trigger);
     // The cause is judged by what was read last, which is as much as can be known.
     let secret = match known.round.secret {
         Seen::Live(secret) if !known.cached => secret,
-        _ => n.secret,
+        _ => n.secrets[usize::from(known.object.name)],
     };
-    let own = match known.round.journal {
-        Seen::Live((_, own)) if !known.no_journal => own,
-        _ => n.own,
+    let active = secret.map_or(0, |secret| secret.active);
+    let own = |slot: u8| match known.round.journal[usize::from(slot)] {
+        Seen::Live((_, own, _)) if !known.no_journal => own,
+        _ => n.own[usize::from(slot)],
     };
     let (sequence, value) = secret.map_or((0, 0), |s| (s.sequence, s.value));
+    let before = secret.map_or(0, |secret| {
+        if slot == active {
+            secret.sequence
+        } else {
+            secret.idle.1
+        }
+    });
     let holds = match cause {
         Cause::FirstIssue | Cause::SecretMissing => value == 0,
         Cause::Due => sequence != 0 && sequence <= n.due,
         Cause::Trigger => trigger > n.published_trigger,
-        Cause::SecretInvalid => value != 0 && value != n.valid,
+        Cause::SecretInvalid => value != 0 && value != n.valid[usize::from(active)],
         Cause::LostAttempt => {
-            value == 0 || own > sequence || (known.no_journal && value != n.valid)
+            value == 0
+                || own(active) > sequence
+                || own(slot) > before
+                || ((known.no_journal || n.cut != 0) && value != n.valid[usize::from(active)])
         }
-        // There is one application here.
-        Cause::Retire => false,
+        Cause::Retire => known.overlap && slot != active && before != 0 && before < sequence,
     };
     if !holds {
         n.breaks(Broken::Necessity);
     }
+    // Where there is another application, the pair that consumers hold stays as it is.
+    // NB: which one they hold is only known as far as the status says so, once the Secret is gone.
+    let told = n.status.last != 0 && n.status.active == slot;
+    let held = known.standby && told && n.held != 0 && n.valid[usize::from(slot)] == n.held;
+    let stored_is_another = value != 0 && active != slot;
+    if held && !stored_is_another {
+        n.breaks(Broken::Held);
+    }
+}
+
+/// Judges the moment at which something is begun: nothing is, for an object that had changed before the claim was read.
+pub fn begin(n: &mut State, looks: bool, known: &Known) {
+    if looks && known.round.old {
+        n.breaks(Broken::Old);
+    }
 }
 
 /// Judges the moment at which a value is written to the Secret.
-pub fn publish(n: &mut State, flush: &Flush) {
-    let Some(old) = n.secret else { return };
-    if old.sequence > flush.sequence && flush.outlived != old.revision {
+pub fn publish(n: &mut State, flush: &Flush, name: usize) {
+    let Some(old) = n.secrets[name] else { return };
+    let before = if old.active == flush.slot {
+        old.sequence
+    } else {
+        old.idle.1
+    };
+    if before > flush.sequence && flush.outlived != old.revision {
         n.breaks(Broken::Monotone);
     }
-    if !flush.blind && old.value != 0 && old.value == n.valid && flush.sequence != n.valid {
+    let accepted = old.value != 0 && old.value == n.valid[usize::from(old.active)];
+    // NB: what was accepted a moment ago may be replaced by somebody else just then.
+    if !flush.blind && !flush.proven && accepted && !n.accepts(flush.sequence) {
         n.breaks(Broken::RefusedPublished);
+    }
+}
+
+/// Judges the moment at which a value moves to a new name.
+pub fn moved(n: &mut State, name: usize, former: Secret) {
+    let lost = |old: Secret| n.accepts(old.value) && !n.accepts(former.value);
+    if n.secrets[name].is_some_and(lost) {
+        n.breaks(Broken::Dropped);
+    }
+}
+
+/// Judges the moment at which a Secret of a former name is deleted.
+pub fn dropped(n: &mut State, known: &Known, former: Secret) {
+    let kept = n.secrets[usize::from(known.object.name)];
+    if n.accepts(former.value) && !kept.is_some_and(|kept| n.accepts(kept.value)) {
+        n.breaks(Broken::Dropped);
     }
 }
 
 /// Judges the moment at which a replica reports that all is well.
 pub fn settled(n: &mut State, known: &Known) {
     let in_sight = known.object == n.object
-        && known.round.claim == Seen::Live(n.claim)
-        && known.round.secret == Seen::Live(n.secret)
+        && known.round.claim == Seen::Live(n.claims)
+        && known.round.secret == Seen::Live(n.secret())
         && known.hint == n.valid;
     let quiet =
         n.messages().next().is_none() && n.replicas.iter().all(|r| r.phase == Phase::Deciding);
-    if in_sight && quiet && n.secret.is_none_or(|secret| secret.value != n.valid) {
+    if in_sight && quiet && !holds_the_valid(n) {
         n.breaks(Broken::Truth);
     }
+}
+
+fn holds_the_valid(n: &State) -> bool {
+    n.secret()
+        .is_some_and(|secret| secret.value == n.valid[usize::from(secret.active)])
 }
 
 /// The Secret holds the value that ZITADEL accepts, nothing is under way, and every replica says so.
 fn good(world: &World, state: &State) -> bool {
     let idle = state.messages().next().is_none()
         && state.replicas.iter().all(|r| r.phase == Phase::Deciding);
-    let stored = state.secret.is_some_and(|secret| {
-        secret.value == state.valid && secret.sequence != 0 && secret.owner == state.object.uid
-    });
+    let stored = state
+        .secret()
+        .is_some_and(|secret| secret.recorded && secret.owner == state.object.uid);
+    let stray = state.secrets[usize::from(1 - state.object.name)].is_some();
     idle && stored
+        && !stray
+        && holds_the_valid(state)
         && state.object.exists
+        && !state.object.suspended
         && (0..world.replicas).all(|i| {
             state.replicas[usize::from(i)].view == state.object
                 && world.report(state, i) == Some(Report::Settled)
@@ -144,41 +211,6 @@ pub struct Outcome {
 
 fn fingerprint(state: &State) -> u64 {
     BuildHasherDefault::<Wide>::default().hash_one(state)
-}
-
-/// 64 well-mixed bits for a state.
-#[derive(Default)]
-struct Wide(u64, u64);
-
-impl Hasher for Wide {
-    fn finish(&self) -> u64 {
-        let folded = u128::from(self.0 ^ 0x9e37_79b9_7f4a_7c15)
-            * u128::from(self.1 ^ 0xd6e8_feb8_6659_fd93 | 1);
-        (folded as u64) ^ ((folded >> 64) as u64)
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u8(*byte);
-        }
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.write_u64(byte.into());
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
-        self.1 = (self.1.rotate_left(23) ^ word ^ self.0 >> 32).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    }
-
-    fn write_isize(&mut self, word: isize) {
-        self.write_u64(word.cast_unsigned() as u64);
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
-    }
 }
 
 /// Explores every reachable state, then walks back from the good ones along the transitions that need no fault.
@@ -290,19 +322,40 @@ pub fn check(world: &World) -> (usize, Vec<&'static str>) {
     (checker.unique_state_count(), names)
 }
 
-/// The states along a path, for a person to read.
-pub fn tell(world: &World, path: &[Action]) {
+/// The states along a path, for a person to read; where no way out was found, also some of what goes on for ever.
+pub fn tell(world: &World, property: &str, path: &[Action]) {
     let mut state = world.start();
-    for action in path {
-        match action {
-            Action::Step(i, how) => {
-                println!("    {action:?} {:?}", world.decision(&state, *i, *how));
+    let told = |state: &mut State, action: Action| match world.next_state(state, action) {
+        Some(next) => {
+            match action {
+                Action::Step(i, how) => {
+                    println!("    {action:?} {:?}", world.decision(state, i, how));
+                }
+                _ => println!("    {action:?}"),
             }
-            _ => println!("    {action:?}"),
+            *state = next;
         }
-        if let Some(next) = world.next_state(&state, *action) {
-            state = next;
-        }
+        None => println!("    {action:?}: nothing"),
+    };
+    for action in path {
+        told(&mut state, *action);
+    }
+    println!("    {state:?}");
+    if property != RECOVERS {
+        return;
+    }
+    println!("  and then for example");
+    let mut seen = std::collections::HashSet::new();
+    while seen.insert(fingerprint(&state)) && seen.len() < 60 {
+        let mut actions = Vec::new();
+        world.actions(&state, &mut actions);
+        actions.retain(|action| action.is_fair());
+        let mut next = actions
+            .iter()
+            .filter_map(|action| Some((*action, world.next_state(&state, *action)?)));
+        let fresh = next.find(|(_, next)| !seen.contains(&fingerprint(next)));
+        let Some((action, _)) = fresh else { break };
+        told(&mut state, action);
     }
     println!("    {state:?}");
 }

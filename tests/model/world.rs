@@ -5,6 +5,8 @@
 
 pub const REPLICAS: usize = 3;
 pub const MESSAGES: usize = 4;
+/// An object's applications: the first one and the standby. Also the names that its Secret may have.
+pub const TWO: usize = 2;
 /// A value that a person wrote into the Secret: ZITADEL never accepts it.
 pub const JUNK: u8 = 63;
 /// The pod of a holder that is gone.
@@ -49,18 +51,26 @@ pub struct Claim {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Secret {
     pub revision: u8,
-    /// The attempt and the sequence in the commit record; sequence 0: no record.
+    /// The application whose pair it holds.
+    pub active: u8,
+    /// Whether there is a commit record: the attempt and the sequence in it.
+    pub recorded: bool,
     pub attempt: u8,
     pub sequence: u8,
+    /// The same of the other application's last value; sequence 0: none.
+    pub idle: (u8, u8),
     /// The value, named by the sequence of the event that made it; 0: none.
     pub value: u8,
     pub owner: u8,
+    /// A person wrote the value.
+    pub edited: bool,
 }
 
 /// A generate request, and its answer once it was carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Message {
     pub attempt: u8,
+    pub slot: u8,
     /// The event that it made; 0: not carried out yet.
     pub sequence: u8,
     /// Somebody waits for the answer.
@@ -77,6 +87,23 @@ pub struct Object {
     pub exists: bool,
     pub uid: u8,
     pub trigger: u8,
+    /// The name of its Secret.
+    pub name: u8,
+    pub suspended: bool,
+    /// How often it was suspended or went on: only that tells one such state of it from another.
+    pub generation: u8,
+}
+
+/// What the object's status says, where that matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Status {
+    pub active: u8,
+    pub name: u8,
+    /// The revision of the Secret that was verified.
+    pub verified: u8,
+    /// The attempt at the head of the history, and the newest value that was accepted before it was published.
+    pub last: u8,
+    pub proven: u8,
 }
 
 /// What was read in this round.
@@ -99,26 +126,43 @@ pub enum Verdict {
 /// The facts of a round that are read one by one. A round starts with nothing read, and with Secret and claim from the watches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Round {
-    pub claim: Seen<Option<Claim>>,
+    pub claim: Seen<[Option<Claim>; TWO]>,
     pub secret: Seen<Option<Secret>>,
-    pub app: bool,
-    /// The newest event and the newest own event.
-    pub journal: Seen<(u8, u8)>,
+    pub app: [bool; TWO],
+    /// The newest event and the newest own event, and whether older ones were cut.
+    pub journal: [Seen<(u8, u8, bool)>; TWO],
     pub probe: Option<Verdict>,
-    /// Sources that are still to be read before the next decision, one bit each, where reads are apart.
+    /// Whether the object was found to be as it is thought to be.
+    pub current: Option<bool>,
+    /// Whether it was not, when the claim was read.
+    pub old: bool,
+    /// The Secret under its former name: its revision, its sequence and the attempts that it carries; revision 0: none is known.
+    pub former: Former,
+    /// Sources that are still to be read before the next decision, one bit each, where reads are apart, and of which application.
     pub pending: u8,
+    pub slot: u8,
+}
+
+/// A Secret as its watch shows it: revision, sequence, attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Former {
+    pub revision: u8,
+    pub sequence: u8,
+    pub carries: [u8; TWO],
 }
 
 /// `rotation::Memory` in small numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Memo {
-    pub prepared: u8,
-    pub claimed: (u8, u8, Age),
+    pub prepared: (u8, u8),
+    pub claimed: (u8, u8, Age, u8),
     pub holding: u8,
     pub not_executed: u8,
-    pub open: (u8, Age),
-    pub unreadable: (u8, Age),
-    pub watched: (u8, u8, Age),
+    /// Newest first.
+    pub open: [(u8, Age); TWO + 1],
+    pub unreadable: (u8, Age, u8),
+    /// By application.
+    pub watched: [(u8, u8, Age); TWO],
     pub missing: Age,
     /// Revision, count, age of the first, age of the last.
     pub refusals: (u8, u8, Age, Age),
@@ -134,7 +178,10 @@ pub struct Memo {
 /// The task that proves and writes a received value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flush {
+    /// The name of the Secret that is written.
+    pub name: u8,
     pub attempt: u8,
+    pub slot: u8,
     pub sequence: u8,
     /// The value that was stored when the request was sent.
     pub old: u8,
@@ -155,6 +202,9 @@ pub enum Phase {
     /// Generate was sent: attempt, the Secret at the recheck and its value, uid and trigger of the object.
     Waiting {
         attempt: u8,
+        slot: u8,
+        /// Nobody gets the value.
+        retire: bool,
         stored: Option<Secret>,
         old: u8,
         owner: u8,
@@ -167,8 +217,14 @@ pub enum Phase {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Replica {
     pub view: Object,
-    /// The application's sequence at the last look over the project; 0: none yet.
-    pub hint: u8,
+    /// The applications' sequences at the last look over the project; 0: none yet.
+    pub hint: [u8; TWO],
+    /// The object's Secrets that its watch shows, by name.
+    pub shown: [Former; TWO],
+    /// The status that came with `view`, where that is old.
+    pub told: Status,
+    /// The attempt that it flushed last, and whether its value was proven, until that is told.
+    pub flushed: (u8, bool),
     pub round: Round,
     pub memo: Memo,
     pub phase: Phase,
@@ -203,9 +259,15 @@ pub enum Fault {
     JournalFails,
     Trigger,
     Due,
+    /// ZITADEL forgets the events so far.
+    Cut,
+    Rename,
+    Suspend,
+    /// A status that isn't written.
+    LostStatus,
 }
 
-pub const FAULTS: usize = 22;
+pub const FAULTS: usize = 26;
 
 impl Fault {
     /// How many generate calls it may cost, or cause.
@@ -219,7 +281,11 @@ impl Fault {
             | Self::DamageClaim
             | Self::Recreate
             | Self::NoVerdict
-            | Self::JournalFails => 0,
+            | Self::JournalFails
+            | Self::Cut
+            | Self::Rename
+            | Self::Suspend
+            | Self::LostStatus => 0,
             Self::Crash
             | Self::LostAnswer
             | Self::EarlyTimeout
@@ -251,19 +317,28 @@ pub enum Broken {
     WriteAhead,
     Preflight,
     Bounded,
+    Held,
+    Dropped,
+    Old,
 }
 
 /// Everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    pub claim: Option<Claim>,
-    pub secret: Option<Secret>,
+    pub claims: [Option<Claim>; TWO],
+    /// By name.
+    pub secrets: [Option<Secret>; TWO],
     pub object: Object,
-    /// The value that ZITADEL accepts.
-    pub valid: u8,
+    pub status: Status,
+    /// The values that ZITADEL accepts, by application.
+    pub valid: [u8; TWO],
     /// The newest `secret.changed`, and the newest of the operator's own.
-    pub newest: u8,
-    pub own: u8,
+    pub newest: [u8; TWO],
+    pub own: [u8; TWO],
+    /// Events up to this one are forgotten.
+    pub cut: u8,
+    /// The value that was published last: consumers hold it.
+    pub held: u8,
     /// Stored values up to this one are due.
     pub due: u8,
     /// The API server refuses writes of the Secret.
@@ -319,6 +394,29 @@ impl State {
         }
     }
 
+    /// The Secret of the name that the object gives it.
+    pub fn secret(&self) -> Option<Secret> {
+        self.secrets[usize::from(self.object.name)]
+    }
+
+    /// Whether ZITADEL accepts that value.
+    pub fn accepts(&self, value: u8) -> bool {
+        value != 0 && self.valid.contains(&value)
+    }
+
+    /// The newest event and the newest own one, as far as ZITADEL remembers them.
+    pub fn journal(&self, slot: usize) -> (u8, u8, bool) {
+        let kept = |sequence: u8| if sequence > self.cut { sequence } else { 0 };
+        let cut = self.cut != 0 && self.newest[slot] != 0;
+        (kept(self.newest[slot]), kept(self.own[slot]), cut)
+    }
+
+    /// The claim whose attempt that is.
+    pub fn claim_of(&self, attempt: u8) -> Option<Claim> {
+        let mine = |claim: &Claim| claim.attempt.is_some_and(|a| a.id == attempt);
+        self.claims.into_iter().flatten().find(mine)
+    }
+
     /// An attempt id, or a revision, that nobody knows yet. They are renamed afterwards.
     pub fn unused(&self) -> u8 {
         62
@@ -358,14 +456,20 @@ impl State {
     }
 
     fn each(&mut self, f: &mut impl FnMut(Name, &mut u8)) {
-        f(Name::Sequence, &mut self.valid);
-        f(Name::Sequence, &mut self.newest);
-        f(Name::Sequence, &mut self.own);
+        for sequence in [&mut self.valid, &mut self.newest, &mut self.own]
+            .into_iter()
+            .flatten()
+        {
+            f(Name::Sequence, sequence);
+        }
+        f(Name::Sequence, &mut self.cut);
+        f(Name::Sequence, &mut self.held);
         f(Name::Sequence, &mut self.due);
-        if let Some(claim) = &mut self.claim {
+        self.status.each(f);
+        for claim in self.claims.iter_mut().flatten() {
             claim.each(f);
         }
-        if let Some(secret) = &mut self.secret {
+        for secret in self.secrets.iter_mut().flatten() {
             secret.each(f);
         }
         for message in self.messages.iter_mut().flatten() {
@@ -374,6 +478,24 @@ impl State {
         }
         for replica in &mut self.replicas {
             replica.each(f);
+        }
+    }
+}
+
+impl Status {
+    fn each(&mut self, f: &mut impl FnMut(Name, &mut u8)) {
+        f(Name::Secret, &mut self.verified);
+        f(Name::Attempt, &mut self.last);
+        f(Name::Sequence, &mut self.proven);
+    }
+}
+
+impl Former {
+    fn each(&mut self, f: &mut impl FnMut(Name, &mut u8)) {
+        f(Name::Secret, &mut self.revision);
+        f(Name::Sequence, &mut self.sequence);
+        for attempt in &mut self.carries {
+            f(Name::Attempt, attempt);
         }
     }
 }
@@ -396,33 +518,51 @@ impl Secret {
         f(Name::Secret, &mut self.revision);
         f(Name::Attempt, &mut self.attempt);
         f(Name::Sequence, &mut self.sequence);
+        f(Name::Attempt, &mut self.idle.0);
+        f(Name::Sequence, &mut self.idle.1);
         f(Name::Sequence, &mut self.value);
     }
 }
 
 impl Replica {
     fn each(&mut self, f: &mut impl FnMut(Name, &mut u8)) {
-        f(Name::Sequence, &mut self.hint);
-        if let Seen::Live(Some(claim)) = &mut self.round.claim {
-            claim.each(f);
+        for hint in &mut self.hint {
+            f(Name::Sequence, hint);
+        }
+        for shown in &mut self.shown {
+            shown.each(f);
+        }
+        f(Name::Attempt, &mut self.flushed.0);
+        self.told.each(f);
+        self.round.former.each(f);
+        if let Seen::Live(claims) = &mut self.round.claim {
+            for claim in claims.iter_mut().flatten() {
+                claim.each(f);
+            }
         }
         if let Seen::Live(Some(secret)) = &mut self.round.secret {
             secret.each(f);
         }
-        if let Seen::Live((newest, own)) = &mut self.round.journal {
-            f(Name::Sequence, newest);
-            f(Name::Sequence, own);
+        for journal in &mut self.round.journal {
+            if let Seen::Live((newest, own, _)) = journal {
+                f(Name::Sequence, newest);
+                f(Name::Sequence, own);
+            }
         }
         let memo = &mut self.memo;
-        f(Name::Secret, &mut memo.prepared);
+        f(Name::Secret, &mut memo.prepared.0);
         f(Name::Attempt, &mut memo.claimed.0);
         f(Name::Secret, &mut memo.claimed.1);
         f(Name::Attempt, &mut memo.holding);
         f(Name::Attempt, &mut memo.not_executed);
-        f(Name::Attempt, &mut memo.open.0);
+        for (attempt, _) in &mut memo.open {
+            f(Name::Attempt, attempt);
+        }
         f(Name::Claim, &mut memo.unreadable.0);
-        f(Name::Claim, &mut memo.watched.0);
-        f(Name::Secret, &mut memo.watched.1);
+        for (claim, secret, _) in &mut memo.watched {
+            f(Name::Claim, claim);
+            f(Name::Secret, secret);
+        }
         f(Name::Secret, &mut memo.refusals.0);
         f(Name::Sequence, &mut memo.drift.0);
         f(Name::Secret, &mut memo.verified);
