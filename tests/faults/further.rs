@@ -128,7 +128,12 @@ impl Lane {
 
     /// Waits for something of the object's status, by its text.
     pub async fn says(&self, word: &str) {
-        eventually(PATIENCE, || async {
+        self.says_in(word, PATIENCE).await;
+    }
+
+    /// The same, for as long as that.
+    pub async fn says_in(&self, word: &str, patience: Duration) {
+        eventually(patience, || async {
             let object = self.objects().get(NAME).await.unwrap();
             serde_json::to_string(&object.status)
                 .unwrap()
