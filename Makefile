@@ -95,7 +95,7 @@ reference: helm ## Write docs/reference/metrics.md from src/runtime/metrics, the
 	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test docs the_reference_has_every_field
 	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test chart the_readme_lists_every_value
 
-bench: controlplane ## Measure; prints one line a figure
+bench: controlplane ## Measure; prints one line a figure, and fails when one misses its target
 	$(CARGO) bench --bench operator
 
 model: ## Explore the protocol's large configurations
