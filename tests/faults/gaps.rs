@@ -13,6 +13,9 @@ use super::replica::LEADER_LEASE;
 use crate::support::controlplane::ControlPlane;
 use crate::support::{eventually, policy};
 
+/// For Kubernetes' own controllers, which take their time.
+const LONG: std::time::Duration = std::time::Duration::from_mins(2);
+
 /// C47: nobody may read the journal. Rotations go on; of an answer that is lost only the stored value itself can tell, and does so
 /// twice; and a call that was never carried out costs nothing.
 pub async fn journal_forbidden(replicas: usize) {
@@ -143,7 +146,11 @@ pub async fn namespace_deleted(replicas: usize) {
     if !ControlPlane::shared().await.has_controllers() {
         return;
     }
-    let (mut lane, app) = at_rest_with(replicas, patient).await;
+    let (mut lane, app) = at_rest_with(replicas, |setup| {
+        patient(setup);
+        setup.timing.request = LONG;
+    })
+    .await;
     // Something that keeps the namespace from being gone at once.
     let stays = json!({"metadata": {"name": "stays", "finalizers": ["example.com/stays"]}});
     let config: Api<ConfigMap> = Api::namespaced(lane.client.clone(), &lane.namespace);
@@ -155,7 +162,7 @@ pub async fn namespace_deleted(replicas: usize) {
     let namespaces: Api<Namespace> = Api::all(lane.client.clone());
     let params = DeleteParams::default();
     namespaces.delete(&lane.namespace, &params).await.unwrap();
-    eventually(PATIENCE, || async {
+    eventually(LONG, || async {
         let object = lane.objects().get_opt(NAME).await.unwrap();
         let secret = lane.secrets().get_opt(NAME).await.unwrap();
         (object.is_none() && secret.is_none()).then_some(())
@@ -170,7 +177,7 @@ pub async fn namespace_deleted(replicas: usize) {
         .patch("stays", &PatchParams::default(), &free)
         .await
         .unwrap();
-    eventually(PATIENCE, || async {
+    eventually(LONG, || async {
         let found = namespaces.get_opt(&lane.namespace).await.unwrap();
         found.is_none().then_some(())
     })
