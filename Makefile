@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo tutorial test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench model chaos fault-matrix outage
+.PHONY: help demo tutorial test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench model chaos fault-matrix outage fuzz
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -95,7 +95,7 @@ reference: helm ## Write docs/reference/metrics.md from src/runtime/metrics, the
 	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test docs the_reference_has_every_field
 	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test chart the_readme_lists_every_value
 
-bench: controlplane ## Measure; prints one line a figure
+bench: controlplane ## Measure; prints one line a figure, and fails when one misses its target
 	$(CARGO) bench --bench operator
 
 model: ## Explore the protocol's large configurations
@@ -103,6 +103,20 @@ model: ## Explore the protocol's large configurations
 
 chaos: controlplane ## Kill replicas at random, 200 times
 	CHAOS_KILLS=200 $(CARGO) test --release --test chaos -- --nocapture
+
+# Without a sanitizer: nothing of it is unsafe. Seconds for each target. A crash is left in fuzz/artifacts: its file belongs into fuzz/seeds, where a test of `make unit` runs it.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
+
+fuzz: $(TOOLS)/bin/cargo-fuzz ## Feed every parser, schedules and decisions with spoilt input, FUZZ_SECONDS for each (needs a nightly compiler)
+	set -e; for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; \
+		$(CARGO) +nightly fuzz run --dev --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 -print_final_stats=1 -verbosity=0; \
+	done
+
+$(TOOLS)/bin/cargo-fuzz:
+	$(CARGO) install --locked --version 0.13.2 --root $(TOOLS) cargo-fuzz
 
 outage: controlplane ## Measure what a consumer sees of rotations, with and without a standby application
 	$(CARGO) test --test zero_outage -- --nocapture

@@ -16,6 +16,8 @@ pub mod cli;
 pub mod controller;
 pub mod ids;
 pub mod operator;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod rights;
 pub mod rotation;
 pub mod runtime;

@@ -12,7 +12,7 @@
 mod faults;
 mod support;
 
-use faults::{further, panics};
+use faults::{further, gaps, panics};
 
 macro_rules! with_one_and_two_replicas {
     ($($name:ident: $test:path;)*) => {$(
@@ -61,7 +61,23 @@ async fn a_panic_while_a_value_is_held_ends_the_process_after_it_was_written() {
     panics::while_a_value_is_held().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_loses_its_lease_in_a_call_writes_the_value_that_it_gets() {
+    gaps::lease_lost().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_clusters_with_one_service_user_stop_each_other_by_the_breaker() {
+    gaps::two_clusters(1).await;
+}
+
 with_one_and_two_replicas! {
+    a_journal_that_nobody_may_read_costs_no_rotation: gaps::journal_forbidden;
+    a_journal_that_was_cut_costs_no_rotation: gaps::journal_cut;
+    a_journal_in_no_order_with_everything_twice_costs_no_rotation: gaps::journal_unordered;
+    a_judge_that_says_200_to_everybody_proves_and_repairs_nothing: gaps::judge_without_a_verdict;
+    a_policy_that_refuses_the_write_after_the_rehearsal_costs_nothing: gaps::policy_after_the_rehearsal;
+    the_end_of_a_namespace_is_not_held_up_by_a_rotation: gaps::namespace_deleted;
     records_edited_by_hand_cost_nothing: further::records_edited;
     a_rotation_without_effect_is_never_stored_and_costs_one_more: further::without_effect;
     a_value_that_lost_against_another_at_the_same_time_costs_one_more: further::crossed;

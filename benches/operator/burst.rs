@@ -16,8 +16,8 @@ pub async fn run(figures: &mut Figures) {
     let mut stage = Stage::new(OBJECTS + 1).await;
     let operator = stage.operator().await;
     let memory = operator.memory();
-    figures.show("idle_rss_mib", memory.resident, "MiB");
-    figures.show("idle_heap_mib", memory.anonymous, "MiB");
+    figures.at_most("idle_rss_mib", memory.resident, 15.0, "MiB");
+    figures.at_most("idle_heap_mib", memory.anonymous, 5.0, "MiB");
 
     stage.requests();
     stage.zitadel().clear_ledger();
@@ -62,7 +62,7 @@ pub async fn run(figures: &mut Figures) {
         .max()
         .unwrap();
     let idle = cpu.duration_since(last).as_secs_f64().max(0.0);
-    figures.show("cpu_after_burst_seconds", idle, "s");
+    figures.at_most("cpu_after_burst_seconds", idle, 2.0, "s");
     figures.show(
         "burst_requests_per_object",
         number(requests.len()) / number(OBJECTS),
@@ -78,9 +78,10 @@ pub async fn run(figures: &mut Figures) {
     let tenant = stage.world.tenant("bare").await;
     let after = recipe.run(&tenant, OBJECTS).await.as_secs_f64();
     figures.show("bare_1000_seconds_after", after, "s");
-    figures.show(
+    figures.at_least(
         "burst_ratio",
         f64::midpoint(before, after) / took,
+        0.6,
         "of_bare_loop",
     );
 }

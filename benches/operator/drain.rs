@@ -38,9 +38,10 @@ pub async fn run(figures: &mut Figures) {
         number(usize::try_from(at_once).unwrap()),
         "calls",
     );
-    figures.show(
+    figures.at_least(
         "drain_ratio",
         one * number(OBJECTS) / took,
+        0.7,
         "of_generates_one_at_a_time",
     );
     stage.fleet.settled(0..OBJECTS, "1", LONG).await;

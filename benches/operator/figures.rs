@@ -1,4 +1,4 @@
-//! Prints figures, one line each, and remembers which counts are off target.
+//! Prints figures, one line each, and remembers which are off target.
 
 /// What is printed.
 #[derive(Default)]
@@ -7,29 +7,39 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Prints a figure that has no target here: a time, a size, a ratio of times.
+    /// Prints a figure that has no target here, such as a time that says something only beside another one.
     pub fn show(&mut self, name: &str, value: f64, unit: &str) {
         println!("figure {name} {} {unit}", rounded(value));
     }
 
-    /// Prints a count, which is off target above `most`.
+    /// Prints a figure, which is off target above `most`.
     pub fn at_most(&mut self, name: &str, value: f64, most: f64, unit: &str) {
-        self.show(name, value, unit);
-        if value > most {
-            self.off
-                .push(format!("{name} is {value}, wanted at most {most}"));
-        }
+        self.judge(name, value, unit, "at most", most, value <= most);
+    }
+
+    /// Prints a figure, which is off target below `least`.
+    pub fn at_least(&mut self, name: &str, value: f64, least: f64, unit: &str) {
+        self.judge(name, value, unit, "at least", least, value >= least);
     }
 
     /// Prints a count, which is off target when it is anything else than `wanted`.
     pub fn exactly(&mut self, name: &str, value: f64, wanted: f64, unit: &str) {
-        self.show(name, value, unit);
-        if (value - wanted).abs() > 1e-9 {
-            self.off.push(format!("{name} is {value}, wanted {wanted}"));
+        let met = (value - wanted).abs() <= 1e-9;
+        self.judge(name, value, unit, "exactly", wanted, met);
+    }
+
+    /// NB: what is not a number meets no target.
+    fn judge(&mut self, name: &str, value: f64, unit: &str, word: &str, target: f64, met: bool) {
+        let (value, target) = (rounded(value), rounded(target));
+        let verdict = if met { "" } else { ", MISSED" };
+        println!("figure {name} {value} {unit} (target: {word} {target}{verdict})");
+        if !met {
+            self.off
+                .push(format!("{name} is {value}, wanted {word} {target}"));
         }
     }
 
-    /// Says which counts are off target; whether there is none.
+    /// Says which figures are off target; whether there is none.
     pub fn all_on_target(&self) -> bool {
         for off in &self.off {
             eprintln!("off target: {off}");

@@ -1,8 +1,8 @@
 //! Measures the operator's release build against a real API server and the simulator, and prints one line a figure:
-//! `figure NAME VALUE UNIT`.
+//! `figure NAME VALUE UNIT`, with the target beside it where the project promises one.
 //!
 //! `cargo bench --bench operator -- burst dark` measures these groups only. Times mean something as ratios to what else was
-//! measured in the same run; counts are exact, and the program fails when one is off target.
+//! measured in the same run; counts are exact. The program fails when a figure misses its target.
 //! `ZSO_OPERATOR` names another binary to measure.
 #![allow(
     clippy::pedantic,

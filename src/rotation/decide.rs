@@ -78,6 +78,9 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
             // Somebody else replaced the claim, or deleted it: nothing was sent, and nothing will be.
             _ => round.memory.claimed = None,
         }
+        if let Some(report) = gate(facts) {
+            return Ok(rest(report));
+        }
     }
     see_open(round, claims, secret);
     if let Some(idle) = facts.idle()

@@ -14,6 +14,8 @@ mod fence;
 mod interval;
 mod memory;
 mod pair;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod round;
 mod schedule;
 mod step;

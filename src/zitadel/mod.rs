@@ -25,6 +25,8 @@ pub mod issuer;
 pub mod journal;
 pub mod outcome;
 pub mod project;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod secret;
 mod token;
 mod token_answer;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
 use zitadel_secret_operator::rotation::CommitRecord;
+use zitadel_simulator::Execution;
 
 use super::kill_loop::Kill;
 use super::support::audit::Request;
@@ -26,6 +27,8 @@ pub struct Found {
     pub causes: BTreeMap<String, usize>,
     /// Kills between the execution of a generate and its durable Secret.
     pub in_window: usize,
+    /// Attempts whose call had come to ZITADEL, and whose value was not durable, when their process was killed.
+    pub met: usize,
     /// Attempts that were executed more than once.
     pub sent_twice: Vec<String>,
 }
@@ -63,28 +66,48 @@ pub fn reckon(fleet: &Fleet, kills: &[Kill], logs: &[PathBuf], asked: &[Request]
             .or_default()
             .push(request.answered);
     }
+    let received: HashMap<u64, jiff::Timestamp> = fleet
+        .tenant
+        .zitadel
+        .request_log()
+        .into_iter()
+        .map(|request| (request.id, request.received_at))
+        .collect();
     let mut hit: HashSet<&str> = HashSet::new();
+    let mut met: HashSet<&str> = HashSet::new();
     let mut in_window = 0;
     for kill in kills {
-        let open = fleet.apps.iter().enumerate().filter_map(|(n, app)| {
-            let last = executions
-                .iter()
-                .rfind(|e| e.app == app.id && e.executed_at < kill.at)?;
-            let attempt = last.attempt.as_deref()?;
-            let durable = writes.get(name(n).as_str()).is_some_and(|all| {
-                all.iter()
-                    .any(|at| (last.executed_at..kill.at).contains(at))
+        let at_risk = |began: &dyn Fn(&Execution) -> jiff::Timestamp| {
+            let open = fleet.apps.iter().enumerate().filter_map(|(n, app)| {
+                let last = executions
+                    .iter()
+                    .rfind(|e| e.app == app.id && began(e) < kill.at)?;
+                let attempt = last.attempt.as_deref()?;
+                let durable = writes.get(name(n).as_str()).is_some_and(|all| {
+                    all.iter()
+                        .any(|at| (last.executed_at..kill.at).contains(at))
+                });
+                let of_another = logged.get(attempt).is_some_and(|log| **log != kill.log);
+                (!durable && !of_another).then_some(attempt)
             });
-            let of_another = logged.get(attempt).is_some_and(|log| **log != kill.log);
-            (!durable && !of_another).then_some(attempt)
-        });
-        let new: Vec<&str> = open.filter(|attempt| hit.insert(attempt)).collect();
-        in_window += usize::from(!new.is_empty());
+            open.collect::<Vec<&str>>()
+        };
+        let executed = at_risk(&|e| e.executed_at);
+        let new = executed
+            .into_iter()
+            .filter(|attempt| hit.insert(attempt))
+            .count();
+        in_window += usize::from(new > 0);
+        met.extend(at_risk(&|e| {
+            let request = e.request.and_then(|id| received.get(&id));
+            request.map_or(e.executed_at, |received| *received)
+        }));
     }
     Found {
         generates: executions.len(),
         causes,
         in_window,
+        met: met.len(),
         sent_twice: twice.map(|(attempt, _)| (*attempt).to_owned()).collect(),
     }
 }

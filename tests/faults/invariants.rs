@@ -2,7 +2,8 @@
 //!
 //! Checked here: I1 (by waiting for rest, and once more), I2, I3, I4, I5 (that a rehearsal succeeded), I6, I7 with I8 (by the number
 //! and the causes), I10a, I11 (claims, status), I12, I16, I17, I20 (at rest no request is made but those made from time to time), I21.
-//! Not here: I9, I13, I14, I15, I18, I19, I22; they have tests of their own.
+//! Not here: I9, I13, I14, I15, I18, I19, I22: `docs/reliability.md` says which tests they have. Beyond the matrix the same is checked, but
+//! for what a test itself has broken; each says what and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +65,7 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
     let writes = lane.wire.writes();
     must(
         !lane.history.has_gap(),
-        "the tests themselves have not seen every revision".into(),
+        "Gap: the tests themselves have not seen every revision".into(),
     );
 
     // I2: the attempt was durable before the call arrived.

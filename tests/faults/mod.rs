@@ -4,6 +4,7 @@ pub mod audit;
 pub mod cell;
 pub mod controls;
 pub mod further;
+pub mod gaps;
 pub mod history;
 pub mod invariants;
 pub mod lane;

@@ -1047,3 +1047,18 @@ fn a_standby_that_cannot_take_over_is_told_early_and_never_replaced_by_an_outage
     facts.object.trigger = Some("b".into());
     assert_eq!(rests(&facts), (Reason::StandbyNotReady, "stalled"));
 }
+
+#[test]
+fn behind_a_closed_gate_nothing_is_begun_where_the_claim_was_replaced() {
+    let mut facts = nothing();
+    facts.object.suspended = true;
+    facts.memory.claimed = Some(crate::rotation::Claimed {
+        slot: Slot::Primary,
+        attempt: id(1),
+        since: BOOT,
+        secret: version("7"),
+    });
+    let decision = decide(&facts);
+    assert_eq!(decision.step, rest(Report::Quiet(Reason::Suspended)));
+    assert_eq!(decision.memory.claimed, None);
+}

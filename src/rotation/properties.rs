@@ -1,0 +1,309 @@
+//! What must hold of every record, every schedule and every decision, whatever bytes they come from. No I/O.
+//!
+//! Tests on stable and the fuzzer call the same functions.
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+mod facts;
+
+use jiff::Timestamp;
+
+use super::claim::RecordError;
+use super::window::{MAX_DURATION, Window};
+use super::{
+    AttemptState, Cause, Claim, ClaimView, CommitRecord, Decision, DueState, Facts, Observed,
+    Prepared, Report, Schedule, SecretState, Step, decide, interval,
+};
+use crate::api;
+
+fn text(data: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(data)
+}
+
+/// A claim that can be read is written as it was read, and a newer one is never taken for one.
+pub fn claim(data: &[u8]) {
+    let text = text(data);
+    match Claim::from_json(&text) {
+        Ok(claim) => {
+            assert_eq!(claim.version, Claim::VERSION);
+            assert_eq!(Claim::from_json(&claim.to_json()), Ok(claim.clone()));
+            let voided = claim.voided();
+            assert_eq!(voided.live_attempt(), None);
+            assert_eq!(Claim::from_json(&voided.to_json()), Ok(voided.clone()));
+            let attempt = claim.attempt.as_ref().map(|attempt| attempt.id);
+            let remembered = claim.replaced(None);
+            assert!(remembered.len() <= 4);
+            assert_eq!(
+                remembered.last().map(|last| last.id),
+                attempt.or_else(|| claim.replaced.last().map(|last| last.id))
+            );
+            if attempt.is_some() {
+                assert_eq!(claim.replaced(attempt), []);
+                assert_eq!(claim.handled(attempt), voided.handled(attempt));
+            }
+        }
+        Err(RecordError::Newer) => assert!(!text.contains("\"version\":1,")),
+        Err(RecordError::Unreadable) => {}
+    }
+}
+
+/// A commit record that can be read is written as it was read.
+pub fn commit(data: &[u8]) {
+    if let Ok(record) = CommitRecord::from_json(&text(data)) {
+        assert_eq!(record.version, CommitRecord::VERSION);
+        assert_eq!(
+            CommitRecord::from_json(&record.to_json()),
+            Ok(record.clone())
+        );
+        let active = record.apps.get(&record.active);
+        assert_eq!(record.stored(), active);
+    }
+}
+
+/// A length of time that can be read is at most one that can be written and read again.
+pub fn interval(data: &[u8]) {
+    let text = text(data);
+    if let Ok(length) = interval::parse(&text) {
+        assert!(text.len() <= 32);
+        assert_eq!(interval::parse(&interval::format(length)), Ok(length));
+    }
+}
+
+/// A time within the years that certificates and clocks know, from the first four bytes.
+fn time(data: &[u8]) -> (Timestamp, &[u8]) {
+    let (head, rest) = data.split_at(data.len().min(4));
+    let seconds = head
+        .iter()
+        .fold(0, |seconds, byte| seconds << 8 | i64::from(*byte));
+    (Timestamp::from_second(seconds).unwrap(), rest)
+}
+
+/// A window opens later than the time it is asked for, and the last opening before that moment is that one.
+pub fn window(data: &[u8]) {
+    let (now, rest) = time(data);
+    let rest = text(rest);
+    let mut lines = rest.split('\n');
+    let mut line = || lines.next().unwrap_or_default().to_owned();
+    let window = api::Window {
+        schedule: line(),
+        time_zone: Some(line()).filter(|zone| !zone.is_empty()),
+        duration: line(),
+    };
+    let Ok(window) = Window::parse(&window) else {
+        return;
+    };
+    assert!(!window.describe().is_empty() && window.describe().len() < 400);
+    let opening = window.next_opening(now).expect("it opens again and again");
+    assert!(opening > now);
+    assert_eq!(window.last_opening(opening), Some(opening));
+    let last = window.last_opening(now);
+    assert!(last.is_none_or(|last| last <= now));
+    let open = window.next_open(now).unwrap();
+    assert!(open == now || open == opening);
+    let lasting = last.and_then(|last| last.checked_add(MAX_DURATION).ok());
+    assert!(open != now || lasting.is_some_and(|end| end > now));
+}
+
+/// Where a schedule says that a rotation starts, it does start; and not before.
+pub fn schedule(data: &[u8]) {
+    let (now, rest) = time(data);
+    let (age, rest) = time(rest);
+    let rest = text(rest);
+    let (interval, windows) = rest.split_once('\n').unwrap_or((&rest, ""));
+    let lines: Vec<&str> = windows.lines().collect();
+    let windows = lines.chunks(3).map(|lines| {
+        let line = |at: usize| lines.get(at).copied().unwrap_or_default().to_owned();
+        api::Window {
+            schedule: line(0),
+            time_zone: Some(line(1)).filter(|zone| !zone.is_empty()),
+            duration: line(2),
+        }
+    });
+    let rotation = api::Rotation {
+        interval: Some(interval.to_owned()),
+        windows: Some(windows.collect()),
+        ..api::Rotation::default()
+    };
+    let hour = std::time::Duration::from_hours(1);
+    let Ok(schedule) = Schedule::parse(Some(&rotation), "uid", hour) else {
+        return;
+    };
+    assert!(!schedule.describe().is_empty());
+    let made = Timestamp::from_second(now.as_second() - age.as_second()).unwrap();
+    match schedule.state(made, now) {
+        DueState::OnTriggerOnly | DueState::AwaitingTurn { .. } => {
+            panic!("there is an interval, and no backlog")
+        }
+        DueState::Due { since, .. } => assert!(since <= now && since > made),
+        DueState::AwaitingWindow { since, opens, .. } => {
+            assert!(since <= now && opens > now);
+            assert!(matches!(schedule.state(made, opens), DueState::Due { .. }));
+        }
+        DueState::NotDue { next } => {
+            assert!(next > now);
+            assert!(matches!(schedule.state(made, next), DueState::Due { .. }));
+        }
+    }
+}
+
+/// One decision, and those that follow once what it asks for was read: nothing is sent, written or promised on less than the protocol
+/// demands, whatever the world looks like.
+pub fn decision(data: &[u8]) {
+    steps(data);
+}
+
+/// The steps that were decided on, the reads included.
+pub fn steps(data: &[u8]) -> Vec<Step> {
+    let (mut facts, mut unread) = facts::from_bytes(data);
+    let mut steps = Vec::new();
+    // NB: each read answers at least one question, and there are seven, of which two stand for two applications.
+    for _ in 0..10 {
+        let decision = decide(&facts);
+        assert_eq!(decision, decide(&facts), "decisions are functions");
+        justified(&facts, &decision);
+        steps.push(decision.step.clone());
+        let Step::Read { sources, slot } = decision.step else {
+            return steps;
+        };
+        facts.memory = decision.memory;
+        unread.read(&mut facts, sources, slot);
+    }
+    panic!("it reads for ever: {steps:?}");
+}
+
+/// Whether a step may be taken.
+fn justified(facts: &Facts, decision: &Decision) {
+    let step = &decision.step;
+    let object = &facts.object;
+    let acts = !matches!(step, Step::Read { .. } | Step::Rest(_));
+    let live = match &facts.secret {
+        Observed::Live(secret) => Some(secret),
+        _ => None,
+    };
+    if object.deleting || facts.memory.holding.is_some() {
+        assert!(matches!(step, Step::Rest(_)), "{step:?}");
+    }
+    if acts {
+        assert!(
+            live.is_some(),
+            "nothing is done on the word of a watch: {step:?}"
+        );
+    }
+    let closed = object.suspended
+        || !facts.gates.granted
+        || facts.gates.connection.is_err()
+        || facts.gates.rival.is_some();
+    if closed && acts {
+        assert!(
+            matches!(step, Step::WriteClaim { claim, .. } if claim.live_attempt().is_none()),
+            "behind a closed gate a claim is only given up: {step:?}"
+        );
+    }
+    match step {
+        Step::Send {
+            slot,
+            attempt,
+            cause,
+            secret,
+        } => {
+            let claimed = facts.memory.claimed.as_ref().expect("a claim of its own");
+            assert_eq!((claimed.slot, claimed.attempt), (*slot, *attempt));
+            assert_eq!(&claimed.secret, secret);
+            let age = facts.now.boot.saturating_sub(claimed.since);
+            assert!(age < facts.timing.send, "the claim is too old");
+            let Observed::Live(ClaimView::Present {
+                record: Ok(claim),
+                held_elsewhere: false,
+                ..
+            }) = &facts.of(*slot).claim
+            else {
+                panic!("the claim was not read");
+            };
+            let open = claim.live_attempt().expect("an open attempt");
+            assert_eq!((open.id, open.cause), (*attempt, *cause));
+            let Some(SecretState::Present(view)) = live else {
+                panic!("there is no Secret to write to");
+            };
+            assert_eq!(&view.version, secret, "the Secret has moved");
+            match &facts.of(*slot).journal {
+                Observed::Live(journal) => assert_eq!(
+                    journal.newest().map(|event| event.sequence),
+                    open.pre_sequence,
+                    "somebody has rotated"
+                ),
+                Observed::Failed(failure) => {
+                    assert!(failure.permanent && open.pre_sequence.is_none());
+                }
+                _ => panic!("the journal was not read"),
+            }
+        }
+        Step::WriteClaim { slot, claim, over } => {
+            match &facts.of(*slot).claim {
+                Observed::Live(ClaimView::Present {
+                    version, record, ..
+                }) => {
+                    assert_eq!(over.as_ref(), Some(version), "another revision");
+                    assert_ne!(record, &Err(RecordError::Newer));
+                }
+                Observed::Live(ClaimView::Absent) => assert_eq!(over, &None),
+                _ => panic!("the claim was not read"),
+            }
+            if let Some(attempt) = claim.live_attempt()
+                && attempt.id == facts.fresh_attempt
+            {
+                new_attempt(facts, live, decision, attempt.cause);
+                assert_eq!(attempt.state, AttemptState::Open);
+                assert_eq!(claim.owner, object.owner);
+            }
+        }
+        Step::Rest(Report::Settled { .. }) => {
+            let Some(SecretState::Present(view)) = facts.secret.known() else {
+                panic!("nothing is stored");
+            };
+            assert!(matches!(view.commit, Ok(Some(_))) && view.value != super::Value::Absent);
+        }
+        _ => {}
+    }
+}
+
+/// An attempt is begun only where everything is known that it needs.
+fn new_attempt(facts: &Facts, live: Option<&SecretState>, decision: &Decision, cause: Cause) {
+    let Step::WriteClaim { slot, .. } = &decision.step else {
+        return;
+    };
+    let seen = facts.of(*slot);
+    assert_eq!(facts.current, Observed::Live(true), "on an old view");
+    assert!(matches!(&seen.app, Observed::Live(app) if app.refused.is_none()));
+    assert!(matches!(
+        seen.journal,
+        Observed::Live(_) | Observed::Failed(_)
+    ));
+    let Some(SecretState::Present(view)) = live else {
+        panic!("there is no Secret to write to");
+    };
+    assert!(view.refused.is_none());
+    let rehearsed = Prepared {
+        slot: *slot,
+        secret: view.version.clone(),
+    };
+    if cause != Cause::Retire {
+        assert_eq!(
+            facts.memory.prepared.as_ref(),
+            Some(&rehearsed),
+            "not rehearsed"
+        );
+    }
+    assert!(!(facts.now.skewed && matches!(cause, Cause::Due | Cause::Retire)));
+    match cause {
+        Cause::SecretMissing => assert!(facts.object.recovery.missing),
+        Cause::SecretInvalid => assert!(facts.object.recovery.invalid),
+        Cause::Due => assert!(matches!(facts.object.due, DueState::Due { .. })),
+        Cause::Trigger => assert!(facts.object.trigger.is_some()),
+        Cause::Retire => assert!(facts.standby.is_some()),
+        Cause::FirstIssue | Cause::LostAttempt => {}
+    }
+}

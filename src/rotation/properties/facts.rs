@@ -1,0 +1,395 @@
+//! A world from bytes: small numbers of everything, so that things meet. No I/O.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::Reason;
+use crate::ids::{AttemptId, Sequence};
+use crate::rotation::{
+    AppFacts, AppView, Attempt, AttemptState, Backoff, Cause, Claim, ClaimView, Claimed, DueState,
+    Entry, Explained, Facts, Failure, Former, Gates, Holder, Journal, JournalEvent, Looked, Memory,
+    Now, ObjectView, Observed, Owner, Prepared, Probe, RecordError, RecoveryView, Refusals,
+    Replaced, SecretState, SecretView, Slot, Source, Timing, Value, Version, Watched,
+};
+
+/// Bytes that are read one after the other; when they are over, zeros.
+struct Bytes<'a>(std::slice::Iter<'a, u8>);
+
+impl Bytes<'_> {
+    fn byte(&mut self) -> u8 {
+        self.0.next().copied().unwrap_or(0)
+    }
+
+    fn below(&mut self, end: u8) -> u8 {
+        self.byte() % end
+    }
+
+    /// Half of the time.
+    fn flag(&mut self) -> bool {
+        self.below(2) == 1
+    }
+
+    /// One time in sixteen: what stops everything else.
+    fn rarely(&mut self) -> bool {
+        self.below(16) == 15
+    }
+
+    fn maybe<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.flag().then(|| value(self))
+    }
+
+    fn seldom<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.rarely().then(|| value(self))
+    }
+
+    fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        let at = usize::from(self.byte()) % of.len();
+        of.get(at).copied().unwrap()
+    }
+
+    fn version(&mut self) -> Version {
+        Version {
+            uid: "u".into(),
+            revision: self.below(2).to_string(),
+        }
+    }
+
+    fn attempt(&mut self) -> AttemptId {
+        AttemptId(uuid::Uuid::from_u128(u128::from(self.below(3))))
+    }
+
+    fn sequence(&mut self) -> Sequence {
+        Sequence(u64::from(self.below(4)))
+    }
+
+    fn slot(&mut self) -> Slot {
+        self.one(&[Slot::Primary, Slot::Primary, Slot::Standby])
+    }
+
+    /// Mostly within the spans of the protocol, before or after now.
+    fn time(&mut self) -> Timestamp {
+        let minutes = self.one(&[-100_000, -61, -10, -1, 0, 1, 1000]);
+        Timestamp::from_second(1_800_000_000 + minutes * 60).unwrap()
+    }
+
+    fn boot(&mut self) -> Duration {
+        let ago = self.one(&[0, 1, 3, 20, 100, 5000]);
+        Duration::from_secs(10_000 - ago)
+    }
+
+    fn trigger(&mut self) -> Option<String> {
+        self.maybe(|b| b.one(&["a", "b"]).to_owned())
+    }
+
+    fn owner(&mut self) -> Owner {
+        Owner {
+            namespace: "orders".into(),
+            name: "api".into(),
+            uid: self.one(&["o", "o", "o", "p"]).into(),
+        }
+    }
+
+    fn holder(&mut self) -> Holder {
+        Holder {
+            pod: self.one(&["this", "other"]).into(),
+            process: self.one(&["now", "before"]).into(),
+        }
+    }
+
+    fn failure(&mut self) -> Failure {
+        Failure {
+            reason: self.one(&[Reason::JournalUnavailable, Reason::NotGranted]),
+            permanent: self.flag(),
+            error_id: None,
+        }
+    }
+
+    fn entry(&mut self) -> Entry {
+        Entry {
+            attempt: self.maybe(Self::attempt),
+            sequence: self.sequence(),
+            change_date: self.time(),
+        }
+    }
+
+    fn record<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Result<T, RecordError> {
+        match self.below(16) {
+            14 => Err(RecordError::Newer),
+            15 => Err(RecordError::Unreadable),
+            _ => Ok(value(self)),
+        }
+    }
+
+    fn claim(&mut self) -> Claim {
+        Claim {
+            version: Claim::VERSION,
+            owner: self.owner(),
+            handled_trigger: self.trigger(),
+            issued: self.flag(),
+            invalid_repair: self.maybe(Self::time),
+            repairs: (0..self.below(3)).map(|_| self.time()).collect(),
+            attempt: self.maybe(|b| Attempt {
+                id: b.attempt(),
+                pre_sequence: b.maybe(Self::sequence),
+                cause: b.one(&Cause::ALL),
+                trigger: b.trigger(),
+                holder: b.holder(),
+                time: b.time(),
+                state: b.one(&[AttemptState::Open, AttemptState::Open, AttemptState::Void]),
+            }),
+            replaced: Vec::from_iter(self.seldom(|b| Replaced {
+                id: b.attempt(),
+                trigger: b.trigger(),
+            })),
+        }
+    }
+
+    fn claim_view(&mut self) -> ClaimView {
+        if self.below(4) == 0 {
+            return ClaimView::Absent;
+        }
+        ClaimView::Present {
+            version: self.version(),
+            record: self.record(Self::claim),
+            held_elsewhere: self.rarely(),
+        }
+    }
+
+    fn secret(&mut self) -> SecretState {
+        if self.below(4) == 0 {
+            return SecretState::Absent;
+        }
+        SecretState::Present(SecretView {
+            version: self.version(),
+            managed: !self.rarely(),
+            active: self.slot(),
+            commit: self.record(|b| b.maybe(Self::entry)),
+            idle: self.maybe(Self::entry),
+            held_elsewhere: self.seldom(Self::owner),
+            owned: self.flag(),
+            value: self.one(&[Value::Present, Value::Present, Value::Absent]),
+            untouched: self.flag(),
+            rendered: self.flag(),
+            refused: self.seldom(|_| Reason::SecretWriteRefused),
+        })
+    }
+
+    fn journal(&mut self) -> Journal {
+        let event = |b: &mut Self| JournalEvent {
+            sequence: b.sequence(),
+            time: b.time(),
+            own: !b.rarely(),
+        };
+        Journal((0..self.below(4)).map(|_| event(self)).collect())
+    }
+
+    fn due(&mut self) -> DueState {
+        let (since, overdue) = (self.time(), self.flag());
+        match self.below(5) {
+            0 => DueState::OnTriggerOnly,
+            1 => DueState::NotDue { next: since },
+            2 => DueState::AwaitingWindow {
+                since,
+                opens: self.time(),
+                overdue,
+            },
+            3 => DueState::AwaitingTurn {
+                since,
+                starts: self.time(),
+                overdue,
+            },
+            _ => DueState::Due { since, overdue },
+        }
+    }
+
+    fn object(&mut self) -> ObjectView {
+        ObjectView {
+            owner: Owner {
+                namespace: "orders".into(),
+                name: "api".into(),
+                uid: "o".into(),
+            },
+            inputs: self.one(&["x", "y"]).into(),
+            deleting: self.rarely(),
+            suspended: self.rarely(),
+            trigger: self.trigger(),
+            recovery: RecoveryView {
+                missing: self.flag(),
+                invalid: self.flag(),
+            },
+            adopt: self.flag(),
+            verified: self.maybe(|b| b.version().revision),
+            proven: self.maybe(Self::sequence),
+            due: self.due(),
+            overlap_ends: self.maybe(Self::time),
+            last_active: self.maybe(Self::slot),
+            standby_unseen: self.rarely(),
+            explained: Explained {
+                short: u32::from(self.below(3)),
+                long: u32::from(self.below(3)),
+                asked: Vec::from_iter(self.maybe(Self::sequence)),
+            },
+        }
+    }
+
+    fn memory(&mut self) -> Memory {
+        Memory {
+            prepared: self.maybe(|b| Prepared {
+                slot: b.slot(),
+                secret: b.version(),
+            }),
+            claimed: self.maybe(|b| Claimed {
+                slot: b.slot(),
+                attempt: b.attempt(),
+                since: b.boot(),
+                secret: b.version(),
+            }),
+            holding: self.seldom(Self::attempt),
+            held_back: self.seldom(Self::failure),
+            not_executed: self.maybe(Self::attempt),
+            open: Vec::from_iter(self.maybe(|b| (b.attempt(), b.boot()))),
+            unreadable: self.maybe(|b| (b.version(), b.boot())),
+            watched: Vec::from_iter(self.maybe(|b| Watched {
+                claim: b.version(),
+                secret: b.maybe(Self::version),
+                since: b.boot(),
+            })),
+            missing: self.maybe(Self::boot),
+            refusals: self.maybe(|b| Refusals {
+                secret: b.version(),
+                count: u32::from(b.below(4)),
+                first: b.boot(),
+                last: b.boot(),
+            }),
+            drift: self.maybe(|b| (b.sequence(), b.boot())),
+            backoff: self.seldom(|b| Backoff {
+                count: u32::from(b.byte()),
+                until: b.boot(),
+                failure: b.failure(),
+                inputs: b.one(&["x", "y"]).into(),
+            }),
+            verified: self.maybe(|b| b.version().revision),
+            in_doubt: self.flag(),
+            looked_at: self.maybe(|b| Looked {
+                hint: b.sequence(),
+                stored: b.sequence(),
+            }),
+        }
+    }
+
+    /// What a read brings.
+    fn read<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Observed<T> {
+        if self.rarely() {
+            Observed::Failed(self.failure())
+        } else {
+            Observed::Live(value(self))
+        }
+    }
+
+    fn app(&mut self) -> AppFacts {
+        AppFacts {
+            claim: self.read(Self::claim_view),
+            app: self.read(|b| AppView {
+                refused: b.seldom(|_| Reason::AppNotReady),
+            }),
+            journal: self.read(Self::journal),
+            hint: self.maybe(Self::sequence),
+        }
+    }
+
+    fn facts(&mut self) -> Facts {
+        Facts {
+            timing: Timing::default(),
+            now: Now {
+                boot: Duration::from_secs(10_000),
+                time: Timestamp::from_second(1_800_000_000).unwrap(),
+                skewed: self.rarely(),
+            },
+            holder: Holder {
+                pod: "this".into(),
+                process: "now".into(),
+            },
+            object: self.object(),
+            current: self.read(|b| !b.rarely()),
+            gates: Gates {
+                connection: self.seldom(Self::failure).map_or(Ok(()), Err),
+                granted: !self.rarely(),
+                rival: self.seldom(Self::owner),
+                repairs_exhausted: self.rarely(),
+            },
+            secret: self.read(Self::secret),
+            primary: self.app(),
+            standby: self.maybe(Self::app),
+            probe: self.read(|b| b.one(&[Probe::Valid, Probe::Refused, Probe::NoVerdict])),
+            former: self.seldom(|b| Former {
+                name: "before".into(),
+                version: b.version(),
+                sequence: b.sequence(),
+                carries: Vec::from_iter(b.maybe(Self::attempt)),
+            }),
+            fresh_attempt: AttemptId(uuid::Uuid::from_u128(9)),
+            memory: self.memory(),
+        }
+    }
+
+    /// What stands there of it before it is read.
+    fn before<T: Clone>(&mut self, live: &Observed<T>) -> Observed<T> {
+        match (self.below(4), live) {
+            (0, _) => Observed::Unread,
+            (1, Observed::Live(value)) => Observed::Cached(value.clone()),
+            _ => live.clone(),
+        }
+    }
+}
+
+/// What reads would bring.
+pub(super) struct Unread(Facts);
+
+impl Unread {
+    /// Fills in what was asked for.
+    pub(super) fn read(&mut self, facts: &mut Facts, sources: &[Source], slot: Slot) {
+        let truth = &self.0;
+        for source in sources {
+            match source {
+                Source::Object => facts.current.clone_from(&truth.current),
+                Source::Claim => {
+                    for slot in truth.slots() {
+                        let claim = truth.of(*slot).claim.clone();
+                        facts.of_mut(*slot).claim = claim;
+                    }
+                }
+                Source::Secret => facts.secret.clone_from(&truth.secret),
+                Source::App => facts.of_mut(slot).app.clone_from(&truth.of(slot).app),
+                Source::Journal => {
+                    facts
+                        .of_mut(slot)
+                        .journal
+                        .clone_from(&truth.of(slot).journal);
+                }
+                Source::Probe => facts.probe.clone_from(&truth.probe),
+            }
+        }
+    }
+}
+
+/// A world as it is seen before anything is read, and what reads would bring.
+pub(super) fn from_bytes(data: &[u8]) -> (Facts, Unread) {
+    let mut bytes = Bytes(data.iter());
+    let truth = bytes.facts();
+    let mut facts = truth.clone();
+    facts.current = bytes.before(&truth.current);
+    facts.secret = bytes.before(&truth.secret);
+    facts.probe = bytes.before(&truth.probe);
+    for slot in truth.slots() {
+        let seen = truth.of(*slot);
+        let before = AppFacts {
+            claim: bytes.before(&seen.claim),
+            app: bytes.before(&seen.app),
+            journal: bytes.before(&seen.journal),
+            hint: seen.hint,
+        };
+        *facts.of_mut(*slot) = before;
+    }
+    (facts, Unread(truth))
+}
