@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
-use crate::ids::{AttemptId, OrganizationId, ProjectId, Sequence, UserId};
+use crate::ids::{AttemptId, OrganizationId, ProjectId, UserId};
 use crate::runtime::metrics::Metrics;
 use crate::zitadel::{
     AppRef, Application, Change, ClientSecret, Discovery, Introspection, Outcome, ProbeToken,
-    ProjectState, ServerTime, Zitadel, ZitadelError,
+    ProjectState, ServerTime, Since, Zitadel, ZitadelError,
 };
 
 /// A client whose calls are counted.
@@ -79,12 +79,8 @@ impl<Z: Zitadel> Zitadel for Metered<Z> {
             .await
     }
 
-    async fn changes(
-        &self,
-        app: &AppRef,
-        after: Option<Sequence>,
-    ) -> Result<Vec<Change>, ZitadelError> {
-        self.count("changes", self.inner.changes(app, after)).await
+    async fn changes(&self, app: &AppRef, since: Since) -> Result<Vec<Change>, ZitadelError> {
+        self.count("changes", self.inner.changes(app, since)).await
     }
 
     async fn introspect(

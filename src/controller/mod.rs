@@ -2,6 +2,7 @@
 //!
 //! * `target` what an object asks for, parsed; no I/O
 //! * `observe` the facts as the watches show them; `live` reads the rest: GETs, ZITADEL
+//! * `journal` how far back ZITADEL's journal has to be read; no I/O
 //! * `act` carries out one step; `flush` is the part of it that must never be interrupted
 //! * `status` what people are told; `report` tells it; `reconcile` the loop around all of these
 //! * `connections` the `ZitadelConnection`s, and the clients made from them
@@ -26,6 +27,7 @@ mod flush;
 mod former;
 mod health;
 mod inventory;
+mod journal;
 mod kept;
 mod live;
 mod message;

@@ -19,6 +19,7 @@ use super::journal::{self, Change};
 use super::outcome::{self, Outcome};
 use super::project::{self, ProjectState};
 use super::secret::ClientSecret;
+use super::since::Since;
 use super::token::Audience;
 use super::transport::{LIST_BODY, SMALL_BODY};
 use super::{AppRef, Zitadel};
@@ -26,6 +27,8 @@ use crate::ids::{AttemptId, OrganizationId, ProjectId, Sequence, UserId};
 
 /// Items asked for at once, well under ZITADEL's own limit of 1,000.
 const PAGE: usize = 100;
+/// Entries of a journal asked for at once after the first page: nearly every answer is in that one.
+const LATER_PAGE: usize = 500;
 /// Pages read before a list is called too large.
 const MAX_PAGES: usize = 100;
 /// Something in the form of a token that is none.
@@ -118,12 +121,8 @@ impl Zitadel for Client {
         within(Operation::Apps, self.timeouts.list, all).await
     }
 
-    async fn changes(
-        &self,
-        app: &AppRef,
-        after: Option<Sequence>,
-    ) -> Result<Vec<Change>, ZitadelError> {
-        let all = self.all_changes(app, after);
+    async fn changes(&self, app: &AppRef, since: Since) -> Result<Vec<Change>, ZitadelError> {
+        let all = self.all_changes(app, since);
         within(Operation::Changes, self.timeouts.list, all).await
     }
 
@@ -186,39 +185,47 @@ impl Client {
         Err(ZitadelError::new(Operation::Apps, ErrorClass::TooLarge))
     }
 
-    async fn all_changes(
-        &self,
-        app: &AppRef,
-        after: Option<Sequence>,
-    ) -> Result<Vec<Change>, ZitadelError> {
-        // NB: the parameters go in the query string, a body is ignored; ascending, `query.sequence` means "greater than".
+    async fn all_changes(&self, app: &AppRef, since: Since) -> Result<Vec<Change>, ZitadelError> {
+        // NB: the parameters go in the query string, a body is ignored; newest first, `query.sequence` means "less than". What is
+        // added meanwhile is newer than the first page.
         let path = format!("{}/changes/_search", app_path(app));
-        let mut all = Vec::new();
-        let mut cursor = after;
-        for _ in 0..MAX_PAGES {
-            let mut query = vec![
-                ("query.asc", "true".to_owned()),
-                ("query.limit", PAGE.to_string()),
-            ];
+        let parse = |answer: &Answer| journal::parse_page(&answer.body);
+        let mut all: Vec<Change> = Vec::new();
+        let mut cursor: Option<Sequence> = None;
+        for number in 0..MAX_PAGES {
+            let limit = if number == 0 { PAGE } else { LATER_PAGE };
+            let mut query = vec![("query.limit", limit.to_string())];
             query.extend(cursor.map(|cursor| ("query.sequence", cursor.to_string())));
             let request = || {
                 let request = self.transport.read(Method::POST, &path).query(&query);
                 in_organization(request, app.organization.as_ref())
             };
-            let parse = |answer: &Answer| journal::parse_page(&answer.body);
             let page = self
                 .read(Operation::Changes, LIST_BODY, request, parse)
                 .await?;
-            let newest = page.changes.iter().map(|change| change.sequence).max();
+            // NB: that a page of this size is given whole was seen; a larger one may be cut, and then only an empty one is the end.
+            let is_last = page.len == 0 || (number == 0 && page.len < PAGE);
+            let newest_first = page
+                .changes
+                .is_sorted_by(|newer, older| newer.sequence >= older.sequence);
+            let newest = page.changes.first().map(|change| change.sequence);
+            let oldest = page.changes.last().map(|change| change.sequence);
             all.extend(page.changes);
-            if page.len < PAGE {
-                return Ok(journal::in_order(all, after));
+            if is_last {
+                return Ok(journal::in_order(all));
             }
-            if newest <= cursor {
-                // A full page that leads nowhere: the cursor is not understood, so the rest cannot be seen.
+            // A page that is in another order, not older than the one before, or not readable at all: the rest cannot be seen.
+            let is_older = cursor.is_none_or(|cursor| newest < Some(cursor));
+            if oldest.is_none() || !newest_first || !is_older {
                 return Err(ZitadelError::new(Operation::Changes, ErrorClass::Malformed));
             }
-            cursor = newest;
+            if since.is_reached_by(&all) {
+                return Ok(journal::in_order(all));
+            }
+            cursor = oldest;
+        }
+        if Since::NEWEST.is_reached_by(&all) {
+            return Ok(journal::in_order(all));
         }
         Err(ZitadelError::new(Operation::Changes, ErrorClass::TooLarge))
     }

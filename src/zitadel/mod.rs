@@ -5,7 +5,7 @@
 //! * [`credential`] what an administrator hands over; `token` what is sent for it
 //! * [`answer`] what came back, unjudged
 //! * [`outcome`] what an answer of generate means; pure
-//! * [`application`], [`project`], [`journal`], [`introspection`], [`discovery`] parsers of answers; pure
+//! * [`application`], [`project`], [`journal`], [`since`], [`introspection`], [`discovery`] parsers of answers; pure
 //! * [`error`] error classes; nothing in them was written by the remote side
 //! * [`secret`] the one type that holds a client secret
 
@@ -26,6 +26,7 @@ pub mod journal;
 pub mod outcome;
 pub mod project;
 pub mod secret;
+pub mod since;
 mod token;
 mod token_answer;
 mod transport;
@@ -45,8 +46,9 @@ pub use journal::{Change, ChangeKind};
 pub use outcome::Outcome;
 pub use project::ProjectState;
 pub use secret::{ClientSecret, SecretError};
+pub use since::Since;
 
-use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
+use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, UserId};
 
 /// One application, and the organisation in which calls about it act.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -85,13 +87,10 @@ pub trait Zitadel: Send + Sync + 'static {
         project: &ProjectId,
     ) -> Result<Vec<Application>, ZitadelError>;
 
-    /// The application's journal after a sequence, ascending, each sequence once. Complete or an error: a part of a
-    /// journal could hide a rotation.
-    async fn changes(
-        &self,
-        app: &AppRef,
-        after: Option<Sequence>,
-    ) -> Result<Vec<Change>, ZitadelError>;
+    /// The application's journal as far back as is asked, and perhaps further; ascending, each sequence once. Complete that far or
+    /// an error: a gap could hide a rotation. Only where there are tens of thousands of entries the oldest of them are left out;
+    /// without a new secret among the newest ones it is an error ([`ErrorClass::TooLarge`]).
+    async fn changes(&self, app: &AppRef, since: Since) -> Result<Vec<Change>, ZitadelError>;
 
     /// What ZITADEL says of a client id and secret.
     async fn introspect(

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence};
 use crate::zitadel::{
-    AppRef, ClientSecret, Introspection, Outcome, ProbeToken, Zitadel, credential,
+    AppRef, ClientSecret, Introspection, Outcome, ProbeToken, Since, Zitadel, credential,
 };
 
 mod tokens;
@@ -149,29 +149,41 @@ fn change(sequence: u64) -> serde_json::Value {
         "eventType": {"key": "EventTypes.project.application.config.api.secret.changed"}})
 }
 
-#[tokio::test]
-async fn the_journal_is_read_page_by_page_to_its_end() {
-    let (address, log) = serve(|seen, _| {
-        let after = seen
-            .line
-            .rsplit_once("query.sequence=")
-            .map(|(_, after)| after.parse().unwrap());
-        let changes: Vec<_> = (1..=150)
-            .filter(|s| Some(*s) > after)
-            .take(100)
-            .map(change)
-            .collect();
+/// A journal with these sequences, served newest first in pages.
+async fn serve_journal(last: u64, item: fn(u64) -> serde_json::Value) -> (SocketAddr, Log) {
+    serve(move |seen, _| {
+        let parameter = |name: &str| {
+            let (_, rest) = seen.line.split_once(&format!("query.{name}="))?;
+            rest.split('&').next()?.parse::<u64>().ok()
+        };
+        let limit = usize::try_from(parameter("limit").unwrap()).unwrap();
+        let before = parameter("sequence").unwrap_or(last + 1);
+        let changes: Vec<_> = (1..before).rev().take(limit).map(item).collect();
         json!({ "result": changes }).to_string()
     })
-    .await;
+    .await
+}
+
+fn renamed(sequence: u64) -> serde_json::Value {
+    let mut item = change(sequence);
+    item["eventType"]["key"] = json!("EventTypes.project.application.changed");
+    item
+}
+
+#[tokio::test]
+async fn the_journal_is_read_page_by_page_as_far_as_is_asked() {
+    let (address, log) = serve_journal(850, change).await;
     let client = client(address, pat());
-    let all = client.changes(&app(), None).await.unwrap();
+    let all = client.changes(&app(), Since::BEGINNING).await.unwrap();
     assert_eq!(
-        (all.len(), all[0].sequence, all[149].sequence),
-        (150, Sequence(1), Sequence(150))
+        (all.len(), all[0].sequence, all[849].sequence),
+        (850, Sequence(1), Sequence(850))
     );
-    let late = client.changes(&app(), Some(Sequence(148))).await.unwrap();
-    assert_eq!(late.len(), 2);
+    let late = client
+        .changes(&app(), Since::entry(Sequence(848)))
+        .await
+        .unwrap();
+    assert_eq!((late.len(), late[0].sequence), (100, Sequence(751)));
     let log = log.lock().unwrap();
     let lines: Vec<_> = log
         .iter()
@@ -180,24 +192,41 @@ async fn the_journal_is_read_page_by_page_to_its_end() {
     assert_eq!(
         lines,
         [
-            "query.asc=true&query.limit=100",
-            "query.asc=true&query.limit=100&query.sequence=100",
-            "query.asc=true&query.limit=100&query.sequence=148"
+            "query.limit=100",
+            "query.limit=500&query.sequence=751",
+            "query.limit=500&query.sequence=251",
+            "query.limit=500&query.sequence=1",
+            "query.limit=100",
         ]
     );
 }
 
 #[tokio::test]
-async fn a_journal_whose_end_cannot_be_seen_is_an_error() {
-    let (address, log) =
-        serve(|_, _| json!({"result": (1..=100).map(change).collect::<Vec<_>>()}).to_string())
-            .await;
-    let error = client(address, pat())
-        .changes(&app(), None)
-        .await
-        .unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Malformed);
+async fn a_journal_whose_rest_cannot_be_seen_is_an_error() {
+    let same = |_: &Seen, _| json!({"result": (1..=100).rev().map(change).collect::<Vec<_>>()});
+    let ascending = |_: &Seen, _| json!({"result": (1..=100).map(change).collect::<Vec<_>>()});
+    let (address, log) = serve(move |seen, number| same(seen, number).to_string()).await;
+    let read = client(address, pat())
+        .changes(&app(), Since::BEGINNING)
+        .await;
+    assert_eq!(read.unwrap_err().class(), ErrorClass::Malformed);
     assert_eq!(log.lock().unwrap().len(), 2);
+    let (address, _) = serve(move |seen, number| ascending(seen, number).to_string()).await;
+    let read = client(address, pat()).changes(&app(), Since::NEWEST).await;
+    assert_eq!(read.unwrap_err().class(), ErrorClass::Malformed);
+}
+
+#[tokio::test]
+async fn of_a_journal_without_end_the_newest_part_is_taken_if_a_new_secret_is_in_it() {
+    let (address, log) = serve_journal(10_000_000, change).await;
+    let read = client(address, pat())
+        .changes(&app(), Since::BEGINNING)
+        .await;
+    assert_eq!(read.unwrap().last().unwrap().sequence, Sequence(10_000_000));
+    assert_eq!(log.lock().unwrap().len(), 100);
+    let (address, _) = serve_journal(10_000_000, renamed).await;
+    let read = client(address, pat()).changes(&app(), Since::NEWEST).await;
+    assert_eq!(read.unwrap_err().class(), ErrorClass::TooLarge);
 }
 
 #[tokio::test]
