@@ -216,7 +216,7 @@ async fn an_endpoint_inside_the_cluster_stands_for_the_url() {
     let url = Issuer::parse("https://iam.example.com", false).unwrap();
     let client = Client::new(ClientConfig {
         url,
-        endpoint: Some(Endpoint::parse(&world.simulator.url()).unwrap()),
+        endpoint: Some(Endpoint::parse(&world.simulator.url(), false).unwrap()),
         ..world.config(world.key())
     })
     .unwrap();
@@ -233,7 +233,7 @@ async fn another_name_of_the_same_server_is_not_its_issuer() {
     let address = world.simulator.address().port();
     let url = Issuer::parse(&format!("http://localhost:{address}"), false).unwrap();
     let client = Client::new(ClientConfig {
-        endpoint: Some(Endpoint::parse(&world.simulator.url()).unwrap()),
+        endpoint: Some(Endpoint::parse(&world.simulator.url(), false).unwrap()),
         url,
         ..world.config(world.pat())
     })

@@ -130,7 +130,7 @@ async fn another_endpoint_is_told_host_and_scheme_of_the_url() {
     let (address, log) = serve(|_, _| answer(me())).await;
     let url = Issuer::parse("https://iam.example.com:8443", false).unwrap();
     let client = Client::new(ClientConfig {
-        endpoint: Some(Endpoint::parse(&format!("http://{address}/")).unwrap()),
+        endpoint: Some(Endpoint::parse(&format!("http://{address}/"), false).unwrap()),
         ..ClientConfig::new(url, pat())
     })
     .unwrap();
