@@ -5,10 +5,11 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 use crate::ids::{AttemptId, OrganizationId, ProjectId, UserId};
+use crate::runtime::clock::ServerClock;
 use crate::runtime::metrics::Metrics;
 use crate::zitadel::{
     AppRef, Application, Change, ClientSecret, Discovery, Introspection, Outcome, ProbeToken,
-    ProjectState, ServerTime, Since, Zitadel, ZitadelError,
+    ProjectState, Since, Zitadel, ZitadelError,
 };
 
 /// A client whose calls are counted.
@@ -43,6 +44,10 @@ impl<Z: Zitadel> Metered<Z> {
 impl<Z: Zitadel> Zitadel for Metered<Z> {
     async fn me(&self) -> Result<UserId, ZitadelError> {
         self.count("me", self.inner.me()).await
+    }
+
+    async fn prepare(&self) -> Result<(), ZitadelError> {
+        self.inner.prepare().await
     }
 
     async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome {
@@ -100,7 +105,7 @@ impl<Z: Zitadel> Zitadel for Metered<Z> {
         self.count("discovery", self.inner.discovery()).await
     }
 
-    fn clock(&self) -> Option<ServerTime> {
+    fn clock(&self) -> &ServerClock {
         self.inner.clock()
     }
 }

@@ -270,8 +270,8 @@ impl Round {
             .connection
             .as_ref()
             .ok()
-            .and_then(|connection| connection.zitadel.clock());
-        let time = server.map_or(local, |server| server.now(boot));
+            .and_then(|connection| connection.zitadel.clock().now());
+        let time = server.unwrap_or(local);
         let far = |other: Timestamp| other.duration_since(time).abs() > MOST_SKEW;
         let skewed = far(local) || context.api_clock.now().is_some_and(far);
         Now { boot, time, skewed }

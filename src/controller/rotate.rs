@@ -67,6 +67,8 @@ pub async fn send(
     let Ok(guard) = context.holding.hold(attempt) else {
         return;
     };
+    // Before the last look at the clock, since it may take its time. Where it fails, generate says so.
+    let _ = connection.zitadel.prepare().await;
     // The last look at the clock before the bytes leave: a claim that has grown old may have been taken over.
     if late(context.clock.boot()) {
         return;

@@ -11,19 +11,20 @@ use zeroize::Zeroizing;
 use super::answer::{Answer, Failure};
 use super::application::{self, Application};
 use super::client::{Client, authorised, within};
-use super::clock::ServerTime;
 use super::discovery::{self, Discovery};
 use super::error::{ErrorClass, Operation, ZitadelError};
 use super::introspection::{self, Introspection, ProbeToken};
 use super::journal::{self, Change};
+use super::last_look;
 use super::outcome::{self, Outcome};
 use super::project::{self, ProjectState};
 use super::secret::ClientSecret;
 use super::since::Since;
-use super::token::Audience;
+use super::token::{Audience, Token};
 use super::transport::{LIST_BODY, SMALL_BODY};
 use super::{AppRef, Zitadel};
 use crate::ids::{AttemptId, OrganizationId, ProjectId, Sequence, UserId};
+use crate::runtime::clock::ServerClock;
 
 /// Items asked for at once, well under ZITADEL's own limit of 1,000.
 const PAGE: usize = 100;
@@ -47,6 +48,13 @@ impl Zitadel for Client {
         within(Operation::Me, self.timeouts.call, read).await
     }
 
+    async fn prepare(&self) -> Result<(), ZitadelError> {
+        let token = self.tokens.token(&Audience::Api, &self.transport);
+        within(Operation::Token, self.timeouts.call, token)
+            .await
+            .map(drop)
+    }
+
     async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome {
         let operation = Operation::Generate;
         let started = self.transport.clock.boot();
@@ -57,16 +65,12 @@ impl Zitadel for Client {
             Err(error) => return Outcome::NotExecuted(error),
         };
         // NB: one deadline over token and request, on a clock that goes on while the host is suspended: after it nothing may
-        // leave, because others rely on the journal being final soon after.
-        let passed = self.transport.clock.boot().saturating_sub(started);
-        let Some(left) = self
-            .timeouts
-            .generate
-            .checked_sub(passed)
-            .filter(|left| !left.is_zero())
-        else {
+        // leave, because others rely on the journal being final soon after. It is looked at once more when there is a connection.
+        let deadline = started.saturating_add(self.timeouts.generate);
+        let left = deadline.saturating_sub(self.transport.clock.boot());
+        if left.is_zero() {
             return Outcome::NotExecuted(ZitadelError::new(operation, ErrorClass::Timeout));
-        };
+        }
         let path = format!("{}/api_config/_generate_client_secret", app_path(app));
         let request = in_organization(
             self.transport.once(Method::POST, &path),
@@ -80,9 +84,10 @@ impl Zitadel for Client {
             Ok(request) => request,
             Err(error) => return Outcome::NotExecuted(error),
         };
-        let result = self.transport.send(request, SMALL_BODY, left).await;
+        let sending = self.transport.send(request, SMALL_BODY, left);
+        let result = last_look::until(deadline, sending).await;
         if matches!(&result, Ok(answer) if answer.status == 401) {
-            self.tokens.forget(&Audience::Api, &token);
+            self.tokens.forget(&token);
         }
         outcome::classify(result.as_ref().map_err(|failure: &Failure| *failure))
     }
@@ -148,8 +153,8 @@ impl Zitadel for Client {
         discovery::parse(&answer, &self.issuer)
     }
 
-    fn clock(&self) -> Option<ServerTime> {
-        self.transport.server_time()
+    fn clock(&self) -> &ServerClock {
+        &self.transport.server
     }
 }
 
@@ -240,11 +245,10 @@ impl Client {
             ProbeToken::Junk => None,
             ProbeToken::Own(project) => {
                 let audience = Audience::Project(project);
-                let token = self.tokens.token(&audience, &self.transport).await?;
-                Some((audience, token))
+                Some(self.tokens.token(&audience, &self.transport).await?)
             }
         };
-        let token = own.as_ref().map_or(JUNK_TOKEN, |(_, token)| token.expose());
+        let token = own.as_ref().map_or(JUNK_TOKEN, Token::expose);
         // NB: ZITADEL unescapes both parts of Basic credentials, so a raw `%` or `+` would become something else.
         let (id, secret) = (form_encoded(client_id), form_encoded(secret.expose()));
         let request = self
@@ -258,12 +262,12 @@ impl Client {
             .await
             .map_err(|failure| failure.of(Operation::Introspect))?;
         let verdict = introspection::judge(&answer)?;
-        if let Some((audience, token)) = own
+        if let Some(token) = own
             && verdict == Introspection::Inactive
             && token.age(self.transport.clock.boot()) > SUSPECT_AGE
         {
             // Perhaps revoked meanwhile; the next probe gets another one.
-            self.tokens.forget(&audience, &token);
+            self.tokens.forget(&token);
         }
         Ok(verdict)
     }

@@ -14,15 +14,16 @@ pub mod application;
 mod assertion;
 mod calls;
 mod client;
-pub mod clock;
 pub mod credential;
 pub mod discovery;
+mod dns;
 pub mod error;
 mod error_body;
 mod error_class;
 pub mod introspection;
 pub mod issuer;
 pub mod journal;
+mod last_look;
 pub mod outcome;
 pub mod project;
 pub mod secret;
@@ -36,7 +37,6 @@ use async_trait::async_trait;
 
 pub use application::{AppKind, AppState, Application};
 pub use client::{Client, ClientConfig, ConfigError, Timeouts};
-pub use clock::ServerTime;
 pub use credential::{Credential, CredentialError};
 pub use discovery::Discovery;
 pub use error::{ErrorClass, ErrorId, Operation, ZitadelError};
@@ -49,6 +49,7 @@ pub use secret::{ClientSecret, SecretError};
 pub use since::Since;
 
 use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, UserId};
+use crate::runtime::clock::ServerClock;
 
 /// One application, and the organisation in which calls about it act.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -66,6 +67,9 @@ pub struct AppRef {
 pub trait Zitadel: Send + Sync + 'static {
     /// Whose credential this is: the editor of own journal entries (`GET /auth/v1/users/me`).
     async fn me(&self) -> Result<UserId, ZitadelError>;
+
+    /// Has a token at hand, so that generate does not have to ask for one first.
+    async fn prepare(&self) -> Result<(), ZitadelError>;
 
     /// Makes a new secret and so kills the present one. At most one request is sent, ever: no retry, no redirect.
     async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome;
@@ -104,5 +108,5 @@ pub trait Zitadel: Send + Sync + 'static {
     async fn discovery(&self) -> Result<Discovery, ZitadelError>;
 
     /// ZITADEL's clock, by the newest answer that had a `Date` header.
-    fn clock(&self) -> Option<ServerTime>;
+    fn clock(&self) -> &ServerClock;
 }

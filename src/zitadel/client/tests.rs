@@ -122,7 +122,7 @@ async fn generate_is_one_post_that_names_organisation_and_attempt() {
     assert_eq!(seen.header("user-agent"), Some(agent));
     assert_eq!(seen.header("accept-encoding"), None);
     assert_eq!(seen.header("x-zitadel-instance-host"), None);
-    assert!(client.clock().is_some());
+    assert!(client.clock().now().is_some());
 }
 
 #[tokio::test]
@@ -289,4 +289,51 @@ async fn errors_tell_nothing_that_was_sent_or_received() {
     );
     let error = client.app(&app()).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("canary"));
+}
+
+/// A host that is suspended, for an hour, after the clock was looked at so many times.
+struct Suspended {
+    looks: std::sync::atomic::AtomicUsize,
+    after: usize,
+}
+
+impl Clock for Suspended {
+    fn wall(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn boot(&self) -> Duration {
+        let looks = self
+            .looks
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Duration::from_hours(if looks < self.after { 1 } else { 2 })
+    }
+}
+
+#[tokio::test]
+async fn nothing_leaves_after_its_time_however_long_the_host_was_suspended_meanwhile() {
+    let body = json!({"clientSecret": "s", "details": {"sequence": "12", "changeDate": "2026-07-10T09:52:56Z"}});
+    let mut sent = 0;
+    for after in 1..10 {
+        let body = body.to_string();
+        let (address, log) = serve(move |_, _| body.clone()).await;
+        let client = Client::new(ClientConfig {
+            clock: Arc::new(Suspended {
+                looks: std::sync::atomic::AtomicUsize::new(0),
+                after,
+            }),
+            ..config(address, pat())
+        })
+        .unwrap();
+        match client.generate(&app(), attempt()).await {
+            Outcome::NotExecuted(error) => {
+                assert_eq!(error.class(), ErrorClass::Timeout, "{after}");
+                assert!(log.lock().unwrap().is_empty(), "{after}");
+            }
+            Outcome::Success { .. } => sent += 1,
+            _ => panic!("{after}: no outcome"),
+        }
+    }
+    // Start, token, after the token, connection: four looks before the request leaves.
+    assert_eq!(sent, 6);
 }
