@@ -119,6 +119,28 @@ async fn a_page_of_a_proxy_is_no_verdict_on_a_connection() {
     assert!(!conditions.is_true(ConditionType::Stalled));
 }
 
+#[tokio::test]
+async fn a_project_that_cannot_be_looked_at_is_told_and_looked_at_again() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("unlisted", &zitadel).await;
+    let app = issued(&tenant).await;
+    let page = Action::RespondBefore(Reply::ingress_html(404));
+    let fault = zitadel.inject(Fault::on(Operation::SearchApps, page).always());
+    zitadel.rotate_elsewhere(&app.id, None).unwrap();
+    let operator = world.operator.as_ref().unwrap();
+    // NB: of each kind of trouble the log has a line in half a minute, whichever project it was.
+    eventually(PATIENCE, || async {
+        let told = operator.printed().contains("of a project cannot be listed");
+        (told && zitadel.fired(fault) >= 2).then_some(())
+    })
+    .await;
+    zitadel.remove_fault(fault);
+    // The value that somebody else replaced is refused by now, and that is seen.
+    tenant.until_generates(&app, 3).await;
+    tenant.until_accepted(&app, "orders").await;
+}
+
 /// Takes the schema away, as an older or newer definition might lack a rule.
 async fn loosen(tenant: &Tenant) {
     let api: Api<CustomResourceDefinition> = Api::all(tenant.client.clone());

@@ -1,6 +1,6 @@
 //! The connections that reconciles share: their clients, grants and limits.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::secret::Endpoints;
 use crate::api::{CaBundle, Credential, Grant, Reason, ZitadelConnectionSpec};
 use crate::ids::{AppId, IdError, OrganizationId, ProjectId, Sequence, UserId};
 use crate::rotation::Failure;
-use crate::zitadel::{AppRef, Zitadel};
+use crate::zitadel::{AppRef, Zitadel, ZitadelError};
 
 /// A connection that can be used.
 #[derive(Clone)]
@@ -176,22 +176,20 @@ impl Connection {
         lock(&self.shared.hints).insert((app.project.clone(), app.app.clone()), sequence);
     }
 
-    /// Looks at all applications of a project at once. Which of them have another sequence than at the last look.
+    /// Looks at all applications of a project at once. Which of them have another sequence than at the last look. Nothing is known of
+    /// any of them if it fails.
     pub async fn look(
         &self,
         organization: Option<&OrganizationId>,
         project: &ProjectId,
-    ) -> Vec<AppId> {
-        let Ok(apps) = self.zitadel.apps(organization, project).await else {
-            return Vec::new();
-        };
+    ) -> Result<HashSet<AppId>, ZitadelError> {
+        let apps = self.zitadel.apps(organization, project).await?;
         let mut hints = lock(&self.shared.hints);
-        apps.into_iter()
-            .filter_map(|app| {
-                let before = hints.insert((project.clone(), app.id.clone()), app.sequence);
-                (before != Some(app.sequence)).then_some(app.id)
-            })
-            .collect()
+        let news = apps.into_iter().filter_map(|app| {
+            let before = hints.insert((project.clone(), app.id.clone()), app.sequence);
+            (before != Some(app.sequence)).then_some(app.id)
+        });
+        Ok(news.collect())
     }
 
     /// The application with the organisation that calls about it act in.

@@ -1,5 +1,6 @@
 //! The calls: path, parameters and judgement of each.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,14 +24,20 @@ use super::since::Since;
 use super::token::{Audience, Token};
 use super::transport::{LIST_BODY, SMALL_BODY};
 use super::{AppRef, Zitadel};
-use crate::ids::{AttemptId, OrganizationId, ProjectId, Sequence, UserId};
+use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
 use crate::runtime::clock::ServerClock;
 
-/// Items asked for at once, well under ZITADEL's own limit of 1,000.
+/// Applications asked for at once, under ZITADEL's own limit of 1,000.
+const APP_PAGE: usize = 500;
+/// How often the pages are read while some of them seem to be missing.
+const APP_PASSES: usize = 4;
+/// Applications of a project beyond which it is called too large.
+const MOST_APPS: usize = 20 * APP_PAGE;
+/// Entries of a journal asked for first.
 const PAGE: usize = 100;
 /// Entries of a journal asked for at once after the first page: nearly every answer is in that one.
 const LATER_PAGE: usize = 500;
-/// Pages read before a list is called too large.
+/// Pages of a journal read before it is called too large.
 const MAX_PAGES: usize = 100;
 /// Something in the form of a token that is none.
 const JUNK_TOKEN: &str = "zitadel-secret-operator-probe";
@@ -165,29 +172,36 @@ impl Client {
         project: &ProjectId,
     ) -> Result<Vec<Application>, ZitadelError> {
         let path = format!("/management/v1/projects/{project}/apps/_search");
-        let mut apps: Vec<Application> = Vec::new();
-        for page in 0..MAX_PAGES {
-            let offset = (page * PAGE).to_string();
-            let query = json!({"query": {"offset": offset, "limit": PAGE, "asc": true}});
-            let request = || {
-                let request = self.transport.read(Method::POST, &path).json(&query);
-                in_organization(request, organization)
-            };
-            let parse = |answer: &Answer| application::parse_page(&answer.body);
-            let page = self
-                .read(Operation::Apps, LIST_BODY, request, parse)
-                .await?;
-            // NB: a list that changes between two pages can show an item twice.
-            for app in page.apps {
-                if apps.iter().all(|known| known.id != app.id) {
-                    apps.push(app);
+        let parse = |answer: &Answer| application::parse_page(&answer.body);
+        let mut apps: BTreeMap<AppId, Application> = BTreeMap::new();
+        // NB: ZITADEL gives no order, so of several pages each may show what another one showed, and none what it should have.
+        for _ in 0..APP_PASSES {
+            let (mut seen, mut unreadable) = (0, 0);
+            loop {
+                let query =
+                    json!({"query": {"offset": seen.to_string(), "limit": APP_PAGE, "asc": true}});
+                let request = || {
+                    let request = self.transport.read(Method::POST, &path).json(&query);
+                    in_organization(request, organization)
+                };
+                let page = self
+                    .read(Operation::Apps, LIST_BODY, request, parse)
+                    .await?;
+                seen += page.len;
+                unreadable += page.len - page.apps.len();
+                apps.extend(page.apps.into_iter().map(|app| (app.id.clone(), app)));
+                if page.len < APP_PAGE {
+                    break;
+                }
+                if seen >= MOST_APPS {
+                    return Err(ZitadelError::new(Operation::Apps, ErrorClass::TooLarge));
                 }
             }
-            if page.len < PAGE {
-                return Ok(apps);
+            if apps.len() + unreadable >= seen {
+                break;
             }
         }
-        Err(ZitadelError::new(Operation::Apps, ErrorClass::TooLarge))
+        Ok(apps.into_values().collect())
     }
 
     async fn all_changes(&self, app: &AppRef, since: Since) -> Result<Vec<Change>, ZitadelError> {

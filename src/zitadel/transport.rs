@@ -18,7 +18,7 @@ use crate::runtime::clock::{Clock, ServerClock};
 /// Largest body that is read, in bytes.
 pub(super) const SMALL_BODY: usize = 64 * 1024;
 /// Largest list that is read, in bytes.
-pub(super) const LIST_BODY: usize = 1024 * 1024;
+pub(super) const LIST_BODY: usize = 4 * 1024 * 1024;
 
 pub(super) struct Transport {
     reads: reqwest::Client,

@@ -230,19 +230,30 @@ async fn of_a_journal_without_end_the_newest_part_is_taken_if_a_new_secret_is_in
 }
 
 #[tokio::test]
-async fn applications_are_listed_page_by_page() {
-    let (address, log) = serve(|seen, _| {
-        let query: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
-        let offset: u64 = query["query"]["offset"].as_str().unwrap().parse().unwrap();
-        let item = |id| json!({"id": format!("{id}"), "apiConfig": {"clientId": "1"}, "state": "APP_STATE_ACTIVE",
-            "details": {"sequence": "1", "changeDate": "2026-07-10T09:52:56Z"}});
-        let apps: Vec<_> = (offset..130.min(offset + 100)).map(item).collect();
-        json!({ "result": apps }).to_string()
-    })
-    .await;
-    let project = ProjectId::try_from("42").unwrap();
-    let apps = client(address, pat()).apps(None, &project).await.unwrap();
-    assert_eq!((apps.len(), log.lock().unwrap().len()), (130, 2));
+async fn applications_are_all_listed_in_whatever_order_each_page_has_them() {
+    for (count, requests) in [(3, 1..=1), (499, 1..=1), (730, 3..=8)] {
+        let (address, log) = serve(move |seen, number| {
+            let query: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
+            let number_of = |name: &str| match &query["query"][name] {
+                serde_json::Value::String(text) => text.parse().unwrap(),
+                number => usize::try_from(number.as_u64().unwrap()).unwrap(),
+            };
+            let item = |id| json!({"id": format!("{id}"), "apiConfig": {"clientId": "1"}, "state": "APP_STATE_ACTIVE",
+                "details": {"sequence": "1", "changeDate": "2026-07-10T09:52:56Z"}});
+            // Another order each time.
+            let mut all: Vec<_> = (0..count).collect();
+            all.rotate_left((number * 130) % count);
+            let page = all.into_iter().skip(number_of("offset"));
+            let apps: Vec<_> = page.take(number_of("limit")).map(item).collect();
+            json!({ "result": apps }).to_string()
+        })
+        .await;
+        let project = ProjectId::try_from("42").unwrap();
+        let apps = client(address, pat()).apps(None, &project).await.unwrap();
+        assert_eq!(apps.len(), count);
+        let asked = log.lock().unwrap().len();
+        assert!(requests.contains(&asked), "{count}: {asked} requests");
+    }
 }
 
 #[tokio::test]
