@@ -13,6 +13,7 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::api::{Api, ListParams, PostParams};
+use kube::core::DeserializeGuard;
 use kube::{Client, ResourceExt as _};
 
 use crate::api::{ConditionType, ZitadelConnection};
@@ -174,7 +175,7 @@ async fn connections(client: &Client, class: &str, timeout: Duration) -> bool {
 }
 
 async fn look(client: &Client, class: &str) -> (bool, String) {
-    let api: Api<ZitadelConnection> = Api::all(client.clone());
+    let api: Api<DeserializeGuard<ZitadelConnection>> = Api::all(client.clone());
     let mut all = match api.list(&ListParams::default()).await {
         Ok(all) => all.items,
         Err(kube::Error::Api(status)) => {
@@ -191,7 +192,11 @@ async fn look(client: &Client, class: &str) -> (bool, String) {
         }
     };
     let others = all.len();
-    all.retain(|connection| connection.spec.class() == class);
+    // NB: of one that cannot be read nobody knows whose it is.
+    all.retain(|guarded| {
+        let connection = guarded.0.as_ref();
+        connection.map_or(true, |connection| connection.spec.class() == class)
+    });
     let others = others - all.len();
     if all.is_empty() {
         let told = match others {
@@ -204,7 +209,16 @@ async fn look(client: &Client, class: &str) -> (bool, String) {
     }
     let mut every = true;
     let mut text = String::new();
-    for connection in &all {
+    for guarded in &all {
+        let Ok(connection) = &guarded.0 else {
+            every = false;
+            let _ = writeln!(
+                text,
+                "connection {}: it cannot be read: compare it with the installed custom resource definition",
+                guarded.name_any()
+            );
+            continue;
+        };
         let status = connection.status.as_ref();
         let ready = status.and_then(|status| status.conditions.get(ConditionType::Ready));
         let current =

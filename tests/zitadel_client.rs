@@ -12,7 +12,7 @@ use std::time::Duration;
 use zitadel_secret_operator::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
 use zitadel_secret_operator::zitadel::{
     AppKind, AppRef, AppState, ChangeKind, Client, ClientConfig, ClientSecret, ConfigError,
-    Credential, Endpoint, ErrorClass, Introspection, Issuer, Outcome, ProbeToken, Timeouts,
+    Credential, Endpoint, ErrorClass, Introspection, Issuer, Outcome, ProbeToken, Since, Timeouts,
     Zitadel,
 };
 use zitadel_simulator::{
@@ -106,7 +106,7 @@ async fn rotates(world: &World, client: &Client) {
     let operator = UserId::try_from(world.world.operator.id.as_str()).unwrap();
     assert_eq!(client.me().await, Ok(operator.clone()));
     let orders = world.orders();
-    let before = client.changes(&orders, None).await.unwrap();
+    let before = client.changes(&orders, Since::BEGINNING).await.unwrap();
     let newest = before.last().map(|change| change.sequence);
     let id = attempt();
     let Outcome::Success {
@@ -122,7 +122,9 @@ async fn rotates(world: &World, client: &Client) {
     assert_eq!(executions.len(), 1);
     assert_eq!(executions[0].attempt, Some(id.to_string()));
     assert_eq!(Sequence(executions[0].sequence), sequence);
-    let after = client.changes(&orders, newest).await.unwrap();
+    let since = Since::entry(newest.unwrap());
+    let mut after = client.changes(&orders, since).await.unwrap();
+    after.retain(|change| Some(change.sequence) > newest);
     assert_eq!(after.len(), 1);
     assert_eq!(
         (after[0].sequence, after[0].change_date),
@@ -200,7 +202,7 @@ async fn a_host_whose_clock_is_wrong_gets_a_token_all_the_same() {
             .configure(|settings| settings.clock_skew_ms = skew);
         let client = Client::new(world.config(world.key())).unwrap();
         assert!(client.me().await.is_ok(), "{skew}");
-        let ahead = client.clock().unwrap().ahead().as_secs();
+        let ahead = client.clock().offset().unwrap().as_secs();
         assert!((ahead * 1000 - skew).abs() < 3000, "{ahead}");
     }
 }
@@ -214,7 +216,7 @@ async fn an_endpoint_inside_the_cluster_stands_for_the_url() {
     let url = Issuer::parse("https://iam.example.com", false).unwrap();
     let client = Client::new(ClientConfig {
         url,
-        endpoint: Some(Endpoint::parse(&world.simulator.url()).unwrap()),
+        endpoint: Some(Endpoint::parse(&world.simulator.url(), false).unwrap()),
         ..world.config(world.key())
     })
     .unwrap();
@@ -231,7 +233,7 @@ async fn another_name_of_the_same_server_is_not_its_issuer() {
     let address = world.simulator.address().port();
     let url = Issuer::parse(&format!("http://localhost:{address}"), false).unwrap();
     let client = Client::new(ClientConfig {
-        endpoint: Some(Endpoint::parse(&world.simulator.url()).unwrap()),
+        endpoint: Some(Endpoint::parse(&world.simulator.url(), false).unwrap()),
         url,
         ..world.config(world.pat())
     })
@@ -448,7 +450,7 @@ async fn every_call_ends_whatever_the_server_does() {
             .inject(Fault::on(Operation::Journal, action));
         let error = world
             .client()
-            .changes(&world.orders(), None)
+            .changes(&world.orders(), Since::NEWEST)
             .await
             .unwrap_err();
         assert_eq!(error.class(), class);
@@ -466,6 +468,44 @@ async fn a_service_account_key_that_is_not_known_is_refused() {
     let class = not_executed(client.generate(&world.orders(), attempt()).await);
     assert_eq!(class, ErrorClass::TokenRefused);
     assert_eq!(world.simulator.requests(Operation::Generate), 0);
+}
+
+#[tokio::test]
+async fn a_long_journal_is_read_from_its_newest_entry_only_as_far_as_is_asked() {
+    let world = World::plain();
+    let (client, orders) = (world.client(), world.orders());
+    let app = world.world.orders.id.as_str();
+    let stored = world.simulator.rotate_elsewhere(app, None).unwrap();
+    for number in 0..3_000 {
+        world
+            .simulator
+            .rename_app(app, &number.to_string())
+            .unwrap();
+    }
+    let asked = async |since| {
+        let before = world.simulator.requests(Operation::Journal);
+        let changes = client.changes(&orders, since).await.unwrap();
+        let pages = world.simulator.requests(Operation::Journal) - before;
+        (changes, pages)
+    };
+    // The newest new secret is 3,000 entries back, after that it is the newest entry.
+    let (changes, pages) = asked(Since::NEWEST).await;
+    let has = |sequence| {
+        move |change: &zitadel_secret_operator::zitadel::Change| {
+            change.sequence == Sequence(sequence)
+        }
+    };
+    assert!(changes.iter().any(has(stored.sequence)));
+    assert_eq!(pages, 7);
+    let newer = world.simulator.rotate_elsewhere(app, None).unwrap();
+    let (changes, pages) = asked(Since::NEWEST).await;
+    assert_eq!((changes.len(), pages), (100, 1));
+    assert!(changes.iter().any(has(newer.sequence)));
+    let (changes, _) = asked(Since::entry(Sequence(stored.sequence))).await;
+    assert!(changes.iter().any(has(stored.sequence)));
+    assert!(changes.is_sorted_by_key(|change| change.sequence));
+    let (all, _) = asked(Since::BEGINNING).await;
+    assert_eq!(all.len(), 3_004);
 }
 
 /// Everything that is traced on this thread.

@@ -104,8 +104,8 @@ impl Simulator {
 
     /// Makes an app of any kind.
     pub fn create_app(&self, project: &str, new: &NewApp) -> Result<AppHandle, NotThere> {
-        let (now, settings) = (self.shared.now(), self.settings());
         let mut world = lock(&self.shared.world);
+        let (now, settings) = (self.shared.now(), self.settings());
         let editor = world.console.clone();
         let spec = NewApiApp {
             id: new.id.as_deref(),

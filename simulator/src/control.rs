@@ -51,8 +51,8 @@ impl Simulator {
 
     /// Somebody else rotates: a user, or an administrator in the console if none is named.
     pub fn rotate_elsewhere(&self, app: &str, editor: Option<&str>) -> Result<Execution, NotThere> {
-        let (now, settings) = (self.shared.now(), self.settings());
         let mut world = lock(&self.shared.world);
+        let (now, settings) = (self.shared.now(), self.settings());
         let editor = editor.map_or_else(|| world.console.clone(), str::to_owned);
         let project = world
             .project_with_app(app)
@@ -265,9 +265,9 @@ impl Simulator {
         find: impl FnOnce(&mut World) -> Result<&mut Project, NotThere>,
         event: impl FnOnce(&str) -> NewEvent,
     ) -> Result<u64, NotThere> {
+        let mut world = lock(&self.shared.world);
         let now = self.shared.now();
         let Settings { projection_lag, .. } = self.settings();
-        let mut world = lock(&self.shared.world);
         let event = event(&world.console);
         Ok(find(&mut world)?.push(event, now, projection_lag))
     }

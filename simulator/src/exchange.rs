@@ -188,12 +188,11 @@ async fn run(
     }
     // The request may have waited: what counts is the time of its execution.
     call.settings = shared.settings();
-    call.now = shared.now();
-    let answer = answer(&call, unknown_host.as_ref());
+    let answer = answer(&mut call, unknown_host.as_ref());
     disturb::after(&shared, actions, answer).await
 }
 
-fn answer(call: &Call, unknown_host: Option<&crate::instance::UnknownHost>) -> Answer {
+fn answer(call: &mut Call, unknown_host: Option<&crate::instance::UnknownHost>) -> Answer {
     let availability = call.settings.availability;
     if let Some(answer) = handle::before_instance(&call.route, availability) {
         return answer;

@@ -1,5 +1,7 @@
 //! From an operation to its answer: dispatch, and errors in the manner of each endpoint.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::answer::Answer;
@@ -81,7 +83,7 @@ pub(crate) fn database_down(call: &Call) -> Answer {
 }
 
 /// Executes an operation against the world.
-pub(crate) fn execute(call: &Call) -> Answer {
+pub(crate) fn execute(call: &mut Call) -> Answer {
     match call.route.operation {
         Operation::Generate | Operation::GenerateOidc => api(call, generate::generate),
         Operation::GenerateV2 => api(call, generate::generate_v2),
@@ -108,8 +110,20 @@ pub(crate) fn execute(call: &Call) -> Answer {
     }
 }
 
-fn api(call: &Call, handler: impl FnOnce(&Call, &mut World) -> Result<Value, ApiError>) -> Answer {
-    let result = handler(call, &mut lock(&call.shared.world));
+/// One after another, each with the time at which it has its turn: the order of sequences is that of dates, unless a fault crosses
+/// them.
+fn in_turn<T>(call: &mut Call, handler: impl FnOnce(&Call, &mut World) -> T) -> T {
+    let shared = Arc::clone(&call.shared);
+    let mut world = lock(&shared.world);
+    call.now = shared.now();
+    handler(call, &mut world)
+}
+
+fn api(
+    call: &mut Call,
+    handler: impl FnOnce(&Call, &mut World) -> Result<Value, ApiError>,
+) -> Answer {
+    let result = in_turn(call, handler);
     match result {
         Ok(body) => Answer::json(200, &body, call.settings.whitespace).uncached(),
         Err(error) => refusal(call, &error),
@@ -117,10 +131,10 @@ fn api(call: &Call, handler: impl FnOnce(&Call, &mut World) -> Result<Value, Api
 }
 
 fn oauth(
-    call: &Call,
+    call: &mut Call,
     handler: impl FnOnce(&Call, &mut World) -> Result<Value, OauthError>,
 ) -> Answer {
-    let result = handler(call, &mut lock(&call.shared.world));
+    let result = in_turn(call, handler);
     let (status, body) = match result {
         Ok(body) => (200, body),
         Err(error) => (400, error.body()),

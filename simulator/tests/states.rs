@@ -261,3 +261,24 @@ async fn without_its_database_the_server_is_alive_but_not_ready() {
     );
     assert_eq!(simulator.requests(Operation::Generate), 1);
 }
+
+#[test]
+fn rotations_at_once_have_their_dates_in_the_order_of_their_sequences() {
+    let simulator = Simulator::start(Config::default()).unwrap();
+    let app = simulator.standard_world().orders.id;
+    let begin = std::sync::Barrier::new(8);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                begin.wait();
+                for _ in 0..500 {
+                    simulator.rotate_elsewhere(&app, None).unwrap();
+                }
+            });
+        }
+    });
+    let mut made = simulator.executions();
+    made.sort_by_key(|execution| execution.sequence);
+    assert_eq!(made.len(), 4_000);
+    assert!(made.is_sorted_by_key(|execution| execution.change_date));
+}

@@ -12,10 +12,9 @@ use kube::runtime::watcher::Event;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::context::{Guarded, lock};
+use super::context::{Guarded, GuardedConnection, lock};
 use super::kept::Kept;
 use super::progress::Progress;
-use crate::api::ZitadelConnection;
 use crate::rotation::Owner;
 
 /// Whether a watch has shown everything once.
@@ -92,7 +91,7 @@ pub struct Caches {
     /// By namespace; `None` is the whole cluster, and the only one then.
     pub parts: BTreeMap<Option<String>, Cache>,
     /// All connections.
-    pub connections: Store<ZitadelConnection>,
+    pub connections: Store<GuardedConnection>,
     /// Whether all of them were shown.
     pub connections_filled: Filled,
     /// All claims.

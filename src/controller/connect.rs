@@ -3,35 +3,38 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::Api;
 use kube::api::{Patch, PatchParams};
+use kube::core::DynamicObject;
+use kube::discovery::ApiResource;
 use kube::runtime::controller::Action;
+use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
-use super::connections::{Connection, Shared, permanent};
-use super::context::Context;
+use super::connections::{Connection, Declared, Reach, Shared, organization, permanent, unreached};
+use super::context::{Context, GuardedConnection, lock};
 use super::failure;
+use super::material::material;
 use super::metered::Metered;
+use super::report::wanted;
 use super::secret::Endpoints;
 use crate::api::{
-    ConditionType, CredentialType, KeyRef, Reason, Status, ZitadelConnection,
-    ZitadelConnectionSpec, ZitadelConnectionStatus,
+    ConditionType, Conditions, CredentialType, KeyRef, Reason, Status, ZitadelConnection,
+    ZitadelConnectionStatus,
 };
-use crate::ids::OrganizationId;
 use crate::rotation::Failure;
 use crate::zitadel::{
-    Client, ClientConfig, ConfigError, Credential, Endpoint, Issuer, IssuerError, Timeouts, Zitadel,
+    Client, ClientConfig, ConfigError, Credential, Endpoint, ErrorClass, Issuer, IssuerError,
+    Timeouts, Zitadel,
 };
 
 /// A connection can't be used; the sentence says what to do about it.
-struct Refusal {
-    failure: Failure,
-    message: String,
+pub(super) struct Refusal {
+    pub(super) failure: Failure,
+    pub(super) message: String,
 }
 
 impl Refusal {
-    fn new(reason: Reason, message: impl Into<String>) -> Self {
+    pub(super) fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             failure: permanent(reason),
             message: message.into(),
@@ -39,21 +42,24 @@ impl Refusal {
     }
 }
 
-/// What a connection is made from, as it is stored.
-struct Material {
-    credential: Vec<u8>,
-    ca_pem: Option<Vec<u8>>,
-    made_from: String,
-}
-
 /// Reads a connection, checks it at ZITADEL and reports.
 pub async fn reconcile(
-    object: Arc<ZitadelConnection>,
+    guarded: Arc<GuardedConnection>,
     context: Arc<Context>,
 ) -> Result<Action, kube::Error> {
-    let name = object.metadata.name.clone().unwrap_or_default();
-    let before = context.connections.get(&name);
-    let outcome = connect(&object, &context, before.as_ref().ok()).await;
+    let name = guarded.name_any();
+    let object = match &guarded.0 {
+        Ok(object) => object,
+        Err(invalid) => return unreadable(&guarded, &invalid.error, &context).await,
+    };
+    let former = context.connections.get(&name);
+    // What is under way and what was counted goes on, whatever becomes of the client.
+    let shared = former
+        .as_ref()
+        .map(|former| Arc::clone(&former.shared))
+        .ok();
+    let before = former.and_then(|former| on_new_terms(object, &context, former));
+    let outcome = connect(object, &context, before.as_ref().ok(), shared).await;
     // It was deleted or given to another operator meanwhile.
     if !context.keeps_connection(&name) {
         return Ok(Action::await_change());
@@ -61,7 +67,7 @@ pub async fn reconcile(
     let (retry, result) = match outcome {
         Ok(connection) => (Duration::from_secs(3600), Ok(connection)),
         // A connection that worked goes on being used while a check of it fails for a passing reason: calls judge for themselves.
-        Err(refusal) if !refusal.failure.permanent && before.is_ok() => {
+        Err(refusal) if !refusal.failure.permanent && context.connections.get(&name).is_ok() => {
             (Duration::from_secs(30), Err(refusal))
         }
         Err(refusal) => {
@@ -86,8 +92,32 @@ pub async fn reconcile(
     if changed {
         context.wake_users(&name);
     }
-    report(&object, &context, &result).await?;
+    report(object, &context, &result).await?;
     Ok(Action::requeue(retry))
+}
+
+/// What needs no ZITADEL applies at once, whether it answers or not: who may use the connection, and how much. The client goes on being
+/// used for the same address and the same declared credential only: nothing is sent to an address that is not declared any more.
+fn on_new_terms(
+    object: &ZitadelConnection,
+    context: &Context,
+    before: Arc<Connection>,
+) -> Result<Arc<Connection>, Failure> {
+    if before.generation == object.metadata.generation {
+        return Ok(before);
+    }
+    let name = &before.name;
+    let same = before.reach.declared == Declared::by(&object.spec);
+    let after = Connection::clone(&before).on_terms(&object.spec, object.metadata.generation);
+    let Some(after) = after.ok().filter(|_| same) else {
+        let failure = unreached();
+        context.connections.set(name, Err(failure.clone()));
+        return Err(failure);
+    };
+    let after = Arc::new(after);
+    context.connections.set(name, Ok(Arc::clone(&after)));
+    context.wake_users(name);
+    Ok(after)
 }
 
 type Connected = (Arc<Connection>, Option<jiff::Timestamp>);
@@ -96,21 +126,28 @@ async fn connect(
     object: &ZitadelConnection,
     context: &Context,
     before: Option<&Arc<Connection>>,
+    shared: Option<Arc<Shared>>,
 ) -> Result<Connected, Refusal> {
     let spec = &object.spec;
     let name = object.metadata.name.clone().unwrap_or_default();
     let insecure = spec.allow_insecure.unwrap_or(false);
     let url = |error: IssuerError| Refusal::new(Reason::InvalidSpec, format!("spec.url: {error}"));
     let issuer = Issuer::parse(&spec.url, insecure).map_err(url)?;
-    let organization = spec
-        .organization_id
+    let invalid = |error| Refusal::new(Reason::InvalidSpec, format!("spec.organizationId {error}"));
+    organization(spec).map_err(invalid)?;
+    let endpoint = spec
+        .endpoint
         .as_deref()
-        .map(OrganizationId::try_from)
+        .map(|endpoint| Endpoint::parse(endpoint, insecure))
         .transpose();
-    let organization = organization.map_err(|error| {
-        Refusal::new(Reason::InvalidSpec, format!("spec.organizationId {error}"))
-    })?;
-    let material = material(spec, object.metadata.generation, context).await?;
+    let endpoint = endpoint
+        .map_err(|error| Refusal::new(Reason::InvalidSpec, format!("spec.endpoint: {error}")))?;
+    let material = material(spec, context).await?;
+    let reach = Reach {
+        declared: Declared::by(spec),
+        credential: material.credential_revision,
+        authorities: material.ca_revision,
+    };
     let credential = match spec.credential.type_ {
         CredentialType::ServiceAccountKey => Credential::service_account_key(&material.credential),
         CredentialType::PersonalAccessToken => {
@@ -127,15 +164,16 @@ async fn connect(
     })?;
     let expiry = credential.expiry();
     if let Some(before) = before
-        && before.made_from == material.made_from
+        && before.reach == reach
     {
         // Nothing changed: one cheap call shows whether the credential still works.
         before.zitadel.me().await.map_err(|error| refused(&error))?;
         return Ok((Arc::clone(before), expiry));
     }
-    let endpoint = spec.endpoint.as_deref().map(Endpoint::parse).transpose();
-    let endpoint = endpoint
-        .map_err(|error| Refusal::new(Reason::InvalidSpec, format!("spec.endpoint: {error}")))?;
+    if before.is_some_and(|before| before.reach.authorities != reach.authorities) {
+        // Whoever was trusted may not be any more. A credential that is replaced may go on being used meanwhile: it goes to the same one.
+        context.connections.set(&name, Err(unreached()));
+    }
     let timeouts = Timeouts {
         generate: context.settings.timing.request,
         ..Timeouts::default()
@@ -155,10 +193,6 @@ async fn connect(
     let zitadel: Arc<dyn Zitadel> = Arc::new(Metered::new(client, context.metrics.clone()));
     let discovery = zitadel.discovery().await.map_err(|error| refused(&error))?;
     let user = zitadel.me().await.map_err(|error| refused(&error))?;
-    let in_flight = spec.max_in_flight();
-    let shared = before
-        .map(|before| Arc::clone(&before.shared))
-        .filter(|shared| shared.in_flight == in_flight);
     let connection = Connection {
         name,
         zitadel,
@@ -168,115 +202,30 @@ async fn connect(
             introspection: discovery.introspection_endpoint,
             token: discovery.token_endpoint,
         },
-        organization,
-        without_rehearsal: spec.allow_without_rehearsal.unwrap_or(false),
-        grants: spec.grants.clone(),
-        shared: shared.unwrap_or_else(|| Shared::new(in_flight)),
-        repair_limit: spec.repairs_per_10_minutes(),
-        made_from: material.made_from,
+        organization: None,
+        without_rehearsal: false,
+        grants: Vec::new(),
+        shared: shared.unwrap_or_else(|| Shared::new(spec.max_in_flight())),
+        repair_limit: 0,
+        made_from: String::new(),
+        reach,
+        generation: None,
     };
+    let connection = connection
+        .on_terms(spec, object.metadata.generation)
+        .map_err(invalid)?;
     Ok((Arc::new(connection), expiry))
 }
 
 fn refused(error: &crate::zitadel::ZitadelError) -> Refusal {
-    let failure = failure::zitadel(error);
+    let mut failure = failure::zitadel(error);
+    // NB: what a connection asks for exists in every ZITADEL: a route that does not is somebody else's, such as while a proxy is
+    // configured anew.
+    failure.permanent &= error.class() != ErrorClass::NotFound;
     Refusal {
         message: format!("ZITADEL: {error}"),
         failure,
     }
-}
-
-/// Reads the credential and the certificate authorities from the operator's own namespace.
-async fn material(
-    spec: &ZitadelConnectionSpec,
-    generation: Option<i64>,
-    context: &Context,
-) -> Result<Material, Refusal> {
-    let namespace = &context.settings.namespace;
-    let unavailable = |kind: &str, reference: &KeyRef, error: &kube::Error| {
-        let forbidden = matches!(error, kube::Error::Api(status) if status.code == 403);
-        let object = format!("{kind} {namespace}/{}", reference.name);
-        if forbidden {
-            let message = format!("RBAC does not let the operator read {object}");
-            return Refusal::new(Reason::Forbidden, message);
-        }
-        Refusal {
-            failure: Failure {
-                reason: Reason::KubernetesUnavailable,
-                permanent: false,
-                error_id: None,
-            },
-            message: format!("{object} cannot be read: the API server does not answer"),
-        }
-    };
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let secret_key = async |reference: &KeyRef| {
-        let secret = secrets.get_opt(&reference.name).await;
-        let secret = secret.map_err(|error| unavailable("Secret", reference, &error))?;
-        let revision = secret
-            .as_ref()
-            .and_then(|secret| secret.metadata.resource_version.clone())
-            .unwrap_or_default();
-        let bytes = secret
-            .and_then(|mut secret| secret.data.as_mut()?.remove(&reference.key))
-            .map(|bytes| bytes.0);
-        Ok::<_, Refusal>((bytes, revision))
-    };
-    let KeyRef { name, key } = &spec.credential.secret_ref;
-    let (credential, revision) = secret_key(&spec.credential.secret_ref).await?;
-    let credential = credential.ok_or_else(|| {
-        let message = format!("Secret {namespace}/{name} with key {key} does not exist: create it, see spec.credential");
-        Refusal::new(Reason::CredentialMissing, message)
-    })?;
-    let missing_ca = |kind: &str, reference: &KeyRef| {
-        let message = format!(
-            "{kind} {namespace}/{} with key {} does not exist: see spec.caBundle",
-            reference.name, reference.key
-        );
-        Refusal::new(Reason::CaBundleInvalid, message)
-    };
-    let (ca_pem, ca_revision) = match spec
-        .ca_bundle
-        .as_ref()
-        .map(|ca| (&ca.config_map_ref, &ca.secret_ref))
-    {
-        None => (None, String::new()),
-        Some((_, Some(reference))) => {
-            let (bytes, revision) = secret_key(reference).await?;
-            (
-                Some(bytes.ok_or_else(|| missing_ca("Secret", reference))?),
-                revision,
-            )
-        }
-        Some((Some(reference), None)) => {
-            let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
-            let map = maps.get_opt(&reference.name).await;
-            let map = map.map_err(|error| unavailable("ConfigMap", reference, &error))?;
-            let revision = map
-                .as_ref()
-                .and_then(|map| map.metadata.resource_version.clone())
-                .unwrap_or_default();
-            let text = map.and_then(|mut map| map.data.as_mut()?.remove(&reference.key));
-            (
-                Some(
-                    text.ok_or_else(|| missing_ca("ConfigMap", reference))?
-                        .into_bytes(),
-                ),
-                revision,
-            )
-        }
-        Some((None, None)) => {
-            return Err(Refusal::new(
-                Reason::CaBundleInvalid,
-                "spec.caBundle: give configMapRef or secretRef",
-            ));
-        }
-    };
-    Ok(Material {
-        credential,
-        ca_pem,
-        made_from: format!("{generation:?}/{revision}/{ca_revision}"),
-    })
 }
 
 async fn report(
@@ -345,4 +294,59 @@ async fn report(
         ..PatchParams::default()
     };
     api.patch_status(&name, &params, &patch).await.map(drop)
+}
+
+/// The connection can't even be read, so nobody may use it: a value that the schema of another version let through.
+async fn unreadable(
+    guarded: &GuardedConnection,
+    error: &str,
+    context: &Context,
+) -> Result<Action, kube::Error> {
+    let name = guarded.name_any();
+    let failure = permanent(Reason::InvalidObject);
+    let before = context.connections.get(&name);
+    context.connections.set(&name, Err(failure.clone()));
+    if before.err() != Some(failure) {
+        context.wake_users(&name);
+    }
+    let metadata = guarded.meta();
+    let key = (
+        metadata.uid.clone().unwrap_or_default(),
+        metadata.generation,
+    );
+    if !lock(&context.unreadable).insert(key.clone()) {
+        return Ok(Action::await_change());
+    }
+    let field = wanted(error);
+    tracing::warn!(connection = name, field, "a connection cannot be read");
+    let message = format!(
+        "The object cannot be read ({field}): compare it with the installed custom resource definition"
+    );
+    let mut conditions = Conditions::default();
+    for (type_, status) in [
+        (ConditionType::Ready, Status::False),
+        (ConditionType::Stalled, Status::True),
+    ] {
+        conditions.set(
+            type_,
+            status,
+            Reason::InvalidObject,
+            &message,
+            metadata.generation,
+            context.clock.wall(),
+        );
+    }
+    let resource = ApiResource::erase::<ZitadelConnection>(&());
+    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
+    let patch = json!({"metadata": {"uid": key.0.clone()}, "status": {"observedGeneration": metadata.generation, "conditions": conditions}});
+    let params = PatchParams {
+        field_manager: Some(super::secret::FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let result = api.patch_status(&name, &params, &Patch::Merge(patch)).await;
+    if let Err(error) = result {
+        lock(&context.unreadable).remove(&key);
+        return Err(error);
+    }
+    Ok(Action::await_change())
 }

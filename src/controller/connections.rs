@@ -1,6 +1,6 @@
 //! The connections that reconciles share: their clients, grants and limits.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,12 +8,13 @@ use tokio::sync::{Semaphore, watch};
 
 use super::context::lock;
 use super::secret::Endpoints;
-use crate::api::{Grant, Reason};
-use crate::ids::{AppId, OrganizationId, ProjectId, Sequence, UserId};
+use crate::api::{CaBundle, Credential, Grant, Reason, ZitadelConnectionSpec};
+use crate::ids::{AppId, IdError, OrganizationId, ProjectId, Sequence, UserId};
 use crate::rotation::Failure;
-use crate::zitadel::{AppRef, Zitadel};
+use crate::zitadel::{AppRef, Zitadel, ZitadelError};
 
 /// A connection that can be used.
+#[derive(Clone)]
 pub struct Connection {
     /// Its name.
     pub name: String,
@@ -33,8 +34,52 @@ pub struct Connection {
     pub shared: Arc<Shared>,
     /// Repairs within ten minutes.
     pub(super) repair_limit: u32,
-    /// What it was made from.
+    /// Tells one state of its spec, credential and certificate authorities from another.
     pub(super) made_from: String,
+    /// What its client was made from.
+    pub(super) reach: Reach,
+    /// The generation of the object whose terms it has.
+    pub(super) generation: Option<i64>,
+}
+
+/// What a client is made from. Everything else of a connection applies without one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// By the spec.
+    pub(super) declared: Declared,
+    /// Tells one state of the stored credential from another.
+    pub(super) credential: String,
+    /// The same for the certificate authorities.
+    pub(super) authorities: String,
+}
+
+/// Where a credential goes, and which.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Declared {
+    url: String,
+    endpoint: Option<String>,
+    insecure: bool,
+    ca_bundle: Option<CaBundle>,
+    credential: Credential,
+}
+
+impl Declared {
+    /// What a spec declares.
+    pub fn by(spec: &ZitadelConnectionSpec) -> Self {
+        Self {
+            url: spec.url.clone(),
+            endpoint: spec.endpoint.clone(),
+            insecure: spec.allow_insecure.unwrap_or(false),
+            ca_bundle: spec.ca_bundle.clone(),
+            credential: spec.credential.clone(),
+        }
+    }
+}
+
+/// The organisation of objects that name none.
+pub fn organization(spec: &ZitadelConnectionSpec) -> Result<Option<OrganizationId>, IdError> {
+    let id = spec.organization_id.as_deref();
+    id.map(OrganizationId::try_from).transpose()
 }
 
 /// What a connection keeps when its credential or spec changes.
@@ -81,6 +126,32 @@ impl Shared {
 }
 
 impl Connection {
+    /// The same client on the terms of a spec: who may use it, and how much.
+    pub(super) fn on_terms(
+        self,
+        spec: &ZitadelConnectionSpec,
+        generation: Option<i64>,
+    ) -> Result<Self, IdError> {
+        let in_flight = spec.max_in_flight();
+        Ok(Self {
+            organization: organization(spec)?,
+            without_rehearsal: spec.allow_without_rehearsal.unwrap_or(false),
+            grants: spec.grants.clone(),
+            shared: if self.shared.in_flight == in_flight {
+                self.shared
+            } else {
+                Shared::new(in_flight)
+            },
+            repair_limit: spec.repairs_per_10_minutes(),
+            made_from: format!(
+                "{generation:?}/{}/{}",
+                self.reach.credential, self.reach.authorities
+            ),
+            generation,
+            ..self
+        })
+    }
+
     /// Whether so many repairs were made that more must wait.
     pub fn repairs_exhausted(&self, now: Duration) -> bool {
         let mut repairs = lock(&self.shared.repairs);
@@ -105,22 +176,20 @@ impl Connection {
         lock(&self.shared.hints).insert((app.project.clone(), app.app.clone()), sequence);
     }
 
-    /// Looks at all applications of a project at once. Which of them have another sequence than at the last look.
+    /// Looks at all applications of a project at once. Which of them have another sequence than at the last look. Nothing is known of
+    /// any of them if it fails.
     pub async fn look(
         &self,
         organization: Option<&OrganizationId>,
         project: &ProjectId,
-    ) -> Vec<AppId> {
-        let Ok(apps) = self.zitadel.apps(organization, project).await else {
-            return Vec::new();
-        };
+    ) -> Result<HashSet<AppId>, ZitadelError> {
+        let apps = self.zitadel.apps(organization, project).await?;
         let mut hints = lock(&self.shared.hints);
-        apps.into_iter()
-            .filter_map(|app| {
-                let before = hints.insert((project.clone(), app.id.clone()), app.sequence);
-                (before != Some(app.sequence)).then_some(app.id)
-            })
-            .collect()
+        let news = apps.into_iter().filter_map(|app| {
+            let before = hints.insert((project.clone(), app.id.clone()), app.sequence);
+            (before != Some(app.sequence)).then_some(app.id)
+        });
+        Ok(news.collect())
     }
 
     /// The application with the organisation that calls about it act in.
@@ -232,6 +301,15 @@ impl Connections {
         self.0.send_modify(|all| {
             all.insert(name.to_owned(), connection);
         });
+    }
+}
+
+/// What is declared now was not reached yet.
+pub(super) fn unreached() -> Failure {
+    Failure {
+        reason: Reason::ZitadelUnreachable,
+        permanent: false,
+        error_id: None,
     }
 }
 

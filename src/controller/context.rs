@@ -34,6 +34,8 @@ use crate::runtime::rewind::Rewind;
 
 /// An `ApiAppSecret`, or why it can't be read.
 pub type Guarded = DeserializeGuard<ApiAppSecret>;
+/// A `ZitadelConnection`, or why it can't be read.
+pub type GuardedConnection = DeserializeGuard<ZitadelConnection>;
 
 /// What is set once, at start.
 #[derive(Debug, Clone)]
@@ -226,7 +228,7 @@ pub struct Context {
     /// Which objects name which application.
     pub index: Mutex<Index>,
     /// Asks for a connection to be looked at again.
-    pub wake_connections: mpsc::UnboundedSender<ObjectRef<ZitadelConnection>>,
+    pub wake_connections: mpsc::UnboundedSender<ObjectRef<GuardedConnection>>,
     /// For events.
     pub recorder: Recorder,
     /// By uid: the status that was written last, since the watch lags behind.
@@ -268,7 +270,7 @@ impl Context {
     pub fn new(
         parts: Parts,
         caches: Caches,
-        wake_connections: mpsc::UnboundedSender<ObjectRef<ZitadelConnection>>,
+        wake_connections: mpsc::UnboundedSender<ObjectRef<GuardedConnection>>,
     ) -> Self {
         let Parts {
             client,
@@ -378,13 +380,20 @@ impl Context {
 
     fn class_of(&self, connection: &str) -> Option<bool> {
         let found = self.caches.connections.get(&ObjectRef::new(connection))?;
-        Some(found.spec.class() == self.settings.class)
+        Some(self.is_own(&found))
+    }
+
+    /// Whether a connection is this operator's. Of one that cannot be read nobody knows whose it is: every operator says that it cannot be
+    /// used.
+    pub fn is_own(&self, connection: &GuardedConnection) -> bool {
+        let connection = connection.0.as_ref();
+        connection.map_or(true, |found| found.spec.class() == self.settings.class)
     }
 
     /// The connections that are this operator's.
-    pub fn own_connections(&self) -> Vec<Arc<ZitadelConnection>> {
+    pub fn own_connections(&self) -> Vec<Arc<GuardedConnection>> {
         let mut all = self.caches.connections.state();
-        all.retain(|connection| connection.spec.class() == self.settings.class);
+        all.retain(|connection| self.is_own(connection));
         all
     }
 

@@ -6,9 +6,8 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use kube::ResourceExt as _;
 
-use super::context::Context;
+use super::context::{Context, GuardedConnection};
 use super::scope::Scope;
-use crate::api::ZitadelConnection;
 use crate::runtime::readiness::{Check, Readiness};
 use crate::runtime::refusals::Refusal;
 
@@ -83,7 +82,7 @@ fn watches(context: &Context, refusals: &[Refusal]) -> Check {
 fn usable(context: &Context) -> Check {
     let listed = context.own_connections();
     let known =
-        |connection: &Arc<ZitadelConnection>| context.connections.knows(&connection.name_any());
+        |connection: &Arc<GuardedConnection>| context.connections.knows(&connection.name_any());
     if !context.caches.connections_filled.is() || !listed.iter().all(known) {
         return Check::NotYet("not every ZitadelConnection was looked at yet".to_owned());
     }

@@ -3,21 +3,18 @@
 use futures::future::OptionFuture;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 
 use super::connections::Connection;
 use super::context::Context;
 use super::failure;
+use super::journal;
 use super::observe::Round;
 use super::probe::probe;
-use crate::api::{ApiAppSecret, ForeignSecret, Reason, seconds};
-use crate::rotation::{
-    AppView, Facts, Failure, Journal, JournalEvent, Observed, Probe, SecretState, Slot, Source,
-};
+use crate::api::{ApiAppSecret, Reason};
+use crate::rotation::{AppView, Facts, Failure, Observed, Probe, SecretState, Slot, Source};
 use crate::zitadel::{
-    AppKind, AppRef, AppState as State, Application as Found, Change, ChangeKind, ProjectState,
-    ZitadelError,
+    AppKind, AppState as State, Application as Found, ProjectState, ZitadelError,
 };
 
 impl Round {
@@ -52,6 +49,7 @@ impl Round {
         let (secrets, leases) = (self.secrets(context), claims(context));
         let zitadel = &connection.zitadel;
         let app = self.application(slot).app.clone();
+        let since = journal::needed(facts, slot);
         let second = wants(Source::Claim).then_some(()).and(self.standby.clone());
         let (object, secret, lease, standby, journal, found, project) = futures::join!(
             OptionFuture::from(wants(Source::Object).then(|| self.is_current(context))),
@@ -60,7 +58,7 @@ impl Round {
             ),
             OptionFuture::from(wants(Source::Claim).then(|| leases.get_opt(&self.primary.claim))),
             OptionFuture::from(second.as_ref().map(|app| leases.get_opt(&app.claim))),
-            OptionFuture::from(wants(Source::Journal).then(|| zitadel.changes(&app, None))),
+            OptionFuture::from(wants(Source::Journal).then(|| zitadel.changes(&app, since))),
             OptionFuture::from(wants(Source::App).then(|| zitadel.app(&app))),
             OptionFuture::from(
                 wants(Source::App)
@@ -101,7 +99,8 @@ impl Round {
         }
         if let Some(result) = journal {
             self.take_foreign(&connection, &app, &result);
-            facts.of_mut(slot).journal = saw_journal(context, &connection, result);
+            self.read_since.insert(app.app.clone(), since);
+            facts.of_mut(slot).journal = journal::seen(context, &connection, result);
         }
         if let Some((found, project)) = found.zip(project) {
             facts.of_mut(slot).app = self.saw_app(slot, found, project);
@@ -110,34 +109,11 @@ impl Round {
             facts.probe = Observed::Live(self.probe(context, &connection, facts).await);
         }
         self.refresh(context, facts);
+        self.forget_what_is_too_short(facts);
     }
 
     fn secrets(&self, context: &Context) -> Api<Secret> {
         Api::namespaced(context.client.clone(), &self.target.owner.namespace)
-    }
-
-    /// Takes note of a newest secret that somebody else made.
-    fn take_foreign(
-        &mut self,
-        connection: &Connection,
-        app: &AppRef,
-        result: &Result<Vec<Change>, ZitadelError>,
-    ) {
-        let newest = result.iter().flatten();
-        let newest = newest
-            .filter(|change| change.kind == ChangeKind::SecretChanged)
-            .max_by_key(|change| change.sequence)
-            .filter(|change| change.editor.as_ref() != Some(&connection.user));
-        match newest {
-            Some(change) => self.foreign.insert(
-                app.app.clone(),
-                ForeignSecret {
-                    user_id: change.editor.as_ref().map(ToString::to_string),
-                    time: Time(seconds(change.change_date)),
-                },
-            ),
-            None => self.foreign.remove(&app.app),
-        };
     }
 
     fn saw_app(
@@ -226,34 +202,6 @@ impl Round {
 
 fn claims(context: &Context) -> Api<Lease> {
     Api::namespaced(context.client.clone(), &context.settings.namespace)
-}
-
-fn saw_journal(
-    context: &Context,
-    connection: &Connection,
-    result: Result<Vec<Change>, ZitadelError>,
-) -> Observed<Journal> {
-    let readable = match &result {
-        Ok(_) => Some(true),
-        Err(error) => error.is_permanent().then_some(false),
-    };
-    if readable.is_some_and(|readable| connection.shared.saw_journal(readable)) {
-        context.wake_connection(&connection.name);
-    }
-    let event = |change: Change| JournalEvent {
-        sequence: change.sequence,
-        time: change.change_date,
-        own: change.editor.as_ref() == Some(&connection.user),
-    };
-    match result {
-        Ok(changes) => {
-            let secrets = |change: &Change| change.kind == ChangeKind::SecretChanged;
-            Observed::Live(Journal(
-                changes.into_iter().filter(secrets).map(event).collect(),
-            ))
-        }
-        Err(error) => Observed::Failed(failure::zitadel(&error)),
-    }
 }
 
 /// Why something of the cluster can't be read; `forbidden` if the right is missing.

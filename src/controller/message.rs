@@ -19,7 +19,8 @@ pub fn message(blocked: &Blocked, target: &Target) -> String {
     let text = match blocked.reason {
         Reason::ConnectionNotFound => format!("ZitadelConnection {connection} does not exist: create it, or correct spec.connectionRef.name"),
         Reason::NotGranted => format!("ZitadelConnection {connection} has no grant for namespace {}, project {project} and app {app}: ask its owner to add one to spec.grants", target.owner.namespace),
-        Reason::CredentialMissing | Reason::CredentialMalformed | Reason::CredentialRejected | Reason::CaBundleInvalid | Reason::Forbidden => {
+        // NB: an object that can't be read itself is told in other words.
+        Reason::InvalidObject | Reason::InvalidSpec | Reason::CredentialMissing | Reason::CredentialMalformed | Reason::CredentialRejected | Reason::CaBundleInvalid | Reason::Forbidden => {
             format!("ZitadelConnection {connection} cannot be used; its status says why")
         }
         Reason::ZitadelUnreachable | Reason::TlsFailed | Reason::ZitadelTimeout | Reason::ZitadelUnavailable | Reason::RateLimited | Reason::UnexpectedAnswer => {

@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
-use crate::ids::{AttemptId, OrganizationId, ProjectId, Sequence, UserId};
+use crate::ids::{AttemptId, OrganizationId, ProjectId, UserId};
+use crate::runtime::clock::ServerClock;
 use crate::runtime::metrics::Metrics;
 use crate::zitadel::{
     AppRef, Application, Change, ClientSecret, Discovery, Introspection, Outcome, ProbeToken,
-    ProjectState, ServerTime, Zitadel, ZitadelError,
+    ProjectState, Since, Zitadel, ZitadelError,
 };
 
 /// A client whose calls are counted.
@@ -45,6 +46,10 @@ impl<Z: Zitadel> Zitadel for Metered<Z> {
         self.count("me", self.inner.me()).await
     }
 
+    async fn prepare(&self) -> Result<(), ZitadelError> {
+        self.inner.prepare().await
+    }
+
     async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome {
         let sent = Instant::now();
         let outcome = self.inner.generate(app, attempt).await;
@@ -79,12 +84,8 @@ impl<Z: Zitadel> Zitadel for Metered<Z> {
             .await
     }
 
-    async fn changes(
-        &self,
-        app: &AppRef,
-        after: Option<Sequence>,
-    ) -> Result<Vec<Change>, ZitadelError> {
-        self.count("changes", self.inner.changes(app, after)).await
+    async fn changes(&self, app: &AppRef, since: Since) -> Result<Vec<Change>, ZitadelError> {
+        self.count("changes", self.inner.changes(app, since)).await
     }
 
     async fn introspect(
@@ -104,7 +105,7 @@ impl<Z: Zitadel> Zitadel for Metered<Z> {
         self.count("discovery", self.inner.discovery()).await
     }
 
-    fn clock(&self) -> Option<ServerTime> {
+    fn clock(&self) -> &ServerClock {
         self.inner.clock()
     }
 }

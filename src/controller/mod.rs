@@ -2,9 +2,10 @@
 //!
 //! * `target` what an object asks for, parsed; no I/O
 //! * `observe` the facts as the watches show them; `live` reads the rest: GETs, ZITADEL
+//! * `journal` how far back ZITADEL's journal has to be read; no I/O
 //! * `act` carries out one step; `flush` is the part of it that must never be interrupted
 //! * `status` what people are told; `report` tells it; `reconcile` the loop around all of these
-//! * `connections` the `ZitadelConnection`s, and the clients made from them
+//! * `connections` the `ZitadelConnection`s, and the clients made from them; `connect` makes them, of what `material` reads
 //! * `scope` which namespaces are watched; `cache` what the watches show of them; `apps` the controller of their objects
 //! * `health` what `/ready` says of all that
 //! * `open_claims` what a replica does while another one leads; `patrol` what the leader does from time to time
@@ -26,8 +27,10 @@ mod flush;
 mod former;
 mod health;
 mod inventory;
+mod journal;
 mod kept;
 mod live;
+mod material;
 mod message;
 mod metered;
 mod observe;

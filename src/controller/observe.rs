@@ -19,7 +19,7 @@ use crate::rotation::{
     AppFacts, Backlog, Cause, ClaimView, CommitRecord, DueState, Entry, Explained, Facts, Failure,
     Former, Gates, Now, ObjectView, Observed, Owner, SecretState, Slot,
 };
-use crate::zitadel::AppRef;
+use crate::zitadel::{AppRef, Since};
 
 /// Clocks that differ by more than this are not trusted with due times.
 const MOST_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
@@ -57,6 +57,8 @@ pub struct Round {
     pub resource_owner: Option<String>,
     /// The newest secret that each application had when its journal was last read, if somebody else made it.
     pub foreign: HashMap<AppId, ForeignSecret>,
+    /// How far back each application's journal was last read.
+    pub read_since: HashMap<AppId, Since>,
 }
 
 impl Round {
@@ -79,6 +81,7 @@ impl Round {
             reading: None,
             resource_owner: None,
             foreign: HashMap::new(),
+            read_since: HashMap::new(),
         }
     }
 
@@ -267,8 +270,8 @@ impl Round {
             .connection
             .as_ref()
             .ok()
-            .and_then(|connection| connection.zitadel.clock());
-        let time = server.map_or(local, |server| server.now(boot));
+            .and_then(|connection| connection.zitadel.clock().now());
+        let time = server.unwrap_or(local);
         let far = |other: Timestamp| other.duration_since(time).abs() > MOST_SKEW;
         let skewed = far(local) || context.api_clock.now().is_some_and(far);
         Now { boot, time, skewed }

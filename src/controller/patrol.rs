@@ -21,6 +21,11 @@ use crate::ids::{AppId, OrganizationId, ProjectId, Sequence};
 use crate::rotation::{ClaimView, CommitRecord, Owner};
 use crate::zitadel::AppRef;
 
+/// How often projects are looked at that could not be looked at; then it is the next patrol's turn.
+const LOOKS: u32 = 3;
+/// How long they are left alone meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
 /// Looks at every project that an object names: one request a project, however many objects there are. Each connection by itself: one
 /// that hangs keeps no other waiting.
 pub async fn look_for_rotations_by_others(context: Arc<Context>) {
@@ -50,14 +55,48 @@ async fn look_at_projects(context: Arc<Context>, connection: Arc<Connection>) {
             (app.organization, app.project)
         })
         .collect();
+    let mut left = projects;
+    for look in 0..LOOKS {
+        if look > 0 {
+            tokio::time::sleep(context.settings.drift_interval.min(LOOK_AGAIN)).await;
+        }
+        left = look_at(&context, &connection, &objects, left).await;
+        if left.is_empty() {
+            return;
+        }
+    }
+}
+
+/// Looks at each of these projects, and wakes the objects of what has changed. Those that could not be looked at are given back.
+async fn look_at(
+    context: &Context,
+    connection: &Connection,
+    objects: &HashMap<AppRef, Vec<Owner>>,
+    projects: HashSet<(Option<OrganizationId>, ProjectId)>,
+) -> HashSet<(Option<OrganizationId>, ProjectId)> {
+    let mut failed = HashSet::new();
     for (organization, project) in projects {
-        let looked = connection.look(organization.as_ref(), &project).await;
-        let changed: HashSet<AppId> = looked.into_iter().collect();
-        for (app, owners) in &objects {
+        let changed = match connection.look(organization.as_ref(), &project).await {
+            Ok(changed) => changed,
+            Err(error) => {
+                if let Some(left_out) = context.log.allows("ProjectNotLookedAt") {
+                    tracing::warn!(
+                        connection = connection.name,
+                        %project,
+                        %error,
+                        left_out,
+                        "the applications of a project cannot be listed, so rotations by others go unnoticed; it is tried again"
+                    );
+                }
+                failed.insert((organization, project));
+                continue;
+            }
+        };
+        for (app, owners) in objects {
             // NB: the sequence may be the one that was seen before the last rotation, and be news all the same: of a restored ZITADEL.
             let behind = |owner: &&Owner| {
                 let hint = connection.hint(&connection.app(app));
-                hint.is_some() && hint < stored_sequence(&context, owner, &app.app)
+                hint.is_some() && hint < stored_sequence(context, owner, &app.app)
             };
             let changed = changed.contains(&app.app);
             if app.project == project {
@@ -66,6 +105,7 @@ async fn look_at_projects(context: Arc<Context>, connection: Arc<Connection>) {
             }
         }
     }
+    failed
 }
 
 /// What the Secret of an object records of the newest value of an application.

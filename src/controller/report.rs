@@ -428,7 +428,7 @@ pub async fn unreadable(
 }
 
 /// The part of serde's message that does not quote the value: which field is missing, or what was expected.
-fn wanted(error: &str) -> &str {
+pub(super) fn wanted(error: &str) -> &str {
     let short = |text: &&str| text.len() <= 200;
     if error.starts_with("missing field `") {
         return Some(error).filter(short).unwrap_or("a field is missing");

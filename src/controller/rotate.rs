@@ -17,7 +17,7 @@ use crate::api::{ForeignSecret, Outcome as Ended};
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{Cause, ClaimView, Facts, Slot, Version};
 use crate::runtime::panics::caught;
-use crate::zitadel::{AppRef, ChangeKind, Outcome, ZitadelError};
+use crate::zitadel::{AppRef, ChangeKind, Outcome, Since, ZitadelError};
 
 /// How long a reconcile waits for a rotation that it started. After that the rotation goes on by itself and asks for another look.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -67,6 +67,8 @@ pub async fn send(
     let Ok(guard) = context.holding.hold(attempt) else {
         return;
     };
+    // Before the last look at the clock, since it may take its time. Where it fails, generate says so.
+    let _ = connection.zitadel.prepare().await;
     // The last look at the clock before the bytes leave: a claim that has grown old may have been taken over.
     if late(context.clock.boot()) {
         return;
@@ -242,14 +244,16 @@ impl Task {
     /// Where a rotation stands that was answered without saying so. If the journal can't tell now, the order at least is known.
     async fn place_in_journal(&self) -> (Sequence, jiff::Timestamp) {
         let before = self.pre_sequence();
+        let since = before.map_or(Since::NEWEST, Since::entry);
         let changes = self
             .connection
             .zitadel
-            .changes(&self.app, before)
+            .changes(&self.app, since)
             .await
             .unwrap_or_default();
         let own = changes.into_iter().rev().find(|change| {
             change.kind == ChangeKind::SecretChanged
+                && Some(change.sequence) > before
                 && change.editor.as_ref() == Some(&self.connection.user)
         });
         own.map_or_else(

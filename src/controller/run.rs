@@ -19,13 +19,13 @@ use super::apps::{self, Feed};
 use super::cache::{Cache, Caches, Filled};
 use super::claim::{self, CLAIM_LABEL};
 use super::connect;
-use super::context::{Context, Parts};
+use super::context::{Context, GuardedConnection, Parts};
 use super::health;
 use super::inventory;
 use super::open_claims;
 use super::patrol;
 use super::watch::{NoPause, watch};
-use crate::api::{ZitadelConnection, ZitadelConnectionSpec};
+use crate::api::ZitadelConnectionSpec;
 use crate::rotation::ClaimView;
 use crate::runtime::readiness::Readiness;
 
@@ -163,7 +163,7 @@ fn forget_connections(context: &Context) {
 
 /// Waits until this replica leads: a standby asks ZITADEL nothing.
 async fn connect_when_leading(
-    connection: Arc<ZitadelConnection>,
+    connection: Arc<GuardedConnection>,
     context: Arc<Context>,
 ) -> Result<Action, kube::Error> {
     let stop = context.stop.clone();
@@ -175,7 +175,7 @@ async fn connect_when_leading(
         return Ok(Action::await_change());
     }
     let name = connection.name_any();
-    if connection.spec.class() != context.settings.class {
+    if !context.is_own(&connection) {
         return Ok(Action::await_change());
     }
     let result = Box::pin(connect::reconcile(connection, Arc::clone(&context))).await;
@@ -188,15 +188,15 @@ async fn connect_when_leading(
 /// The controller of the connections.
 fn connections_controller(
     context: &Arc<Context>,
-    writer: Writer<ZitadelConnection>,
-    woken: mpsc::UnboundedReceiver<ObjectRef<ZitadelConnection>>,
+    writer: Writer<GuardedConnection>,
+    woken: mpsc::UnboundedReceiver<ObjectRef<GuardedConnection>>,
 ) -> impl Future<Output = ()> + use<> {
     let client = context.client.clone();
     let namespace = context.settings.namespace.clone();
     let store = context.caches.connections.clone();
     let listed = Arc::clone(context);
     let changes = watch(
-        Api::<ZitadelConnection>::all(client.clone()),
+        Api::<GuardedConnection>::all(client.clone()),
         watcher::Config::default(),
         &context.rewind,
     )
@@ -267,11 +267,14 @@ fn names_of_maps(spec: &ZitadelConnectionSpec) -> Vec<&str> {
 }
 
 fn users_of(
-    store: &Store<ZitadelConnection>,
+    store: &Store<GuardedConnection>,
     name: &str,
     names: fn(&ZitadelConnectionSpec) -> Vec<&str>,
-) -> Vec<ObjectRef<ZitadelConnection>> {
-    let uses = |connection: &Arc<ZitadelConnection>| names(&connection.spec).contains(&name);
+) -> Vec<ObjectRef<GuardedConnection>> {
+    let uses = |connection: &Arc<GuardedConnection>| {
+        let object = connection.0.as_ref();
+        object.is_ok_and(|object| names(&object.spec).contains(&name))
+    };
     store
         .state()
         .into_iter()

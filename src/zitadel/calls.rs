@@ -1,5 +1,6 @@
 //! The calls: path, parameters and judgement of each.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,22 +12,32 @@ use zeroize::Zeroizing;
 use super::answer::{Answer, Failure};
 use super::application::{self, Application};
 use super::client::{Client, authorised, within};
-use super::clock::ServerTime;
 use super::discovery::{self, Discovery};
 use super::error::{ErrorClass, Operation, ZitadelError};
 use super::introspection::{self, Introspection, ProbeToken};
 use super::journal::{self, Change};
+use super::last_look;
 use super::outcome::{self, Outcome};
 use super::project::{self, ProjectState};
 use super::secret::ClientSecret;
-use super::token::Audience;
+use super::since::Since;
+use super::token::{Audience, Token};
 use super::transport::{LIST_BODY, SMALL_BODY};
 use super::{AppRef, Zitadel};
-use crate::ids::{AttemptId, OrganizationId, ProjectId, Sequence, UserId};
+use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
+use crate::runtime::clock::ServerClock;
 
-/// Items asked for at once, well under ZITADEL's own limit of 1,000.
+/// Applications asked for at once, under ZITADEL's own limit of 1,000.
+const APP_PAGE: usize = 500;
+/// How often the pages are read while some of them seem to be missing.
+const APP_PASSES: usize = 4;
+/// Applications of a project beyond which it is called too large.
+const MOST_APPS: usize = 20 * APP_PAGE;
+/// Entries of a journal asked for first.
 const PAGE: usize = 100;
-/// Pages read before a list is called too large.
+/// Entries of a journal asked for at once after the first page: nearly every answer is in that one.
+const LATER_PAGE: usize = 500;
+/// Pages of a journal read before it is called too large.
 const MAX_PAGES: usize = 100;
 /// Something in the form of a token that is none.
 const JUNK_TOKEN: &str = "zitadel-secret-operator-probe";
@@ -44,6 +55,13 @@ impl Zitadel for Client {
         within(Operation::Me, self.timeouts.call, read).await
     }
 
+    async fn prepare(&self) -> Result<(), ZitadelError> {
+        let token = self.tokens.token(&Audience::Api, &self.transport);
+        within(Operation::Token, self.timeouts.call, token)
+            .await
+            .map(drop)
+    }
+
     async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome {
         let operation = Operation::Generate;
         let started = self.transport.clock.boot();
@@ -54,16 +72,12 @@ impl Zitadel for Client {
             Err(error) => return Outcome::NotExecuted(error),
         };
         // NB: one deadline over token and request, on a clock that goes on while the host is suspended: after it nothing may
-        // leave, because others rely on the journal being final soon after.
-        let passed = self.transport.clock.boot().saturating_sub(started);
-        let Some(left) = self
-            .timeouts
-            .generate
-            .checked_sub(passed)
-            .filter(|left| !left.is_zero())
-        else {
+        // leave, because others rely on the journal being final soon after. It is looked at once more when there is a connection.
+        let deadline = started.saturating_add(self.timeouts.generate);
+        let left = deadline.saturating_sub(self.transport.clock.boot());
+        if left.is_zero() {
             return Outcome::NotExecuted(ZitadelError::new(operation, ErrorClass::Timeout));
-        };
+        }
         let path = format!("{}/api_config/_generate_client_secret", app_path(app));
         let request = in_organization(
             self.transport.once(Method::POST, &path),
@@ -77,9 +91,10 @@ impl Zitadel for Client {
             Ok(request) => request,
             Err(error) => return Outcome::NotExecuted(error),
         };
-        let result = self.transport.send(request, SMALL_BODY, left).await;
+        let sending = self.transport.send(request, SMALL_BODY, left);
+        let result = last_look::until(deadline, sending).await;
         if matches!(&result, Ok(answer) if answer.status == 401) {
-            self.tokens.forget(&Audience::Api, &token);
+            self.tokens.forget(&token);
         }
         outcome::classify(result.as_ref().map_err(|failure: &Failure| *failure))
     }
@@ -118,12 +133,8 @@ impl Zitadel for Client {
         within(Operation::Apps, self.timeouts.list, all).await
     }
 
-    async fn changes(
-        &self,
-        app: &AppRef,
-        after: Option<Sequence>,
-    ) -> Result<Vec<Change>, ZitadelError> {
-        let all = self.all_changes(app, after);
+    async fn changes(&self, app: &AppRef, since: Since) -> Result<Vec<Change>, ZitadelError> {
+        let all = self.all_changes(app, since);
         within(Operation::Changes, self.timeouts.list, all).await
     }
 
@@ -149,8 +160,8 @@ impl Zitadel for Client {
         discovery::parse(&answer, &self.issuer)
     }
 
-    fn clock(&self) -> Option<ServerTime> {
-        self.transport.server_time()
+    fn clock(&self) -> &ServerClock {
+        &self.transport.server
     }
 }
 
@@ -161,64 +172,79 @@ impl Client {
         project: &ProjectId,
     ) -> Result<Vec<Application>, ZitadelError> {
         let path = format!("/management/v1/projects/{project}/apps/_search");
-        let mut apps: Vec<Application> = Vec::new();
-        for page in 0..MAX_PAGES {
-            let offset = (page * PAGE).to_string();
-            let query = json!({"query": {"offset": offset, "limit": PAGE, "asc": true}});
-            let request = || {
-                let request = self.transport.read(Method::POST, &path).json(&query);
-                in_organization(request, organization)
-            };
-            let parse = |answer: &Answer| application::parse_page(&answer.body);
-            let page = self
-                .read(Operation::Apps, LIST_BODY, request, parse)
-                .await?;
-            // NB: a list that changes between two pages can show an item twice.
-            for app in page.apps {
-                if apps.iter().all(|known| known.id != app.id) {
-                    apps.push(app);
+        let parse = |answer: &Answer| application::parse_page(&answer.body);
+        let mut apps: BTreeMap<AppId, Application> = BTreeMap::new();
+        // NB: ZITADEL gives no order, so of several pages each may show what another one showed, and none what it should have.
+        for _ in 0..APP_PASSES {
+            let (mut seen, mut unreadable) = (0, 0);
+            loop {
+                let query =
+                    json!({"query": {"offset": seen.to_string(), "limit": APP_PAGE, "asc": true}});
+                let request = || {
+                    let request = self.transport.read(Method::POST, &path).json(&query);
+                    in_organization(request, organization)
+                };
+                let page = self
+                    .read(Operation::Apps, LIST_BODY, request, parse)
+                    .await?;
+                seen += page.len;
+                unreadable += page.len - page.apps.len();
+                apps.extend(page.apps.into_iter().map(|app| (app.id.clone(), app)));
+                if page.len < APP_PAGE {
+                    break;
+                }
+                if seen >= MOST_APPS {
+                    return Err(ZitadelError::new(Operation::Apps, ErrorClass::TooLarge));
                 }
             }
-            if page.len < PAGE {
-                return Ok(apps);
+            if apps.len() + unreadable >= seen {
+                break;
             }
         }
-        Err(ZitadelError::new(Operation::Apps, ErrorClass::TooLarge))
+        Ok(apps.into_values().collect())
     }
 
-    async fn all_changes(
-        &self,
-        app: &AppRef,
-        after: Option<Sequence>,
-    ) -> Result<Vec<Change>, ZitadelError> {
-        // NB: the parameters go in the query string, a body is ignored; ascending, `query.sequence` means "greater than".
+    async fn all_changes(&self, app: &AppRef, since: Since) -> Result<Vec<Change>, ZitadelError> {
+        // NB: the parameters go in the query string, a body is ignored; newest first, `query.sequence` means "less than". What is
+        // added meanwhile is newer than the first page.
         let path = format!("{}/changes/_search", app_path(app));
-        let mut all = Vec::new();
-        let mut cursor = after;
-        for _ in 0..MAX_PAGES {
-            let mut query = vec![
-                ("query.asc", "true".to_owned()),
-                ("query.limit", PAGE.to_string()),
-            ];
+        let parse = |answer: &Answer| journal::parse_page(&answer.body);
+        let mut all: Vec<Change> = Vec::new();
+        let mut cursor: Option<Sequence> = None;
+        for number in 0..MAX_PAGES {
+            let limit = if number == 0 { PAGE } else { LATER_PAGE };
+            let mut query = vec![("query.limit", limit.to_string())];
             query.extend(cursor.map(|cursor| ("query.sequence", cursor.to_string())));
             let request = || {
                 let request = self.transport.read(Method::POST, &path).query(&query);
                 in_organization(request, app.organization.as_ref())
             };
-            let parse = |answer: &Answer| journal::parse_page(&answer.body);
             let page = self
                 .read(Operation::Changes, LIST_BODY, request, parse)
                 .await?;
-            let newest = page.changes.iter().map(|change| change.sequence).max();
+            // NB: that a page of this size is given whole was seen; a larger one may be cut, and then only an empty one is the end.
+            let is_last = page.len == 0 || (number == 0 && page.len < PAGE);
+            let newest_first = page
+                .changes
+                .is_sorted_by(|newer, older| newer.sequence >= older.sequence);
+            let newest = page.changes.first().map(|change| change.sequence);
+            let oldest = page.changes.last().map(|change| change.sequence);
             all.extend(page.changes);
-            if page.len < PAGE {
-                return Ok(journal::in_order(all, after));
+            if is_last {
+                return Ok(journal::in_order(all));
             }
-            if newest <= cursor {
-                // A full page that leads nowhere: the cursor is not understood, so the rest cannot be seen.
+            // A page that is in another order, not older than the one before, or not readable at all: the rest cannot be seen.
+            let is_older = cursor.is_none_or(|cursor| newest < Some(cursor));
+            if oldest.is_none() || !newest_first || !is_older {
                 return Err(ZitadelError::new(Operation::Changes, ErrorClass::Malformed));
             }
-            cursor = newest;
+            if since.is_reached_by(&all) {
+                return Ok(journal::in_order(all));
+            }
+            cursor = oldest;
+        }
+        if Since::NEWEST.is_reached_by(&all) {
+            return Ok(journal::in_order(all));
         }
         Err(ZitadelError::new(Operation::Changes, ErrorClass::TooLarge))
     }
@@ -233,11 +259,10 @@ impl Client {
             ProbeToken::Junk => None,
             ProbeToken::Own(project) => {
                 let audience = Audience::Project(project);
-                let token = self.tokens.token(&audience, &self.transport).await?;
-                Some((audience, token))
+                Some(self.tokens.token(&audience, &self.transport).await?)
             }
         };
-        let token = own.as_ref().map_or(JUNK_TOKEN, |(_, token)| token.expose());
+        let token = own.as_ref().map_or(JUNK_TOKEN, Token::expose);
         // NB: ZITADEL unescapes both parts of Basic credentials, so a raw `%` or `+` would become something else.
         let (id, secret) = (form_encoded(client_id), form_encoded(secret.expose()));
         let request = self
@@ -251,12 +276,12 @@ impl Client {
             .await
             .map_err(|failure| failure.of(Operation::Introspect))?;
         let verdict = introspection::judge(&answer)?;
-        if let Some((audience, token)) = own
+        if let Some(token) = own
             && verdict == Introspection::Inactive
             && token.age(self.transport.clock.boot()) > SUSPECT_AGE
         {
             // Perhaps revoked meanwhile; the next probe gets another one.
-            self.tokens.forget(&audience, &token);
+            self.tokens.forget(&token);
         }
         Ok(verdict)
     }

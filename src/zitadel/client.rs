@@ -137,8 +137,7 @@ impl Client {
                     || ZitadelError::new(operation, ErrorClass::Malformed).with_answer(200, None);
                 return parse(&answer).ok_or_else(malformed);
             }
-            let replaced =
-                answer.status == 401 && may_replace && self.tokens.forget(&Audience::Api, &token);
+            let replaced = answer.status == 401 && may_replace && self.tokens.forget(&token);
             if !replaced {
                 return Err(error_of(operation, &answer));
             }

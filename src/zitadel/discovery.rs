@@ -110,7 +110,7 @@ mod tests {
             answer[field] = value;
             assert_eq!(parsed(200, &answer), Err(class), "{answer}");
         }
-        assert_eq!(parsed(404, &answer()), Err(ErrorClass::NotFound));
+        assert_eq!(parsed(404, &answer()), Err(ErrorClass::Rejected));
         assert_eq!(parsed(200, &json!("text")), Err(ErrorClass::Malformed));
     }
 }

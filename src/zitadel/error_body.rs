@@ -70,13 +70,17 @@ fn class_of_id(id: &str) -> Option<ErrorClass> {
 }
 
 fn class_of_status(answer: &Answer, body: Option<&ErrorBody>) -> ErrorClass {
+    // NB: a proxy refuses, and misses, in the same words, until its next configuration. Only an error with an id is ZITADEL's verdict.
+    let is_verdict = body.is_some_and(|body| !body.ids.is_empty());
     match (answer.status, body.map(|body| body.code)) {
         (200..=299, _) => ErrorClass::Malformed,
         (300..=399, _) => ErrorClass::Redirected,
         (401, _) | (_, Some(16)) => ErrorClass::Unauthenticated,
-        (403, _) | (_, Some(7)) => ErrorClass::PermissionDenied,
+        (403, _) | (_, Some(7)) if is_verdict => ErrorClass::PermissionDenied,
         (404, _) | (_, Some(5)) if names_no_instance(&answer.body) => ErrorClass::InstanceNotFound,
-        (404, _) | (_, Some(5)) => ErrorClass::NotFound,
+        (404, _) | (_, Some(5)) if is_verdict || names_no_route(&answer.body) => {
+            ErrorClass::NotFound
+        }
         (429, _) | (_, Some(8)) => ErrorClass::RateLimited,
         (408 | 499 | 502..=504, _) | (_, Some(14)) => ErrorClass::Unavailable,
         (400..=499, _) => ErrorClass::Rejected,
@@ -90,6 +94,15 @@ fn names_no_instance(body: &[u8]) -> bool {
     [b"QUERY-1kIjX", b"QUERY-IuGh1"]
         .iter()
         .any(|id| body.windows(id.len()).any(|part| part == *id))
+}
+
+/// A route that this version does not have is answered by the gateway before ZITADEL, without details.
+fn names_no_route(body: &[u8]) -> bool {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        return false;
+    };
+    body.get("code").and_then(Value::as_u64) == Some(5)
+        && body.get("message").and_then(Value::as_str) == Some("Not Found")
 }
 
 #[cfg(test)]
@@ -147,6 +160,9 @@ mod tests {
             json!({"code": code, "message": "canary", "details": [{"id": id, "message": "canary"}]})
                 .to_string()
         };
+        let slug = |code: u8, slug: &str| {
+            json!({"code": code, "message": "canary", "details": [{"slug": slug}]}).to_string()
+        };
         let rows = [
             (401, json(16, "AUTH-7fs1e"), C::Unauthenticated),
             (
@@ -171,7 +187,24 @@ mod tests {
                 json!({"code": 5, "message": "Not Found"}).to_string(),
                 C::NotFound,
             ),
-            (404, "canary".to_owned(), C::NotFound),
+            (404, json(5, "PROJECT-abc12"), C::NotFound),
+            (404, slug(5, "project.missing"), C::NotFound),
+            (403, slug(7, "permission.denied"), C::PermissionDenied),
+            // Not ZITADEL's own: a proxy, a firewall, an ingress without a backend.
+            (404, "canary".to_owned(), C::Rejected),
+            (404, "<html>canary</html>".to_owned(), C::Rejected),
+            (
+                404,
+                json!({"code": 5, "message": "canary"}).to_string(),
+                C::Rejected,
+            ),
+            (403, "<html>canary</html>".to_owned(), C::Rejected),
+            (
+                403,
+                json!({"code": 7, "message": "canary"}).to_string(),
+                C::Rejected,
+            ),
+            (403, String::new(), C::Rejected),
             (400, json(3, "COMMAND-aeH4"), C::NotAnApiApp),
             (400, json(9, "EXEC-bmhNhpcqpF"), C::ActionInterrupted),
             (404, json(5, "EXEC-reUaUZCzCp"), C::ActionInterrupted),

@@ -17,7 +17,7 @@ pub enum ErrorClass {
     Interrupted,
     /// The credential or token was not accepted (401). ZITADEL says so too when it fails to load a token.
     Unauthenticated,
-    /// The service user lacks the role (403).
+    /// The service user lacks the role (403 with an id).
     PermissionDenied,
     /// The organisation does not exist, or could not be loaded (`AUTH-Bs7Ds`).
     OrganizationNotFound,
@@ -29,9 +29,9 @@ pub enum ErrorClass {
     NotAnApiApp,
     /// ZITADEL knows no instance of that host name.
     InstanceNotFound,
-    /// Another 404, such as a route that does not exist.
+    /// Another 404 of ZITADEL's own: with an id, or a route that this version does not have.
     NotFound,
-    /// Another request error (4xx).
+    /// Another request error (4xx), also that of a proxy before ZITADEL.
     Rejected,
     /// An action target of ZITADEL interrupted the call (`EXEC-…`), before or after it was carried out.
     ActionInterrupted,

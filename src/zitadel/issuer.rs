@@ -41,11 +41,7 @@ struct Origin {
 impl Issuer {
     /// An https URL, or plain http if the host is a loopback address or `allow_insecure` is set.
     pub fn parse(text: &str, allow_insecure: bool) -> Result<Self, IssuerError> {
-        let (url, origin) = Origin::parse(text)?;
-        if url.scheme() == "http" && !allow_insecure && !is_loopback(&url) {
-            return Err(IssuerError::PlainHttp);
-        }
-        Ok(Self(origin))
+        Origin::parse(text, allow_insecure).map(Self)
     }
 
     /// `scheme://host[:port]`: the issuer, and the audience of assertions.
@@ -70,9 +66,10 @@ impl Issuer {
 }
 
 impl Endpoint {
-    /// An https or http URL: inside a cluster ZITADEL often speaks plain http behind an ingress.
-    pub fn parse(text: &str) -> Result<Self, IssuerError> {
-        Origin::parse(text).map(|(_, origin)| Self(origin))
+    /// An https URL, or plain http if the host is a loopback address or `allow_insecure` is set: inside a cluster ZITADEL often
+    /// speaks plain http behind an ingress.
+    pub fn parse(text: &str, allow_insecure: bool) -> Result<Self, IssuerError> {
+        Origin::parse(text, allow_insecure).map(Self)
     }
 
     /// `scheme://host[:port]`.
@@ -99,7 +96,7 @@ impl fmt::Display for Issuer {
 }
 
 impl Origin {
-    fn parse(text: &str) -> Result<(Url, Self), IssuerError> {
+    fn parse(text: &str, allow_insecure: bool) -> Result<Self, IssuerError> {
         // NB: checked on the text itself, because the URL parser mends what it finds: it drops tabs and line breaks, takes
         // `\` for `/`, and resolves dots.
         let odd = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
@@ -121,11 +118,13 @@ impl Origin {
         if !matches!(url.scheme(), "https" | "http") {
             return Err(IssuerError::Scheme);
         }
-        let origin = Self {
+        if url.scheme() == "http" && !allow_insecure && !is_loopback(&url) {
+            return Err(IssuerError::PlainHttp);
+        }
+        Ok(Self {
             text: url.origin().ascii_serialization(),
             scheme_len: url.scheme().len(),
-        };
-        Ok((url, origin))
+        })
     }
 
     fn scheme(&self) -> &str {
@@ -221,11 +220,20 @@ mod tests {
             assert_eq!(Issuer::parse(text, false), Err(why), "{text:?}");
         }
         assert!(Issuer::parse("http://iam.example.com", true).is_ok());
-        assert!(Endpoint::parse("http://zitadel.zitadel:8080").is_ok());
-        assert_eq!(
-            Endpoint::parse("http://zitadel/x"),
-            Err(IssuerError::NotAnOrigin)
-        );
+        for (text, allow_insecure, expected) in [
+            ("https://zitadel.zitadel:8443", false, Ok(())),
+            ("http://127.0.0.1:8080", false, Ok(())),
+            ("http://zitadel.zitadel:8080", true, Ok(())),
+            (
+                "http://zitadel.zitadel:8080",
+                false,
+                Err(IssuerError::PlainHttp),
+            ),
+            ("http://zitadel/x", true, Err(IssuerError::NotAnOrigin)),
+        ] {
+            let parsed = Endpoint::parse(text, allow_insecure).map(drop);
+            assert_eq!(parsed, expected, "{text}");
+        }
     }
 
     #[test]

@@ -84,15 +84,13 @@ fn change(item: &Value, kind: ChangeKind) -> Option<Change> {
     })
 }
 
-/// Entries after a sequence, ascending, each sequence once; a new secret wins over another entry of the same sequence.
-pub fn in_order(changes: Vec<Change>, after: Option<Sequence>) -> Vec<Change> {
+/// Entries ascending, each sequence once; a new secret wins over another entry of the same sequence.
+pub fn in_order(changes: Vec<Change>) -> Vec<Change> {
     let mut ordered = BTreeMap::new();
     for change in changes {
-        if after.is_none_or(|after| change.sequence > after) {
-            match ordered.get(&change.sequence) {
-                Some(known) if !outranks(&change, known) => {}
-                _ => drop(ordered.insert(change.sequence, change)),
-            }
+        match ordered.get(&change.sequence) {
+            Some(known) if !outranks(&change, known) => {}
+            _ => drop(ordered.insert(change.sequence, change)),
         }
     }
     ordered.into_values().collect()
@@ -128,17 +126,18 @@ mod tests {
             item(&json!("5"), "config.api.secret.changed"),
             item(&json!("7"), "config.api.secret.updated"),
         ];
-        let changes = in_order(page(&items).unwrap().changes, Some(Sequence(3)));
+        let changes = in_order(page(&items).unwrap().changes);
         let read: Vec<_> = changes.iter().map(|c| (c.sequence.0, c.kind)).collect();
         assert_eq!(
             read,
             [
+                (3, ChangeKind::Other),
                 (5, ChangeKind::SecretChanged),
                 (7, ChangeKind::SecretUpdated),
                 (9, ChangeKind::SecretChanged)
             ]
         );
-        assert_eq!(changes[0].editor.as_ref().unwrap().as_str(), "5");
+        assert_eq!(changes[1].editor.as_ref().unwrap().as_str(), "5");
     }
 
     #[test]
@@ -197,14 +196,13 @@ mod tests {
         }
 
         #[test]
-        fn the_order_does_not_depend_on_the_order_of_arrival(mut sequences in prop::collection::vec(1u64..50, 0..30), after in 0u64..50) {
+        fn the_order_does_not_depend_on_the_order_of_arrival(mut sequences in prop::collection::vec(1u64..50, 0..30)) {
             let changes = |sequences: &[u64]| {
                 let items = sequences.iter().map(|s| item(&json!(s), "config.api.secret.changed")).collect::<Vec<_>>();
-                in_order(page(&items).unwrap().changes, Some(Sequence(after)))
+                in_order(page(&items).unwrap().changes)
             };
             let once = changes(&sequences);
             prop_assert!(once.windows(2).all(|w| w[0].sequence < w[1].sequence));
-            prop_assert!(once.iter().all(|c| c.sequence > Sequence(after)));
             sequences.reverse();
             prop_assert_eq!(once, changes(&sequences));
         }

@@ -5,7 +5,7 @@
 //! * [`credential`] what an administrator hands over; `token` what is sent for it
 //! * [`answer`] what came back, unjudged
 //! * [`outcome`] what an answer of generate means; pure
-//! * [`application`], [`project`], [`journal`], [`introspection`], [`discovery`] parsers of answers; pure
+//! * [`application`], [`project`], [`journal`], [`since`], [`introspection`], [`discovery`] parsers of answers; pure
 //! * [`error`] error classes; nothing in them was written by the remote side
 //! * [`secret`] the one type that holds a client secret
 
@@ -14,20 +14,22 @@ pub mod application;
 mod assertion;
 mod calls;
 mod client;
-pub mod clock;
 pub mod credential;
 pub mod discovery;
+mod dns;
 pub mod error;
 mod error_body;
 mod error_class;
 pub mod introspection;
 pub mod issuer;
 pub mod journal;
+mod last_look;
 pub mod outcome;
 pub mod project;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 pub mod secret;
+pub mod since;
 mod token;
 mod token_answer;
 mod transport;
@@ -37,7 +39,6 @@ use async_trait::async_trait;
 
 pub use application::{AppKind, AppState, Application};
 pub use client::{Client, ClientConfig, ConfigError, Timeouts};
-pub use clock::ServerTime;
 pub use credential::{Credential, CredentialError};
 pub use discovery::Discovery;
 pub use error::{ErrorClass, ErrorId, Operation, ZitadelError};
@@ -47,8 +48,10 @@ pub use journal::{Change, ChangeKind};
 pub use outcome::Outcome;
 pub use project::ProjectState;
 pub use secret::{ClientSecret, SecretError};
+pub use since::Since;
 
-use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
+use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, UserId};
+use crate::runtime::clock::ServerClock;
 
 /// One application, and the organisation in which calls about it act.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -66,6 +69,9 @@ pub struct AppRef {
 pub trait Zitadel: Send + Sync + 'static {
     /// Whose credential this is: the editor of own journal entries (`GET /auth/v1/users/me`).
     async fn me(&self) -> Result<UserId, ZitadelError>;
+
+    /// Has a token at hand, so that generate does not have to ask for one first.
+    async fn prepare(&self) -> Result<(), ZitadelError>;
 
     /// Makes a new secret and so kills the present one. At most one request is sent, ever: no retry, no redirect.
     async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome;
@@ -87,13 +93,10 @@ pub trait Zitadel: Send + Sync + 'static {
         project: &ProjectId,
     ) -> Result<Vec<Application>, ZitadelError>;
 
-    /// The application's journal after a sequence, ascending, each sequence once. Complete or an error: a part of a
-    /// journal could hide a rotation.
-    async fn changes(
-        &self,
-        app: &AppRef,
-        after: Option<Sequence>,
-    ) -> Result<Vec<Change>, ZitadelError>;
+    /// The application's journal as far back as is asked, and perhaps further; ascending, each sequence once. Complete that far or
+    /// an error: a gap could hide a rotation. Only where there are tens of thousands of entries the oldest of them are left out;
+    /// without a new secret among the newest ones it is an error ([`ErrorClass::TooLarge`]).
+    async fn changes(&self, app: &AppRef, since: Since) -> Result<Vec<Change>, ZitadelError>;
 
     /// What ZITADEL says of a client id and secret.
     async fn introspect(
@@ -107,5 +110,5 @@ pub trait Zitadel: Send + Sync + 'static {
     async fn discovery(&self) -> Result<Discovery, ZitadelError>;
 
     /// ZITADEL's clock, by the newest answer that had a `Date` header.
-    fn clock(&self) -> Option<ServerTime>;
+    fn clock(&self) -> &ServerClock;
 }

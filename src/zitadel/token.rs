@@ -1,7 +1,7 @@
 //! Access tokens: a personal one as it is, or short-lived ones got for a service account key and kept until they end.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Audience {
 #[derive(Clone)]
 pub(super) struct Token {
     value: Arc<SecretString>,
-    serial: u64,
+    refused: Arc<AtomicBool>,
     /// When it was got, on the clock since boot.
     got: Duration,
     /// How long it may be used from then on.
@@ -48,6 +48,10 @@ pub(super) struct Token {
 impl Token {
     pub(super) fn expose(&self) -> &str {
         self.value.expose_secret()
+    }
+
+    fn is_usable(&self, boottime: Duration) -> bool {
+        self.age(boottime) < self.usable && !self.refused.load(Ordering::Relaxed)
     }
 
     pub(super) fn age(&self, boottime: Duration) -> Duration {
@@ -62,7 +66,6 @@ pub(super) struct TokenSource {
     credential: Credential,
     issuer: String,
     deadline: Duration,
-    serials: AtomicU64,
     slots: Mutex<HashMap<Audience, Slot>>,
 }
 
@@ -73,7 +76,6 @@ impl TokenSource {
             credential,
             issuer,
             deadline,
-            serials: AtomicU64::new(0),
             slots: Mutex::new(HashMap::new()),
         }
     }
@@ -96,14 +98,14 @@ impl TokenSource {
         let slot = Arc::clone(lock(&self.slots).entry(audience.clone()).or_default());
         let mut slot = slot.lock().await;
         if let Some(token) = &*slot
-            && token.age(transport.clock.boot()) < token.usable
+            && token.is_usable(transport.clock.boot())
         {
             return Ok(token.clone());
         }
         let token = match &self.credential {
             Credential::PersonalAccessToken(token) => Token {
                 value: Arc::new(token.clone()),
-                serial: 0,
+                refused: Arc::default(),
                 got: transport.clock.boot(),
                 usable: Duration::MAX,
             },
@@ -113,16 +115,12 @@ impl TokenSource {
         Ok(token)
     }
 
-    /// Forgets a token that was refused, unless another has taken its place. Whether asking again can give another one.
-    pub(super) fn forget(&self, audience: &Audience, refused: &Token) -> bool {
+    /// Forgets a token that was refused: nobody is given it any more. Whether asking again can give another one.
+    pub(super) fn forget(&self, refused: &Token) -> bool {
         if matches!(self.credential, Credential::PersonalAccessToken(_)) {
             return false;
         }
-        let slot = lock(&self.slots).get(audience).cloned();
-        // NB: a slot that is held is being filled with another token just now.
-        if let Some(mut slot) = slot.as_ref().and_then(|slot| slot.try_lock().ok()) {
-            slot.take_if(|token| token.serial == refused.serial);
-        }
+        refused.refused.store(true, Ordering::Relaxed);
         true
     }
 
@@ -169,7 +167,7 @@ impl TokenSource {
         let (value, usable) = token_answer::parse(&answer)?;
         Ok(Token {
             value: Arc::new(value),
-            serial: self.serials.fetch_add(1, Ordering::Relaxed),
+            refused: Arc::default(),
             got,
             usable,
         })
@@ -179,6 +177,27 @@ impl TokenSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_token_is_given_to_nobody_also_while_another_caller_looks_at_it() {
+        let key = crate::zitadel::credential::tests::service_account_key();
+        let source = TokenSource::new(key, "https://iam.example.com".to_owned(), Duration::ZERO);
+        let token = Token {
+            value: Arc::new(SecretString::from("a")),
+            refused: Arc::default(),
+            got: Duration::ZERO,
+            usable: Duration::from_secs(60),
+        };
+        let slot = Slot::default();
+        slot.try_lock().unwrap().replace(token.clone());
+        lock(&source.slots).insert(Audience::Api, Arc::clone(&slot));
+        let looking = slot.try_lock().unwrap();
+        assert!(looking.as_ref().unwrap().is_usable(Duration::ZERO));
+        assert!(source.forget(&token));
+        drop(looking);
+        let kept = slot.try_lock().unwrap();
+        assert!(!kept.as_ref().unwrap().is_usable(Duration::ZERO));
+    }
 
     #[test]
     fn a_probe_token_is_for_the_project_too() {

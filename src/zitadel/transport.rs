@@ -9,22 +9,23 @@ use zeroize::Zeroizing;
 
 use super::answer::{Answer, Failure};
 use super::client::ConfigError;
-use super::clock::{self, ServerTime};
+use super::dns::SystemDns;
 use super::error::ErrorClass;
 use super::issuer::{Endpoint, Issuer};
-use crate::runtime::clock::Clock;
+use super::last_look::{LastLook, Late};
+use crate::runtime::clock::{Clock, ServerClock};
 
 /// Largest body that is read, in bytes.
 pub(super) const SMALL_BODY: usize = 64 * 1024;
 /// Largest list that is read, in bytes.
-pub(super) const LIST_BODY: usize = 1024 * 1024;
+pub(super) const LIST_BODY: usize = 4 * 1024 * 1024;
 
 pub(super) struct Transport {
     reads: reqwest::Client,
     once: reqwest::Client,
     base: String,
     pub(super) clock: Arc<dyn Clock>,
-    server_time: Mutex<Option<ServerTime>>,
+    pub(super) server: ServerClock,
 }
 
 impl Transport {
@@ -36,7 +37,7 @@ impl Transport {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
         let roots = ca_pem.map(roots).transpose()?;
-        let build = |pool: usize| {
+        let build = |pool: usize, last_look: Option<LastLook>| {
             let mut builder = reqwest::Client::builder()
                 .user_agent(concat!(
                     "zitadel-secret-operator/",
@@ -47,12 +48,16 @@ impl Transport {
                 .pool_max_idle_per_host(pool)
                 // An environment variable must not decide where the credential goes.
                 .no_proxy()
+                .dns_resolver(SystemDns::default())
                 .redirect(redirect::Policy::none())
                 .referer(false)
                 // HTTP/1.1: a server that refuses an HTTP/2 stream invites the client to send it again, and one connection
                 // that hangs would hold up every call.
                 .http1_only()
                 .retry(retry::never());
+            if let Some(last_look) = last_look {
+                builder = builder.connector_layer(last_look);
+            }
             if let Some(roots) = &roots {
                 builder = builder.tls_certs_only(roots.clone());
             }
@@ -64,15 +69,15 @@ impl Transport {
             builder.build().map_err(|_| unusable)
         };
         Ok(Self {
-            reads: build(8)?,
+            reads: build(8, None)?,
             // Generate gets a fresh connection each time: on a pooled one that the server has just closed, hyper sends a
             // request again by itself, whatever the retry policy says.
-            once: build(0)?,
+            once: build(0, Some(LastLook(Arc::clone(&clock))))?,
             base: endpoint
                 .map_or(issuer.as_str(), Endpoint::as_str)
                 .to_owned(),
+            server: ServerClock::new(Arc::clone(&clock)),
             clock,
-            server_time: Mutex::new(None),
         })
     }
 
@@ -100,7 +105,7 @@ impl Transport {
 
     async fn exchange(&self, request: RequestBuilder, limit: usize) -> Result<Answer, Failure> {
         let mut response = request.send().await.map_err(|error| failure(&error))?;
-        self.note_server_time(&response);
+        self.server.observe(response.headers());
         let status = response.status().as_u16();
         let too_large = Failure::MaybeSent(ErrorClass::TooLarge, Some(status));
         let announced = response.content_length().unwrap_or(0);
@@ -122,25 +127,9 @@ impl Transport {
         }
     }
 
-    fn note_server_time(&self, response: &reqwest::Response) {
-        let header = response.headers().get(http::header::DATE);
-        if let Some(date) = header.and_then(clock::parse_date_header) {
-            *lock(&self.server_time) = Some(ServerTime {
-                date,
-                received: self.clock.wall(),
-                received_boottime: self.clock.boot(),
-            });
-        }
-    }
-
-    pub(super) fn server_time(&self) -> Option<ServerTime> {
-        *lock(&self.server_time)
-    }
-
     /// ZITADEL's clock if it is known, the local one otherwise.
     pub(super) fn now(&self) -> jiff::Timestamp {
-        self.server_time()
-            .map_or_else(|| self.clock.wall(), |time| time.now(self.clock.boot()))
+        self.server.now().unwrap_or_else(|| self.clock.wall())
     }
 }
 
@@ -197,6 +186,9 @@ fn connect_class(error: &reqwest::Error) -> ErrorClass {
     while let Some(error) = cause {
         if is_tls(error) {
             return ErrorClass::Tls;
+        }
+        if error.is::<Late>() {
+            return ErrorClass::Timeout;
         }
         cause = error.source();
     }

@@ -15,6 +15,7 @@ use prometheus_client::registry::Unit;
 use super::catalogue::{self, Description};
 use crate::api::{
     ApiAppSecret, ApiAppSecretStatus, ConditionType, Conditions, Reason, Status, ZitadelConnection,
+    ZitadelConnectionStatus,
 };
 use crate::rotation::{Cause, GRACE};
 
@@ -23,7 +24,7 @@ pub struct Inventory {
     /// All `ApiAppSecret`s, also those that can't be read.
     pub objects: Vec<Arc<DeserializeGuard<ApiAppSecret>>>,
     /// All `ZitadelConnection`s.
-    pub connections: Vec<Arc<ZitadelConnection>>,
+    pub connections: Vec<Arc<DeserializeGuard<ZitadelConnection>>>,
     /// The time by which something is overdue.
     pub now: Timestamp,
 }
@@ -82,8 +83,7 @@ impl<'a> Object<'a> {
 
     fn conditions(&self) -> Vec<[&'static str; 3]> {
         if !self.readable {
-            let reason = Reason::InvalidObject.as_str();
-            return vec![["Ready", "False", reason], ["Stalled", "True", reason]];
+            return unreadable();
         }
         self.status
             .map_or_else(Vec::new, |status| conditions(&status.conditions))
@@ -241,15 +241,29 @@ fn encode(inventory: &Inventory, encoder: &mut DescriptorEncoder) -> fmt::Result
     encode_connections(inventory, encoder)
 }
 
+/// The conditions of what can't be read.
+fn unreadable() -> Vec<[&'static str; 3]> {
+    let reason = Reason::InvalidObject.as_str();
+    vec![["Ready", "False", reason], ["Stalled", "True", reason]]
+}
+
 fn encode_connections(inventory: &Inventory, encoder: &mut DescriptorEncoder) -> fmt::Result {
-    let known = inventory.connections.iter().filter_map(|connection| {
-        let status = connection.status.as_ref()?;
-        Some((connection.name_any(), status))
-    });
-    let known: Vec<_> = known.collect();
+    let status = |guarded: &Arc<DeserializeGuard<ZitadelConnection>>| match &guarded.0 {
+        Ok(connection) => connection.status.clone(),
+        Err(_) => Some(ZitadelConnectionStatus::default()),
+    };
+    let known = inventory.connections.iter();
+    let known: Vec<_> = known
+        .filter_map(|guarded| Some((guarded.name_any(), guarded.0.is_ok(), status(guarded)?)))
+        .collect();
     gauge(encoder, &catalogue::CONNECTION_CONDITION, |values| {
-        for (connection, status) in &known {
-            for [condition, holds, reason] in conditions(&status.conditions) {
+        for (connection, readable, status) in &known {
+            let told = if *readable {
+                conditions(&status.conditions)
+            } else {
+                unreadable()
+            };
+            for [condition, holds, reason] in told {
                 let labels = [
                     ("connection", connection.as_str()),
                     ("condition", condition),
@@ -265,7 +279,7 @@ fn encode_connections(inventory: &Inventory, encoder: &mut DescriptorEncoder) ->
         encoder,
         &catalogue::CONNECTION_CREDENTIAL_EXPIRY,
         |values| {
-            for (connection, status) in &known {
+            for (connection, _, status) in &known {
                 let expiry = status.credential_expiry.as_ref();
                 if let Some(expiry) = expiry.and_then(|text| text.parse::<Timestamp>().ok()) {
                     one(values, &[("connection", connection)], expiry.as_second())?;

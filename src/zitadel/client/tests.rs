@@ -10,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence};
 use crate::zitadel::{
-    AppRef, ClientSecret, Introspection, Outcome, ProbeToken, Zitadel, credential,
+    AppRef, ClientSecret, Introspection, Outcome, ProbeToken, Since, Zitadel, credential,
 };
 
 mod tokens;
@@ -122,7 +122,7 @@ async fn generate_is_one_post_that_names_organisation_and_attempt() {
     assert_eq!(seen.header("user-agent"), Some(agent));
     assert_eq!(seen.header("accept-encoding"), None);
     assert_eq!(seen.header("x-zitadel-instance-host"), None);
-    assert!(client.clock().is_some());
+    assert!(client.clock().now().is_some());
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn another_endpoint_is_told_host_and_scheme_of_the_url() {
     let (address, log) = serve(|_, _| answer(me())).await;
     let url = Issuer::parse("https://iam.example.com:8443", false).unwrap();
     let client = Client::new(ClientConfig {
-        endpoint: Some(Endpoint::parse(&format!("http://{address}/")).unwrap()),
+        endpoint: Some(Endpoint::parse(&format!("http://{address}/"), false).unwrap()),
         ..ClientConfig::new(url, pat())
     })
     .unwrap();
@@ -149,29 +149,41 @@ fn change(sequence: u64) -> serde_json::Value {
         "eventType": {"key": "EventTypes.project.application.config.api.secret.changed"}})
 }
 
-#[tokio::test]
-async fn the_journal_is_read_page_by_page_to_its_end() {
-    let (address, log) = serve(|seen, _| {
-        let after = seen
-            .line
-            .rsplit_once("query.sequence=")
-            .map(|(_, after)| after.parse().unwrap());
-        let changes: Vec<_> = (1..=150)
-            .filter(|s| Some(*s) > after)
-            .take(100)
-            .map(change)
-            .collect();
+/// A journal with these sequences, served newest first in pages.
+async fn serve_journal(last: u64, item: fn(u64) -> serde_json::Value) -> (SocketAddr, Log) {
+    serve(move |seen, _| {
+        let parameter = |name: &str| {
+            let (_, rest) = seen.line.split_once(&format!("query.{name}="))?;
+            rest.split('&').next()?.parse::<u64>().ok()
+        };
+        let limit = usize::try_from(parameter("limit").unwrap()).unwrap();
+        let before = parameter("sequence").unwrap_or(last + 1);
+        let changes: Vec<_> = (1..before).rev().take(limit).map(item).collect();
         json!({ "result": changes }).to_string()
     })
-    .await;
+    .await
+}
+
+fn renamed(sequence: u64) -> serde_json::Value {
+    let mut item = change(sequence);
+    item["eventType"]["key"] = json!("EventTypes.project.application.changed");
+    item
+}
+
+#[tokio::test]
+async fn the_journal_is_read_page_by_page_as_far_as_is_asked() {
+    let (address, log) = serve_journal(850, change).await;
     let client = client(address, pat());
-    let all = client.changes(&app(), None).await.unwrap();
+    let all = client.changes(&app(), Since::BEGINNING).await.unwrap();
     assert_eq!(
-        (all.len(), all[0].sequence, all[149].sequence),
-        (150, Sequence(1), Sequence(150))
+        (all.len(), all[0].sequence, all[849].sequence),
+        (850, Sequence(1), Sequence(850))
     );
-    let late = client.changes(&app(), Some(Sequence(148))).await.unwrap();
-    assert_eq!(late.len(), 2);
+    let late = client
+        .changes(&app(), Since::entry(Sequence(848)))
+        .await
+        .unwrap();
+    assert_eq!((late.len(), late[0].sequence), (100, Sequence(751)));
     let log = log.lock().unwrap();
     let lines: Vec<_> = log
         .iter()
@@ -180,40 +192,68 @@ async fn the_journal_is_read_page_by_page_to_its_end() {
     assert_eq!(
         lines,
         [
-            "query.asc=true&query.limit=100",
-            "query.asc=true&query.limit=100&query.sequence=100",
-            "query.asc=true&query.limit=100&query.sequence=148"
+            "query.limit=100",
+            "query.limit=500&query.sequence=751",
+            "query.limit=500&query.sequence=251",
+            "query.limit=500&query.sequence=1",
+            "query.limit=100",
         ]
     );
 }
 
 #[tokio::test]
-async fn a_journal_whose_end_cannot_be_seen_is_an_error() {
-    let (address, log) =
-        serve(|_, _| json!({"result": (1..=100).map(change).collect::<Vec<_>>()}).to_string())
-            .await;
-    let error = client(address, pat())
-        .changes(&app(), None)
-        .await
-        .unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Malformed);
+async fn a_journal_whose_rest_cannot_be_seen_is_an_error() {
+    let same = |_: &Seen, _| json!({"result": (1..=100).rev().map(change).collect::<Vec<_>>()});
+    let ascending = |_: &Seen, _| json!({"result": (1..=100).map(change).collect::<Vec<_>>()});
+    let (address, log) = serve(move |seen, number| same(seen, number).to_string()).await;
+    let read = client(address, pat())
+        .changes(&app(), Since::BEGINNING)
+        .await;
+    assert_eq!(read.unwrap_err().class(), ErrorClass::Malformed);
     assert_eq!(log.lock().unwrap().len(), 2);
+    let (address, _) = serve(move |seen, number| ascending(seen, number).to_string()).await;
+    let read = client(address, pat()).changes(&app(), Since::NEWEST).await;
+    assert_eq!(read.unwrap_err().class(), ErrorClass::Malformed);
 }
 
 #[tokio::test]
-async fn applications_are_listed_page_by_page() {
-    let (address, log) = serve(|seen, _| {
-        let query: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
-        let offset: u64 = query["query"]["offset"].as_str().unwrap().parse().unwrap();
-        let item = |id| json!({"id": format!("{id}"), "apiConfig": {"clientId": "1"}, "state": "APP_STATE_ACTIVE",
-            "details": {"sequence": "1", "changeDate": "2026-07-10T09:52:56Z"}});
-        let apps: Vec<_> = (offset..130.min(offset + 100)).map(item).collect();
-        json!({ "result": apps }).to_string()
-    })
-    .await;
-    let project = ProjectId::try_from("42").unwrap();
-    let apps = client(address, pat()).apps(None, &project).await.unwrap();
-    assert_eq!((apps.len(), log.lock().unwrap().len()), (130, 2));
+async fn of_a_journal_without_end_the_newest_part_is_taken_if_a_new_secret_is_in_it() {
+    let (address, log) = serve_journal(10_000_000, change).await;
+    let read = client(address, pat())
+        .changes(&app(), Since::BEGINNING)
+        .await;
+    assert_eq!(read.unwrap().last().unwrap().sequence, Sequence(10_000_000));
+    assert_eq!(log.lock().unwrap().len(), 100);
+    let (address, _) = serve_journal(10_000_000, renamed).await;
+    let read = client(address, pat()).changes(&app(), Since::NEWEST).await;
+    assert_eq!(read.unwrap_err().class(), ErrorClass::TooLarge);
+}
+
+#[tokio::test]
+async fn applications_are_all_listed_in_whatever_order_each_page_has_them() {
+    for (count, requests) in [(3, 1..=1), (499, 1..=1), (730, 3..=8)] {
+        let (address, log) = serve(move |seen, number| {
+            let query: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
+            let number_of = |name: &str| match &query["query"][name] {
+                serde_json::Value::String(text) => text.parse().unwrap(),
+                number => usize::try_from(number.as_u64().unwrap()).unwrap(),
+            };
+            let item = |id| json!({"id": format!("{id}"), "apiConfig": {"clientId": "1"}, "state": "APP_STATE_ACTIVE",
+                "details": {"sequence": "1", "changeDate": "2026-07-10T09:52:56Z"}});
+            // Another order each time.
+            let mut all: Vec<_> = (0..count).collect();
+            all.rotate_left((number * 130) % count);
+            let page = all.into_iter().skip(number_of("offset"));
+            let apps: Vec<_> = page.take(number_of("limit")).map(item).collect();
+            json!({ "result": apps }).to_string()
+        })
+        .await;
+        let project = ProjectId::try_from("42").unwrap();
+        let apps = client(address, pat()).apps(None, &project).await.unwrap();
+        assert_eq!(apps.len(), count);
+        let asked = log.lock().unwrap().len();
+        assert!(requests.contains(&asked), "{count}: {asked} requests");
+    }
 }
 
 #[tokio::test]
@@ -260,4 +300,51 @@ async fn errors_tell_nothing_that_was_sent_or_received() {
     );
     let error = client.app(&app()).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("canary"));
+}
+
+/// A host that is suspended, for an hour, after the clock was looked at so many times.
+struct Suspended {
+    looks: std::sync::atomic::AtomicUsize,
+    after: usize,
+}
+
+impl Clock for Suspended {
+    fn wall(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn boot(&self) -> Duration {
+        let looks = self
+            .looks
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Duration::from_hours(if looks < self.after { 1 } else { 2 })
+    }
+}
+
+#[tokio::test]
+async fn nothing_leaves_after_its_time_however_long_the_host_was_suspended_meanwhile() {
+    let body = json!({"clientSecret": "s", "details": {"sequence": "12", "changeDate": "2026-07-10T09:52:56Z"}});
+    let mut sent = 0;
+    for after in 1..10 {
+        let body = body.to_string();
+        let (address, log) = serve(move |_, _| body.clone()).await;
+        let client = Client::new(ClientConfig {
+            clock: Arc::new(Suspended {
+                looks: std::sync::atomic::AtomicUsize::new(0),
+                after,
+            }),
+            ..config(address, pat())
+        })
+        .unwrap();
+        match client.generate(&app(), attempt()).await {
+            Outcome::NotExecuted(error) => {
+                assert_eq!(error.class(), ErrorClass::Timeout, "{after}");
+                assert!(log.lock().unwrap().is_empty(), "{after}");
+            }
+            Outcome::Success { .. } => sent += 1,
+            _ => panic!("{after}: no outcome"),
+        }
+    }
+    // Start, token, after the token, connection: four looks before the request leaves.
+    assert_eq!(sent, 6);
 }

@@ -181,7 +181,7 @@ fn every_error_that_zitadel_documents_or_shows() {
             Unknown(C::ActionInterrupted),
         ),
         // Without an id a proxy could have written it.
-        (404, error(5, ""), Unknown(C::NotFound)),
+        (404, error(5, ""), Unknown(C::Rejected)),
         (
             404,
             r#"{"code":5,"message":"unable to set instance …: ID=QUERY-1kIjX Message=x"}"#
@@ -205,7 +205,7 @@ fn every_error_that_zitadel_documents_or_shows() {
         (
             403,
             "<html>Forbidden</html>".to_owned(),
-            Unknown(C::PermissionDenied),
+            Unknown(C::Rejected),
         ),
         // The server failed somewhere.
         (500, error(13, ""), Unknown(C::Internal)),
@@ -232,7 +232,7 @@ fn every_error_that_zitadel_documents_or_shows() {
         (499, error(1, ""), Unknown(C::Unavailable)),
         (409, error(10, "COMMAND-abcde"), Unknown(C::Rejected)),
         (400, error(11, "COMMAND-abcde"), Unknown(C::Rejected)),
-        (404, "Not Found".to_owned(), Unknown(C::NotFound)),
+        (404, "Not Found".to_owned(), Unknown(C::Rejected)),
         (302, String::new(), Unknown(C::Redirected)),
         (307, generated().to_string(), Unknown(C::Redirected)),
         (101, String::new(), Unknown(C::Malformed)),

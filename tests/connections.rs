@@ -1,0 +1,233 @@
+//! Connections that change, or can't be read, while objects use them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, DynamicObject};
+use serde_json::{Value, json};
+use support::controlplane::{ControlPlane, Options};
+use support::eventually;
+use support::world::{Operator, PATIENCE, Tenant, World};
+use zitadel_secret_operator::api::{ConditionType, ZitadelConnection};
+use zitadel_simulator::{
+    Action, AppHandle, Availability, Config, Fault, Operation, Reply, Simulator,
+};
+
+mod support;
+
+async fn issued(tenant: &Tenant) -> AppHandle {
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    app
+}
+
+async fn until_connection(tenant: &Tenant, reason: &str) {
+    eventually(PATIENCE, || async {
+        (tenant.connection_reason().await == reason).then_some(())
+    })
+    .await;
+}
+
+async fn trigger(tenant: &Tenant, trigger: &str) {
+    let rotation = json!({"spec": {"rotation": {"trigger": trigger}}});
+    tenant.edit("orders", rotation).await;
+}
+
+#[tokio::test]
+async fn a_grant_that_is_taken_away_ends_at_once_while_zitadel_is_down() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("revoked-down", &zitadel).await;
+    let app = issued(&tenant).await;
+    for availability in [Availability::Hanging, Availability::Refusing] {
+        zitadel.set_availability(availability);
+        tenant.apply_connection(json!({"grants": []})).await;
+        tenant.reason("orders", "NotGranted").await;
+        tenant.apply_connection(json!({})).await;
+        tenant
+            .until("orders", |object| {
+                let conditions = &object.status.as_ref()?.conditions;
+                let ready = conditions.get(ConditionType::Ready)?;
+                (ready.reason != "NotGranted").then_some(())
+            })
+            .await;
+    }
+    tenant.apply_connection(json!({"grants": []})).await;
+    tenant.reason("orders", "NotGranted").await;
+    trigger(&tenant, "leak").await;
+    zitadel.set_availability(Availability::Up);
+    // Looked at again, now that it is up.
+    tenant.set_credential(&format!("{}\n", tenant.pat)).await;
+    until_connection(&tenant, "Connected").await;
+    tenant.reason("orders", "NotGranted").await;
+    assert_eq!(tenant.generates(&app), 1);
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_declared_any_more_gets_nothing() {
+    let (zitadel, other) = (
+        Simulator::start(Config::default()).unwrap(),
+        Simulator::start(Config::default()).unwrap(),
+    );
+    other.set_availability(Availability::Refusing);
+    let world = World::shared().await;
+    let tenant = world.tenant_at("moved", &zitadel).await;
+    let app = issued(&tenant).await;
+    let other = json!({"url": other.url()});
+    tenant.apply_connection(other).await;
+    until_connection(&tenant, "ZitadelUnreachable").await;
+    let before = zitadel.request_log().len();
+    trigger(&tenant, "leak").await;
+    tenant.reason("orders", "ZitadelUnreachable").await;
+    assert_eq!(zitadel.request_log().len(), before);
+    tenant.apply_connection(json!({})).await;
+    tenant.until_generates(&app, 2).await;
+    tenant.ready("orders").await;
+}
+
+#[tokio::test]
+async fn a_page_of_a_proxy_is_no_verdict_on_a_connection() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("proxy", &zitadel).await;
+    let app = issued(&tenant).await;
+    for (number, status) in [(1, 403), (2, 404)] {
+        let page = Action::RespondBefore(Reply::ingress_html(status));
+        let fault = Fault::on(Operation::Me, page).always();
+        let fault = zitadel.inject(fault);
+        tenant
+            .apply_connection(json!({"limits": {"repairsPer10Minutes": number}}))
+            .await;
+        // Made anew, since the credential seems to be another one.
+        tenant.set_credential(&format!("{}\n\n", tenant.pat)).await;
+        until_connection(&tenant, "UnexpectedAnswer").await;
+        trigger(&tenant, &number.to_string()).await;
+        tenant.until_generates(&app, 1 + number).await;
+        zitadel.remove_fault(fault);
+        tenant.set_credential(&tenant.pat).await;
+        until_connection(&tenant, "Connected").await;
+    }
+    let connection = tenant.connections().get(&tenant.namespace).await.unwrap();
+    let conditions = connection.status.unwrap().conditions;
+    assert!(!conditions.is_true(ConditionType::Stalled));
+}
+
+#[tokio::test]
+async fn a_project_that_cannot_be_looked_at_is_told_and_looked_at_again() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("unlisted", &zitadel).await;
+    let app = issued(&tenant).await;
+    let page = Action::RespondBefore(Reply::ingress_html(404));
+    let fault = zitadel.inject(Fault::on(Operation::SearchApps, page).always());
+    zitadel.rotate_elsewhere(&app.id, None).unwrap();
+    let operator = world.operator.as_ref().unwrap();
+    // NB: of each kind of trouble the log has a line in half a minute, whichever project it was.
+    eventually(PATIENCE, || async {
+        let told = operator.printed().contains("of a project cannot be listed");
+        (told && zitadel.fired(fault) >= 2).then_some(())
+    })
+    .await;
+    zitadel.remove_fault(fault);
+    // The value that somebody else replaced is refused by now, and that is seen.
+    tenant.until_generates(&app, 3).await;
+    tenant.until_accepted(&app, "orders").await;
+}
+
+/// Takes the schema away, as an older or newer definition might lack a rule.
+async fn loosen(tenant: &Tenant) {
+    let api: Api<CustomResourceDefinition> = Api::all(tenant.client.clone());
+    let name = "zitadelconnections.zitadel-secrets.dev";
+    let mut definition = serde_json::to_value(api.get(name).await.unwrap()).unwrap();
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] =
+        json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let definition = serde_json::from_value(definition).unwrap();
+    api.replace(name, &PostParams::default(), &definition)
+        .await
+        .unwrap();
+    let probe = json!({"apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ZitadelConnection", "metadata": {"name": "probe"}, "spec": 1});
+    let probe: DynamicObject = serde_json::from_value(probe).unwrap();
+    let params = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    eventually(PATIENCE, || async {
+        dynamic(tenant).create(&params, &probe).await.ok().map(drop)
+    })
+    .await;
+}
+
+fn dynamic(tenant: &Tenant) -> Api<DynamicObject> {
+    let resource = ApiResource::erase::<ZitadelConnection>(&());
+    Api::all_with(tenant.client.clone(), &resource)
+}
+
+async fn edit_connection(tenant: &Tenant, spec: Value) {
+    let change = Patch::Merge(json!({ "spec": spec }));
+    dynamic(tenant)
+        .patch(&tenant.namespace, &PatchParams::default(), &change)
+        .await
+        .unwrap();
+}
+
+/// Waits until a connection is stalled with this reason, and returns the message.
+async fn stalled(tenant: &Tenant, reason: &str) -> String {
+    eventually(PATIENCE, || async {
+        let object = dynamic(tenant).get(&tenant.namespace).await.unwrap();
+        let conditions = object.data["status"]["conditions"].as_array()?.clone();
+        let of = |type_: &str| conditions.iter().find(|c| c["type"] == type_).cloned();
+        let (ready, stalled) = (of("Ready")?, of("Stalled")?);
+        let told = ready["reason"] == reason && ready["status"] == "False";
+        (told && stalled["status"] == "True").then(|| ready["message"].to_string())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_be_read_is_stalled_and_the_others_go_on() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let world = World::own(Options::default()).await;
+    let (good, bad) = (world.tenant("good").await, world.tenant("bad").await);
+    loosen(&bad).await;
+    edit_connection(&bad, json!({"credential": "canary"})).await;
+    let _operator = Operator::start(
+        world.cluster.admin_kubeconfig(),
+        &world.directory,
+        &["--protocol-speed", "20"],
+    );
+    let app = bad.app("orders");
+    bad.apply("orders", &app.id, json!({})).await.unwrap();
+    let other = issued(&good).await;
+    let message = stalled(&bad, "InvalidObject").await;
+    assert!(!message.contains("canary"), "{message}");
+    let object = bad.reason("orders", "InvalidObject").await;
+    let conditions = object.status.unwrap().conditions;
+    let message = &conditions.get(ConditionType::Ready).unwrap().message;
+    assert!(message.contains("ZitadelConnection bad"), "{message}");
+    // What the schema of this version would have refused is refused by the code as well.
+    let credential = json!({"secretRef": {"name": bad.namespace, "key": "token"}, "type": "PersonalAccessToken"});
+    let insecure = json!({"credential": credential, "endpoint": "http://zitadel.invalid:8080"});
+    edit_connection(&bad, insecure).await;
+    let message = stalled(&bad, "InvalidSpec").await;
+    assert!(message.contains("spec.endpoint"), "{message}");
+    assert_eq!(bad.generates(&app), 0);
+    // Corrected, it is taken up; spoilt, it is not used any more.
+    edit_connection(&bad, json!({"endpoint": null})).await;
+    bad.ready("orders").await;
+    edit_connection(&bad, json!({"grants": "canary"})).await;
+    stalled(&bad, "InvalidObject").await;
+    trigger(&bad, "leak").await;
+    bad.reason("orders", "InvalidObject").await;
+    trigger(&good, "leak").await;
+    good.until_generates(&other, 2).await;
+    assert_eq!(bad.generates(&app), 1);
+}

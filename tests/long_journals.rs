@@ -1,0 +1,75 @@
+//! Applications to which much was done: their journals are long.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use serde_json::json;
+use support::world::{Tenant, World};
+use zitadel_simulator::{AppHandle, Config, Operation, Simulator};
+
+mod support;
+
+fn journal_requests(tenant: &Tenant, app: &AppHandle) -> usize {
+    let log = tenant.zitadel.request_log();
+    let about = |operation, named: Option<&str>| {
+        operation == Operation::Journal && named == Some(app.id.as_str())
+    };
+    log.iter()
+        .filter(|request| about(request.operation, request.app.as_deref()))
+        .count()
+}
+
+#[tokio::test]
+async fn a_rotation_reads_one_page_of_a_long_journal_at_a_time() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("long-journal", &zitadel).await;
+    let app = tenant.app("orders");
+    zitadel.configure(|settings| settings.clock_skew_ms = -3 * 24 * 3_600_000);
+    for _ in 0..3_000 {
+        zitadel.rotate_elsewhere(&app.id, None).unwrap();
+    }
+    zitadel.configure(|settings| settings.clock_skew_ms = 0);
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    let first = journal_requests(&tenant, &app);
+    assert!((2..=4).contains(&first), "first issue: {first} requests");
+    for (made, trigger) in [(2, "leak"), (3, "another-leak")] {
+        let before = journal_requests(&tenant, &app);
+        let rotation = json!({"spec": {"rotation": {"trigger": trigger}}});
+        tenant.edit("orders", rotation).await;
+        tenant
+            .until("orders", |object| {
+                let status = object.status.as_ref()?;
+                (status.observed_trigger.as_deref() == Some(trigger)).then_some(())
+            })
+            .await;
+        tenant.ready("orders").await;
+        assert_eq!(tenant.generates(&app), 3_000 + made);
+        let asked = journal_requests(&tenant, &app) - before;
+        assert!((2..=4).contains(&asked), "{trigger}: {asked} requests");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_found_behind_thousands_of_other_changes() {
+    let tenant = World::shared().await.tenant("lost-behind").await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    // An own rotation that nobody has the answer of, and then much else.
+    tenant
+        .zitadel
+        .rotate_elsewhere(&app.id, Some(&tenant.user))
+        .unwrap();
+    for number in 0..1_200 {
+        let name = format!("orders-{number}");
+        tenant.zitadel.rename_app(&app.id, &name).unwrap();
+    }
+    tenant.until_generates(&app, 3).await;
+    tenant.until_accepted(&app, "orders").await;
+}
