@@ -308,10 +308,11 @@ async fn two_objects_never_share_an_application() {
     let pair = Pair::issued("shared", json!({})).await;
     let tenant = &pair.tenant;
     let third = tenant.app("orders-c");
+    // NB: of two objects of one second the one whose name comes first counts as the older.
     for (name, app, standby) in [
         ("same-standby", &third, &pair.second),
-        ("app-is-standby", &pair.second, &third),
-        ("standby-is-app", &third, &pair.first),
+        ("standby-as-app", &pair.second, &third),
+        ("third-with-app", &third, &pair.first),
     ] {
         let extra = json!({"standbyAppId": standby.id});
         tenant.apply(name, &app.id, extra).await.unwrap();
@@ -320,12 +321,12 @@ async fn two_objects_never_share_an_application() {
     assert_eq!((pair.generates(), tenant.generates(&third)), ((1, 0), 0));
     // Once the elder lets go of the standby, the one that wants that is served.
     tenant.delete("same-standby").await;
-    tenant.delete("standby-is-app").await;
+    tenant.delete("third-with-app").await;
     tenant
         .apply("orders", &pair.first.id, json!({}))
         .await
         .unwrap();
-    tenant.ready("app-is-standby").await;
+    tenant.ready("standby-as-app").await;
 }
 
 #[tokio::test]
