@@ -450,9 +450,8 @@ impl Context {
         let reference = ObjectRef::new(&owner.name).within(&owner.namespace);
         let cache = self.caches.of(&owner.namespace);
         let found = cache.and_then(|cache| cache.objects.get(&reference));
-        let object = match found.as_deref().map(|guarded| &guarded.0) {
-            Some(Ok(object)) => object,
-            _ => return Arc::clone(target),
+        let Some(Ok(object)) = found.as_deref().map(|guarded| &guarded.0) else {
+            return Arc::clone(target);
         };
         let again = object.uid().as_ref() != Some(&owner.uid);
         let edited = object.metadata.generation > target.generation;
