@@ -147,6 +147,21 @@ fn unusable() -> Vec<(&'static str, Value, &'static str)> {
             "spec.secret.labels",
         ),
         (
+            "token",
+            json!({"projectId": "1", "appId": "2", "secret": {"type": "kubernetes.io/service-account-token", "annotations": {"kubernetes.io/service-account.name": "default"}}}),
+            "spec.secret.type",
+        ),
+        (
+            "dots",
+            json!({"projectId": "1", "appId": "2", "secret": {"name": "a..b"}}),
+            "spec.secret.name",
+        ),
+        (
+            "order",
+            json!({"projectId": "1", "appId": "2", "rotation": {"interval": "1h1d"}}),
+            "spec.rotation.interval",
+        ),
+        (
             "cron",
             json!({"projectId": "1", "appId": "2", "rotation": {"interval": "1h", "windows": [{"schedule": "61 * * * *", "duration": "1h"}]}}),
             "spec.rotation.windows[0]",

@@ -249,7 +249,12 @@ async fn an_api_app_secret_with_every_field_is_accepted_and_unchanged() {
         vec![("rotation.jitter", json!(0))],
         vec![("rotation.jitter", json!(50))],
         vec![("rotation.trigger", json!("~".repeat(128)))],
-        vec![("standbyAppId", json!("3"))],
+        vec![("standbyAppId", json!("3")), ("rotation.overlap", json!("0s"))],
+        vec![("secret.name", json!("a.b-1.c"))],
+        vec![("secret.type", json!("kubernetes.io/basic-auth"))],
+        vec![("secret.type", json!("example.com/oauth"))],
+        vec![("secret.labels", json!({"app.kubernetes.io/name": "orders", "argocd.argoproj.io/instance": "x"}))],
+        vec![("secret.annotations", json!({"app.kubernetes.io/name": "orders", "meta.helm.sh/release-name": "x", "reloader.stakater.com/match": "true"}))],
     ])
     .await;
     let full = json!({
@@ -342,6 +347,8 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
             vec![("secret.name", json!("x".repeat(254)))],
             "spec.secret.name",
         ),
+        (vec![("secret.name", json!("a..b"))], "spec.secret.name"),
+        (vec![("secret.name", json!("a.-b"))], "spec.secret.name"),
         (vec![("secret.type", json!("a b"))], "spec.secret.type"),
         (
             vec![(
@@ -375,7 +382,7 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
                 "secret.annotations",
                 json!({"zitadel-secrets.dev/commit": "{}"}),
             )],
-            "annotations under zitadel-secrets.dev",
+            "an annotation has a reserved name",
         ),
         (
             vec![("secret.annotations", json!({"a": "x".repeat(1025)}))],
@@ -451,8 +458,45 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
         ),
         (vec![("suspend", json!("yes"))], "spec.suspend"),
     ]);
+    for refused in [
+        "kubernetes.io/service-account-token",
+        "bootstrap.kubernetes.io/token",
+        "kubernetes.io/tls",
+        "kubernetes.io/dockerconfigjson",
+        "x.k8s.io/y",
+    ] {
+        cases.push((vec![("secret.type", json!(refused))], "spec.secret.type"));
+    }
+    let account = "kubernetes.io/service-account.name";
+    for (field, reserved) in [
+        ("secret.annotations", account),
+        ("secret.annotations", "x.k8s.io/y"),
+        ("secret.labels", account),
+        ("secret.labels", "node.kubernetes.io/y"),
+    ] {
+        cases.push((vec![(field, json!({reserved: "x"}))], "a reserved name"));
+    }
+    for field in ["secret.annotations", "secret.labels"] {
+        for bad in ["", "a b", "-a", "a/b/c", "/a", "a..b/c"] {
+            let text = "that Kubernetes does not accept";
+            cases.push((vec![(field, json!({bad: "x"}))], text));
+        }
+    }
+    for zero in ["0s", "00d0h"] {
+        let windows = json!([{"schedule": "0 3 * * *", "duration": zero}]);
+        cases.push((
+            vec![("rotation.interval", json!(zero))],
+            "spec.rotation.interval",
+        ));
+        cases.push((
+            vec![("rotation.windows", windows)],
+            "spec.rotation.windows[0].duration",
+        ));
+    }
     for field in ["rotation.interval", "rotation.overlap"] {
         for bad in [
+            "1h1d",
+            "1h1h",
             "",
             "30",
             "30 d",

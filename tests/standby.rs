@@ -283,14 +283,36 @@ async fn a_first_issue_that_replaces_somebody_elses_secret_says_so() {
 }
 
 #[tokio::test]
+async fn a_first_issue_says_who_created_the_application_also_after_a_lost_answer() {
+    let tenant = World::shared().await.tenant("created").await;
+    for (name, lost) in [("answered", false), ("lost", true)] {
+        let app = tenant.app(name);
+        if lost {
+            let fault = Fault::on(Operation::Generate, Action::DropAfter(Cut::Reset));
+            tenant.zitadel.inject(fault.app(&app.id));
+        }
+        tenant.apply(name, &app.id, json!({})).await.unwrap();
+        let status = tenant.ready(name).await.status.unwrap();
+        let replaced = status.history[0].replaced.clone().unwrap();
+        assert_eq!(replaced.with_app, Some(true));
+        let reason = if lost { "Rotated" } else { "Issued" };
+        let note = tenant.event(name, reason).await;
+        let user = replaced.user_id.unwrap();
+        let told = format!("since it was created by user {user} at {}", replaced.time.0);
+        assert!(note.contains(&told), "{note}");
+    }
+}
+
+#[tokio::test]
 async fn two_objects_never_share_an_application() {
     let pair = Pair::issued("shared", json!({})).await;
     let tenant = &pair.tenant;
     let third = tenant.app("orders-c");
+    // NB: of two objects of one second the one whose name comes first counts as the older.
     for (name, app, standby) in [
         ("same-standby", &third, &pair.second),
-        ("app-is-standby", &pair.second, &third),
-        ("standby-is-app", &third, &pair.first),
+        ("standby-as-app", &pair.second, &third),
+        ("third-with-app", &third, &pair.first),
     ] {
         let extra = json!({"standbyAppId": standby.id});
         tenant.apply(name, &app.id, extra).await.unwrap();
@@ -299,12 +321,38 @@ async fn two_objects_never_share_an_application() {
     assert_eq!((pair.generates(), tenant.generates(&third)), ((1, 0), 0));
     // Once the elder lets go of the standby, the one that wants that is served.
     tenant.delete("same-standby").await;
-    tenant.delete("standby-is-app").await;
+    tenant.delete("third-with-app").await;
     tenant
         .apply("orders", &pair.first.id, json!({}))
         .await
         .unwrap();
-    tenant.ready("app-is-standby").await;
+    tenant.ready("standby-as-app").await;
+}
+
+#[tokio::test]
+async fn an_application_whose_pair_is_stored_is_kept_also_when_it_is_named_no_more() {
+    let pair = Pair::issued("former", json!({})).await;
+    let tenant = &pair.tenant;
+    pair.rotate("1").await;
+    assert_eq!(pair.active().await, pair.second.id);
+    let stored = pair.secret().await;
+    let alone = |trigger: &str| json!({"rotation": {"trigger": trigger}});
+    let applied = tenant.apply("orders", &pair.first.id, alone("1")).await;
+    applied.unwrap();
+    tenant.ready("orders").await;
+    let other = tenant.apply("other", &pair.second.id, json!({})).await;
+    other.unwrap();
+    tenant.reason("other", "AppAlreadyClaimed").await;
+    tenant.fence().await;
+    assert_eq!(pair.generates(), (1, 1));
+    assert!(pair.accepts(&pair.second, &stored));
+    // The next pair is the other application's: this one is free.
+    let applied = tenant.apply("orders", &pair.first.id, alone("2")).await;
+    applied.unwrap();
+    pair.handled("2").await;
+    assert_eq!(pair.active().await, pair.first.id);
+    tenant.ready("other").await;
+    assert_eq!(pair.generates(), (2, 2));
 }
 
 #[tokio::test]

@@ -130,32 +130,35 @@ pub struct SecretTemplate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
     )]
     pub name: Option<String>,
 
-    /// Its type. Default: Opaque.
+    /// Its type. Opaque, kubernetes.io/basic-auth or one of your own. Default: Opaque.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 253),
         regex(pattern = r"^[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?$")
     )]
+    #[x_kube(validation = Rule::new("self == 'kubernetes.io/basic-auth' || !self.matches('^([^/]*[.])?(kubernetes|k8s)[.]io/')").message("must be Opaque, kubernetes.io/basic-auth or a type of your own: to the others Kubernetes gives a meaning, such as the token of a service account"))]
     pub secret_type: Option<String>,
 
     /// The names of its keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<SecretKeys>,
 
-    /// Labels for the Secret. Names under zitadel-secrets.dev are the operator's.
+    /// Labels for the Secret. Names under zitadel-secrets.dev, kubernetes.io and k8s.io are reserved, but for app.kubernetes.io.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), extend("maxProperties" = 32))]
-    #[x_kube(validation = Rule::new("self.all(k, k.size() <= 317 && !k.startsWith('zitadel-secrets.dev/') && !k.startsWith('app.kubernetes.io/managed-by') && self[k].matches('^(|[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)$'))").message("a label has a reserved name or a value that Kubernetes does not accept"))]
+    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('zitadel-secrets.dev/') && (k.startsWith('app.kubernetes.io/') ? !k.startsWith('app.kubernetes.io/managed-by') : !k.matches('^([^/]*[.])?(kubernetes|k8s)[.]io/')))").message("a label has a reserved name: zitadel-secrets.dev/, kubernetes.io/, k8s.io/ and app.kubernetes.io/managed-by are not for templates"))]
+    #[x_kube(validation = Rule::new("self.all(k, k.size() <= 317 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && self[k].matches('^(|[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)$'))").message("a label has a name or a value that Kubernetes does not accept"))]
     pub labels: Option<BTreeMap<String, LabelValue>>,
 
-    /// Annotations for the Secret. Names under zitadel-secrets.dev are the operator's.
+    /// Annotations for the Secret. Names under zitadel-secrets.dev, kubernetes.io and k8s.io are reserved, but for app.kubernetes.io.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 32))]
-    #[x_kube(validation = Rule::new("self.all(k, k.size() <= 317 && !k.startsWith('zitadel-secrets.dev/'))").message("annotations under zitadel-secrets.dev are the operator's"))]
+    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('zitadel-secrets.dev/') && (k.startsWith('app.kubernetes.io/') || !k.matches('^([^/]*[.])?(kubernetes|k8s)[.]io/')))").message("an annotation has a reserved name: zitadel-secrets.dev/, kubernetes.io/ and k8s.io/ are not for templates"))]
+    #[x_kube(validation = Rule::new("self.all(k, k.size() <= 317 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("an annotation has a name that Kubernetes does not accept"))]
     pub annotations: Option<BTreeMap<String, AnnotationValue>>,
 
     /// Take over an existing Secret of that name. Its value is kept if it still authenticates. Default: false.
@@ -226,12 +229,15 @@ pub enum DeletionPolicy {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Rotation {
-    /// The age at which the credential is rotated, such as 30d or 12h (units w d h m s). Absent: only on trigger.
+    /// The age at which the credential is rotated, such as 30d or 1d12h (units w d h m s, each once, from large to small). Absent: only on trigger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 2, max = 32),
-        regex(pattern = r"^([0-9]{1,6}[wdhms]){1,5}$")
+        regex(
+            pattern = r"^([0-9]{1,6}w)?([0-9]{1,6}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
+        )
     )]
+    #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("must be longer than 0s"))]
     pub interval: Option<String>,
 
     /// When a due rotation may start. None: at any time.
@@ -248,7 +254,9 @@ pub struct Rotation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 2, max = 32),
-        regex(pattern = r"^([0-9]{1,6}[wdhms]){1,5}$")
+        regex(
+            pattern = r"^([0-9]{1,6}w)?([0-9]{1,6}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
+        )
     )]
     pub overlap: Option<String>,
 
@@ -274,8 +282,11 @@ pub struct Window {
     /// How long it stays open, such as 2h.
     #[schemars(
         length(min = 2, max = 32),
-        regex(pattern = r"^([0-9]{1,6}[wdhms]){1,5}$")
+        regex(
+            pattern = r"^([0-9]{1,6}w)?([0-9]{1,6}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
+        )
     )]
+    #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("must be longer than 0s"))]
     pub duration: String,
 }
 

@@ -180,6 +180,9 @@ pub struct ForeignSecret {
     pub user_id: Option<String>,
     /// When.
     pub time: Time,
+    /// Whether it came with the application, when that was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with_app: Option<bool>,
 }
 
 /// How a rotation ended.

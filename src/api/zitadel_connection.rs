@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -252,9 +251,6 @@ pub struct ZitadelConnectionStatus {
     /// Whether ZITADEL's change list could be read the last time it was tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal_readable: Option<bool>,
-    /// When the credential was last read, to the second.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_checked: Option<Time>,
 }
 
 impl ZitadelConnectionSpec {

@@ -175,6 +175,14 @@ impl Caches {
         lock(&cache.kept).by(owner).map(ToOwned::to_owned).collect()
     }
 
+    /// Whether a namespace is being deleted.
+    pub fn is_terminating(&self, namespace: &str) -> bool {
+        let found = self
+            .of(namespace)
+            .and_then(|cache| cache.namespaces.get(&ObjectRef::new(namespace)));
+        found.is_some_and(|found| found.metadata.deletion_timestamp.is_some())
+    }
+
     /// A label of a namespace.
     pub fn namespace_label(&self, namespace: &str, name: &str) -> Option<String> {
         let found = self

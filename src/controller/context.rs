@@ -17,11 +17,13 @@ use super::cache::Caches;
 use super::connections::Connections;
 use super::flush::Flushed;
 use super::progress::Written;
-use super::report::Told;
+use super::report;
 use super::retries::Retries;
 use super::scope::Scope;
 use super::target::Target;
-use crate::api::{ApiAppSecret, ApiAppSecretStatus, ZitadelConnection};
+use crate::api::{
+    ApiAppSecret, ApiAppSecretStatus, ConditionType, ForeignSecret, ZitadelConnection,
+};
 use crate::rotation::{
     Backlog, ClaimView, CommitRecord, Holder, Memory, Owner, SecretState, Timing,
 };
@@ -67,8 +69,10 @@ pub struct AppState {
     pub secret: Option<Written<Stored>>,
     /// The rotation that this process finished last, until it is reported.
     pub flushed: Option<Flushed>,
+    /// The secret of somebody else that a rotation replaced whose answer is lost, until that is told.
+    pub untold: Option<ForeignSecret>,
     /// What this process last wrote into the object's status.
-    pub told: Option<Told>,
+    pub told: Option<report::Told>,
 }
 
 /// A Secret that was written.
@@ -83,24 +87,49 @@ pub struct Stored {
 /// Which objects name which applications.
 #[derive(Default)]
 pub struct Index {
-    by_object: HashMap<(String, String), (Vec<AppKey>, Aged)>,
+    by_object: HashMap<(String, String), (Vec<AppKey>, Aged, Told)>,
     by_app: HashMap<AppKey, BTreeSet<Aged>>,
 }
 
 /// When it was created, and which it is: older ones come first.
 type Aged = (i64, Owner);
 
+/// What may decide whether an object keeps others waiting: its generation, whether it is being deleted, and why it is ready or not.
+type Told = (Option<i64>, bool, Option<String>);
+
 /// Connection, project and application.
 type AppKey = (String, String, String);
 
 impl Index {
-    /// Takes note of an object. The others that name an application which it named before and names no more come back.
+    /// Takes note of an object. The others come back that name an application which it named before, if it names that no more, or if
+    /// it may keep them waiting no more.
     pub fn insert(&mut self, object: &ApiAppSecret) -> Vec<Owner> {
         let owner = owner(object);
+        let key = (owner.namespace.clone(), owner.name.clone());
+        let conditions = object.status.as_ref().map(|status| &status.conditions);
+        let ready = conditions.and_then(|conditions| conditions.get(ConditionType::Ready));
+        let told: Told = (
+            object.metadata.generation,
+            object.metadata.deletion_timestamp.is_some(),
+            ready.map(|ready| ready.reason.clone()),
+        );
+        let same = self
+            .by_object
+            .get(&key)
+            .is_some_and(|(_, _, before)| *before == told);
         let before = self.remove(&owner.namespace, &owner.name);
         let spec = &object.spec;
-        let ids = std::iter::once(&spec.app_id).chain(spec.standby_app_id.as_ref());
+        // A standby that is named no more is the object's for as long as its pair is stored.
+        let stored = object
+            .status
+            .as_ref()
+            .and_then(|status| status.active_app_id.as_ref());
+        let ids: BTreeSet<&String> = std::iter::once(&spec.app_id)
+            .chain(spec.standby_app_id.as_ref())
+            .chain(stored)
+            .collect();
         let apps: Vec<AppKey> = ids
+            .into_iter()
             .map(|app| {
                 let connection = spec.connection_name().to_owned();
                 (connection, spec.project_id.clone(), app.clone())
@@ -120,18 +149,16 @@ impl Index {
             let places = apps.iter().filter_map(|app| self.by_app.get(app));
             places.flatten().any(|(_, owner)| owner == other)
         };
-        let freed = before.into_iter().filter(|other| !still(other)).collect();
-        self.by_object.insert(
-            (place.1.namespace.clone(), place.1.name.clone()),
-            (apps, place),
-        );
+        let freed = before.into_iter();
+        let freed = freed.filter(|other| !same || !still(other)).collect();
+        self.by_object.insert(key, (apps, place, told));
         freed
     }
 
     /// Forgets an object. The others that name an application of it come back.
     pub fn remove(&mut self, namespace: &str, name: &str) -> Vec<Owner> {
         let key = (namespace.to_owned(), name.to_owned());
-        let Some((apps, place)) = self.by_object.remove(&key) else {
+        let Some((apps, place, _)) = self.by_object.remove(&key) else {
             return Vec::new();
         };
         let mut others = BTreeSet::new();
@@ -155,7 +182,7 @@ impl Index {
         let gone: Vec<Owner> = self
             .by_object
             .values()
-            .map(|(_, (_, owner))| owner)
+            .map(|(_, (_, owner), _)| owner)
             .filter(|owner| within.is_none_or(|within| within == owner.namespace))
             .filter(|owner| !exists(owner))
             .cloned()
@@ -165,16 +192,21 @@ impl Index {
             .collect()
     }
 
-    /// The oldest other object for an application of this one, if it is older.
-    pub fn rival(&self, owner: &Owner) -> Option<Owner> {
-        let (apps, place) = self
-            .by_object
-            .get(&(owner.namespace.clone(), owner.name.clone()))?;
-        let oldest = apps
+    /// The older objects for applications of this one, and the application, the oldest first.
+    pub fn older(&self, owner: &Owner) -> Vec<(String, Owner)> {
+        let key = (owner.namespace.clone(), owner.name.clone());
+        let Some((apps, place, _)) = self.by_object.get(&key) else {
+            return Vec::new();
+        };
+        let places = apps
             .iter()
-            .filter_map(|app| self.by_app.get(app)?.first())
-            .min()?;
-        (oldest < place).then(|| oldest.1.clone())
+            .filter_map(|app| Some((app, self.by_app.get(app)?)));
+        let mut older: Vec<_> = places
+            .flat_map(|(app, places)| places.range(..place).map(move |aged| (aged, &app.2)))
+            .collect();
+        older.sort_unstable();
+        let named = |((_, owner), app): (&Aged, &String)| (app.clone(), owner.clone());
+        older.into_iter().map(named).collect()
     }
 }
 
@@ -509,21 +541,52 @@ mod tests {
         object
     }
 
+    fn older(index: &Index, object: &ApiAppSecret) -> Vec<Owner> {
+        let older = index.older(&owner(object));
+        older.into_iter().map(|(_, owner)| owner).collect()
+    }
+
     #[test]
     fn an_object_that_is_gone_is_nobodys_rival_also_where_its_deletion_was_never_shown() {
         let (old, young) = (object("old", 1), object("young", 2));
         let mut index = Index::default();
         index.insert(&old);
         index.insert(&young);
-        assert_eq!(index.rival(&owner(&young)), Some(owner(&old)));
-        assert_eq!(index.rival(&owner(&old)), None);
+        assert_eq!(older(&index, &young), [owner(&old)]);
+        assert_eq!(older(&index, &old), []);
         assert!(index.retain(Some("elsewhere"), |_| false).is_empty());
-        assert_eq!(index.rival(&owner(&young)), Some(owner(&old)));
+        assert_eq!(older(&index, &young), [owner(&old)]);
         let freed = index.retain(Some("n"), |exists| exists.name == "young");
         assert_eq!(freed, [owner(&young)]);
-        assert_eq!(index.rival(&owner(&young)), None);
+        assert_eq!(older(&index, &young), []);
         index.insert(&old);
         let freed = index.retain(None, |exists| exists.name == "young");
         assert_eq!(freed, [owner(&young)]);
+    }
+
+    #[test]
+    fn an_application_whose_pair_is_stored_is_the_objects_until_another_pair_is() {
+        let mut old = object("old", 1);
+        old.spec.app_id = "3".to_owned();
+        let young = object("young", 2);
+        let mut index = Index::default();
+        index.insert(&young);
+        let storing = |active: &str| ApiAppSecretStatus {
+            active_app_id: Some(active.to_owned()),
+            ..ApiAppSecretStatus::default()
+        };
+        old.status = Some(storing("2"));
+        index.insert(&old);
+        assert_eq!(index.older(&owner(&young)), [("2".to_owned(), owner(&old))]);
+        assert_eq!(index.insert(&old), []);
+        old.metadata.generation = Some(2);
+        assert_eq!(
+            index.insert(&old),
+            [owner(&young)],
+            "it may be invalid by now"
+        );
+        old.status = Some(storing("3"));
+        assert_eq!(index.insert(&old), [owner(&young)]);
+        assert_eq!(index.older(&owner(&young)), []);
     }
 }

@@ -96,3 +96,72 @@ pub fn is_conflict(error: &kube::Error) -> bool {
 pub fn is_refusal(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 408 && status.code != 429)
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn told(code: u16, message: &str) -> (Reason, bool) {
+        let status = Status::failure(message, "").with_code(code).boxed();
+        let failure = kubernetes(&kube::Error::Api(status));
+        (failure.reason, failure.permanent)
+    }
+
+    #[test]
+    fn what_the_api_server_refuses_is_told_by_its_own_words() {
+        for (code, message, reason) in [
+            (
+                403,
+                r#"secrets "api" is forbidden: exceeded quota: secrets, requested: secrets=1, used: secrets=1, limited: secrets=1"#,
+                Reason::QuotaExceeded,
+            ),
+            (
+                403,
+                r#"secrets "api" is forbidden: unable to create new content in namespace orders because it is being terminated"#,
+                Reason::NamespaceTerminating,
+            ),
+            (
+                404,
+                r#"namespaces "orders" not found"#,
+                Reason::NamespaceTerminating,
+            ),
+            (
+                403,
+                r#"secrets "api" is forbidden: ValidatingAdmissionPolicy 'no' with binding 'no' denied request: no"#,
+                Reason::SecretWriteRefused,
+            ),
+            (
+                403,
+                r#"admission webhook "a.example.com" denied the request: no"#,
+                Reason::SecretWriteRefused,
+            ),
+            (
+                403,
+                r#"secrets "api" is forbidden: User "x" cannot create resource "secrets" in API group "" in the namespace "orders""#,
+                Reason::SecretWriteForbidden,
+            ),
+            (
+                400,
+                "admission webhook \"a.example.com\" does not support dry run",
+                Reason::DryRunUnsupported,
+            ),
+            (
+                422,
+                r#"Secret "api" is invalid: data: Forbidden: field is immutable when `immutable` is set"#,
+                Reason::SecretImmutable,
+            ),
+            (
+                422,
+                r#"Secret "api" is invalid: data[a/b]: Invalid value"#,
+                Reason::SecretWriteRefused,
+            ),
+        ] {
+            assert_eq!(told(code, message), (reason, true), "{message}");
+        }
+        for code in [409, 429, 500, 503, 504] {
+            assert_eq!(told(code, "x"), (Reason::KubernetesUnavailable, false));
+        }
+    }
+}

@@ -421,23 +421,31 @@ pub fn event(flushed: &Flushed) -> (EventType, Reason, String) {
                 flushed.app
             ),
         ),
-        (_, Cause::FirstIssue) => match &flushed.replaced {
-            // NB: what was replaced is not the operator's, and may have been in use.
-            Some(foreign) => {
-                let user = foreign.user_id.as_deref();
-                let by = user.map_or_else(String::new, |user| format!(" by user {user}"));
-                let note = format!(
-                    "Issued the first client secret, sequence {sequence}. It replaced one that was made{by} at {}: whoever used that needs the new one",
-                    foreign.time.0
-                );
-                (EventType::Warning, Reason::Issued, note)
+        (_, cause @ (Cause::FirstIssue | Cause::LostAttempt)) => {
+            let (reason, made) = if cause == Cause::FirstIssue {
+                (Reason::Issued, "Issued the first client secret".to_owned())
+            } else {
+                let made = format!("Rotated the client secret ({})", cause.as_str());
+                (Reason::Rotated, made)
+            };
+            match &flushed.replaced {
+                // NB: what was replaced is not the operator's, and may have been in use.
+                Some(foreign) => {
+                    let note = format!("{made}, sequence {sequence}. {}", replaced(foreign));
+                    let type_ = if foreign.with_app == Some(true) {
+                        EventType::Normal
+                    } else {
+                        EventType::Warning
+                    };
+                    (type_, reason, note)
+                }
+                None => (
+                    EventType::Normal,
+                    reason,
+                    format!("{made}, sequence {sequence}"),
+                ),
             }
-            None => (
-                EventType::Normal,
-                Reason::Issued,
-                format!("Issued the first client secret, sequence {sequence}"),
-            ),
-        },
+        }
         (_, cause) => (
             EventType::Normal,
             Reason::Rotated,
@@ -446,5 +454,61 @@ pub fn event(flushed: &Flushed) -> (EventType, Reason, String) {
                 cause.as_str()
             ),
         ),
+    }
+}
+
+fn replaced(foreign: &ForeignSecret) -> String {
+    let user = foreign.user_id.as_deref();
+    let by = user.map_or_else(String::new, |user| format!(" by user {user}"));
+    let time = foreign.time.0;
+    if foreign.with_app == Some(true) {
+        // NB: the journal does not say whether it was created to authenticate by a secret.
+        format!(
+            "If the application had one since it was created{by} at {time}, that is accepted no more: whoever used it needs the new one"
+        )
+    } else {
+        format!("It replaced one that was made{by} at {time}: whoever used that needs the new one")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_may_have_used_a_replaced_secret_is_told_whose_it_was_also_after_a_lost_answer() {
+        let time = Timestamp::UNIX_EPOCH;
+        let told = |cause, with_app| {
+            event(&Flushed {
+                attempt: AttemptId(uuid::Uuid::nil()),
+                cause,
+                outcome: Outcome::Published,
+                app: AppId::try_from("2").unwrap(),
+                replaced: Some(ForeignSecret {
+                    user_id: Some("77".to_owned()),
+                    time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(time),
+                    with_app,
+                }),
+                sequence: Sequence(5),
+                change_date: time,
+                resource_owner: None,
+                proving: Duration::ZERO,
+                writing: Duration::ZERO,
+                revision: None,
+            })
+        };
+        for cause in [Cause::FirstIssue, Cause::LostAttempt] {
+            let (type_, _, note) = told(cause, None);
+            assert!(matches!(type_, EventType::Warning));
+            assert!(
+                note.contains("made by user 77 at 1970-01-01T00:00:00Z"),
+                "{note}"
+            );
+            let (_, _, note) = told(cause, Some(true));
+            assert!(
+                note.contains("since it was created by user 77 at 1970"),
+                "{note}"
+            );
+        }
     }
 }

@@ -115,17 +115,26 @@ impl Round {
         app: &AppRef,
         result: &Result<Vec<Change>, ZitadelError>,
     ) {
-        let newest = result.iter().flatten();
-        let newest = newest
-            .filter(|change| change.kind == ChangeKind::SecretChanged)
-            .max_by_key(|change| change.sequence)
-            .filter(|change| change.editor.as_ref() != Some(&connection.user));
-        match newest {
-            Some(change) => self.foreign.insert(
+        let of = |kind| {
+            let changes = result.iter().flatten();
+            let changes = changes.filter(move |change| change.kind == kind);
+            changes.max_by_key(|change| change.sequence)
+        };
+        let foreign = match of(ChangeKind::SecretChanged) {
+            Some(newest) => {
+                let own = newest.editor.as_ref() == Some(&connection.user);
+                (!own).then_some((newest, None))
+            }
+            // The operator creates none.
+            None => of(ChangeKind::Created).map(|created| (created, Some(true))),
+        };
+        match foreign {
+            Some((change, with_app)) => self.foreign.insert(
                 app.app.clone(),
                 ForeignSecret {
                     user_id: change.editor.as_ref().map(ToString::to_string),
                     time: Time(seconds(change.change_date)),
+                    with_app,
                 },
             ),
             None => self.foreign.remove(&app.app),

@@ -92,7 +92,10 @@ impl Round {
                 || asked.as_deref() == self.standby.as_ref().map(|app| app.claim.as_str());
             if let Some(result) = result.filter(|_| same) {
                 facts.of_mut(slot).claim = match result {
-                    Ok(lease) => Observed::Live(self.claim_view(context, slot, lease.as_ref())),
+                    Ok(lease) => {
+                        let app = &self.application(slot).app;
+                        Observed::Live(self.claim_view(context, app, lease.as_ref()))
+                    }
                     Err(error) => Observed::Failed(unreadable(&error, Reason::ClaimWriteForbidden)),
                 };
             }

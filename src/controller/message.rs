@@ -5,8 +5,19 @@ use crate::api::Reason;
 use crate::ids::AppId;
 use crate::rotation::Blocked;
 
+/// What a message speaks of besides the reason.
+pub struct Scene<'a> {
+    /// What is wanted.
+    pub target: &'a Target,
+    /// The application that the next value is generated on, if there are two.
+    pub idle: Option<&'a AppId>,
+    /// The Secret that holds the value under its former name, until it was moved.
+    pub former: Option<&'a str>,
+}
+
 /// What a person is told: which object, which field, what next.
-pub fn message(blocked: &Blocked, target: &Target) -> String {
+pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
+    let target = scene.target;
     let secret = &target.secret.name;
     let connection = &target.connection;
     let project = &target.app.project;
@@ -32,7 +43,12 @@ pub fn message(blocked: &Blocked, target: &Target) -> String {
         Reason::AppNotFound => format!("App {app} does not exist in project {project} of this organisation: check spec.appId, spec.projectId and spec.organizationId"),
         Reason::AppNotApi => format!("App {app} is not an API application: only those have the secret that is kept here"),
         Reason::AppNotReady => format!("App {app} is inactive, or does not authenticate by client secret (BASIC): activate it, or change its authentication method, in ZITADEL"),
-        Reason::StandbyNotReady => format!("App {} (spec.standbyAppId) is not an active API application of project {project} that authenticates by client secret (BASIC): rotations wait until it is, or until the field names another one", target.standby.as_ref().map_or("", AppId::as_str)),
+        Reason::StandbyNotReady => {
+            let idle = scene.idle.or(target.standby.as_ref()).unwrap_or(app);
+            let field = if idle == app { "spec.appId" } else { "spec.standbyAppId" };
+            format!("App {idle} ({field}), which is next, is not an active API application of project {project} that authenticates by client secret (BASIC): rotations wait until it is")
+        }
+        Reason::SecretNotOwned if scene.former.is_some() => format!("Secret {secret} exists and is not the operator's, so the value stays in Secret {}: delete {secret}, or choose another spec.secret.name", scene.former.unwrap_or_default()),
         Reason::SecretNotOwned => format!("Secret {secret} exists and is not the operator's: choose another spec.secret.name, delete it, or set spec.secret.adopt: true"),
         Reason::SecretKeyConflict => format!("Secret {secret} is kept by ApiAppSecret {by}: choose another spec.secret.name"),
         Reason::SecretContested => format!("Keys of Secret {secret} are written by another tool as well: remove them there"),
@@ -56,5 +72,51 @@ pub fn message(blocked: &Blocked, target: &Target) -> String {
     match &blocked.error_id {
         Some(id) => format!("{text} ({id})"),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn told(reason: Reason, idle: Option<&str>, former: Option<&str>) -> String {
+        let object = serde_json::json!({
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
+            "metadata": {"name": "api", "namespace": "orders", "uid": "u"},
+            "spec": {"projectId": "1", "appId": "2", "standbyAppId": "3"},
+        });
+        let object = serde_json::from_value(object).unwrap();
+        let target = Target::read(&object, Duration::from_secs(3600)).unwrap();
+        let idle = idle.map(|id| AppId::try_from(id).unwrap());
+        let scene = Scene {
+            target: &target,
+            idle: idle.as_ref(),
+            former,
+        };
+        message(&reason.into(), &scene)
+    }
+
+    #[test]
+    fn the_application_that_is_not_ready_is_the_one_that_is_next() {
+        let of = |idle| told(Reason::StandbyNotReady, Some(idle), None);
+        assert!(of("2").starts_with("App 2 (spec.appId)"), "{}", of("2"));
+        assert!(
+            of("3").starts_with("App 3 (spec.standbyAppId)"),
+            "{}",
+            of("3")
+        );
+    }
+
+    #[test]
+    fn during_a_rename_nobody_is_told_to_adopt() {
+        let renaming = told(Reason::SecretNotOwned, None, Some("old"));
+        assert!(
+            renaming.contains("stays in Secret old: delete api"),
+            "{renaming}"
+        );
+        assert!(!renaming.contains("adopt"), "{renaming}");
+        assert!(told(Reason::SecretNotOwned, None, None).contains("spec.secret.adopt"));
     }
 }

@@ -11,7 +11,9 @@ use kube::runtime::reflector::ObjectRef;
 use super::claim;
 use super::connections::Connection;
 use super::context::{AppState, Context, lock};
+use super::rivals::keeps_app;
 use super::secret::{self, Place, Reading};
+use super::status::HISTORY;
 use super::target::{self, Target};
 use crate::api::{ApiAppSecretStatus, ConditionType, ForeignSecret, HistoryEntry, Outcome, Reason};
 use crate::ids::{AppId, AttemptId, Sequence};
@@ -303,9 +305,25 @@ impl Round {
                 .connection
                 .as_ref()
                 .map_err(Clone::clone)
-                .and(present.map(drop)),
-            rival: lock(&context.index).rival(&target.owner),
+                .and(present.as_ref().map(drop).map_err(Clone::clone))
+                .and(self.lives_on(context)),
+            rival: present
+                .as_ref()
+                .ok()
+                .and_then(|present| self.rival(context, present)),
         }
+    }
+
+    /// In a namespace that is being deleted nothing is begun any more.
+    fn lives_on(&self, context: &Context) -> Result<(), Failure> {
+        if context.caches.is_terminating(&self.target.owner.namespace) {
+            return Err(Failure {
+                reason: Reason::NamespaceTerminating,
+                permanent: true,
+                error_id: None,
+            });
+        }
+        Ok(())
     }
 
     /// The Secret as the watch shows it, or as this process wrote it where the watch lags behind.
@@ -340,44 +358,31 @@ impl Round {
     /// The claims as the watch shows them, or as this process wrote them where the watch lags behind.
     fn recall_claims(&self, context: &Context, facts: &mut Facts) {
         for slot in facts.slots() {
-            let name = &self.application(*slot).claim;
-            let shown = &context.caches.claims_shown;
-            let written = lock(&self.state).claims.get(name).cloned();
-            let view = if let Some(written) = written.filter(|written| !shown.shows(written)) {
-                written.view
-            } else {
-                let reference = ObjectRef::new(name).within(&context.settings.namespace);
-                let lease = context.caches.claims.get(&reference);
-                self.claim_view(context, *slot, lease.as_deref())
-            };
-            facts.of_mut(*slot).claim = Observed::Cached(view);
+            let Application { app, claim, .. } = self.application(*slot);
+            facts.of_mut(*slot).claim = Observed::Cached(self.cached_claim(context, app, claim));
         }
     }
 
-    /// Whether an object exists and still names this application.
-    fn keeps_app(&self, context: &Context, slot: Slot, owner: &Owner) -> bool {
-        // Of a namespace that is not watched (any more), or was not shown yet, nobody can say that an object is gone.
-        if !context.caches.knows(&owner.namespace) {
-            return true;
+    /// The claim of an application as the watch shows it, or as this process wrote it where the watch lags behind.
+    pub(super) fn cached_claim(&self, context: &Context, app: &AppRef, name: &str) -> ClaimView {
+        let shown = &context.caches.claims_shown;
+        let written = lock(&self.state).claims.get(name).cloned();
+        if let Some(written) = written.filter(|written| !shown.shows(written)) {
+            return written.view;
         }
-        match context.object(owner).as_deref().map(|object| &object.0) {
-            Some(Ok(object)) => {
-                let app = &self.application(slot).app;
-                object.spec.project_id == app.project.as_str() && object.spec.names(&app.app)
-            }
-            Some(Err(_)) => true,
-            None => false,
-        }
+        let reference = ObjectRef::new(name).within(&context.settings.namespace);
+        let lease = context.caches.claims.get(&reference);
+        self.claim_view(context, app, lease.as_deref())
     }
 
     pub(super) fn claim_view(
         &self,
         context: &Context,
-        slot: Slot,
+        app: &AppRef,
         lease: Option<&Lease>,
     ) -> ClaimView {
         let elsewhere =
-            |owner: &Owner| *owner != self.target.owner && self.keeps_app(context, slot, owner);
+            |owner: &Owner| *owner != self.target.owner && keeps_app(context, app, owner);
         claim::view(lease, elsewhere)
     }
 
@@ -435,7 +440,7 @@ impl Round {
 }
 
 /// An application over a connection.
-fn application(connection: Option<&Arc<Connection>>, app: &AppRef) -> Application {
+pub(super) fn application(connection: Option<&Arc<Connection>>, app: &AppRef) -> Application {
     let (issuer, app) = match connection {
         Some(connection) => (connection.endpoints.issuer.as_str(), connection.app(app)),
         None => ("", app.clone()),
@@ -447,7 +452,8 @@ fn application(connection: Option<&Arc<Connection>>, app: &AppRef) -> Applicatio
     }
 }
 
-/// The rotations that are no repairs, by the history. One without effect is none: it is made once more, and that may go on.
+/// The rotations that are no repairs, by the history: ten at most, whatever the status says, so that who writes it can widen the
+/// breaker and not switch it off. One without effect is none: it is made once more, and that may go on.
 fn asked(status: &ApiAppSecretStatus) -> Vec<Sequence> {
     let asked = |past: &&HistoryEntry| {
         let cause = Cause::ALL
@@ -465,6 +471,7 @@ fn asked(status: &ApiAppSecretStatus) -> Vec<Sequence> {
     status
         .history
         .iter()
+        .take(HISTORY)
         .filter(asked)
         .filter_map(sequence)
         .collect()
@@ -488,4 +495,17 @@ pub fn previous(facts: &Facts) -> Option<(&Entry, &Entry)> {
     let idle = view.entry(view.active.other())?;
     // One that was retired is newer than the stored one.
     (idle.change_date < stored.change_date).then_some((idle, stored))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_claims_that_everything_was_asked_for_excuses_ten_rotations_at_most() {
+        let entry = |sequence: u64| serde_json::json!({"time": "2026-01-01T00:00:00Z", "reason": "Trigger", "sequence": sequence.to_string(), "outcome": "Published"});
+        let history: Vec<_> = (0..1000).map(entry).collect();
+        let status = serde_json::from_value(serde_json::json!({"history": history}));
+        assert_eq!(asked(&status.unwrap()).len(), 10);
+    }
 }

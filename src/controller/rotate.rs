@@ -86,10 +86,13 @@ pub async fn send(
         context: Arc::clone(context),
         target: Arc::clone(&round.target),
         connection,
-        replaced: round.foreign.remove(&app.app).filter(|_| {
+        replaced: match cause {
             // Only then it may have been in use.
-            cause == Cause::FirstIssue
-        }),
+            Cause::FirstIssue => round.foreign.remove(&app.app),
+            // NB: of that one the answer was lost, so nobody was told yet.
+            Cause::LostAttempt => lock(&round.state).untold.take(),
+            _ => None,
+        },
         app,
         slot,
         scope: round.scope.clone(),
@@ -168,7 +171,10 @@ impl Task {
                 return;
             }
             Outcome::Unknown(_) => {
-                lock(&self.state).memory.unknown(self.attempt, now);
+                let mut state = lock(&self.state);
+                state.memory.unknown(self.attempt, now);
+                state.untold = self.replaced;
+                drop(state);
                 self.context.wake(&self.target.owner);
                 return;
             }

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 use kube::api::Patch;
 use serde_json::{Value as Json, json};
 
+use super::names;
 use super::target::{Target, Template, hash};
 use crate::api::{DeletionPolicy, GROUP, Reason};
 use crate::ids::AppId;
@@ -129,15 +130,27 @@ impl Place<'_> {
         self.object(commit, Some((client_id, value)), over)
     }
 
+    /// What stands beside the pair of an application, by key.
+    fn extras<'a>(&'a self, active: &'a AppId) -> BTreeMap<&'a str, &'a str> {
+        let keys = &self.target.secret.keys;
+        let extras = [
+            (&keys.issuer, self.endpoints.issuer.as_str()),
+            (&keys.introspection_endpoint, &self.endpoints.introspection),
+            (&keys.token_endpoint, &self.endpoints.token),
+            (&keys.project_id, self.target.app.project.as_str()),
+            (&keys.app_id, active.as_str()),
+        ];
+        let named = |(key, value): (&'a Option<String>, &'a str)| Some((key.as_deref()?, value));
+        extras.into_iter().filter_map(named).collect()
+    }
+
     fn object(
         &self,
         commit: &CommitRecord,
         pair: Option<(&str, &str)>,
         over: Option<&Version>,
     ) -> Json {
-        let Target {
-            owner, secret, app, ..
-        } = self.target;
+        let Target { owner, secret, .. } = self.target;
         let mut annotations = secret.annotations.clone();
         annotations.insert(COMMIT_ANNOTATION.to_owned(), commit.to_json());
         let mut labels = secret.labels.clone();
@@ -163,27 +176,20 @@ impl Place<'_> {
             put(&mut metadata, "resourceVersion", version.revision.as_str());
         }
         let mut object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": secret.type_});
+        let mut data = BTreeMap::new();
         if let Some((client_id, value)) = pair {
-            let keys = &secret.keys;
-            let mut data = serde_json::Map::new();
-            data.insert(keys.client_id.clone(), client_id.into());
-            data.insert(keys.client_secret.clone(), value.into());
-            let extras = [
-                (&keys.issuer, self.endpoints.issuer.as_str()),
-                (&keys.introspection_endpoint, &self.endpoints.introspection),
-                (&keys.token_endpoint, &self.endpoints.token),
-                (&keys.project_id, app.project.as_str()),
-                (&keys.app_id, commit.active.as_str()),
-            ];
-            for (key, value) in extras {
-                if let Some(key) = key {
-                    data.insert(key.clone(), value.into());
-                }
-            }
+            data = self.extras(&commit.active);
+            data.insert(&secret.keys.client_id, client_id);
+            data.insert(&secret.keys.client_secret, value);
+        } else if secret.type_ == names::BASIC_AUTH {
+            // One of its two keys at least must be there, with whatever value.
+            data.insert(&secret.keys.client_id, "");
+        }
+        if !data.is_empty() {
             // NB: stringData would be kept in managedFields as its own field; the API server takes data as base64.
             let data: serde_json::Map<_, _> = data
                 .into_iter()
-                .map(|(key, value)| (key, base64(value.as_str().unwrap_or_default()).into()))
+                .map(|(key, value)| (key.to_owned(), base64(value).into()))
                 .collect();
             put(&mut object, "data", data);
         }
@@ -292,20 +298,14 @@ pub fn read(
             .all(|(name, value)| all.as_ref().and_then(|all| all.get(name)) == Some(value))
     };
     let data_rendered = full.is_none_or(|secret| {
-        let present = |key: &str| {
-            secret
-                .data
-                .as_ref()
-                .is_some_and(|data| data.contains_key(key))
-        };
-        let client_id = recorded.is_none_or(|recorded| {
-            let stored = secret
-                .data
-                .as_ref()
-                .and_then(|data| data.get(&keys.client_id));
-            stored.is_some_and(|bytes| bytes.0 == recorded.client_id.as_bytes())
+        let stored = |key: &str| Some(&secret.data.as_ref()?.get(key)?.0);
+        let is = |key: &str, value: &str| stored(key).is_some_and(|it| it == value.as_bytes());
+        let recorded = recorded.zip(record).is_none_or(|(recorded, record)| {
+            let extras = place.extras(&record.active);
+            is(&keys.client_id, &recorded.client_id)
+                && extras.iter().all(|(key, value)| is(key, value))
         });
-        client_id && keys.names().all(present)
+        recorded && keys.names().all(|key| stored(key).is_some())
     });
     let rendered = labelled
         && record.is_some_and(|record| record.template == place.template_hash())

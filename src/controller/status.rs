@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::flush::Flushed;
-use super::message::message;
+use super::message::{Scene, message};
 use super::observe::{Round, previous};
 use crate::api::{
     ApiAppSecretStatus, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome,
@@ -17,7 +17,7 @@ use crate::rotation::{
 };
 
 /// Entries of the history that are kept.
-const HISTORY: usize = 10;
+pub const HISTORY: usize = 10;
 
 /// The status that follows from a round.
 pub fn status(
@@ -82,7 +82,7 @@ pub fn status(
     }
     let next = facts.object.due.next_rotation();
     status.next_rotation_time = next.map(|time| seconds(time).to_string());
-    conditions(&mut status, round, report, now);
+    conditions(&mut status, round, facts, report, now);
     verified(&mut status, round, facts, now);
     status
 }
@@ -195,9 +195,20 @@ fn remember_unwritten(status: &mut ApiAppSecretStatus, round: &Round, flushed: &
 }
 
 /// Ready, Reconciling and Stalled, as kstatus reads them.
-fn conditions(status: &mut ApiAppSecretStatus, round: &Round, report: &Report, now: Timestamp) {
+fn conditions(
+    status: &mut ApiAppSecretStatus,
+    round: &Round,
+    facts: &Facts,
+    report: &Report,
+    now: Timestamp,
+) {
     use ConditionType::{Ready, Reconciling, Stalled};
     let generation = round.target.generation;
+    let scene = Scene {
+        target: &round.target,
+        idle: facts.idle().map(|slot| &round.application(slot).app.app),
+        former: facts.former.as_ref().map(|former| former.name.as_str()),
+    };
     let conditions = &mut status.conditions;
     let set =
         |conditions: &mut crate::api::Conditions, type_, holds: bool, reason, message: &str| {
@@ -237,13 +248,13 @@ fn conditions(status: &mut ApiAppSecretStatus, round: &Round, report: &Report, n
             conditions.remove(Stalled);
         }
         Report::Usable { blocked, .. } => {
-            let text = message(blocked, &round.target);
+            let text = message(blocked, &scene);
             set(conditions, Ready, true, blocked.reason, &text);
             set(conditions, Reconciling, true, blocked.reason, &text);
             conditions.remove(Stalled);
         }
         Report::Working { blocked, .. } => {
-            let text = message(blocked, &round.target);
+            let text = message(blocked, &scene);
             // Without a connection the Secret can't be judged; what was known of it stands.
             let unknown = round.connection.is_err() && conditions.get(Ready).is_some();
             if unknown {
@@ -265,7 +276,7 @@ fn conditions(status: &mut ApiAppSecretStatus, round: &Round, report: &Report, n
             conditions.remove(Stalled);
         }
         Report::Stalled { blocked, .. } => {
-            let text = message(blocked, &round.target);
+            let text = message(blocked, &scene);
             set(conditions, Ready, false, blocked.reason, &text);
             set(conditions, Stalled, true, blocked.reason, &text);
             conditions.remove(Reconciling);
@@ -274,7 +285,7 @@ fn conditions(status: &mut ApiAppSecretStatus, round: &Round, report: &Report, n
             let was = conditions
                 .get(Ready)
                 .map_or(Status::Unknown, |ready| ready.status);
-            let text = message(&(*reason).into(), &round.target);
+            let text = message(&(*reason).into(), &scene);
             conditions.set(Ready, was, *reason, text, generation, now);
             conditions.remove(Reconciling);
             conditions.remove(Stalled);

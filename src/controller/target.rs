@@ -6,13 +6,11 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use kube::ResourceExt;
 
-use crate::api::{ApiAppSecret, DeletionPolicy, Recovery, SecretKeys};
+use super::names;
+use crate::api::{ApiAppSecret, ApiAppSecretSpec, DeletionPolicy, Recovery, SecretKeys};
 use crate::ids::{AppId, IdError, OrganizationId, ProjectId};
 use crate::rotation::{Owner, Schedule, ScheduleError};
 use crate::zitadel::AppRef;
-
-/// Names under this prefix are the operator's own.
-pub const RESERVED_PREFIX: &str = "zitadel-secrets.dev/";
 
 /// What an `ApiAppSecret` asks for.
 #[derive(Debug, Clone)]
@@ -88,9 +86,22 @@ pub enum TargetError {
     /// Two values have the same key.
     #[error("spec.secret.keys: two values cannot have the same key")]
     SameKey,
-    /// A name is the operator's own.
-    #[error("{0}: names under zitadel-secrets.dev/ are the operator's")]
+    /// A label or an annotation that the operator or Kubernetes acts on.
+    #[error(
+        "{0}: names under zitadel-secrets.dev/, kubernetes.io/ and k8s.io/ are reserved, and so is the label app.kubernetes.io/managed-by"
+    )]
     Reserved(&'static str),
+    /// A label or an annotation that Kubernetes does not accept.
+    #[error("{0}: a name or a value is none that Kubernetes accepts")]
+    Malformed(&'static str),
+    /// The Secret's name is none.
+    #[error(
+        "spec.secret.name must be lower case letters, digits and -, in parts that are separated by single dots"
+    )]
+    SecretName,
+    /// The Secret's type has a meaning to Kubernetes.
+    #[error("spec.secret.type must be Opaque, kubernetes.io/basic-auth or a type of your own")]
+    SecretType,
     /// The schedule is refused.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -145,6 +156,50 @@ impl Keys {
     }
 }
 
+impl Template {
+    fn read(spec: &ApiAppSecretSpec, object: &str) -> Result<Self, TargetError> {
+        let secret = spec.secret.clone().unwrap_or_default();
+        let name = spec.secret_name(object).to_owned();
+        if !names::is_subdomain(&name) {
+            return Err(TargetError::SecretName);
+        }
+        let type_ = secret.secret_type.unwrap_or_else(|| "Opaque".to_owned());
+        if !names::is_allowed_type(&type_) {
+            return Err(TargetError::SecretType);
+        }
+        let labels = secret.labels.into_iter().flatten();
+        let labels: BTreeMap<_, _> = labels.map(|(name, value)| (name, value.0)).collect();
+        let annotations = secret.annotations.into_iter().flatten();
+        let annotations: BTreeMap<_, _> =
+            annotations.map(|(name, value)| (name, value.0)).collect();
+        if labels.keys().any(|name| names::is_reserved_label(name)) {
+            return Err(TargetError::Reserved("spec.secret.labels"));
+        }
+        let mut all = annotations.keys();
+        if all.any(|name| names::is_reserved_annotation(name)) {
+            return Err(TargetError::Reserved("spec.secret.annotations"));
+        }
+        let good = |(name, value): (&String, &String)| {
+            names::is_qualified(name) && names::is_label_value(value)
+        };
+        if !labels.iter().all(good) {
+            return Err(TargetError::Malformed("spec.secret.labels"));
+        }
+        if !annotations.keys().all(|name| names::is_qualified(name)) {
+            return Err(TargetError::Malformed("spec.secret.annotations"));
+        }
+        Ok(Self {
+            name,
+            type_,
+            keys: Keys::new(secret.keys.as_ref())?,
+            labels,
+            annotations,
+            adopt: spec.adopt(),
+            deletion: spec.deletion_policy(),
+        })
+    }
+}
+
 impl Target {
     /// Reads the object. `minimum` is the shortest interval that the operator allows.
     pub fn read(object: &ApiAppSecret, minimum: Duration) -> Result<Self, TargetError> {
@@ -152,28 +207,6 @@ impl Target {
         let name = object.name_any();
         let uid = object.uid().unwrap_or_default();
         let id = |field| move |error| TargetError::Id(field, error);
-        let secret = spec.secret.as_ref();
-        let labels = secret.and_then(|secret| secret.labels.as_ref());
-        let labels: BTreeMap<_, _> = labels
-            .into_iter()
-            .flatten()
-            .map(|(k, v)| (k.clone(), v.0.clone()))
-            .collect();
-        let annotations = secret.and_then(|secret| secret.annotations.as_ref());
-        let annotations: BTreeMap<_, _> = annotations
-            .into_iter()
-            .flatten()
-            .map(|(k, v)| (k.clone(), v.0.clone()))
-            .collect();
-        let reserved = |names: &BTreeMap<String, String>| {
-            names.keys().any(|name| name.starts_with(RESERVED_PREFIX))
-        };
-        if reserved(&labels) {
-            return Err(TargetError::Reserved("spec.secret.labels"));
-        }
-        if reserved(&annotations) {
-            return Err(TargetError::Reserved("spec.secret.annotations"));
-        }
         let app = AppId::try_from(spec.app_id.as_str()).map_err(id("spec.appId"))?;
         let standby = spec
             .standby_app_id
@@ -202,17 +235,7 @@ impl Target {
                     .map_err(id("spec.projectId"))?,
                 app,
             },
-            secret: Template {
-                name: spec.secret_name(&name).to_owned(),
-                type_: secret
-                    .and_then(|secret| secret.secret_type.clone())
-                    .unwrap_or_else(|| "Opaque".to_owned()),
-                keys: Keys::new(secret.and_then(|secret| secret.keys.as_ref()))?,
-                labels,
-                annotations,
-                adopt: spec.adopt(),
-                deletion: spec.deletion_policy(),
-            },
+            secret: Template::read(spec, &name)?,
             schedule,
             trigger: spec.trigger().map(ToOwned::to_owned),
             recovery: spec.recovery.unwrap_or_default(),
@@ -353,6 +376,31 @@ mod tests {
         let label =
             serde_json::json!({"secret": {"labels": {"zitadel-secrets.dev/managed": "no"}}});
         assert_eq!(base(label), TargetError::Reserved("spec.secret.labels"));
+        for (secret, error) in [
+            (serde_json::json!({"name": "a..b"}), TargetError::SecretName),
+            (
+                serde_json::json!({"type": "kubernetes.io/service-account-token"}),
+                TargetError::SecretType,
+            ),
+            (
+                serde_json::json!({"annotations": {"kubernetes.io/service-account.name": "admin"}}),
+                TargetError::Reserved("spec.secret.annotations"),
+            ),
+            (
+                serde_json::json!({"labels": {"a b": "c"}}),
+                TargetError::Malformed("spec.secret.labels"),
+            ),
+            (
+                serde_json::json!({"labels": {"a": "b c"}}),
+                TargetError::Malformed("spec.secret.labels"),
+            ),
+            (
+                serde_json::json!({"annotations": {"a/b/c": ""}}),
+                TargetError::Malformed("spec.secret.annotations"),
+            ),
+        ] {
+            assert_eq!(base(serde_json::json!({"secret": secret})), error);
+        }
         assert_eq!(
             base(serde_json::json!({"standbyAppId": "2"})),
             TargetError::StandbyIsApp

@@ -15,7 +15,9 @@ pub enum ChangeKind {
     SecretChanged,
     /// The stored hash was renewed after a successful check; the secret stayed.
     SecretUpdated,
-    /// Anything else: created, renamed, deactivated, …
+    /// The application was created, with a secret if it was to authenticate by one.
+    Created,
+    /// Anything else: renamed, deactivated, …
     Other,
 }
 
@@ -24,6 +26,7 @@ impl ChangeKind {
         match key {
             "EventTypes.project.application.config.api.secret.changed" => Self::SecretChanged,
             "EventTypes.project.application.config.api.secret.updated" => Self::SecretUpdated,
+            "EventTypes.project.application.config.api.added" => Self::Created,
             _ => Self::Other,
         }
     }
@@ -64,7 +67,7 @@ pub fn parse_page(body: &[u8]) -> Option<ChangePage> {
         let kind = ChangeKind::of(key);
         match (change(item, kind), kind) {
             (Some(change), _) => changes.push(change),
-            (None, ChangeKind::Other) => {}
+            (None, ChangeKind::Created | ChangeKind::Other) => {}
             (None, ChangeKind::SecretChanged | ChangeKind::SecretUpdated) => return None,
         }
     }
@@ -131,7 +134,7 @@ mod tests {
         assert_eq!(
             read,
             [
-                (3, ChangeKind::Other),
+                (3, ChangeKind::Created),
                 (5, ChangeKind::SecretChanged),
                 (7, ChangeKind::SecretUpdated),
                 (9, ChangeKind::SecretChanged)
