@@ -38,7 +38,7 @@ impl Hasher for Wide {
     fn write_u8(&mut self, byte: u8) {
         self.word = self.word << 8 | u64::from(byte);
         self.written += 1;
-        if self.written % 8 == 0 {
+        if self.written.is_multiple_of(8) {
             self.mix(self.word);
             self.word = 0;
         }
