@@ -72,7 +72,7 @@ async fn hand_over(tenant: &Tenant, class: Value) {
 
 async fn check(world: &World, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
-        .args(["check", "--timeout", "2s"])
+        .args(["check", "--timeout", "2s", "--leader-elect=false"])
         .args(arguments)
         .env("KUBECONFIG", world.cluster.admin_kubeconfig())
         .output()
