@@ -103,7 +103,12 @@ fn one() -> Vec<World> {
         world(
             "object recreated while due",
             false,
-            &[(Due, 1), (Recreate, 1), (Crash, 1)],
+            &[(Due, 1), (Recreate, 1)],
+        ),
+        world(
+            "object recreated, crash",
+            false,
+            &[(Recreate, 1), (Crash, 1)],
         ),
         look(World {
             no_journal: true,
@@ -163,6 +168,11 @@ pub fn large() -> Vec<World> {
                 &[(Due, 1), (Late, 1), (EarlyTimeout, 1), (WithoutEffect, 1)],
             )
         },
+        world(
+            "two replicas, object recreated while due, crash",
+            false,
+            &[(Due, 1), (Recreate, 1), (Crash, 1)],
+        ),
     ]
 }
 
