@@ -54,6 +54,16 @@ async fn a_renamed_secret_leaves_nothing_behind() {
     moved(&tenant, "after").await;
     tenant.secret_gone("before").await;
     assert_eq!(tenant.client_secret("after").await, value);
+    // Nor does a key of the copy that has another name by now.
+    let keys = json!({"secret": {"name": "after", "keys": {"clientSecret": "PASSWORD"}}});
+    apply(&tenant, &app.id, keys).await;
+    eventually(PATIENCE, || async {
+        let data = tenant.data("after").await;
+        let moved = data.get("PASSWORD") == value.as_ref() && !data.contains_key("CLIENT_SECRET");
+        moved.then_some(())
+    })
+    .await;
+    tenant.ready("orders").await;
     assert_eq!(tenant.generates(&app), 1);
 }
 

@@ -365,7 +365,12 @@ async fn an_object_for_which_a_person_must_act() {
         "not-granted",
         &tenant.reason("elsewhere", "NotGranted").await,
     );
-    apply("zero", &app.id, json!({"rotation": {"windows": [{"schedule": "0 0 30 2 *", "duration": "1h"}]}})).await;
+    apply(
+        "zero",
+        &app.id,
+        json!({"rotation": {"windows": [{"schedule": "0 0 30 2 *", "duration": "1h"}]}}),
+    )
+    .await;
     is_sample(
         &tenant,
         "invalid-spec",

@@ -1,6 +1,6 @@
 //! The Secret: made from its template and a value, and read back into what decisions need. No I/O.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
@@ -222,21 +222,27 @@ pub struct Reading {
     pub value: Option<ClientSecret>,
     /// The client id in it.
     pub client_id: Option<String>,
-    /// The place in `managedFields` of what was posted and not applied, if there is such.
-    posted: Option<usize>,
+    /// What was posted, if something was applied since.
+    posted: Option<Posted>,
 }
 
 impl Reading {
-    /// The patch that takes the ownership of a posted shell off the Secret, if it is still there. The API server takes apply and
-    /// everything else for two owners, and a field that either of them has is not removed when the other lets go of it.
+    /// The patch that takes the ownership of what was posted off the Secret, and the keys that were only posted and are not wanted any
+    /// more. The API server takes apply and everything else for two owners, and a field that either of them has is not removed when
+    /// the other lets go of it.
     pub fn disowned(&self) -> Option<Patch<Json>> {
-        let entry = format!("/metadata/managedFields/{}", self.posted?);
-        let patch = json!([
-            {"op": "test", "path": "/metadata/uid", "value": self.view.version.uid},
-            {"op": "test", "path": "/metadata/resourceVersion", "value": self.view.version.revision},
-            {"op": "remove", "path": entry},
-        ]);
-        serde_json::from_value(patch).ok().map(Patch::Json)
+        let posted = self.posted.as_ref()?;
+        let mut patch = vec![
+            json!({"op": "test", "path": "/metadata/uid", "value": self.view.version.uid}),
+            json!({"op": "test", "path": "/metadata/resourceVersion", "value": self.view.version.revision}),
+            json!({"op": "remove", "path": format!("/metadata/managedFields/{}", posted.entry)}),
+        ];
+        // NB: the keys of a Secret's data have no character that a JSON pointer would write otherwise.
+        let keys = posted.left_over.iter();
+        patch.extend(keys.map(|key| json!({"op": "remove", "path": format!("/data/{key}")})));
+        serde_json::from_value(Json::Array(patch))
+            .ok()
+            .map(Patch::Json)
     }
 }
 
@@ -307,7 +313,14 @@ pub fn read(
         });
         recorded && keys.names().all(|key| stored(key).is_some())
     });
+    let posted = full.and_then(|secret| {
+        let kept = record.map(|record| record.key.as_str());
+        posted(secret, &keys.names().chain(kept).collect())
+    });
     let rendered = labelled
+        && posted
+            .as_ref()
+            .is_none_or(|posted| posted.left_over.is_empty())
         && record.is_some_and(|record| record.template == place.template_hash())
         && has(&metadata.labels, &target.secret.labels)
         && has(&metadata.annotations, &target.secret.annotations)
@@ -340,7 +353,7 @@ pub fn read(
         commit: commit.ok().flatten(),
         value: held,
         client_id: full.and_then(|secret| text(secret, &keys.client_id)),
-        posted: full.and_then(posted),
+        posted,
     }
 }
 
@@ -437,12 +450,39 @@ fn is_untouched(metadata: &ObjectMeta, key: &str) -> bool {
     owners.next() == Some(true) && owners.all(|ours| ours)
 }
 
-fn posted(secret: &Secret) -> Option<usize> {
+/// What the operator has posted.
+struct Posted {
+    /// Its place in `managedFields`.
+    entry: usize,
+    /// The keys that are only in it, and that nobody wants any more.
+    left_over: BTreeSet<String>,
+}
+
+/// What was posted, if something was applied since: as long as nothing was, it is all that there is.
+fn posted(secret: &Secret, wanted: &BTreeSet<&str>) -> Option<Posted> {
     let managers = secret.metadata.managed_fields.as_ref()?;
-    managers.iter().position(|entry| {
-        entry.operation.as_deref() == Some("Update")
+    let ours = |entry: &ManagedFieldsEntry, operation| {
+        entry.operation.as_deref() == Some(operation)
             && entry.manager.as_deref() == Some(FIELD_MANAGER)
-    })
+    };
+    let entry = managers.iter().position(|entry| ours(entry, "Update"))?;
+    if !managers.iter().any(|entry| ours(entry, "Apply")) {
+        return None;
+    }
+    let (mut left_over, mut others) = (BTreeSet::new(), BTreeSet::new());
+    for (place, manager) in managers.iter().enumerate() {
+        let fields = manager.fields_v1.as_ref();
+        let data = fields.and_then(|fields| fields.0.get("f:data")?.as_object());
+        let keys = data.into_iter().flat_map(serde_json::Map::keys);
+        let keys = keys.filter_map(|key| Some(key.strip_prefix("f:")?.to_owned()));
+        if place == entry {
+            left_over.extend(keys);
+        } else {
+            others.extend(keys);
+        }
+    }
+    left_over.retain(|key| !wanted.contains(key.as_str()) && !others.contains(key));
+    Some(Posted { entry, left_over })
 }
 
 /// Another declarative tool would write its value again and again; a single edit by hand would not.
