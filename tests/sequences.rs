@@ -11,7 +11,7 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
 use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -22,6 +22,7 @@ use support::eventually;
 use support::policy::{allow_secrets, deny_secrets};
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use zitadel_secret_operator::api::ConditionType;
 use zitadel_simulator::{
     Action, AppHandle, Availability, Config, Cut, Fault, Lag, Operation, Simulator,
@@ -566,30 +567,35 @@ async fn whatever_happens_the_end_depends_on_the_last_spec_and_rotations_on_caus
         .unwrap_or(1);
     let seeds = REGRESSIONS.iter().copied().chain(first..first + count);
     let world = World::own(Options::default()).await;
-    let start = || {
-        Operator::start(
-            world.cluster.admin_kubeconfig(),
-            &world.directory,
-            &["--protocol-speed", "20"],
-        )
-    };
-    // NB: it ends as a rollout ends it: with the calls that are under way, which so cost nothing.
-    let operator = Mutex::new(start());
-    let walked = AtomicUsize::new(0);
-    let failures: Vec<String> = futures::stream::iter(seeds)
-        .map(|seed| walk(&world, seed))
-        .buffer_unordered(AT_ONCE)
-        .filter_map(|result| async {
-            let walked = walked.fetch_add(1, Ordering::SeqCst) + 1;
-            if walked.is_multiple_of(UNTIL_RESTART) {
-                let mut operator = operator.lock().await;
+    let directory = world.directory.clone();
+    let kubeconfig = world.cluster.admin_kubeconfig();
+    let start = move || Operator::start(kubeconfig, &directory, &["--protocol-speed", "20"]);
+    let operator = Arc::new(Mutex::new(start()));
+    let mut restarts = JoinSet::new();
+    let mut walked = 0;
+    let mut failures = Vec::new();
+    let mut walks = std::pin::pin!(
+        futures::stream::iter(seeds)
+            .map(|seed| walk(&world, seed))
+            .buffer_unordered(AT_ONCE)
+    );
+    while let Some(result) = walks.next().await {
+        failures.extend(result.err());
+        walked += 1;
+        if walked % UNTIL_RESTART == 0 {
+            let (operator, start) = (Arc::clone(&operator), start.clone());
+            // NB: the walks go on meanwhile: one of them may refuse the write that the end is waiting for. It ends as a rollout ends it:
+            // with the calls that are under way, which so cost nothing.
+            restarts.spawn_blocking(move || {
+                let mut operator = operator.blocking_lock();
                 assert_eq!(operator.stop(), Some(0), "a value was held at the end");
                 *operator = start();
-            }
-            result.err()
-        })
-        .collect()
-        .await;
+            });
+        }
+    }
+    while let Some(restart) = restarts.join_next().await {
+        restart.unwrap();
+    }
     println!("sequences: {count} walked, {} failed", failures.len());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
