@@ -59,9 +59,12 @@ impl Issuer {
         self.0.authority()
     }
 
-    /// Whether a URL is of this origin.
+    /// Whether a URL is of this origin, and reads so for everybody.
+    ///
+    /// NB: it ends up in Secrets, and other programs read `user@`, or a backslash before the host, in other ways than browsers do.
     pub fn is_origin_of(&self, url: &str) -> bool {
-        Url::parse(url).is_ok_and(|url| url.origin().ascii_serialization() == self.0.text)
+        !url.contains(['@', '\\'])
+            && Url::parse(url).is_ok_and(|url| url.origin().ascii_serialization() == self.0.text)
     }
 }
 
@@ -244,6 +247,8 @@ mod tests {
             "https://iam.example.com.evil/x",
             "http://iam.example.com/x",
             "https://iam.example.com:8443/x",
+            "https://x@iam.example.com/x",
+            r"https://iam.example.com\@evil.com/x",
             "x",
         ] {
             assert!(!issuer.is_origin_of(other), "{other}");
