@@ -86,11 +86,14 @@ pub(super) fn find(
     let mine = claim.filter(|claim| claim.owner == *owner);
     let ours = claims.all().filter(|claim| claim.owner == *owner);
     let void = |claim: &Claim| void && mine.is_some_and(|mine| std::ptr::eq(mine, claim));
-    // The newest attempt knows best which trigger was handled.
-    let issued = ours
-        .clone()
-        .filter(|claim| claim.issued || (claim.live_attempt().is_some() && !void(claim)))
-        .max_by_key(|claim| claim.live_attempt().map(|attempt| attempt.time))
+    let used = |claim: &&Claim| claim.issued || (claim.live_attempt().is_some() && !void(claim));
+    // That of the pair in use knows which trigger was handled; without it the newest attempt.
+    let issued = mine
+        .filter(used)
+        .or_else(|| {
+            let used = ours.clone().filter(used);
+            used.max_by_key(|claim| claim.live_attempt().map(|attempt| attempt.id))
+        })
         .map(|claim| (claim, void(claim)));
     match secret {
         SecretState::Absent if issued.is_some() => missing(round, issued),

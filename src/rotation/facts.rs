@@ -428,17 +428,19 @@ impl Facts {
             .unwrap_or_default()
     }
 
-    /// When an attempt at a new value was made last on an application, by its claim.
-    fn last_tried(&self, slot: Slot) -> (Option<Timestamp>, std::cmp::Reverse<Slot>) {
+    /// The attempt at a new value that was made last on an application, by its claim. A later one has a greater id.
+    ///
+    /// NB: not by their times, which are on ZITADEL's clock: that is known to the second only, and may go back by one.
+    fn last_tried(&self, slot: Slot) -> (Option<AttemptId>, std::cmp::Reverse<Slot>) {
         let claim = match self.of(slot).claim.known() {
             Some(ClaimView::Present { record, .. }) => record.as_ref().ok(),
             _ => None,
         };
         let attempt = claim.and_then(Claim::live_attempt);
-        let at = attempt
+        let tried = attempt
             .filter(|attempt| attempt.cause != super::Cause::Retire)
-            .map(|attempt| attempt.time);
-        (at, std::cmp::Reverse(slot))
+            .map(|attempt| attempt.id);
+        (tried, std::cmp::Reverse(slot))
     }
 
     /// The application whose pair the Secret does not hold.

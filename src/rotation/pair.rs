@@ -77,7 +77,7 @@ pub(super) fn target(
         return Ok(active.other());
     }
     // What was begun last is gone on with, so that one application at most has an answer that is lost.
-    let begun = |slot: &Slot| Some((claims.open(*slot, secret)?.1.time, *slot));
+    let begun = |slot: &Slot| Some((claims.open(*slot, secret)?.1.id, *slot));
     if let Some((_, slot)) = Slot::ALL.iter().filter_map(begun).max() {
         return Ok(slot);
     }
