@@ -123,10 +123,7 @@ async fn clear(context: &Context, round: &Round, former: &Former) -> Result<(), 
 fn ours_alone(secret: &Secret) -> BTreeSet<String> {
     let (mut ours, mut others) = (BTreeSet::new(), BTreeSet::new());
     for entry in secret.metadata.managed_fields.iter().flatten() {
-        let fields = entry.fields_v1.as_ref();
-        let data = fields.and_then(|fields| fields.0.get("f:data")?.as_object());
-        let keys = data.into_iter().flat_map(Map::keys);
-        let keys = keys.filter_map(|key| Some(key.strip_prefix("f:")?.to_owned()));
+        let keys = secret::owned_keys(entry).map(ToOwned::to_owned);
         if entry.manager.as_deref() == Some(FIELD_MANAGER) {
             ours.extend(keys);
         } else {

@@ -440,14 +440,18 @@ fn refused(target: &Target, secret: &Secret) -> Option<Reason> {
 
 /// Whether the operator owns a key of the Secret's data, and nobody else does. Who writes it, in whatever way, becomes its owner.
 fn is_untouched(metadata: &ObjectMeta, key: &str) -> bool {
-    let field = format!("f:{key}");
-    let owners = metadata.managed_fields.iter().flatten().filter(|entry| {
-        let fields = entry.fields_v1.as_ref();
-        let data = fields.and_then(|fields| fields.0.get("f:data"));
-        data.is_some_and(|data| data.get(&field).is_some())
-    });
+    let owners = metadata.managed_fields.iter().flatten();
+    let owners = owners.filter(|entry| owned_keys(entry).any(|owned| owned == key));
     let mut owners = owners.map(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
     owners.next() == Some(true) && owners.all(|ours| ours)
+}
+
+/// The keys of a Secret's data that a field manager owns.
+pub(super) fn owned_keys(entry: &ManagedFieldsEntry) -> impl Iterator<Item = &str> {
+    let fields = entry.fields_v1.as_ref();
+    let data = fields.and_then(|fields| fields.0.get("f:data")?.as_object());
+    let keys = data.into_iter().flat_map(serde_json::Map::keys);
+    keys.filter_map(|key| key.strip_prefix("f:"))
 }
 
 /// What the operator has posted.
@@ -471,14 +475,11 @@ fn posted(secret: &Secret, wanted: &BTreeSet<&str>) -> Option<Posted> {
     }
     let (mut left_over, mut others) = (BTreeSet::new(), BTreeSet::new());
     for (place, manager) in managers.iter().enumerate() {
-        let fields = manager.fields_v1.as_ref();
-        let data = fields.and_then(|fields| fields.0.get("f:data")?.as_object());
-        let keys = data.into_iter().flat_map(serde_json::Map::keys);
-        let keys = keys.filter_map(|key| Some(key.strip_prefix("f:")?.to_owned()));
+        let owned = owned_keys(manager).map(ToOwned::to_owned);
         if place == entry {
-            left_over.extend(keys);
+            left_over.extend(owned);
         } else {
-            others.extend(keys);
+            others.extend(owned);
         }
     }
     left_over.retain(|key| !wanted.contains(key.as_str()) && !others.contains(key));
