@@ -183,7 +183,7 @@ async fn an_object_that_cannot_be_read_is_stalled_and_the_others_go_on() {
     let tenant = world.tenant("unreadable").await;
     loosen(&tenant).await;
     let _operator = Operator::start(
-        world.cluster.admin_kubeconfig(),
+        &world.kubeconfig,
         &world.directory,
         &["--protocol-speed", "20"],
     );

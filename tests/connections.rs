@@ -200,7 +200,7 @@ async fn a_connection_that_cannot_be_read_is_stalled_and_the_others_go_on() {
     loosen(&bad).await;
     edit_connection(&bad, json!({"credential": "canary"})).await;
     let _operator = Operator::start(
-        world.cluster.admin_kubeconfig(),
+        &world.kubeconfig,
         &world.directory,
         &["--protocol-speed", "20"],
     );

@@ -9,25 +9,23 @@
 
 mod support;
 
+use std::path::Path;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use support::controlplane::{ControlPlane, Options};
-use support::eventually;
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
+use support::{eventually, rights};
 use tokio::process::Command;
 use zitadel_secret_operator::api::ConditionType;
 
 const CLASS: &str = "second";
 
-fn operator(world: &World, arguments: &[&str]) -> Operator {
+fn operator(world: &World, kubeconfig: &Path, arguments: &[&str]) -> Operator {
     let usual = ["--protocol-speed", "20"];
-    Operator::start(
-        world.cluster.admin_kubeconfig(),
-        &world.directory,
-        &[&usual, arguments].concat(),
-    )
+    Operator::start(kubeconfig, &world.directory, &[&usual, arguments].concat())
 }
 
 /// Whether any series of an operator speaks of a tenant's connection or objects.
@@ -74,7 +72,7 @@ async fn check(world: &World, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
         .args(["check", "--timeout", "2s", "--leader-elect=false"])
         .args(arguments)
-        .env("KUBECONFIG", world.cluster.admin_kubeconfig())
+        .env("KUBECONFIG", &world.kubeconfig)
         .output()
         .await
         .unwrap();
@@ -97,7 +95,7 @@ async fn two_operators_each_keep_the_connections_of_their_class_and_say_nothing_
     theirs.apply("api", &app.id, json!({})).await.unwrap();
 
     // The first operator leaves the other's alone, whether or not the other runs.
-    let first = operator(&world, &[]);
+    let first = operator(&world, &world.kubeconfig, &[]);
     ours.connected().await;
     ours.fence().await;
     ready_page(&first).await;
@@ -121,7 +119,8 @@ async fn two_operators_each_keep_the_connections_of_their_class_and_say_nothing_
     // The second one keeps its own, and changes nothing of the first one's.
     let before = ours.connections().get(&ours.namespace).await.unwrap();
     let arguments = ["--controller-class", CLASS, "--namespace", &second_home];
-    let second = operator(&world, &arguments);
+    let rights = rights::grant(world.cluster, &second_home).await;
+    let second = operator(&world, &rights, &arguments);
     theirs.ready("api").await;
     theirs.fence().await;
     ready_page(&second).await;

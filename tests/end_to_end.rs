@@ -629,7 +629,7 @@ async fn a_killed_and_restarted_operator_finds_everything_in_order_and_writes_no
     .await;
     let start = || {
         Operator::start(
-            world.cluster.admin_kubeconfig(),
+            &world.kubeconfig,
             &world.directory,
             &["--protocol-speed", "20"],
         )

@@ -261,7 +261,7 @@ async fn an_object_that_waits_for_its_turn_after_the_operator_was_away() {
     }
     let world = World::own(Options::default()).await;
     let tenant = world.tenant("turn").await;
-    let start = || Operator::start(world.cluster.admin_kubeconfig(), &world.directory, &[]);
+    let start = || Operator::start(&world.kubeconfig, &world.directory, &[]);
     let operator = start();
     let names = ["a", "b", "c", "d"];
     let apps = names.map(|name| tenant.app(name));
@@ -489,7 +489,7 @@ async fn an_object_whose_new_value_is_on_its_way_or_cannot_be_written() {
     }
     let world = World::own(Options::default()).await;
     // Without hurry: a generate that is held must not run into its deadline.
-    let operator = Operator::start(world.cluster.admin_kubeconfig(), &world.directory, &[]);
+    let operator = Operator::start(&world.kubeconfig, &world.directory, &[]);
     let tenant = world.tenant("held").await;
     let app = tenant.app("api");
     let gate = world.zitadel.hold_after(Operation::Generate);

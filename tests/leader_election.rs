@@ -19,9 +19,9 @@ use kube::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 use support::controlplane::{ControlPlane, Options};
-use support::eventually;
 use support::process::{Launch, Process};
 use support::world::{OPERATOR_NAMESPACE, Tenant, World};
+use support::{eventually, rights};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -99,10 +99,11 @@ async fn spec(cluster: &ControlPlane, namespace: &str) -> LeaseSpec {
 async fn another_takes_over_when_the_leader_is_killed_but_not_before_its_lease_is_over() {
     let cluster = ControlPlane::shared().await;
     let namespace = cluster.fresh_namespace("leader-killed").await;
-    let first = candidate(cluster.admin_kubeconfig(), &namespace, "first").await;
+    let kubeconfig = rights::grant(cluster, &namespace).await;
+    let first = candidate(&kubeconfig, &namespace, "first").await;
     assert!(leads(&first).await);
     assert!(first.server_clock.now().is_some());
-    let second = candidate(cluster.admin_kubeconfig(), &namespace, "second").await;
+    let second = candidate(&kubeconfig, &namespace, "second").await;
     // Longer than the lease: the first renews it.
     assert!(
         timeout(TIMING.lease * 2, second.watch.leading())
@@ -129,7 +130,8 @@ async fn another_takes_over_when_the_leader_is_killed_but_not_before_its_lease_i
 async fn a_lease_that_is_released_is_free_at_once() {
     let cluster = ControlPlane::shared().await;
     let namespace = cluster.fresh_namespace("leader-released").await;
-    let first = candidate(cluster.admin_kubeconfig(), &namespace, "first").await;
+    let kubeconfig = rights::grant(cluster, &namespace).await;
+    let first = candidate(&kubeconfig, &namespace, "first").await;
     assert!(leads(&first).await);
     first.release.cancel();
     timeout(LONG, first.task).await.unwrap().unwrap();
@@ -138,7 +140,7 @@ async fn a_lease_that_is_released_is_free_at_once() {
     assert_eq!(released.lease_duration_seconds, Some(1));
     assert_eq!(released.lease_transitions, Some(0));
 
-    let second = candidate(cluster.admin_kubeconfig(), &namespace, "second").await;
+    let second = candidate(&kubeconfig, &namespace, "second").await;
     assert!(leads(&second).await);
     assert_eq!(spec(cluster, &namespace).await.lease_transitions, Some(1));
 }
@@ -150,7 +152,8 @@ async fn a_leader_steps_down_by_itself_when_the_api_server_is_gone() {
     }
     let cluster = ControlPlane::start(Options::default()).await;
     let namespace = cluster.fresh_namespace("leader-alone").await;
-    let leader = candidate(cluster.admin_kubeconfig(), &namespace, "first").await;
+    let kubeconfig = rights::grant(&cluster, &namespace).await;
+    let leader = candidate(&kubeconfig, &namespace, "first").await;
     assert!(leads(&leader).await);
     cluster.kill();
     let gone = Instant::now();
@@ -166,7 +169,7 @@ async fn a_leader_steps_down_by_itself_when_the_api_server_is_gone() {
 async fn a_process_that_begins_in_the_leaders_pod_leads_without_waiting() {
     let cluster = ControlPlane::shared().await;
     let namespace = cluster.fresh_namespace("leader-restarted").await;
-    let kubeconfig = cluster.admin_kubeconfig();
+    let kubeconfig = &rights::grant(cluster, &namespace).await;
     let first = process(kubeconfig, &namespace, "first", "1").await;
     assert!(leads(&first).await);
     let standby = candidate(kubeconfig, &namespace, "second").await;
@@ -203,7 +206,7 @@ async fn at_rest(prefix: &str) -> (World, Tenant, AppHandle, Launch) {
     let world = World::own(Options::default()).await;
     let tenant = world.tenant(prefix).await;
     let app = tenant.app("orders");
-    let launch = Launch::new(world.cluster.admin_kubeconfig(), &world.directory)
+    let launch = Launch::new(&world.kubeconfig, &world.directory)
         // NB: of two processes with the name of one pod, the second is not believed.
         .pod(prefix)
         .leader_elect(true);

@@ -19,6 +19,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[path = "model/actor.rs"]
 mod actor;
+#[path = "model/adversary.rs"]
+mod adversary;
+#[path = "model/calls.rs"]
+mod calls;
 #[path = "model/configurations.rs"]
 mod configurations;
 #[path = "model/controls.rs"]
@@ -29,6 +33,8 @@ mod hash;
 mod machine;
 #[path = "model/properties.rs"]
 mod properties;
+#[path = "model/replica.rs"]
+mod replica;
 #[path = "model/world.rs"]
 mod world;
 

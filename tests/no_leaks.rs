@@ -215,11 +215,7 @@ async fn secrets_tokens_and_keys_appear_nowhere_but_in_their_secrets() {
         "--log",
         "trace",
     ];
-    let operator = Operator::start_with(
-        world.cluster.admin_kubeconfig(),
-        &world.directory,
-        &arguments,
-    );
+    let operator = Operator::start_with(&world.kubeconfig, &world.directory, &arguments);
     let (pat, key) = (world.tenant("pat").await, world.tenant("key").await);
     let file = world.zitadel.create_machine_key(&key.user).unwrap().json;
     key.set_credential(&file).await;

@@ -42,7 +42,7 @@ async fn world() -> (&'static World, tokio::sync::MutexGuard<'static, ()>) {
 fn start(world: &World, arguments: &[&str]) -> Arc<Operator> {
     let arguments = [&["--protocol-speed", "20"], arguments].concat();
     Arc::new(Operator::start(
-        world.cluster.admin_kubeconfig(),
+        &world.kubeconfig,
         &world.directory,
         &arguments,
     ))
@@ -102,11 +102,7 @@ async fn a_generate_that_is_under_way_is_written_before_the_process_ends() {
     }
     let (world, _turn) = world().await;
     // Without hurry: a generate that is held must not run into its deadline.
-    let operator = Arc::new(Operator::start(
-        world.cluster.admin_kubeconfig(),
-        &world.directory,
-        &[],
-    ));
+    let operator = Arc::new(Operator::start(&world.kubeconfig, &world.directory, &[]));
     let tenant = world.tenant("sigterm").await;
     let (app, later) = (tenant.app("orders"), tenant.app("later"));
     let gate = world.zitadel.hold_after(Operation::Generate);
@@ -151,7 +147,7 @@ async fn a_value_that_cannot_be_written_in_time_ends_the_process_with_75_and_is_
     }
     let (world, _turn) = world().await;
     let operator = Arc::new(Operator::start(
-        world.cluster.admin_kubeconfig(),
+        &world.kubeconfig,
         &world.directory,
         &["--grace", "2s"],
     ));
@@ -197,11 +193,7 @@ async fn a_value_that_is_held_is_written_as_soon_as_it_can_be() {
         return;
     }
     let (world, _turn) = world().await;
-    let operator = Arc::new(Operator::start(
-        world.cluster.admin_kubeconfig(),
-        &world.directory,
-        &[],
-    ));
+    let operator = Arc::new(Operator::start(&world.kubeconfig, &world.directory, &[]));
     let tenant = world.tenant("patience").await;
     let app = tenant.app("orders");
     let gate = world.zitadel.hold_after(Operation::Generate);
@@ -328,7 +320,7 @@ async fn with_leader_election_one_of_two_works_and_the_other_takes_over() {
     let params = PatchParams::default();
     let run = || {
         let operator = Operator::start_with(
-            world.cluster.admin_kubeconfig(),
+            &world.kubeconfig,
             &world.directory,
             &["--protocol-speed", "20", "--log", "debug"],
         );
@@ -390,7 +382,7 @@ async fn check_says_who_leads_and_fails_when_nobody_does() {
         let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
             .args(["check", "--namespace", OPERATOR_NAMESPACE])
             .args(["--timeout", timeout])
-            .env("KUBECONFIG", world.cluster.admin_kubeconfig())
+            .env("KUBECONFIG", &world.kubeconfig)
             .output()
             .await
             .unwrap();
@@ -399,7 +391,7 @@ async fn check_says_who_leads_and_fails_when_nobody_does() {
     };
     let tenant = world.tenant("checked").await;
     let operator = Arc::new(Operator::start_with(
-        world.cluster.admin_kubeconfig(),
+        &world.kubeconfig,
         &world.directory,
         &["--pod-name", "the-leader"],
     ));
@@ -453,7 +445,7 @@ async fn a_fleet_that_became_due_while_nobody_was_there_is_rotated_one_after_ano
     .await;
     // A thousand would be spread over 200 s, so these are over 8 s.
     let operator = Operator::start(
-        world.cluster.admin_kubeconfig(),
+        &world.kubeconfig,
         &world.directory,
         &["--protocol-speed", "3"],
     );

@@ -565,7 +565,7 @@ async fn whatever_happens_the_end_depends_on_the_last_spec_and_rotations_on_caus
     let seeds = REGRESSIONS.iter().copied().chain(first..first + count);
     let world = World::own(Options::default()).await;
     let directory = &world.directory;
-    let kubeconfig = world.cluster.admin_kubeconfig();
+    let kubeconfig = &world.kubeconfig;
     let start = || Operator::start(kubeconfig, directory, &["--protocol-speed", "20"]);
     let mut operator = start();
     let mut failures = Vec::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::Patch;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::claim;
@@ -15,7 +15,7 @@ use super::flush;
 use super::former;
 use super::observe::Round;
 use super::rotate;
-use super::secret::FIELD_MANAGER;
+use super::write;
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
@@ -108,14 +108,10 @@ async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) -
     let Some(place) = round.place() else {
         return false;
     };
-    let params = PostParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PostParams::default()
-    };
     let Ok(shell) = serde_json::from_value(place.shell()) else {
         return false;
     };
-    match secrets(context, round).create(&params, &shell).await {
+    match secrets(context, round).create(&write::put(), &shell).await {
         Ok(written) => {
             flush::remember(context, place, &round.state, &written);
             round.saw_secret(context, Some(&written), facts);
@@ -168,7 +164,7 @@ async fn rehearse(
     };
     let commit = place.commit(&application.app.app, recorded, before);
     let object = place.full(&commit, &client_id, &placeholder, Some(over));
-    let params = PatchParams::apply(FIELD_MANAGER).force().dry_run();
+    let params = write::apply().dry_run();
     let result = secrets(context, round)
         .patch(&place.target.secret.name, &params, &Patch::Apply(&object))
         .await;
@@ -235,13 +231,9 @@ async fn write_claim(
     else {
         return;
     };
-    let params = PostParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PostParams::default()
-    };
     let result = match over {
-        Some(_) => api.replace(name, &params, &lease).await,
-        None => api.create(&params, &lease).await,
+        Some(_) => api.replace(name, &write::put(), &lease).await,
+        None => api.create(&write::put(), &lease).await,
     };
     let mut state = lock(&round.state);
     match (result, attempt) {
@@ -310,7 +302,7 @@ async fn render(
         }
     };
     if let Some(patch) = reading.disowned() {
-        match api.patch(name, &PatchParams::default(), &patch).await {
+        match api.patch(name, &write::patch(), &patch).await {
             Ok(written) => rewritten(&written),
             Err(error) => failed(&error),
         }
@@ -338,8 +330,7 @@ async fn render(
     };
     let Some(client_id) = client_id else { return };
     let object = place.full(&commit, &client_id, value.expose(), Some(over));
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    match api.patch(name, &params, &Patch::Apply(&object)).await {
+    match write::secret(&api, name, object, Some(over)).await {
         Ok(written) => rewritten(&written),
         Err(error) => failed(&error),
     }

@@ -3,22 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::{Patch, PatchParams};
-use kube::core::DynamicObject;
-use kube::discovery::ApiResource;
+use kube::api::Patch;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
 use super::connections::{Connection, Declared, Reach, Shared, organization, permanent, unreached};
-use super::context::{Context, GuardedConnection, lock};
+use super::context::{Context, GuardedConnection};
 use super::failure;
 use super::material::material;
 use super::metered::Metered;
-use super::report::wanted;
 use super::secret::Endpoints;
+use super::{unreadable, write};
 use crate::api::{
-    ConditionType, Conditions, CredentialType, KeyRef, Reason, Status, ZitadelConnection,
+    ConditionType, CredentialType, KeyRef, Reason, Status, ZitadelConnection,
     ZitadelConnectionStatus,
 };
 use crate::rotation::Failure;
@@ -289,11 +287,9 @@ async fn report(
     let name = object.metadata.name.clone().unwrap_or_default();
     let api: Api<ZitadelConnection> = Api::all(context.client.clone());
     let patch = Patch::Merge(json!({"status": super::status::merge_patch(&before, &status)}));
-    let params = PatchParams {
-        field_manager: Some(super::secret::FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    api.patch_status(&name, &params, &patch).await.map(drop)
+    api.patch_status(&name, &write::patch(), &patch)
+        .await
+        .map(drop)
 }
 
 /// The connection can't even be read, so nobody may use it: a value that the schema of another version let through.
@@ -309,44 +305,6 @@ async fn unreadable(
     if before.err() != Some(failure) {
         context.wake_users(&name);
     }
-    let metadata = guarded.meta();
-    let key = (
-        metadata.uid.clone().unwrap_or_default(),
-        metadata.generation,
-    );
-    if !lock(&context.unreadable).insert(key.clone()) {
-        return Ok(Action::await_change());
-    }
-    let field = wanted(error);
-    tracing::warn!(connection = name, field, "a connection cannot be read");
-    let message = format!(
-        "The object cannot be read ({field}): compare it with the installed custom resource definition"
-    );
-    let mut conditions = Conditions::default();
-    for (type_, status) in [
-        (ConditionType::Ready, Status::False),
-        (ConditionType::Stalled, Status::True),
-    ] {
-        conditions.set(
-            type_,
-            status,
-            Reason::InvalidObject,
-            &message,
-            metadata.generation,
-            context.clock.wall(),
-        );
-    }
-    let resource = ApiResource::erase::<ZitadelConnection>(&());
-    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
-    let patch = json!({"metadata": {"uid": key.0.clone()}, "status": {"observedGeneration": metadata.generation, "conditions": conditions}});
-    let params = PatchParams {
-        field_manager: Some(super::secret::FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    let result = api.patch_status(&name, &params, &Patch::Merge(patch)).await;
-    if let Err(error) = result {
-        lock(&context.unreadable).remove(&key);
-        return Err(error);
-    }
+    unreadable::tell::<ZitadelConnection>(context, guarded.meta(), error).await?;
     Ok(Action::await_change())
 }

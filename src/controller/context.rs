@@ -318,7 +318,7 @@ impl Context {
             rewind,
         } = parts;
         let reporter = kube::runtime::events::Reporter {
-            controller: super::secret::FIELD_MANAGER.to_owned(),
+            controller: super::write::FIELD_MANAGER.to_owned(),
             instance: Some(settings.holder.pod.clone()),
         };
         Self {

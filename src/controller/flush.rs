@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::events::EventType;
 
 use super::connections::Connection;
 use super::context::{AppState, Context, Stored, lock};
 use super::failure;
-use super::secret::{self, FIELD_MANAGER, Place, Reading};
+use super::secret::{self, Place, Reading};
 use super::target::Target;
+use super::write;
 use crate::api::{ForeignSecret, Outcome, Reason};
 use crate::ids::{AppId, AttemptId, Sequence};
 use crate::rotation::{Cause, Entry, Fence, Recorded, SecretState, Slot, Version, fence};
@@ -175,7 +175,7 @@ pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed 
     let (outcome, revision) = match proof {
         Proof::WithoutEffect => (Outcome::WithoutEffect, None),
         proof => {
-            let write = || write(context, received, proof);
+            let write = || publish(context, received, proof);
             until_it_returns("writing a value", attempt, write).await
         }
     };
@@ -202,7 +202,11 @@ pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed 
 }
 
 /// Writes until it is done: the value exists nowhere else.
-async fn write(context: &Context, received: &Received, proof: Proof) -> (Outcome, Option<String>) {
+async fn publish(
+    context: &Context,
+    received: &Received,
+    proof: Proof,
+) -> (Outcome, Option<String>) {
     let published = if proof == Proof::Accepted {
         Outcome::Published
     } else {
@@ -353,23 +357,7 @@ async fn apply(
     };
     let commit = place.commit(&received.app.app, recorded, before);
     let object = place.full(&commit, &received.client_id, received.value.expose(), over);
-    let name = &target.secret.name;
-    let written: Secret = if over.is_some() {
-        api.patch(
-            name,
-            &PatchParams::apply(FIELD_MANAGER).force(),
-            &Patch::Apply(&object),
-        )
-        .await?
-    } else {
-        // NB: an apply would create it as well, but only POST is create-only: a Secret that appears meanwhile is not overwritten.
-        let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
-        api.create(&params, &object).await?
-    };
+    let written = write::secret(api, &target.secret.name, object, over).await?;
     Ok(remember(context, place, &received.state, &written))
 }
 

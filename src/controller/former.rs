@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Patch, Preconditions};
 use serde_json::{Map, Value as Json, json};
 
 use super::act::{back_off, secrets};
@@ -11,7 +11,8 @@ use super::context::Context;
 use super::failure;
 use super::flush;
 use super::observe::Round;
-use super::secret::{self, COMMIT_ANNOTATION, FIELD_MANAGER, MANAGED_LABEL};
+use super::secret::{self, COMMIT_ANNOTATION, MANAGED_LABEL};
+use super::write::{self, FIELD_MANAGER};
 use crate::rotation::{Facts, Former, Version};
 
 /// Writes the Secret under its new name. The former one goes in a step of its own, after this one is durable.
@@ -53,18 +54,7 @@ async fn copy(
     let commit = place.amended(&record, None);
     let client_id = record.stored().map_or("", |stored| &stored.client_id);
     let object = place.full(&commit, client_id, value.expose(), over);
-    let written = if over.is_some() {
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        let name = &place.target.secret.name;
-        api.patch(name, &params, &Patch::Apply(&object)).await?
-    } else {
-        let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
-        api.create(&params, &object).await?
-    };
+    let written = write::secret(&api, &place.target.secret.name, object, over).await?;
     flush::remember(context, place, &round.state, &written);
     Ok(Some(written))
 }
@@ -99,12 +89,8 @@ async fn clear(context: &Context, round: &Round, former: &Former) -> Result<(), 
         .any(|(key, _)| !ours.contains(key));
     if shared {
         let patch = disowning(&found, &ours, &round.target.owner.uid, &former.version);
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
         return api
-            .patch(&former.name, &params, &Patch::Merge(patch))
+            .patch(&former.name, &write::patch(), &Patch::Merge(patch))
             .await
             .map(drop);
     }

@@ -4,7 +4,7 @@
 //! * `observe` the facts as the watches show them; `live` reads the rest: GETs, ZITADEL
 //! * `journal` how far back ZITADEL's journal has to be read; no I/O
 //! * `act` carries out one step; `flush` is the part of it that must never be interrupted
-//! * `status` what people are told; `report` tells it; `reconcile` the loop around all of these
+//! * `status` what people are told; `report` tells it, `unreadable` of what cannot be parsed; `reconcile` the loop around all of these
 //! * `connections` the `ZitadelConnection`s, and the clients made from them; `connect` makes them, of what `material` reads
 //! * `scope` which namespaces are watched; `cache` what the watches show of them; `apps` the controller of their objects
 //! * `health` what `/ready` says of all that
@@ -12,7 +12,7 @@
 //! * `watch` watches that come back; `bulkhead` how many objects are looked at at once, so that one who hangs stops nobody else; `retries` how long failures wait; no I/O
 //! * `inventory` has the metrics show what the watches show
 //! * `progress` whether the watches have shown what was written; no I/O
-//! * `secret`, `claim` the two objects that are written, read and made; no I/O
+//! * `secret`, `claim` the two objects that are written, read and made; no I/O; `write` as which field manager they are written
 
 mod act;
 mod apps;
@@ -49,11 +49,14 @@ mod scope;
 mod secret;
 mod status;
 mod target;
+mod unreadable;
 mod watch;
+mod write;
 
 pub use claim::{CLAIM_ANNOTATION, CLAIM_LABEL};
 pub use context::{Parts, Settings};
 pub use run::run;
 pub use scope::{Scope, class_name, namespace_name};
-pub use secret::{COMMIT_ANNOTATION, FIELD_MANAGER, MANAGED_LABEL};
+pub use secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
 pub use target::claim_name;
+pub use write::FIELD_MANAGER;

@@ -11,6 +11,7 @@ use super::context::{Context, Guarded, lock};
 use super::observe::Round;
 use super::report::{self, Error};
 use super::target::Target;
+use super::unreadable;
 use crate::api::ApiAppSecret;
 use crate::rotation::{Report, Step, decide};
 
@@ -22,7 +23,11 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
     let started = Instant::now();
     let result = match &guarded.0 {
         Ok(object) => one(object, &context).await,
-        Err(invalid) => report::unreadable(&guarded, &invalid.error, &context).await,
+        Err(invalid) => {
+            let told = unreadable::tell::<ApiAppSecret>(&context, guarded.meta(), &invalid.error);
+            let told = told.await.map_err(Error::Status);
+            told.map(|()| Action::await_change())
+        }
     };
     match &result {
         Ok(_) => context.metrics.reconciled("ok", started.elapsed()),

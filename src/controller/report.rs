@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::{Patch, PatchParams};
-use kube::core::DynamicObject;
-use kube::discovery::ApiResource;
+use kube::api::Patch;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
@@ -14,9 +12,9 @@ use serde_json::json;
 use super::context::{Context, Guarded, lock};
 use super::flush;
 use super::observe::Round;
-use super::secret::FIELD_MANAGER;
 use super::status;
 use super::target::TargetError;
+use super::write;
 use crate::api::{
     ApiAppSecret, ApiAppSecretStatus, Condition, ConditionType, Conditions, Reason, Status,
 };
@@ -224,16 +222,12 @@ async fn write(
     };
     let status = status::merge_patch(&current.status, after);
     let patch = json!({"metadata": metadata, "status": status});
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
     let api: Api<ApiAppSecret> = Api::namespaced(
         context.client.clone(),
         &object.namespace().unwrap_or_default(),
     );
     let written = api
-        .patch_status(&object.name_any(), &params, &Patch::Merge(patch))
+        .patch_status(&object.name_any(), &write::patch(), &Patch::Merge(patch))
         .await;
     match written {
         Ok(written) => {
@@ -345,7 +339,8 @@ pub async fn blind(guarded: &Guarded, refusal: &Refusal, context: &Context) -> R
     write(object, context, &current, &after).await.map(drop)
 }
 
-fn stall(
+/// Not `Ready`, and `Stalled`: somebody has to do something.
+pub(super) fn stall(
     conditions: &mut Conditions,
     reason: Reason,
     message: &str,
@@ -370,71 +365,6 @@ fn stall(
         now,
     );
     conditions.remove(ConditionType::Reconciling);
-}
-
-/// The object can't even be read: a value that the schema of another version let through.
-pub async fn unreadable(
-    guarded: &Guarded,
-    error: &str,
-    context: &Arc<Context>,
-) -> Result<Action, Error> {
-    let metadata = guarded.meta();
-    let key = (
-        metadata.uid.clone().unwrap_or_default(),
-        metadata.generation,
-    );
-    if !lock(&context.unreadable).insert(key.clone()) {
-        return Ok(Action::await_change());
-    }
-    let field = wanted(error);
-    tracing::warn!(
-        namespace = metadata.namespace,
-        name = metadata.name,
-        field,
-        "an object cannot be read"
-    );
-    let mut conditions = Conditions::default();
-    let message = format!(
-        "The object cannot be read ({field}): compare it with the installed custom resource definition"
-    );
-    stall(
-        &mut conditions,
-        Reason::InvalidObject,
-        &message,
-        metadata.generation,
-        context,
-    );
-    let resource = ApiResource::erase::<ApiAppSecret>(&());
-    let namespace = metadata.namespace.clone().unwrap_or_default();
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(context.client.clone(), &namespace, &resource);
-    let patch = json!({"metadata": {"uid": key.0.clone()}, "status": {"observedGeneration": metadata.generation, "conditions": conditions}});
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    let result = api
-        .patch_status(
-            &metadata.name.clone().unwrap_or_default(),
-            &params,
-            &Patch::Merge(patch),
-        )
-        .await;
-    if let Err(error) = result {
-        lock(&context.unreadable).remove(&key);
-        return Err(Error::Status(error));
-    }
-    Ok(Action::await_change())
-}
-
-/// The part of serde's message that does not quote the value: which field is missing, or what was expected.
-pub(super) fn wanted(error: &str) -> &str {
-    let short = |text: &&str| text.len() <= 200;
-    if error.starts_with("missing field `") {
-        return Some(error).filter(short).unwrap_or("a field is missing");
-    }
-    let expected = error.rfind("expected ").and_then(|at| error.get(at..));
-    expected.filter(short).unwrap_or("a field has another type")
 }
 
 #[cfg(test)]
@@ -477,23 +407,5 @@ mod tests {
             left, None,
             "nobody said anything else, and a field has changed"
         );
-    }
-
-    #[test]
-    fn what_stands_in_an_object_that_cannot_be_read_is_not_repeated() {
-        for (error, told) in [
-            ("missing field `projectId`", "missing field `projectId`"),
-            (
-                "invalid type: string \"canary, expected x\", expected struct X",
-                "expected struct X",
-            ),
-            (
-                "unknown variant `canary`, expected `Delete` or `Retain`",
-                "expected `Delete` or `Retain`",
-            ),
-            ("canary", "a field has another type"),
-        ] {
-            assert_eq!(wanted(error), told);
-        }
     }
 }

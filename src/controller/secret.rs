@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::names;
 use super::target::{Target, Template, hash};
+use super::write::FIELD_MANAGER;
 use crate::api::{DeletionPolicy, GROUP, Reason};
 use crate::ids::AppId;
 use crate::rotation::{
@@ -17,8 +18,6 @@ use crate::rotation::{
 };
 use crate::zitadel::ClientSecret;
 
-/// The one field manager of everything that the operator applies.
-pub const FIELD_MANAGER: &str = "zitadel-secret-operator";
 /// The label of Secrets that the operator keeps; they are watched by it.
 pub const MANAGED_LABEL: &str = "zitadel-secrets.dev/managed";
 /// The annotation with the commit record.

@@ -76,7 +76,7 @@ pub async fn run(plan: Plan) {
         settings.generate_latency = Duration::from_millis(5);
     });
     let launch = |pod: String| {
-        Launch::new(world.cluster.admin_kubeconfig(), &world.directory)
+        Launch::new(&world.kubeconfig, &world.directory)
             .pod(&pod)
             .leader_elect(plan.leader_elect)
             .arguments(&[

@@ -194,10 +194,10 @@ async fn an_application_is_not_taken_from_an_object_in_a_namespace_that_is_no_lo
     }
     let (world, _turn) = world().await;
     let (before, after) = (world.tenant("before").await, world.tenant("after").await);
-    let admin = world.cluster.admin_kubeconfig();
+    let kubeconfig = &world.kubeconfig;
     let run = |namespaces: &str| {
         let arguments = ["--protocol-speed", "20", "--watch-namespaces", namespaces];
-        Arc::new(Operator::start(admin, &world.directory, &arguments))
+        Arc::new(Operator::start(kubeconfig, &world.directory, &arguments))
     };
     let (app, other) = (before.app("orders"), before.app("other"));
     before.apply("orders", &app.id, json!({})).await.unwrap();

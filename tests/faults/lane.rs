@@ -20,6 +20,7 @@ use super::layer::Wire;
 use super::relay::Relay;
 use super::replica::{Replica, Setup, timing};
 use crate::support::controlplane::ControlPlane;
+use crate::support::rights;
 
 /// The name of the object and of its Secret in every cell.
 pub const NAME: &str = "orders";
@@ -118,7 +119,7 @@ impl Lane {
             .unwrap();
         let wire = Arc::new(Wire::default());
         let setup = Setup {
-            kubeconfig: cluster.admin_kubeconfig().to_owned(),
+            kubeconfig: rights::grant(cluster, &operator_namespace).await,
             wire: Arc::clone(&wire),
             operator_namespace: operator_namespace.clone(),
             namespace: namespace.clone(),

@@ -16,6 +16,7 @@ pub mod fleet;
 pub mod helm;
 pub mod policy;
 pub mod process;
+pub mod rights;
 pub mod world;
 
 use std::future::Future;

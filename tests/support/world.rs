@@ -21,7 +21,7 @@ use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, ZitadelConnectio
 use zitadel_simulator::{AppHandle, Config, Role, Scope, Simulator, UserHandle};
 
 use super::controlplane::{ControlPlane, Options};
-use super::eventually;
+use super::{eventually, rights};
 
 /// The namespace that the operator runs in.
 pub const OPERATOR_NAMESPACE: &str = "zitadel-secret-operator";
@@ -172,6 +172,8 @@ pub struct World {
     pub zitadel: Simulator,
     /// For logs. `ZSO_TEST_LOGS` names one that is kept.
     pub directory: PathBuf,
+    /// The operator's: a service account with the chart's rights.
+    pub kubeconfig: PathBuf,
     /// The operator, if this world has one that all share.
     pub operator: Option<Arc<Operator>>,
 }
@@ -182,15 +184,17 @@ impl World {
     /// The world that all tests of one file share, with an operator.
     pub async fn shared() -> &'static Self {
         SHARED
-            .get_or_init(|| async {
-                let mut world = Self::on(ControlPlane::shared().await).await;
-                let operator = Operator::start(
-                    world.cluster.admin_kubeconfig(),
-                    &world.directory,
-                    &["--protocol-speed", "20"],
-                );
-                world.operator = Some(Arc::new(operator));
-                world
+            .get_or_init(|| {
+                Box::pin(async {
+                    let mut world = Self::on(ControlPlane::shared().await).await;
+                    let operator = Operator::start(
+                        &world.kubeconfig,
+                        &world.directory,
+                        &["--protocol-speed", "20"],
+                    );
+                    world.operator = Some(Arc::new(operator));
+                    world
+                })
             })
             .await
     }
@@ -216,6 +220,7 @@ impl World {
             Err(kube::Error::Api(status)) if status.code == 409 => {}
             Err(error) => panic!("{error}"),
         }
+        let kubeconfig = rights::grant(cluster, OPERATOR_NAMESPACE).await;
         let zitadel = Simulator::start(Config::default()).unwrap();
         let directory = std::env::var_os("ZSO_TEST_LOGS")
             .map_or_else(|| cluster.scratch().to_owned(), PathBuf::from);
@@ -223,6 +228,7 @@ impl World {
             cluster,
             zitadel,
             directory,
+            kubeconfig,
             operator: None,
         }
     }

@@ -1,0 +1,537 @@
+//! What a replica does: the steps that the shipped code decides on, and the task that writes a received value.
+
+use zitadel_secret_operator::rotation::{Cause, Fence};
+
+use crate::actor::{self, APP, CLAIM, JOURNAL, Known, OBJECT, PROBE, Report, SECRET, Step};
+use crate::machine::{How, Standby, Without, World};
+use crate::properties;
+use crate::world::{
+    Age, Claim, Fault, Former, Message, Phase, Round, Secret, Seen, State, TWO, Verdict,
+};
+
+impl World {
+    /// One step of a replica that has nothing in flight.
+    pub fn step(&self, n: &mut State, i: u8, how: How) -> bool {
+        let replica = n.replicas[usize::from(i)];
+        if replica.phase != Phase::Deciding
+            || !replica.view.exists
+            || replica.round.pending != 0
+            || (how == How::Stale && !begins(&replica.round))
+        {
+            return false;
+        }
+        let known = self.known(n, i, how == How::Stale);
+        let (mut step, mut memo) = actor::decide(&known);
+        if self.without_recheck()
+            && replica.memo.claimed.2 == Age::Fresh
+            && !matches!(step, Step::Send { .. })
+            && let Some(attempt) =
+                n.claims[usize::from(replica.memo.claimed.3)].and_then(|claim| claim.attempt)
+        {
+            memo = replica.memo;
+            step = Step::Send {
+                slot: memo.claimed.3,
+                attempt: memo.claimed.0,
+                cause: attempt.cause,
+                secret: memo.claimed.1,
+            };
+        }
+        let shown = self.shows(n, replica.view.uid);
+        let mine = &mut n.replicas[usize::from(i)];
+        mine.memo = memo;
+        mine.hint = known.hint;
+        if known.cached {
+            mine.shown = shown;
+        }
+
+        mine.round.former = known.round.former;
+        let name = usize::from(replica.view.name);
+        let writes = matches!(
+            step,
+            Step::Write { .. }
+                | Step::CreateShell
+                | Step::Render { .. }
+                | Step::Move(_)
+                | Step::DropFormer(_)
+        );
+        match how {
+            How::AnswerLost if !writes => return false,
+            How::NeverArrived if !matches!(step, Step::Write { fresh: true, .. }) => return false,
+            How::NoVerdict => {
+                let Step::Read(sources, _) = step else {
+                    return false;
+                };
+                if sources & PROBE == 0 {
+                    return false;
+                }
+                // A lone probe takes any 200 for a yes.
+                mine.round.probe = Some(if self.without == Without::PairedProbe {
+                    Verdict::Valid
+                } else {
+                    Verdict::None
+                });
+                n.spend(Fault::NoVerdict);
+                return true;
+            }
+            How::JournalFails => {
+                let Step::Read(sources, slot) = step else {
+                    return false;
+                };
+                if sources & JOURNAL == 0 {
+                    return false;
+                }
+                for source in SOURCES {
+                    if sources & source != 0 {
+                        read(n, i, slot, source);
+                    }
+                }
+                n.replicas[usize::from(i)].round.journal[usize::from(slot)] = Seen::Down;
+                n.spend(Fault::JournalFails);
+                return true;
+            }
+            How::StatusLost => {
+                if !matches!(step, Step::Rest(_)) {
+                    return false;
+                }
+                n.spend(Fault::LostStatus);
+            }
+            _ => {}
+        }
+        let never = how == How::NeverArrived;
+        let lost = never || how == How::AnswerLost;
+        if lost {
+            n.spend(Fault::LostWriteAnswer);
+        }
+        let mut conflict = false;
+        if matches!(
+            step,
+            Step::Move(_) | Step::DropFormer(_) | Step::Write { fresh: true, .. }
+        ) {
+            properties::begin(n, self.looks, &known);
+        }
+        let mine = &mut n.replicas[usize::from(i)];
+        match step {
+            Step::Read(sources, slot) if self.torn => {
+                mine.round.pending = sources;
+                mine.round.slot = slot;
+                return true;
+            }
+            Step::Read(sources, slot) => {
+                for source in SOURCES {
+                    if sources & source != 0 {
+                        read(n, i, slot, source);
+                    }
+                }
+                return true;
+            }
+            Step::Rest(report) => {
+                mine.round = Round::default();
+                mine.hint = [0; TWO];
+                if self.status && how != How::StatusLost && report != Report::Outdated {
+                    tell(n, i, &known, self.without == Without::Proven);
+                }
+                if report == Report::Settled {
+                    properties::settled(n, &known);
+                }
+                return true;
+            }
+            Step::Move(over) => {
+                let former = n.secrets[1 - name];
+                let former = former.filter(|secret| secret.recorded && secret.value != 0);
+                let there = n.secrets[name].map_or(0, |secret| secret.revision);
+                mine.round.secret = Seen::Unread;
+                if n.refusing {
+                    mine.memo = actor::back_off(&Known { memo, ..known });
+                } else if let Some(former) = former {
+                    if there != over {
+                        return !lost;
+                    }
+                    properties::moved(n, name, former);
+                    n.secrets[name] = Some(Secret {
+                        revision: n.unused(),
+                        owner: known.object.uid,
+                        edited: false,
+                        ..former
+                    });
+                    let mine = &mut n.replicas[usize::from(i)];
+                    if lost {
+                        mine.memo = actor::back_off(&Known { memo, ..known });
+                    } else {
+                        mine.round.secret = Seen::Live(n.secrets[name]);
+                    }
+                } else {
+                    mine.round.former = Former::default();
+                }
+                // As the shell: nothing else is read again.
+                return true;
+            }
+            Step::DropFormer(revision) => {
+                mine.round.former = Former::default();
+                let blind = self.without == Without::FormerRevision;
+                if let Some(former) = n.secrets[1 - name]
+                    && (former.revision == revision || blind)
+                {
+                    properties::dropped(n, &known, former);
+                    n.secrets[1 - name] = None;
+                } else if lost {
+                    return false;
+                }
+                return true;
+            }
+            Step::CreateShell => {
+                let refused = n.refusing && self.without != Without::Rehearsal;
+                if refused {
+                    mine.memo = actor::back_off(&Known { memo, ..known });
+                } else if n.secrets[name].is_none() {
+                    n.secrets[name] = Some(Secret {
+                        revision: n.unused(),
+                        owner: known.object.uid,
+                        ..Secret::default()
+                    });
+                } else if lost {
+                    return false;
+                }
+            }
+            Step::Rehearse(slot, secret) => {
+                if n.refusing && self.without != Without::Rehearsal {
+                    mine.memo = actor::back_off(&Known { memo, ..known });
+                } else if n.secrets[name].is_some_and(|stored| stored.revision == secret) {
+                    mine.memo = actor::rehearsed(&memo, slot, secret);
+                } else {
+                    // Forgets what was read below.
+                    conflict = true;
+                }
+            }
+            Step::Write {
+                slot,
+                claim,
+                over,
+                fresh,
+            } => {
+                let stored = n.claims[usize::from(slot)].map_or(0, |claim| claim.revision);
+                let done = stored == over || self.without == Without::ClaimCas;
+                if lost && !done {
+                    return false;
+                }
+                if done && !never {
+                    write_claim(n, slot, claim, fresh);
+                }
+                let id = n.unused();
+                let mine = &mut n.replicas[usize::from(i)];
+                mine.memo = if done && fresh {
+                    actor::claimed(&memo, slot, id)
+                } else {
+                    actor::claim_refused(&memo)
+                };
+            }
+            Step::Render { over, record } => {
+                if n.refusing {
+                    mine.memo = actor::back_off(&Known { memo, ..known });
+                } else if let Some(secret) = &mut n.secrets[name]
+                    && secret.revision == over
+                    // Without a value there is nothing to write again.
+                    && secret.value != 0
+                    && (secret.recorded || record.is_some())
+                {
+                    secret.revision = 62;
+                    secret.owner = known.object.uid;
+                    match record {
+                        Some((slot, attempt, sequence))
+                            if !secret.recorded || slot == secret.active =>
+                        {
+                            secret.recorded = true;
+                            secret.active = slot;
+                            secret.attempt = attempt;
+                            secret.sequence = sequence;
+                        }
+                        Some((_, attempt, sequence)) if secret.idle.1 != 0 => {
+                            secret.idle = (attempt, sequence);
+                        }
+                        _ => {}
+                    }
+                    // The value is the same, so what is known of it holds for the new revision.
+                    if [mine.memo.verified, known.status.verified].contains(&over) {
+                        mine.memo.verified = 62;
+                    }
+                } else if lost {
+                    return false;
+                }
+            }
+            Step::Send {
+                slot,
+                attempt,
+                cause,
+                secret,
+            } => {
+                let cause = Cause::ALL[usize::from(cause)];
+                properties::send(n, &known, slot, attempt, cause);
+                let trigger = n
+                    .claim_of(attempt)
+                    .and_then(|claim| claim.attempt)
+                    .map_or(0, |attempt| attempt.trigger);
+                let old = match known.round.secret {
+                    Seen::Live(Some(secret)) => secret.value,
+                    _ => n.secrets[name].map_or(0, |secret| secret.value),
+                };
+                let mine = &mut n.replicas[usize::from(i)];
+                mine.memo = actor::sending(&memo, attempt);
+                mine.phase = Phase::Waiting {
+                    attempt,
+                    slot,
+                    retire: cause == Cause::Retire,
+                    stored: match known.round.secret {
+                        Seen::Live(stored) => stored.filter(|stored| stored.revision == secret),
+                        _ => None,
+                    },
+                    old,
+                    owner: known.object.uid,
+                    trigger,
+                };
+                n.sent |= 1 << attempt;
+                let unlocked = n.claim_of(attempt).is_none();
+                n.put_message(Message {
+                    attempt,
+                    slot,
+                    sequence: 0,
+                    awaited: true,
+                    late: false,
+                    unlocked,
+                });
+            }
+        }
+        // As the shell: only a write of claim or Secret, and a call, make everything else be read again.
+        let mine = &mut n.replicas[usize::from(i)];
+        match step {
+            Step::Rehearse(..) if !conflict => {}
+            _ => {
+                mine.round = Round {
+                    app: if mine.phase == Phase::Deciding {
+                        mine.round.app
+                    } else {
+                        [false; TWO]
+                    },
+                    ..Round::default()
+                };
+            }
+        }
+        true
+    }
+
+    /// One step of the task that proves and writes a received value.
+    pub fn flush(&self, n: &mut State, i: u8, lost: bool) -> bool {
+        let Phase::Flushing(mut flush) = n.replicas[usize::from(i)].phase else {
+            return false;
+        };
+        let accepted = n.accepts(flush.sequence);
+        // As `flush::present`: under the former name all the same, unless the Secret of that name is gone.
+        if flush.stored == Seen::Live(None) {
+            flush.name = n.replicas[usize::from(i)].view.name;
+        }
+        let name = usize::from(flush.name);
+        if !flush.tried {
+            if lost {
+                return false;
+            }
+            flush.tried = true;
+            if self.without == Without::Prove {
+                // Published as it came.
+            } else if accepted {
+                flush.proven = true;
+                if let Seen::Live(Some(stored)) = flush.stored {
+                    flush.outlived = stored.revision;
+                }
+            } else if n.accepts(flush.old) {
+                // Without effect: dropped.
+                done(n, i, 0);
+                return true;
+            }
+            n.replicas[usize::from(i)].phase = Phase::Flushing(flush);
+            return true;
+        }
+        let Seen::Live(stored) = flush.stored else {
+            if lost {
+                return false;
+            }
+            flush.stored = Seen::Live(n.secrets[name]);
+            n.replicas[usize::from(i)].phase = Phase::Flushing(flush);
+            return true;
+        };
+        let verdict = actor::fence(
+            stored,
+            flush.slot,
+            flush.attempt,
+            flush.sequence,
+            flush.outlived,
+        );
+        let verdict = match verdict {
+            Fence::Prove(version) if self.without == Without::SequenceFence => {
+                Fence::Write(version)
+            }
+            other => other,
+        };
+        let revision = stored.map_or(0, |secret| secret.revision);
+        if lost && !matches!(verdict, Fence::Write(_) | Fence::Create) {
+            return false;
+        }
+        match verdict {
+            Fence::Written(_) => done(n, i, if flush.proven { revision } else { 0 }),
+            Fence::Prove(_) if accepted => {
+                flush.proven = true;
+                flush.outlived = revision;
+                n.replicas[usize::from(i)].phase = Phase::Flushing(flush);
+            }
+            Fence::Prove(_) => done(n, i, 0),
+            Fence::Refused => return false,
+            Fence::Create if !n.object.exists || n.object.uid != flush.owner => done(n, i, 0),
+            Fence::Create | Fence::Write(_) => {
+                if n.refusing {
+                    return false;
+                }
+                let there = n.secrets[name].map_or(0, |secret| secret.revision);
+                let matches = there == revision
+                    || (self.without == Without::SecretCas && n.secrets[name].is_some());
+                if !matches {
+                    if lost {
+                        return false;
+                    }
+                    flush.stored = Seen::Unread;
+                    n.replicas[usize::from(i)].phase = Phase::Flushing(flush);
+                    return true;
+                }
+                properties::publish(n, &flush, name);
+                let before = stored.filter(|secret| secret.recorded);
+                let idle = before.map_or((0, 0), |before| {
+                    if before.active == flush.slot {
+                        before.idle
+                    } else {
+                        (before.attempt, before.sequence)
+                    }
+                });
+                n.secrets[name] = Some(Secret {
+                    revision: n.unused(),
+                    active: flush.slot,
+                    recorded: true,
+                    attempt: flush.attempt,
+                    sequence: flush.sequence,
+                    idle,
+                    value: flush.sequence,
+                    owner: flush.owner,
+                    edited: false,
+                });
+                n.held = flush.sequence;
+                if self.standby == Standby::Overlap {
+                    n.allowed += 1;
+                }
+                if self.status {
+                    n.replicas[usize::from(i)].flushed = (flush.attempt, flush.proven);
+                }
+                n.published_trigger = n.published_trigger.max(flush.trigger);
+                if lost {
+                    n.spend(Fault::LostWriteAnswer);
+                    flush.stored = Seen::Unread;
+                    n.replicas[usize::from(i)].phase = Phase::Flushing(flush);
+                } else {
+                    let proven = flush.proven || self.without == Without::StandingProbe;
+                    let verified = if proven { n.unused() } else { 0 };
+                    done(n, i, verified);
+                }
+            }
+        }
+        true
+    }
+}
+
+pub fn begins(round: &Round) -> bool {
+    round.claim == Seen::Unread && round.secret == Seen::Unread && round.pending == 0
+}
+
+/// In this order: the object after the claim, and the probe after the Secret.
+pub const SOURCES: [u8; 6] = [CLAIM, OBJECT, SECRET, APP, JOURNAL, PROBE];
+
+pub fn read(n: &mut State, i: u8, slot: u8, source: u8) {
+    let slot = usize::from(slot);
+    let (claims, secrets, journal, valid) = (n.claims, n.secrets, n.journal(slot), n.valid);
+    let object = n.object;
+    let mine = &mut n.replicas[usize::from(i)];
+    let view = mine.view;
+    let round = &mut mine.round;
+    match source {
+        CLAIM => {
+            round.claim = Seen::Live(claims);
+            // It must be known to be current after the claim was read.
+            round.current = None;
+            round.old = view != object;
+        }
+        OBJECT => round.current = Some(view == object),
+        SECRET => {
+            let found = secrets[usize::from(view.name)];
+            round.secret = Seen::Live(found);
+        }
+        APP => round.app[slot] = true,
+        JOURNAL => round.journal[slot] = Seen::Live(journal),
+        _ => {
+            // The value that was read is the one that is tried.
+            let accepted = match round.secret {
+                Seen::Live(Some(secret)) => {
+                    secret.value != 0 && secret.value == valid[usize::from(secret.active)]
+                }
+                _ => false,
+            };
+            round.probe = Some(if accepted {
+                Verdict::Valid
+            } else {
+                Verdict::Refused
+            });
+        }
+    }
+}
+
+pub fn write_claim(n: &mut State, slot: u8, mut claim: Claim, fresh: bool) {
+    claim.revision = n.unused();
+    if fresh && let Some(attempt) = &mut claim.attempt {
+        attempt.id = n.unused();
+        n.durable |= 1 << n.unused();
+    }
+    n.claims[usize::from(slot)] = Some(claim);
+}
+
+/// Writes the status, as far as decisions use it.
+pub fn tell(n: &mut State, i: u8, known: &Known, supposes: bool) {
+    let mine = &mut n.replicas[usize::from(i)];
+    let flushed = std::mem::take(&mut mine.flushed);
+    let memo = mine.memo;
+    // NB: the write names the revision of the object that was seen.
+    if known.object != n.object {
+        return;
+    }
+    n.status.name = known.object.name;
+    let Seen::Live(Some(secret)) = known.round.secret else {
+        n.status.verified = 0;
+        return;
+    };
+    let known_good = [memo.verified, known.status.verified].contains(&secret.revision);
+    n.status.verified = if known_good && memo.refusals.0 == 0 && !memo.in_doubt {
+        secret.revision
+    } else {
+        0
+    };
+    if !secret.recorded {
+        return;
+    }
+    n.status.active = secret.active;
+    let mine = flushed.0 == secret.attempt && flushed.0 != 0;
+    if secret.attempt != 0 && (secret.attempt != n.status.last || mine) {
+        n.status.last = secret.attempt;
+        // Who did not write it can only suppose that it was proven.
+        if (mine && flushed.1) || (!mine && supposes) {
+            n.status.proven = secret.sequence;
+        }
+    }
+}
+
+/// The flush is over.
+pub fn done(n: &mut State, i: u8, verified: u8) {
+    let mine = &mut n.replicas[usize::from(i)];
+    mine.memo = actor::flushed(&mine.memo, verified);
+    mine.phase = Phase::Deciding;
+}
