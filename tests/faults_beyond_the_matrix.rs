@@ -67,6 +67,11 @@ async fn a_leader_that_loses_its_lease_in_a_call_writes_the_value_that_it_gets()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_is_changed_while_it_is_brought_up_to_date_is_looked_at_again() {
+    gaps::changed_while_rendered().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_clusters_with_one_service_user_stop_each_other_by_the_breaker() {
     gaps::two_clusters(1).await;
 }

@@ -98,17 +98,28 @@ async fn load(tenant: &Tenant) -> (String, String) {
     (data["CLIENT_ID"].clone(), data["CLIENT_SECRET"].clone())
 }
 
+/// How the application is rotated.
+struct Rotated {
+    standby: bool,
+    interval: &'static str,
+    /// The idle application's secret is made new, too, when this is over.
+    overlap: Option<&'static str>,
+    times: u64,
+}
+
 /// Lets consumers call through so many rotations on schedule.
-async fn watch(prefix: &str, standby: bool) -> Vec<Seen> {
+async fn watch(prefix: &str, how: Rotated) -> Vec<Seen> {
     let tenant = Arc::new(World::shared().await.tenant(prefix).await);
     let (first, second) = (tenant.app("orders-a"), tenant.app("orders-b"));
-    let rotation = |interval: &str| json!({"interval": interval, "jitter": 0});
     let spec = |interval: &str| {
-        if standby {
-            json!({"standbyAppId": second.id, "rotation": rotation(interval)})
-        } else {
-            json!({"rotation": rotation(interval)})
+        let mut spec = json!({"rotation": {"interval": interval, "jitter": 0}});
+        if how.standby {
+            spec["standbyAppId"] = json!(second.id);
         }
+        if let Some(overlap) = how.overlap {
+            spec["rotation"]["overlap"] = json!(overlap);
+        }
+        spec
     };
     tenant.apply("orders", &first.id, spec("1h")).await.unwrap();
     tenant.ready("orders").await;
@@ -116,10 +127,12 @@ async fn watch(prefix: &str, standby: bool) -> Vec<Seen> {
     let consumers: Vec<_> = (1..=CONSUMERS)
         .map(|n| tokio::spawn(consume(Arc::clone(&tenant), n, Arc::clone(&stop))))
         .collect();
-    tenant.apply("orders", &first.id, spec("1s")).await.unwrap();
+    let often = spec(how.interval);
+    tenant.apply("orders", &first.id, often).await.unwrap();
     let made = |app: &AppHandle| tenant.generates(app);
+    let calls = how.times * if how.overlap.is_some() { 2 } else { 1 };
     eventually(PATIENCE * 3, || async {
-        (made(&first) + made(&second) > ROTATIONS).then_some(())
+        (made(&first) + made(&second) > calls).then_some(())
     })
     .await;
     tenant.apply("orders", &first.id, spec("1h")).await.unwrap();
@@ -137,24 +150,56 @@ async fn watch(prefix: &str, standby: bool) -> Vec<Seen> {
     seen
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_a_standby_no_call_is_refused_over_twenty_rotations() {
-    let seen = watch("no-outage", true).await;
-    let calls: u64 = seen.iter().map(|seen| seen.calls).sum();
-    let refused: u64 = seen.iter().map(|seen| seen.refused).sum();
-    println!("figure standby_calls {calls} calls");
-    println!("figure standby_refused_calls {refused} calls");
-    for consumer in &seen {
-        let rotations = usize::try_from(ROTATIONS).unwrap();
+/// How many calls there were, and that each consumer had most of the pairs.
+fn calls(seen: &[Seen], rotations: u64) -> u64 {
+    for consumer in seen {
+        let rotations = usize::try_from(rotations).unwrap();
         assert!(consumer.pairs >= rotations / 2, "{}", consumer.pairs);
         assert!(consumer.calls > ROTATIONS * 10, "{}", consumer.calls);
     }
+    seen.iter().map(|seen| seen.calls).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_standby_no_call_is_refused_over_twenty_rotations() {
+    let how = Rotated {
+        standby: true,
+        interval: "1s",
+        overlap: None,
+        times: ROTATIONS,
+    };
+    let seen = watch("no-outage", how).await;
+    let refused: u64 = seen.iter().map(|seen| seen.refused).sum();
+    println!("figure standby_calls {} calls", calls(&seen, ROTATIONS));
+    println!("figure standby_refused_calls {refused} calls");
+    assert_eq!(refused, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_an_overlap_that_ends_no_call_is_refused_either() {
+    // Four times as long as a consumer takes to load a new pair.
+    let how = Rotated {
+        standby: true,
+        interval: "5s",
+        overlap: Some("3s"),
+        times: 10,
+    };
+    let seen = watch("overlap", how).await;
+    let refused: u64 = seen.iter().map(|seen| seen.refused).sum();
+    println!("figure overlap_calls {} calls", calls(&seen, 10));
+    println!("figure overlap_refused_calls {refused} calls");
     assert_eq!(refused, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_one_application_calls_are_refused_until_the_new_pair_is_loaded() {
-    let seen = watch("outage", false).await;
+    let how = Rotated {
+        standby: false,
+        interval: "1s",
+        overlap: None,
+        times: ROTATIONS,
+    };
+    let seen = watch("outage", how).await;
     let mut outages: Vec<Duration> = seen.iter().flat_map(|seen| seen.outages.clone()).collect();
     outages.sort_unstable();
     assert!(outages.len() as u64 >= ROTATIONS, "{}", outages.len());

@@ -8,7 +8,9 @@ use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
-use super::connections::{Connection, Declared, Reach, Shared, organization, permanent, unreached};
+use super::connections::{
+    Connection, Declared, Reach, Shared, organization, permanent, terms, unreached,
+};
 use super::context::{Context, GuardedConnection};
 use super::failure;
 use super::material::material;
@@ -101,12 +103,12 @@ fn on_new_terms(
     context: &Context,
     before: Arc<Connection>,
 ) -> Result<Arc<Connection>, Failure> {
-    if before.generation == object.metadata.generation {
+    if before.terms == terms(object) {
         return Ok(before);
     }
     let name = &before.name;
     let same = before.reach.declared == Declared::by(&object.spec);
-    let after = Connection::clone(&before).on_terms(&object.spec, object.metadata.generation);
+    let after = Connection::clone(&before).on_terms(object);
     let Some(after) = after.ok().filter(|_| same) else {
         let failure = unreached();
         context.connections.set(name, Err(failure.clone()));
@@ -207,11 +209,9 @@ async fn connect(
         repair_limit: 0,
         made_from: String::new(),
         reach,
-        generation: None,
+        terms: String::new(),
     };
-    let connection = connection
-        .on_terms(spec, object.metadata.generation)
-        .map_err(invalid)?;
+    let connection = connection.on_terms(object).map_err(invalid)?;
     Ok((Arc::new(connection), expiry))
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::context::lock;
 use super::secret::Endpoints;
-use crate::api::{CaBundle, Credential, Grant, Reason, ZitadelConnectionSpec};
+use crate::api::{CaBundle, Credential, Grant, Reason, ZitadelConnection, ZitadelConnectionSpec};
 use crate::ids::{AppId, IdError, OrganizationId, ProjectId, Sequence, UserId};
 use crate::rotation::Failure;
 use crate::zitadel::{AppRef, Zitadel, ZitadelError};
@@ -38,8 +38,8 @@ pub struct Connection {
     pub(super) made_from: String,
     /// What its client was made from.
     pub(super) reach: Reach,
-    /// The generation of the object whose terms it has.
-    pub(super) generation: Option<i64>,
+    /// The state of the object whose terms it has: see [`terms`].
+    pub(super) terms: String,
 }
 
 /// What a client is made from. Everything else of a connection applies without one.
@@ -125,13 +125,17 @@ impl Shared {
     }
 }
 
+/// Tells one state of a connection's spec from another. A connection that is made again counts its generations from 1 again.
+pub(super) fn terms(object: &ZitadelConnection) -> String {
+    let uid = object.metadata.uid.as_deref().unwrap_or_default();
+    format!("{uid}/{}", object.metadata.generation.unwrap_or_default())
+}
+
 impl Connection {
     /// The same client on the terms of a spec: who may use it, and how much.
-    pub(super) fn on_terms(
-        self,
-        spec: &ZitadelConnectionSpec,
-        generation: Option<i64>,
-    ) -> Result<Self, IdError> {
+    pub(super) fn on_terms(self, object: &ZitadelConnection) -> Result<Self, IdError> {
+        let spec = &object.spec;
+        let terms = terms(object);
         let in_flight = spec.max_in_flight();
         Ok(Self {
             organization: organization(spec)?,
@@ -144,10 +148,10 @@ impl Connection {
             },
             repair_limit: spec.repairs_per_10_minutes(),
             made_from: format!(
-                "{generation:?}/{}/{}",
+                "{terms}/{}/{}",
                 self.reach.credential, self.reach.authorities
             ),
-            generation,
+            terms,
             ..self
         })
     }
@@ -337,6 +341,23 @@ mod tests {
             project: ProjectId::try_from(project).unwrap(),
             app: AppId::try_from(app).unwrap(),
         }
+    }
+
+    #[test]
+    fn a_connection_that_was_made_again_has_terms_of_its_own() {
+        let made = |uid: &str, generation: i64| {
+            let spec = json!({
+                "url": "https://iam.example.com", "grants": [],
+                "credential": {"type": "PersonalAccessToken", "secretRef": {"name": "a", "key": "b"}},
+            });
+            let mut made = ZitadelConnection::new("default", serde_json::from_value(spec).unwrap());
+            made.metadata.uid = Some(uid.to_owned());
+            made.metadata.generation = Some(generation);
+            terms(&made)
+        };
+        assert_eq!(made("u", 1), made("u", 1));
+        assert_ne!(made("u", 1), made("u", 2));
+        assert_ne!(made("u", 1), made("v", 1));
     }
 
     #[test]

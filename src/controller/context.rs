@@ -94,8 +94,8 @@ pub struct Index {
 /// When it was created, and which it is: older ones come first.
 type Aged = (i64, Owner);
 
-/// What may decide whether an object keeps others waiting: its generation, whether it is being deleted, and why it is ready or not.
-type Told = (Option<i64>, bool, Option<String>);
+/// What may decide whether an object keeps others waiting: which one it is, its generation, whether it is being deleted, and why it is ready or not.
+type Told = (String, Option<i64>, bool, Option<String>);
 
 /// Connection, project and application.
 type AppKey = (String, String, String);
@@ -109,6 +109,7 @@ impl Index {
         let conditions = object.status.as_ref().map(|status| &status.conditions);
         let ready = conditions.and_then(|conditions| conditions.get(ConditionType::Ready));
         let told: Told = (
+            owner.uid.clone(),
             object.metadata.generation,
             object.metadata.deletion_timestamp.is_some(),
             ready.map(|ready| ready.reason.clone()),

@@ -231,17 +231,17 @@ impl Reading {
     /// the other lets go of it.
     pub fn disowned(&self) -> Option<Patch<Json>> {
         let posted = self.posted.as_ref()?;
-        let mut patch = vec![
-            json!({"op": "test", "path": "/metadata/uid", "value": self.view.version.uid}),
-            json!({"op": "test", "path": "/metadata/resourceVersion", "value": self.view.version.revision}),
-            json!({"op": "remove", "path": format!("/metadata/managedFields/{}", posted.entry)}),
-        ];
-        // NB: the keys of a Secret's data have no character that a JSON pointer would write otherwise.
-        let keys = posted.left_over.iter();
-        patch.extend(keys.map(|key| json!({"op": "remove", "path": format!("/data/{key}")})));
-        serde_json::from_value(Json::Array(patch))
-            .ok()
-            .map(Patch::Json)
+        let left_over = posted.left_over.iter();
+        let data: serde_json::Map<_, _> = left_over.map(|key| (key.clone(), Json::Null)).collect();
+        // NB: not a JSON patch: the API server calls one that comes too late unprocessable, as it does what a policy refuses.
+        Some(Patch::Merge(json!({
+            "metadata": {
+                "uid": self.view.version.uid,
+                "resourceVersion": self.view.version.revision,
+                "managedFields": posted.others,
+            },
+            "data": data,
+        })))
     }
 }
 
@@ -455,8 +455,8 @@ pub(super) fn owned_keys(entry: &ManagedFieldsEntry) -> impl Iterator<Item = &st
 
 /// What the operator has posted.
 struct Posted {
-    /// Its place in `managedFields`.
-    entry: usize,
+    /// What `managedFields` says of everybody else, and of what was applied.
+    others: Vec<ManagedFieldsEntry>,
     /// The keys that are only in it, and that nobody wants any more.
     left_over: BTreeSet<String>,
 }
@@ -472,17 +472,12 @@ fn posted(secret: &Secret, wanted: &BTreeSet<&str>) -> Option<Posted> {
     if !managers.iter().any(|entry| ours(entry, "Apply")) {
         return None;
     }
-    let (mut left_over, mut others) = (BTreeSet::new(), BTreeSet::new());
-    for (place, manager) in managers.iter().enumerate() {
-        let owned = owned_keys(manager).map(ToOwned::to_owned);
-        if place == entry {
-            left_over.extend(owned);
-        } else {
-            others.extend(owned);
-        }
-    }
-    left_over.retain(|key| !wanted.contains(key.as_str()) && !others.contains(key));
-    Some(Posted { entry, left_over })
+    let mut others = managers.clone();
+    let entry = others.remove(entry);
+    let mut left_over: BTreeSet<String> = owned_keys(&entry).map(ToOwned::to_owned).collect();
+    let kept: BTreeSet<&str> = others.iter().flat_map(owned_keys).collect();
+    left_over.retain(|key| !wanted.contains(key.as_str()) && !kept.contains(key.as_str()));
+    Some(Posted { others, left_over })
 }
 
 /// Another declarative tool would write its value again and again; a single edit by hand would not.

@@ -260,6 +260,12 @@ impl Target {
         }
     }
 
+    /// Tells one state of the object from another. An object that is made again counts its generations from 1 again.
+    pub fn version(&self) -> String {
+        let generation = self.generation.unwrap_or_default();
+        format!("{}/{generation}", self.owner.uid)
+    }
+
     /// Whether the object names an application today.
     pub fn names(&self, app: &AppId) -> bool {
         self.app.app == *app || self.standby.as_ref() == Some(app)
@@ -325,6 +331,22 @@ mod tests {
             claim_name(url, &app(None, "1", "2")),
             claim_name(url, &app(None, "12", "3"))
         );
+    }
+
+    #[test]
+    fn an_object_that_was_made_again_is_another_one_at_the_same_generation() {
+        let read = |uid: &str, generation: i64| {
+            let object = serde_json::json!({
+                "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
+                "metadata": {"name": "api", "namespace": "orders", "uid": uid, "generation": generation},
+                "spec": {"projectId": "1", "appId": "2"},
+            });
+            let object = serde_json::from_value(object).unwrap();
+            Target::read(&object, Duration::from_secs(3600)).unwrap()
+        };
+        assert_eq!(read("u", 2).version(), read("u", 2).version());
+        assert_ne!(read("u", 2).version(), read("u", 3).version());
+        assert_ne!(read("u", 2).version(), read("v", 2).version());
     }
 
     #[test]

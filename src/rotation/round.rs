@@ -154,11 +154,10 @@ impl<'a> Round<'a> {
 impl Memory {
     /// Generate was not carried out, or a read failed: the wait before the next try, by what is remembered of earlier ones.
     pub fn back_off(&mut self, facts: &Facts, failure: &Failure) -> Duration {
-        let count = self
-            .backoff
-            .as_ref()
-            .map_or(0, |backoff| backoff.count)
-            .saturating_add(1);
+        // Whoever has changed the object meanwhile need not wait for what failed before.
+        let inputs = &facts.object.inputs;
+        let before = self.backoff.as_ref().filter(|it| it.inputs == *inputs);
+        let count = before.map_or(0, |it| it.count).saturating_add(1);
         let timing = &facts.timing;
         // NB: a refusal that should be for good may pass all the same: ZITADEL answers 401 and 403 while it fails to load something,
         // and for a moment after a role was given. So the first wait is as short as any, and the longest is reached sooner.
@@ -169,12 +168,11 @@ impl Memory {
             .min(timing.retry_most);
         let wait = spread(wait, &facts.object.owner.uid, count);
         let until = facts.now.boot.saturating_add(wait);
-        let inputs = facts.object.inputs.clone();
         self.backoff = Some(Backoff {
             count,
             until,
             failure: failure.clone(),
-            inputs,
+            inputs: inputs.clone(),
         });
         wait
     }

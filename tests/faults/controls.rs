@@ -11,6 +11,8 @@ use super::further::{at_rest, at_rest_with, patient};
 use super::invariants;
 use super::lane::Lane;
 use super::layer::{Act, Rule, Without};
+use super::replica::Setup;
+use crate::support::controlplane::ControlPlane;
 use crate::support::eventually;
 use crate::support::policy::{allow_secrets, deny_secrets};
 use crate::support::world::PATIENCE;
@@ -88,7 +90,13 @@ async fn late_write(stays: bool) -> Found {
 
 /// A replica that is about to claim stands still until another one has claimed and its call is under way.
 async fn two_claims(stays: bool) -> Found {
-    let (mut lane, app) = at_rest_with(2, patient).await;
+    // NB: without the precondition the claim goes out as a patch, which the operator has no right to.
+    let admin = ControlPlane::shared().await.admin_kubeconfig();
+    let with_rights = |setup: &mut Setup| {
+        patient(setup);
+        setup.kubeconfig = admin.to_owned();
+    };
+    let (mut lane, app) = at_rest_with(2, with_rights).await;
     take_away(&lane, stays, Without::ClaimPrecondition);
     let gate = lane.zitadel.hold_before(Operation::Generate);
     let claims =

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
+use zitadel_secret_operator::controller::FIELD_MANAGER;
 use zitadel_simulator::{Action, Cut, Fault as Script, IntrospectionMode, Operation};
 
 use super::further::{PATIENCE, at_rest, at_rest_with, patient};
@@ -138,6 +139,47 @@ pub async fn policy_after_the_rehearsal(replicas: usize) {
     policy::allow_secrets(&lane.client, &lane.namespace).await;
     lane.ends_with(&app, "b", 1).await;
     assert_eq!(lane.held(), 0);
+}
+
+/// C13: somebody else changes the Secret between the look at it and the write that brings it up to date, three times. Whoever comes too
+/// late looks again; that is no refusal of which a person is told.
+pub async fn changed_while_rendered() {
+    let (mut lane, app) = at_rest(1).await;
+    let secrets = lane.secrets();
+    let params = PatchParams::default();
+    let writes = |seen: &super::layer::Seen| {
+        seen.verb == "patch" && seen.resource == "secrets" && !seen.dry_run
+    };
+    // As if the operator had created it with what is applied by now: that ownership has to go first, in a write of its own.
+    let posted = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let label = Patch::Merge(json!({"metadata": {"labels": {"posted": "true"}}}));
+    secrets.patch(NAME, &posted, &label).await.unwrap();
+    lane.wire.add(Rule::new(vec![Act::FreezeBefore; 3], writes));
+    let edit = Patch::Merge(json!({"spec": {"secret": {"labels": {"team": "orders"}}}}));
+    lane.objects().patch(NAME, &params, &edit).await.unwrap();
+    for time in 0..3 {
+        let hit = eventually(PATIENCE, || async { lane.wire.fired().get(time).copied() }).await;
+        let touched = json!({"metadata": {"annotations": {"touched": time.to_string()}}});
+        let touched = secrets.patch(NAME, &params, &Patch::Merge(touched)).await;
+        touched.unwrap();
+        lane.replica(hit.replica).unwrap().controls.thaw();
+    }
+    eventually(PATIENCE, || async {
+        let labels = secrets.get(NAME).await.unwrap().metadata.labels?;
+        (labels.get("team")? == "orders").then_some(())
+    })
+    .await;
+    lane.ends_with(&app, "a", 0).await;
+    let writes = lane.wire.writes();
+    let refused = writes
+        .iter()
+        .filter(|write| write.seen.resource == "secrets");
+    let refused = refused.map(|write| write.status);
+    let refused: Vec<u16> = refused.filter(|status| *status >= 400).collect();
+    assert_eq!(refused, [409, 409, 409]);
 }
 
 /// C30: the namespace is being deleted. Before the call nothing is generated for it; a value that is held does not stop its end, and is

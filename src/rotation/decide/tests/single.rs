@@ -376,3 +376,27 @@ fn a_renamed_secret_waits_for_whoever_may_still_be_writing_it() {
         assert!(matches!(step(&facts), Step::Move { over: None, .. }));
     }
 }
+
+#[test]
+fn whoever_changes_the_object_waits_no_longer_than_after_a_first_failure() {
+    let mut facts = stored();
+    let failure = Failure {
+        reason: Reason::SecretWriteRefused,
+        permanent: true,
+        error_id: None,
+    };
+    let mut memory = Memory::default();
+    let first = memory.back_off(&facts, &failure);
+    for _ in 0..3 {
+        assert!(memory.back_off(&facts, &failure) > first * 2);
+    }
+    facts.memory = memory.clone();
+    facts.object.due = DueState::Due {
+        since: at(0),
+        overdue: false,
+    };
+    assert_eq!(rests(&facts), (Reason::SecretWriteRefused, "stalled"));
+    facts.object.inputs = "changed".into();
+    assert!(!matches!(step(&facts), Step::Rest(_)));
+    assert_eq!(memory.back_off(&facts, &failure), first);
+}
