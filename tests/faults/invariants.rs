@@ -76,7 +76,8 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
             (200..300).contains(&write.status)
                 && write.seen.claims(AttemptState::Open)
                 && request.app.as_ref().and_then(|app| names.get(app)) == Some(&write.seen.name)
-                && write.answered <= request.received_at
+                && (write.answered <= request.received_at
+                    || lane.wire.had_read(&attempt, request.received_at))
                 && write
                     .seen
                     .claim

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Layer, Service};
 use zitadel_secret_operator::controller::CLAIM_ANNOTATION;
+use zitadel_secret_operator::ids::AttemptId;
 use zitadel_secret_operator::rotation::{AttemptState, Claim};
 
 use super::replica::Controls;
@@ -153,6 +154,8 @@ pub struct Wire {
     rules: Mutex<Vec<Rule>>,
     fired: Mutex<Vec<Fired>>,
     writes: Mutex<Vec<Written>>,
+    /// Attempts under a claim that was read, and when the answer came.
+    reads: Mutex<Vec<(AttemptId, Timestamp)>>,
     requests: Mutex<u64>,
     claimed: Mutex<bool>,
     without: Mutex<Option<Without>>,
@@ -171,6 +174,7 @@ impl Wire {
         self.rules.lock().unwrap().clear();
         self.fired.lock().unwrap().clear();
         self.writes.lock().unwrap().clear();
+        self.reads.lock().unwrap().clear();
         *self.claimed.lock().unwrap() = false;
         *self.without.lock().unwrap() = None;
         self.imagined.lock().unwrap().clear();
@@ -239,6 +243,14 @@ impl Wire {
 
     pub fn writes(&self) -> Vec<Written> {
         self.writes.lock().unwrap().clone()
+    }
+
+    /// Whether the claim of an attempt had been read by then. Under load, whoever gave up waiting for the answer to its write may read
+    /// the claim, and call ZITADEL, before that answer is noted here.
+    pub fn had_read(&self, attempt: &str, by: Timestamp) -> bool {
+        let reads = self.reads.lock().unwrap();
+        let mut reads = reads.iter().filter(|(id, _)| id.to_string() == attempt);
+        reads.any(|(_, at)| *at <= by)
     }
 
     pub fn requests(&self) -> u64 {
@@ -371,6 +383,11 @@ where
             let bytes = axum::body::to_bytes(Answer::new(body), usize::MAX).await?;
             if writes {
                 noted.note(&seen, begun, parts.status);
+            } else if seen.resource == "leases"
+                && let Some(attempt) = claim(&bytes).and_then(|claim| claim.attempt)
+            {
+                let read = (attempt.id, Timestamp::now());
+                noted.reads.lock().unwrap().push(read);
             }
             Ok(Response::from_parts(parts, Answer::from(bytes)))
         };
@@ -525,6 +542,13 @@ fn confined(uri: &Uri, namespace: &str) -> Uri {
     Uri::from_parts(parts).unwrap()
 }
 
+/// The claim in a Lease.
+fn claim(body: &Bytes) -> Option<Claim> {
+    let object: Value = serde_json::from_slice(body).ok()?;
+    let text = object["metadata"]["annotations"][CLAIM_ANNOTATION].as_str()?;
+    Claim::from_json(text).ok()
+}
+
 fn seen(request: &Request<Body>, body: &Bytes, replica: usize) -> Seen {
     let uri = request.uri();
     let query = uri.query().unwrap_or_default();
@@ -547,9 +571,6 @@ fn seen(request: &Request<Body>, body: &Bytes, replica: usize) -> Seen {
         _ => "delete",
     };
     let object: Value = serde_json::from_slice(body).unwrap_or_default();
-    let claim = object["metadata"]["annotations"][CLAIM_ANNOTATION]
-        .as_str()
-        .and_then(|text| Claim::from_json(text).ok());
     let named = object["metadata"]["name"].as_str().unwrap_or_default();
     Seen {
         replica,
@@ -557,7 +578,7 @@ fn seen(request: &Request<Body>, body: &Bytes, replica: usize) -> Seen {
         resource: format!("{}{sub}", segments[0]),
         name: if name.is_empty() { named } else { name }.to_owned(),
         dry_run: query.contains("dryRun=All"),
-        claim,
+        claim: claim(body),
         claimed: false,
     }
 }
