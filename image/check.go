@@ -239,7 +239,8 @@ func writeKubeconfig(directory, root, port string) error {
 	return os.Chown(path, 65532, 65532)
 }
 
-const nameServerAddress = "127.0.0.53"
+// Not one on which a machine may have a resolver of its own.
+const nameServerAddress = "127.83.90.79"
 
 // nameServer answers for one name, and remembers what it was asked.
 func nameServer() (asked func(string) bool, end func(), err error) {
