@@ -156,7 +156,12 @@ fn claims<'a>(round: &mut Round<'a>, secret: &SecretState) -> Result<Claims<'a>,
                     return Err(stalled(Reason::ClaimFromNewerVersion, Retry::OnChange));
                 }
                 Err(RecordError::Unreadable) => {
-                    round.memory.claimed = None;
+                    // NB: a claim of one's own is carried past the gates, to be given up there. This one is not, any more.
+                    if round.memory.claimed.take().is_some()
+                        && let Some(report) = gate(facts)
+                    {
+                        return Err(rest(report));
+                    }
                     round.slot = *slot;
                     return Err(takeover::unreadable(round, version, secret)?);
                 }
