@@ -77,7 +77,7 @@ async fn settle(stage: &Stage, operator: &Process) {
 }
 
 /// Prints and forgets what was asked; returns the values that were made.
-async fn count(figures: &mut Figures, stage: &mut Stage, what: &str) -> usize {
+pub async fn count(figures: &mut Figures, stage: &mut Stage, what: &str) -> usize {
     // What an event is told of may come a moment after the work itself.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let requests = stage.requests();
