@@ -150,14 +150,18 @@ async fn watch(prefix: &str, how: Rotated) -> Vec<Seen> {
     seen
 }
 
-/// How many calls there were, and that each consumer had most of the pairs.
-fn calls(seen: &[Seen], rotations: u64) -> u64 {
+/// Prints how many calls there were; each consumer had most of the pairs, and none was refused.
+fn none_refused(what: &str, seen: &[Seen], rotations: u64) {
+    let calls: u64 = seen.iter().map(|seen| seen.calls).sum();
+    let refused: u64 = seen.iter().map(|seen| seen.refused).sum();
+    println!("figure {what}_calls {calls} calls");
+    println!("figure {what}_refused_calls {refused} calls");
     for consumer in seen {
         let rotations = usize::try_from(rotations).unwrap();
         assert!(consumer.pairs >= rotations / 2, "{}", consumer.pairs);
         assert!(consumer.calls > ROTATIONS * 10, "{}", consumer.calls);
     }
-    seen.iter().map(|seen| seen.calls).sum()
+    assert_eq!(refused, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -169,10 +173,7 @@ async fn with_a_standby_no_call_is_refused_over_twenty_rotations() {
         times: ROTATIONS,
     };
     let seen = watch("no-outage", how).await;
-    let refused: u64 = seen.iter().map(|seen| seen.refused).sum();
-    println!("figure standby_calls {} calls", calls(&seen, ROTATIONS));
-    println!("figure standby_refused_calls {refused} calls");
-    assert_eq!(refused, 0);
+    none_refused("standby", &seen, ROTATIONS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -185,10 +186,7 @@ async fn with_an_overlap_that_ends_no_call_is_refused_either() {
         times: 10,
     };
     let seen = watch("overlap", how).await;
-    let refused: u64 = seen.iter().map(|seen| seen.refused).sum();
-    println!("figure overlap_calls {} calls", calls(&seen, 10));
-    println!("figure overlap_refused_calls {refused} calls");
-    assert_eq!(refused, 0);
+    none_refused("overlap", &seen, 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,14 +8,13 @@ use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
-use super::connections::{
-    Connection, Declared, Reach, Shared, organization, permanent, terms, unreached,
-};
+use super::connections::{Connection, Declared, Reach, Shared, organization, permanent, unreached};
 use super::context::{Context, GuardedConnection};
 use super::failure;
 use super::material::material;
 use super::metered::Metered;
 use super::secret::Endpoints;
+use super::target::{Edition, edition};
 use super::{unreadable, write};
 use crate::api::{
     ConditionType, CredentialType, KeyRef, Reason, Status, ZitadelConnection,
@@ -103,7 +102,7 @@ fn on_new_terms(
     context: &Context,
     before: Arc<Connection>,
 ) -> Result<Arc<Connection>, Failure> {
-    if before.terms == terms(object) {
+    if before.terms == edition(&object.metadata) {
         return Ok(before);
     }
     let name = &before.name;
@@ -209,7 +208,7 @@ async fn connect(
         repair_limit: 0,
         made_from: String::new(),
         reach,
-        terms: String::new(),
+        terms: Edition::default(),
     };
     let connection = connection.on_terms(object).map_err(invalid)?;
     Ok((Arc::new(connection), expiry))

@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::context::lock;
 use super::secret::Endpoints;
+use super::target::{Edition, edition};
 use crate::api::{CaBundle, Credential, Grant, Reason, ZitadelConnection, ZitadelConnectionSpec};
 use crate::ids::{AppId, IdError, OrganizationId, ProjectId, Sequence, UserId};
 use crate::rotation::Failure;
@@ -38,8 +39,8 @@ pub struct Connection {
     pub(super) made_from: String,
     /// What its client was made from.
     pub(super) reach: Reach,
-    /// The state of the object whose terms it has: see [`terms`].
-    pub(super) terms: String,
+    /// The edition of the object whose terms it has.
+    pub(super) terms: Edition,
 }
 
 /// What a client is made from. Everything else of a connection applies without one.
@@ -125,17 +126,11 @@ impl Shared {
     }
 }
 
-/// Tells one state of a connection's spec from another. A connection that is made again counts its generations from 1 again.
-pub(super) fn terms(object: &ZitadelConnection) -> String {
-    let uid = object.metadata.uid.as_deref().unwrap_or_default();
-    format!("{uid}/{}", object.metadata.generation.unwrap_or_default())
-}
-
 impl Connection {
     /// The same client on the terms of a spec: who may use it, and how much.
     pub(super) fn on_terms(self, object: &ZitadelConnection) -> Result<Self, IdError> {
         let spec = &object.spec;
-        let terms = terms(object);
+        let terms = edition(&object.metadata);
         let in_flight = spec.max_in_flight();
         Ok(Self {
             organization: organization(spec)?,
@@ -148,7 +143,7 @@ impl Connection {
             },
             repair_limit: spec.repairs_per_10_minutes(),
             made_from: format!(
-                "{terms}/{}/{}",
+                "{terms:?}/{}/{}",
                 self.reach.credential, self.reach.authorities
             ),
             terms,
@@ -353,7 +348,7 @@ mod tests {
             let mut made = ZitadelConnection::new("default", serde_json::from_value(spec).unwrap());
             made.metadata.uid = Some(uid.to_owned());
             made.metadata.generation = Some(generation);
-            terms(&made)
+            edition(&made.metadata)
         };
         assert_eq!(made("u", 1), made("u", 1));
         assert_ne!(made("u", 1), made("u", 2));

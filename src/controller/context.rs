@@ -20,7 +20,7 @@ use super::progress::Written;
 use super::report;
 use super::retries::Retries;
 use super::scope::Scope;
-use super::target::Target;
+use super::target::{Edition, Target, edition};
 use crate::api::{
     ApiAppSecret, ApiAppSecretStatus, ConditionType, ForeignSecret, ZitadelConnection,
 };
@@ -94,8 +94,8 @@ pub struct Index {
 /// When it was created, and which it is: older ones come first.
 type Aged = (i64, Owner);
 
-/// What may decide whether an object keeps others waiting: which one it is, its generation, whether it is being deleted, and why it is ready or not.
-type Told = (String, Option<i64>, bool, Option<String>);
+/// What may decide whether an object keeps others waiting: its edition, whether it is being deleted, and why it is ready or not.
+type Told = (Edition, bool, Option<String>);
 
 /// Connection, project and application.
 type AppKey = (String, String, String);
@@ -109,8 +109,7 @@ impl Index {
         let conditions = object.status.as_ref().map(|status| &status.conditions);
         let ready = conditions.and_then(|conditions| conditions.get(ConditionType::Ready));
         let told: Told = (
-            owner.uid.clone(),
-            object.metadata.generation,
+            edition(&object.metadata),
             object.metadata.deletion_timestamp.is_some(),
             ready.map(|ready| ready.reason.clone()),
         );
@@ -267,7 +266,7 @@ pub struct Context {
     /// By uid: the status that was written last, since the watch lags behind.
     pub statuses: Mutex<HashMap<String, Written<ApiAppSecretStatus>>>,
     /// Objects that can't be read and were told so: uid and generation.
-    pub unreadable: Mutex<std::collections::HashSet<(String, Option<i64>)>>,
+    pub unreadable: Mutex<std::collections::HashSet<Edition>>,
     apps: Mutex<HashMap<String, Arc<Mutex<AppState>>>>,
     backlog: OnceLock<Option<(Duration, Duration)>>,
 }

@@ -221,7 +221,7 @@ impl Round {
     fn inputs(&self) -> String {
         let connection = self.connection.as_ref().ok();
         let made_from = connection.map_or("", |connection| &connection.made_from);
-        format!("{}/{made_from}", self.target.version())
+        format!("{:?}/{made_from}", self.target.edition())
     }
 
     /// The clocks, the gates and what follows from them, as they are now.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
 use super::names;
@@ -251,6 +252,18 @@ impl Target {
     }
 }
 
+/// One state of an object's spec: its uid and its generation. Generations alone do not tell, because an object that is made again
+/// counts them from 1 again.
+pub type Edition = (String, Option<i64>);
+
+/// The edition of an object with this metadata.
+pub fn edition(metadata: &ObjectMeta) -> Edition {
+    (
+        metadata.uid.clone().unwrap_or_default(),
+        metadata.generation,
+    )
+}
+
 impl Target {
     /// Another application of the same project.
     pub fn app_ref(&self, app: &AppId) -> AppRef {
@@ -260,10 +273,9 @@ impl Target {
         }
     }
 
-    /// Tells one state of the object from another. An object that is made again counts its generations from 1 again.
-    pub fn version(&self) -> String {
-        let generation = self.generation.unwrap_or_default();
-        format!("{}/{generation}", self.owner.uid)
+    /// Which edition of the object this was read from.
+    pub fn edition(&self) -> Edition {
+        (self.owner.uid.clone(), self.generation)
     }
 
     /// Whether the object names an application today.
@@ -344,9 +356,9 @@ mod tests {
             let object = serde_json::from_value(object).unwrap();
             Target::read(&object, Duration::from_secs(3600)).unwrap()
         };
-        assert_eq!(read("u", 2).version(), read("u", 2).version());
-        assert_ne!(read("u", 2).version(), read("u", 3).version());
-        assert_ne!(read("u", 2).version(), read("v", 2).version());
+        assert_eq!(read("u", 2).edition(), read("u", 2).edition());
+        assert_ne!(read("u", 2).edition(), read("u", 3).edition());
+        assert_ne!(read("u", 2).edition(), read("v", 2).edition());
     }
 
     #[test]

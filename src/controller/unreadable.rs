@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::context::{Context, lock};
 use super::report::stall;
+use super::target::edition;
 use super::write;
 use crate::api::{Conditions, Reason};
 
@@ -18,8 +19,7 @@ pub(super) async fn tell<K: Resource<DynamicType = ()>>(
     metadata: &ObjectMeta,
     error: &str,
 ) -> Result<(), kube::Error> {
-    let uid = metadata.uid.clone().unwrap_or_default();
-    let key = (uid, metadata.generation);
+    let key = edition(metadata);
     if !lock(&context.unreadable).insert(key.clone()) {
         return Ok(());
     }

@@ -76,10 +76,7 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
                 return recheck(round, &claimed, attempt, claim, secret);
             }
             // Somebody else replaced the claim, or deleted it: nothing was sent, and nothing will be.
-            _ => round.memory.claimed = None,
-        }
-        if let Some(report) = gate(facts) {
-            return Ok(rest(report));
+            _ => forget_claim(round)?,
         }
     }
     see_open(round, claims, secret);
@@ -98,6 +95,12 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
             prepare(round, cause, claims.with(active, voided.as_ref()), secret)
         }
     }
+}
+
+/// The claim of one's own is none any more. It alone is carried past the gates, to be given up there.
+fn forget_claim(round: &mut Round<'_>) -> Result<(), Step> {
+    round.memory.claimed = None;
+    gate(round.facts).map_or(Ok(()), |report| Err(rest(report)))
 }
 
 /// Takes note of every attempt that may be under way: two are watched at the same time, not one after the other.
@@ -156,12 +159,7 @@ fn claims<'a>(round: &mut Round<'a>, secret: &SecretState) -> Result<Claims<'a>,
                     return Err(stalled(Reason::ClaimFromNewerVersion, Retry::OnChange));
                 }
                 Err(RecordError::Unreadable) => {
-                    // NB: a claim of one's own is carried past the gates, to be given up there. This one is not, any more.
-                    if round.memory.claimed.take().is_some()
-                        && let Some(report) = gate(facts)
-                    {
-                        return Err(rest(report));
-                    }
+                    forget_claim(round)?;
                     round.slot = *slot;
                     return Err(takeover::unreadable(round, version, secret)?);
                 }
