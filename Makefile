@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo tutorial test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench model chaos fault-matrix outage fuzz
+.PHONY: help demo tutorial test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench mutants model chaos fault-matrix outage fuzz
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -105,6 +105,22 @@ bench: controlplane ## Measure; prints one line a figure, and fails when one mis
 
 model: ## Explore the protocol's large configurations
 	$(CARGO) test --release --test model -- --ignored --nocapture large
+
+# The unit tests of the pure core alone, one small change of the code at a time. MUTANTS_SHARD=0/8 tries every eighth.
+MUTANTS ?= decide cause takeover publish breaker claim fence
+MUTANTS_SHARD ?= 0/1
+
+mutants: $(TOOLS)/bin/cargo-mutants ## Break the pure core in every small way, and count how often its unit tests notice (takes hours)
+	mkdir -p target/mutants
+	-$(CARGO) mutants --output target/mutants --shard $(MUTANTS_SHARD) --timeout 120 --no-shuffle \
+		$(foreach file,$(MUTANTS),--file 'src/rotation/$(file).rs' --file 'src/rotation/$(file)/*.rs') -- --lib rotation
+	cd target/mutants/mutants.out && cat missed.txt && \
+		awk 'FILENAME == "caught.txt" || FILENAME == "timeout.txt" {caught++} FILENAME == "missed.txt" {missed++} \
+			END {printf "figure mutation_score_percent %.1f (%d of %d)\n", 100 * caught / (caught + missed), caught, caught + missed}' \
+			caught.txt timeout.txt missed.txt
+
+$(TOOLS)/bin/cargo-mutants:
+	$(CARGO) install --locked --version 27.1.0 --root $(TOOLS) cargo-mutants
 
 chaos: controlplane ## Kill replicas at random, 200 times
 	CHAOS_KILLS=200 $(CARGO) test --release --test chaos -- --nocapture

@@ -1034,36 +1034,49 @@ async fn an_adopted_secret_keeps_its_value_if_it_authenticates_and_its_other_key
 }
 
 #[tokio::test]
-async fn an_adopted_value_that_is_refused_is_replaced_or_reported_as_the_policy_says() {
-    let tenant = tenant("adoptbad").await;
-    let (rotated, reported) = (tenant.app("rotated"), tenant.app("reported"));
-    for name in ["rotated", "reported"] {
-        tenant
-            .create_secret(name, json!({"CLIENT_SECRET": "dead", "other": "x"}))
-            .await;
+async fn with_nothing_to_adopt_nothing_is_generated_until_a_trigger_asks_for_it() {
+    let tenant = tenant("adoptnone").await;
+    let spec = |secret: &str, trigger: &str| json!({"secret": {"name": secret, "adopt": true}, "rotation": {"trigger": trigger}});
+    let objects = ["absent", "lacking", "rejected"];
+    let apps = objects.map(|name| tenant.app(name));
+    tenant
+        .create_secret("lacking", json!({"client-secret": "live", "other": "x"}))
+        .await;
+    tenant
+        .create_secret("rejected", json!({"CLIENT_SECRET": "dead", "other": "x"}))
+        .await;
+    for (name, app) in objects.iter().zip(&apps) {
+        tenant.apply(name, &app.id, spec(name, "a")).await.unwrap();
     }
-    tenant
-        .apply("rotated", &rotated.id, json!({"secret": {"adopt": true}}))
-        .await
-        .unwrap();
-    tenant
-        .apply(
-            "reported",
-            &reported.id,
-            json!({"secret": {"adopt": true}, "recovery": {"invalidSecret": "Report"}}),
-        )
-        .await
-        .unwrap();
-    tenant.until_accepted(&rotated, "rotated").await;
-    tenant.ready("rotated").await;
-    assert_eq!(tenant.generates(&rotated), 1);
-    assert_eq!(tenant.value("rotated", "other").await.as_deref(), Some("x"));
-    let object = tenant.reason("reported", "SecretInvalid").await;
-    assert!(holds(&object, ConditionType::Stalled));
-    assert_eq!(tenant.generates(&reported), 0);
+    for (name, said) in [
+        ("absent", "Secret absent does not exist"),
+        (
+            "lacking",
+            "no client secret under the key CLIENT_SECRET; its keys are client-secret, other",
+        ),
+        ("rejected", "ZITADEL rejects the value of key CLIENT_SECRET"),
+    ] {
+        let object = tenant.reason(name, "NothingToAdopt").await;
+        assert!(holds(&object, ConditionType::Stalled), "{name}");
+        assert!(message(&object).contains(said), "{}", message(&object));
+    }
+    for app in &apps {
+        assert_eq!(tenant.generates(app), 0);
+        assert!(app.secret.is_some());
+    }
     assert_eq!(
-        tenant.client_secret("reported").await.as_deref(),
+        tenant.client_secret("rejected").await.as_deref(),
         Some("dead")
+    );
+    for (name, app) in objects.iter().zip(&apps) {
+        tenant.apply(name, &app.id, spec(name, "b")).await.unwrap();
+        tenant.until_accepted(app, name).await;
+        tenant.ready(name).await;
+        assert_eq!(tenant.generates(app), 1, "{name}");
+    }
+    assert_eq!(
+        tenant.value("rejected", "other").await.as_deref(),
+        Some("x")
     );
 }
 

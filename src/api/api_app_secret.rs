@@ -161,7 +161,7 @@ pub struct SecretTemplate {
     #[x_kube(validation = Rule::new("self.all(k, k.size() <= 317 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("an annotation has a name that Kubernetes does not accept"))]
     pub annotations: Option<BTreeMap<String, AnnotationValue>>,
 
-    /// Take over an existing Secret of that name. Its value is kept if it still authenticates. Default: false.
+    /// Adopt the existing Secret of that name: its value is kept if ZITADEL accepts it. Without such a value nothing is generated until a new trigger is set. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopt: Option<bool>,
 

@@ -92,6 +92,8 @@ reasons! {
 
     /// A Secret of that name exists and is not the operator's.
     SecretNotOwned,
+    /// The Secret that is to be adopted does not exist, lacks the key with the client secret, or holds one that ZITADEL rejects.
+    NothingToAdopt,
     /// Another `ApiAppSecret` keeps the same Secret.
     SecretKeyConflict,
     /// Another field manager owns a key of the Secret.

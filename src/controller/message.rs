@@ -13,6 +13,8 @@ pub struct Scene<'a> {
     pub idle: Option<&'a AppId>,
     /// The Secret that holds the value under its former name, until it was moved.
     pub former: Option<&'a str>,
+    /// The keys of the Secret, if it exists and was read.
+    pub keys: Option<&'a [String]>,
 }
 
 /// What a person is told: which object, which field, what next.
@@ -50,6 +52,7 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
         }
         Reason::SecretNotOwned if scene.former.is_some() => format!("Secret {secret} exists and is not the operator's, so the value stays in Secret {}: delete {secret}, or choose another spec.secret.name", scene.former.unwrap_or_default()),
         Reason::SecretNotOwned => format!("Secret {secret} exists and is not the operator's: choose another spec.secret.name, delete it, or set spec.secret.adopt: true"),
+        Reason::NothingToAdopt => nothing_to_adopt(scene),
         Reason::SecretKeyConflict => format!("Secret {secret} is kept by ApiAppSecret {by}: choose another spec.secret.name"),
         Reason::SecretContested => format!("Keys of Secret {secret} are written by another tool as well: remove them there"),
         Reason::SecretTypeMismatch => format!("Secret {secret} has another type than spec.secret.type, and types cannot be changed: delete the Secret, or correct the field"),
@@ -75,6 +78,42 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
     }
 }
 
+/// What is missing where an existing Secret is to be adopted.
+fn nothing_to_adopt(scene: &Scene<'_>) -> String {
+    /// More say no more.
+    const NAMED: usize = 10;
+    let secret = &scene.target.secret.name;
+    let key = &scene.target.secret.keys.client_secret;
+    let (found, next) = match scene.keys {
+        None => (
+            format!("Secret {secret} does not exist"),
+            "create it or correct spec.secret.name",
+        ),
+        Some(keys) if !keys.contains(key) => {
+            let mut list = keys.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+            if keys.len() > NAMED {
+                list = format!("{list} and {} more", keys.len() - NAMED);
+            }
+            let there = if keys.is_empty() {
+                "it has no keys".to_owned()
+            } else {
+                format!("its keys are {list}")
+            };
+            (
+                format!("Secret {secret} has no client secret under the key {key}; {there}"),
+                "add the key or correct spec.secret.keys.clientSecret",
+            )
+        }
+        Some(_) => (
+            format!("ZITADEL rejects the value of key {key} in Secret {secret}"),
+            "store the current client secret there, or correct spec.secret.name, spec.secret.keys or spec.appId",
+        ),
+    };
+    format!(
+        "Nothing to adopt: {found}. Nothing was generated, so the current client secret still works: {next}. To replace it instead, set a new spec.rotation.trigger"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -94,8 +133,39 @@ mod tests {
             target: &target,
             idle: idle.as_ref(),
             former,
+            keys: None,
         };
         message(&reason.into(), &scene)
+    }
+
+    #[test]
+    fn what_is_missing_for_an_adoption_is_named() {
+        let object = serde_json::json!({
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
+            "metadata": {"name": "api", "namespace": "orders", "uid": "u"},
+            "spec": {"projectId": "1", "appId": "2", "secret": {"name": "oauth", "adopt": true}},
+        });
+        let object = serde_json::from_value(object).unwrap();
+        let target = Target::read(&object, Duration::from_secs(3600)).unwrap();
+        let told = |keys: Option<&[String]>| {
+            let scene = Scene {
+                target: &target,
+                idle: None,
+                former: None,
+                keys,
+            };
+            message(&Reason::NothingToAdopt.into(), &scene)
+        };
+        assert!(told(None).contains("Secret oauth does not exist. Nothing was generated"));
+        let keys = ["client-id", "client-secret"].map(str::to_owned);
+        assert!(told(Some(&keys)).contains(
+            "Secret oauth has no client secret under the key CLIENT_SECRET; its keys are client-id, client-secret."
+        ));
+        assert!(told(Some(&[])).contains("it has no keys"));
+        let many: Vec<String> = (0..12).map(|n| format!("k{n}")).collect();
+        assert!(told(Some(&many)).contains("k9 and 2 more."));
+        let rejected = told(Some(&["CLIENT_SECRET".to_owned()]));
+        assert!(rejected.contains("ZITADEL rejects the value of key CLIENT_SECRET in Secret oauth"));
     }
 
     #[test]

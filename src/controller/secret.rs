@@ -221,6 +221,8 @@ pub struct Reading {
     pub value: Option<ClientSecret>,
     /// The client id in it.
     pub client_id: Option<String>,
+    /// The names of its keys, if the data was read.
+    pub keys: Vec<String>,
     /// What was posted, if something was applied since.
     posted: Option<Posted>,
 }
@@ -352,6 +354,9 @@ pub fn read(
         commit: commit.ok().flatten(),
         value: held,
         client_id: full.and_then(|secret| text(secret, &keys.client_id)),
+        keys: full
+            .and_then(|secret| secret.data.as_ref())
+            .map_or_else(Vec::new, |data| data.keys().cloned().collect()),
         posted,
     }
 }

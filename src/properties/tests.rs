@@ -129,8 +129,16 @@ fn the_fuzzer_has_a_target_and_seeds_for_each_property_and_no_others() {
     }
 }
 
+/// 2,000 cases, or as many as `PROPTEST_CASES` says.
+fn cases() -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(2000),
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(cases())]
 
     #[test]
     fn any_bytes_keep_every_property(data in any::<Vec<u8>>()) {

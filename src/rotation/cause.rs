@@ -95,8 +95,10 @@ pub(super) fn find(
             used.max_by_key(|claim| claim.live_attempt().map(|attempt| attempt.id))
         })
         .map(|claim| (claim, void(claim)));
+    let known = mine.or_else(|| ours.clone().next());
     match secret {
         SecretState::Absent if issued.is_some() => missing(round, issued),
+        SecretState::Absent if round.facts.object.adopt => nothing_to_adopt(round, known, claim),
         SecretState::Absent => Ok(Found::Cause(first(ours))),
         SecretState::Present(secret) => {
             let entry = match &secret.commit {
@@ -105,6 +107,9 @@ pub(super) fn find(
             };
             match (entry, secret.value) {
                 (None, Value::Absent) if issued.is_some() => missing(round, issued),
+                (None, Value::Absent) if round.facts.object.adopt => {
+                    nothing_to_adopt(round, known, claim)
+                }
                 (None, Value::Absent) => Ok(Found::Cause(first(ours))),
                 (None, _) => take_over(round, mine, claim, secret),
                 (Some(_), Value::Absent) => missing(round, mine.map(|mine| (mine, void(mine)))),
@@ -126,6 +131,33 @@ fn first<'a>(mine: impl IntoIterator<Item = &'a Claim>) -> Cause {
     } else {
         Cause::FirstIssue
     }
+}
+
+/// An existing value is to be adopted, and there is none that can be. A new one would invalidate the one that consumers use, so it is made
+/// only for a trigger that was set since. `mine` is the object's own claim, which knows the trigger that was there before.
+fn nothing_to_adopt(
+    round: &mut Round<'_>,
+    mine: Option<&Claim>,
+    claim: Option<&Claim>,
+) -> Result<Found, Step> {
+    let facts = round.facts;
+    let trigger = facts.object.trigger.as_deref();
+    let Some(mine) = mine else {
+        round.current()?;
+        let claim = Claim::unissued(
+            facts.object.owner.clone(),
+            facts.object.trigger.clone(),
+            claim.and_then(|claim| claim.invalid_repair),
+        );
+        return Ok(Found::Nothing(round.write_claim(claim)));
+    };
+    if trigger.is_some() && trigger != mine.trigger(false) {
+        return Ok(Found::Cause(Cause::Trigger));
+    }
+    Ok(Found::Nothing(stalled(
+        Reason::NothingToAdopt,
+        Retry::After(facts.timing.retry_most / 12),
+    )))
 }
 
 /// A value that is recorded as ours: is it the newest, is it good, is something due?
@@ -508,6 +540,12 @@ fn refused(
         Observed::Failed(failure) => return Err(round.failed(failure)),
         Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Journal])),
     };
+    let owner = &facts.object.owner;
+    let mine = claim.filter(|claim| claim.owner == *owner);
+    let issued = |claim: &Claim| claim.issued || claim.live_attempt().is_some();
+    if facts.object.adopt && secret.commit == Ok(None) && !mine.is_some_and(issued) {
+        return nothing_to_adopt(round, mine, claim).map(Some);
+    }
     if !facts.object.recovery.invalid {
         let reason = if foreign {
             Reason::RotatedElsewhere

@@ -218,6 +218,14 @@ impl Claim {
         }
     }
 
+    /// A claim under which no value was adopted or generated yet. The trigger that is there counts as handled.
+    pub fn unissued(owner: Owner, trigger: Option<String>, invalid_repair: Option<Timestamp>) -> Self {
+        Self {
+            issued: false,
+            ..Self::settled(owner, trigger, invalid_repair)
+        }
+    }
+
     /// The same claim with its attempt given up: a repair that was not made is none that the next one could contest.
     #[must_use]
     pub fn voided(&self) -> Self {

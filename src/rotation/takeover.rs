@@ -87,11 +87,15 @@ pub(super) fn unreadable(
             Retry::After(left),
         )));
     }
-    let claim = Claim::settled(
-        facts.object.owner.clone(),
-        facts.object.trigger.clone(),
-        None,
-    );
+    let claim = Claim {
+        // NB: with claim and Secret both gone nothing says that an adoption was made.
+        issued: !facts.object.adopt,
+        ..Claim::settled(
+            facts.object.owner.clone(),
+            facts.object.trigger.clone(),
+            None,
+        )
+    };
     if facts.standby.is_some() {
         // With a readable claim the search goes on as always; what is lost shows in the journal.
         round.current()?;

@@ -8,8 +8,9 @@
 //! * **Duration** is elapsed time: 2 h stay 2 h while the clocks change. It can be longer than the time between two
 //!   openings; then the window is simply always open.
 //! * **Clocks going forward**: an opening at a time that is skipped happens at the first instant after the gap.
-//! * **Clocks going back**: an opening at a time that comes twice happens once, the first time. The second time adds
-//!   nothing, also for `*/15` or `*` in the hour field: wherever the clock shows 02:30 twice, the first one counts.
+//! * **Clocks going back**: an opening at a time that comes twice happens once, the first time.
+//! * **Every hour** (`*` in the hour field): no hour is skipped or counted once. Such a window goes by the clock as it is shown, so that
+//!   one that covers the whole day, such as `*/15 * * * *` for 15 minutes, stays open in an hour that comes twice.
 //! * **Never**: a schedule that fits no day of 2000 to 2027 is refused. In 28 years every date, 29 February included,
 //!   falls on every weekday, so what does not happen in them is not on the calendar.
 
@@ -193,6 +194,8 @@ pub struct Window {
     cron: Cron,
     zone: TimeZone,
     duration: SignedDuration,
+    /// Whether it opens in every hour of its days.
+    hourly: bool,
 }
 
 impl Window {
@@ -214,6 +217,7 @@ impl Window {
             .filter(|duration| *duration <= MAX_DURATION)
             .ok_or(WindowError::DurationTooLong)?;
         Ok(Self {
+            hourly: (0..24).all(|hour| matches!(cron.pattern.hour_match(hour), Ok(true))),
             cron,
             zone,
             duration,
@@ -223,12 +227,18 @@ impl Window {
     /// The first instant from that one on at which it is open: that one, or the next opening; none only near the end of the
     /// calendar (year 5000). It is open from its opening on, and no longer at the instant it closes.
     pub fn next_open(&self, from: Timestamp) -> Option<Timestamp> {
+        if self.hourly && self.is_shown_open(from) {
+            return Some(from);
+        }
         let earliest = from.checked_sub(self.duration).unwrap_or(Timestamp::MIN);
         self.next_opening(earliest).map(|opening| opening.max(from))
     }
 
     /// The first opening after that instant; none only near the end of the calendar.
     pub fn next_opening(&self, after: Timestamp) -> Option<Timestamp> {
+        if self.hourly {
+            return self.next_shown(after);
+        }
         let mut clock = self.zone.to_datetime(after);
         // NB: openings are searched on the wall clock, which never repeats; what it shows for the second time while the
         // clocks go back was an opening before `after`, and is passed over.
@@ -243,6 +253,9 @@ impl Window {
 
     /// The last opening at or before that instant; none only near the beginning of the calendar.
     pub fn last_opening(&self, until: Timestamp) -> Option<Timestamp> {
+        if self.hourly {
+            return self.last_shown(until);
+        }
         let mut clock = self.zone.to_datetime(until);
         // NB: while the clock shows times for the second time, later ones were already shown the first time.
         if let AmbiguousOffset::Fold { before, .. } =
@@ -258,6 +271,51 @@ impl Window {
                 return Some(opening);
             }
             inclusive = false;
+        }
+    }
+
+    /// Whether the clock shows a time between an opening and its end.
+    ///
+    /// NB: by the clock alone, since a change of less than an hour (Lord Howe) moves the openings against each other.
+    fn is_shown_open(&self, at: Timestamp) -> bool {
+        let clock = self.zone.to_datetime(at);
+        let opening = self.cron.find_previous_occurrence(&clock, true);
+        let end = opening.map(|opening| opening.checked_add(self.duration));
+        matches!(end, Ok(Ok(end)) if clock < end)
+    }
+
+    /// The first instant after that one at which the clock shows an opening, whether for the first time or not.
+    fn next_shown(&self, after: Timestamp) -> Option<Timestamp> {
+        let (mut from, mut inclusive) = (after, false);
+        loop {
+            let offset = self.zone.to_offset(from);
+            let clock = offset.to_datetime(from);
+            let clock = self.cron.find_next_occurrence(&clock, inclusive).ok()?;
+            let opening = offset.to_timestamp(clock).ok()?;
+            match self.zone.following(from).next() {
+                Some(change) if change.timestamp() <= opening => {
+                    (from, inclusive) = (change.timestamp(), true);
+                }
+                _ => return Some(opening),
+            }
+        }
+    }
+
+    /// The last instant at or before that one at which the clock shows an opening.
+    fn last_shown(&self, until: Timestamp) -> Option<Timestamp> {
+        let instant = SignedDuration::from_nanos(1);
+        let mut at = until;
+        loop {
+            let offset = self.zone.to_offset(at);
+            let clock = offset.to_datetime(at);
+            let clock = self.cron.find_previous_occurrence(&clock, true).ok()?;
+            let opening = offset.to_timestamp(clock).ok()?;
+            match self.zone.preceding(at.checked_add(instant).ok()?).next() {
+                Some(change) if opening < change.timestamp() => {
+                    at = change.timestamp().checked_sub(instant).ok()?;
+                }
+                _ => return Some(opening),
+            }
         }
     }
 

@@ -11,6 +11,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// What is logged when nobody says otherwise.
 pub const DEFAULT_FILTER: &str = "info";
 
+/// The audit records: one for each call that makes a client secret. They are the only trace of it that nobody can take back, so they are
+/// written whatever the filter says.
+const AUDIT: &str = "audit=info";
+
 /// A target that logs whole response bodies at WARN when they do not parse, and those can be Secrets.
 const LEAKY_TARGET: &str = "kube_client::client";
 
@@ -71,7 +75,8 @@ pub fn init(filter: Option<&str>, format: LogFormat) -> Result<(), TelemetryErro
     Ok(())
 }
 
-/// The filter in force. The target that logs response bodies is kept at ERROR unless it is named on purpose.
+/// The filter in force. The target that logs response bodies is kept at ERROR unless it is named on purpose, and audit records are
+/// always written.
 fn directives(argument: Option<&str>, environment: Option<&str>) -> String {
     let given = [argument, environment]
         .into_iter()
@@ -86,9 +91,9 @@ fn directives(argument: Option<&str>, environment: Option<&str>) -> String {
             .is_some_and(|target| target.trim() == LEAKY_TARGET)
     });
     if on_purpose {
-        given.to_owned()
+        format!("{given},{AUDIT}")
     } else {
-        format!("{given},{LEAKY_TARGET}=error")
+        format!("{given},{LEAKY_TARGET}=error,{AUDIT}")
     }
 }
 
@@ -99,31 +104,74 @@ mod tests {
     #[test]
     fn response_bodies_stay_out_of_the_log_unless_they_are_asked_for() {
         for (argument, environment, expected) in [
-            (None, None, "info,kube_client::client=error"),
-            (Some(""), Some(" "), "info,kube_client::client=error"),
+            (None, None, "info,kube_client::client=error,audit=info"),
+            (Some(""), Some(" "), "info,kube_client::client=error,audit=info"),
             (
                 Some("debug"),
                 Some("warn"),
-                "debug,kube_client::client=error",
+                "debug,kube_client::client=error,audit=info",
             ),
-            (None, Some("warn"), "warn,kube_client::client=error"),
+            (
+                None,
+                Some("warn"),
+                "warn,kube_client::client=error,audit=info",
+            ),
             (
                 Some("kube_client=trace"),
                 None,
-                "kube_client=trace,kube_client::client=error",
+                "kube_client=trace,kube_client::client=error,audit=info",
             ),
             (
                 Some("info,kube_client::client=warn"),
                 None,
-                "info,kube_client::client=warn",
+                "info,kube_client::client=warn,audit=info",
             ),
             (
                 Some("kube_client::client[HTTP]=debug"),
                 None,
-                "kube_client::client[HTTP]=debug",
+                "kube_client::client[HTTP]=debug,audit=info",
             ),
         ] {
             assert_eq!(directives(argument, environment), expected);
+        }
+    }
+
+    #[test]
+    fn audit_records_are_written_whatever_the_filter_says() {
+        use std::io::Write;
+        use std::sync::{Arc, Mutex};
+
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+
+        for given in [
+            "off",
+            "error",
+            "warn,audit=off",
+            "audit=error",
+            "kube_client::client=trace",
+        ] {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let log = tracing_subscriber::fmt()
+                .with_env_filter(directives(Some(given), None))
+                .with_writer(move || writer.clone())
+                .finish();
+            tracing::subscriber::with_default(log, || {
+                tracing::info!(target: "audit", "generate");
+                tracing::info!("chatter");
+            });
+            let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            assert!(written.contains("generate"), "{given}: {written}");
+            assert!(!written.contains("chatter"), "{given}: {written}");
         }
     }
 

@@ -61,10 +61,14 @@ impl Issuer {
 
     /// Whether a URL is of this origin, and reads so for everybody.
     ///
-    /// NB: it ends up in Secrets, and other programs read `user@`, or a backslash before the host, in other ways than browsers do.
+    /// NB: it ends up in Secrets, and other programs read `user@`, a backslash before the host, an escaped letter in it or a missing
+    /// slash in other ways than browsers do. The case of scheme and host means nothing to any of them (RFC 3986, 6.2.2.1).
     pub fn is_origin_of(&self, url: &str) -> bool {
-        !url.contains(['@', '\\'])
-            && Url::parse(url).is_ok_and(|url| url.origin().ascii_serialization() == self.0.text)
+        let origin = &self.0.text;
+        let head = url.get(..origin.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(origin))
+            && !url.contains(['@', '\\'])
+            && Url::parse(url).is_ok_and(|url| url.origin().ascii_serialization() == *origin)
     }
 }
 

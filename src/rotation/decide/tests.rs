@@ -1,6 +1,7 @@
 //! `decide` as a table: a world in a few words, and the one step that follows.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::unchecked_time_subtraction)]
 
+mod adopt;
 mod single;
 mod standby;
 

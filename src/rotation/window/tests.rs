@@ -213,7 +213,7 @@ const SCHEDULES: [&str; 9] = [
 ];
 
 /// The openings as the module's documentation puts it, minute by minute: a window opens when the clock shows its time,
-/// or a later one, for the first time.
+/// or a later one, for the first time. One that opens every hour does so whenever the clock shows its time.
 fn openings(cron: &Cron, zone: &TimeZone, from: Timestamp, to: Timestamp) -> Vec<Timestamp> {
     let mut at = from - 50.hours();
     let mut shown = zone.to_datetime(at);
@@ -226,11 +226,36 @@ fn openings(cron: &Cron, zone: &TimeZone, from: Timestamp, to: Timestamp) -> Vec
             shown += 1.minute();
             opens |= cron.is_time_matching(&shown).unwrap();
         }
+        let hourly = cron.as_str().split(' ').nth(1) == Some("*");
+        if hourly {
+            opens = cron.is_time_matching(&clock).unwrap();
+        }
         if opens && from <= at {
             found.push(at);
         }
     }
     found
+}
+
+#[test]
+fn a_window_that_covers_its_days_by_wildcards_stays_open_while_the_clocks_change() {
+    for (zone, day) in CHANGES {
+        let midnight = day.parse::<jiff::civil::Date>().unwrap();
+        let midnight = midnight.in_tz(zone).unwrap().timestamp();
+        for (schedule, duration) in [
+            ("* * * * *", "1m"),
+            ("*/15 * * * *", "15m"),
+            ("0 * * * *", "1h"),
+            ("30 0-23 * * *", "1h"),
+            ("* * * * SAT,SUN,MON", "1m"),
+        ] {
+            let window = Window::parse(&given(schedule, Some(zone), duration)).unwrap();
+            for minute in (0..26 * 60_i64).step_by(7) {
+                let at = midnight + minute.minutes();
+                assert_eq!(window.next_open(at), Some(at), "{zone} {schedule}");
+            }
+        }
+    }
 }
 
 proptest! {
