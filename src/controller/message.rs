@@ -90,7 +90,12 @@ fn nothing_to_adopt(scene: &Scene<'_>) -> String {
             "create it or correct spec.secret.name",
         ),
         Some(keys) if !keys.contains(key) => {
-            let mut list = keys.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+            let mut list = keys
+                .iter()
+                .take(NAMED)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
             if keys.len() > NAMED {
                 list = format!("{list} and {} more", keys.len() - NAMED);
             }
@@ -165,7 +170,9 @@ mod tests {
         let many: Vec<String> = (0..12).map(|n| format!("k{n}")).collect();
         assert!(told(Some(&many)).contains("k9 and 2 more."));
         let rejected = told(Some(&["CLIENT_SECRET".to_owned()]));
-        assert!(rejected.contains("ZITADEL rejects the value of key CLIENT_SECRET in Secret oauth"));
+        assert!(
+            rejected.contains("ZITADEL rejects the value of key CLIENT_SECRET in Secret oauth")
+        );
     }
 
     #[test]

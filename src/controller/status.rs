@@ -208,7 +208,10 @@ fn conditions(
         target: &round.target,
         idle: facts.idle().map(|slot| &round.application(slot).app.app),
         former: facts.former.as_ref().map(|former| former.name.as_str()),
-        keys: round.reading.as_ref().map(|reading| reading.keys.as_slice()),
+        keys: round
+            .reading
+            .as_ref()
+            .map(|reading| reading.keys.as_slice()),
     };
     let conditions = &mut status.conditions;
     let set =

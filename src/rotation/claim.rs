@@ -219,7 +219,11 @@ impl Claim {
     }
 
     /// A claim under which no value was adopted or generated yet. The trigger that is there counts as handled.
-    pub fn unissued(owner: Owner, trigger: Option<String>, invalid_repair: Option<Timestamp>) -> Self {
+    pub fn unissued(
+        owner: Owner,
+        trigger: Option<String>,
+        invalid_repair: Option<Timestamp>,
+    ) -> Self {
         Self {
             issued: false,
             ..Self::settled(owner, trigger, invalid_repair)

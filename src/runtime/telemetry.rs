@@ -105,7 +105,11 @@ mod tests {
     fn response_bodies_stay_out_of_the_log_unless_they_are_asked_for() {
         for (argument, environment, expected) in [
             (None, None, "info,kube_client::client=error,audit=info"),
-            (Some(""), Some(" "), "info,kube_client::client=error,audit=info"),
+            (
+                Some(""),
+                Some(" "),
+                "info,kube_client::client=error,audit=info",
+            ),
             (
                 Some("debug"),
                 Some("warn"),
