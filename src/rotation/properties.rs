@@ -46,10 +46,12 @@ pub fn claim(data: &[u8]) {
                 assert_eq!(claim.handled(attempt), voided.handled(attempt));
             }
         }
-        // NB: by the value, since other fields of a newer format may have versions of their own.
+        // NB: by the value, since other fields of a newer format may have versions of their own; and what is ignored is read less
+        // strictly than all of the text.
         Err(RecordError::Newer) => {
-            let claim: serde_json::Value = serde_json::from_str(&text).expect("a claim is JSON");
-            assert!(claim["version"].as_u64() > Some(Claim::VERSION.into()));
+            if let Ok(claim) = serde_json::from_str::<serde_json::Value>(&text) {
+                assert!(claim["version"].as_u64() > Some(Claim::VERSION.into()));
+            }
         }
         Err(RecordError::Unreadable) => {}
     }
