@@ -354,11 +354,18 @@ pub fn read(
         commit: commit.ok().flatten(),
         value: held,
         client_id: full.and_then(|secret| text(secret, &keys.client_id)),
-        keys: full
-            .and_then(|secret| secret.data.as_ref())
-            .map_or_else(Vec::new, |data| data.keys().cloned().collect()),
+        keys: full.map_or_else(Vec::new, key_names),
         posted,
     }
+}
+
+fn key_names(secret: &Secret) -> Vec<String> {
+    secret
+        .data
+        .iter()
+        .flat_map(BTreeMap::keys)
+        .cloned()
+        .collect()
 }
 
 /// What a commit record says of an object's applications.
