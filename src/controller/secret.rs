@@ -334,11 +334,10 @@ pub fn read(
         (Some(_), Some(_)) => Value::Present,
         (Some(_), None) => Value::Absent,
     };
-    let managed = labelled || annotation.is_some();
     let key = record.map_or(&keys.client_secret, |record| &record.key);
     let view = SecretView {
         version,
-        managed,
+        managed: labelled || annotation.is_some(),
         active,
         idle,
         commit: view_commit,
