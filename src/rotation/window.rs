@@ -9,8 +9,8 @@
 //!   openings; then the window is simply always open.
 //! * **Clocks going forward**: an opening at a time that is skipped happens at the first instant after the gap.
 //! * **Clocks going back**: an opening at a time that comes twice happens once, the first time.
-//! * **Every hour** (`*` in the hour field): no hour is skipped or counted once. Such a window goes by the clock as it is shown, so that
-//!   one that covers the whole day, such as `*/15 * * * *` for 15 minutes, stays open in an hour that comes twice.
+//!   The second time adds nothing, except for a window that covers its days without a gap, such as `*/15 * * * *` for 15 minutes:
+//!   that one is open whatever the clocks do.
 //! * **Never**: a schedule that fits no day of 2000 to 2027 is refused. In 28 years every date, 29 February included,
 //!   falls on every weekday, so what does not happen in them is not on the calendar.
 
@@ -194,8 +194,8 @@ pub struct Window {
     cron: Cron,
     zone: TimeZone,
     duration: SignedDuration,
-    /// Whether it opens in every hour of its days.
-    hourly: bool,
+    /// Whether it is open all day long on its days.
+    gapless: bool,
 }
 
 impl Window {
@@ -217,7 +217,7 @@ impl Window {
             .filter(|duration| *duration <= MAX_DURATION)
             .ok_or(WindowError::DurationTooLong)?;
         Ok(Self {
-            hourly: (0..24).all(|hour| matches!(cron.pattern.hour_match(hour), Ok(true))),
+            gapless: is_gapless(&cron, duration),
             cron,
             zone,
             duration,
@@ -227,7 +227,7 @@ impl Window {
     /// The first instant from that one on at which it is open: that one, or the next opening; none only near the end of the
     /// calendar (year 5000). It is open from its opening on, and no longer at the instant it closes.
     pub fn next_open(&self, from: Timestamp) -> Option<Timestamp> {
-        if self.hourly && self.is_shown_open(from) {
+        if self.gapless && self.is_shown_open(from) {
             return Some(from);
         }
         let earliest = from.checked_sub(self.duration).unwrap_or(Timestamp::MIN);
@@ -236,9 +236,6 @@ impl Window {
 
     /// The first opening after that instant; none only near the end of the calendar.
     pub fn next_opening(&self, after: Timestamp) -> Option<Timestamp> {
-        if self.hourly {
-            return self.next_shown(after);
-        }
         let mut clock = self.zone.to_datetime(after);
         // NB: openings are searched on the wall clock, which never repeats; what it shows for the second time while the
         // clocks go back was an opening before `after`, and is passed over.
@@ -253,9 +250,6 @@ impl Window {
 
     /// The last opening at or before that instant; none only near the beginning of the calendar.
     pub fn last_opening(&self, until: Timestamp) -> Option<Timestamp> {
-        if self.hourly {
-            return self.last_shown(until);
-        }
         let mut clock = self.zone.to_datetime(until);
         // NB: while the clock shows times for the second time, later ones were already shown the first time.
         if let AmbiguousOffset::Fold { before, .. } =
@@ -276,47 +270,12 @@ impl Window {
 
     /// Whether the clock shows a time between an opening and its end.
     ///
-    /// NB: by the clock alone, since a change of less than an hour (Lord Howe) moves the openings against each other.
+    /// NB: by the clock alone, which shows no time between two openings of a window without gaps, however the clocks change.
     fn is_shown_open(&self, at: Timestamp) -> bool {
         let clock = self.zone.to_datetime(at);
         let opening = self.cron.find_previous_occurrence(&clock, true);
         let end = opening.map(|opening| opening.checked_add(self.duration));
         matches!(end, Ok(Ok(end)) if clock < end)
-    }
-
-    /// The first instant after that one at which the clock shows an opening, whether for the first time or not.
-    fn next_shown(&self, after: Timestamp) -> Option<Timestamp> {
-        let (mut from, mut inclusive) = (after, false);
-        loop {
-            let offset = self.zone.to_offset(from);
-            let clock = offset.to_datetime(from);
-            let clock = self.cron.find_next_occurrence(&clock, inclusive).ok()?;
-            let opening = offset.to_timestamp(clock).ok()?;
-            match self.zone.following(from).next() {
-                Some(change) if change.timestamp() <= opening => {
-                    (from, inclusive) = (change.timestamp(), true);
-                }
-                _ => return Some(opening),
-            }
-        }
-    }
-
-    /// The last instant at or before that one at which the clock shows an opening.
-    fn last_shown(&self, until: Timestamp) -> Option<Timestamp> {
-        let instant = SignedDuration::from_nanos(1);
-        let mut at = until;
-        loop {
-            let offset = self.zone.to_offset(at);
-            let clock = offset.to_datetime(at);
-            let clock = self.cron.find_previous_occurrence(&clock, true).ok()?;
-            let opening = offset.to_timestamp(clock).ok()?;
-            match self.zone.preceding(at.checked_add(instant).ok()?).next() {
-                Some(change) if opening < change.timestamp() => {
-                    at = change.timestamp().checked_sub(instant).ok()?;
-                }
-                _ => return Some(opening),
-            }
-        }
     }
 
     /// When the clock shows that time: the first time if it does so twice, the end of the gap if never.
@@ -398,6 +357,20 @@ fn cron(text: &str) -> Result<Cron, WindowError> {
     } else {
         Err(WindowError::NeverOpens)
     }
+}
+
+/// Whether each opening lasts until the next one, in every hour of the day.
+fn is_gapless(cron: &Cron, duration: SignedDuration) -> bool {
+    let fits = |found| matches!(found, Ok(true));
+    let minutes = (0..60_u32).filter(|minute| fits(cron.pattern.minute_match(*minute)));
+    let minutes: Vec<i64> = minutes.map(i64::from).collect();
+    let again = minutes.first().map(|first| first + 60);
+    let next = minutes.iter().skip(1).copied().chain(again);
+    (0..24).all(|hour| fits(cron.pattern.hour_match(hour)))
+        && minutes
+            .iter()
+            .zip(next)
+            .all(|(minute, next)| SignedDuration::from_mins(next - minute) <= duration)
 }
 
 /// Whether a day of the searched years fits.

@@ -213,7 +213,7 @@ const SCHEDULES: [&str; 9] = [
 ];
 
 /// The openings as the module's documentation puts it, minute by minute: a window opens when the clock shows its time,
-/// or a later one, for the first time. One that opens every hour does so whenever the clock shows its time.
+/// or a later one, for the first time.
 fn openings(cron: &Cron, zone: &TimeZone, from: Timestamp, to: Timestamp) -> Vec<Timestamp> {
     let mut at = from - 50.hours();
     let mut shown = zone.to_datetime(at);
@@ -225,10 +225,6 @@ fn openings(cron: &Cron, zone: &TimeZone, from: Timestamp, to: Timestamp) -> Vec
         while shown < clock {
             shown += 1.minute();
             opens |= cron.is_time_matching(&shown).unwrap();
-        }
-        let hourly = cron.as_str().split(' ').nth(1) == Some("*");
-        if hourly {
-            opens = cron.is_time_matching(&clock).unwrap();
         }
         if opens && from <= at {
             found.push(at);
