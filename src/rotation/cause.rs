@@ -543,7 +543,7 @@ fn refused(
     let owner = &facts.object.owner;
     let mine = claim.filter(|claim| claim.owner == *owner);
     let issued = |claim: &Claim| claim.issued || claim.live_attempt().is_some();
-    if facts.object.adopt && secret.commit == Ok(None) && !mine.is_some_and(issued) {
+    if facts.object.adopt && !matches!(secret.commit, Ok(Some(_))) && !mine.is_some_and(issued) {
         return nothing_to_adopt(round, mine, claim).map(Some);
     }
     if !facts.object.recovery.invalid {

@@ -279,6 +279,23 @@ fn justified(facts: &Facts, decision: &Decision) {
     }
 }
 
+/// Whether claims say that a value was adopted or generated for the object, or that one may have been lost that was generated for
+/// another object before it.
+fn was_issued(facts: &Facts) -> bool {
+    facts
+        .slots()
+        .iter()
+        .any(|slot| match facts.of(*slot).claim.known() {
+            Some(ClaimView::Present {
+                record: Ok(claim), ..
+            }) => {
+                claim.live_attempt().is_some()
+                    || (claim.issued && claim.owner == facts.object.owner)
+            }
+            _ => false,
+        })
+}
+
 /// An attempt is begun only where everything is known that it needs.
 fn new_attempt(facts: &Facts, live: Option<&SecretState>, decision: &Decision, cause: Cause) {
     let Step::WriteClaim { slot, .. } = &decision.step else {
@@ -295,6 +312,9 @@ fn new_attempt(facts: &Facts, live: Option<&SecretState>, decision: &Decision, c
         panic!("there is no Secret to write to");
     };
     assert!(view.refused.is_none());
+    if facts.object.adopt && !matches!(view.commit, Ok(Some(_))) && !was_issued(facts) {
+        assert_eq!(cause, Cause::Trigger, "there was nothing to adopt");
+    }
     let rehearsed = Prepared {
         slot: *slot,
         secret: view.version.clone(),
