@@ -125,6 +125,8 @@ reasons! {
     AttemptOpen,
     /// It is not known whether the last attempt was carried out.
     OutcomeUnknown,
+    /// Something changed each time while a rotation was being prepared, so nothing was sent.
+    ConcurrentChanges,
     /// The operator may not write claims in its own namespace.
     ClaimWriteForbidden,
     /// The claim can't be read.

@@ -26,9 +26,12 @@ use crate::zitadel::ClientSecret;
 /// The length of the placeholder in a rehearsal when nothing is stored: ZITADEL's default.
 const SECRET_LENGTH: usize = 64;
 
-/// Permission to have a claim open, held from before the claim until generate was sent.
+/// Permission to have a claim open, held from before the claim until generate was sent, and permission to send it.
 #[derive(Default)]
-pub struct Turn(pub(super) Option<OwnedSemaphorePermit>);
+pub struct Turn(
+    pub(super) Option<OwnedSemaphorePermit>,
+    pub(super) Option<OwnedSemaphorePermit>,
+);
 
 /// Carries out a step. Afterwards `facts` hold only what is still known.
 pub async fn act(
@@ -261,7 +264,7 @@ async fn write_claim(
         (Err(_), None) => state.memory.claim_refused(),
     }
     if state.memory.claimed.is_none() {
-        turn.0 = None;
+        *turn = Turn::default();
     }
 }
 
@@ -303,6 +306,7 @@ async fn render(
     };
     if let Some(patch) = reading.disowned() {
         match api.patch(name, &write::patch(), &patch).await {
+            // NB: not counted: what is left is written right after it.
             Ok(written) => rewritten(&written),
             Err(error) => failed(&error),
         }
@@ -331,7 +335,11 @@ async fn render(
     let Some(client_id) = client_id else { return };
     let object = place.full(&commit, &client_id, value.expose(), Some(over));
     match write::secret(&api, name, object, Some(over)).await {
-        Ok(written) => rewritten(&written),
+        Ok(written) => {
+            rewritten(&written);
+            let contested = Failure::new(Reason::SecretContested, false);
+            lock(&round.state).memory.rewritten(facts, &contested);
+        }
         Err(error) => failed(&error),
     }
 }

@@ -305,19 +305,11 @@ impl Connections {
 
 /// What is declared now was not reached yet.
 pub(super) fn unreached() -> Failure {
-    Failure {
-        reason: Reason::ZitadelUnreachable,
-        permanent: false,
-        error_id: None,
-    }
+    Failure::new(Reason::ZitadelUnreachable, false)
 }
 
 pub(super) fn permanent(reason: Reason) -> Failure {
-    Failure {
-        reason,
-        permanent: true,
-        error_id: None,
-    }
+    Failure::new(reason, true)
 }
 
 #[cfg(test)]

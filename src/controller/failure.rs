@@ -34,6 +34,21 @@ pub fn zitadel(error: &ZitadelError) -> Failure {
         reason,
         permanent: error.is_permanent(),
         error_id: error.error_id().map(ToOwned::to_owned),
+        answer: answer(error),
+    }
+}
+
+/// What came back, in words of the operator's own.
+fn answer(error: &ZitadelError) -> Option<String> {
+    let status = error.http_status().map(|status| format!("HTTP {status}"));
+    match (error.class(), status) {
+        (ErrorClass::Redirected, Some(status)) => Some(format!("{status}, a redirect")),
+        (ErrorClass::Malformed, Some(status)) => Some(format!("{status}, no answer of ZITADEL's")),
+        (ErrorClass::Timeout, None) => Some("no answer in time".to_owned()),
+        (ErrorClass::Interrupted, None) => {
+            Some("the connection ended before the answer".to_owned())
+        }
+        (_, status) => status,
     }
 }
 
@@ -66,25 +81,18 @@ pub fn kubernetes(error: &kube::Error) -> Failure {
         }
         _ => (Reason::KubernetesUnavailable, false),
     };
-    Failure {
-        reason,
-        permanent,
-        error_id: None,
-    }
+    Failure::new(reason, permanent)
 }
 
 /// The reason of a refused write of a claim.
 pub fn claim(error: &kube::Error) -> Failure {
     let forbidden = matches!(error, kube::Error::Api(status) if status.code == 403);
-    Failure {
-        reason: if forbidden {
-            Reason::ClaimWriteForbidden
-        } else {
-            Reason::KubernetesUnavailable
-        },
-        permanent: forbidden,
-        error_id: None,
-    }
+    let reason = if forbidden {
+        Reason::ClaimWriteForbidden
+    } else {
+        Reason::KubernetesUnavailable
+    };
+    Failure::new(reason, forbidden)
 }
 
 /// Whether the API server answered that something else was changed meanwhile.

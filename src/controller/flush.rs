@@ -315,11 +315,7 @@ fn present(
 /// Says, once a reason, that a value is held and can't be written.
 fn hold_back(context: &Context, received: &Received, error: Option<&kube::Error>) {
     let failure = error.map_or_else(
-        || crate::rotation::Failure {
-            reason: Reason::SecretKeyConflict,
-            permanent: true,
-            error_id: None,
-        },
+        || crate::rotation::Failure::new(Reason::SecretKeyConflict, true),
         failure::kubernetes,
     );
     let mut state = lock(&received.state);

@@ -210,15 +210,7 @@ fn claims(context: &Context) -> Api<Lease> {
 /// Why something of the cluster can't be read; `forbidden` if the right is missing.
 fn unreadable(error: &kube::Error, forbidden: Reason) -> Failure {
     match error {
-        kube::Error::Api(status) if status.code == 403 => Failure {
-            reason: forbidden,
-            permanent: true,
-            error_id: None,
-        },
-        _ => Failure {
-            reason: Reason::KubernetesUnavailable,
-            permanent: false,
-            error_id: None,
-        },
+        kube::Error::Api(status) if status.code == 403 => Failure::new(forbidden, true),
+        _ => Failure::new(Reason::KubernetesUnavailable, false),
     }
 }

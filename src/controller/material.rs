@@ -32,11 +32,7 @@ pub(super) async fn material(
             return Refusal::new(Reason::Forbidden, message);
         }
         Refusal {
-            failure: Failure {
-                reason: Reason::KubernetesUnavailable,
-                permanent: false,
-                error_id: None,
-            },
+            failure: Failure::new(Reason::KubernetesUnavailable, false),
             message: format!("{object} cannot be read: the API server does not answer"),
         }
     };

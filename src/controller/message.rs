@@ -72,9 +72,10 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::Suspended => "Everything is stopped by spec.suspend: true".to_owned(),
         other => other.meaning().trim().trim_end_matches('.').to_owned(),
     };
-    match &blocked.error_id {
-        Some(id) => format!("{text} ({id})"),
-        None => text,
+    match (&blocked.answer, &blocked.error_id) {
+        (Some(answer), Some(id)) => format!("{text} ({answer}, {id})"),
+        (Some(only), None) | (None, Some(only)) => format!("{text} ({only})"),
+        (None, None) => text,
     }
 }
 

@@ -317,11 +317,7 @@ impl Round {
     /// In a namespace that is being deleted nothing is begun any more.
     fn lives_on(&self, context: &Context) -> Result<(), Failure> {
         if context.caches.is_terminating(&self.target.owner.namespace) {
-            return Err(Failure {
-                reason: Reason::NamespaceTerminating,
-                permanent: true,
-                error_id: None,
-            });
+            return Err(Failure::new(Reason::NamespaceTerminating, true));
         }
         Ok(())
     }

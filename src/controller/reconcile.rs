@@ -1,7 +1,7 @@
 //! Reconciles one object: observe, decide, act, until there is nothing to do; then report.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kube::Resource;
 use kube::runtime::controller::Action;
@@ -13,10 +13,11 @@ use super::report::{self, Error};
 use super::target::Target;
 use super::unreadable;
 use crate::api::ApiAppSecret;
-use crate::rotation::{Report, Step, decide};
+use crate::rotation::{Report, Step, decide, out_of_steps};
 
-/// Steps of one round at most. A rotation takes about ten; more than this means that the world changes faster than it is looked at.
-const STEPS: usize = 64;
+/// Steps of one round at most. A rotation takes about ten, and twice as many where others change things meanwhile; more than this means
+/// that there is no end of it.
+const STEPS: usize = 24;
 
 /// Looks at one object and does what is to be done.
 pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
@@ -80,10 +81,24 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
             step => act(context, &mut round, &mut turn, step, &mut facts).await,
         }
     }
+    // What was read is forgotten by now; the report is made from what the watches show.
+    drop(turn);
+    let mut facts = round.begin(context);
+    let report = {
+        let mut state = lock(&round.state);
+        facts.memory = state.memory.clone();
+        let decision = out_of_steps(&facts);
+        state.memory = decision.memory;
+        facts.memory = state.memory.clone();
+        decision.step
+    };
     tracing::warn!(
         namespace = round.target.owner.namespace,
         name = round.target.owner.name,
-        "too many changes within one look; looking again"
+        "too many changes at once; waiting, longer each time"
     );
-    Ok(Action::requeue(Duration::from_secs(1)))
+    match report {
+        Step::Rest(rest) => report::settle(object, context, &current, &round, &facts, &rest).await,
+        _ => Ok(Action::requeue(facts.timing.retry_soonest)),
+    }
 }

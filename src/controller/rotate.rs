@@ -49,30 +49,37 @@ pub async fn send(
     let Ok(connection) = round.connection.clone() else {
         return;
     };
-    let claimed_at = lock(&round.state)
-        .memory
-        .claimed
-        .as_ref()
-        .map(|claimed| claimed.since);
-    let late = |now: Duration| {
-        claimed_at.is_none_or(|since| now.saturating_sub(since) >= facts.timing.send)
-    };
-    let wait = facts.timing.send;
-    let permit =
-        tokio::time::timeout(wait, Arc::clone(&connection.shared.sending).acquire_owned()).await;
+    // The last answer of the recheck: whatever moves after that is not seen.
+    let rechecked = facts.now.boot;
+    let late = |now: Duration| now.saturating_sub(rechecked) >= facts.timing.send;
+    if turn.1.is_none() {
+        let claimed = lock(&round.state)
+            .memory
+            .claimed
+            .as_ref()
+            .map(|it| it.since);
+        let gone = claimed.map_or(Duration::MAX, |since| rechecked.saturating_sub(since));
+        let wait = facts.timing.recheck.saturating_sub(gone);
+        let permit = Arc::clone(&connection.shared.sending).acquire_owned();
+        turn.1 = tokio::time::timeout(wait, permit)
+            .await
+            .ok()
+            .and_then(Result::ok);
+    }
     let Application { app, client_id, .. } = round.application(slot).clone();
-    let (Ok(Ok(permit)), Some(client_id)) = (permit, client_id) else {
-        return;
-    };
-    let Ok(guard) = context.holding.hold(attempt) else {
+    let (true, Some(client_id), Ok(guard)) =
+        (turn.1.is_some(), client_id, context.holding.hold(attempt))
+    else {
+        lock(&round.state).memory.claim_unusable();
         return;
     };
     // Before the last look at the clock, since it may take its time. Where it fails, generate says so.
     let _ = connection.zitadel.prepare().await;
-    // The last look at the clock before the bytes leave: a claim that has grown old may have been taken over.
+    // The last look at the clock before the bytes leave. What is late is rechecked, now with the permission and a token at hand.
     if late(context.clock.boot()) {
         return;
     }
+    let Some(permit) = turn.1.take() else { return };
     lock(&round.state).memory.sending(attempt);
     if cause.is_repair() {
         connection.shared.repaired(context.clock.boot());
@@ -170,9 +177,10 @@ impl Task {
                 self.context.wake(&self.target.owner);
                 return;
             }
-            Outcome::Unknown(_) => {
+            Outcome::Unknown(error) => {
                 let mut state = lock(&self.state);
-                state.memory.unknown(self.attempt, now);
+                let failure = failure::zitadel(&error);
+                state.memory.unanswered(self.attempt, now, failure);
                 state.untold = self.replaced;
                 drop(state);
                 self.context.wake(&self.target.owner);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::cause::Cause;
 use super::decide::{entry_attempt, gate, settled_report};
-use super::facts::{Facts, Journal, Observed, SecretState, Slot};
+use super::facts::{Facts, Failure, Journal, Observed, SecretState, Slot};
 use super::memory::{Claimed, Prepared};
 use super::pair::{Claims, target};
 use super::round::{Round, rest, stalled, waiting};
@@ -32,7 +32,7 @@ pub(super) fn recheck(
         Observed::Failed(failure) => failure.permanent && attempt.pre_sequence.is_none(),
         Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Journal])),
     };
-    let in_time = round.left(claimed.since, facts.timing.send).is_some();
+    let in_time = round.left(claimed.since, facts.timing.recheck).is_some() && !claimed.unusable;
     if secret_unmoved && journal_unmoved && in_time && gate(facts).is_none() {
         return Ok(Step::Send {
             slot: round.slot,
@@ -42,6 +42,22 @@ pub(super) fn recheck(
         });
     }
     round.memory.claimed = None;
+    if gate(facts).is_none() {
+        let moved = !secret_unmoved || !journal_unmoved;
+        let failed = match &round.seen().journal {
+            Observed::Failed(failure) => Some(failure.clone()),
+            _ => None,
+        };
+        let failure = failed.unwrap_or_else(|| {
+            let reason = if moved {
+                Reason::ConcurrentChanges
+            } else {
+                Reason::ZitadelTimeout
+            };
+            Failure::new(reason, false)
+        });
+        round.memory.set_back(facts, &failure);
+    }
     let voided = claim.map(Claim::voided);
     Ok(voided.map_or_else(
         || round.read(&[Source::Claim]),

@@ -223,10 +223,7 @@ fn stored(
             return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
         }
         round.current()?;
-        return Ok(Found::Nothing(Step::Render {
-            over: secret.version.clone(),
-            record: None,
-        }));
+        return Ok(Found::Nothing(round.render(secret.version.clone(), None)));
     }
     standby_is_ready(round)?;
     if overlap_is_over(round) {
@@ -323,10 +320,8 @@ fn take_over(
         sequence,
         change_date,
     };
-    Ok(Found::Nothing(Step::Render {
-        over: secret.version.clone(),
-        record: Some((secret.active, entry)),
-    }))
+    let record = Some((secret.active, entry));
+    Ok(Found::Nothing(round.render(secret.version.clone(), record)))
 }
 
 /// Compares the stored sequence with the journal. Without one, or with one that was cut, only the value itself tells.
@@ -405,7 +400,6 @@ fn drift(
 
 /// Corrects the record of a stored value that ZITADEL accepts.
 fn correct(round: &mut Round<'_>, newest: Option<&JournalEvent>, secret: &SecretView) -> Step {
-    round.memory.drift = None;
     round.memory.verified = Some(secret.version.revision.clone());
     let entry = secret.commit.as_ref().ok().and_then(Option::as_ref);
     let record = newest.map(|event| {
@@ -416,10 +410,11 @@ fn correct(round: &mut Round<'_>, newest: Option<&JournalEvent>, secret: &Secret
         };
         (secret.active, entry)
     });
-    Step::Render {
-        over: secret.version.clone(),
-        record,
+    let step = round.render(secret.version.clone(), record);
+    if matches!(step, Step::Render { .. }) {
+        round.memory.drift = None;
     }
+    step
 }
 
 /// Makes sure that the stored value is accepted, unless this revision of the Secret was verified before.

@@ -2,7 +2,7 @@
 
 use super::attempt::{prepare, recheck};
 use super::cause::Found;
-use super::facts::{ClaimView, Facts, Observed, SecretState, SecretView, Slot};
+use super::facts::{ClaimView, Facts, Failure, Observed, SecretState, SecretView, Slot};
 use super::memory::Memory;
 use super::pair::{self, Claims};
 use super::round::{Round, rest, stalled, waiting};
@@ -24,6 +24,22 @@ pub fn decide(facts: &Facts) -> Decision {
     let step = steps(&mut round).unwrap_or_else(|step| step);
     Decision {
         step,
+        memory: round.memory,
+    }
+}
+
+/// So many steps were made at once that there is no end of it: the world changes as fast as it is read, or a write does not stick.
+/// Nothing is done or read for a while, longer each time, and a claim that was not used is given up then.
+pub fn out_of_steps(facts: &Facts) -> Decision {
+    let mut round = Round::new(facts);
+    let failure = Failure::new(Reason::ConcurrentChanges, false);
+    let wait = round.memory.set_back(facts, &failure);
+    if let Some(backoff) = &mut round.memory.backoff {
+        backoff.everything = true;
+    }
+    round.memory.claim_unusable();
+    Decision {
+        step: rest(waiting(facts, Blocked::from(&failure), Retry::After(wait))),
         memory: round.memory,
     }
 }
@@ -57,6 +73,11 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
         }
         _ => {}
     }
+    if round.memory.claimed.is_none()
+        && let Some(step) = round.resting()
+    {
+        return Ok(step);
+    }
     let secret = match &facts.secret {
         Observed::Live(secret) => secret,
         Observed::Failed(failure) => return Ok(round.failed(failure)),
@@ -76,7 +97,11 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
                 return recheck(round, &claimed, attempt, claim, secret);
             }
             // Somebody else replaced the claim, or deleted it: nothing was sent, and nothing will be.
-            _ => forget_claim(round)?,
+            _ => {
+                let moved = Failure::new(Reason::ConcurrentChanges, false);
+                round.memory.set_back(facts, &moved);
+                forget_claim(round)?;
+            }
         }
     }
     see_open(round, claims, secret);
@@ -159,6 +184,10 @@ fn claims<'a>(round: &mut Round<'a>, secret: &SecretState) -> Result<Claims<'a>,
                     return Err(stalled(Reason::ClaimFromNewerVersion, Retry::OnChange));
                 }
                 Err(RecordError::Unreadable) => {
+                    if round.memory.claimed.is_some() {
+                        let damaged = Failure::new(Reason::ClaimUnreadable, false);
+                        round.memory.set_back(facts, &damaged);
+                    }
                     forget_claim(round)?;
                     round.slot = *slot;
                     return Err(takeover::unreadable(round, version, secret)?);

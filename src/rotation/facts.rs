@@ -40,6 +40,20 @@ pub struct Failure {
     pub permanent: bool,
     /// ZITADEL's error id, if it has the form of one.
     pub error_id: Option<String>,
+    /// What came back, in words of the operator's own: the HTTP status, or what kind of answer it was.
+    pub answer: Option<String>,
+}
+
+impl Failure {
+    /// A failure of which no more is known than its reason.
+    pub const fn new(reason: Reason, permanent: bool) -> Self {
+        Self {
+            reason,
+            permanent,
+            error_id: None,
+            answer: None,
+        }
+    }
 }
 
 /// A revision of a Kubernetes object. Only both together name one very object.

@@ -25,6 +25,8 @@ pub struct Claimed {
     pub since: Duration,
     /// The Secret's revision when it was claimed.
     pub secret: Version,
+    /// Whether it is to be given up: it could not be used in time.
+    pub unusable: bool,
 }
 
 /// A claim that is being watched.
@@ -60,7 +62,7 @@ pub struct Looked {
     pub stored: Sequence,
 }
 
-/// A failure that is waited out.
+/// Something that did not change the world, and is waited out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Backoff {
     /// How many in a row.
@@ -71,6 +73,8 @@ pub struct Backoff {
     pub failure: Failure,
     /// What was asked for then: a changed object or connection does not wait.
     pub inputs: String,
+    /// Whether nothing at all is done meanwhile, reads included.
+    pub everything: bool,
 }
 
 /// What one process remembers of an application.
@@ -100,6 +104,10 @@ pub struct Memory {
     pub drift: Option<(Sequence, Duration)>,
     /// A failure that is waited out.
     pub backoff: Option<Backoff>,
+    /// Writes of the Secret that changed nothing but what somebody else may undo: labels, annotations, owner, record.
+    pub rewrites: Option<Backoff>,
+    /// An attempt of this process whose outcome is not known, and what came back.
+    pub unanswered: Option<(AttemptId, Failure)>,
     /// The revision of the Secret whose value was last accepted.
     pub verified: Option<String>,
     /// Whether the last probe of the stored value brought no verdict.
@@ -177,6 +185,7 @@ impl Memory {
             attempt,
             since: now,
             secret: prepared.secret,
+            unusable: false,
         });
         self.opened(attempt, now);
         self.watched.clear();
@@ -191,6 +200,13 @@ impl Memory {
     pub fn claim_refused(&mut self) {
         self.claimed = None;
         self.prepared = None;
+    }
+
+    /// The claim cannot be used in time, so it is given up.
+    pub fn claim_unusable(&mut self) {
+        if let Some(claimed) = &mut self.claimed {
+            claimed.unusable = true;
+        }
     }
 
     /// Generate is being sent; whatever is answered is proven and written before anything else is decided.
@@ -212,6 +228,8 @@ impl Memory {
         self.not_executed = None;
         self.verified = verified;
         self.backoff = None;
+        self.rewrites = None;
+        self.unanswered = None;
         self.refusals = None;
         self.missing = None;
         self.drift = None;
@@ -225,6 +243,12 @@ impl Memory {
         self.claimed = None;
         self.holding = None;
         self.opened(attempt, now);
+    }
+
+    /// The same, with what came back. If it turns out that the call was not carried out, it counts as one that failed so.
+    pub fn unanswered(&mut self, attempt: AttemptId, now: Duration, failure: Failure) {
+        self.unknown(attempt, now);
+        self.unanswered = Some((attempt, failure));
     }
 }
 

@@ -27,7 +27,7 @@ pub use breaker::{Explained, breaker_open, breaker_open_by_claims};
 pub use cause::Cause;
 pub use claim::{Attempt, AttemptState, Claim, Holder, Owner, RecordError, Replaced};
 pub use commit::{CommitRecord, Entry, Recorded};
-pub use decide::{Decision, decide};
+pub use decide::{Decision, decide, out_of_steps};
 pub use facts::{
     AppFacts, AppView, ClaimView, Facts, Failure, Former, Gates, Journal, JournalEvent, Now,
     ObjectView, Observed, Probe, RecoveryView, SecretState, SecretView, Slot, Value, Version,

@@ -11,7 +11,7 @@ use super::cause::{Cause, Found, find};
 use super::decide::entry_attempt;
 use super::facts::{Observed, SecretState, SecretView, Slot, Value};
 use super::round::{Round, rest, waiting};
-use super::takeover::{self, Verdict, quiet, sent, verdict};
+use super::takeover::{self, Verdict, quiet, sent, settled_verdict};
 use super::{Attempt, Claim, Entry, Retry, Source, Step};
 use crate::api::Reason;
 
@@ -116,7 +116,7 @@ pub(super) fn idle(
     {
         return Ok(step);
     }
-    match (verdict(round, attempt.pre_sequence, sent, secret)?, secret) {
+    match (settled_verdict(round, attempt, sent, secret)?, secret) {
         (Verdict::Executed, _) => {
             let found = cause(round, claims, secret)?;
             let cause = match found {
@@ -185,10 +185,8 @@ fn retired(
         sequence,
         change_date,
     };
-    Ok(Some(Step::Render {
-        over: secret.version.clone(),
-        record: Some((round.slot, entry)),
-    }))
+    let record = Some((round.slot, entry));
+    Ok(Some(round.render(secret.version.clone(), record)))
 }
 
 /// Whether the pair before the stored one is to be made useless now.

@@ -223,7 +223,7 @@ fn justified(facts: &Facts, decision: &Decision) {
             assert_eq!((claimed.slot, claimed.attempt), (*slot, *attempt));
             assert_eq!(&claimed.secret, secret);
             let age = facts.now.boot.saturating_sub(claimed.since);
-            assert!(age < facts.timing.send, "the claim is too old");
+            assert!(age < facts.timing.recheck, "the claim is too old");
             let Observed::Live(ClaimView::Present {
                 record: Ok(claim),
                 held_elsewhere: false,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::facts::{AppFacts, AppView, Facts, Failure, Observed, SecretState, Slot, Version};
 use super::memory::{Backoff, Memory, Refusals};
-use super::{Blocked, Claim, Report, Retry, Source, Step};
+use super::{Blocked, Claim, Entry, Report, Retry, Source, Step};
 use crate::api::Reason;
 
 /// One round: the facts, and the memory as it becomes.
@@ -81,8 +81,18 @@ impl<'a> Round<'a> {
 
     /// The rest that a failure asks for. A changed object or connection does not wait.
     pub(super) fn backing_off(&self) -> Option<Step> {
-        let facts = self.facts;
         let backoff = self.memory.backoff.as_ref()?;
+        self.waits_for(backoff)
+    }
+
+    /// The rest that a used up step budget asks for.
+    pub(super) fn resting(&self) -> Option<Step> {
+        let backoff = self.memory.backoff.as_ref()?;
+        self.waits_for(backoff).filter(|_| backoff.everything)
+    }
+
+    fn waits_for(&self, backoff: &Backoff) -> Option<Step> {
+        let facts = self.facts;
         if backoff.inputs != facts.object.inputs {
             return None;
         }
@@ -97,6 +107,24 @@ impl<'a> Round<'a> {
         } else {
             waiting(facts, blocked, retry)
         }))
+    }
+
+    /// The step that writes the Secret again from the value it holds. What somebody else undoes each time is written ever more rarely.
+    pub(super) fn render(&self, over: Version, record: Option<(Slot, Entry)>) -> Step {
+        let rewrites = self.memory.rewrites.as_ref();
+        rewrites
+            .and_then(|rewrites| self.waits_for(rewrites))
+            .unwrap_or(Step::Render { over, record })
+    }
+
+    /// It is not known whether the attempt was carried out; what came back, where this process made it.
+    pub(super) fn outcome_unknown(&self) -> Blocked {
+        let failure = self.memory.unanswered.as_ref().map(|(_, failure)| failure);
+        Blocked {
+            answer: failure.and_then(|failure| failure.answer.clone()),
+            error_id: failure.and_then(|failure| failure.error_id.clone()),
+            ..Reason::OutcomeUnknown.into()
+        }
     }
 
     /// A refusal that says nothing about the stored value: what was counted before counts no more.
@@ -154,28 +182,70 @@ impl<'a> Round<'a> {
 impl Memory {
     /// Generate was not carried out, or a read failed: the wait before the next try, by what is remembered of earlier ones.
     pub fn back_off(&mut self, facts: &Facts, failure: &Failure) -> Duration {
-        // Whoever has changed the object meanwhile need not wait for what failed before.
-        let inputs = &facts.object.inputs;
-        let before = self.backoff.as_ref().filter(|it| it.inputs == *inputs);
-        let count = before.map_or(0, |it| it.count).saturating_add(1);
-        let timing = &facts.timing;
-        // NB: a refusal that should be for good may pass all the same: ZITADEL answers 401 and 403 while it fails to load something,
-        // and for a moment after a role was given. So the first wait is as short as any, and the longest is reached sooner.
-        let factor: u32 = if failure.permanent { 4 } else { 2 };
-        let wait = timing
-            .retry_first
-            .saturating_mul(factor.saturating_pow((count - 1).min(16)))
-            .min(timing.retry_most);
-        let wait = spread(wait, &facts.object.owner.uid, count);
-        let until = facts.now.boot.saturating_add(wait);
-        self.backoff = Some(Backoff {
-            count,
-            until,
-            failure: failure.clone(),
-            inputs: inputs.clone(),
-        });
-        wait
+        let next = longer(
+            self.backoff.as_ref(),
+            facts,
+            failure,
+            facts.timing.retry_first,
+        );
+        self.backoff.insert(next).left(facts)
     }
+
+    /// Something was tried and nothing came of it, for example a claim that was given up: as [`Memory::back_off`], but sooner again.
+    pub fn set_back(&mut self, facts: &Facts, failure: &Failure) -> Duration {
+        let next = longer(
+            self.backoff.as_ref(),
+            facts,
+            failure,
+            facts.timing.retry_soonest,
+        );
+        self.backoff.insert(next).left(facts)
+    }
+
+    /// The Secret was written again with the value that it holds. If that is undone, the next time is later; it is forgotten once it
+    /// has held for ten times as long.
+    pub fn rewritten(&mut self, facts: &Facts, failure: &Failure) {
+        let soonest = facts.timing.retry_soonest;
+        let lasted = |before: &&Backoff| {
+            let wait = doubled(soonest, 2, before.count, facts.timing.retry_most);
+            facts.now.boot < before.until.saturating_add(wait.saturating_mul(10))
+        };
+        let before = self.rewrites.as_ref().filter(lasted);
+        self.rewrites = Some(longer(before, facts, failure, soonest));
+    }
+}
+
+impl Backoff {
+    fn left(&self, facts: &Facts) -> Duration {
+        self.until.saturating_sub(facts.now.boot)
+    }
+}
+
+/// The one waiting rule for everything that did not change the world: longer each time, up to an hour, and anew only for a changed object
+/// or connection, after a rotation, or when all is well.
+fn longer(before: Option<&Backoff>, facts: &Facts, failure: &Failure, first: Duration) -> Backoff {
+    // Whoever has changed the object meanwhile need not wait for what failed before.
+    let inputs = &facts.object.inputs;
+    let before = before.filter(|it| it.inputs == *inputs);
+    let count = before.map_or(0, |it| it.count).saturating_add(1);
+    // NB: a refusal that should be for good may pass all the same: ZITADEL answers 401 and 403 while it fails to load something,
+    // and for a moment after a role was given. So the first wait is as short as any, and the longest is reached sooner.
+    let factor = if failure.permanent { 4 } else { 2 };
+    let wait = doubled(first, factor, count, facts.timing.retry_most);
+    let wait = spread(wait, &facts.object.owner.uid, count);
+    Backoff {
+        count,
+        until: facts.now.boot.saturating_add(wait),
+        failure: failure.clone(),
+        inputs: inputs.clone(),
+        everything: false,
+    }
+}
+
+fn doubled(first: Duration, factor: u32, count: u32, most: Duration) -> Duration {
+    first
+        .saturating_mul(factor.saturating_pow(count.saturating_sub(1).min(16)))
+        .min(most)
 }
 
 /// ±20 %, the same for an object and count every time.

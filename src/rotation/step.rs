@@ -105,6 +105,8 @@ pub struct Blocked {
     pub by: Option<Owner>,
     /// ZITADEL's error id, if there is one.
     pub error_id: Option<String>,
+    /// What came back, in words of the operator's own.
+    pub answer: Option<String>,
 }
 
 impl From<Reason> for Blocked {
@@ -113,6 +115,7 @@ impl From<Reason> for Blocked {
             reason,
             by: None,
             error_id: None,
+            answer: None,
         }
     }
 }
@@ -123,6 +126,7 @@ impl From<&Failure> for Blocked {
             reason: failure.reason,
             by: None,
             error_id: failure.error_id.clone(),
+            answer: failure.answer.clone(),
         }
     }
 }

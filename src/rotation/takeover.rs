@@ -50,7 +50,7 @@ pub(super) fn open(
     secret: &SecretState,
 ) -> Result<Found, Step> {
     let sent = sent(round, attempt, secret)?;
-    match verdict(round, attempt.pre_sequence, sent, secret)? {
+    match settled_verdict(round, attempt, sent, secret)? {
         Verdict::Executed | Verdict::OlderLost => lost(round, claims, secret),
         Verdict::NotExecuted => {
             let voided = claim.voided();
@@ -66,6 +66,25 @@ pub(super) fn open(
             })
         }
     }
+}
+
+/// The verdict on an attempt. One of this process whose answer proved nothing, and which was not carried out as it turned out, counts as
+/// a call that failed so: the next waits, longer each time.
+pub(super) fn settled_verdict(
+    round: &mut Round<'_>,
+    attempt: &Attempt,
+    sent: Option<Duration>,
+    secret: &SecretState,
+) -> Result<Verdict, Step> {
+    let verdict = verdict(round, attempt.pre_sequence, sent, secret)?;
+    if let Some((id, failure)) = round.memory.unanswered.take()
+        && id == attempt.id
+        && !matches!(verdict, Verdict::Executed)
+    {
+        round.memory.not_executed = Some(id);
+        round.memory.back_off(round.facts, &failure);
+    }
+    Ok(verdict)
 }
 
 /// A claim that can't be read: open, with nothing known of it.
@@ -237,7 +256,7 @@ pub(super) fn quiet(round: &Round<'_>, sent: Option<Duration>) -> Result<(), Ste
     match sent.and_then(|since| round.left(since, round.facts.timing.quiet)) {
         Some(left) => Err(rest(waiting(
             round.facts,
-            Reason::OutcomeUnknown.into(),
+            round.outcome_unknown(),
             Retry::After(left),
         ))),
         None => Ok(()),

@@ -7,7 +7,10 @@ use std::time::Duration;
 pub struct Timing {
     /// Deadline of generate, its body included (`T_req`). ZITADEL itself pushes for up to 15 s, five times.
     pub request: Duration,
-    /// A claim that was not used within this is abandoned (`T_send`).
+    /// From the answer to the claim until everything was read once more (`T_recheck`). A ZITADEL whose reads take seconds is slow, not
+    /// unusable.
+    pub recheck: Duration,
+    /// From the last answer of that until the first byte of generate (`T_send`).
     pub send: Duration,
     /// How long a new secret is tried at introspection before it is published unproven (`T_prove`).
     pub prove: Duration,
@@ -26,7 +29,10 @@ pub struct Timing {
     /// First wait after an attempt that was not carried out; doubles up to `retry_most`, and is four times as long each time after
     /// refusals that only a person can change.
     pub retry_first: Duration,
-    /// Longest wait after an attempt that was not carried out.
+    /// First wait after anything else that did not change the world: a claim that was given up, a write that was undone, too many steps
+    /// at once. Doubles up to `retry_most`.
+    pub retry_soonest: Duration,
+    /// Longest wait after something that did not change the world.
     pub retry_most: Duration,
     /// Two repairs of an edited credential within this are a contest.
     pub contest: Duration,
@@ -43,6 +49,7 @@ impl Default for Timing {
         let s = Duration::from_secs;
         Self {
             request: s(30),
+            recheck: s(20),
             send: s(2),
             prove: s(5),
             takeover: s(15),
@@ -52,6 +59,7 @@ impl Default for Timing {
             dead_probes: 3,
             probe: s(20),
             retry_first: s(30),
+            retry_soonest: s(5),
             retry_most: s(3600),
             contest: s(24 * 3600),
             catch_up: s(600),
@@ -66,7 +74,7 @@ impl Default for Timing {
 pub enum TimingError {
     /// `Q` must cover the way to ZITADEL and its own push deadline.
     #[error(
-        "the quiet period must be at least the send and request deadlines and half a request deadline more"
+        "the quiet period must be at least the recheck, send and request deadlines and half a request deadline more"
     )]
     QuietTooShort,
 }
@@ -84,7 +92,8 @@ impl Timing {
         let factor = factor.max(1);
         Self {
             request: self.request / factor,
-            // NB: two requests and a turn must fit into it on a busy machine, however fast the rest is made.
+            recheck: self.recheck / factor,
+            // NB: the access token and a connection must fit into it on a busy machine, however fast the rest is made.
             send: (self.send / factor).max(self.send.min(Self::SHORTEST_SEND)),
             prove: self.prove / factor,
             takeover: self.takeover / factor,
@@ -93,15 +102,16 @@ impl Timing {
             dead: self.dead / factor,
             probe: self.probe / factor,
             retry_first: self.retry_first / factor,
+            retry_soonest: self.retry_soonest / factor,
             retry_most: self.retry_most / factor,
             catch_up: self.catch_up / factor,
             ..self
         }
     }
 
-    /// `Q ≥ T_send + T_req + T_req/2`: with the default request deadline of 30 s the last term is ZITADEL's push deadline of 15 s.
+    /// `Q ≥ T_recheck + T_send + T_req + T_req/2`: with the default request deadline of 30 s the last term is ZITADEL's push deadline of 15 s.
     pub fn check(self) -> Result<Self, TimingError> {
-        if self.quiet < self.send + self.request + self.request / 2 {
+        if self.quiet < self.recheck + self.send + self.request + self.request / 2 {
             return Err(TimingError::QuietTooShort);
         }
         Ok(self)
@@ -118,7 +128,7 @@ mod tests {
         assert!(Timing::default().scaled(50).check().is_ok());
         assert!(
             Timing {
-                quiet: Duration::from_secs(40),
+                quiet: Duration::from_secs(60),
                 ..Timing::default()
             }
             .check()

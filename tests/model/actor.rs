@@ -190,11 +190,7 @@ pub fn back_off(known: &Known) -> Memo {
 }
 
 fn failure(permanent: bool) -> real::Failure {
-    real::Failure {
-        reason: Reason::JournalUnavailable,
-        permanent,
-        error_id: None,
-    }
+    real::Failure::new(Reason::JournalUnavailable, permanent)
 }
 
 fn slot_of(slot: u8) -> real::Slot {
@@ -314,6 +310,7 @@ fn memory(memo: &Memo) -> real::Memory {
             attempt: attempt_id(attempt),
             since: instant(memo.claimed.2),
             secret: version(memo.claimed.1),
+            unusable: false,
         }),
         holding: some(memo.holding).map(attempt_id),
         held_back: None,
@@ -357,7 +354,10 @@ fn memory(memo: &Memo) -> real::Memory {
             },
             failure: failure(memo.backoff.2),
             inputs: trigger(memo.backoff.1).unwrap_or_default(),
+            everything: false,
         }),
+        rewrites: None,
+        unanswered: None,
         verified: some(memo.verified).map(text),
         in_doubt: memo.in_doubt,
         looked_at: some(memo.looked_at.0).map(|hint| real::Looked {

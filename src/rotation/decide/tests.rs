@@ -3,6 +3,7 @@
 
 mod adopt;
 mod single;
+mod spins;
 mod standby;
 
 use std::time::Duration;

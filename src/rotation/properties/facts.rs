@@ -98,11 +98,8 @@ impl Bytes<'_> {
     }
 
     fn failure(&mut self) -> Failure {
-        Failure {
-            reason: self.one(&[Reason::JournalUnavailable, Reason::NotGranted]),
-            permanent: self.flag(),
-            error_id: None,
-        }
+        let reason = self.one(&[Reason::JournalUnavailable, Reason::NotGranted]);
+        Failure::new(reason, self.flag())
     }
 
     fn entry(&mut self) -> Entry {
@@ -244,6 +241,7 @@ impl Bytes<'_> {
                 attempt: b.attempt(),
                 since: b.boot(),
                 secret: b.version(),
+                unusable: false,
             }),
             holding: self.seldom(Self::attempt),
             held_back: self.seldom(Self::failure),
@@ -268,7 +266,10 @@ impl Bytes<'_> {
                 until: b.boot(),
                 failure: b.failure(),
                 inputs: b.one(&["x", "y"]).into(),
+                everything: false,
             }),
+            rewrites: None,
+            unanswered: None,
             verified: self.maybe(|b| b.version().revision),
             in_doubt: self.flag(),
             looked_at: self.maybe(|b| Looked {

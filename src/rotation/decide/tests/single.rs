@@ -25,7 +25,7 @@ fn a_first_issue_creates_the_shell_rehearses_claims_rechecks_and_sends() {
     assert_eq!(step(&facts), send);
     // A claim that grew old, a Secret or a journal that moved: not sent, and given up.
     let mut old = facts.clone();
-    old.now.boot += old.timing.send;
+    old.now.boot += old.timing.recheck;
     let mut moved = facts.clone();
     edit(&mut moved, |secret| secret.version = version("8"));
     let mut rotated = facts.clone();
@@ -44,11 +44,7 @@ fn without_the_gates_nothing_is_done() {
         change(&mut facts);
         rests(&facts)
     };
-    let failure = |permanent| Failure {
-        reason: Reason::ConnectionNotFound,
-        permanent,
-        error_id: None,
-    };
+    let failure = |permanent| Failure::new(Reason::ConnectionNotFound, permanent);
     assert_eq!(
         with(|facts| facts.gates.granted = false),
         (Reason::NotGranted, "stalled")
@@ -181,13 +177,7 @@ fn a_rotation_that_the_secret_does_not_know_of_is_repaired_on_the_journal_s_word
 
 #[test]
 fn news_of_a_rotation_stay_news_until_the_journal_or_the_value_has_told() {
-    let failure = |permanent| {
-        Observed::Failed(Failure {
-            reason: Reason::ZitadelUnavailable,
-            permanent,
-            error_id: None,
-        })
-    };
+    let failure = |permanent| Observed::Failed(Failure::new(Reason::ZitadelUnavailable, permanent));
     let mut facts = stored();
     facts.memory.verified = Some("7".into());
     facts.object.verified = Some("7".into());
@@ -380,11 +370,7 @@ fn a_renamed_secret_waits_for_whoever_may_still_be_writing_it() {
 #[test]
 fn whoever_changes_the_object_waits_no_longer_than_after_a_first_failure() {
     let mut facts = stored();
-    let failure = Failure {
-        reason: Reason::SecretWriteRefused,
-        permanent: true,
-        error_id: None,
-    };
+    let failure = Failure::new(Reason::SecretWriteRefused, true);
     let mut memory = Memory::default();
     let first = memory.back_off(&facts, &failure);
     for _ in 0..3 {

@@ -78,11 +78,7 @@ fn the_breaker_counts_lost_attempts_on_the_idle_application() {
 #[test]
 fn without_a_journal_the_breaker_counts_what_the_claims_remember() {
     let mut facts = rehearsed(stored(), Slot::Primary);
-    facts.primary.journal = Observed::Failed(Failure {
-        reason: Reason::PermissionDenied,
-        permanent: true,
-        error_id: None,
-    });
+    facts.primary.journal = Observed::Failed(Failure::new(Reason::PermissionDenied, true));
     facts.object.trigger = Some("a".into());
     edit(&mut facts, |secret| secret.value = Value::Absent);
     facts.memory.missing = Some(BOOT - facts.timing.missing);
@@ -167,11 +163,7 @@ fn a_retirement_is_recorded_from_the_journal_whether_its_answer_came_or_not() {
     // Where the journal can't be read it counts as done after the quiet period: repeated, it would never end.
     let mut blind = alternated();
     blind.primary.claim = present(claim(3, Cause::Retire, Some("b"), Some(5)));
-    blind.primary.journal = Observed::Failed(Failure {
-        reason: Reason::PermissionDenied,
-        permanent: true,
-        error_id: None,
-    });
+    blind.primary.journal = Observed::Failed(Failure::new(Reason::PermissionDenied, true));
     assert_eq!(rests(&blind), (Reason::OutcomeUnknown, "usable"));
     blind.memory.open = vec![(id(3), BOOT - blind.timing.quiet)];
     let step = step(&blind);
@@ -426,6 +418,7 @@ fn behind_a_closed_gate_nothing_is_begun_where_the_claim_was_replaced() {
         attempt: id(1),
         since: BOOT,
         secret: version("7"),
+        unusable: false,
     });
     let decision = decide(&facts);
     assert_eq!(decision.step, rest(Report::Quiet(Reason::Suspended)));

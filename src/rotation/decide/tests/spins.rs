@@ -1,0 +1,258 @@
+//! Nothing spins: what does not change by itself is asked ever more rarely.
+
+use super::*;
+use crate::rotation::out_of_steps;
+
+/// The wait that a rest asks for, and why.
+#[track_caller]
+fn waits(facts: &Facts) -> (Duration, Reason) {
+    match step(facts) {
+        Step::Rest(
+            Report::Usable { blocked, retry }
+            | Report::Working { blocked, retry }
+            | Report::Stalled { blocked, retry },
+        ) => match retry {
+            Retry::After(wait) => (wait, blocked.reason),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether that is about so many seconds: waits differ by a fifth from object to object.
+#[track_caller]
+fn about(wait: Duration, seconds: u64) {
+    let wanted = Duration::from_secs(seconds);
+    assert!(
+        wait >= wanted * 4 / 5 && wait <= wanted * 6 / 5,
+        "{wait:?}, not {seconds} s"
+    );
+}
+
+/// Due, and everything was read.
+fn due() -> Facts {
+    let mut facts = stored();
+    facts.object.due = DueState::Due {
+        since: at(10),
+        overdue: false,
+    };
+    facts
+}
+
+/// Rehearses and claims as attempt 99.
+fn claimed(mut facts: Facts) -> Facts {
+    facts = rehearsed(facts, Slot::Primary);
+    facts.primary.claim = present(claim(1, Cause::FirstIssue, Some("a"), None));
+    claims_for(&facts);
+    facts.primary.claim = present(claim(99, Cause::Due, None, Some(5)));
+    facts.memory.claimed(Slot::Primary, id(99), facts.now.boot);
+    facts
+}
+
+fn voided(mut claim: Claim) -> Observed<ClaimView> {
+    claim.attempt.as_mut().unwrap().state = AttemptState::Void;
+    present(claim)
+}
+
+#[test]
+fn a_claim_that_is_given_up_because_something_moved_is_made_again_ever_later() {
+    let mut facts = due();
+    for seconds in [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600] {
+        facts = claimed(facts);
+        facts.primary.journal = journal(&[5, 9]);
+        let decision = decide(&facts);
+        assert!(
+            matches!(&decision.step, Step::WriteClaim { claim, .. } if claim.live_attempt().is_none())
+        );
+        facts.memory = decision.memory;
+        facts.primary.claim = voided(claim(99, Cause::Due, None, Some(5)));
+        facts.primary.journal = journal(&[5]);
+        let (wait, reason) = waits(&facts);
+        assert_eq!(reason, Reason::ConcurrentChanges);
+        about(wait, seconds);
+        let mut changed = facts.clone();
+        changed.object.inputs = "changed".into();
+        assert!(
+            matches!(step(&changed), Step::Rehearse { .. }),
+            "asked anew"
+        );
+        facts.now.boot += wait;
+    }
+    // A rotation is carried out: the next one is the first again.
+    facts.memory.flushed(None);
+    assert_eq!(facts.memory.backoff, None);
+}
+
+#[test]
+fn a_claim_that_somebody_takes_away_each_time_is_made_again_ever_later() {
+    let mut facts = due();
+    for seconds in [5, 10, 20] {
+        facts = claimed(facts);
+        facts.primary.claim = present(claim(1, Cause::FirstIssue, Some("a"), None));
+        facts.memory = decide(&facts).memory;
+        let (wait, reason) = waits(&facts);
+        assert_eq!(reason, Reason::ConcurrentChanges);
+        about(wait, seconds);
+        facts.now.boot += wait;
+    }
+}
+
+#[test]
+fn after_too_many_steps_nothing_is_read_for_a_while_and_longer_each_time() {
+    let mut facts = due();
+    facts.secret = Observed::Unread;
+    for seconds in [5, 10, 20, 40] {
+        let decision = out_of_steps(&facts);
+        assert!(matches!(
+            decision.step,
+            Step::Rest(Report::Working { .. } | Report::Usable { .. })
+        ));
+        facts.memory = decision.memory;
+        let (wait, reason) = waits(&facts);
+        assert_eq!(reason, Reason::ConcurrentChanges);
+        about(wait, seconds);
+        let mut changed = facts.clone();
+        changed.object.inputs = "changed".into();
+        assert!(matches!(step(&changed), Step::Read { .. }), "asked anew");
+        facts.now.boot += wait;
+        assert!(matches!(step(&facts), Step::Read { .. }));
+    }
+    // A claim that was not used is given up, whatever the wait.
+    let facts = claimed(due());
+    let mut facts = Facts {
+        memory: out_of_steps(&facts).memory,
+        ..facts
+    };
+    assert_eq!(voids(&facts), Slot::Primary);
+    // All is well: nothing is waited for.
+    facts = stored();
+    facts.memory.verified = Some("7".into());
+    facts.memory = out_of_steps(&facts).memory;
+    let decision = decide(&facts);
+    assert!(matches!(decision.step, Step::Rest(Report::Settled { .. })));
+    assert_eq!(decision.memory.backoff, None);
+}
+
+#[test]
+fn a_call_that_was_not_carried_out_as_it_turned_out_is_made_again_ever_later() {
+    let mut facts = due();
+    for (attempt, seconds) in [(11, 30), (12, 60), (13, 120), (14, 240)] {
+        let answered = Failure {
+            answer: Some("HTTP 429".into()),
+            ..Failure::new(Reason::RateLimited, false)
+        };
+        facts.primary.claim = present(claim(attempt, Cause::Due, None, Some(5)));
+        let now = facts.now.boot;
+        facts.memory.unanswered(id(attempt), now, answered);
+        facts.memory = decide(&facts).memory;
+        let (wait, reason) = waits(&facts);
+        assert_eq!((wait, reason), (facts.timing.quiet, Reason::OutcomeUnknown));
+        assert!(
+            matches!(step(&facts), Step::Rest(Report::Usable { blocked, .. }) if blocked.answer.as_deref() == Some("HTTP 429")),
+            "it is said what came back"
+        );
+        facts.now.boot += wait;
+        facts.memory = decide(&facts).memory;
+        let (wait, reason) = waits(&facts);
+        assert_eq!(reason, Reason::RateLimited);
+        about(wait, seconds);
+        facts.now.boot += wait;
+        assert!(matches!(step(&facts), Step::Rehearse { .. }));
+    }
+    // Carried out after all: consumers are down, nothing is waited for.
+    facts.primary.claim = present(claim(15, Cause::Due, None, Some(5)));
+    let (now, failure) = (facts.now.boot, Failure::new(Reason::RateLimited, false));
+    facts.memory.unanswered(id(15), now, failure);
+    facts.memory.backoff = None;
+    facts.primary.journal = journal(&[5, 6]);
+    let repaired = rehearsed(facts, Slot::Primary);
+    assert_eq!(claims_for(&repaired), (Slot::Primary, Cause::LostAttempt));
+}
+
+#[test]
+fn on_the_standby_a_call_that_was_not_carried_out_waits_as_well() {
+    let mut facts = pair();
+    facts.object.trigger = Some("b".into());
+    let standby = facts.standby.as_mut().unwrap();
+    standby.claim = present_as("s", claim(21, Cause::Trigger, Some("b"), None));
+    let now = facts.now.boot;
+    facts
+        .memory
+        .unanswered(id(21), now, Failure::new(Reason::RateLimited, false));
+    facts.now.boot += facts.timing.quiet;
+    let decision = decide(&facts);
+    assert!(
+        matches!(&decision.step, Step::WriteClaim { slot: Slot::Standby, claim, .. } if claim.live_attempt().is_none())
+    );
+    facts.memory = decision.memory;
+    let standby = facts.standby.as_mut().unwrap();
+    let mut given_up = claim(21, Cause::Trigger, Some("b"), None);
+    given_up.attempt.as_mut().unwrap().state = AttemptState::Void;
+    standby.claim = present_as("s", given_up);
+    let (wait, reason) = waits(&facts);
+    assert_eq!(reason, Reason::RateLimited);
+    about(wait, 30);
+}
+
+#[test]
+fn a_label_that_somebody_undoes_each_time_is_written_ever_more_rarely() {
+    let mut facts = stored();
+    edit(&mut facts, |secret| secret.rendered = false);
+    let contested = Failure::new(Reason::SecretContested, false);
+    for seconds in [5, 10, 20, 40] {
+        assert!(matches!(step(&facts), Step::Render { .. }));
+        let written = facts.clone();
+        facts.memory.rewritten(&written, &contested);
+        // It is as it should be for a moment.
+        edit(&mut facts, |secret| secret.rendered = true);
+        let decision = decide(&facts);
+        assert!(matches!(decision.step, Step::Rest(Report::Settled { .. })));
+        facts.memory = decision.memory;
+        edit(&mut facts, |secret| secret.rendered = false);
+        let (wait, reason) = waits(&facts);
+        assert_eq!(reason, Reason::SecretContested);
+        assert_eq!(rests(&facts).1, "usable");
+        about(wait, seconds);
+        facts.now.boot += wait;
+    }
+    // It has held for long: the next change is a first one.
+    facts.now.boot += Duration::from_secs(3600);
+    let written = facts.clone();
+    facts.memory.rewritten(&written, &contested);
+    about(waits(&facts).0, 5);
+    // A rotation does not wait for that.
+    facts.object.due = due().object.due;
+    assert!(matches!(step(&facts), Step::Rehearse { .. }));
+}
+
+#[test]
+fn a_recheck_may_take_its_time_but_reads_the_claim_the_secret_and_the_journal_anew() {
+    let mut facts = claimed(due());
+    facts.now.boot += facts.timing.recheck / 2;
+    assert!(matches!(step(&facts), Step::Send { .. }));
+    for unread in [
+        |facts: &mut Facts| facts.primary.claim = Observed::Unread,
+        |facts: &mut Facts| facts.secret = Observed::Unread,
+        |facts: &mut Facts| facts.primary.journal = Observed::Unread,
+    ] {
+        let mut facts = facts.clone();
+        unread(&mut facts);
+        let Step::Read { sources, .. } = step(&facts) else {
+            panic!("{:?}", step(&facts));
+        };
+        assert!(!sources.is_empty());
+    }
+    let mut cached = facts.clone();
+    cached.primary.claim = match cached.primary.claim {
+        Observed::Live(claim) => Observed::Cached(claim),
+        other => other,
+    };
+    assert!(
+        matches!(step(&cached), Step::Read { sources, .. } if sources.contains(&Source::Claim))
+    );
+    facts.now.boot += facts.timing.recheck / 2;
+    assert_eq!(voids(&facts), Slot::Primary);
+    facts.memory = decide(&facts).memory;
+    facts.primary.claim = voided(claim(99, Cause::Due, None, Some(5)));
+    assert_eq!(waits(&facts).1, Reason::ZitadelTimeout);
+}
