@@ -31,14 +31,16 @@ pub fn timing() -> Timing {
     let ms = Duration::from_millis;
     Timing {
         request: ms(600),
-        send: ms(400),
+        recheck: ms(400),
+        send: ms(300),
         prove: ms(300),
         takeover: ms(2000),
-        quiet: ms(1500),
+        quiet: ms(1600),
         missing: ms(200),
         dead: ms(900),
         probe: ms(200),
         retry_first: ms(150),
+        retry_soonest: ms(50),
         retry_most: ms(600),
         ..Timing::default()
     }
