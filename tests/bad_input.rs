@@ -15,9 +15,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
+use support::audit::{AuditLog, Request};
 use support::controlplane::{ControlPlane, Options};
 use support::eventually;
-use support::policy::{allow_secrets, deny_secrets};
+use support::policy::{allow_secrets, deny_secrets, leave_secrets, mutate_secrets};
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
 use zitadel_simulator::{
@@ -772,6 +773,134 @@ async fn an_admission_policy_that_denies_the_write_stops_the_rotation_before_any
         .await;
     tenant.until_generates(&issued.app, 2).await;
     tenant.ready("issued").await;
+}
+
+/// A policy that changes one thing that the operator writes: its guard, its patch, and what the object says of it.
+const MUTATIONS: [(&str, &str, &str); 5] = [
+    (
+        "has(object.data) && 'CLIENT_SECRET' in object.data",
+        "[JSONPatch{op: 'replace', path: '/data/CLIENT_SECRET', value: 'ZXZpbA=='}]",
+        "key CLIENT_SECRET",
+    ),
+    (
+        "has(object.data) && 'CLIENT_ID' in object.data",
+        "[JSONPatch{op: 'remove', path: '/data/CLIENT_ID'}]",
+        "key CLIENT_ID",
+    ),
+    (
+        "has(object.metadata.labels) && 'zitadel-secrets.dev/managed' in object.metadata.labels",
+        "[JSONPatch{op: 'remove', path: '/metadata/labels/' + jsonpatch.escapeKey('zitadel-secrets.dev/managed')}]",
+        "label zitadel-secrets.dev/managed",
+    ),
+    (
+        "has(object.metadata.annotations) && 'zitadel-secrets.dev/commit' in object.metadata.annotations",
+        "[JSONPatch{op: 'remove', path: '/metadata/annotations'}]",
+        "annotation zitadel-secrets.dev/commit",
+    ),
+    (
+        "has(object.metadata.ownerReferences)",
+        "[JSONPatch{op: 'remove', path: '/metadata/ownerReferences'}]",
+        "the owner reference",
+    ),
+];
+
+#[tokio::test]
+async fn a_policy_that_changes_what_is_written_is_named_before_anything_is_generated() {
+    let world = World::shared().await;
+    futures::future::join_all(MUTATIONS.iter().enumerate().map(
+        |(n, (guard, patch, what))| async move {
+            let tenant = world.tenant(&format!("mutated{n}")).await;
+            let issued = Issued::new(&tenant).await;
+            mutate_secrets(&tenant.client, &tenant.namespace, guard, patch, false).await;
+            let object = issued.holds(&tenant, "SecretMutated").await;
+            let (ready, _, message) = condition(&object, ConditionType::Ready);
+            assert!(!ready && message.contains(what), "{message}");
+            assert!(condition(&object, ConditionType::Stalled).0);
+            assert!(condition(&object, ConditionType::Verified).0, "{what}");
+            let new = tenant.app("new");
+            tenant.apply("new", &new.id, json!({})).await.unwrap();
+            let object = tenant.reason("new", "SecretMutated").await;
+            assert!(condition(&object, ConditionType::Ready).2.contains(what));
+            assert_eq!(tenant.generates(&new), 0, "{what}");
+            leave_secrets(&tenant.client, &tenant.namespace).await;
+            let again = json!({"spec": {"rotation": {"trigger": "again"}}});
+            tenant.edit("issued", again).await;
+            tenant.until_generates(&issued.app, 2).await;
+            tenant.ready("issued").await;
+        },
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn a_value_that_only_the_real_write_changes_is_held_and_never_called_good() {
+    let world = World::shared().await;
+    futures::future::join_all(MUTATIONS.iter().enumerate().map(
+        |(n, (guard, patch, what))| async move {
+            let tenant = world.tenant(&format!("realmut{n}")).await;
+            let issued = Issued::new(&tenant).await;
+            mutate_secrets(&tenant.client, &tenant.namespace, guard, patch, true).await;
+            let trigger = json!({"spec": {"rotation": {"trigger": "x"}}});
+            tenant.edit("issued", trigger).await;
+            let object = tenant.reason("issued", "SecretMutated").await;
+            let (ready, _, message) = condition(&object, ConditionType::Ready);
+            assert!(!ready && message.contains(what), "{message}");
+            assert_eq!(tenant.generates(&issued.app), 2, "{what}");
+            if what.starts_with("key") {
+                tenant
+                    .until("issued", |object| {
+                        (condition(object, ConditionType::Verified).1 == "Refused").then_some(())
+                    })
+                    .await;
+            }
+            leave_secrets(&tenant.client, &tenant.namespace).await;
+            tenant.until_accepted(&issued.app, "issued").await;
+            let object = tenant.ready("issued").await;
+            assert!(condition(&object, ConditionType::Verified).0, "{what}");
+            assert_eq!(tenant.generates(&issued.app), 2, "{what}: it was held");
+            let client_id = tenant.value("issued", "CLIENT_ID").await;
+            assert_eq!(client_id.as_deref(), Some(issued.app.client_id.as_str()));
+        },
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn a_template_label_that_a_policy_changes_is_written_once_and_left() {
+    let tenant = tenant("cosmetic").await;
+    let app = tenant.app("orders");
+    mutate_secrets(
+        &tenant.client,
+        &tenant.namespace,
+        "has(object.metadata.labels) && 'team' in object.metadata.labels",
+        "[JSONPatch{op: 'replace', path: '/metadata/labels/team', value: 'policy'}]",
+        false,
+    )
+    .await;
+    let labels = json!({"secret": {"labels": {"team": "mine"}}});
+    tenant.apply("orders", &app.id, labels).await.unwrap();
+    let object = tenant.reason("orders", "SecretMutated").await;
+    let (ready, _, message) = condition(&object, ConditionType::Ready);
+    assert!(ready && message.contains("label team"), "{message}");
+    assert!(tenant.accepted(&app, "orders").await);
+    // It is left so, also when it is looked at again.
+    let before = tenant.secret("orders").await.metadata.resource_version;
+    let mut log = AuditLog::from_now(World::shared().await.cluster.audit_log());
+    let touched = json!({"metadata": {"annotations": {"touched": "1"}}});
+    tenant.edit("orders", touched).await;
+    tenant.fence().await;
+    let is_write = |request: &Request| {
+        request.is_write()
+            && request.resource() == "secrets"
+            && (request.namespace(), request.name()) == (tenant.namespace.as_str(), "orders")
+    };
+    let writes: Vec<Request> = log.read().into_iter().filter(is_write).collect();
+    assert!(writes.is_empty(), "{writes:#?}");
+    assert_eq!(
+        tenant.secret("orders").await.metadata.resource_version,
+        before
+    );
+    assert_eq!(tenant.generates(&app), 1);
 }
 
 #[tokio::test]

@@ -106,6 +106,8 @@ reasons! {
     SecretWriteForbidden,
     /// An admission policy refuses the Secret.
     SecretWriteRefused,
+    /// An admission policy or webhook changes what the operator writes to the Secret.
+    SecretMutated,
     /// A quota is used up.
     QuotaExceeded,
     /// The namespace is being deleted.

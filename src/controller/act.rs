@@ -13,6 +13,7 @@ use super::context::{Context, lock};
 use super::failure;
 use super::flush;
 use super::former;
+use super::mutated::Mutations;
 use super::observe::Round;
 use super::rotate;
 use super::write;
@@ -111,14 +112,19 @@ async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) -
     let Some(place) = round.place() else {
         return false;
     };
-    let Ok(shell) = serde_json::from_value(place.shell()) else {
+    let sent = place.shell();
+    let Ok(shell) = serde_json::from_value(sent.clone()) else {
         return false;
     };
     match secrets(context, round).create(&write::put(), &shell).await {
         Ok(written) => {
             flush::remember(context, place, &round.state, &written);
             round.saw_secret(context, Some(&written), facts);
-            true
+            match Mutations::between(&sent, &written).failure() {
+                Some(mutated) => back_off(round, facts, &mutated),
+                None => return true,
+            }
+            false
         }
         // It is there already, or it is not known whether it is: the next round looks.
         Err(error) if matches!(&error, kube::Error::Api(status) if status.code == 409) => false,
@@ -172,7 +178,10 @@ async fn rehearse(
         .patch(&place.target.secret.name, &params, &Patch::Apply(&object))
         .await;
     match result {
-        Ok(_) => lock(&round.state).memory.rehearsed(slot, over.clone()),
+        Ok(stored) => match Mutations::between(&object, &stored).failure() {
+            None => lock(&round.state).memory.rehearsed(slot, over.clone()),
+            Some(mutated) => back_off(round, facts, &mutated),
+        },
         // NB: journal and probe speak of the Secret as it was; kept, a dead value would count as verified.
         Err(error) if failure::is_conflict(&error) => forget(facts),
         Err(error) => {
@@ -334,11 +343,23 @@ async fn render(
     };
     let Some(client_id) = client_id else { return };
     let object = place.full(&commit, &client_id, value.expose(), Some(over));
-    match write::secret(&api, name, object, Some(over)).await {
+    match write::secret(&api, name, object.clone(), Some(over)).await {
         Ok(written) => {
+            let mutations = Mutations::between(&object, &written);
+            if let Some(mutated) = mutations.failure() {
+                flush::remember(context, place, &round.state, &written);
+                back_off(round, facts, &mutated);
+                return;
+            }
             rewritten(&written);
-            let contested = Failure::new(Reason::SecretContested, false);
-            lock(&round.state).memory.rewritten(facts, &contested);
+            let mut state = lock(&round.state);
+            match mutations.left() {
+                Some(left) => state.memory.left_as_it_is(facts, &left),
+                None => {
+                    let contested = Failure::new(Reason::SecretContested, false);
+                    state.memory.rewritten(facts, &contested);
+                }
+            }
         }
         Err(error) => failed(&error),
     }

@@ -11,12 +11,16 @@ use kube::runtime::events::EventType;
 use super::connections::Connection;
 use super::context::{AppState, Context, Stored, lock};
 use super::failure;
+use super::mutated::Mutations;
+use super::probe::probe;
 use super::secret::{self, Place, Reading};
 use super::target::Target;
 use super::write;
 use crate::api::{ForeignSecret, Outcome, Reason};
 use crate::ids::{AppId, AttemptId, Sequence};
-use crate::rotation::{Cause, Entry, Fence, Recorded, SecretState, Slot, Version, fence};
+use crate::rotation::{
+    Cause, CommitRecord, Entry, Failure, Fence, Probe, Recorded, SecretState, Slot, Version, fence,
+};
 use crate::runtime::metrics::WindowPart;
 use crate::runtime::panics::{caught, until_it_returns};
 use crate::zitadel::{AppRef, ClientSecret, Introspection, ProbeToken};
@@ -99,6 +103,47 @@ impl Received {
             scope: &self.scope,
             endpoints: &self.connection.endpoints,
         }
+    }
+
+    /// The Secret with the value in it, over a revision and what that records of another application.
+    fn object(
+        &self,
+        target: &Target,
+        before: Option<&CommitRecord>,
+        over: Option<&Version>,
+    ) -> serde_json::Value {
+        let entry = Entry {
+            attempt: Some(self.attempt),
+            sequence: self.sequence,
+            change_date: self.change_date,
+        };
+        let place = self.place(target);
+        let recorded = Recorded {
+            entry,
+            client_id: self.client_id.clone(),
+        };
+        let commit = place.commit(&self.app.app, recorded, before);
+        place.full(&commit, &self.client_id, self.value.expose(), over)
+    }
+
+    /// What of the value and its record was not stored as it was sent.
+    fn mutated(
+        &self,
+        target: &Target,
+        before: Option<&CommitRecord>,
+        stored: &Secret,
+    ) -> Option<Failure> {
+        Mutations::between(&self.object(target, before, None), stored).failure()
+    }
+
+    /// Whether the Secret holds the value, by its keys and not only by its record.
+    fn is_stored(
+        &self,
+        target: &Target,
+        record: Option<&CommitRecord>,
+        seen: Option<&Secret>,
+    ) -> bool {
+        seen.is_some_and(|seen| self.mutated(target, record, seen).is_none())
     }
 
     /// The client id of the pair that is stored: with a standby another one than that of the new value.
@@ -226,28 +271,28 @@ async fn publish(
         .and_then(|reading| reading.commit.clone());
     let mut pause = Duration::from_millis(50);
     let mut target = Arc::clone(&received.target);
+    let mut seen: Option<Secret> = None;
     loop {
         target = present(context, received, &target, &stored);
-        let attempted = match fence(
+        let judged = fence(
             &stored,
             received.slot,
             received.attempt,
             received.sequence,
             outlived.as_ref(),
             target.secret.adopt,
-        ) {
-            Fence::Written(version) => return (published, Some(version.revision)),
-            Fence::Write(version) => Some(
-                apply(
-                    context,
-                    &api,
-                    received,
-                    &target,
-                    record.as_ref(),
-                    Some(&version),
-                )
-                .await,
-            ),
+        );
+        let attempted = match judged {
+            // NB: the record alone proves nothing of the keys.
+            Fence::Written(version)
+                if received.is_stored(&target, record.as_ref(), seen.as_ref()) =>
+            {
+                return (published, Some(version.revision));
+            }
+            Fence::Written(version) | Fence::Write(version) => {
+                let before = record.as_ref();
+                Some(apply(context, &api, received, &target, before, Some(&version)).await)
+            }
             Fence::Create if context.object(&target.owner).is_some() => {
                 Some(apply(context, &api, received, &target, None, None).await)
             }
@@ -266,10 +311,21 @@ async fn publish(
             Fence::Refused => None,
         };
         match attempted {
-            Some(Ok(revision)) => return (published, Some(revision)),
+            Some(Ok(written)) => {
+                let Some(mutated) = received.mutated(&target, record.as_ref(), &written) else {
+                    let place = received.place(&target);
+                    let revision = remember(context, place, &received.state, &written);
+                    return (published, Some(revision));
+                };
+                hold_back(context, received, mutated);
+                judge_stored(context, received, &target, &written).await;
+            }
             Some(Err(error)) if failure::is_conflict(&error) => {}
-            Some(Err(error)) => hold_back(context, received, Some(&error)),
-            None => hold_back(context, received, None),
+            Some(Err(error)) => hold_back(context, received, failure::kubernetes(&error)),
+            None => {
+                let conflict = Failure::new(Reason::SecretKeyConflict, true);
+                hold_back(context, received, conflict);
+            }
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
@@ -288,8 +344,9 @@ async fn publish(
                 });
                 stored = secret::state(reading.as_ref());
                 record = reading.and_then(|reading| reading.commit);
+                seen = found;
             }
-            Err(error) => hold_back(context, received, Some(&error)),
+            Err(error) => hold_back(context, received, failure::kubernetes(&error)),
         }
     }
 }
@@ -313,11 +370,7 @@ fn present(
 }
 
 /// Says, once a reason, that a value is held and can't be written.
-fn hold_back(context: &Context, received: &Received, error: Option<&kube::Error>) {
-    let failure = error.map_or_else(
-        || crate::rotation::Failure::new(Reason::SecretKeyConflict, true),
-        failure::kubernetes,
-    );
+fn hold_back(context: &Context, received: &Received, failure: Failure) {
     let mut state = lock(&received.state);
     if state.memory.held_back.as_ref() != Some(&failure) {
         tracing::error!(
@@ -325,6 +378,7 @@ fn hold_back(context: &Context, received: &Received, error: Option<&kube::Error>
             namespace = received.target.owner.namespace,
             name = received.target.owner.name,
             reason = failure.reason.as_str(),
+            answer = failure.answer,
             "a new credential is held in memory because its Secret cannot be written; it is tried again until it can"
         );
         state.memory.held_back = Some(failure);
@@ -333,28 +387,47 @@ fn hold_back(context: &Context, received: &Received, error: Option<&kube::Error>
     }
 }
 
+/// The Secret holds something else than was sent: asks ZITADEL whether that can be used, once a revision.
+async fn judge_stored(context: &Context, received: &Received, target: &Target, stored: &Secret) {
+    let reading = secret::read(
+        received.place(target),
+        &stored.metadata,
+        Some(stored),
+        |_| false,
+    );
+    let version = reading.view.version;
+    let is_known = {
+        let memory = &lock(&received.state).memory;
+        let refused = memory.refusals.as_ref().map(|refusals| &refusals.secret);
+        refused == Some(&version) || memory.verified.as_ref() == Some(&version.revision)
+    };
+    if is_known {
+        return;
+    }
+    let verdict = match (&reading.value, &reading.client_id) {
+        (Some(value), Some(id)) => probe(&received.connection, &received.app, id, value).await,
+        _ => Probe::Refused,
+    };
+    lock(&received.state)
+        .memory
+        .judged(&version, verdict, context.clock.boot());
+    context.wake(&received.target.owner);
+}
+
 async fn apply(
     context: &Context,
     api: &Api<Secret>,
     received: &Received,
     target: &Target,
-    before: Option<&crate::rotation::CommitRecord>,
+    before: Option<&CommitRecord>,
     over: Option<&Version>,
-) -> Result<String, kube::Error> {
-    let entry = Entry {
-        attempt: Some(received.attempt),
-        sequence: received.sequence,
-        change_date: received.change_date,
-    };
-    let place = received.place(target);
-    let recorded = Recorded {
-        entry,
-        client_id: received.client_id.clone(),
-    };
-    let commit = place.commit(&received.app.app, recorded, before);
-    let object = place.full(&commit, &received.client_id, received.value.expose(), over);
+) -> Result<Secret, kube::Error> {
+    let object = received.object(target, before, over);
     let written = write::secret(api, &target.secret.name, object, over).await?;
-    Ok(remember(context, place, &received.state, &written))
+    if over.is_none() {
+        remember(context, received.place(target), &received.state, &written);
+    }
+    Ok(written)
 }
 
 /// Keeps what was written, for as long as the watch lags behind. The revision that was written.

@@ -10,6 +10,7 @@ use super::act::{back_off, secrets};
 use super::context::Context;
 use super::failure;
 use super::flush;
+use super::mutated::Mutations;
 use super::observe::Round;
 use super::secret::{self, COMMIT_ANNOTATION, MANAGED_LABEL};
 use super::write::{self, FIELD_MANAGER};
@@ -23,7 +24,7 @@ pub(super) async fn move_from(
     over: Option<&Version>,
     facts: &mut Facts,
 ) {
-    let result = copy(context, round, former, over).await;
+    let result = copy(context, round, former, over, facts).await;
     match result {
         Ok(Some(written)) => round.saw_secret(context, Some(&written), facts),
         // It changed or went meanwhile: the next round looks.
@@ -38,6 +39,7 @@ async fn copy(
     round: &Round,
     former: &Former,
     over: Option<&Version>,
+    facts: &Facts,
 ) -> Result<Option<Secret>, kube::Error> {
     let Some(place) = round.place() else {
         return Ok(None);
@@ -54,8 +56,12 @@ async fn copy(
     let commit = place.amended(&record, None);
     let client_id = record.stored().map_or("", |stored| &stored.client_id);
     let object = place.full(&commit, client_id, value.expose(), over);
-    let written = write::secret(&api, &place.target.secret.name, object, over).await?;
+    let name = &place.target.secret.name;
+    let written = write::secret(&api, name, object.clone(), over).await?;
     flush::remember(context, place, &round.state, &written);
+    if let Some(mutated) = Mutations::between(&object, &written).failure() {
+        back_off(round, facts, &mutated);
+    }
     Ok(Some(written))
 }
 

@@ -59,6 +59,7 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::SecretImmutable => format!("Secret {secret} is immutable: delete it, or choose another spec.secret.name"),
         Reason::SecretWriteForbidden => format!("The operator may not read or write Secret {secret}: check its RBAC in namespace {}", target.owner.namespace),
         Reason::SecretWriteRefused => format!("The API server refuses Secret {secret}: an admission policy or webhook, or its size"),
+        Reason::SecretMutated => format!("An admission policy or webhook changes what the operator writes to Secret {secret}: exclude the Secret from it"),
         Reason::QuotaExceeded => format!("A quota of namespace {} does not allow Secret {secret}", target.owner.namespace),
         Reason::NamespaceTerminating => format!("Namespace {} is being deleted", target.owner.namespace),
         Reason::AppAlreadyClaimed => format!("App {app} is kept by ApiAppSecret {by}: one of the two must go"),

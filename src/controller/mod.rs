@@ -33,6 +33,7 @@ mod live;
 mod material;
 mod message;
 mod metered;
+mod mutated;
 mod names;
 mod observe;
 mod open_claims;

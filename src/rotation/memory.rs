@@ -238,6 +238,18 @@ impl Memory {
         self.looked_at = None;
     }
 
+    /// ZITADEL was asked about the value in this revision of the Secret while another one is held.
+    pub fn judged(&mut self, secret: &Version, verdict: super::Probe, now: Duration) {
+        self.verified = (verdict == super::Probe::Valid).then(|| secret.revision.clone());
+        self.in_doubt = verdict == super::Probe::NoVerdict;
+        self.refusals = (verdict == super::Probe::Refused).then(|| Refusals {
+            secret: secret.clone(),
+            count: 1,
+            first: now,
+            last: now,
+        });
+    }
+
     /// It is not known whether generate was carried out; the quiet period runs from here.
     pub fn unknown(&mut self, attempt: AttemptId, now: Duration) {
         self.claimed = None;

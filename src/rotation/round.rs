@@ -215,6 +215,17 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// The API server stores labels or annotations of the Secret otherwise than they are sent: they are left so for as long as a wait is
+    /// at most, unless the object is changed.
+    pub fn left_as_it_is(&mut self, facts: &Facts, failure: &Failure) {
+        self.rewrites = Some(Backoff {
+            until: facts.now.boot.saturating_add(facts.timing.retry_most),
+            ..longer(None, facts, failure, facts.timing.retry_most)
+        });
+    }
+}
+
 impl Backoff {
     fn left(&self, facts: &Facts) -> Duration {
         self.until.saturating_sub(facts.now.boot)
