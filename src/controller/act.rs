@@ -353,12 +353,11 @@ async fn render(
             }
             rewritten(&written);
             let mut state = lock(&round.state);
-            match mutations.left() {
-                Some(left) => state.memory.left_as_it_is(facts, &left),
-                None => {
-                    let contested = Failure::new(Reason::SecretContested, false);
-                    state.memory.rewritten(facts, &contested);
-                }
+            if let Some(left) = mutations.left() {
+                state.memory.left_as_it_is(facts, &left);
+            } else {
+                let contested = Failure::new(Reason::SecretContested, false);
+                state.memory.rewritten(facts, &contested);
             }
         }
         Err(error) => failed(&error),
