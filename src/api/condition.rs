@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Reason;
 
 /// What a condition is about.
-#[derive(
-    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord,
-)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionType {
     /// The Secret holds a credential that can be used.
     Ready,
@@ -23,7 +21,7 @@ pub enum ConditionType {
 }
 
 /// Whether it holds.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// It holds.
     True,
@@ -44,9 +42,12 @@ impl From<bool> for Status {
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// What it is about.
+    // NB: open in the schema, so that an older definition accepts what a later version writes.
     #[serde(rename = "type")]
+    #[schemars(with = "String", length(min = 1, max = 316))]
     pub type_: ConditionType,
     /// Whether it holds.
+    #[schemars(with = "String", length(min = 1, max = 64))]
     pub status: Status,
     /// One word of a closed list; each has a paragraph in the troubleshooting page.
     #[schemars(
@@ -66,8 +67,42 @@ pub struct Condition {
 
 /// A list with one condition a type.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(transparent)]
-pub struct Conditions(Vec<Condition>);
+#[serde(from = "Vec<Stored>", into = "Vec<Stored>")]
+pub struct Conditions {
+    known: Vec<Condition>,
+    /// What another version wrote, kept as it is: a type or a status that this one does not know.
+    foreign: Vec<serde_json::Value>,
+}
+
+/// A condition as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Known(Condition),
+    Foreign(serde_json::Value),
+}
+
+impl From<Vec<Stored>> for Conditions {
+    fn from(stored: Vec<Stored>) -> Self {
+        let mut conditions = Self::default();
+        for condition in stored {
+            match condition {
+                Stored::Known(condition) => conditions.known.push(condition),
+                Stored::Foreign(condition) => conditions.foreign.push(condition),
+            }
+        }
+        conditions
+    }
+}
+
+impl From<Conditions> for Vec<Stored> {
+    fn from(conditions: Conditions) -> Self {
+        let known = conditions.known.into_iter().map(Stored::Known);
+        known
+            .chain(conditions.foreign.into_iter().map(Stored::Foreign))
+            .collect()
+    }
+}
 
 impl JsonSchema for Conditions {
     fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -91,7 +126,7 @@ impl JsonSchema for Conditions {
 impl Conditions {
     /// The condition of a type, if it was ever set.
     pub fn get(&self, type_: ConditionType) -> Option<&Condition> {
-        self.0.iter().find(|condition| condition.type_ == type_)
+        self.known.iter().find(|condition| condition.type_ == type_)
     }
 
     /// Whether a condition of that type is there and true.
@@ -123,26 +158,34 @@ impl Conditions {
             last_transition_time: Time(seconds(now)),
             observed_generation: generation,
         };
-        if let Some(present) = self.0.iter_mut().find(|present| present.type_ == type_) {
+        // Types are unique: one with a status that this version does not know is replaced.
+        self.foreign.retain(|foreign| !of_type(foreign, type_));
+        if let Some(present) = self.known.iter_mut().find(|present| present.type_ == type_) {
             if present.status == status {
                 condition.last_transition_time = present.last_transition_time.clone();
             }
             *present = condition;
         } else {
-            self.0.push(condition);
-            self.0.sort_by_key(|condition| condition.type_);
+            self.known.push(condition);
+            self.known.sort_by_key(|condition| condition.type_);
         }
     }
 
     /// Removes a condition. As kstatus has it, `Reconciling` and `Stalled` are there only while they are true.
     pub fn remove(&mut self, type_: ConditionType) {
-        self.0.retain(|condition| condition.type_ != type_);
+        self.foreign.retain(|foreign| !of_type(foreign, type_));
+        self.known.retain(|condition| condition.type_ != type_);
     }
 
     /// All of them, ordered by type.
     pub fn iter(&self) -> impl Iterator<Item = &Condition> {
-        self.0.iter()
+        self.known.iter()
     }
+}
+
+/// Whether a condition that another version wrote is of this type.
+fn of_type(foreign: &serde_json::Value, type_: ConditionType) -> bool {
+    serde_json::to_value(type_).is_ok_and(|type_| foreign.get("type") == Some(&type_))
 }
 
 /// The instant without its fraction of a second.

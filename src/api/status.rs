@@ -1,5 +1,7 @@
 //! The status of an `ApiAppSecret`: a mirror for people and tools, never a source of decisions. No I/O.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -156,7 +158,9 @@ pub struct HistoryEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_date: Option<MicroTime>,
     /// How it ended.
-    pub outcome: Outcome,
+    // NB: a word of `Outcome`, or one that another version of the operator wrote: it is kept and shown, and is a reason for nothing.
+    #[schemars(length(max = 64))]
+    pub outcome: String,
     /// The application, where the object has two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
@@ -168,6 +172,10 @@ pub struct HistoryEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub dark_window: Option<String>,
+    /// Fields of another version, kept as they are: the list is written as a whole.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: BTreeMap<String, serde_json::Value>,
 }
 
 /// A client secret that somebody else made.
@@ -186,7 +194,7 @@ pub struct ForeignSecret {
 }
 
 /// How a rotation ended.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Written, and accepted by ZITADEL.
     Published,
@@ -213,6 +221,11 @@ impl Outcome {
         Self::Retired,
     ];
 
+    /// The outcome of that word, unless another version wrote it.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == word)
+    }
+
     /// As it stands in status and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -229,15 +242,34 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::ConditionType;
 
     #[test]
-    fn all_outcomes_are_those_of_the_schema() {
-        let schema = schemars::schema_for!(Outcome).to_value().to_string();
+    fn words_and_fields_of_another_version_are_kept_as_they_are() {
+        let stored = include_str!("../../tests/fixtures/status-of-a-later-version.json");
+        let stored: serde_json::Value = serde_json::from_str(stored).unwrap();
+        let read: ApiAppSecretStatus = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(read.history[0].outcome, "Teleported");
+        assert_eq!(Outcome::from_word(&read.history[0].outcome), None);
+        assert!(read.conditions.get(ConditionType::Ready).is_some());
+        let written = serde_json::to_value(&read).unwrap();
+        assert_eq!(written["history"], stored["history"]);
+        assert_eq!(written["conditions"], stored["conditions"]);
         for outcome in Outcome::ALL {
-            let name = serde_json::to_string(&outcome).unwrap();
-            assert_eq!(name, format!("\"{}\"", outcome.as_str()));
-            assert!(schema.contains(&format!("\"const\":{name}")), "{schema}");
+            assert_eq!(Outcome::from_word(outcome.as_str()), Some(outcome));
         }
-        assert_eq!(schema.matches("\"const\"").count(), Outcome::ALL.len());
+    }
+
+    #[test]
+    fn no_word_in_a_status_is_a_closed_list() {
+        for schema in [
+            schemars::schema_for!(ApiAppSecretStatus),
+            schemars::schema_for!(crate::api::ZitadelConnectionStatus),
+        ] {
+            let schema = schema.to_value().to_string();
+            for closed in ["\"enum\"", "\"const\""] {
+                assert!(!schema.contains(closed), "{closed}: {schema}");
+            }
+        }
     }
 }

@@ -455,12 +455,12 @@ fn asked(status: &ApiAppSecretStatus) -> Vec<Sequence> {
         let cause = Cause::ALL
             .into_iter()
             .find(|cause| cause.as_str() == past.reason);
-        match past.outcome {
-            Outcome::Published | Outcome::Unproven => {
+        match Outcome::from_word(&past.outcome) {
+            Some(Outcome::Published | Outcome::Unproven) => {
                 matches!(cause, Some(Cause::FirstIssue | Cause::Trigger))
             }
-            Outcome::Retired => true,
-            Outcome::WithoutEffect | Outcome::Superseded | Outcome::Adopted => false,
+            Some(Outcome::Retired) => true,
+            Some(Outcome::WithoutEffect | Outcome::Superseded | Outcome::Adopted) | None => false,
         }
     };
     let sequence = |past: &HistoryEntry| past.sequence.as_ref()?.parse().ok().map(Sequence);
@@ -476,8 +476,9 @@ fn asked(status: &ApiAppSecretStatus) -> Vec<Sequence> {
 /// The newest value that was accepted before it was published. Only whoever published it knows that, and how long it took; others
 /// suppose it.
 fn proven(status: &ApiAppSecretStatus) -> Option<Sequence> {
-    let published =
-        |past: &&HistoryEntry| past.outcome == Outcome::Published && past.dark_window.is_some();
+    let published = |past: &&HistoryEntry| {
+        past.outcome == Outcome::Published.as_str() && past.dark_window.is_some()
+    };
     let newest = status.history.iter().find(published)?;
     newest.sequence.as_ref()?.parse().ok().map(Sequence)
 }

@@ -45,6 +45,14 @@ pub struct Place<'a> {
     pub endpoints: &'a Endpoints,
 }
 
+/// A deletion policy as the template hash has it. Persisted: a word must not change.
+const fn encoded(deletion: DeletionPolicy) -> &'static str {
+    match deletion {
+        DeletionPolicy::Delete => "Delete",
+        DeletionPolicy::Retain => "Retain",
+    }
+}
+
 impl Place<'_> {
     /// What the Secret is made from besides its value, as a hash.
     pub fn template_hash(&self) -> String {
@@ -63,7 +71,7 @@ impl Place<'_> {
             token,
         } = self.endpoints;
         let mut parts: Vec<&str> = vec![name, type_, issuer, introspection, token];
-        let keys: Vec<String> = vec![format!("{keys:?}"), format!("{deletion:?}")];
+        let keys: Vec<String> = vec![keys.encoded(), encoded(*deletion).to_owned()];
         parts.extend(keys.iter().map(String::as_str));
         for (name, value) in labels.iter().chain(annotations) {
             parts.extend([name.as_str(), value.as_str()]);

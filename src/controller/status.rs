@@ -1,5 +1,7 @@
 //! Reports: the status of an object from what a round came to. Pure, but for the one function that writes it.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, SignedDurationRound, Timestamp, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use serde::Serialize;
@@ -163,10 +165,11 @@ fn remember(
         reason: reason.to_owned(),
         sequence: Some(entry.sequence.to_string()),
         change_date: Some(MicroTime(entry.change_date)),
-        outcome,
+        outcome: outcome.as_str().to_owned(),
         app_id: round.standby.as_ref().and(status.active_app_id.clone()),
         replaced: mine.and_then(|flushed| flushed.replaced.clone()),
         dark_window,
+        unknown: BTreeMap::new(),
     };
     status.history.insert(0, past);
 }
@@ -186,10 +189,11 @@ fn remember_unwritten(status: &mut ApiAppSecretStatus, round: &Round, flushed: &
         reason: flushed.cause.as_str().to_owned(),
         sequence,
         change_date: Some(MicroTime(flushed.change_date)),
-        outcome: flushed.outcome,
+        outcome: flushed.outcome.as_str().to_owned(),
         app_id: round.standby.as_ref().map(|_| flushed.app.to_string()),
         replaced: None,
         dark_window: None,
+        unknown: BTreeMap::new(),
     };
     status.history.insert(0, past);
 }

@@ -78,6 +78,34 @@ pub struct Keys {
     pub app_id: Option<String>,
 }
 
+impl Keys {
+    /// The names as the template hash in the commit record has them. Persisted: 0.1.0 wrote this text, so a change renders every Secret
+    /// anew. A key that is added later appears only where it is set.
+    pub fn encoded(&self) -> String {
+        let quoted = |name: &str| format!("\"{name}\"");
+        let optional = [
+            ("issuer", &self.issuer),
+            ("introspection_endpoint", &self.introspection_endpoint),
+            ("token_endpoint", &self.token_endpoint),
+            ("project_id", &self.project_id),
+            ("app_id", &self.app_id),
+        ]
+        .map(|(field, name)| {
+            let name = name.as_deref().map_or_else(
+                || "None".to_owned(),
+                |name| format!("Some({})", quoted(name)),
+            );
+            format!("{field}: {name}")
+        })
+        .join(", ");
+        format!(
+            "Keys {{ client_id: {}, client_secret: {}, {optional} }}",
+            quoted(&self.client_id),
+            quoted(&self.client_secret),
+        )
+    }
+}
+
 /// Why a spec can't be used. The API server refuses most of these already.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
@@ -330,6 +358,26 @@ mod tests {
             project: ProjectId::try_from(project).unwrap(),
             app: AppId::try_from(app).unwrap(),
         }
+    }
+
+    #[test]
+    fn the_names_of_keys_are_encoded_as_the_first_version_did() {
+        let mut keys = Keys {
+            client_id: "CLIENT_ID".to_owned(),
+            client_secret: "client.secret-1_x".to_owned(),
+            issuer: Some("ISSUER".to_owned()),
+            introspection_endpoint: None,
+            token_endpoint: None,
+            project_id: Some("P".to_owned()),
+            app_id: None,
+        };
+        // Written by 0.1.0.
+        assert_eq!(
+            keys.encoded(),
+            "Keys { client_id: \"CLIENT_ID\", client_secret: \"client.secret-1_x\", issuer: Some(\"ISSUER\"), introspection_endpoint: None, token_endpoint: None, project_id: Some(\"P\"), app_id: None }"
+        );
+        keys.app_id = Some("A".to_owned());
+        assert!(keys.encoded().ends_with(", app_id: Some(\"A\") }"));
     }
 
     #[test]

@@ -46,6 +46,130 @@ async fn pod_made(client: &Client, namespace: &str) -> Pod {
     .await
 }
 
+/// What a kubelet and a scheduler do as far as a Deployment shows it: the pods that were made become ready. Helm's `--wait` and
+/// everything between stays real.
+pub struct Kubelet(tokio::task::JoinHandle<()>);
+
+impl Kubelet {
+    pub fn start(client: Client) -> Self {
+        Self(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                let _ = Self::pass(&client).await;
+            }
+        }))
+    }
+
+    /// Makes every pod ready that a controller made and that is not.
+    async fn pass(client: &Client) -> kube::Result<()> {
+        let all: Api<Pod> = Api::all(client.clone());
+        for pod in all.list(&ListParams::default()).await? {
+            let ready = pod
+                .status
+                .as_ref()
+                .is_some_and(|s| s.phase.as_deref() == Some("Running"));
+            let (Some(namespace), false) = (pod.namespace(), ready) else {
+                continue;
+            };
+            let now = jiff::Timestamp::now().to_string();
+            let status = json!({"status": {"phase": "Running", "startTime": now, "conditions": [
+                {"type": "Ready", "status": "True", "lastTransitionTime": now},
+                {"type": "ContainersReady", "status": "True", "lastTransitionTime": now},
+            ]}});
+            let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
+            let params = PatchParams::default();
+            let patch = Patch::Merge(&status);
+            pods.patch_status(&pod.name_any(), &params, &patch).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Kubelet {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A connection as a platform owner makes it after the installation; its ZITADEL is down.
+async fn connection(client: &Client) -> ZitadelConnection {
+    let connections: Api<ZitadelConnection> = Api::all(client.clone());
+    let spec = json!({
+        "url": "https://iam.example.com",
+        "credential": {"type": "ServiceAccountKey", "secretRef": {"name": "zitadel-key", "key": "key.json"}},
+    });
+    let object = json!({"metadata": {"name": "default"}, "spec": spec});
+    let object = serde_json::from_value(object).unwrap();
+    connections
+        .create(&PostParams::default(), &object)
+        .await
+        .unwrap()
+}
+
+/// Runs helm with `--wait` beside the tasks of the test.
+async fn waited(kubeconfig: &Path, arguments: &[&str]) -> String {
+    let kubeconfig = kubeconfig.to_owned();
+    let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+    let running = move || {
+        let mut words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        words.extend(["--wait", "--timeout", "90s"]);
+        succeeded(&helm(Some(&kubeconfig), &words))
+    };
+    tokio::task::spawn_blocking(running).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn helm_waits_for_the_operator_and_for_no_zitadel() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let cluster = ControlPlane::start(Options::default()).await;
+    let kubeconfig = cluster.admin_kubeconfig();
+    let client = client_from(kubeconfig).await;
+    let _kubelet = Kubelet::start(client.clone());
+    let first = [
+        RELEASE,
+        CHART,
+        "--namespace",
+        NAMESPACE,
+        "--create-namespace",
+    ];
+    let verb = |verb: &'static str| [&[verb], &first[..]].concat();
+    // Without the definitions; then a connection whose ZITADEL is down and whose Secret is not there.
+    waited(kubeconfig, &verb("install")).await;
+    let connections: Api<ZitadelConnection> = Api::all(client.clone());
+    let made = connection(&client).await;
+    let upgrade = [
+        &verb("upgrade")[..],
+        &["--set", "operator.driftInterval=5m"],
+    ]
+    .concat();
+    waited(kubeconfig, &upgrade).await;
+    // A second release, of another class, in another namespace.
+    let second = [
+        "install",
+        "payments",
+        CHART,
+        "--namespace",
+        "payments",
+        "--create-namespace",
+        "--set",
+        "controllerClass=payments,watchNamespaces={payments},crds.install=false",
+    ];
+    waited(kubeconfig, &second).await;
+    // Uninstalled, and installed again where the definitions and the connection are there already.
+    waited(
+        kubeconfig,
+        &["uninstall", RELEASE, "--namespace", NAMESPACE],
+    )
+    .await;
+    waited(kubeconfig, &verb("install")).await;
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+    let status = deployments.get(RELEASE).await.unwrap().status.unwrap();
+    assert_eq!(status.available_replicas, Some(1));
+    assert_eq!(connections.get("default").await.unwrap().uid(), made.uid());
+}
+
 fn release(kubeconfig: &Path, verb: &str, arguments: &[&str]) -> String {
     let usual = [verb, RELEASE, CHART, "--namespace", NAMESPACE];
     succeeded(&helm(Some(kubeconfig), &[&usual, arguments].concat()))
@@ -63,19 +187,13 @@ async fn what_people_made_outlives_upgrades_rollbacks_and_the_release_itself() {
     namespace(&client, NAMESPACE, restricted).await;
     namespace(&client, "orders", json!({})).await;
 
-    let connection = [
-        "--set",
-        "connection.create=true,connection.url=https://iam.example.com",
-    ];
-    let notes = release(kubeconfig, "install", &connection);
-    let told = format!(
-        "kubectl -n {NAMESPACE} create secret generic zitadel-key --from-file=key.json=FILE"
-    );
+    let notes = release(kubeconfig, "install", &[]);
+    let told =
+        format!("kubectl -n {NAMESPACE} create secret generic zitadel-key --from-file=key.json");
     assert!(notes.contains(&told), "{notes}");
     pod_made(&client, NAMESPACE).await;
     let connections: Api<ZitadelConnection> = Api::all(client.clone());
-    let first = connections.get("default").await.unwrap();
-    assert_eq!(first.spec.url, "https://iam.example.com");
+    let first = connection(&client).await;
     let objects: Api<ApiAppSecret> = Api::namespaced(client.clone(), "orders");
     let object =
         json!({"metadata": {"name": "orders-api"}, "spec": {"projectId": "1", "appId": "2"}});
@@ -85,22 +203,8 @@ async fn what_people_made_outlives_upgrades_rollbacks_and_the_release_itself() {
         .await
         .unwrap();
 
-    // The connection was made as a hook, and is part of the release from now on.
-    let changed = [
-        &connection[..],
-        &[
-            "--set-string",
-            "connection.organizationId=7",
-            "--set",
-            "replicas=2",
-        ],
-    ]
-    .concat();
-    release(kubeconfig, "upgrade", &changed);
+    release(kubeconfig, "upgrade", &["--set", "replicas=2"]);
     pod_made(&client, NAMESPACE).await;
-    let second = connections.get("default").await.unwrap();
-    assert_eq!(second.uid(), first.uid());
-    assert_eq!(second.spec.organization_id.as_deref(), Some("7"));
     succeeded(&helm(
         Some(kubeconfig),
         &["rollback", RELEASE, "1", "--namespace", NAMESPACE],
@@ -131,7 +235,7 @@ async fn what_people_made_outlives_upgrades_rollbacks_and_the_release_itself() {
         let pod = deployed.spec.unwrap().template.spec.unwrap();
         pod.containers[0].image.clone().unwrap()
     };
-    told("install", &first_chart.1, &connection);
+    told("install", &first_chart.1, &[]);
     assert!(image().await.ends_with(&digests[0]));
     told("upgrade", &next_chart.1, &["--reuse-values"]);
     assert!(image().await.ends_with(&digests[1]), "not the older image");

@@ -8,6 +8,7 @@ use kube::api::Api;
 use zitadel_secret_operator::api::ApiAppSecret;
 use zitadel_simulator::{AppHandle, Config, Role, Scope, Simulator};
 
+use super::install::Kubelet;
 use crate::support::controlplane::{ControlPlane, Options, client_from};
 use crate::support::eventually;
 use crate::support::helm::{helm, render, root, succeeded};
@@ -71,12 +72,8 @@ fn run(cluster: &ControlPlane, directory: &Path, command: &str) -> String {
         )
     };
     let words: Vec<String> = command.split(' ').map(there).collect();
-    // NB: without a kubelet no pod ever becomes ready, and a namespace takes its time.
-    let mut words: Vec<&str> = words
-        .iter()
-        .map(String::as_str)
-        .filter(|word| *word != "--wait")
-        .collect();
+    // NB: without a kubelet a namespace takes its time.
+    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
     if command.starts_with("kubectl delete namespace") {
         words.push("--wait=false");
     }
@@ -88,6 +85,13 @@ fn run(cluster: &ControlPlane, directory: &Path, command: &str) -> String {
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command}: {told}");
     succeeded(&output)
+}
+
+/// Runs a command that waits for what other tasks of this test do.
+async fn run_beside(cluster: &'static ControlPlane, directory: &Path, command: &str) -> String {
+    let (directory, command) = (directory.to_owned(), command.to_owned());
+    let running = move || run(cluster, &directory, &command);
+    tokio::task::spawn_blocking(running).await.unwrap()
 }
 
 /// What the page takes for granted: ZITADEL with an application, a service user with a key, and the files with the values of both.
@@ -125,7 +129,7 @@ impl Prepared {
             ] {
                 text = text.replace(example, here);
             }
-            assert_ne!(text, block, "{name}");
+            assert!(text != block || name == "values.yaml", "{name}");
             std::fs::write(directory.path().join(name), text).unwrap();
         }
         Self {
@@ -172,6 +176,7 @@ async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
     let cluster = Box::leak(Box::new(ControlPlane::start(Options::default()).await));
     let cluster: &'static ControlPlane = cluster;
     let client = client_from(cluster.admin_kubeconfig()).await;
+    let _kubelet = Kubelet::start(client.clone());
     assert!(
         cluster
             .kubectl(&["create", "namespace", "orders"])
@@ -187,7 +192,7 @@ async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
     assert!(install.len() <= 4, "{install:?}");
     let mut operator = None;
     for command in &install {
-        run(cluster, directory, command);
+        run_beside(cluster, directory, command).await;
         if command.starts_with("helm install") {
             operator = Some(Arc::new(in_place_of_the_pod(cluster, directory).await));
         }
@@ -202,7 +207,7 @@ async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
         .iter()
         .chain(&commands("upgrade.md", "Back to an older version"))
     {
-        run(cluster, directory, command);
+        run_beside(cluster, directory, command).await;
     }
     let operator = operator.unwrap();
     let stopping = Arc::clone(&operator);
@@ -219,7 +224,7 @@ async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
     let objects: Api<ApiAppSecret> = Api::namespaced(client.clone(), "orders");
     assert!(objects.get_opt("orders-api").await.unwrap().is_some());
     assert!(secrets.get_opt("orders-api").await.unwrap().is_some());
-    run(cluster, directory, &install[0]);
+    run_beside(cluster, directory, &install[0]).await;
     for command in commands("uninstall.md", "Everything") {
         run(cluster, directory, &command);
     }

@@ -118,7 +118,7 @@ fn the_readme_lists_every_value_with_its_default_and_what_it_is_for() {
         "the chart's README is not what values.yaml says (`make reference` writes it)"
     );
     for (value, default) in [
-        ("connection.credential.type", r#"`"ServiceAccountKey"`"#),
+        ("operator.logFormat", r#"`"json"`"#),
         ("replicas", "`1`"),
         ("metrics.podMonitor.metricRelabelings", "`[]`"),
     ] {

@@ -124,26 +124,7 @@ const WRONG: &[(&str, &str)] = &[
         "networkPolicy.egressPorts={70000}",
         "/networkPolicy/egressPorts/0",
     ),
-    ("connection.create=true", "/connection/url"),
-    ("connection.url=iam.example.com", "/connection/url"),
-    ("connection.organizationId=7", "/connection/organizationId"),
-    ("connection.credential.token=x", "/connection/credential"),
-    (
-        "connection.credential.type=Password",
-        "/connection/credential/type",
-    ),
-    (
-        "connection.grants[0].projectIds[0]=a",
-        "/connection/grants/0",
-    ),
-    (
-        "connection.grants[0].namespaces.selector.matchLabels=null",
-        "/connection/grants/0",
-    ),
-    (
-        "connection.limits.maxInFlight=0",
-        "/connection/limits/maxInFlight",
-    ),
+    ("connection.create=true", "'connection' not allowed"),
 ];
 
 #[test]
@@ -186,18 +167,6 @@ fn what_the_chart_says_to_the_operator_cannot_be_said_again() {
 }
 
 #[test]
-fn a_grant_by_label_needs_a_label() {
-    let grants =
-        r#"connection.grants=[{"namespaces":{"selector":{"matchLabels":{}}},"projectIds":["*"]}]"#;
-    let told = refused(&helm(
-        None,
-        &["template", "zso", CHART, "--set-json", grants],
-    ));
-    let field = "/connection/grants/0/namespaces/selector/matchLabels";
-    assert!(told.contains(field), "{told}");
-}
-
-#[test]
 fn values_at_the_edge_are_accepted_and_are_what_the_operator_reads() {
     for (value, accepted) in [
         (
@@ -228,14 +197,6 @@ fn values_at_the_edge_are_accepted_and_are_what_the_operator_reads() {
         let arguments = pod["containers"][0]["args"].as_array().unwrap();
         assert!(arguments.iter().any(|a| a == accepted), "{arguments:?}");
     }
-    for url in [
-        "http://localhost:8080",
-        "http://127.0.0.1",
-        "http://[::1]:1",
-    ] {
-        let url = format!("connection.create=true,connection.url={url}");
-        the(&render(&["--set", &url]), "ZitadelConnection");
-    }
 }
 
 #[test]
@@ -262,20 +223,6 @@ fn what_the_schema_cannot_say_is_refused_with_what_to_do() {
         (
             &["--set", "serviceAccount.create=false"],
             "serviceAccount.name",
-        ),
-        (
-            &[
-                "--set",
-                "connection.create=true,connection.url=http://zitadel.example.com",
-            ],
-            "connection.url: must be https",
-        ),
-        (
-            &[
-                "--set",
-                "connection.create=true,connection.url=https://iam.example.com,connection.endpoint=http://zitadel:8080",
-            ],
-            "connection.endpoint: must be https",
         ),
         (&["--kube-version", "1.31.0"], "kubeVersion"),
     ] {
@@ -315,8 +262,6 @@ fn every_value_has_a_default_and_a_schema_and_the_schema_allows_nothing_else() {
     // Subcharts are handed this one; what is in these maps is the user's.
     known.remove(".global");
     let open = [
-        ".connection.limits.",
-        ".connection.caBundle.",
         ".podSecurityContext.",
         ".resources.limits.cpu",
         ".securityContext.",

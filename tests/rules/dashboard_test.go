@@ -3,10 +3,12 @@ package rules
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/promql/promqltest"
 )
 
@@ -40,7 +42,7 @@ const all = ".*"
 
 // filledIn is a query as Grafana sends it.
 func filledIn(query, cluster, job string) string {
-	return strings.NewReplacer("$__rate_interval", "5m", "$cluster", cluster, "$job", job).Replace(query)
+	return strings.NewReplacer("$__rate_interval", "5m", "$cluster", cluster, "$job", job, "$namespace", all).Replace(query)
 }
 
 func TestDashboardAsksOnlyForWhatIsExported(t *testing.T) {
@@ -51,7 +53,7 @@ func TestDashboardAsksOnlyForWhatIsExported(t *testing.T) {
 	if board.UID == "" || len(board.UID) > 40 || board.Title == "" {
 		t.Errorf("uid %q, title %q", board.UID, board.Title)
 	}
-	if variables := board.Templating.List; len(variables) != 3 || variables[0].Name != "datasource" || variables[0].Query != "prometheus" {
+	if variables := board.Templating.List; len(variables) != 4 || variables[0].Name != "datasource" || variables[0].Query != "prometheus" {
 		t.Errorf("the data source is not a variable: %v", board.Templating.List)
 	}
 	for i, name := range []string{"cluster", "job"} {
@@ -60,6 +62,10 @@ func TestDashboardAsksOnlyForWhatIsExported(t *testing.T) {
 		if variable.Name != name || variable.AllValue != ".*" || !strings.Contains(fmt.Sprint(variable.Query), "label_values(zitadel_secret_operator_build_info, "+name+")") {
 			t.Errorf("no filter by %s: %v", name, variable)
 		}
+	}
+	namespaces := board.Templating.List[3]
+	if namespaces.Name != "namespace" || namespaces.AllValue != ".*" || !strings.Contains(fmt.Sprint(namespaces.Query), "query_result(count by (object_namespace)") {
+		t.Errorf("no filter by namespace: %v", namespaces)
 	}
 	metrics := exported(t)
 	ids, titles := map[int]bool{}, map[string]bool{}
@@ -96,12 +102,31 @@ func TestDashboardAsksOnlyForWhatIsExported(t *testing.T) {
 				t.Errorf("%q: %d of %d selectors are filtered: %s", panel.Title, filters, selectors, query)
 			}
 			checkNames(t, fmt.Sprintf("panel %q", panel.Title), query, metrics)
+			keepsCluster(t, fmt.Sprintf("panel %q", panel.Title), query)
+			if objects, filters := strings.Count(target.Expr, "zitadel_secret_operator_object_"), strings.Count(target.Expr, `namespace=~"$namespace"`); objects != filters {
+				t.Errorf("%q: %d of %d object selectors are filtered by namespace", panel.Title, filters, objects)
+			}
 			queries++
 		}
 	}
 	if queries < 20 {
 		t.Errorf("only %d queries", queries)
 	}
+}
+
+// keepsCluster checks that no aggregation of a query adds up series of different clusters.
+func keepsCluster(t *testing.T, where, query string) {
+	t.Helper()
+	parsed, err := parser.NewParser(parser.Options{}).ParseExpr(query)
+	if err != nil {
+		t.Fatalf("%s: %v", where, err)
+	}
+	parser.Inspect(parsed, func(node parser.Node, _ []parser.Node) error {
+		if sum, ok := node.(*parser.AggregateExpr); ok && sum.Without == slices.Contains(sum.Grouping, "cluster") {
+			t.Errorf("%s: %s loses the cluster", where, sum)
+		}
+		return nil
+	})
 }
 
 // A cluster with one object and one connection, as two replicas export it without leader election.

@@ -117,15 +117,6 @@ hostAliases:
 
 {{/* What the schema cannot say. */}}
 {{- define "zso.validate" -}}
-{{- with .Values.connection -}}
-{{- if and .create (not .allowInsecure) -}}
-{{- range $field, $url := dict "url" .url "endpoint" .endpoint -}}
-{{- if and (hasPrefix "http://" $url) (not (regexMatch "^http://(localhost|127[.][0-9.]+|[[]::1[]])(:[0-9]+)?/?$" $url)) -}}
-{{- fail (printf "connection.%s: must be https; plain http only for loopback addresses or with connection.allowInsecure" $field) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
 {{- with .Values.resources -}}
 {{- if ne (toString .requests.memory) (toString .limits.memory) -}}
 {{- fail "resources: requests.memory and limits.memory must be the same, because a process that is killed for memory takes a new credential with it" -}}
