@@ -23,6 +23,7 @@ use crate::rights::{Place, RIGHTS, Right};
 use crate::runtime::clock::{ServerClock, SystemClock};
 use crate::runtime::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
 use crate::runtime::metrics::Metrics;
+use crate::runtime::proxy;
 
 mod leader;
 
@@ -63,6 +64,24 @@ impl Question {
         }
     }
 
+    /// The values of the chart that grant it.
+    fn granted_by(&self, scope: &Scope) -> String {
+        let rights = "granted by the chart with rbac.create: true";
+        let namespace = self.namespace.as_ref().or(self.name.as_ref());
+        match (self.right.place, scope, namespace) {
+            (Place::Cluster, ..) => rights.to_owned(),
+            (Place::Own, _, Some(own)) => {
+                format!("{rights}, installed into namespace {own}: see --namespace")
+            }
+            (_, Scope::Namespaces(_), Some(namespace)) => {
+                format!("{rights} and {namespace} in watchNamespaces")
+            }
+            _ => format!(
+                "{rights} and watchNamespaces: []; where only some namespaces are to be watched, see --watch-namespaces"
+            ),
+        }
+    }
+
     fn words(&self) -> String {
         let mut words = format!("{} {}", self.verb, self.right.resource);
         if let Some(name) = &self.name {
@@ -86,6 +105,7 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
         .context("no cluster is configured")?;
     let clock = ServerClock::new(Arc::new(SystemClock));
     let layer = KubeRequestLayer::new(Metrics::new(), clock.clone(), DEFAULT_DEADLINE);
+    proxy::reachable(&config).await?;
     let client = kube_client(config, &layer).context("no client for the cluster can be made")?;
     let class = arguments.place.controller_class;
     let scope = Scope::new(arguments.place.watch_namespaces);
@@ -95,7 +115,7 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
     println!("permissions: {} of {all} are granted", all - missing.len());
     for question in &missing {
         println!("  missing: {}", question.words());
-        println!("           {}", question.right.because);
+        println!("           {}", question.granted_by(&scope));
     }
     // NB: what stands in a status says nothing of now where nobody is there to correct it.
     let led = !arguments.leader_elect || {

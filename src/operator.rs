@@ -19,6 +19,7 @@ use crate::runtime::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_clien
 use crate::runtime::leader::{self, Identity, LeaderElector, LeadershipWatch};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::pod_lock::{NotTaken, PodLock};
+use crate::runtime::proxy;
 use crate::runtime::readiness::{Check, Heartbeat, Readiness};
 use crate::runtime::refusals::Refusals;
 use crate::runtime::rewind::Rewind;
@@ -124,6 +125,10 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
     let config = kube::Config::infer()
         .await
         .context("no cluster is configured")?;
+    // NB: it may come back.
+    if let Err(error) = proxy::reachable(&config).await {
+        tracing::error!(%error, "the API server cannot be reached through the configured proxy");
+    }
     let (refusals, rewind) = (Refusals::default(), Rewind::default());
     let layer = KubeRequestLayer::new(process.metrics.clone(), api_clock.clone(), DEFAULT_DEADLINE)
         .noting(&refusals);

@@ -11,6 +11,7 @@ pub mod log_limit;
 pub mod metrics;
 pub mod panics;
 pub mod pod_lock;
+pub mod proxy;
 pub mod readiness;
 pub mod refusals;
 mod request_name;

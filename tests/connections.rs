@@ -231,3 +231,83 @@ async fn a_connection_that_cannot_be_read_is_stalled_and_the_others_go_on() {
     good.until_generates(&other, 2).await;
     assert_eq!(bad.generates(&app), 1);
 }
+
+#[tokio::test]
+async fn a_token_that_is_refused_has_the_connection_checked_at_once() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("refused", &zitadel).await;
+    issued(&tenant).await;
+    // The same answer to one call alone says nothing of the connection.
+    let refusal = || Action::RespondBefore(Reply::token_invalid());
+    let fault = zitadel.inject(Fault::on(Operation::Generate, refusal()).always());
+    trigger(&tenant, "alone").await;
+    let object = tenant.reason("orders", "CredentialRejected").await;
+    let conditions = object.status.unwrap().conditions;
+    let message = &conditions.get(ConditionType::Ready).unwrap().message;
+    assert!(
+        message.contains("when the client secret of app") && message.contains("(AUTH-7fs1e)"),
+        "{message}"
+    );
+    assert_eq!(tenant.connection_reason().await, "Connected");
+    zitadel.remove_fault(fault);
+    let operations = [
+        Operation::Me,
+        Operation::Generate,
+        Operation::GetApp,
+        Operation::GetProject,
+    ];
+    let faults = operations.map(|one| zitadel.inject(Fault::on(one, refusal()).always()));
+    trigger(&tenant, "all").await;
+    // NB: an hour would go by otherwise.
+    until_connection(&tenant, "CredentialRejected").await;
+    for fault in faults {
+        zitadel.remove_fault(fault);
+    }
+    until_connection(&tenant, "Connected").await;
+    tenant.ready("orders").await;
+}
+
+#[tokio::test]
+async fn while_zitadel_is_down_one_check_asks_for_all_and_all_go_on_when_it_is_back() {
+    const OBJECTS: usize = 4;
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("down", &zitadel).await;
+    let names: Vec<String> = (0..OBJECTS).map(|n| format!("orders-{n}")).collect();
+    let mut apps = Vec::new();
+    for name in &names {
+        let app = tenant.app(name);
+        tenant.apply(name, &app.id, json!({})).await.unwrap();
+        tenant.ready(name).await;
+        apps.push(app);
+    }
+    zitadel.set_availability(Availability::Unavailable);
+    let change = |n: u32| json!({"spec": {"rotation": {"trigger": n.to_string()}}});
+    tenant.edit(&names[0], change(1)).await;
+    until_connection(&tenant, "ZitadelUnavailable").await;
+    let asked = || {
+        let asks = [Operation::GetApp, Operation::Journal, Operation::Generate];
+        asks.map(|one| zitadel.requests(one)).iter().sum::<u64>()
+    };
+    let before = asked();
+    for name in &names {
+        tenant.edit(name, change(2)).await;
+    }
+    for name in &names {
+        tenant
+            .until(name, |object| {
+                let conditions = &object.status.as_ref()?.conditions;
+                let ready = conditions.get(ConditionType::Ready)?;
+                let known = ready.observed_generation == object.metadata.generation;
+                (known && ready.message.contains("cannot be used: ZITADEL: ")).then_some(())
+            })
+            .await;
+    }
+    assert_eq!(asked(), before, "only the check of the connection asks");
+    zitadel.set_availability(Availability::Up);
+    for (name, app) in names.iter().zip(&apps) {
+        tenant.until_generates(app, 2).await;
+        tenant.ready(name).await;
+    }
+}

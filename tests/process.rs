@@ -372,6 +372,68 @@ async fn with_leader_election_one_of_two_works_and_the_other_takes_over() {
     assert_eq!(stopping(&standby).await.unwrap(), Some(0));
 }
 
+/// A proxy that knows CONNECT and nothing else. Counts the tunnels.
+async fn connect_proxy() -> (std::net::SocketAddr, Arc<std::sync::atomic::AtomicUsize>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tunnels = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&tunnels);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let counted = Arc::clone(&counted);
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    match client.read_u8().await {
+                        Ok(byte) => head.push(byte),
+                        Err(_) => return,
+                    }
+                }
+                let head = String::from_utf8(head).unwrap();
+                let target = head.split(' ').nth(1).unwrap().to_owned();
+                assert!(head.starts_with("CONNECT "), "{head}");
+                let mut server = tokio::net::TcpStream::connect(target).await.unwrap();
+                counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (address, tunnels)
+}
+
+/// A proxy that is dead costs nothing where `NO_PROXY` covers the API server, and is named where it does not.
+async fn check_behind_proxies(world: &World) {
+    let check = async |variables: &[(&str, &str)]| {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
+            .args(["check", "--namespace", OPERATOR_NAMESPACE])
+            .args(["--timeout", "60s"])
+            .env("KUBECONFIG", &world.kubeconfig)
+            .envs(variables.iter().copied())
+            .output()
+            .await
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        (output.status.success(), told)
+    };
+    let dead = "http://127.0.0.1:9";
+    for (proxy, none) in [("HTTPS_PROXY", "NO_PROXY"), ("https_proxy", "no_proxy")] {
+        let (well, told) = check(&[(proxy, dead), (none, "127.0.0.1,localhost")]).await;
+        assert!(well, "{told}");
+        let (well, told) = check(&[(proxy, dead)]).await;
+        assert!(!well, "{told}");
+        let sentence = format!(
+            "{proxy} is set to 127.0.0.1:9, which refuses connections: unset it, or add the API server's host"
+        );
+        assert!(told.contains(&sentence), "{told}");
+    }
+    let (address, tunnels) = connect_proxy().await;
+    let (well, told) = check(&[("HTTPS_PROXY", &format!("http://{address}"))]).await;
+    assert!(well, "{told}");
+    assert!(tunnels.load(std::sync::atomic::Ordering::SeqCst) > 0);
+}
+
 #[tokio::test]
 async fn check_says_who_leads_and_fails_when_nobody_does() {
     if !ControlPlane::can_start() {
@@ -398,6 +460,7 @@ async fn check_says_who_leads_and_fails_when_nobody_does() {
     tenant.connected().await;
     let (well, told) = check("60s").await;
     assert!(well && told.contains("\nleader: the-leader."), "{told}");
+    check_behind_proxies(world).await;
     assert_eq!(stopping(&operator).await.unwrap(), Some(0));
     // Its connection still says Connected.
     let (well, told) = check("2s").await;

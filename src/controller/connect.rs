@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kube::api::Patch;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
@@ -22,14 +23,16 @@ use crate::api::{
 };
 use crate::rotation::Failure;
 use crate::zitadel::{
-    Client, ClientConfig, ConfigError, Credential, Endpoint, ErrorClass, Issuer, IssuerError,
-    Timeouts, Zitadel,
+    Client, ClientConfig, ConfigError, Credential, Detail, Endpoint, ErrorClass, Fault, Issuer,
+    IssuerError, Timeouts, Zitadel, ZitadelError,
 };
 
 /// A connection can't be used; the sentence says what to do about it.
 pub(super) struct Refusal {
     pub(super) failure: Failure,
     pub(super) message: String,
+    /// Whether nothing of ZITADEL answers.
+    outage: bool,
 }
 
 impl Refusal {
@@ -37,6 +40,23 @@ impl Refusal {
         Self {
             failure: permanent(reason),
             message: message.into(),
+            outage: false,
+        }
+    }
+
+    /// A failure that passes by itself.
+    pub(super) fn passing(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            failure: Failure::new(reason, false),
+            ..Self::new(reason, message)
+        }
+    }
+
+    /// As those who use the connection find it: with its own sentence, since they may not be allowed to read connections.
+    fn stored(&self) -> Failure {
+        Failure {
+            connection: Some(self.message.clone()),
+            ..self.failure.clone()
         }
     }
 }
@@ -53,12 +73,11 @@ pub async fn reconcile(
     };
     let former = context.connections.get(&name);
     // What is under way and what was counted goes on, whatever becomes of the client.
-    let shared = former
-        .as_ref()
-        .map(|former| Arc::clone(&former.shared))
-        .ok();
+    let shared = context
+        .connections
+        .shared(&name, object.spec.max_in_flight());
     let before = former.and_then(|former| on_new_terms(object, &context, former));
-    let outcome = connect(object, &context, before.as_ref().ok(), shared).await;
+    let outcome = connect(object, &context, before.as_ref().ok(), Arc::clone(&shared)).await;
     // It was deleted or given to another operator meanwhile.
     if !context.keeps_connection(&name) {
         return Ok(Action::await_change());
@@ -67,10 +86,19 @@ pub async fn reconcile(
         Ok(connection) => (Duration::from_secs(3600), Ok(connection)),
         // A connection that worked goes on being used while a check of it fails for a passing reason: calls judge for themselves.
         Err(refusal) if !refusal.failure.permanent && context.connections.get(&name).is_ok() => {
-            (Duration::from_secs(30), Err(refusal))
+            // Only where nothing of ZITADEL answers, this check is the one that asks again.
+            let outage = refusal.outage.then(|| refusal.stored());
+            let soon = outage.is_some();
+            if shared.saw_outage(outage) && !soon {
+                context.wake_users(&name);
+            }
+            (
+                Duration::from_secs(if soon { 10 } else { 30 }),
+                Err(refusal),
+            )
         }
         Err(refusal) => {
-            context.connections.set(&name, Err(refusal.failure.clone()));
+            context.connections.set(&name, Err(refusal.stored()));
             // NB: of a right that is granted later no watch tells.
             let soon = !refusal.failure.permanent || refusal.failure.reason == Reason::Forbidden;
             (
@@ -81,10 +109,12 @@ pub async fn reconcile(
     };
     let changed = match (&before, &result) {
         (Ok(before), Ok((after, _))) => !Arc::ptr_eq(before, after),
-        (Err(before), Err(after)) => *before != after.failure,
+        (Err(before), Err(after)) => *before != after.stored(),
         _ => true,
     };
+    let mut changed = changed;
     if let Ok((connection, _)) = &result {
+        changed |= shared.saw_outage(None);
         context.connections.set(&name, Ok(Arc::clone(connection)));
     }
     // NB: before the report, which may fail: nobody else wakes those who wait for this connection.
@@ -125,7 +155,7 @@ async fn connect(
     object: &ZitadelConnection,
     context: &Context,
     before: Option<&Arc<Connection>>,
-    shared: Option<Arc<Shared>>,
+    shared: Arc<Shared>,
 ) -> Result<Connected, Refusal> {
     let spec = &object.spec;
     let name = object.metadata.name.clone().unwrap_or_default();
@@ -166,7 +196,9 @@ async fn connect(
         && before.reach == reach
     {
         // Nothing changed: one cheap call shows whether the credential still works.
-        before.zitadel.me().await.map_err(|error| refused(&error))?;
+        if let Err(error) = before.zitadel.me().await {
+            return Err(judged(&*before.zitadel, &error).await);
+        }
         return Ok((Arc::clone(before), expiry));
     }
     if before.is_some_and(|before| before.reach.authorities != reach.authorities) {
@@ -189,9 +221,16 @@ async fn connect(
         }
         ConfigError::Tls => Refusal::new(Reason::TlsFailed, error.to_string()),
     })?;
-    let zitadel: Arc<dyn Zitadel> = Arc::new(Metered::new(client, context.metrics.clone()));
+    let zitadel: Arc<dyn Zitadel> = Arc::new(Metered::new(
+        client,
+        context.metrics.clone(),
+        doubt(context, &name, &shared),
+    ));
     let discovery = zitadel.discovery().await.map_err(|error| refused(&error))?;
-    let user = zitadel.me().await.map_err(|error| refused(&error))?;
+    let user = match zitadel.me().await {
+        Ok(user) => user,
+        Err(error) => return Err(judged(&*zitadel, &error).await),
+    };
     let connection = Connection {
         name,
         zitadel,
@@ -204,7 +243,7 @@ async fn connect(
         organization: None,
         without_rehearsal: false,
         grants: Vec::new(),
-        shared: shared.unwrap_or_else(|| Shared::new(spec.max_in_flight())),
+        shared,
         repair_limit: 0,
         made_from: String::new(),
         reach,
@@ -214,14 +253,65 @@ async fn connect(
     Ok((Arc::new(connection), expiry))
 }
 
-fn refused(error: &crate::zitadel::ZitadelError) -> Refusal {
+fn refused(error: &ZitadelError) -> Refusal {
     let mut failure = failure::zitadel(error);
     // NB: what a connection asks for exists in every ZITADEL: a route that does not is somebody else's, such as while a proxy is
     // configured anew.
-    failure.permanent &= error.class() != ErrorClass::NotFound;
+    failure.permanent &= !matches!(
+        error.class(),
+        ErrorClass::NotFound | ErrorClass::PermissionDenied
+    );
     Refusal {
+        outage: false,
         message: format!("ZITADEL: {error}"),
         failure,
+    }
+}
+
+/// Why the service user is not told who it is. One more question tells whether anything of ZITADEL answers.
+async fn judged(zitadel: &dyn Zitadel, error: &ZitadelError) -> Refusal {
+    let refusal = refused(error);
+    let key = error.detail().map(Detail::fault) == Some(&Fault::TokenServerError);
+    let away = is_away(error);
+    if !key && !away {
+        return refusal;
+    }
+    match zitadel.discovery().await {
+        Ok(_) if key => Refusal::passing(
+            Reason::CredentialRejected,
+            "ZITADEL answers, but its token endpoint answers server_error: probably the service account key was deleted or has expired. Make a new key and put it into the Secret, see spec.credential",
+        ),
+        Err(other) if is_away(&other) => Refusal {
+            outage: true,
+            ..refusal
+        },
+        _ => refusal,
+    }
+}
+
+/// Whether nobody answered who knows ZITADEL.
+fn is_away(error: &ZitadelError) -> bool {
+    matches!(
+        error.class(),
+        ErrorClass::UnreachableDns
+            | ErrorClass::UnreachableConnect
+            | ErrorClass::Tls
+            | ErrorClass::Interrupted
+            | ErrorClass::Timeout
+            | ErrorClass::Unavailable
+    )
+}
+
+/// Has the connection checked, at most every few seconds.
+fn doubt(context: &Context, name: &str, shared: &Arc<Shared>) -> impl Fn() + Send + Sync + 'static {
+    let wake = context.wake_connections.clone();
+    let clock = Arc::clone(&context.clock);
+    let shared = Arc::clone(shared);
+    let connection = ObjectRef::new(name);
+    move || {
+        if shared.doubts(clock.boot()) {
+            let _ = wake.send(connection.clone());
+        }
     }
 }
 
@@ -256,7 +346,9 @@ async fn report(
             );
             status.conditions.remove(ConditionType::Stalled);
         }
-        Err(Refusal { failure, message }) => {
+        Err(Refusal {
+            failure, message, ..
+        }) => {
             let ready = &mut status.conditions;
             ready.set(
                 ConditionType::Ready,

@@ -85,7 +85,7 @@ pub fn organization(spec: &ZitadelConnectionSpec) -> Result<Option<OrganizationI
 
 /// What a connection keeps when its credential or spec changes.
 pub struct Shared {
-    pub(super) in_flight: usize,
+    in_flight: Mutex<usize>,
     /// Claims that may be open at once: the one being sent and one that is ready.
     pub ahead: Arc<Semaphore>,
     /// Generate calls that may be under way at once.
@@ -93,21 +93,78 @@ pub struct Shared {
     repairs: Mutex<VecDeque<Duration>>,
     hints: Mutex<HashMap<(ProjectId, AppId), Sequence>>,
     journal: Mutex<Option<bool>>,
+    /// Why ZITADEL cannot be reached at all, by the connection's own check, and since how many outages it is watched.
+    outage: Mutex<(u64, Option<Failure>)>,
+    /// When the connection's check was last asked for, since boot.
+    doubted: Mutex<Option<Duration>>,
 }
 
 /// Ten minutes, the period of the limit of repairs.
 const REPAIR_PERIOD: Duration = Duration::from_secs(600);
+/// So far apart the checks are that failed calls ask for.
+const DOUBT_PERIOD: Duration = Duration::from_secs(10);
 
 impl Shared {
     pub(super) fn new(in_flight: usize) -> Arc<Self> {
         Arc::new(Self {
-            in_flight,
+            in_flight: Mutex::new(in_flight),
             ahead: Arc::new(Semaphore::new(in_flight + 1)),
             sending: Arc::new(Semaphore::new(in_flight)),
             repairs: Mutex::default(),
             hints: Mutex::default(),
             journal: Mutex::default(),
+            outage: Mutex::default(),
+            doubted: Mutex::default(),
         })
+    }
+
+    /// So many generate calls may be under way from now on. What is under way goes on, and counts.
+    pub(super) fn limit(&self, in_flight: usize) {
+        let mut before = lock(&self.in_flight);
+        for permits in [&self.ahead, &self.sending] {
+            if let Some(more) = in_flight.checked_sub(*before) {
+                permits.add_permits(more);
+            } else if let Ok(less) = u32::try_from(*before - in_flight) {
+                let permits = Arc::clone(permits);
+                // NB: it waits in line until that many are given back.
+                tokio::spawn(async move {
+                    if let Ok(gone) = permits.acquire_many_owned(less).await {
+                        gone.forget();
+                    }
+                });
+            }
+        }
+        *before = in_flight;
+    }
+
+    /// ZITADEL was reached again, or not at all, by the connection's own check. True if that is news.
+    pub(super) fn saw_outage(&self, failure: Option<Failure>) -> bool {
+        let mut outage = lock(&self.outage);
+        let ended = outage.1.is_some() && failure.is_none();
+        outage.0 += u64::from(ended);
+        let news = outage.1 != failure;
+        outage.1 = failure;
+        news
+    }
+
+    /// Why ZITADEL cannot be reached at all, if so. One check asks again, and everybody waits for it.
+    pub fn outage(&self) -> Option<Failure> {
+        lock(&self.outage).1.clone()
+    }
+
+    /// How many outages are over: whoever waited one out need not wait any longer.
+    pub fn outages(&self) -> u64 {
+        lock(&self.outage).0
+    }
+
+    /// Something makes it doubtful whether the connection works. Whether its check should be asked for now.
+    pub(super) fn doubts(&self, now: Duration) -> bool {
+        let mut doubted = lock(&self.doubted);
+        let long_ago = doubted.is_none_or(|at| now.saturating_sub(at) >= DOUBT_PERIOD);
+        if long_ago {
+            *doubted = Some(now);
+        }
+        long_ago
     }
 
     /// Whether ZITADEL's change list could be read the last time.
@@ -131,16 +188,12 @@ impl Connection {
     pub(super) fn on_terms(self, object: &ZitadelConnection) -> Result<Self, IdError> {
         let spec = &object.spec;
         let terms = edition(&object.metadata);
-        let in_flight = spec.max_in_flight();
+        let organization = organization(spec)?;
+        self.shared.limit(spec.max_in_flight());
         Ok(Self {
-            organization: organization(spec)?,
+            organization,
             without_rehearsal: spec.allow_without_rehearsal.unwrap_or(false),
             grants: spec.grants.clone(),
-            shared: if self.shared.in_flight == in_flight {
-                self.shared
-            } else {
-                Shared::new(in_flight)
-            },
             repair_limit: spec.repairs_per_10_minutes(),
             made_from: format!(
                 "{terms:?}/{}/{}",
@@ -245,13 +298,22 @@ type ByName = HashMap<String, Result<Arc<Connection>, Failure>>;
 
 /// The connections by name: usable, or why not.
 #[derive(Default)]
-pub struct Connections(watch::Sender<ByName>);
+pub struct Connections(watch::Sender<ByName>, Mutex<HashMap<String, Arc<Shared>>>);
 
 impl Connections {
     /// The connection of that name.
     pub fn get(&self, name: &str) -> Result<Arc<Connection>, Failure> {
         let found = self.0.borrow().get(name).cloned();
         found.unwrap_or(Err(permanent(Reason::ConnectionNotFound)))
+    }
+
+    /// What a connection keeps whatever becomes of its client, also while it cannot be used.
+    pub(super) fn shared(&self, name: &str, in_flight: usize) -> Arc<Shared> {
+        let mut all = lock(&self.1);
+        let shared = all
+            .entry(name.to_owned())
+            .or_insert_with(|| Shared::new(in_flight));
+        Arc::clone(shared)
     }
 
     /// All that can be used.
@@ -293,6 +355,7 @@ impl Connections {
             }
             !gone.is_empty()
         });
+        lock(&self.1).retain(|name, _| exists(name));
         gone
     }
 
@@ -345,6 +408,47 @@ mod tests {
         assert_eq!(made("u", 1), made("u", 1));
         assert_ne!(made("u", 1), made("u", 2));
         assert_ne!(made("u", 1), made("v", 1));
+    }
+
+    #[tokio::test]
+    async fn limits_and_counts_survive_a_connection_that_cannot_be_used() {
+        let connections = Connections::default();
+        let shared = connections.shared("default", 1);
+        shared.repaired(Duration::from_secs(1));
+        connections.set("default", Err(unreached()));
+        let again = connections.shared("default", 5);
+        assert!(Arc::ptr_eq(&shared, &again));
+        assert_eq!(lock(&again.repairs).len(), 1);
+        // One call is under way while the limit changes: it counts.
+        let call = Arc::clone(&shared.sending).acquire_owned().await.unwrap();
+        shared.limit(3);
+        assert_eq!(shared.sending.available_permits(), 2);
+        shared.limit(1);
+        tokio::task::yield_now().await;
+        assert_eq!(shared.sending.available_permits(), 0);
+        drop(call);
+        assert_eq!(shared.sending.available_permits(), 1);
+        connections.retain(|_| false);
+        assert!(!Arc::ptr_eq(&shared, &connections.shared("default", 1)));
+    }
+
+    #[test]
+    fn an_outage_that_is_over_is_news_once() {
+        let shared = Shared::new(1);
+        assert!(!shared.saw_outage(None));
+        assert!(shared.saw_outage(Some(unreached())));
+        assert!(!shared.saw_outage(Some(unreached())));
+        assert_eq!((shared.outage(), shared.outages()), (Some(unreached()), 0));
+        assert!(shared.saw_outage(None));
+        assert_eq!((shared.outage(), shared.outages()), (None, 1));
+    }
+
+    #[test]
+    fn a_doubt_asks_for_one_check_and_not_for_sixteen() {
+        let shared = Shared::new(1);
+        let s = Duration::from_secs;
+        let asked = [0, 1, 2, 9, 10, 11].map(|at| shared.doubts(s(at)));
+        assert_eq!(asked, [true, false, false, false, true, false]);
     }
 
     #[test]

@@ -33,6 +33,7 @@ use crate::runtime::log_limit::LogLimit;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::refusals::Refusals;
 use crate::runtime::rewind::Rewind;
+use crate::zitadel::Issuer;
 
 /// An `ApiAppSecret`, or why it can't be read.
 pub type Guarded = DeserializeGuard<ApiAppSecret>;
@@ -403,6 +404,15 @@ impl Context {
     /// Whether a connection of that name exists and is this operator's.
     pub fn keeps_connection(&self, name: &str) -> bool {
         self.class_of(name) == Some(true)
+    }
+
+    /// The issuer that a connection declares, whether it can be used or not. None if there is no such connection, or none that can be
+    /// read.
+    pub fn issuer(&self, connection: &str) -> Option<String> {
+        let found = self.caches.connections.get(&ObjectRef::new(connection))?;
+        let spec = &found.0.as_ref().ok()?.spec;
+        let issuer = Issuer::parse(&spec.url, true).ok()?;
+        Some(issuer.as_str().to_owned())
     }
 
     /// Whether a connection of that name exists and is another operator's: it is left alone, and so are the objects that name it.

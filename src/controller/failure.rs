@@ -35,11 +35,16 @@ pub fn zitadel(error: &ZitadelError) -> Failure {
         permanent: error.is_permanent(),
         error_id: error.error_id().map(ToOwned::to_owned),
         answer: answer(error),
+        call: Some(error.operation().as_str()),
+        connection: None,
     }
 }
 
 /// What came back, in words of the operator's own.
 fn answer(error: &ZitadelError) -> Option<String> {
+    if let Some(detail) = error.detail() {
+        return Some(detail.to_string());
+    }
     let status = error.http_status().map(|status| format!("HTTP {status}"));
     match (error.class(), status) {
         (ErrorClass::Redirected, Some(status)) => Some(format!("{status}, a redirect")),
@@ -57,6 +62,12 @@ fn answer(error: &ZitadelError) -> Option<String> {
 /// NB: judged by status code and the API's own reason words. Only where Kubernetes has no word of its own (quota, terminating
 /// namespaces, dry runs) the message is looked at; none of it is ever shown.
 pub fn kubernetes(error: &kube::Error) -> Failure {
+    if let Some(answer) = webhook(error) {
+        return Failure {
+            answer: Some(answer.to_owned()),
+            ..Failure::new(Reason::SecretWriteRefused, false)
+        };
+    }
     let (reason, permanent) = match error {
         kube::Error::Api(status) => {
             let has = |text: &str| status.message.contains(text);
@@ -86,13 +97,42 @@ pub fn kubernetes(error: &kube::Error) -> Failure {
 
 /// The reason of a refused write of a claim.
 pub fn claim(error: &kube::Error) -> Failure {
-    let forbidden = matches!(error, kube::Error::Api(status) if status.code == 403);
-    let reason = if forbidden {
-        Reason::ClaimWriteForbidden
-    } else {
-        Reason::KubernetesUnavailable
+    let forbidden = |answer: &str, permanent| Failure {
+        answer: Some(answer.to_owned()),
+        ..Failure::new(Reason::ClaimWriteForbidden, permanent)
     };
-    Failure::new(reason, forbidden)
+    if webhook(error).is_some() {
+        return forbidden("an admission webhook failed", false);
+    }
+    let kube::Error::Api(status) = error else {
+        return Failure::new(Reason::KubernetesUnavailable, false);
+    };
+    match status.code {
+        403 if is_rbac(&status.message) => Failure::new(Reason::ClaimWriteForbidden, true),
+        403 if status.message.contains("exceeded quota") => forbidden(
+            "a quota of the operator's namespace does not allow it",
+            true,
+        ),
+        400 | 403 | 413 | 422 => forbidden("an admission policy or webhook refuses it", true),
+        _ => Failure::new(Reason::KubernetesUnavailable, false),
+    }
+}
+
+/// Whether a 403 is of the authorizer: admission has other words.
+fn is_rbac(message: &str) -> bool {
+    message.contains(" cannot ") && message.contains(" resource ")
+}
+
+/// What is wrong with an admission webhook that should have answered, and did not.
+fn webhook(error: &kube::Error) -> Option<&'static str> {
+    match error {
+        kube::Error::Api(status)
+            if status.code >= 500 && status.message.contains("failed calling webhook") =>
+        {
+            Some("an admission webhook failed")
+        }
+        _ => None,
+    }
 }
 
 /// Whether the API server answered that something else was changed meanwhile.
@@ -171,5 +211,42 @@ mod tests {
         for code in [409, 429, 500, 503, 504] {
             assert_eq!(told(code, "x"), (Reason::KubernetesUnavailable, false));
         }
+    }
+
+    #[test]
+    fn an_admission_policy_that_refuses_the_claim_is_not_an_api_server_that_is_away() {
+        let said = |code, message: &str| {
+            let status = Status::failure(message, "").with_code(code).boxed();
+            let failure = claim(&kube::Error::Api(status));
+            (failure.reason, failure.permanent, failure.answer)
+        };
+        let policy = "leases.coordination.k8s.io \"claim-1\" is forbidden: ValidatingAdmissionPolicy 'no' with binding 'no' denied request: not today";
+        for code in [403, 422] {
+            let (reason, permanent, answer) = said(code, policy);
+            assert_eq!((reason, permanent), (Reason::ClaimWriteForbidden, true));
+            assert!(answer.is_some_and(|answer| answer.contains("admission policy")));
+        }
+        let rbac = r#"leases.coordination.k8s.io "claim-1" is forbidden: User "x" cannot create resource "leases" in API group "coordination.k8s.io" in the namespace "z""#;
+        assert_eq!(said(403, rbac), (Reason::ClaimWriteForbidden, true, None));
+        assert_eq!(said(503, "x").0, Reason::KubernetesUnavailable);
+    }
+
+    #[test]
+    fn a_webhook_that_fails_is_named_and_is_not_an_api_server_that_is_away() {
+        let message = r#"Internal error occurred: failed calling webhook "a.example.com": failed to call webhook: invalid character '<' looking for beginning of value"#;
+        let status = Status::failure(message, "InternalError")
+            .with_code(500)
+            .boxed();
+        let error = kube::Error::Api(status);
+        let secret = kubernetes(&error);
+        assert_eq!(
+            (secret.reason, secret.permanent),
+            (Reason::SecretWriteRefused, false)
+        );
+        assert_eq!(
+            secret.answer.as_deref(),
+            Some("an admission webhook failed")
+        );
+        assert_eq!(claim(&error).reason, Reason::ClaimWriteForbidden);
     }
 }

@@ -9,6 +9,7 @@ use super::connections::Connection;
 use super::context::Context;
 use super::failure;
 use super::journal;
+use super::message::{CLIENT_ID, NotReady};
 use super::observe::Round;
 use super::probe::probe;
 use crate::api::{ApiAppSecret, Reason};
@@ -133,8 +134,20 @@ impl Round {
         };
         match found {
             Ok(app) => {
+                let active = (app.kind, app.state) == (AppKind::ApiBasic, State::Active);
+                self.not_ready = match app.kind {
+                    AppKind::ApiBasic if active => None,
+                    AppKind::ApiBasic => Some(NotReady::Inactive),
+                    _ => Some(NotReady::Method),
+                };
+                if active && app.client_id.is_none() {
+                    return Observed::Failed(Failure {
+                        answer: Some(CLIENT_ID.to_owned()),
+                        ..Failure::new(Reason::UnexpectedAnswer, false)
+                    });
+                }
                 let refused = match (app.kind, app.state) {
-                    (AppKind::ApiBasic, State::Active) if app.client_id.is_some() => {
+                    (AppKind::ApiBasic, State::Active) => {
                         inactive.then_some(Reason::ProjectInactive)
                     }
                     (AppKind::ApiBasic | AppKind::ApiPrivateKeyJwt, _) => Some(Reason::AppNotReady),

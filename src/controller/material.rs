@@ -6,7 +6,6 @@ use kube::Api;
 use super::connect::Refusal;
 use super::context::Context;
 use crate::api::{KeyRef, Reason, ZitadelConnectionSpec};
-use crate::rotation::Failure;
 
 /// What a connection is made from, as it is stored.
 pub(super) struct Material {
@@ -31,10 +30,10 @@ pub(super) async fn material(
             let message = format!("RBAC does not let the operator read {object}");
             return Refusal::new(Reason::Forbidden, message);
         }
-        Refusal {
-            failure: Failure::new(Reason::KubernetesUnavailable, false),
-            message: format!("{object} cannot be read: the API server does not answer"),
-        }
+        Refusal::passing(
+            Reason::KubernetesUnavailable,
+            format!("{object} cannot be read: the API server does not answer"),
+        )
     };
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
     let secret_key = async |reference: &KeyRef| {

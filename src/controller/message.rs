@@ -15,7 +15,21 @@ pub struct Scene<'a> {
     pub former: Option<&'a str>,
     /// The keys of the Secret, if it exists and was read.
     pub keys: Option<&'a [String]>,
+    /// Why the application cannot be rotated, if it was read and is not ready.
+    pub not_ready: Option<NotReady>,
 }
+
+/// Why an application is not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotReady {
+    /// It is not active.
+    Inactive,
+    /// It authenticates by key.
+    Method,
+}
+
+/// What is wrong with an application without a client id that can be used.
+pub const CLIENT_ID: &str = "its client id cannot be used";
 
 /// What a person is told: which object, which field, what next.
 pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
@@ -29,6 +43,15 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
         .as_ref()
         .map(|owner| format!("{}/{}", owner.namespace, owner.name))
         .unwrap_or_default();
+    if let Some(sentence) = &blocked.connection {
+        return format!("ZitadelConnection {connection} cannot be used: {sentence}");
+    }
+    if blocked.answer.as_deref() == Some(CLIENT_ID) {
+        return format!("App {app}: {CLIENT_ID}. The Secret is left as it is; this is tried again");
+    }
+    if let Some(text) = refused_call(blocked, target) {
+        return text;
+    }
     let text = match blocked.reason {
         Reason::ConnectionNotFound => format!("ZitadelConnection {connection} does not exist: create it, or correct spec.connectionRef.name"),
         Reason::NotGranted => format!("ZitadelConnection {connection} has no grant for namespace {}, project {project} and app {app}: ask its owner to add one to spec.grants", target.owner.namespace),
@@ -41,10 +64,16 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
         }
         Reason::OrganizationNotFound => "The organisation does not exist, or the service user may not act in it: check spec.organizationId and the connection's organizationId".to_owned(),
         Reason::NotAMember => format!("The service user of ZitadelConnection {connection} has no membership that covers project {project}: add it as an administrator (PROJECT_OWNER) of the project, or correct spec.organizationId"),
-        Reason::PermissionDenied => format!("The service user of ZitadelConnection {connection} may not rotate app {app} of project {project}: it needs the role PROJECT_OWNER on the project"),
+        Reason::PermissionDenied => format!("The service user of ZitadelConnection {connection} may not rotate app {app} of project {project}: it needs the role PROJECT_OWNER on the project. If it has the role, the project may have been removed"),
+        Reason::ClaimWriteForbidden if blocked.answer.is_some() => "The API server refuses the Lease with the claim of this application, in the operator's own namespace".to_owned(),
+        Reason::ClaimWriteForbidden => "The operator may not write Leases in its own namespace: check its RBAC, or an admission policy refuses them".to_owned(),
         Reason::AppNotFound => format!("App {app} does not exist in project {project} of this organisation: check spec.appId, spec.projectId and spec.organizationId"),
         Reason::AppNotApi => format!("App {app} is not an API application: only those have the secret that is kept here"),
-        Reason::AppNotReady => format!("App {app} is inactive, or does not authenticate by client secret (BASIC): activate it, or change its authentication method, in ZITADEL"),
+        Reason::AppNotReady => match scene.not_ready {
+            Some(NotReady::Inactive) => format!("App {app} is inactive: activate it in ZITADEL"),
+            Some(NotReady::Method) => format!("App {app} does not authenticate by client secret (BASIC): change its authentication method in ZITADEL"),
+            None => format!("App {app} is inactive, or does not authenticate by client secret (BASIC): activate it, or change its authentication method, in ZITADEL"),
+        },
         Reason::StandbyNotReady => {
             let idle = scene.idle.or(target.standby.as_ref()).unwrap_or(app);
             let field = if idle == app { "spec.appId" } else { "spec.standbyAppId" };
@@ -78,6 +107,29 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
         (Some(only), None) | (None, Some(only)) => format!("{text} ({only})"),
         (None, None) => text,
     }
+}
+
+/// That one call was refused says nothing of the connection, whose own check may well succeed.
+fn refused_call(blocked: &Blocked, target: &Target) -> Option<String> {
+    let call = blocked
+        .call
+        .filter(|_| blocked.reason == Reason::CredentialRejected)?;
+    let (app, project) = (&target.app.app, &target.app.project);
+    let (what, when) = match call {
+        "generate" => (
+            "token",
+            format!("the client secret of app {app} was asked for"),
+        ),
+        "project" => ("token", format!("project {project} was read")),
+        "changes" => ("token", format!("the change list of app {app} was read")),
+        "token" => ("credential", "it asked for an access token".to_owned()),
+        _ => ("token", format!("app {app} was read")),
+    };
+    let id = blocked.error_id.as_ref();
+    let id = id.map(|id| format!(" ({id})")).unwrap_or_default();
+    Some(format!(
+        "ZITADEL did not accept the operator's {what} when {when}{id}; tried again"
+    ))
 }
 
 /// What is missing where an existing Secret is to be adopted.
@@ -141,6 +193,7 @@ mod tests {
             idle: idle.as_ref(),
             former,
             keys: None,
+            not_ready: None,
         };
         message(&reason.into(), &scene)
     }
@@ -160,6 +213,7 @@ mod tests {
                 idle: None,
                 former: None,
                 keys,
+                not_ready: None,
             };
             message(&Reason::NothingToAdopt.into(), &scene)
         };
@@ -197,5 +251,64 @@ mod tests {
         );
         assert!(!renaming.contains("adopt"), "{renaming}");
         assert!(told(Reason::SecretNotOwned, None, None).contains("spec.secret.adopt"));
+    }
+
+    fn told_of(blocked: &Blocked, not_ready: Option<NotReady>) -> String {
+        let object = serde_json::json!({
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
+            "metadata": {"name": "api", "namespace": "orders", "uid": "u"},
+            "spec": {"projectId": "1", "appId": "2"},
+        });
+        let object = serde_json::from_value(object).unwrap();
+        let target = Target::read(&object, Duration::from_secs(3600)).unwrap();
+        let scene = Scene {
+            target: &target,
+            idle: None,
+            former: None,
+            keys: None,
+            not_ready,
+        };
+        message(blocked, &scene)
+    }
+
+    #[test]
+    fn a_call_that_is_refused_alone_does_not_point_at_the_connection() {
+        let blocked = Blocked {
+            call: Some("generate"),
+            error_id: Some("AUTH-7fs1e".to_owned()),
+            answer: Some("HTTP 401".to_owned()),
+            ..Reason::CredentialRejected.into()
+        };
+        assert_eq!(
+            told_of(&blocked, None),
+            "ZITADEL did not accept the operator's token when the client secret of app 2 was asked for (AUTH-7fs1e); tried again"
+        );
+    }
+
+    #[test]
+    fn an_object_over_a_broken_connection_carries_the_connections_own_sentence() {
+        let blocked = Blocked {
+            connection: Some("ZITADEL: discovery: iam.example.com:443 refuses connections".into()),
+            ..Reason::ZitadelUnreachable.into()
+        };
+        assert_eq!(
+            told_of(&blocked, None),
+            "ZitadelConnection default cannot be used: ZITADEL: discovery: iam.example.com:443 refuses connections"
+        );
+    }
+
+    #[test]
+    fn an_application_that_is_not_ready_says_which_of_its_two_causes() {
+        let blocked = Blocked::from(Reason::AppNotReady);
+        let inactive = told_of(&blocked, Some(NotReady::Inactive));
+        assert!(
+            inactive.contains("is inactive") && !inactive.contains("BASIC"),
+            "{inactive}"
+        );
+        let method = told_of(&blocked, Some(NotReady::Method));
+        assert!(
+            method.contains("BASIC") && !method.contains("inactive"),
+            "{method}"
+        );
     }
 }

@@ -8,20 +8,44 @@ use crate::ids::{AttemptId, OrganizationId, ProjectId, UserId};
 use crate::runtime::clock::ServerClock;
 use crate::runtime::metrics::Metrics;
 use crate::zitadel::{
-    AppRef, Application, Change, ClientSecret, Discovery, Introspection, Outcome, ProbeToken,
-    ProjectState, Since, Zitadel, ZitadelError,
+    AppRef, Application, Change, ClientSecret, Detail, Discovery, ErrorClass, Fault, Introspection,
+    Outcome, ProbeToken, ProjectState, Since, Zitadel, ZitadelError,
 };
 
 /// A client whose calls are counted.
 pub struct Metered<Z> {
     inner: Z,
     metrics: Metrics,
+    doubt: Box<dyn Fn() + Send + Sync>,
 }
 
 impl<Z: Zitadel> Metered<Z> {
-    /// Counts the calls of `inner`.
-    pub fn new(inner: Z, metrics: Metrics) -> Self {
-        Self { inner, metrics }
+    /// Counts the calls of `inner`, and says so where one makes it doubtful whether the connection works.
+    pub fn new(inner: Z, metrics: Metrics, doubt: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            inner,
+            metrics,
+            doubt: Box::new(doubt),
+        }
+    }
+
+    /// NB: the check of a connection is made of `me` and `discovery`: those ask for no other one.
+    fn judge(&self, error: &ZitadelError) {
+        let doubtful = error.detail().map(Detail::fault) == Some(&Fault::TokenServerError)
+            || matches!(
+                error.class(),
+                ErrorClass::Unauthenticated
+                    | ErrorClass::TokenRefused
+                    | ErrorClass::UnreachableDns
+                    | ErrorClass::UnreachableConnect
+                    | ErrorClass::Tls
+                    | ErrorClass::Interrupted
+                    | ErrorClass::Timeout
+                    | ErrorClass::Unavailable
+            );
+        if doubtful {
+            (self.doubt)();
+        }
     }
 
     async fn count<T>(
@@ -31,6 +55,11 @@ impl<Z: Zitadel> Metered<Z> {
     ) -> Result<T, ZitadelError> {
         let sent = Instant::now();
         let result = call.await;
+        if let Err(error) = &result
+            && !matches!(operation, "me" | "discovery")
+        {
+            self.judge(error);
+        }
         let outcome = result
             .as_ref()
             .map_or_else(|error| error.class().reason(), |_| "Ok");
@@ -53,6 +82,9 @@ impl<Z: Zitadel> Zitadel for Metered<Z> {
     async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome {
         let sent = Instant::now();
         let outcome = self.inner.generate(app, attempt).await;
+        if let Outcome::NotExecuted(error) | Outcome::Unknown(error) = &outcome {
+            self.judge(error);
+        }
         let word = match &outcome {
             Outcome::Success { .. } | Outcome::SuccessWithoutSequence { .. } => "Ok",
             Outcome::NotExecuted(error) | Outcome::Unknown(error) => error.class().reason(),

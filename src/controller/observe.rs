@@ -11,6 +11,7 @@ use kube::runtime::reflector::ObjectRef;
 use super::claim;
 use super::connections::Connection;
 use super::context::{AppState, Context, lock};
+use super::message::NotReady;
 use super::rivals::keeps_app;
 use super::secret::{self, Place, Reading};
 use super::status::HISTORY;
@@ -59,6 +60,10 @@ pub struct Round {
     pub resource_owner: Option<String>,
     /// The newest secret that each application had when its journal was last read, if somebody else made it.
     pub foreign: HashMap<AppId, ForeignSecret>,
+    /// Why the application that was read last cannot be rotated, if so.
+    pub not_ready: Option<NotReady>,
+    /// The issuer, as the connection declares it, whether it can be used or not.
+    issuer: String,
     /// How far back each application's journal was last read.
     pub read_since: HashMap<AppId, Since>,
 }
@@ -67,12 +72,14 @@ impl Round {
     /// A round with nothing read yet.
     pub fn new(context: &Context, target: Arc<Target>, status: &ApiAppSecretStatus) -> Self {
         let connection = context.connections.get(&target.connection);
-        let primary = application(connection.as_ref().ok(), &target.app);
-        let issuer = connection
-            .as_ref()
-            .map_or("", |connection| &connection.endpoints.issuer);
+        // NB: also where it cannot be used: what is known of an application, and held for it, is kept under one name.
+        let issuer = match &connection {
+            Ok(connection) => connection.endpoints.issuer.clone(),
+            Err(_) => context.issuer(&target.connection).unwrap_or_default(),
+        };
+        let primary = application(connection.as_ref().ok(), &issuer, &target.app);
         Self {
-            scope: target::scope(issuer, &primary.app),
+            scope: target::scope(&issuer, &primary.app),
             // NB: what is remembered of two applications is kept under the one that never changes.
             state: context.app(&primary.claim),
             primary,
@@ -83,6 +90,8 @@ impl Round {
             reading: None,
             resource_owner: None,
             foreign: HashMap::new(),
+            not_ready: None,
+            issuer,
             read_since: HashMap::new(),
         }
     }
@@ -207,7 +216,9 @@ impl Round {
         let news = known != standby.as_ref();
         if news {
             let connection = self.connection.as_ref().ok();
-            self.standby = standby.map(|app| application(connection, &self.target.app_ref(&app)));
+            let issuer = &self.issuer;
+            self.standby =
+                standby.map(|app| application(connection, issuer, &self.target.app_ref(&app)));
         }
         for application in std::iter::once(&mut self.primary).chain(&mut self.standby) {
             let recorded = here.and_then(|record| record.apps.get(&application.app.app));
@@ -221,7 +232,8 @@ impl Round {
     fn inputs(&self) -> String {
         let connection = self.connection.as_ref().ok();
         let made_from = connection.map_or("", |connection| &connection.made_from);
-        format!("{:?}/{made_from}", self.target.edition())
+        let outages = connection.map_or(0, |connection| connection.shared.outages());
+        format!("{:?}/{made_from}/{outages}", self.target.edition())
     }
 
     /// The clocks, the gates and what follows from them, as they are now.
@@ -306,12 +318,21 @@ impl Round {
                 .as_ref()
                 .map_err(Clone::clone)
                 .and(present.as_ref().map(drop).map_err(Clone::clone))
+                .and(self.reaches())
                 .and(self.lives_on(context)),
             rival: present
                 .as_ref()
                 .ok()
                 .and_then(|present| self.rival(context, present)),
         }
+    }
+
+    /// While ZITADEL cannot be reached at all the connection's own check asks for it, alone, and wakes everybody when it is back.
+    fn reaches(&self) -> Result<(), Failure> {
+        let connection = self.connection.as_ref().ok();
+        connection
+            .and_then(|connection| connection.shared.outage())
+            .map_or(Ok(()), Err)
     }
 
     /// In a namespace that is being deleted nothing is begun any more.
@@ -436,11 +457,12 @@ impl Round {
 }
 
 /// An application over a connection.
-pub(super) fn application(connection: Option<&Arc<Connection>>, app: &AppRef) -> Application {
-    let (issuer, app) = match connection {
-        Some(connection) => (connection.endpoints.issuer.as_str(), connection.app(app)),
-        None => ("", app.clone()),
-    };
+pub(super) fn application(
+    connection: Option<&Arc<Connection>>,
+    issuer: &str,
+    app: &AppRef,
+) -> Application {
+    let app = connection.map_or_else(|| app.clone(), |connection| connection.app(app));
     Application {
         claim: target::claim_name(issuer, &app),
         app,

@@ -21,8 +21,11 @@ impl Round {
             let Ok(app) = AppId::try_from(app.as_str()) else {
                 return false;
             };
-            let Application { app, claim, .. } =
-                application(Some(connection), &self.target.app_ref(&app));
+            let Application { app, claim, .. } = application(
+                Some(connection),
+                &connection.endpoints.issuer,
+                &self.target.app_ref(&app),
+            );
             !self.is_kept(&self.cached_claim(context, &app, &claim))
                 && could_use(context, connection, other)
         });

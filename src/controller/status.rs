@@ -216,6 +216,7 @@ fn conditions(
             .reading
             .as_ref()
             .map(|reading| reading.keys.as_slice()),
+        not_ready: round.not_ready,
     };
     let conditions = &mut status.conditions;
     let set =

@@ -42,6 +42,10 @@ pub struct Failure {
     pub error_id: Option<String>,
     /// What came back, in words of the operator's own: the HTTP status, or what kind of answer it was.
     pub answer: Option<String>,
+    /// The call to ZITADEL that failed, if it was one.
+    pub call: Option<&'static str>,
+    /// Why the connection cannot be used, in its own sentence, if that is why.
+    pub connection: Option<String>,
 }
 
 impl Failure {
@@ -52,6 +56,8 @@ impl Failure {
             permanent,
             error_id: None,
             answer: None,
+            call: None,
+            connection: None,
         }
     }
 }

@@ -107,6 +107,10 @@ pub struct Blocked {
     pub error_id: Option<String>,
     /// What came back, in words of the operator's own.
     pub answer: Option<String>,
+    /// The call to ZITADEL that failed, if it was one.
+    pub call: Option<&'static str>,
+    /// Why the connection cannot be used, in its own sentence, if that is why.
+    pub connection: Option<String>,
 }
 
 impl From<Reason> for Blocked {
@@ -116,6 +120,8 @@ impl From<Reason> for Blocked {
             by: None,
             error_id: None,
             answer: None,
+            call: None,
+            connection: None,
         }
     }
 }
@@ -127,6 +133,8 @@ impl From<&Failure> for Blocked {
             by: None,
             error_id: failure.error_id.clone(),
             answer: failure.answer.clone(),
+            call: failure.call,
+            connection: failure.connection.clone(),
         }
     }
 }

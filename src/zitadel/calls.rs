@@ -96,7 +96,7 @@ impl Zitadel for Client {
         if matches!(&result, Ok(answer) if answer.status == 401) {
             self.tokens.forget(&token);
         }
-        outcome::classify(result.as_ref().map_err(|failure: &Failure| *failure))
+        outcome::classify(result.as_ref().map_err(Failure::clone))
     }
 
     async fn app(&self, app: &AppRef) -> Result<Application, ZitadelError> {

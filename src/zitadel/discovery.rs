@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::answer::Answer;
+use super::detail::{Detail, Fault};
 use super::error::{ErrorClass, Operation, ZitadelError};
 use super::error_body::error_of;
 use super::issuer::Issuer;
@@ -33,15 +34,17 @@ pub fn parse(answer: &Answer, issuer: &Issuer) -> Result<Discovery, ZitadelError
     };
     let said = field("issuer")?;
     if said != issuer.as_str() {
-        return Err(error(ErrorClass::IssuerMismatch));
+        let fault = Fault::OtherIssuer(Issuer::origin_of(said));
+        return Err(error(ErrorClass::IssuerMismatch).with_detail(Some(Detail::of(fault))));
     }
-    let endpoint = |name| {
+    let endpoint = |name: &'static str| {
         let url = field(name)?;
         if url.len() > 2048 || !url.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(error(ErrorClass::Malformed));
         }
         if !issuer.is_origin_of(url) {
-            return Err(error(ErrorClass::IssuerMismatch));
+            let fault = Fault::EndpointElsewhere(name);
+            return Err(error(ErrorClass::IssuerMismatch).with_detail(Some(Detail::of(fault))));
         }
         Ok(url.to_owned())
     };

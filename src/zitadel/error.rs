@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::detail::Detail;
 pub use super::error_class::ErrorClass;
 
 /// Which call failed.
@@ -70,12 +71,24 @@ impl ErrorId {
 
 /// Why a call has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {class}{}", operation.as_str(), Evidence(self))]
+#[error("{}: {}{}", operation.as_str(), What(self), Evidence(self))]
 pub struct ZitadelError {
     operation: Operation,
     class: ErrorClass,
     http_status: Option<u16>,
     id: Option<ErrorId>,
+    detail: Option<Detail>,
+}
+
+struct What<'a>(&'a ZitadelError);
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.detail {
+            Some(detail) => detail.fmt(f),
+            None => self.0.class.fmt(f),
+        }
+    }
 }
 
 struct Evidence<'a>(&'a ZitadelError);
@@ -99,6 +112,7 @@ impl ZitadelError {
             class,
             http_status: None,
             id: None,
+            detail: None,
         }
     }
 
@@ -110,6 +124,17 @@ impl ZitadelError {
             id,
             ..self
         }
+    }
+
+    /// Adds what exactly went wrong.
+    #[must_use]
+    pub fn with_detail(self, detail: Option<Detail>) -> Self {
+        Self { detail, ..self }
+    }
+
+    /// What exactly went wrong, if more is known than the class.
+    pub fn detail(&self) -> Option<&Detail> {
+        self.detail.as_ref()
     }
 
     /// Which call failed.

@@ -59,6 +59,12 @@ impl Issuer {
         self.0.authority()
     }
 
+    /// The origin that a text names and nothing else: safe to be shown, whoever wrote it.
+    pub fn origin_of(text: &str) -> Option<String> {
+        let origin = Origin::parse(text, true).ok()?.text;
+        (origin.len() <= 300 && origin.bytes().all(|b| b.is_ascii_graphic())).then_some(origin)
+    }
+
     /// Whether a URL is of this origin, and reads so for everybody.
     ///
     /// NB: it ends up in Secrets, and other programs read `user@`, a backslash before the host, an escaped letter in it or a missing

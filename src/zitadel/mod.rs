@@ -6,6 +6,7 @@
 //! * [`answer`] what came back, unjudged
 //! * [`outcome`] what an answer of generate means; pure
 //! * [`application`], [`project`], [`journal`], [`since`], [`introspection`], [`discovery`] parsers of answers; pure
+//! * [`detail`] what exactly went wrong, in the operator's own words
 //! * [`error`] error classes; nothing in them was written by the remote side
 //! * [`secret`] the one type that holds a client secret
 
@@ -15,6 +16,7 @@ mod assertion;
 mod calls;
 mod client;
 pub mod credential;
+pub mod detail;
 pub mod discovery;
 mod dns;
 pub mod error;
@@ -40,6 +42,7 @@ use async_trait::async_trait;
 pub use application::{AppKind, AppState, Application};
 pub use client::{Client, ClientConfig, ConfigError, Timeouts};
 pub use credential::{Credential, CredentialError};
+pub use detail::{Detail, Fault};
 pub use discovery::Discovery;
 pub use error::{ErrorClass, ErrorId, Operation, ZitadelError};
 pub use introspection::{Introspection, ProbeToken};

@@ -56,7 +56,9 @@ pub fn classify(result: Result<&Answer, Failure>) -> Outcome {
             Outcome::NotExecuted(error_of(Operation::Generate, answer))
         }
         Ok(answer) => Outcome::Unknown(error_of(Operation::Generate, answer)),
-        Err(failure @ Failure::NotSent(_)) => Outcome::NotExecuted(failure.of(Operation::Generate)),
+        Err(failure @ Failure::NotSent(..)) => {
+            Outcome::NotExecuted(failure.of(Operation::Generate))
+        }
         Err(failure @ Failure::MaybeSent(..)) => Outcome::Unknown(failure.of(Operation::Generate)),
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::answer::Answer;
+use super::detail::{Detail, Fault};
 use super::error::{ErrorClass, Operation, ZitadelError};
 use super::error_body::error_of;
 
@@ -23,10 +24,15 @@ struct TokenAnswer {
 pub(super) fn parse(answer: &Answer) -> Result<(SecretString, Duration), ZitadelError> {
     let error = |class| ZitadelError::new(Operation::Token, class).with_answer(answer.status, None);
     if answer.status != 200 {
-        let is_oauth_error = serde_json::from_slice::<Value>(&answer.body)
-            .is_ok_and(|body| body.get("error").is_some_and(Value::is_string));
+        let body = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
+        let word = body.get("error").and_then(Value::as_str);
+        let is_oauth_error = word.is_some();
         return Err(match answer.status {
             400 | 401 if is_oauth_error => error(ErrorClass::TokenRefused),
+            // NB: ZITADEL 4.13 answers so for a key that was deleted.
+            500..=599 if word == Some("server_error") => {
+                error(ErrorClass::Internal).with_detail(Some(Detail::of(Fault::TokenServerError)))
+            }
             _ => error_of(Operation::Token, answer),
         });
     }

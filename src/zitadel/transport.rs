@@ -1,6 +1,6 @@
 //! HTTP as this client wants it: deadlines over whole calls, bounded bodies, no redirects, no proxies, nothing sent twice.
 
-use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{Answer, Failure};
 use super::client::ConfigError;
+use super::detail::{self, Detail, Fault};
 use super::dns::SystemDns;
 use super::error::ErrorClass;
 use super::issuer::{Endpoint, Issuer};
@@ -24,6 +25,8 @@ pub(super) struct Transport {
     reads: reqwest::Client,
     once: reqwest::Client,
     base: String,
+    peer: Arc<str>,
+    connect_timeout: Duration,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) server: ServerClock,
 }
@@ -36,6 +39,7 @@ impl Transport {
         connect_timeout: Duration,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
+        let base = endpoint.map_or(issuer.as_str(), Endpoint::as_str);
         let roots = ca_pem.map(roots).transpose()?;
         let build = |pool: usize, last_look: Option<LastLook>| {
             let mut builder = reqwest::Client::builder()
@@ -73,9 +77,9 @@ impl Transport {
             // Generate gets a fresh connection each time: on a pooled one that the server has just closed, hyper sends a
             // request again by itself, whatever the retry policy says.
             once: build(0, Some(LastLook(Arc::clone(&clock))))?,
-            base: endpoint
-                .map_or(issuer.as_str(), Endpoint::as_str)
-                .to_owned(),
+            peer: peer(base),
+            base: base.to_owned(),
+            connect_timeout,
             server: ServerClock::new(Arc::clone(&clock)),
             clock,
         })
@@ -100,14 +104,17 @@ impl Transport {
     ) -> Result<Answer, Failure> {
         tokio::time::timeout(deadline, self.exchange(request, limit))
             .await
-            .unwrap_or(Err(Failure::MaybeSent(ErrorClass::Timeout, None)))
+            .unwrap_or_else(|_| {
+                let detail = self.detail(Fault::AnswerTimeout(deadline));
+                Err(Failure::MaybeSent(ErrorClass::Timeout, None, detail))
+            })
     }
 
     async fn exchange(&self, request: RequestBuilder, limit: usize) -> Result<Answer, Failure> {
-        let mut response = request.send().await.map_err(|error| failure(&error))?;
+        let mut response = request.send().await.map_err(|error| self.failure(&error))?;
         self.server.observe(response.headers());
         let status = response.status().as_u16();
-        let too_large = Failure::MaybeSent(ErrorClass::TooLarge, Some(status));
+        let too_large = Failure::MaybeSent(ErrorClass::TooLarge, Some(status), None);
         let announced = response.content_length().unwrap_or(0);
         if announced > limit as u64 {
             return Err(too_large);
@@ -116,8 +123,11 @@ impl Transport {
         let mut body = Zeroizing::new(Vec::with_capacity(limit.min(16 * 1024)));
         loop {
             let chunk = response.chunk().await;
-            let interrupted = Failure::MaybeSent(ErrorClass::Interrupted, Some(status));
-            let Some(chunk) = chunk.map_err(|_| interrupted)? else {
+            let interrupted = || {
+                let detail = self.detail(Fault::Closed);
+                Failure::MaybeSent(ErrorClass::Interrupted, Some(status), detail)
+            };
+            let Some(chunk) = chunk.map_err(|_| interrupted())? else {
                 return Ok(Answer { status, body });
             };
             if body.len() + chunk.len() > limit {
@@ -125,6 +135,49 @@ impl Transport {
             }
             body.extend_from_slice(&chunk);
         }
+    }
+
+    fn detail(&self, fault: Fault) -> Option<Detail> {
+        Some(Detail::new(&self.peer, fault))
+    }
+
+    /// NB: the error itself is dropped, its texts hold URLs and what the remote side sent.
+    fn failure(&self, error: &reqwest::Error) -> Failure {
+        if error.is_builder() {
+            return Failure::NotSent(ErrorClass::Rejected, None);
+        }
+        // The connector failed, so there was no connection to write to (`hyper-util` makes this kind of error nowhere else).
+        if error.is_connect() {
+            let (class, fault) = self.not_connected(error);
+            return Failure::NotSent(class, fault.and_then(|fault| self.detail(fault)));
+        }
+        let (class, fault) = not_answered(error);
+        Failure::MaybeSent(class, None, self.detail(fault))
+    }
+
+    fn not_connected(&self, error: &reqwest::Error) -> (ErrorClass, Option<Fault>) {
+        if error.is_dns() {
+            return (ErrorClass::UnreachableDns, Some(Fault::NameNotFound));
+        }
+        if let Some(error) = detail::find::<rustls::Error>(error) {
+            return (ErrorClass::Tls, Some(detail::tls(error)));
+        }
+        if detail::find::<Late>(error).is_some() {
+            return (ErrorClass::Timeout, None);
+        }
+        let unreachable = ErrorClass::UnreachableConnect;
+        let kind = detail::find::<io::Error>(error).map(io::Error::kind);
+        let fault = match kind {
+            Some(ErrorKind::ConnectionRefused) => Some(Fault::Refused),
+            Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => Some(Fault::Reset),
+            Some(ErrorKind::UnexpectedEof) => Some(Fault::Closed),
+            Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => {
+                Some(Fault::NoRoute)
+            }
+            _ if error.is_timeout() => Some(Fault::ConnectTimeout(self.connect_timeout)),
+            _ => None,
+        };
+        (unreachable, fault)
     }
 
     /// ZITADEL's clock if it is known, the local one otherwise.
@@ -161,47 +214,29 @@ fn headers(issuer: &Issuer, endpoint: Option<&Endpoint>) -> Result<http::HeaderM
     Ok(headers)
 }
 
-/// NB: the error itself is dropped, its texts hold URLs and what the remote side sent.
-fn failure(error: &reqwest::Error) -> Failure {
-    if error.is_builder() {
-        return Failure::NotSent(ErrorClass::Rejected);
+/// Why a request that may have left has no answer.
+fn not_answered(error: &reqwest::Error) -> (ErrorClass, Fault) {
+    // NB: of a client certificate that is wanted the server says so after the handshake.
+    if let Some(error) = detail::find::<rustls::Error>(error) {
+        return (ErrorClass::Tls, detail::tls(error));
     }
-    // The connector failed, so there was no connection to write to (`hyper-util` makes this kind of error nowhere else).
-    if error.is_connect() {
-        return Failure::NotSent(connect_class(error));
+    if detail::find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
+        return (ErrorClass::Malformed, Fault::NotHttp);
     }
-    let class = if error.is_timeout() {
-        ErrorClass::Timeout
-    } else {
-        ErrorClass::Interrupted
+    let kind = detail::find::<io::Error>(error).map(io::Error::kind);
+    let fault = match kind {
+        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => Fault::Reset,
+        _ => Fault::Closed,
     };
-    Failure::MaybeSent(class, None)
+    (ErrorClass::Interrupted, fault)
 }
 
-fn connect_class(error: &reqwest::Error) -> ErrorClass {
-    if error.is_dns() {
-        return ErrorClass::UnreachableDns;
-    }
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if is_tls(error) {
-            return ErrorClass::Tls;
-        }
-        if error.is::<Late>() {
-            return ErrorClass::Timeout;
-        }
-        cause = error.source();
-    }
-    ErrorClass::UnreachableConnect
-}
-
-fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    if error.is::<rustls::Error>() {
-        return true;
-    }
-    // NB: an `io::Error` does not give what it wraps as its source, only the source of that.
-    error
-        .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref)
-        .is_some_and(|inner| is_tls(inner))
+/// `host:port` of an origin.
+fn peer(base: &str) -> Arc<str> {
+    let Ok(url) = reqwest::Url::parse(base) else {
+        return base.into();
+    };
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{host}:{port}").into()
 }

@@ -262,7 +262,7 @@ fn only_a_request_that_never_left_is_known_not_to_be_executed() {
     use ErrorClass as C;
     for class in [C::UnreachableDns, C::UnreachableConnect, C::Tls] {
         assert_eq!(
-            seen(classify(Err(Failure::NotSent(class)))),
+            seen(classify(Err(Failure::NotSent(class, None)))),
             Seen::NotExecuted(class)
         );
     }
@@ -273,7 +273,7 @@ fn only_a_request_that_never_left_is_known_not_to_be_executed() {
         (C::Interrupted, Some(404)),
         (C::TooLarge, Some(200)),
     ] {
-        let outcome = classify(Err(Failure::MaybeSent(class, status)));
+        let outcome = classify(Err(Failure::MaybeSent(class, status, None)));
         assert_eq!(seen(outcome), Seen::Unknown(class));
     }
 }
