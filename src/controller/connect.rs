@@ -21,10 +21,11 @@ use crate::api::{
     ConditionType, CredentialType, KeyRef, Reason, Status, ZitadelConnection,
     ZitadelConnectionStatus,
 };
+use crate::ids::UserId;
 use crate::rotation::Failure;
 use crate::zitadel::{
-    Client, ClientConfig, ConfigError, Credential, Detail, Endpoint, ErrorClass, Fault, Issuer,
-    IssuerError, Timeouts, Zitadel, ZitadelError,
+    Client, ClientConfig, ConfigError, Credential, Detail, Discovery, Endpoint, ErrorClass, Fault,
+    Issuer, IssuerError, Operation, Timeouts, Zitadel, ZitadelError,
 };
 
 /// A connection can't be used; the sentence says what to do about it.
@@ -196,9 +197,7 @@ async fn connect(
         && before.reach == reach
     {
         // Nothing changed: one cheap call shows whether the credential still works.
-        if let Err(error) = before.zitadel.me().await {
-            return Err(judged(&*before.zitadel, &error).await);
-        }
+        who(&*before.zitadel).await?;
         return Ok((Arc::clone(before), expiry));
     }
     if before.is_some_and(|before| before.reach.authorities != reach.authorities) {
@@ -227,10 +226,7 @@ async fn connect(
         doubt(context, &name, &shared),
     ));
     let discovery = zitadel.discovery().await.map_err(|error| refused(&error))?;
-    let user = match zitadel.me().await {
-        Ok(user) => user,
-        Err(error) => return Err(judged(&*zitadel, &error).await),
-    };
+    let user = who(&*zitadel).await?;
     let connection = Connection {
         name,
         zitadel,
@@ -268,20 +264,44 @@ fn refused(error: &ZitadelError) -> Refusal {
     }
 }
 
-/// Why the service user is not told who it is. One more question tells whether anything of ZITADEL answers.
-async fn judged(zitadel: &dyn Zitadel, error: &ZitadelError) -> Refusal {
+/// Whose credential it is. Where that is not answered, one more question tells whether anything of ZITADEL answers; it is asked at the
+/// same time where the first one takes long, so that both take no longer than one.
+async fn who(zitadel: &dyn Zitadel) -> Result<UserId, Refusal> {
+    const LONG: Duration = Duration::from_secs(3);
+    const REST: Duration = Duration::from_secs(7);
+    let more = async || {
+        let away = || Err(ZitadelError::new(Operation::Discovery, ErrorClass::Timeout));
+        let asked = tokio::time::timeout(REST, zitadel.discovery()).await;
+        asked.unwrap_or_else(|_| away())
+    };
+    let mut me = zitadel.me();
+    if let Ok(answer) = tokio::time::timeout(LONG, &mut me).await {
+        return match answer {
+            Ok(user) => Ok(user),
+            Err(error) if needs_more(&error) => Err(judged(&error, more().await)),
+            Err(error) => Err(refused(&error)),
+        };
+    }
+    let (answer, other) = futures::join!(me, more());
+    answer.map_err(|error| judged(&error, other))
+}
+
+/// Whether one more question tells more.
+fn needs_more(error: &ZitadelError) -> bool {
+    is_away(error) || error.detail().map(Detail::fault) == Some(&Fault::TokenServerError)
+}
+
+/// Why the service user is not told who it is, by whether the issuer answers.
+fn judged(error: &ZitadelError, discovery: Result<Discovery, ZitadelError>) -> Refusal {
     let refusal = refused(error);
     let key = error.detail().map(Detail::fault) == Some(&Fault::TokenServerError);
     let away = is_away(error);
-    if !key && !away {
-        return refusal;
-    }
-    match zitadel.discovery().await {
+    match discovery {
         Ok(_) if key => Refusal::passing(
             Reason::CredentialRejected,
             "ZITADEL answers, but its token endpoint answers server_error: probably the service account key was deleted or has expired. Make a new key and put it into the Secret, see spec.credential",
         ),
-        Err(other) if is_away(&other) => Refusal {
+        Err(other) if away && is_away(&other) => Refusal {
             outage: true,
             ..refusal
         },
@@ -309,9 +329,14 @@ fn doubt(context: &Context, name: &str, shared: &Arc<Shared>) -> impl Fn() + Sen
     let shared = Arc::clone(shared);
     let connection = ObjectRef::new(name);
     move || {
-        if shared.doubts(clock.boot()) {
-            let _ = wake.send(connection.clone());
-        }
+        let Some(wait) = shared.doubts(clock.boot()) else {
+            return;
+        };
+        let (wake, connection) = (wake.clone(), connection.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            let _ = wake.send(connection);
+        });
     }
 }
 
@@ -398,4 +423,48 @@ async fn unreadable(
     }
     unreadable::tell::<ZitadelConnection>(context, guarded.meta(), error).await?;
     Ok(Action::await_change())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(operation: Operation, class: ErrorClass) -> ZitadelError {
+        ZitadelError::new(operation, class)
+    }
+
+    #[test]
+    fn a_token_endpoint_that_fails_while_the_issuer_answers_names_the_key() {
+        let gone = error(Operation::Token, ErrorClass::Internal)
+            .with_detail(Some(Detail::of(Fault::TokenServerError)));
+        assert!(needs_more(&gone));
+        let discovery = Discovery {
+            issuer: Issuer::parse("https://iam.example.com", false).unwrap(),
+            introspection_endpoint: String::new(),
+            token_endpoint: String::new(),
+        };
+        let refusal = judged(&gone, Ok(discovery));
+        assert_eq!(refusal.failure.reason, Reason::CredentialRejected);
+        assert!(refusal.message.contains("service account key was deleted"));
+        let down = error(Operation::Discovery, ErrorClass::Internal);
+        let refusal = judged(&gone, Err(down));
+        assert_eq!(refusal.failure.reason, Reason::ZitadelUnavailable);
+    }
+
+    #[test]
+    fn only_where_nothing_of_zitadel_answers_nobody_else_asks() {
+        let of = |me, other| {
+            let me = error(Operation::Me, me);
+            judged(&me, Err(error(Operation::Discovery, other))).outage
+        };
+        use ErrorClass::{Malformed, Timeout, Unauthenticated, Unavailable};
+        assert!(of(Timeout, Timeout) && of(Unavailable, Unavailable));
+        assert!(!of(Timeout, Malformed) && !of(Unauthenticated, Timeout));
+    }
+
+    #[test]
+    fn a_403_on_who_one_is_leaves_the_objects_alone() {
+        let refusal = refused(&error(Operation::Me, ErrorClass::PermissionDenied));
+        assert!(!refusal.failure.permanent);
+    }
 }

@@ -95,7 +95,7 @@ pub struct Shared {
     journal: Mutex<Option<bool>>,
     /// Why ZITADEL cannot be reached at all, by the connection's own check, and since how many outages it is watched.
     outage: Mutex<(u64, Option<Failure>)>,
-    /// When the connection's check was last asked for, since boot.
+    /// For when the connection's check was last asked for, since boot; perhaps it is still to come.
     doubted: Mutex<Option<Duration>>,
 }
 
@@ -157,14 +157,16 @@ impl Shared {
         lock(&self.outage).0
     }
 
-    /// Something makes it doubtful whether the connection works. Whether its check should be asked for now.
-    pub(super) fn doubts(&self, now: Duration) -> bool {
+    /// Something makes it doubtful whether the connection works. After which wait its check is to be asked for, unless one is still to
+    /// come anyway.
+    pub(super) fn doubts(&self, now: Duration) -> Option<Duration> {
         let mut doubted = lock(&self.doubted);
-        let long_ago = doubted.is_none_or(|at| now.saturating_sub(at) >= DOUBT_PERIOD);
-        if long_ago {
-            *doubted = Some(now);
+        let next = doubted.map_or(now, |last| now.max(last.saturating_add(DOUBT_PERIOD)));
+        if doubted.is_some_and(|last| last > now) {
+            return None;
         }
-        long_ago
+        *doubted = Some(next);
+        Some(next.saturating_sub(now))
     }
 
     /// Whether ZITADEL's change list could be read the last time.
@@ -447,8 +449,9 @@ mod tests {
     fn a_doubt_asks_for_one_check_and_not_for_sixteen() {
         let shared = Shared::new(1);
         let s = Duration::from_secs;
-        let asked = [0, 1, 2, 9, 10, 11].map(|at| shared.doubts(s(at)));
-        assert_eq!(asked, [true, false, false, false, true, false]);
+        let asked = [0, 4, 5, 9, 10, 11, 40].map(|at| shared.doubts(s(at)));
+        let (now, later) = (Some(s(0)), Some(s(6)));
+        assert_eq!(asked, [now, later, None, None, Some(s(10)), None, now]);
     }
 
     #[test]
