@@ -16,6 +16,7 @@ use super::former;
 use super::mutated::Mutations;
 use super::observe::Round;
 use super::rotate;
+use super::secret::Published;
 use super::write;
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
@@ -171,8 +172,12 @@ async fn rehearse(
         entry,
         client_id: client_id.clone(),
     };
-    let commit = place.commit(&application.app.app, recorded, before);
-    let object = place.full(&commit, &client_id, &placeholder, Some(over));
+    let published = Published {
+        time: Some(context.clock.wall()),
+        trigger: facts.object.trigger.clone(),
+    };
+    let commit = place.commit(&application.app.app, recorded, before, published);
+    let object = place.full(commit, &client_id, &placeholder, Some(over));
     let params = write::apply().dry_run();
     let result = secrets(context, round)
         .patch(&place.target.secret.name, &params, &Patch::Apply(&object))
@@ -277,6 +282,16 @@ async fn write_claim(
     }
 }
 
+/// The trigger that counts as handled for a value that is taken over.
+fn handled_trigger(facts: &Facts, slot: Slot) -> Option<String> {
+    match facts.of(slot).claim.known() {
+        Some(ClaimView::Present {
+            record: Ok(claim), ..
+        }) => claim.handled(None).map(ToOwned::to_owned),
+        _ => facts.object.trigger.clone(),
+    }
+}
+
 /// Writes the Secret again from the value it holds.
 async fn render(
     context: &Context,
@@ -296,16 +311,16 @@ async fn render(
     let Some(value) = &reading.value else { return };
     let api = secrets(context, round);
     let name = &place.target.secret.name;
+    let known = [
+        facts.memory.verified.as_ref(),
+        facts.object.verified.as_ref(),
+    ];
+    let accepted = known.contains(&Some(&over.revision));
     // The value is the same, so what is known of it holds for the new revision.
     let rewritten = |written: &Secret| {
         let revision = flush::remember(context, place, &round.state, written);
-        let mut state = lock(&round.state);
-        let known = [
-            state.memory.verified.as_ref(),
-            facts.object.verified.as_ref(),
-        ];
-        if known.contains(&Some(&over.revision)) {
-            state.memory.verified = Some(revision);
+        if accepted {
+            lock(&round.state).memory.verified = Some(revision);
         }
     };
     let failed = |error: &kube::Error| {
@@ -337,12 +352,25 @@ async fn render(
                 entry,
                 client_id: client_id.clone().unwrap_or_default(),
             };
-            (place.commit(app(slot), recorded, None), client_id)
+            let published = Published {
+                time: None,
+                trigger: handled_trigger(facts, slot),
+            };
+            (
+                place.commit(app(slot), recorded, None, published),
+                client_id,
+            )
         }
         (None, None) => return,
     };
     let Some(client_id) = client_id else { return };
-    let object = place.full(&commit, &client_id, value.expose(), Some(over));
+    // A value that ZITADEL accepts is the operator's from now on; of any other the origin stays what it is.
+    let object = if accepted {
+        place.full(commit, &client_id, value.expose(), Some(over))
+    } else {
+        let before = recorded;
+        place.again(commit, &client_id, value.expose(), before, Some(over))
+    };
     match write::secret(&api, name, object.clone(), Some(over)).await {
         Ok(written) => {
             let mutations = Mutations::between(&object, &written);

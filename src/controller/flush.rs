@@ -13,13 +13,14 @@ use super::context::{AppState, Context, Stored, lock};
 use super::failure;
 use super::mutated::Mutations;
 use super::probe::probe;
-use super::secret::{self, Place, Reading};
+use super::secret::{self, Place, Published, Reading};
 use super::target::Target;
 use super::write;
 use crate::api::{ForeignSecret, Outcome, Reason};
 use crate::ids::{AppId, AttemptId, Sequence};
 use crate::rotation::{
-    Cause, CommitRecord, Entry, Failure, Fence, Probe, Recorded, SecretState, Slot, Version, fence,
+    Beside, Cause, CommitRecord, Entry, Failure, Fence, Next, Probe, Publish, Question, Recorded,
+    Salt, SecretState, Slot, Verdict, Version, fence,
 };
 use crate::runtime::metrics::WindowPart;
 use crate::runtime::panics::{caught, until_it_returns};
@@ -55,6 +56,12 @@ pub struct Received {
     pub client_id: String,
     /// The Secret as it was when the attempt was rechecked.
     pub stored: Option<Reading>,
+    /// The trigger that is handled by it.
+    pub trigger: Option<String>,
+    /// The operator's clock: the time of its publication in the commit record.
+    pub published: Timestamp,
+    /// Random bytes for the fingerprints.
+    pub salt: Salt,
     /// When the answer came.
     pub answered: Instant,
     /// What is known of the application.
@@ -102,6 +109,7 @@ impl Received {
             target,
             scope: &self.scope,
             endpoints: &self.connection.endpoints,
+            salt: self.salt,
         }
     }
 
@@ -122,8 +130,12 @@ impl Received {
             entry,
             client_id: self.client_id.clone(),
         };
-        let commit = place.commit(&self.app.app, recorded, before);
-        place.full(&commit, &self.client_id, self.value.expose(), over)
+        let published = Published {
+            time: Some(self.published),
+            trigger: self.trigger.clone(),
+        };
+        let commit = place.commit(&self.app.app, recorded, before, published);
+        place.full(commit, &self.client_id, self.value.expose(), over)
     }
 
     /// What of the value and its record was not stored as it was sent.

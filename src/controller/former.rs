@@ -55,7 +55,7 @@ async fn copy(
     };
     let commit = place.amended(&record, None);
     let client_id = record.stored().map_or("", |stored| &stored.client_id);
-    let object = place.full(&commit, client_id, value.expose(), over);
+    let object = place.again(commit, client_id, value.expose(), Some(&record), over);
     let name = &place.target.secret.name;
     let written = write::secret(&api, name, object.clone(), over).await?;
     flush::remember(context, place, &round.state, &written);

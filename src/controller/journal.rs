@@ -166,6 +166,7 @@ mod tests {
             pre_sequence: pre_sequence.map(Sequence),
             cause: Cause::Due,
             trigger: None,
+            stored: None,
             holder: Holder {
                 pod: String::new(),
                 process: String::new(),

@@ -103,6 +103,9 @@ mod tests {
             key: String::new(),
             template: String::new(),
             apps: BTreeMap::new(),
+            fingerprint: None,
+            published_time: None,
+            trigger: None,
         };
         let mut secret = PartialObjectMeta::<Secret>::default();
         secret.metadata.namespace = Some("orders".into());

@@ -112,6 +112,7 @@ impl Round {
         if wants(Source::Probe) {
             facts.probe = Observed::Live(self.probe(context, &connection, facts).await);
         }
+        self.compare_with_claims(facts);
         self.refresh(context, facts);
         self.forget_what_is_too_short(facts);
     }

@@ -19,8 +19,8 @@ use super::target::{self, Target};
 use crate::api::{ApiAppSecretStatus, ConditionType, ForeignSecret, HistoryEntry, Outcome, Reason};
 use crate::ids::{AppId, AttemptId, Sequence};
 use crate::rotation::{
-    AppFacts, Backlog, Cause, ClaimView, CommitRecord, DueState, Entry, Explained, Facts, Failure,
-    Former, Gates, Now, ObjectView, Observed, Owner, SecretState, Slot,
+    AppFacts, Backlog, Bytes32, Cause, ClaimView, CommitRecord, DueState, Entry, Explained, Facts,
+    Failure, Former, Gates, Now, ObjectView, Observed, Owner, Salt, SecretState, Slot,
 };
 use crate::zitadel::{AppRef, Since};
 
@@ -66,6 +66,16 @@ pub struct Round {
     issuer: String,
     /// How far back each application's journal was last read.
     pub read_since: HashMap<AppId, Since>,
+    /// Random bytes for fingerprints.
+    salt: Salt,
+}
+
+/// Random bytes for the fingerprints of one write.
+pub(super) fn fresh_salt() -> Salt {
+    let mut bytes = [0; 32];
+    // NB: never fails on Linux; a fingerprint by known bytes would still tell values apart.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    Bytes32(bytes)
 }
 
 impl Round {
@@ -93,6 +103,7 @@ impl Round {
             not_ready: None,
             issuer,
             read_since: HashMap::new(),
+            salt: fresh_salt(),
         }
     }
 
@@ -118,6 +129,7 @@ impl Round {
             target: &self.target,
             scope: &self.scope,
             endpoints: &connection.endpoints,
+            salt: self.salt,
         })
     }
 
@@ -196,6 +208,7 @@ impl Round {
             claim: Observed::Unread,
             app: Observed::Unread,
             journal: Observed::Unread,
+            as_before_call: None,
             hint: connection.and_then(|connection| connection.hint(app)),
         }
     }
@@ -444,6 +457,25 @@ impl Round {
                 .filter_map(|entry| entry.attempt)
                 .collect(),
         })
+    }
+
+    /// Compares the stored client secret with the one that each claim's attempt found, where both were read.
+    pub(super) fn compare_with_claims(&self, facts: &mut Facts) {
+        let value = self
+            .reading
+            .as_ref()
+            .and_then(|reading| reading.value.as_ref());
+        for slot in facts.slots() {
+            let stored = match facts.of(*slot).claim.known() {
+                Some(ClaimView::Present {
+                    record: Ok(claim), ..
+                }) => claim.attempt.as_ref().and_then(|it| it.stored.as_ref()),
+                _ => None,
+            };
+            let same = stored.zip(value);
+            let same = same.map(|(stored, value)| stored.matches(value.expose().as_bytes()));
+            facts.of_mut(*slot).as_before_call = same;
+        }
     }
 
     /// Falls back to what the watches show and this process wrote.

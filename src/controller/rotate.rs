@@ -10,12 +10,12 @@ use super::connections::Connection;
 use super::context::{AppState, Context, lock};
 use super::failure;
 use super::flush::{Flushed, Received, prove_and_write};
-use super::observe::{Application, Round};
+use super::observe::{Application, Round, fresh_salt};
 use super::secret::Reading;
 use super::target::Target;
 use crate::api::{ForeignSecret, Outcome as Ended};
 use crate::ids::{AttemptId, Sequence};
-use crate::rotation::{Cause, ClaimView, Facts, Slot, Version};
+use crate::rotation::{Attempt, Cause, ClaimView, Facts, Slot, Version};
 use crate::runtime::panics::caught;
 use crate::zitadel::{AppRef, ChangeKind, Outcome, Since, ZitadelError};
 
@@ -192,6 +192,7 @@ impl Task {
             self.retired(sequence, change_date);
             return;
         }
+        let trigger = self.claimed().and_then(|attempt| attempt.trigger.clone());
         let received = Received {
             target: Arc::clone(&self.target),
             connection: Arc::clone(&self.connection),
@@ -206,6 +207,9 @@ impl Task {
             change_date,
             resource_owner,
             client_id: self.client_id.clone(),
+            trigger,
+            published: self.context.clock.wall(),
+            salt: fresh_salt(),
             stored: self.stored,
             answered,
             state: Arc::clone(&self.state),
@@ -282,10 +286,15 @@ impl Task {
     }
 
     fn pre_sequence(&self) -> Option<Sequence> {
+        self.claimed()?.pre_sequence
+    }
+
+    /// The attempt, as it was claimed.
+    fn claimed(&self) -> Option<&Attempt> {
         match self.facts.of(self.slot).claim.known() {
             Some(ClaimView::Present {
                 record: Ok(claim), ..
-            }) => claim.attempt.as_ref()?.pre_sequence,
+            }) => claim.attempt.as_ref(),
             _ => None,
         }
     }

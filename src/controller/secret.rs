@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::api::Patch;
@@ -13,8 +14,8 @@ use super::write::FIELD_MANAGER;
 use crate::api::{DeletionPolicy, GROUP, Reason};
 use crate::ids::AppId;
 use crate::rotation::{
-    CommitRecord, Entry, Owner, RecordError, Recorded, SecretState, SecretView, Slot, Value,
-    Version,
+    CommitRecord, Entry, Fingerprint, Fingerprints, HandledTrigger, Origin, Owner, RecordError,
+    Recorded, Salt, SecretState, SecretView, Slot, Value, Version,
 };
 use crate::zitadel::ClientSecret;
 
@@ -43,6 +44,17 @@ pub struct Place<'a> {
     pub scope: &'a str,
     /// Where consumers find things.
     pub endpoints: &'a Endpoints,
+    /// Random bytes for the fingerprints that are made in this round.
+    pub salt: Salt,
+}
+
+/// What is recorded of a value at the moment it is written.
+#[derive(Debug, Clone, Default)]
+pub struct Published {
+    /// The operator's clock; none for a value that was there before.
+    pub time: Option<Timestamp>,
+    /// The trigger that is handled by it.
+    pub trigger: Option<String>,
 }
 
 /// A deletion policy as the template hash has it. Persisted: a word must not change.
@@ -86,13 +98,18 @@ impl Place<'_> {
         app: &AppId,
         recorded: Recorded,
         before: Option<&CommitRecord>,
+        published: Published,
     ) -> CommitRecord {
         let mut apps: BTreeMap<AppId, Recorded> = before
             .filter(|before| before.scope == self.scope)
             .map(|before| before.apps.clone())
             .unwrap_or_default();
         apps.insert(app.clone(), recorded);
-        self.record(app.clone(), apps)
+        CommitRecord {
+            published_time: published.time,
+            trigger: Some(published.trigger.unwrap_or_default()),
+            ..self.record(app.clone(), apps)
+        }
     }
 
     /// The same commit record, made anew from the template, with another entry for an application that is recorded in it.
@@ -103,7 +120,11 @@ impl Place<'_> {
         {
             recorded.entry = entry;
         }
-        self.record(before.active.clone(), apps)
+        CommitRecord {
+            published_time: before.published_time,
+            trigger: before.trigger.clone(),
+            ..self.record(before.active.clone(), apps)
+        }
     }
 
     fn record(&self, active: AppId, mut apps: BTreeMap<AppId, Recorded>) -> CommitRecord {
@@ -117,6 +138,9 @@ impl Place<'_> {
             key: self.target.secret.keys.client_secret.clone(),
             template: self.template_hash(),
             apps,
+            fingerprint: None,
+            published_time: None,
+            trigger: None,
         }
     }
 
@@ -126,15 +150,55 @@ impl Place<'_> {
         self.object(&self.record(active, BTreeMap::new()), None, None)
     }
 
-    /// The Secret in its final form.
+    /// The Secret in its final form, with a value that the operator received, or that ZITADEL accepted.
     pub fn full(
         &self,
-        commit: &CommitRecord,
+        mut commit: CommitRecord,
         client_id: &str,
         value: &str,
         over: Option<&Version>,
     ) -> Json {
-        self.object(commit, Some((client_id, value)), over)
+        let data = self.data(&commit.active, client_id, value);
+        commit.fingerprint = Some(Fingerprints::of(self.salt, data));
+        self.object(&commit, Some((client_id, value)), over)
+    }
+
+    /// The Secret in its final form, with the value that is in it. Whose that is stays as `before` has it.
+    pub fn again(
+        &self,
+        mut commit: CommitRecord,
+        client_id: &str,
+        value: &str,
+        before: Option<&CommitRecord>,
+        over: Option<&Version>,
+    ) -> Json {
+        let written = before.and_then(|before| {
+            let fingerprint = before.fingerprint.as_ref()?;
+            Some((fingerprint.salt, *fingerprint.keys.get(&before.key)?))
+        });
+        let salt = written.map_or(self.salt, |(salt, _)| salt);
+        let data = self.data(&commit.active, client_id, value);
+        let mut fingerprint = Fingerprints::of(salt, data);
+        fingerprint.keys.remove(&commit.key);
+        if let Some((_, digest)) = written {
+            fingerprint.keys.insert(commit.key.clone(), digest);
+        }
+        commit.fingerprint = Some(fingerprint);
+        self.object(&commit, Some((client_id, value)), over)
+    }
+
+    /// What stands under each declared key.
+    fn data<'a>(
+        &'a self,
+        active: &'a AppId,
+        client_id: &'a str,
+        value: &'a str,
+    ) -> BTreeMap<&'a str, &'a str> {
+        let keys = &self.target.secret.keys;
+        let mut data = self.extras(active);
+        data.insert(&keys.client_id, client_id);
+        data.insert(&keys.client_secret, value);
+        data
     }
 
     /// What stands beside the pair of an application, by key.
@@ -185,9 +249,7 @@ impl Place<'_> {
         let mut object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": secret.type_});
         let mut data = BTreeMap::new();
         if let Some((client_id, value)) = pair {
-            data = self.extras(&commit.active);
-            data.insert(&secret.keys.client_id, client_id);
-            data.insert(&secret.keys.client_secret, value);
+            data = self.data(&commit.active, client_id, value);
         } else if secret.type_ == names::BASIC_AUTH {
             // One of its two keys at least must be there, with whatever value.
             data.insert(&secret.keys.client_id, "");
@@ -342,7 +404,7 @@ pub fn read(
         (Some(_), Some(_)) => Value::Present,
         (Some(_), None) => Value::Absent,
     };
-    let key = record.map_or(&keys.client_secret, |record| &record.key);
+    let origin = origin(record, full);
     let view = SecretView {
         version,
         managed: labelled || annotation.is_some(),
@@ -352,7 +414,11 @@ pub fn read(
         held_elsewhere,
         owned,
         value,
-        untouched: is_untouched(metadata, key),
+        origin,
+        fingerprint: held
+            .as_ref()
+            .map(|held| Fingerprint::of(place.salt, held.expose().as_bytes())),
+        handled_trigger: record.map_or(HandledTrigger::Unrecorded, CommitRecord::handled_trigger),
         rendered,
         refused,
     };
@@ -456,12 +522,15 @@ fn refused(target: &Target, secret: &Secret) -> Option<Reason> {
     contested.then_some(Reason::SecretContested)
 }
 
-/// Whether the operator owns a key of the Secret's data, and nobody else does. Who writes it, in whatever way, becomes its owner.
-fn is_untouched(metadata: &ObjectMeta, key: &str) -> bool {
-    let owners = metadata.managed_fields.iter().flatten();
-    let owners = owners.filter(|entry| owned_keys(entry).any(|owned| owned == key));
-    let mut owners = owners.map(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
-    owners.next() == Some(true) && owners.all(|ours| ours)
+/// Whose the client secret is, by its bytes: admission may change what the operator writes, and anyone may write in its name.
+fn origin(record: Option<&CommitRecord>, full: Option<&Secret>) -> Origin {
+    let known = record.and_then(|record| {
+        let data = full?.data.as_ref();
+        let stored = data.and_then(|data| data.get(&record.key));
+        let stored = stored.map_or(&[][..], |bytes| &bytes.0);
+        Some(record.fingerprint.as_ref()?.origin(&record.key, stored))
+    });
+    known.unwrap_or(Origin::Unknown)
 }
 
 /// The keys of a Secret's data that a field manager owns.

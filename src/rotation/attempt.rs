@@ -241,8 +241,13 @@ fn new_claim(
         .clone()
         .or_else(|| open.and_then(|attempt| attempt.trigger.clone()))
         .or_else(|| handled_trigger.clone());
+    let stored = match facts.secret.known() {
+        Some(SecretState::Present(secret)) => secret.fingerprint.clone(),
+        _ => None,
+    };
     let attempt = Attempt {
         id: facts.fresh_attempt,
+        stored,
         pre_sequence,
         cause,
         trigger,

@@ -6,7 +6,7 @@ use super::decide::settled_report;
 use super::facts::{Journal, JournalEvent, Observed, Probe, SecretState, SecretView, Value};
 use super::pair::{Claims, overlap_is_over, standby_is_ready};
 use super::round::{Round, rest, stalled, waiting};
-use super::{Blocked, Claim, DueState, Entry, Facts, Report, Retry, Source, Step};
+use super::{Blocked, Claim, DueState, Entry, Facts, Origin, Report, Retry, Source, Step};
 use crate::api::Reason;
 use crate::ids::Sequence;
 
@@ -485,7 +485,7 @@ fn no_verdict(
     )))
 }
 
-/// Whether nothing explains that the stored value is refused: ZITADEL accepted it once, nobody has written it since, and the journal has
+/// Whether nothing explains that the stored value is refused: ZITADEL accepted it once, the bytes are those that the operator wrote, and the journal has
 /// its event and none that is newer. Then the judge is wrong, for example while ZITADEL builds its projections anew, and refuses every
 /// value of every application; another one would be refused as well.
 fn is_unexplained(facts: &Facts, secret: &SecretView, journal: &Journal) -> bool {
@@ -497,7 +497,7 @@ fn is_unexplained(facts: &Facts, secret: &SecretView, journal: &Journal) -> bool
     let newer = |event: &&JournalEvent| {
         !its_own(event) && (event.sequence > entry.sequence || event.time >= entry.change_date)
     };
-    secret.untouched
+    secret.origin == Origin::Own
         && facts.object.proven == Some(entry.sequence)
         && journal.0.iter().any(its_own)
         && !journal.0.iter().any(|event| newer(&event))

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Timing};
+use super::{Cause, Fingerprint, Timing};
 use crate::ids::{AttemptId, Sequence};
 
 /// The `ApiAppSecret` that a claim or a Secret belongs to.
@@ -49,6 +49,9 @@ pub struct Attempt {
     /// The trigger that is handled once this attempt is resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
+    /// The client secret that was stored before the call; none if there was none, or an older version made the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Fingerprint>,
     /// Who makes it.
     pub holder: Holder,
     /// When, on ZITADEL's clock.
@@ -269,6 +272,7 @@ mod tests {
                 pre_sequence: Some(Sequence(u64::MAX)),
                 cause: Cause::Trigger,
                 trigger: Some("b".into()),
+                stored: Some(Fingerprint::of(crate::rotation::Bytes32([1; 32]), b"x")),
                 holder: Holder {
                     pod: "p".into(),
                     process: "n".into(),

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::claim::{Owner, RecordError, check_version};
+use super::fingerprint::Fingerprints;
 use crate::ids::{AppId, AttemptId, Sequence};
 
 /// What is recorded of one application's value.
@@ -50,6 +51,25 @@ pub struct CommitRecord {
     pub template: String,
     /// The values made so far, by application: one, or two with a standby.
     pub apps: BTreeMap<AppId, Recorded>,
+    /// What the operator wrote under each data key. Without it, since an older version wrote the record, the origin of what is there
+    /// is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprints>,
+    /// When the value was written, on the operator's clock; renewed only with a new value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_time: Option<Timestamp>,
+    /// The trigger that was handled when the value was written; empty if there was none. An older version does not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
+}
+
+/// What a commit record says of the trigger that was handled last.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HandledTrigger {
+    /// Nothing: there is no record, or an older version wrote it.
+    Unrecorded,
+    /// This one, or that there was none.
+    Recorded(Option<String>),
 }
 
 impl CommitRecord {
@@ -66,6 +86,15 @@ impl CommitRecord {
     pub fn to_json(&self) -> String {
         // NB: serialising strings and numbers into a String has no way to fail; an empty record reads as unreadable.
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The trigger that was handled when the value was written.
+    pub fn handled_trigger(&self) -> HandledTrigger {
+        match self.trigger.as_deref() {
+            None => HandledTrigger::Unrecorded,
+            Some("") => HandledTrigger::Recorded(None),
+            Some(trigger) => HandledTrigger::Recorded(Some(trigger.to_owned())),
+        }
     }
 
     /// What is recorded of the value in the Secret.

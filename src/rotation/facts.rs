@@ -217,8 +217,12 @@ pub struct SecretView {
     pub owned: bool,
     /// The client secret in it.
     pub value: Value,
-    /// Whether that is known to be as the operator wrote it: the API server says that nobody else has written it.
-    pub untouched: bool,
+    /// Whose it is, by the bytes; unknown where only metadata was read.
+    pub origin: super::Origin,
+    /// Its fingerprint, if it was read.
+    pub fingerprint: Option<super::Fingerprint>,
+    /// The trigger that was handled when it was written, by the commit record.
+    pub handled_trigger: super::HandledTrigger,
     /// Whether keys, labels, annotations, type and owner are as declared.
     pub rendered: bool,
     /// Whether the API server would refuse to change it: immutable, or of another type.
@@ -359,6 +363,9 @@ pub struct AppFacts {
     pub app: Observed<AppView>,
     /// Its journal.
     pub journal: Observed<Journal>,
+    /// Whether the stored client secret has the bytes that were stored before the call of the claim's attempt; none where it was not
+    /// read, or the claim does not say.
+    pub as_before_call: Option<bool>,
     /// Its sequence by the last look at its whole project, if there was one.
     pub hint: Option<Sequence>,
 }
@@ -368,6 +375,7 @@ impl AppFacts {
     pub fn forget(&mut self) {
         self.claim = Observed::Unread;
         self.journal = Observed::Unread;
+        self.as_before_call = None;
     }
 }
 

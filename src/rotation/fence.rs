@@ -74,7 +74,9 @@ mod tests {
             held_elsewhere: None,
             owned: true,
             value: Value::Present,
-            untouched: false,
+            origin: crate::rotation::Origin::Own,
+            fingerprint: None,
+            handled_trigger: crate::rotation::HandledTrigger::Unrecorded,
             rendered: true,
             refused: None,
         }

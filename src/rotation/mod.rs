@@ -11,6 +11,7 @@ mod commit;
 mod decide;
 mod facts;
 mod fence;
+mod fingerprint;
 mod interval;
 mod memory;
 mod pair;
@@ -26,13 +27,14 @@ mod window;
 pub use breaker::{Explained, breaker_open, breaker_open_by_claims};
 pub use cause::Cause;
 pub use claim::{Attempt, AttemptState, Claim, Holder, Owner, RecordError, Replaced};
-pub use commit::{CommitRecord, Entry, Recorded};
+pub use commit::{CommitRecord, Entry, HandledTrigger, Recorded};
 pub use decide::{Decision, decide, out_of_steps};
 pub use facts::{
     AppFacts, AppView, ClaimView, Facts, Failure, Former, Gates, Journal, JournalEvent, Now,
     ObjectView, Observed, Probe, RecoveryView, SecretState, SecretView, Slot, Value, Version,
 };
 pub use fence::{Fence, fence};
+pub use fingerprint::{Bytes32, Fingerprint, Fingerprints, Origin, Salt};
 pub use interval::parse as parse_interval;
 pub use memory::{Backoff, Claimed, Looked, Memory, Prepared, Refusals, Watched};
 pub use schedule::{Backlog, DueState, GRACE, Schedule, ScheduleError};

@@ -479,6 +479,7 @@ fn claim_view(slot: u8, claim: Option<Claim>) -> real::ClaimView {
             pre_sequence: (attempt.pre != 0).then(|| Sequence(attempt.pre.into())),
             cause: real::Cause::ALL[usize::from(attempt.cause)],
             trigger: trigger(attempt.trigger),
+            stored: None,
             holder: holder(attempt.holder),
             time: nth(attempt.id),
             state: if attempt.open {
@@ -574,7 +575,13 @@ fn secret_state(secret: Option<Secret>, uid: u8, unseen: bool, told: bool) -> re
         commit: Ok(recorded.then(|| entry(secret.attempt, secret.sequence))),
         held_elsewhere: None,
         owned: secret.owner == uid,
-        untouched: !secret.edited,
+        origin: match (unseen, secret.edited) {
+            (true, _) => real::Origin::Unknown,
+            (false, true) => real::Origin::Foreign,
+            (false, false) => real::Origin::Own,
+        },
+        fingerprint: None,
+        handled_trigger: real::HandledTrigger::Unrecorded,
         value: match secret.value {
             _ if unseen => real::Value::Unseen,
             0 => real::Value::Absent,
@@ -693,6 +700,7 @@ fn app(known: &Known, slot: u8) -> real::AppFacts {
         } else {
             real::Observed::Unread
         },
+        as_before_call: None,
         journal: match known.round.journal[slot] {
             Seen::Unread => real::Observed::Unread,
             Seen::Down => real::Observed::Failed(failure(false)),

@@ -14,8 +14,8 @@ use super::*;
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
     AppFacts, AppView, Attempt, AttemptState, Cause, Entry, Explained, Failure, Former, Gates,
-    Holder, Journal, JournalEvent, Now, ObjectView, Owner, Probe, RecoveryView, Timing, Value,
-    Version,
+    HandledTrigger, Holder, Journal, JournalEvent, Now, ObjectView, Origin, Owner, Probe,
+    RecoveryView, Timing, Value, Version,
 };
 
 const BOOT: Duration = Duration::from_hours(1);
@@ -66,7 +66,9 @@ fn secret(entry: Option<Entry>) -> SecretView {
         idle: None,
         held_elsewhere: None,
         owned: true,
-        untouched: false,
+        origin: Origin::Unknown,
+        fingerprint: None,
+        handled_trigger: HandledTrigger::Unrecorded,
         rendered: true,
         refused: None,
     }
@@ -86,6 +88,7 @@ fn claim(attempt: u128, cause: Cause, trigger: Option<&str>, pre: Option<u64>) -
             pre_sequence: pre.map(Sequence),
             cause,
             trigger: trigger.map(Into::into),
+            stored: None,
             holder: Holder {
                 pod: "this".into(),
                 process: "before".into(),
@@ -127,6 +130,7 @@ fn app() -> AppFacts {
         claim: Observed::Live(ClaimView::Absent),
         app: Observed::Live(AppView { refused: None }),
         journal: journal(&[]),
+        as_before_call: None,
         hint: None,
     }
 }
@@ -187,6 +191,7 @@ fn stored() -> Facts {
         primary: AppFacts {
             claim: present(claim(1, Cause::FirstIssue, Some("a"), None)),
             journal: journal(&[5]),
+            as_before_call: None,
             ..app()
         },
         ..nothing()

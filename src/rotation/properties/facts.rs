@@ -8,9 +8,10 @@ use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
     AppFacts, AppView, Attempt, AttemptState, Backoff, Cause, Claim, ClaimView, Claimed, DueState,
-    Entry, Explained, Facts, Failure, Former, Gates, Holder, Journal, JournalEvent, Looked, Memory,
-    Now, ObjectView, Observed, Owner, Prepared, Probe, RecordError, RecoveryView, Refusals,
-    Replaced, SecretState, SecretView, Slot, Source, Timing, Value, Version, Watched,
+    Entry, Explained, Facts, Failure, Former, Gates, HandledTrigger, Holder, Journal, JournalEvent,
+    Looked, Memory, Now, ObjectView, Observed, Origin, Owner, Prepared, Probe, RecordError,
+    RecoveryView, Refusals, Replaced, SecretState, SecretView, Slot, Source, Timing, Value,
+    Version, Watched,
 };
 
 /// Bytes that are read one after the other; when they are over, zeros.
@@ -131,6 +132,7 @@ impl Bytes<'_> {
                 pre_sequence: b.maybe(Self::sequence),
                 cause: b.one(&Cause::ALL),
                 trigger: b.trigger(),
+                stored: None,
                 holder: b.holder(),
                 time: b.time(),
                 state: b.one(&[AttemptState::Open, AttemptState::Open, AttemptState::Void]),
@@ -166,7 +168,9 @@ impl Bytes<'_> {
             held_elsewhere: self.seldom(Self::owner),
             owned: self.flag(),
             value: self.one(&[Value::Present, Value::Present, Value::Absent]),
-            untouched: self.flag(),
+            origin: self.one(&[Origin::Own, Origin::Foreign, Origin::Unknown]),
+            fingerprint: None,
+            handled_trigger: HandledTrigger::Unrecorded,
             rendered: self.flag(),
             refused: self.seldom(|_| Reason::SecretWriteRefused),
         })
@@ -295,6 +299,7 @@ impl Bytes<'_> {
                 refused: b.seldom(|_| Reason::AppNotReady),
             }),
             journal: self.read(Self::journal),
+            as_before_call: None,
             hint: self.maybe(Self::sequence),
         }
     }
@@ -388,6 +393,7 @@ pub(super) fn from_bytes(data: &[u8]) -> (Facts, Unread) {
             claim: bytes.before(&seen.claim),
             app: bytes.before(&seen.app),
             journal: bytes.before(&seen.journal),
+            as_before_call: None,
             hint: seen.hint,
         };
         *facts.of_mut(*slot) = before;

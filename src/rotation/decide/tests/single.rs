@@ -227,16 +227,18 @@ fn a_value_that_was_accepted_and_that_nothing_has_changed_is_not_taken_for_dead(
     let with = |change: &dyn Fn(&mut Facts, &mut SecretView)| {
         let mut facts = facts.clone();
         let mut view = secret(Some(entry(1, 5, 5)));
-        view.untouched = true;
+        view.origin = Origin::Own;
         change(&mut facts, &mut view);
         facts.secret = Observed::Live(SecretState::Present(view));
         facts
     };
     let dead = (Slot::Primary, Cause::SecretInvalid);
     assert_eq!(rests(&with(&|_, _| {})), (Reason::NoVerdict, "usable"));
-    // It is dead where one piece of the evidence is missing: somebody wrote it,
-    let touched = with(&|_, view| view.untouched = false);
-    assert_eq!(claims_for(&touched), dead);
+    // It is dead where one piece of the evidence is missing: somebody wrote it, or an older version did,
+    for origin in [Origin::Foreign, Origin::Unknown] {
+        let touched = with(&|_, view| view.origin = origin);
+        assert_eq!(claims_for(&touched), dead, "{origin:?}");
+    }
     // it was never accepted, or that was another one,
     assert_eq!(
         claims_for(&with(&|facts, _| facts.object.proven = None)),

@@ -187,6 +187,7 @@ fn a_first_issue_spares_an_application_that_has_a_secret() {
         facts.primary.journal = journal(primary);
         facts.standby = Some(AppFacts {
             journal: journal(standby),
+            as_before_call: None,
             ..app()
         });
         match step(&facts) {
@@ -209,6 +210,7 @@ fn a_first_issue_that_was_begun_is_gone_on_with_on_the_same_application() {
     facts.standby = Some(AppFacts {
         claim: present(begun),
         journal: journal(&[6]),
+        as_before_call: None,
         ..app()
     });
     assert_eq!(claims_for(&facts), (Slot::Standby, Cause::LostAttempt));
@@ -390,6 +392,7 @@ fn a_new_trigger_passes_the_breaker_of_a_first_issue_on_the_standby() {
     facts.standby = Some(AppFacts {
         claim: present(begun),
         journal: journal(&[56, 57, 58, 59]),
+        as_before_call: None,
         ..app()
     });
     assert_eq!(rests(&facts), (Reason::BreakerOpen, "stalled"));
