@@ -374,16 +374,7 @@ pub fn read(
             .iter()
             .all(|(name, value)| all.as_ref().and_then(|all| all.get(name)) == Some(value))
     };
-    let data_rendered = full.is_none_or(|secret| {
-        let stored = |key: &str| Some(&secret.data.as_ref()?.get(key)?.0);
-        let is = |key: &str, value: &str| stored(key).is_some_and(|it| it == value.as_bytes());
-        let recorded = recorded.zip(record).is_none_or(|(recorded, record)| {
-            let extras = place.extras(&record.active);
-            is(&keys.client_id, &recorded.client_id)
-                && extras.iter().all(|(key, value)| is(key, value))
-        });
-        recorded && keys.names().all(|key| stored(key).is_some())
-    });
+    let data_rendered = full.is_none_or(|secret| has_keys(place, secret, recorded.zip(record)));
     let posted = full.and_then(|secret| {
         let kept = record.map(|record| record.key.as_str());
         posted(secret, &keys.names().chain(kept).collect())
@@ -439,6 +430,18 @@ fn key_names(secret: &Secret) -> Vec<String> {
         .flat_map(BTreeMap::keys)
         .cloned()
         .collect()
+}
+
+/// Whether a Secret has the declared keys, with what stands beside the client secret as it is recorded.
+fn has_keys(place: Place<'_>, secret: &Secret, known: Option<(&Recorded, &CommitRecord)>) -> bool {
+    let keys = &place.target.secret.keys;
+    let stored = |key: &str| Some(&secret.data.as_ref()?.get(key)?.0);
+    let is = |key: &str, value: &str| stored(key).is_some_and(|it| it == value.as_bytes());
+    let recorded = known.is_none_or(|(recorded, record)| {
+        let extras = place.extras(&record.active);
+        is(&keys.client_id, &recorded.client_id) && extras.iter().all(|(key, value)| is(key, value))
+    });
+    recorded && keys.names().all(|key| stored(key).is_some())
 }
 
 /// What a commit record says of an object's applications.

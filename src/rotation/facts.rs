@@ -196,10 +196,6 @@ pub enum SecretState {
 
 /// What matters of the Secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, as the API server has it"
-)]
 pub struct SecretView {
     /// Its revision.
     pub version: Version,
