@@ -64,6 +64,8 @@ pub struct Received {
     pub salt: Salt,
     /// When the answer came.
     pub answered: Instant,
+    /// The same, since boot.
+    pub answered_boot: Duration,
     /// What is known of the application.
     pub state: Arc<std::sync::Mutex<AppState>>,
 }
@@ -93,14 +95,6 @@ pub struct Flushed {
     pub writing: Duration,
     /// The Secret's revision afterwards, if it was written.
     pub revision: Option<String>,
-}
-
-/// What introspection said of the new value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Proof {
-    Accepted,
-    WithoutEffect,
-    None,
 }
 
 impl Received {
@@ -170,73 +164,138 @@ impl Received {
     }
 
     async fn accepted(&self) -> Option<bool> {
+        self.judge(&self.client_id, &self.value).await
+    }
+
+    async fn judge(&self, client_id: &str, value: &ClientSecret) -> Option<bool> {
         let token = ProbeToken::Own(self.app.project.clone());
-        match self
-            .connection
-            .zitadel
-            .introspect(&self.client_id, &self.value, token)
-            .await
-        {
+        let zitadel = &self.connection.zitadel;
+        match zitadel.introspect(client_id, value, token).await {
             Ok(Introspection::Active) => Some(true),
             Ok(Introspection::Refused) => Some(false),
             Ok(Introspection::Inactive | Introspection::NoVerdict) | Err(_) => None,
         }
     }
 
-    /// Tries the new value until ZITADEL accepts it. The GET before makes ZITADEL's projection catch up.
-    async fn prove(&self, limit: Duration) -> Proof {
-        let tries = async {
-            let _ = self.connection.zitadel.app(&self.app).await;
-            let mut pause = Duration::from_millis(2);
-            loop {
-                if self.accepted().await == Some(true) {
-                    return;
+    /// The pair in the Secret, as far as publishing goes.
+    fn beside(&self) -> Beside {
+        let stored = self.stored.as_ref();
+        let value = stored.and_then(|reading| reading.value.as_ref());
+        match (stored, value) {
+            (Some(reading), Some(value)) if !value.same_as(&self.value) => {
+                if reading.view.active == self.slot {
+                    Beside::Replaced
+                } else {
+                    Beside::Standby
                 }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_millis(200));
+            }
+            _ => Beside::Nothing,
+        }
+    }
+
+    async fn ask(&self, question: Question) -> Verdict {
+        let zitadel = &self.connection.zitadel;
+        let accepted = match question {
+            Question::App => {
+                let _ = zitadel.app(&self.app).await;
+                None
+            }
+            Question::New => self.accepted().await,
+            Question::Stored => {
+                let stored = self
+                    .stored
+                    .as_ref()
+                    .and_then(|reading| reading.value.as_ref());
+                match stored {
+                    Some(stored) => self.judge(self.stored_client_id(), stored).await,
+                    None => None,
+                }
             }
         };
-        if tokio::time::timeout(limit, tries).await.is_ok() {
-            return Proof::Accepted;
+        match accepted {
+            Some(true) => Verdict::Accepted,
+            Some(false) => Verdict::Refused,
+            None => Verdict::None,
         }
-        // Refused for so long: did the rotation have no effect at all? Only then the stored value is better than the new one.
-        let stored = self
-            .stored
-            .as_ref()
-            .and_then(|reading| reading.value.as_ref());
-        if let Some(stored) = stored.filter(|stored| !stored.same_as(&self.value))
-            && self.accepted().await == Some(false)
-        {
-            let token = ProbeToken::Own(self.app.project.clone());
-            let verdict = self
-                .connection
-                .zitadel
-                .introspect(self.stored_client_id(), stored, token)
-                .await;
-            if matches!(verdict, Ok(Introspection::Active)) {
-                return Proof::WithoutEffect;
+    }
+
+    /// Carries out the steps of the state machine until the value is to be written; none if it is to be dropped.
+    async fn prove(&self, context: &Context) -> Option<Proven> {
+        let timing = &context.settings.timing;
+        let mut machine = Publish::received(self.answered_boot, self.beside(), timing);
+        let mut kept = false;
+        // As long as the stored value is accepted, nobody is without one.
+        let mut dark_since = self.answered;
+        loop {
+            match machine.next(context.clock.boot()) {
+                Next::Ask(question, within) => {
+                    let asked = tokio::time::timeout(within, self.ask(question)).await;
+                    let verdict = asked.unwrap_or(Verdict::None);
+                    if (question, verdict) == (Question::Stored, Verdict::Accepted) {
+                        dark_since = Instant::now();
+                    }
+                    machine.told(question, verdict, context.clock.boot());
+                }
+                Next::Wait(pause) => {
+                    if machine.is_candidate() && !kept {
+                        kept = true;
+                        self.keep(context);
+                    }
+                    tokio::time::sleep(pause).await;
+                }
+                Next::Write { accepted } => {
+                    return Some(Proven {
+                        accepted,
+                        dark_since,
+                    });
+                }
+                Next::Drop => return None,
             }
         }
-        Proof::None
     }
+
+    /// Says that the value waits while the stored one works.
+    fn keep(&self, context: &Context) {
+        tracing::info!(
+            attempt = %self.attempt,
+            namespace = self.target.owner.namespace,
+            name = self.target.owner.name,
+            "ZITADEL does not accept the new credential yet; it is kept in memory, and the Secret keeps the one that works"
+        );
+        lock(&self.state).memory.candidate = true;
+        context.wake(&self.target.owner);
+    }
+}
+
+/// How a value came to be written.
+struct Proven {
+    /// Whether it was accepted.
+    accepted: bool,
+    /// Since when, at the most, the stored value is not accepted.
+    dark_since: Instant,
 }
 
 /// Proves and writes a received value. Returns when it is durable, superseded, or of no use to anybody; a panic on the way is not the
 /// end of it.
 pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed {
     let attempt = received.attempt;
-    let prove = received.prove(context.settings.timing.prove);
-    let proof = caught("proving a value", attempt, prove).await;
-    let proof = proof.unwrap_or(Proof::None);
-    let proving = received.answered.elapsed();
+    let proof = caught("proving a value", attempt, received.prove(context)).await;
+    // NB: after a panic it is written: it may be the only value that works.
+    let proof = proof.unwrap_or(Some(Proven {
+        accepted: false,
+        dark_since: received.answered,
+    }));
+    lock(&received.state).memory.candidate = false;
+    let dark_since = proof.as_ref().map_or(received.answered, |it| it.dark_since);
+    let proving = dark_since.elapsed();
     let (outcome, revision) = match proof {
-        Proof::WithoutEffect => (Outcome::WithoutEffect, None),
-        proof => {
-            let write = || publish(context, received, proof);
+        None => (Outcome::WithoutEffect, None),
+        Some(Proven { accepted, .. }) => {
+            let write = || publish(context, received, accepted);
             until_it_returns("writing a value", attempt, write).await
         }
     };
-    let total = received.answered.elapsed();
+    let total = dark_since.elapsed();
     let writing = total.saturating_sub(proving);
     if revision.is_some() {
         context.metrics.dark_window(WindowPart::Prove, proving);
@@ -262,9 +321,9 @@ pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed 
 async fn publish(
     context: &Context,
     received: &Received,
-    proof: Proof,
+    accepted: bool,
 ) -> (Outcome, Option<String>) {
-    let published = if proof == Proof::Accepted {
+    let published = if accepted {
         Outcome::Published
     } else {
         Outcome::Unproven
@@ -273,8 +332,8 @@ async fn publish(
     let api: Api<Secret> = Api::namespaced(context.flush_client.clone(), namespace);
     let mut stored = secret::state(received.stored.as_ref());
     // An accepted new value means that the one that was stored before it is dead, whatever its sequence says.
-    let mut outlived = match (&stored, proof) {
-        (SecretState::Present(view), Proof::Accepted) => Some(view.version.clone()),
+    let mut outlived = match &stored {
+        SecretState::Present(view) if accepted => Some(view.version.clone()),
         _ => None,
     };
     let mut record = received
@@ -361,6 +420,33 @@ async fn publish(
             Err(error) => hold_back(context, received, failure::kubernetes(&error)),
         }
     }
+}
+
+/// Corrects the record of a value that was written before it was known where it stands in the journal. The revision that was written.
+pub async fn correct(context: &Context, received: &Received, over: Option<&str>) -> Option<String> {
+    let namespace = &received.target.owner.namespace;
+    let api: Api<Secret> = Api::namespaced(context.flush_client.clone(), namespace);
+    let target = context.present(&received.target);
+    let found = api.get_opt(&target.secret.name).await.ok()??;
+    let place = received.place(&target);
+    let reading = secret::read(place, &found.metadata, Some(&found), |_| false);
+    let version = reading.view.version;
+    // NB: where somebody has changed it meanwhile, the next look corrects the record.
+    let before = reading
+        .commit
+        .filter(|_| over == Some(version.revision.as_str()))?;
+    let written = apply(
+        context,
+        &api,
+        received,
+        &target,
+        Some(&before),
+        Some(&version),
+    )
+    .await
+    .ok()?;
+    let kept = received.mutated(&target, Some(&before), &written).is_none();
+    kept.then(|| remember(context, place, &received.state, &written))
 }
 
 /// The target as it stands now. Where the Secret has another name by now it is written under the former one all the same, from which it

@@ -110,7 +110,11 @@ impl Round {
             facts.of_mut(slot).app = self.saw_app(slot, found, project);
         }
         if wants(Source::Probe) {
-            facts.probe = Observed::Live(self.probe(context, &connection, facts).await);
+            // NB: a judge that hangs must not keep the report waiting.
+            let within = facts.timing.prove;
+            let probe = self.probe(context, &connection, facts);
+            let verdict = tokio::time::timeout(within, probe).await;
+            facts.probe = Observed::Live(verdict.unwrap_or(Probe::NoVerdict));
         }
         self.compare_with_claims(facts);
         self.refresh(context, facts);

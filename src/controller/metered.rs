@@ -75,8 +75,8 @@ impl<Z: Zitadel> Zitadel for Metered<Z> {
         self.count("me", self.inner.me()).await
     }
 
-    async fn prepare(&self) -> Result<(), ZitadelError> {
-        self.inner.prepare().await
+    async fn prepare(&self, project: &ProjectId) -> Result<(), ZitadelError> {
+        self.inner.prepare(project).await
     }
 
     async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome {

@@ -9,7 +9,7 @@ use super::act::Turn;
 use super::connections::Connection;
 use super::context::{AppState, Context, lock};
 use super::failure;
-use super::flush::{Flushed, Received, prove_and_write};
+use super::flush::{Flushed, Received, correct, prove_and_write};
 use super::observe::{Application, Round, fresh_salt};
 use super::secret::Reading;
 use super::target::Target;
@@ -74,7 +74,7 @@ pub async fn send(
         return;
     };
     // Before the last look at the clock, since it may take its time. Where it fails, generate says so.
-    let _ = connection.zitadel.prepare().await;
+    let _ = connection.zitadel.prepare(&app.project).await;
     // The last look at the clock before the bytes leave. What is late is rechecked, now with the permission and a token at hand.
     if late(context.clock.boot()) {
         return;
@@ -146,13 +146,15 @@ struct Task {
 }
 
 impl Task {
-    async fn run(self, permit: OwnedSemaphorePermit, ahead: Option<OwnedSemaphorePermit>) {
+    async fn run(mut self, permit: OwnedSemaphorePermit, ahead: Option<OwnedSemaphorePermit>) {
         let outcome = self
             .connection
             .zitadel
             .generate(&self.app, self.attempt)
             .await;
         let answered = Instant::now();
+        let answered_boot = self.context.clock.boot();
+        let mut sequenced = true;
         drop((permit, ahead));
         self.audit(&outcome);
         let now = self.context.clock.boot();
@@ -164,8 +166,11 @@ impl Task {
                 resource_owner,
             } => (secret, sequence, change_date, resource_owner),
             Outcome::SuccessWithoutSequence { secret } => {
-                let (sequence, change_date) = self.place_in_journal().await;
-                (secret, sequence, change_date, None)
+                // The order is known at least; the rest is corrected from the journal once the value is written.
+                sequenced = false;
+                let before = self.pre_sequence().map_or(0, |before| before.0);
+                let next = Sequence(before.saturating_add(1));
+                (secret, next, self.facts.now.time, None)
             }
             Outcome::NotExecuted(error) => {
                 let mut state = lock(&self.state);
@@ -193,12 +198,12 @@ impl Task {
             return;
         }
         let trigger = self.claimed().and_then(|attempt| attempt.trigger.clone());
-        let received = Received {
+        let mut received = Received {
             target: Arc::clone(&self.target),
             connection: Arc::clone(&self.connection),
             slot: self.slot,
             app: self.app.clone(),
-            replaced: self.replaced,
+            replaced: self.replaced.take(),
             scope: self.scope.clone(),
             attempt: self.attempt,
             cause: self.cause,
@@ -210,11 +215,24 @@ impl Task {
             trigger,
             published: self.context.clock.wall(),
             salt: fresh_salt(),
-            stored: self.stored,
+            stored: self.stored.take(),
             answered,
+            answered_boot,
             state: Arc::clone(&self.state),
         };
-        let flushed = prove_and_write(&self.context, &received).await;
+        let mut flushed = prove_and_write(&self.context, &received).await;
+        if !sequenced
+            && flushed.revision.is_some()
+            && let Some((sequence, change_date)) = self.place_in_journal().await
+        {
+            (received.sequence, received.change_date) = (sequence, change_date);
+            let corrected = correct(&self.context, &received, flushed.revision.as_deref()).await;
+            // NB: where it could not be, the record has the order that is known, and the next look corrects it.
+            if corrected.is_some() {
+                (flushed.sequence, flushed.change_date) = (sequence, change_date);
+                flushed.revision = corrected;
+            }
+        }
         drop(received);
         if flushed.revision.is_some() {
             self.connection.rotated(&self.app, flushed.sequence);
@@ -259,8 +277,8 @@ impl Task {
         self.context.wake(&self.target.owner);
     }
 
-    /// Where a rotation stands that was answered without saying so. If the journal can't tell now, the order at least is known.
-    async fn place_in_journal(&self) -> (Sequence, jiff::Timestamp) {
+    /// Where a rotation stands that was answered without saying so, if the journal can tell now.
+    async fn place_in_journal(&self) -> Option<(Sequence, jiff::Timestamp)> {
         let before = self.pre_sequence();
         let since = before.map_or(Since::NEWEST, Since::entry);
         let changes = self
@@ -274,15 +292,7 @@ impl Task {
                 && Some(change.sequence) > before
                 && change.editor.as_ref() == Some(&self.connection.user)
         });
-        own.map_or_else(
-            || {
-                (
-                    Sequence(before.map_or(0, |before| before.0).saturating_add(1)),
-                    self.facts.now.time,
-                )
-            },
-            |change| (change.sequence, change.change_date),
-        )
+        own.map(|change| (change.sequence, change.change_date))
     }
 
     fn pre_sequence(&self) -> Option<Sequence> {

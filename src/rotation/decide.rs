@@ -57,6 +57,10 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
                 blocked: failure.into(),
                 retry,
             },
+            None if round.memory.candidate => Report::Usable {
+                blocked: Reason::SecretHeld.into(),
+                retry,
+            },
             None => Report::Working {
                 blocked: Reason::SecretHeld.into(),
                 retry,

@@ -86,6 +86,8 @@ pub struct Memory {
     pub claimed: Option<Claimed>,
     /// An attempt whose answer is being proven and written.
     pub holding: Option<AttemptId>,
+    /// Whether that one waits to be accepted while the stored one works.
+    pub candidate: bool,
     /// Why what is held can't be written, if so.
     pub held_back: Option<Failure>,
     /// An attempt of this process that is known not to have been carried out.
@@ -212,6 +214,7 @@ impl Memory {
     /// Generate is being sent; whatever is answered is proven and written before anything else is decided.
     pub fn sending(&mut self, attempt: AttemptId) {
         self.claimed = None;
+        self.candidate = false;
         self.holding = Some(attempt);
     }
 
@@ -224,6 +227,7 @@ impl Memory {
     /// Nothing is held any more. `verified` is the Secret's revision if its value is proven.
     pub fn flushed(&mut self, verified: Option<String>) {
         self.holding = None;
+        self.candidate = false;
         self.held_back = None;
         self.not_executed = None;
         self.verified = verified;

@@ -17,6 +17,7 @@ mod memory;
 mod pair;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+mod publish;
 mod round;
 mod schedule;
 mod step;
@@ -37,6 +38,7 @@ pub use fence::{Fence, fence};
 pub use fingerprint::{Bytes32, Fingerprint, Fingerprints, Origin, Salt};
 pub use interval::parse as parse_interval;
 pub use memory::{Backoff, Claimed, Looked, Memory, Prepared, Refusals, Watched};
+pub use publish::{Beside, Next, Publish, Question, Verdict};
 pub use schedule::{Backlog, DueState, GRACE, Schedule, ScheduleError};
 pub use step::{Awaits, Blocked, Report, Retry, Source, Step};
 pub use timing::{Timing, TimingError};

@@ -14,6 +14,9 @@ pub struct Timing {
     pub send: Duration,
     /// How long a new secret is tried at introspection before it is published unproven (`T_prove`).
     pub prove: Duration,
+    /// The longest known lag of ZITADEL's projection (`T_lag`): so long a new secret that is refused while the stored one is accepted
+    /// is kept in memory and asked about again.
+    pub lag: Duration,
     /// How long somebody else's open claim is watched before anything is decided about it (`T_take`).
     pub takeover: Duration,
     /// After this a request that was sent is taken to have been carried out or never to be (`Q`).
@@ -52,6 +55,7 @@ impl Default for Timing {
             recheck: s(20),
             send: s(2),
             prove: s(5),
+            lag: s(75),
             takeover: s(15),
             quiet: s(90),
             missing: s(10),
@@ -96,6 +100,7 @@ impl Timing {
             // NB: the access token and a connection must fit into it on a busy machine, however fast the rest is made.
             send: (self.send / factor).max(self.send.min(Self::SHORTEST_SEND)),
             prove: self.prove / factor,
+            lag: self.lag / factor,
             takeover: self.takeover / factor,
             quiet: self.quiet / factor,
             missing: self.missing / factor,

@@ -55,9 +55,15 @@ impl Zitadel for Client {
         within(Operation::Me, self.timeouts.call, read).await
     }
 
-    async fn prepare(&self) -> Result<(), ZitadelError> {
-        let token = self.tokens.token(&Audience::Api, &self.transport);
-        within(Operation::Token, self.timeouts.call, token)
+    async fn prepare(&self, project: &ProjectId) -> Result<(), ZitadelError> {
+        let project = Audience::Project(project.clone());
+        let both = async {
+            let api = self.tokens.token(&Audience::Api, &self.transport);
+            // NB: without the token of the proof a rotation is only not proven in that way.
+            let proof = self.tokens.token(&project, &self.transport);
+            futures::join!(api, proof).0
+        };
+        within(Operation::Token, self.timeouts.call, both)
             .await
             .map(drop)
     }

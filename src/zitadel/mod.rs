@@ -74,7 +74,7 @@ pub trait Zitadel: Send + Sync + 'static {
     async fn me(&self) -> Result<UserId, ZitadelError>;
 
     /// Has a token at hand, so that generate does not have to ask for one first.
-    async fn prepare(&self) -> Result<(), ZitadelError>;
+    async fn prepare(&self, project: &ProjectId) -> Result<(), ZitadelError>;
 
     /// Makes a new secret and so kills the present one. At most one request is sent, ever: no retry, no redirect.
     async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome;

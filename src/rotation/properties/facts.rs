@@ -248,6 +248,7 @@ impl Bytes<'_> {
                 unusable: false,
             }),
             holding: self.seldom(Self::attempt),
+            candidate: false,
             held_back: self.seldom(Self::failure),
             not_executed: self.maybe(Self::attempt),
             open: Vec::from_iter(self.maybe(|b| (b.attempt(), b.boot()))),

@@ -1,0 +1,359 @@
+//! From ZITADEL's answer to the write of the Secret, as a state machine: prove, keep as a candidate, write, or drop. The shell asks
+//! what it is told to ask, and says what came back. No I/O, no clock.
+
+use std::time::Duration;
+
+use super::Timing;
+
+/// What is asked before a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Question {
+    /// The application: the GET makes ZITADEL's projection catch up. Its answer decides nothing.
+    App,
+    /// Whether the new value is accepted.
+    New,
+    /// Whether the pair in the Secret is accepted.
+    Stored,
+}
+
+/// What introspection says of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It is accepted.
+    Accepted,
+    /// It is refused.
+    Refused,
+    /// Nothing can be concluded, or there was no answer in time.
+    None,
+}
+
+/// The pair in the Secret, beside which a value was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Beside {
+    /// There is none.
+    Nothing,
+    /// One of the same application, which the new value replaces.
+    Replaced,
+    /// One of the other application, which the rotation does not touch.
+    Standby,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Next {
+    /// Ask this, and take no answer after that long for none.
+    Ask(Question, Duration),
+    /// Wait for that long.
+    Wait(Duration),
+    /// Write the value. It was accepted, or nothing better is known.
+    Write {
+        /// Whether it was accepted.
+        accepted: bool,
+    },
+    /// Drop the value: it has no effect at ZITADEL, which accepts the stored one.
+    Drop,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Phase {
+    Received,
+    Candidate,
+}
+
+/// A received value on its way to the Secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Publish {
+    beside: Beside,
+    phase: Phase,
+    /// What is asked next; none: a pause comes first.
+    ask: Option<Question>,
+    new: Option<Verdict>,
+    stored: Option<Verdict>,
+    pause: Duration,
+    answered: Duration,
+    prove: Duration,
+    lag: Duration,
+}
+
+impl Publish {
+    const FIRST_PAUSE: Duration = Duration::from_millis(2);
+
+    /// A value that was received at this time, since boot.
+    pub fn received(answered: Duration, beside: Beside, timing: &Timing) -> Self {
+        Self {
+            beside,
+            phase: Phase::Received,
+            ask: Some(Question::App),
+            new: None,
+            stored: None,
+            pause: Self::FIRST_PAUSE,
+            answered,
+            prove: timing.prove,
+            lag: timing.lag,
+        }
+    }
+
+    /// Whether the value is kept while the stored pair works.
+    pub fn is_candidate(&self) -> bool {
+        self.phase == Phase::Candidate
+    }
+
+    /// What came back for a question.
+    pub fn told(&mut self, question: Question, verdict: Verdict, now: Duration) {
+        let half = now.saturating_sub(self.answered) >= self.prove / 2;
+        self.ask = match question {
+            Question::App => Some(Question::New),
+            Question::New => {
+                self.new = Some(verdict);
+                // NB: most values are accepted within a fraction of a second: the stored one is asked about only if not.
+                let asked = self.beside != Beside::Nothing
+                    && (self.is_candidate()
+                        || (half && self.stored.is_none_or(|stored| stored == Verdict::None)));
+                (asked && verdict != Verdict::Accepted).then_some(Question::Stored)
+            }
+            Question::Stored => {
+                self.stored = Some(verdict);
+                None
+            }
+        };
+    }
+
+    /// What to do next.
+    pub fn next(&mut self, now: Duration) -> Next {
+        if self.new == Some(Verdict::Accepted) {
+            return Next::Write { accepted: true };
+        }
+        if self.stored == Some(Verdict::Refused) && self.new.is_some() {
+            return Next::Write { accepted: false };
+        }
+        match self.phase {
+            Phase::Received => self.prove(now),
+            Phase::Candidate => self.keep(now),
+        }
+    }
+
+    /// One deadline over everything that is asked before the write.
+    fn prove(&mut self, now: Duration) -> Next {
+        let over = self.answered.saturating_add(self.prove);
+        let left = over.saturating_sub(now);
+        if left.is_zero() {
+            let refused = self.new == Some(Verdict::Refused);
+            let kept = match self.beside {
+                Beside::Nothing => false,
+                Beside::Replaced => refused && self.stored == Some(Verdict::Accepted),
+                Beside::Standby => true,
+            };
+            if !kept {
+                return Next::Write { accepted: false };
+            }
+            self.phase = Phase::Candidate;
+            self.pause = self.prove;
+            self.ask = None;
+            return self.keep(now);
+        }
+        if let Some(question) = self.ask {
+            // Half of it: where one question hangs there is time for another.
+            return Next::Ask(question, left.min(self.prove / 2));
+        }
+        self.ask = Some(Question::New);
+        let pause = self.pause.min(left);
+        self.pause = (self.pause * 2).min(self.prove / 5);
+        Next::Wait(pause)
+    }
+
+    /// The stored pair works, so waiting costs nothing, and dropping early would cost a good value.
+    fn keep(&mut self, now: Duration) -> Next {
+        if let Some(question) = self.ask {
+            return Next::Ask(question, self.prove);
+        }
+        let lagged = now.saturating_sub(self.answered) >= self.lag;
+        if lagged && (self.new, self.stored) == (Some(Verdict::Refused), Some(Verdict::Accepted)) {
+            return Next::Drop;
+        }
+        self.ask = Some(Question::App);
+        let pause = self.pause;
+        self.pause = (self.pause * 2).min(self.prove * 4);
+        // NB: the last question comes when the longest known lag is over, not up to 20 s later.
+        let left = self.answered.saturating_add(self.lag).saturating_sub(now);
+        Next::Wait(if left.is_zero() {
+            pause
+        } else {
+            pause.min(left)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOT: Duration = Duration::from_hours(1);
+
+    /// What became of a value, when, and how often the new value was asked about. `new` and `stored` say what a question at that time
+    /// since the answer brings, and how long the answer takes.
+    fn run(
+        beside: Beside,
+        new: impl Fn(Duration) -> (Verdict, Duration),
+        stored: impl Fn(Duration) -> (Verdict, Duration),
+    ) -> (Next, Duration, u32) {
+        let mut machine = Publish::received(BOOT, beside, &Timing::default());
+        let (mut now, mut asked) = (BOOT, 0);
+        for _ in 0..1000 {
+            match machine.next(now) {
+                Next::Ask(question, within) => {
+                    let (verdict, takes) = match question {
+                        Question::App => (Verdict::None, Duration::from_millis(5)),
+                        Question::New => {
+                            asked += 1;
+                            new(now - BOOT)
+                        }
+                        Question::Stored => stored(now - BOOT),
+                    };
+                    let (verdict, takes) = if takes > within {
+                        (Verdict::None, within)
+                    } else {
+                        (verdict, takes)
+                    };
+                    now += takes;
+                    machine.told(question, verdict, now);
+                }
+                Next::Wait(pause) => now += pause,
+                end => return (end, now - BOOT, asked),
+            }
+        }
+        (Next::Wait(Duration::ZERO), now - BOOT, asked)
+    }
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+    const MS: Duration = Duration::from_millis(3);
+
+    fn always(verdict: Verdict) -> impl Fn(Duration) -> (Verdict, Duration) {
+        move |_| (verdict, MS)
+    }
+
+    fn from(at: Duration) -> impl Fn(Duration) -> (Verdict, Duration) {
+        move |now| {
+            let accepted = now >= at;
+            (
+                if accepted {
+                    Verdict::Accepted
+                } else {
+                    Verdict::Refused
+                },
+                MS,
+            )
+        }
+    }
+
+    fn until(at: Duration) -> impl Fn(Duration) -> (Verdict, Duration) {
+        move |now| {
+            let accepted = now < at;
+            (
+                if accepted {
+                    Verdict::Accepted
+                } else {
+                    Verdict::Refused
+                },
+                MS,
+            )
+        }
+    }
+
+    const ACCEPTED: Next = Next::Write { accepted: true };
+    const UNPROVEN: Next = Next::Write { accepted: false };
+
+    #[test]
+    fn a_value_that_is_accepted_is_written_at_once() {
+        let (end, at, asked) = run(
+            Beside::Replaced,
+            from(Duration::ZERO),
+            always(Verdict::Refused),
+        );
+        assert_eq!((end, asked), (ACCEPTED, 1));
+        assert!(at < Duration::from_millis(10));
+    }
+
+    #[test]
+    fn a_judge_that_learns_late_costs_no_good_value() {
+        for lag in [1, 3, 8, 40, 74] {
+            for beside in [Beside::Replaced, Beside::Standby] {
+                let (end, at, asked) = run(beside, from(S(lag)), until(S(lag)));
+                assert!(matches!(end, Next::Write { .. }), "{lag} {end:?}");
+                assert!(at <= S(lag + 20), "{lag} {at:?}");
+                assert!(asked < 30, "{asked}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_effect_is_said_only_after_the_longest_known_lag() {
+        for beside in [Beside::Replaced, Beside::Standby] {
+            let (end, at, _) = run(beside, always(Verdict::Refused), always(Verdict::Accepted));
+            assert_eq!(end, Next::Drop);
+            assert!(at >= S(75) && at < S(76), "{at:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_hangs_the_value_is_written_when_the_time_to_prove_it_is_over() {
+        let hangs = |_| (Verdict::Accepted, S(60));
+        let (end, at, _) = run(Beside::Replaced, hangs, hangs);
+        assert_eq!((end, at), (UNPROVEN, S(5)));
+        let (end, at, _) = run(Beside::Nothing, hangs, hangs);
+        assert_eq!((end, at), (UNPROVEN, S(5)));
+        let (end, at, _) = run(Beside::Replaced, always(Verdict::Refused), hangs);
+        assert_eq!(end, UNPROVEN);
+        assert!(at <= S(5), "{at:?}");
+    }
+
+    #[test]
+    fn where_neither_is_accepted_the_newest_is_written() {
+        let (end, at, _) = run(
+            Beside::Replaced,
+            always(Verdict::Refused),
+            always(Verdict::Refused),
+        );
+        assert_eq!(end, UNPROVEN);
+        assert!(at <= S(5));
+        let (end, at, _) = run(
+            Beside::Replaced,
+            always(Verdict::None),
+            always(Verdict::None),
+        );
+        assert_eq!((end, at), (UNPROVEN, S(5)));
+        // The stored one dies while the new one waits.
+        let (end, at, _) = run(Beside::Replaced, always(Verdict::Refused), until(S(12)));
+        assert_eq!(end, UNPROVEN);
+        assert!(at >= S(12) && at < S(35), "{at:?}");
+    }
+
+    #[test]
+    fn beside_a_standby_nothing_unproven_replaces_a_pair_that_works() {
+        for stored in [Verdict::Accepted, Verdict::None] {
+            let (end, _, _) = run(Beside::Standby, always(Verdict::None), always(stored));
+            assert!(matches!(end, Next::Wait(_)), "{stored:?} {end:?}");
+        }
+        let (end, _, _) = run(
+            Beside::Standby,
+            always(Verdict::None),
+            always(Verdict::Refused),
+        );
+        assert_eq!(end, UNPROVEN);
+        let (end, at, _) = run(
+            Beside::Nothing,
+            always(Verdict::None),
+            always(Verdict::None),
+        );
+        assert_eq!((end, at), (UNPROVEN, S(5)));
+    }
+
+    #[test]
+    fn pauses_double_and_a_candidate_is_asked_ever_more_rarely() {
+        let (_, _, asked) = run(
+            Beside::Replaced,
+            always(Verdict::Refused),
+            always(Verdict::Accepted),
+        );
+        assert!(asked <= 24, "{asked}");
+    }
+}
