@@ -221,17 +221,8 @@ impl Task {
             state: Arc::clone(&self.state),
         };
         let mut flushed = prove_and_write(&self.context, &received).await;
-        if !sequenced
-            && flushed.revision.is_some()
-            && let Some((sequence, change_date)) = self.place_in_journal().await
-        {
-            (received.sequence, received.change_date) = (sequence, change_date);
-            let corrected = correct(&self.context, &received, flushed.revision.as_deref()).await;
-            // NB: where it could not be, the record has the order that is known, and the next look corrects it.
-            if corrected.is_some() {
-                (flushed.sequence, flushed.change_date) = (sequence, change_date);
-                flushed.revision = corrected;
-            }
+        if !sequenced {
+            self.place(&mut received, &mut flushed).await;
         }
         drop(received);
         if flushed.revision.is_some() {
@@ -275,6 +266,22 @@ impl Task {
         });
         drop(state);
         self.context.wake(&self.target.owner);
+    }
+
+    /// Corrects the record of a value that was written before it was known where it stands in the journal.
+    async fn place(&self, received: &mut Received, flushed: &mut Flushed) {
+        let Some(revision) = flushed.revision.as_deref() else {
+            return;
+        };
+        let Some((sequence, change_date)) = self.place_in_journal().await else {
+            return;
+        };
+        (received.sequence, received.change_date) = (sequence, change_date);
+        // NB: where it can't be corrected now, the record has the order that is known, and the next look corrects it.
+        if let Some(revision) = correct(&self.context, received, Some(revision)).await {
+            (flushed.sequence, flushed.change_date) = (sequence, change_date);
+            flushed.revision = Some(revision);
+        }
     }
 
     /// Where a rotation stands that was answered without saying so, if the journal can tell now.
