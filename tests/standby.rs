@@ -12,7 +12,7 @@ mod support;
 use serde_json::{Value, json};
 use support::eventually;
 use support::world::{OPERATOR_NAMESPACE, PATIENCE, Tenant, World};
-use zitadel_secret_operator::api::{ApiAppSecret, ApiAppSecretStatus, ConditionType, Outcome};
+use zitadel_secret_operator::api::{ApiAppSecret, ApiAppSecretStatus, ConditionType};
 use zitadel_simulator::{Action, AppHandle, Cut, Fault, Operation};
 
 /// A tenant with two applications.
@@ -164,11 +164,11 @@ async fn when_the_overlap_ends_the_former_secret_is_replaced_and_nobody_gets_the
     let retired = &status.history[0];
     assert_eq!(
         (
-            retired.outcome,
+            retired.outcome.as_str(),
             retired.reason.as_str(),
             retired.app_id.as_ref()
         ),
-        (Outcome::Retired, "Retire", Some(&pair.first.id))
+        ("Retired", "Retire", Some(&pair.first.id))
     );
     assert_eq!(status.last_rotation.unwrap().reason, "Trigger");
     pair.tenant.event("orders", "Retired").await;
