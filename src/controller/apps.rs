@@ -23,7 +23,7 @@ use super::reconcile::reconcile;
 use super::report::{self, Error};
 use super::run::{or_never_began, prune, stream_of};
 use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
-use super::watch::{NoPause, watch};
+use super::watch::{NoPause, watch, with_missed_deletions};
 use crate::rotation::CommitRecord;
 use crate::runtime::refusals::Refusal;
 
@@ -85,14 +85,15 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
         watcher::Config::default().labels(MANAGED_LABEL),
         &context.rewind,
     )
-    .modify(prune)
-    .reflect(feed.secrets)
-    .inspect(move |event| {
-        shown.note(event);
-        lock(&kept).note(event);
-        filled.note(event);
-    })
-    .touched_objects();
+    .modify(prune);
+    let secret_changes = with_missed_deletions(secret_changes.boxed(), cache.secrets.clone())
+        .reflect(feed.secrets)
+        .inspect(move |event| {
+            shown.note(event);
+            lock(&kept).note(event);
+            filled.note(event);
+        })
+        .touched_objects();
     let mut named = watcher::Config::default();
     if let Some(namespace) = &namespace {
         // NB: RBAC can grant list and watch of one object by its name, and this is the request that it grants.
@@ -100,18 +101,19 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
     }
     let filled = cache.namespaces_filled.clone();
     let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
-    let namespace_changes = watch(namespaces, named, &context.rewind)
-        .modify(prune)
-        .reflect(feed.namespaces)
-        .inspect(move |event| filled.note(event))
-        .applied_objects();
+    let namespace_changes = watch(namespaces, named, &context.rewind).modify(prune);
+    let namespace_changes =
+        with_missed_deletions(namespace_changes.boxed(), cache.namespaces.clone())
+            .reflect(feed.namespaces)
+            .inspect(move |event| filled.note(event))
+            .touched_objects();
     let objects: Api<Guarded> = match &namespace {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
     let (indexed, shown) = (Arc::clone(&context), cache.clone());
-    let object_changes = watch(objects, watcher::Config::default(), &context.rewind)
-        .modify(prune)
+    let object_changes = watch(objects, watcher::Config::default(), &context.rewind).modify(prune);
+    let object_changes = with_missed_deletions(object_changes.boxed(), cache.objects.clone())
         .reflect(feed.objects)
         .inspect(move |event| {
             shown.objects_shown.note(event);

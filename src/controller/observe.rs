@@ -10,8 +10,9 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::claim;
 use super::connections::Connection;
-use super::context::{AppState, Context, lock};
+use super::context::{AppState, Context, Stored, lock};
 use super::message::NotReady;
+use super::progress::Written;
 use super::rivals::keeps_app;
 use super::secret::{self, Place, Reading};
 use super::status::HISTORY;
@@ -360,11 +361,15 @@ impl Round {
     fn cached_secret(&mut self, context: &Context) -> SecretState {
         let name = self.target.secret.name.clone();
         let cache = context.caches.of(&self.target.owner.namespace);
-        let shown = |written| cache.is_none_or(|cache| cache.secrets_shown.shows(written));
+        let shown = |written: &Written<Stored>| {
+            cache.is_none_or(|cache| cache.secrets_shown.shows(written))
+        };
         let written = {
-            let state = lock(&self.state);
+            let mut state = lock(&self.state);
+            // NB: what was shown once is dropped: a later list knows nothing of it, and must not make it news again.
+            state.secret = state.secret.take().filter(|written| !shown(written));
             let written = state.secret.as_ref();
-            let written = written.filter(|w| w.name == name && !shown(*w));
+            let written = written.filter(|written| written.name == name);
             written.map(|written| written.view.clone())
         };
         if let Some(written) = written {
@@ -396,9 +401,13 @@ impl Round {
     /// The claim of an application as the watch shows it, or as this process wrote it where the watch lags behind.
     pub(super) fn cached_claim(&self, context: &Context, app: &AppRef, name: &str) -> ClaimView {
         let shown = &context.caches.claims_shown;
-        let written = lock(&self.state).claims.get(name).cloned();
-        if let Some(written) = written.filter(|written| !shown.shows(written)) {
-            return written.view;
+        let written = {
+            let mut state = lock(&self.state);
+            state.claims.retain(|_, written| !shown.shows(written));
+            state.claims.get(name).map(|written| written.view.clone())
+        };
+        if let Some(written) = written {
+            return written;
         }
         let reference = ObjectRef::new(name).within(&context.settings.namespace);
         let lease = context.caches.claims.get(&reference);

@@ -1,12 +1,13 @@
 //! Runs the controllers: the watches, what each event wakes, and the order in which things start.
 
+use std::fmt::Debug;
 use std::future::ready;
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::core::PartialObjectMeta;
+use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -24,7 +25,7 @@ use super::health;
 use super::inventory;
 use super::open_claims;
 use super::patrol;
-use super::watch::{NoPause, watch};
+use super::watch::{NoPause, watch, with_missed_deletions};
 use crate::api::ZitadelConnectionSpec;
 use crate::rotation::ClaimView;
 use crate::runtime::readiness::Readiness;
@@ -96,29 +97,30 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
 async fn watch_claims(context: &Context, writer: Writer<Lease>) {
     let leases: Api<Lease> = Api::namespaced(context.client.clone(), &context.settings.namespace);
     let caches = &context.caches;
-    watch(
+    let changes = watch(
         leases,
         watcher::Config::default().labels(CLAIM_LABEL),
         &context.rewind,
     )
-    .modify(prune)
-    .reflect(writer)
-    .inspect(|event| {
-        caches.claims_shown.note(event);
-        caches.claims_filled.note(event);
-    })
-    .touched_objects()
-    .for_each(|changed| {
-        if let Ok(lease) = changed
-            && let ClaimView::Present {
-                record: Ok(claim), ..
-            } = claim::view(Some(&lease), |_| false)
-        {
-            context.wake(&claim.owner);
-        }
-        ready(())
-    })
-    .await;
+    .modify(prune);
+    with_missed_deletions(changes.boxed(), caches.claims.clone())
+        .reflect(writer)
+        .inspect(|event| {
+            caches.claims_shown.note(event);
+            caches.claims_filled.note(event);
+        })
+        .touched_objects()
+        .for_each(|changed| {
+            if let Ok(lease) = changed
+                && let ClaimView::Present {
+                    record: Ok(claim), ..
+                } = claim::view(Some(&lease), |_| false)
+            {
+                context.wake(&claim.owner);
+            }
+            ready(())
+        })
+        .await;
 }
 
 /// NB: a controller that is stopped while its cache fills waits for it for ever. Nothing was begun then, and neither by a replica that
@@ -216,10 +218,9 @@ fn connections_controller(
     .applied_objects()
     .predicate_filter(predicates::generation, PredicateConfig::default());
     let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), &namespace);
-    let secret_changes =
-        watch(secrets, watcher::Config::default(), &context.rewind).touched_objects();
+    let secret_changes = touched_names(context, secrets);
     let maps: Api<PartialObjectMeta<ConfigMap>> = Api::namespaced(client, &namespace);
-    let map_changes = watch(maps, watcher::Config::default(), &context.rewind).touched_objects();
+    let map_changes = touched_names(context, maps);
     let (by_secret, by_map) = (store.clone(), store.clone());
     Controller::for_stream(changes, store)
         .trigger_backoff(NoPause)
@@ -243,6 +244,27 @@ fn connections_controller(
             Arc::clone(context),
         )
         .for_each(|_| ready(()))
+}
+
+/// What has changed, or is gone: names, and nothing else of it is kept.
+fn touched_names<K>(
+    context: &Context,
+    api: Api<PartialObjectMeta<K>>,
+) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let changes = watch(api, watcher::Config::default(), &context.rewind).modify(|object| {
+        object.metadata = ObjectMeta {
+            name: object.metadata.name.take(),
+            namespace: object.metadata.namespace.take(),
+            ..ObjectMeta::default()
+        };
+    });
+    with_missed_deletions(changes.boxed(), store)
+        .reflect(writer)
+        .touched_objects()
 }
 
 fn names_of_secrets(spec: &ZitadelConnectionSpec) -> Vec<&str> {

@@ -1,10 +1,13 @@
 //! Watches that come back: also where they can't be resumed.
 
+use std::collections::{HashSet, VecDeque};
 use std::fmt::Debug;
+use std::hash::Hash;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, stream};
 use kube::runtime::WatchStreamExt as _;
+use kube::runtime::reflector::{Lookup, ObjectRef, Store};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
@@ -63,6 +66,54 @@ where
     )
 }
 
+/// The same events, and after each list a deletion of everything that `store` had and the list leaves out: what was deleted while the
+/// watch was interrupted is shown in no other way, and whoever depends on it must be woken. To be put before the store is written.
+///
+/// NB: such a deletion has no revision; that of the object as it was last seen says nothing of how far the watch has come.
+pub fn with_missed_deletions<K, S>(
+    events: S,
+    store: Store<K>,
+) -> impl Stream<Item = Result<Event<K>, watcher::Error>>
+where
+    K: Resource + Lookup<DynamicType = <K as Resource>::DynamicType> + Clone + 'static,
+    <K as Resource>::DynamicType: Default + Eq + Hash + Clone,
+    S: Stream<Item = Result<Event<K>, watcher::Error>> + Unpin,
+{
+    let state = (events, store, HashSet::new(), VecDeque::new());
+    stream::unfold(
+        state,
+        |(mut events, store, mut listed, mut gone)| async move {
+            if let Some(object) = gone.pop_front() {
+                return Some((Ok(Event::Delete(object)), (events, store, listed, gone)));
+            }
+            let event = events.next().await?;
+            match &event {
+                Ok(Event::Init) => listed.clear(),
+                Ok(Event::InitApply(object)) => {
+                    listed.insert(ObjectRef::from_obj(object));
+                }
+                Ok(Event::InitDone) => {
+                    let listed = std::mem::take(&mut listed);
+                    let known = store.state();
+                    let missed = known.iter().filter(|object| {
+                        let object: &K = object.as_ref();
+                        !listed.contains(&ObjectRef::from_obj(object))
+                    });
+                    gone = missed
+                        .map(|object| {
+                            let mut object = K::clone(object);
+                            object.meta_mut().resource_version = None;
+                            object
+                        })
+                        .collect();
+                }
+                Ok(Event::Apply(_) | Event::Delete(_)) | Err(_) => {}
+            }
+            Some((event, (events, store, listed, gone)))
+        },
+    )
+}
+
 /// How long a watch that failed waits before it is tried again: an operator that is blind for half a minute is too late with repairs.
 fn backoff() -> watcher::ExponentialBackoff {
     backon::ExponentialBuilder::default()
@@ -93,6 +144,9 @@ impl Backoff for NoPause {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+
+    use k8s_openapi::api::core::v1::Secret;
+    use kube::runtime::reflector;
 
     use super::*;
 
@@ -130,6 +184,53 @@ mod tests {
         assert!(futures::poll!(stream.next()).is_pending());
         rewind.noticed("a test");
         assert_eq!(stream.next().await, Some(Ok(2)));
+    }
+
+    fn named(name: &str) -> Secret {
+        let mut secret = Secret::default();
+        secret.metadata.name = Some(name.into());
+        secret.metadata.namespace = Some("orders".into());
+        secret.metadata.resource_version = Some("900".into());
+        secret
+    }
+
+    #[tokio::test]
+    async fn what_a_later_list_leaves_out_is_deleted_after_it_and_nothing_else_is() {
+        let (store, mut writer) = reflector::store();
+        let list = |names: &[&str]| {
+            let shown: Vec<_> = names
+                .iter()
+                .map(|name| Event::InitApply(named(name)))
+                .collect();
+            [vec![Event::Init], shown, vec![Event::InitDone]].concat()
+        };
+        let broken = vec![Event::Init, Event::InitApply(named("b"))];
+        let events = [
+            list(&["a", "b"]),
+            vec![Event::Apply(named("c")), Event::Delete(named("b"))],
+            broken,
+            list(&["c"]),
+            list(&["c"]),
+        ];
+        let events = stream::iter(events.concat().into_iter().map(Ok));
+        let events = with_missed_deletions(events, store.clone());
+        let mut deleted = Vec::new();
+        let mut lists = 0;
+        let mut events = std::pin::pin!(events);
+        while let Some(Ok(event)) = events.next().await {
+            writer.apply_watcher_event(&event);
+            lists += u32::from(matches!(event, Event::InitDone));
+            if let Event::Delete(secret) = event {
+                let metadata = secret.metadata;
+                deleted.push((lists, metadata.name.unwrap(), metadata.resource_version));
+            }
+        }
+        let revision = Some("900".to_owned());
+        assert_eq!(
+            deleted,
+            [(1, "b".to_owned(), revision), (2, "a".to_owned(), None)]
+        );
+        assert_eq!(store.len(), 1);
     }
 
     #[tokio::test]
