@@ -83,7 +83,7 @@ pub struct Run {
     pub pod_uid: Option<String>,
 
     /// Where /live, /ready and /metrics are served.
-    #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:8080")]
+    #[arg(long, env = "ADMIN_ADDRESS", default_value = "[::]:8080")]
     pub admin_address: SocketAddr,
 
     /// Only one replica works at a time. Safety does not depend on it.

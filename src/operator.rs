@@ -149,8 +149,12 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
     } else {
         None
     };
-    // No new work after this: the signal, or another leader.
+    // No new work after this signal.
     let stop = process.signals.stop.clone();
+    let lead = match &election {
+        Some(election) => election.leadership.clone(),
+        None => LeadershipWatch::always(Arc::clone(&clock)),
+    };
     let parts = Parts {
         client: client()?,
         flush_client: client()?,
@@ -168,14 +172,11 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         metrics: process.metrics.clone(),
         refusals,
         holding: process.holding.clone(),
-        lead: CancellationToken::new(),
+        lead,
         stop,
         rewind,
     };
-    let leadership = election
-        .as_ref()
-        .map(|election| election.leadership.clone());
-    let work = work(parts, process.readiness.clone(), leadership);
+    let work = work(parts, process.readiness.clone());
     let outcome = Box::pin(drain(
         work,
         &process.holding,
@@ -212,31 +213,24 @@ fn holder(arguments: &Run, lock: Option<&Result<PodLock, NotTaken>>) -> Holder {
     }
 }
 
-/// Runs the controllers until this replica is to stop or does not lead any more. Before it leads they only watch, so that it knows
-/// what there is, and what is open, when its turn comes.
-async fn work(parts: Parts, readiness: Readiness, leadership: Option<LeadershipWatch>) {
+/// Runs the controllers until this replica is to stop. While it does not lead they only watch, so that it knows what there is, and what
+/// is open, when it leads. Leadership that is lost is no reason to end: with the API server unreachable nobody else leads either, and a
+/// process that ended would be kept down by the kubelet's back-off.
+async fn work(parts: Parts, readiness: Readiness) {
     let metrics = parts.metrics.clone();
-    let (lead, stop) = (parts.lead.clone(), parts.stop.clone());
-    let Some(leadership) = leadership else {
-        metrics.set_leader(true);
-        lead.cancel();
-        controller::run(parts, readiness).await;
-        return;
-    };
-    // A standby has nothing to wait for: it is ready to take over.
-    readiness.set("connections", Check::Info("standby".to_owned()));
+    let (leadership, stop) = (parts.lead.clone(), parts.stop.clone());
     let controllers = controller::run(parts, readiness);
     let follow = async {
-        if leadership.leading().await {
+        while leadership.leading().await {
             tracing::info!("leading");
             metrics.set_leader(true);
-            lead.cancel();
             leadership.standby().await;
-            tracing::warn!(
-                "no longer leading: what is held is still written, then this process ends"
-            );
             metrics.set_leader(false);
+            tracing::warn!(
+                "no longer leading: nothing new is begun, what is held is still written, and this process stands for election again"
+            );
         }
+        // The elector has ended, and nobody else would notice.
         stop.cancel();
         std::future::pending::<()>().await;
     };

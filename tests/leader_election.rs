@@ -301,3 +301,35 @@ async fn a_second_container_of_the_pod_does_not_take_the_first_one_for_dead() {
             .contains("another process of this pod is alive")
     );
 }
+
+#[tokio::test]
+async fn a_process_outlives_an_outage_of_the_api_server_leads_again_and_repairs_what_was_deleted_meanwhile()
+ {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (world, tenant, app, launch) = at_rest("outage").await;
+    let process = launch.start();
+    until_leader(&process).await;
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    world.cluster.kill();
+    eventually(LONG, || async {
+        (process.metric("leader").await == Some(0.0)).then_some(())
+    })
+    .await;
+    world.cluster.restart().await;
+    // No watch shows this: each begins anew with a list.
+    tenant.delete_secret("orders").await;
+    let back = Instant::now();
+    until_leader(&process).await;
+    let took = back.elapsed();
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert_eq!(process.ended(), None);
+    until_ready(&process).await;
+    tenant.until_generates(&app, 2).await;
+    tenant.until_accepted(&app, "orders").await;
+    let trigger = json!({"rotation": {"trigger": "after the outage"}});
+    tenant.apply("orders", &app.id, trigger).await.unwrap();
+    tenant.until_generates(&app, 3).await;
+}

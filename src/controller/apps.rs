@@ -19,9 +19,10 @@ use tokio::sync::mpsc;
 use super::bulkhead;
 use super::cache::{Cache, Filled};
 use super::context::{Context, Guarded, lock};
+use super::prune;
 use super::reconcile::reconcile;
 use super::report::{self, Error};
-use super::run::{or_never_began, prune, stream_of};
+use super::run::{or_never_began, stream_of};
 use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
 use super::watch::{NoPause, watch, with_missed_deletions};
 use crate::rotation::CommitRecord;
@@ -85,7 +86,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
         watcher::Config::default().labels(MANAGED_LABEL),
         &context.rewind,
     )
-    .modify(prune);
+    .modify(prune::secret);
     let secret_changes = with_missed_deletions(secret_changes.boxed(), cache.secrets.clone())
         .reflect(feed.secrets)
         .inspect(move |event| {
@@ -101,7 +102,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
     }
     let filled = cache.namespaces_filled.clone();
     let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
-    let namespace_changes = watch(namespaces, named, &context.rewind).modify(prune);
+    let namespace_changes = watch(namespaces, named, &context.rewind).modify(prune::annotations);
     let namespace_changes =
         with_missed_deletions(namespace_changes.boxed(), cache.namespaces.clone())
             .reflect(feed.namespaces)
@@ -112,7 +113,8 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
         None => Api::all(client),
     };
     let (indexed, shown) = (Arc::clone(&context), cache.clone());
-    let object_changes = watch(objects, watcher::Config::default(), &context.rewind).modify(prune);
+    let object_changes =
+        watch(objects, watcher::Config::default(), &context.rewind).modify(prune::annotations);
     let object_changes = with_missed_deletions(object_changes.boxed(), cache.objects.clone())
         .reflect(feed.objects)
         .inspect(move |event| {
@@ -185,7 +187,7 @@ async fn reconcile_when_ready(
         refusal.blinds() && here && needed.contains(&refusal.resource)
     };
     let ready = async {
-        context.lead.cancelled().await;
+        context.lead.leading().await;
         tokio::select! {
             biased;
             () = context.caches.filled(&namespace) => None,
@@ -206,6 +208,11 @@ async fn reconcile_when_ready(
         return Ok(Action::await_change());
     }
     let who = ObjectRef::from_obj(guarded.as_ref());
+    // NB: it may have waited for long: to lead, for example.
+    let cache = context.caches.of(&namespace);
+    let Some(guarded) = cache.and_then(|cache| cache.objects.get(&who)) else {
+        return Ok(Action::await_change());
+    };
     let Some(_place) = context.bulkheads.enter(&who, connection, &namespace) else {
         return Ok(Action::await_change());
     };

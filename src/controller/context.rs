@@ -1,7 +1,7 @@
 //! What every part of the shell shares.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kube::ResourceExt;
@@ -29,6 +29,7 @@ use crate::rotation::{
 };
 use crate::runtime::clock::{Clock, ServerClock};
 use crate::runtime::holding::Holding;
+use crate::runtime::leader::LeadershipWatch;
 use crate::runtime::log_limit::LogLimit;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::refusals::Refusals;
@@ -238,8 +239,8 @@ pub struct Context {
     pub refusals: Refusals,
     /// What the process must not end with.
     pub holding: Holding,
-    /// Cancelled when this replica is to work; until then it only watches.
-    pub lead: CancellationToken,
+    /// Whether this replica is to work; while it does not lead it only watches.
+    pub lead: LeadershipWatch,
     /// No new claim after this.
     pub stop: CancellationToken,
     /// Told where the API server's data went back to an earlier state.
@@ -269,7 +270,17 @@ pub struct Context {
     /// Objects that can't be read and were told so: uid and generation.
     pub unreadable: Mutex<std::collections::HashSet<Edition>>,
     apps: Mutex<HashMap<String, Arc<Mutex<AppState>>>>,
-    backlog: OnceLock<Option<(Duration, Duration)>>,
+    backlog: Mutex<Option<CatchUp>>,
+}
+
+/// The backlog of one term of leadership.
+#[derive(Debug, Clone, Copy)]
+struct CatchUp {
+    term: u64,
+    /// How many namespaces were listed when it was counted.
+    listed: usize,
+    since: Duration,
+    span: Option<Duration>,
 }
 
 /// Everything that a context is made of.
@@ -291,7 +302,7 @@ pub struct Parts {
     /// See [`Context::holding`].
     pub holding: Holding,
     /// See [`Context::lead`].
-    pub lead: CancellationToken,
+    pub lead: LeadershipWatch,
     /// See [`Context::stop`].
     pub stop: CancellationToken,
     /// See [`Context::rewind`].
@@ -350,34 +361,51 @@ impl Context {
             statuses: Mutex::default(),
             unreadable: Mutex::default(),
             apps: Mutex::default(),
-            backlog: OnceLock::new(),
+            backlog: Mutex::default(),
         }
     }
 
-    /// The backlog that this process found when it began to work: when that was, since boot, and the time over which it is spread.
+    /// The backlog that this replica found when it began to lead: when that was, since boot, and the time over which it is spread. Of
+    /// several namespaces each counts as soon as it was listed.
     ///
     /// NB: counted by the status, which is a mirror that anybody may be wrong about. It only paces.
     pub fn backlog(&self) -> Option<(Duration, Duration)> {
-        *self.backlog.get_or_init(|| {
-            let now = self.clock.wall();
-            let due = |object: &Arc<Guarded>| {
-                let status = object.0.as_ref().ok()?.status.as_ref()?;
-                let next = status.next_rotation_time.as_deref()?;
-                Some(next.parse::<jiff::Timestamp>().ok()? < now)
-            };
-            let objects = self.objects();
-            let count = objects
-                .filter_map(|object| due(&object))
-                .filter(|due| *due)
-                .count();
-            let span = Backlog::span(count, self.settings.timing.catch_up)?;
+        let term = self.lead.terms();
+        let parts = self.caches.parts.values();
+        let listed = parts.filter(|cache| cache.is_filled()).count();
+        let mut found = lock(&self.backlog);
+        let same = found.filter(|found| found.term == term);
+        if let Some(same) = same.filter(|same| same.listed == listed) {
+            return same.span.map(|span| (same.since, span));
+        }
+        let now = self.clock.wall();
+        let due = |object: &Arc<Guarded>| {
+            let status = object.0.as_ref().ok()?.status.as_ref()?;
+            let next = status.next_rotation_time.as_deref()?;
+            Some(next.parse::<jiff::Timestamp>().ok()? < now)
+        };
+        let objects = self.objects();
+        let count = objects
+            .filter_map(|object| due(&object))
+            .filter(|due| *due)
+            .count();
+        let before = same.and_then(|same| same.span);
+        let span = Backlog::span(count, self.settings.timing.catch_up).max(before);
+        if span.is_some() && span != before {
             tracing::info!(
                 count,
                 ?span,
                 "credentials became due while no operator worked; they are rotated one after another"
             );
-            Some((self.clock.boot(), span))
-        })
+        }
+        let since = same.map_or_else(|| self.clock.boot(), |same| same.since);
+        *found = Some(CatchUp {
+            term,
+            listed,
+            since,
+            span,
+        });
+        span.map(|span| (since, span))
     }
 
     /// What is known of an application.

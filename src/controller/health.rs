@@ -24,7 +24,7 @@ pub async fn tell(context: &Context, readiness: &Readiness) {
     }
     filling.push(Box::pin(context.caches.claims_filled.wait()));
     filling.push(Box::pin(context.caches.connections_filled.wait()));
-    filling.push(Box::pin(context.lead.cancelled()));
+    let mut leadership = context.lead.clone();
     let mut told = None;
     loop {
         let watches = watches(context, &context.refusals.now());
@@ -35,10 +35,17 @@ pub async fn tell(context: &Context, readiness: &Readiness) {
             readiness.set("watches", watches.clone());
             told = Some(watches);
         }
-        // A standby has not looked at them: it is ready to take over all the same.
-        if context.lead.is_cancelled() {
-            readiness.set("connections", usable(context));
-        }
+        // A standby does not check them: it is ready to take over all the same.
+        let connections_now = if context.lead.leads() {
+            usable(context)
+        } else if context.lead.terms() == 0 {
+            Check::Info("standby".to_owned())
+        } else {
+            Check::Info(
+                "standby: this replica led and lost it, and stands for election again".to_owned(),
+            )
+        };
+        readiness.set("connections", connections_now);
         match lesser(&context.refusals.now()) {
             Some(text) => readiness.set("permissions", Check::Info(text)),
             None => readiness.clear("permissions"),
@@ -47,6 +54,7 @@ pub async fn tell(context: &Context, readiness: &Readiness) {
         tokio::select! {
             _ = refusals.changed() => {}
             _ = connections.changed() => {}
+            () = leadership.changed() => {}
             Some(()) = filling.next() => {}
         }
     }

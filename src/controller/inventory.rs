@@ -12,7 +12,7 @@ pub fn export(context: &Arc<Context>) {
     context.metrics.set_inventory(Box::new(move || {
         let context = watching.upgrade()?;
         // A standby watches too: with two replicas every object would be there twice.
-        if !context.lead.is_cancelled() {
+        if !context.lead.leads() {
             return None;
         }
         Some(Inventory {

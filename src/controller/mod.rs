@@ -40,6 +40,7 @@ mod open_claims;
 mod patrol;
 mod probe;
 mod progress;
+mod prune;
 mod reconcile;
 mod report;
 mod retries;

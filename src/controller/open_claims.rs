@@ -28,20 +28,24 @@ struct Open {
     secret: String,
 }
 
-/// Looks at every open claim and its Secret again and again until this replica leads. The watches say which ones are open; that
+/// Looks at every open claim and its Secret again and again while this replica does not lead. The watches say which ones are open; that
 /// nothing moved is only taken from reads that were answered.
 pub async fn watch(context: Arc<Context>) {
     let mut ticks = tokio::time::interval(context.settings.timing.takeover / 8);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let looking = async {
-        loop {
+    loop {
+        context.lead.standby().await;
+        let looking = async {
             ticks.tick().await;
             stream::iter(open(&context))
                 .for_each_concurrent(CONCURRENCY, |open| look(&context, open))
                 .await;
+        };
+        tokio::select! {
+            () = looking => {}
+            true = context.lead.leading() => {}
         }
-    };
-    context.lead.run_until_cancelled(looking).await;
+    }
 }
 
 /// The claims that are open by the watches.

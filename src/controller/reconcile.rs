@@ -72,6 +72,14 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
             Step::Rest(rest) => {
                 return report::settle(object, context, &current, &round, &facts, &rest).await;
             }
+            // No new work by a replica that does not lead any more, or whose process was suspended so long that it cannot know.
+            Step::CreateShell | Step::Rehearse { .. } | Step::WriteClaim { .. }
+                if !context.lead.leads()
+                    && !context.stop.is_cancelled()
+                    && facts.memory.claimed.is_none() =>
+            {
+                return Ok(Action::requeue(Duration::from_secs(1)));
+            }
             // No new work after the signal to stop; what was claimed is sent or given up.
             Step::CreateShell | Step::Rehearse { .. } | Step::WriteClaim { .. }
                 if context.stop.is_cancelled() && facts.memory.claimed.is_none() =>

@@ -25,6 +25,7 @@ use super::health;
 use super::inventory;
 use super::open_claims;
 use super::patrol;
+use super::prune;
 use super::watch::{NoPause, watch, with_missed_deletions};
 use crate::api::ZitadelConnectionSpec;
 use crate::rotation::ClaimView;
@@ -68,14 +69,19 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         open_claims::watch(Arc::clone(&context)).await;
     };
     let leader = async {
-        context.lead.cancelled().await;
         context.caches.begun().await;
-        futures::join!(
-            patrol::look_for_rotations_by_others(Arc::clone(&context)),
-            patrol::look_for_a_rewind(Arc::clone(&context)),
-            patrol::sweep_claims(Arc::clone(&context)),
-            patrol::let_in(Arc::clone(&context))
-        );
+        while context.lead.leading().await {
+            let patrols = futures::future::join4(
+                patrol::look_for_rotations_by_others(Arc::clone(&context)),
+                patrol::look_for_a_rewind(Arc::clone(&context)),
+                patrol::sweep_claims(Arc::clone(&context)),
+                patrol::let_in(Arc::clone(&context)),
+            );
+            tokio::select! {
+                _ = Box::pin(patrols) => {}
+                () = context.lead.standby() => {}
+            }
+        }
     };
     let beside = async {
         futures::join!(
@@ -102,7 +108,7 @@ async fn watch_claims(context: &Context, writer: Writer<Lease>) {
         watcher::Config::default().labels(CLAIM_LABEL),
         &context.rewind,
     )
-    .modify(prune);
+    .modify(prune::managed_fields);
     with_missed_deletions(changes.boxed(), caches.claims.clone())
         .reflect(writer)
         .inspect(|event| {
@@ -132,7 +138,7 @@ pub(super) async fn or_never_began(
 ) {
     let never_began = async {
         let begun = async {
-            context.lead.cancelled().await;
+            context.lead.leading().await;
             filled.wait().await;
         };
         if context.stop.run_until_cancelled(begun).await.is_some() {
@@ -151,10 +157,6 @@ pub(super) fn stream_of<T>(receiver: mpsc::UnboundedReceiver<T>) -> impl futures
     })
 }
 
-pub(super) fn prune<K: Resource>(object: &mut K) {
-    object.meta_mut().managed_fields = None;
-}
-
 /// Forgets the connections that are gone or another operator's by now; the objects that name them are looked at.
 fn forget_connections(context: &Context) {
     let kept = |name: &str| context.keeps_connection(name);
@@ -170,7 +172,7 @@ async fn connect_when_leading(
 ) -> Result<Action, kube::Error> {
     let stop = context.stop.clone();
     if stop
-        .run_until_cancelled(context.lead.cancelled())
+        .run_until_cancelled(context.lead.leading())
         .await
         .is_none()
     {
@@ -202,7 +204,7 @@ fn connections_controller(
         watcher::Config::default(),
         &context.rewind,
     )
-    .modify(prune)
+    .modify(prune::annotations)
     .reflect(writer)
     .inspect(move |event| {
         // NB: a list shows what was deleted only by leaving it out, and a change may have given a connection to another operator.

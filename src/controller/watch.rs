@@ -13,6 +13,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
+use super::prune::PAGE;
 use crate::runtime::rewind::Rewind;
 
 /// Failures in a row after which a watch begins anew.
@@ -32,6 +33,7 @@ pub fn watch<K>(
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
+    let config = config.page_size(PAGE);
     let begin = move || watcher(api.clone(), config.clone()).boxed();
     anew(begin, rewind.subscribe()).backoff(backoff())
 }

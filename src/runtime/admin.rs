@@ -6,7 +6,7 @@
 //! Anybody who reaches the port may open connections and say nothing. The kubelet must be answered all the same: it would restart the
 //! container otherwise, and a value that is held would be lost.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
@@ -77,10 +77,17 @@ pub struct Admin {
     limits: Limits,
 }
 
-/// Binds the port. Port 0 takes a free one, see [`Admin::address`].
+/// Binds the port. Port 0 takes a free one, see [`Admin::address`]. `[::]` serves IPv4 as well; where this host has no IPv6, it is
+/// IPv4's `0.0.0.0`.
 pub async fn bind(address: SocketAddr, limits: Limits) -> Result<Admin, BindError> {
     let failed = |source| BindError { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = match TcpListener::bind(address).await {
+        Err(_) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    };
+    let listener = listener.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok(Admin {
         listener,

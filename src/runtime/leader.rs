@@ -36,33 +36,75 @@ pub enum Leadership {
     Leading,
 }
 
-/// Tells whether this replica leads, as the elector found it last; clones share it.
-///
-/// NB: a process that was suspended may hear for a moment that it still leads, until the elector has looked at the clock. Nothing but
-/// work depends on it: how old a claim is, is judged by that clock before anything is sent.
+/// What the elector publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Published {
+    state: Leadership,
+    /// When leadership ends unless the Lease is renewed, since boot.
+    until: Duration,
+    /// How often this process began to lead.
+    terms: u64,
+}
+
+/// Tells whether this replica leads, now and later; clones share it.
 #[derive(Clone)]
-pub struct LeadershipWatch(watch::Receiver<Leadership>);
+pub struct LeadershipWatch {
+    published: watch::Receiver<Published>,
+    clock: Arc<dyn Clock>,
+    /// Without an election there is no elector to keep it.
+    _always: Option<Arc<watch::Sender<Published>>>,
+}
 
 impl LeadershipWatch {
-    /// Whether this replica leads.
+    /// Without leader election: every replica leads, from the beginning.
+    pub fn always(clock: Arc<dyn Clock>) -> Self {
+        let (sender, published) = watch::channel(Published {
+            state: Leadership::Leading,
+            until: Duration::MAX,
+            terms: 1,
+        });
+        Self {
+            published,
+            clock,
+            _always: Some(Arc::new(sender)),
+        }
+    }
+
+    /// Whether this replica leads. By the clock, too: a process that was suspended must not begin anything before the elector has
+    /// renewed its Lease.
     pub fn leads(&self) -> bool {
-        *self.0.borrow() == Leadership::Leading
+        let published = *self.published.borrow();
+        published.state == Leadership::Leading && self.clock.boot() < published.until
+    }
+
+    /// How often this process has begun to lead.
+    pub fn terms(&self) -> u64 {
+        self.published.borrow().terms
+    }
+
+    /// Waits until this replica begins to lead or ceases to. Does not end once the elector has.
+    pub async fn changed(&mut self) {
+        if self.published.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Waits until this replica leads. `false`: the elector has ended and it never will.
     pub async fn leading(&self) -> bool {
-        let mut state = self.0.clone();
-        state
-            .wait_for(|state| *state == Leadership::Leading)
+        let mut published = self.published.clone();
+        published
+            .wait_for(|published| published.state == Leadership::Leading)
             .await
             .is_ok()
     }
 
     /// Waits until this replica does not lead (any more).
     pub async fn standby(&self) {
-        let mut state = self.0.clone();
+        let mut published = self.published.clone();
         // NB: an error means that the elector is gone, and with it the leadership.
-        let _ = state.wait_for(|state| *state == Leadership::Standby).await;
+        let _ = published
+            .wait_for(|published| published.state == Leadership::Standby)
+            .await;
     }
 }
 
@@ -72,7 +114,7 @@ pub struct LeaderElector {
     store: LeaseStore,
     timing: Timing,
     clock: Arc<dyn Clock>,
-    state: watch::Sender<Leadership>,
+    state: watch::Sender<Published>,
     namespace: String,
     log: LogLimit,
 }
@@ -103,7 +145,11 @@ impl LeaderElector {
 
     /// Where to ask whether this replica leads.
     pub fn watch(&self) -> LeadershipWatch {
-        LeadershipWatch(self.state.subscribe())
+        LeadershipWatch {
+            published: self.state.subscribe(),
+            clock: Arc::clone(&self.clock),
+            _always: None,
+        }
     }
 
     /// Takes part until `release`, then gives the Lease back if it is ours.
@@ -270,16 +316,19 @@ impl LeaderElector {
 
     fn publish(&self) {
         let leads = self.election.leads(self.clock.boot());
+        let until = self.election.leads_until().unwrap_or_default();
         let state = if leads {
             Leadership::Leading
         } else {
             Leadership::Standby
         };
         self.state.send_if_modified(|current| {
-            let changed = *current != state;
+            let changed = current.state != state;
+            current.until = until;
             if changed {
                 tracing::info!(?state, "leadership");
-                *current = state;
+                current.state = state;
+                current.terms += u64::from(state == Leadership::Leading);
             }
             changed
         });

@@ -17,7 +17,7 @@ use zitadel_secret_operator::rotation::{Holder, Timing};
 use zitadel_secret_operator::runtime::clock::{Clock, ServerClock, SystemClock};
 use zitadel_secret_operator::runtime::holding::Holding;
 use zitadel_secret_operator::runtime::kube_client::KubeRequestLayer;
-use zitadel_secret_operator::runtime::leader::{self, Identity, LeaderElector};
+use zitadel_secret_operator::runtime::leader::{self, Identity, LeaderElector, LeadershipWatch};
 use zitadel_secret_operator::runtime::metrics::Metrics;
 use zitadel_secret_operator::runtime::readiness::Readiness;
 use zitadel_secret_operator::runtime::refusals::Refusals;
@@ -289,9 +289,10 @@ async fn run(
             .await
             .unwrap();
     config.default_retry = false;
+    let signals = controls.signals.clone();
     let faults = FaultLayer {
         wire: Arc::clone(&setup.wire),
-        controls: Arc::clone(&controls),
+        controls,
         namespace: setup.namespace.clone(),
     };
     let deadline = KubeRequestLayer::new(metrics.clone(), api_clock.clone(), DEADLINE);
@@ -302,8 +303,34 @@ async fn run(
             .with_layer(&deadline)
             .build()
     };
-    let signals = controls.signals.clone();
     let rewind = Rewind::default();
+    let lead_clock = Arc::clone(&clock);
+    let election = setup.leader_election.then(|| {
+        let identity = Identity {
+            pod: holder.pod.clone(),
+            process: holder.process.clone(),
+        };
+        let timing = leader::Timing {
+            lease: Duration::from_millis(1500),
+            renew_deadline: Duration::from_millis(1000),
+            retry: Duration::from_millis(200),
+            jitter: 0.2,
+        };
+        LeaderElector::new(
+            client(),
+            &setup.operator_namespace,
+            LEADER_LEASE,
+            identity,
+            timing,
+            clock.clone(),
+            rewind.clone(),
+        )
+        .unwrap()
+    });
+    let lead = match &election {
+        Some(elector) => elector.watch(),
+        None => LeadershipWatch::always(lead_clock),
+    };
     let parts = Parts {
         client: client(),
         flush_client: client(),
@@ -321,54 +348,18 @@ async fn run(
         metrics,
         refusals: Refusals::default(),
         holding: holding.clone(),
-        lead: CancellationToken::new(),
+        lead,
         stop: signals.stop.clone(),
         rewind: rewind.clone(),
     };
-    let lead = parts.lead.clone();
     let work = async move {
-        if !setup.leader_election {
-            lead.cancel();
-            controller::run(parts, readiness).await;
-            return;
-        }
-        let identity = Identity {
-            pod: holder.pod.clone(),
-            process: holder.process.clone(),
-        };
-        let timing = leader::Timing {
-            lease: Duration::from_millis(1500),
-            renew_deadline: Duration::from_millis(1000),
-            retry: Duration::from_millis(200),
-            jitter: 0.2,
-        };
-        let elector = LeaderElector::new(
-            client(),
-            &setup.operator_namespace,
-            LEADER_LEASE,
-            identity,
-            timing,
-            clock,
-            rewind,
-        )
-        .unwrap();
-        let leadership = elector.watch();
         let release = CancellationToken::new();
-        let election = tokio::spawn(elector.run(release.clone()));
-        let follow = async {
-            if leadership.leading().await {
-                lead.cancel();
-                leadership.standby().await;
-            }
-            controls.stop();
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            _ = controller::run(parts, readiness) => {}
-            () = follow => {}
-        }
+        let election = election.map(|elector| tokio::spawn(elector.run(release.clone())));
+        controller::run(parts, readiness).await;
         release.cancel();
-        let _ = election.await;
+        if let Some(election) = election {
+            let _ = election.await;
+        }
     };
     drain(work, &holding, &signals, Duration::from_secs(60)).await
 }
