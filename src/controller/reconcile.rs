@@ -78,7 +78,7 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
                     && !context.stop.is_cancelled()
                     && facts.memory.claimed.is_none() =>
             {
-                return Ok(Action::requeue(Duration::from_secs(1)));
+                return Ok(Action::requeue(std::time::Duration::from_secs(1)));
             }
             // No new work after the signal to stop; what was claimed is sent or given up.
             Step::CreateShell | Step::Rehearse { .. } | Step::WriteClaim { .. }
