@@ -34,6 +34,7 @@ pub fn timing() -> Timing {
         recheck: ms(400),
         send: ms(300),
         prove: ms(300),
+        lag: ms(1250),
         takeover: ms(2000),
         quiet: ms(1600),
         missing: ms(200),
