@@ -47,6 +47,11 @@ async fn three_replicas_without_an_election_cost_no_more_than_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_judge_that_learns_late_costs_no_good_value() {
+    gaps::judge_learns_late(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_does_not_see_an_object_leaves_its_claim_alone() {
     further::blind().await;
 }

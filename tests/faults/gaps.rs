@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use zitadel_secret_operator::controller::FIELD_MANAGER;
-use zitadel_simulator::{Action, Cut, Fault as Script, IntrospectionMode, Operation};
+use zitadel_simulator::{Action, Cut, Fault as Script, IntrospectionMode, Lag, Operation};
 
 use super::further::{PATIENCE, at_rest, at_rest_with, patient};
 use super::invariants;
@@ -94,6 +94,17 @@ pub async fn journal_unordered(replicas: usize) {
     gate.release();
     lane.ends_with(&app, "d", 3).await;
     assert_eq!(lane.causes(&app), ["Trigger"; 3]);
+}
+
+/// A projection that passes a rotation on late: longer than a value is proven, shorter than the longest known lag.
+pub async fn judge_learns_late(replicas: usize) {
+    let (mut lane, app) = at_rest(replicas).await;
+    lane.zitadel.configure(|settings| {
+        settings.projection_lag = Lag::Fixed(std::time::Duration::from_millis(900));
+        settings.get_forces_projection = false;
+    });
+    lane.trigger(&app, "b").await;
+    lane.ends_with(&app, "b", 1).await;
 }
 
 /// Introspection that says 200 to everybody, without a word for or against: nothing is proven, nothing is repaired, and a rotation that
