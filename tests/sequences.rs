@@ -32,7 +32,7 @@ const AT_ONCE: usize = 24;
 const UNTIL_RESTART: usize = 70;
 /// Seeds of sequences that failed once.
 ///
-/// 49: the claim is deleted and a trigger set before the operator looks again. Nothing tells then that the trigger is new.
+/// 49: the claim is deleted and a trigger set before the operator looks again. The status says then that the trigger is new.
 /// 77, 171: the copy of a renamed Secret was posted, and a key of it that got another name later stayed.
 const REGRESSIONS: &[u64] = &[49, 77, 84, 171];
 

@@ -13,7 +13,7 @@ use super::message::{CLIENT_ID, NotReady};
 use super::observe::Round;
 use super::probe::probe;
 use crate::api::{ApiAppSecret, Reason};
-use crate::rotation::{AppView, Facts, Failure, Observed, Probe, SecretState, Slot, Source};
+use crate::rotation::{AppView, Doubt, Facts, Failure, Observed, Probe, SecretState, Slot, Source};
 use crate::zitadel::{
     AppKind, AppState as State, Application as Found, ProjectState, ZitadelError,
 };
@@ -110,8 +110,14 @@ impl Round {
             facts.of_mut(slot).app = self.saw_app(slot, found, project);
         }
         if wants(Source::Probe) {
-            // NB: a judge that hangs must not keep the report waiting.
-            let within = facts.timing.prove;
+            // The report of a new doubt waits for the first answer only so long; the next question has more time. NB: a judge that hangs must
+            // not keep the report waiting.
+            let new = |doubt: &Doubt| doubt.asked == 0;
+            let within = if facts.memory.doubt.as_ref().is_some_and(new) {
+                facts.timing.news
+            } else {
+                facts.timing.prove
+            };
             let probe = self.probe(context, &connection, facts);
             let verdict = tokio::time::timeout(within, probe).await;
             facts.probe = Observed::Live(verdict.unwrap_or(Probe::NoVerdict));

@@ -164,6 +164,8 @@ impl Round {
                 deleting: target.deleting,
                 suspended: target.suspended,
                 trigger: target.trigger.clone(),
+                observed_trigger: (self.status.last_rotation.as_ref())
+                    .map(|_| self.status.observed_trigger.clone().unwrap_or_default()),
                 recovery: target.recovery.into(),
                 adopt: target.secret.adopt,
                 verified: revision.filter(|_| verified),

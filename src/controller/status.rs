@@ -15,7 +15,7 @@ use crate::api::{
     PreviousPair, Reason, Status, seconds,
 };
 use crate::rotation::{
-    Awaits, Cause, Claim, ClaimView, Entry, Facts, Report, SecretState, Slot, Value,
+    self, Awaits, Cause, Claim, ClaimView, Entry, Facts, Report, SecretState, Slot, Value, Verified,
 };
 
 /// Entries of the history that are kept.
@@ -33,11 +33,20 @@ pub fn status(
     let mut status = round.status.clone();
     status.observed_generation = target.generation;
     status.schedule = Some(target.schedule.describe());
-    status.secret_name = Some(target.secret.name.clone());
+    // NB: as long as a value has not moved to its new name, whatever is there is somebody else's.
     let view = match facts.secret.known() {
-        Some(SecretState::Present(view)) => Some(view),
+        Some(SecretState::Present(view)) if facts.former.is_none() => Some(view),
         _ => None,
     };
+    let kept = view.filter(|view| view.owned && matches!(view.commit, Ok(Some(_))));
+    match (&facts.former, kept) {
+        (Some(former), _) => status.secret_name = Some(former.name.clone()),
+        (None, Some(_)) => status.secret_name = Some(target.secret.name.clone()),
+        (None, None) if facts.gates.connection.is_ok() && facts.secret.known().is_some() => {
+            status.secret_name = None;
+        }
+        (None, None) => {}
+    }
     let claim_of = |slot| match facts.of(slot).claim.known() {
         Some(ClaimView::Present {
             record: Ok(claim), ..
@@ -264,9 +273,9 @@ fn conditions(
         }
         Report::Working { blocked, .. } => {
             let text = message(blocked, &scene);
-            // Without a connection the Secret can't be judged; what was known of it stands.
-            let unknown = round.connection.is_err() && conditions.get(Ready).is_some();
-            if unknown {
+            // Where the Secret can't be seen, what was known of it stands.
+            let unknown = rotation::verified(facts, &facts.memory) == Verified::AsBefore;
+            if unknown && conditions.get(Ready).is_some() {
                 let was = conditions
                     .get(Ready)
                     .map_or(Status::Unknown, |ready| ready.status);
@@ -294,6 +303,12 @@ fn conditions(
             let was = conditions
                 .get(Ready)
                 .map_or(Status::Unknown, |ready| ready.status);
+            let was = match rotation::verified(facts, &facts.memory) {
+                Verified::Rejected | Verified::Doubted | Verified::Gone if was == Status::True => {
+                    Status::False
+                }
+                _ => was,
+            };
             let text = message(&(*reason).into(), &scene);
             conditions.set(Ready, was, *reason, text, generation, now);
             conditions.remove(Reconciling);
@@ -304,74 +319,49 @@ fn conditions(
     }
 }
 
-/// Verified: the last verdict on this revision of the Secret.
+/// Verified: the verdict of the last question about exactly these bytes. Ready follows from the same notion, [`rotation::verified`].
 fn verified(status: &mut ApiAppSecretStatus, round: &Round, facts: &Facts, now: Timestamp) {
-    let generation = round.target.generation;
-    if status.last_rotation.is_some() && is_lost(round, facts, status) {
-        status.conditions.set(
-            ConditionType::Verified,
+    let known = facts.secret.known();
+    let unseen = matches!(known, Some(SecretState::Present(view)) if view.value == Value::Unseen);
+    let before = status.conditions.get(ConditionType::Verified);
+    let gone = before.is_some_and(|verified| verified.reason == Reason::SecretMissing.as_str());
+    let (holds, reason, message) = match rotation::verified(facts, &facts.memory) {
+        Verified::AsBefore => return,
+        // That the value is gone was seen when it was read; the watch does not show values.
+        Verified::Nothing if gone && unseen => return,
+        Verified::Gone if status.last_rotation.is_some() => (
             Status::False,
             Reason::SecretMissing,
             "The client secret that was stored is gone",
-            generation,
-            now,
-        );
-        return;
-    }
-    let Some(SecretState::Present(view)) = facts.secret.known() else {
-        status.conditions.remove(ConditionType::Verified);
-        return;
-    };
-    let memory = &facts.memory;
-    let revision = Some(&view.version.revision);
-    let (holds, reason, message) = if memory.refusals.is_some() {
-        (
+        ),
+        Verified::Gone | Verified::Nothing => {
+            status.conditions.remove(ConditionType::Verified);
+            return;
+        }
+        Verified::Rejected => (
             Status::False,
             Reason::Refused,
             "ZITADEL refuses the stored client secret",
-        )
-    } else if !memory.in_doubt && memory.verified.as_ref() == revision {
-        (
+        ),
+        Verified::Accepted => (
             Status::True,
             Reason::Accepted,
             "ZITADEL accepts the stored client secret",
-        )
-    } else if !memory.in_doubt && facts.object.verified.as_ref() == revision {
-        return;
-    } else if matches!(view.commit, Ok(Some(_))) {
-        (
+        ),
+        Verified::Unasked | Verified::Doubted => (
             Status::Unknown,
             Reason::NoVerdict,
             "It is not known yet whether ZITADEL accepts the stored client secret",
-        )
-    } else {
-        status.conditions.remove(ConditionType::Verified);
-        return;
+        ),
     };
     status.conditions.set(
         ConditionType::Verified,
         holds,
         reason,
         message,
-        generation,
+        round.target.generation,
         now,
     );
-}
-
-/// Whether the client secret that was stored is gone: the Secret, or the value in it. Where that was not looked at now, it is as before.
-fn is_lost(round: &Round, facts: &Facts, status: &ApiAppSecretStatus) -> bool {
-    let before = status.conditions.get(ConditionType::Verified);
-    let before = before.is_some_and(|verified| verified.reason == Reason::SecretMissing.as_str());
-    // NB: without a connection the Secret cannot be read, and counts as absent.
-    match facts.secret.known().filter(|_| round.connection.is_ok()) {
-        Some(SecretState::Absent) => true,
-        Some(SecretState::Present(view)) => match view.value {
-            Value::Absent => true,
-            Value::Unseen => before && !matches!(view.commit, Ok(Some(_))),
-            Value::Present => false,
-        },
-        None => before,
-    }
 }
 
 fn short(span: std::time::Duration) -> String {

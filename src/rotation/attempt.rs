@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::cause::Cause;
+use super::cause::{Cause, handled_trigger};
 use super::decide::{entry_attempt, gate, settled_report};
 use super::facts::{Facts, Failure, Journal, Observed, SecretState, Slot};
-use super::memory::{Claimed, Prepared};
+use super::memory::{Claimed, DoubtKind, Prepared};
 use super::pair::{Claims, target};
 use super::round::{Round, rest, stalled, waiting};
 use super::{
@@ -34,6 +34,10 @@ pub(super) fn recheck(
     };
     let in_time = round.left(claimed.since, facts.timing.recheck).is_some() && !claimed.unusable;
     if secret_unmoved && journal_unmoved && in_time && gate(facts).is_none() {
+        if round.slot == facts.active() {
+            // From here on the stored value may be dead at any moment.
+            round.memory.doubts(DoubtKind::Sent, facts.now.boot);
+        }
         return Ok(Step::Send {
             slot: round.slot,
             attempt: attempt.id,
@@ -119,7 +123,6 @@ pub(super) fn prepare(
     }
     if matches!(cause, Cause::Due | Cause::Retire) && facts.now.skewed {
         return Ok(rest(waiting(
-            facts,
             Reason::ClockSkew.into(),
             Retry::After(facts.timing.retry_first),
         )));
@@ -127,7 +130,6 @@ pub(super) fn prepare(
     if held && facts.gates.repairs_exhausted {
         return Ok(held_back(round, &claims).unwrap_or_else(|| {
             rest(waiting(
-                facts,
                 Reason::RepairLimit.into(),
                 Retry::After(facts.timing.retry_first),
             ))
@@ -175,7 +177,7 @@ fn breaker(facts: &Facts, journal: Option<&Journal>, repairs: &[Timestamp]) -> b
 /// written first.
 fn held_back(round: &Round<'_>, claims: &Before<'_>) -> Option<Step> {
     let object = &round.facts.object;
-    let claim = Claim::settled(object.owner.clone(), object.trigger.clone(), None);
+    let claim = Claim::settled(object.owner.clone(), handled_trigger(round.facts), None);
     let none = claims.stored.is_none() && claims.replaced.is_none();
     none.then(|| round.write_claim(claim))
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::settled_report;
 use super::facts::{Journal, JournalEvent, Observed, Probe, SecretState, SecretView, Value};
+use super::memory::DoubtKind;
 use super::pair::{Claims, overlap_is_over, standby_is_ready};
 use super::round::{Round, rest, stalled, waiting};
 use super::{Blocked, Claim, DueState, Entry, Facts, Origin, Report, Retry, Source, Step};
@@ -122,6 +123,16 @@ pub(super) fn find(
     }
 }
 
+/// The trigger that counts as handled where no claim says: by the status, and where that says nothing the one that is there.
+pub(super) fn handled_trigger(facts: &Facts) -> Option<String> {
+    let object = &facts.object;
+    let observed = object.observed_trigger.as_ref();
+    observed
+        .or(object.trigger.as_ref())
+        .filter(|trigger| !trigger.is_empty())
+        .cloned()
+}
+
 /// The cause where nothing was ever written. A replacement of a lost answer that was given up before it was sent is still one: by
 /// another name the breaker would not count it.
 fn first<'a>(mine: impl IntoIterator<Item = &'a Claim>) -> Cause {
@@ -178,7 +189,7 @@ fn stored(
         round.current()?;
         let claim = Claim::settled(
             facts.object.owner.clone(),
-            facts.object.trigger.clone(),
+            handled_trigger(facts),
             claim.and_then(|c| c.invalid_repair),
         );
         return Ok(Found::Nothing(round.write_claim(claim)));
@@ -195,6 +206,9 @@ fn stored(
         }
         // NB: the question stays open. Passed over, a rotation by somebody else would never be noticed.
         Observed::Failed(failure) if asked && !failure.permanent => {
+            if news {
+                round.doubts(DoubtKind::News);
+            }
             return Err(round.failed(failure));
         }
         _ => None,
@@ -229,11 +243,12 @@ fn stored(
     if overlap_is_over(round) {
         return Ok(Found::Cause(Cause::Retire));
     }
-    let report = if round.memory.in_doubt {
-        Report::Usable {
-            blocked: Reason::NoVerdict.into(),
-            retry: Retry::After(facts.timing.probe),
-        }
+    let report = if round.memory.doubt.is_some() {
+        waiting(
+            Reason::NoVerdict.into(),
+            // NB: it is asked about again all the same.
+            Retry::OnChange,
+        )
     } else {
         settled_report(facts)
     };
@@ -297,7 +312,7 @@ fn take_over(
     if mine.is_none() {
         let settled = Claim::settled(
             facts.object.owner.clone(),
-            facts.object.trigger.clone(),
+            handled_trigger(facts),
             claim.and_then(|c| c.invalid_repair),
         );
         return Ok(Found::Nothing(round.write_claim(settled)));
@@ -347,10 +362,15 @@ fn drift(
             Some((seen, since)) if seen == own => since,
             _ => facts.now.boot,
         };
+        let news = round.memory.drift.is_none_or(|(seen, _)| seen != own);
         round.memory.drift = Some((own, since));
+        if news {
+            // Whatever is known of the value is of before.
+            round.memory.doubts(DoubtKind::News, facts.now.boot);
+            return Err(round.read(&[Source::App, Source::Probe]));
+        }
         return match round.left(since, facts.timing.quiet) {
             Some(left) => Err(rest(waiting(
-                facts,
                 Reason::OutcomeUnknown.into(),
                 Retry::After(left),
             ))),
@@ -365,7 +385,6 @@ fn drift(
                 Observed::Live(Probe::NoVerdict) | Observed::Failed(_) => {
                     match round.left(since, facts.timing.quiet * 2) {
                         Some(left) => Err(rest(waiting(
-                            facts,
                             Reason::NoVerdict.into(),
                             Retry::After(left.min(facts.timing.probe)),
                         ))),
@@ -382,11 +401,13 @@ fn drift(
     }
     // Rotated by somebody else, or ZITADEL was restored from a backup, or the journal can't tell: only the value itself does.
     let verified = round.memory.verified.take();
+    round.doubts(DoubtKind::News);
     let found = prove(round, Some(mine), secret)?;
     if found.is_none() {
         if round.memory.verified.is_none() {
-            // Nobody could tell: what was known of the value stands, and the question stays open.
+            // Nobody could tell: the question stays open, and what was known of the value is of before.
             round.memory.verified = verified;
+            round.memory.doubts(DoubtKind::News, facts.now.boot);
             return Ok(None);
         }
         round.memory.looked_into(round.seen().hint, sequence);
@@ -428,7 +449,7 @@ fn verify(
     // NB: the status is a mirror that tenants may edit; it can only spare a probe, and only while nothing else is odd.
     if claim.is_some()
         && round.memory.refusals.is_none()
-        && !round.memory.in_doubt
+        && round.memory.doubt.is_none()
         && known.contains(&&Some(revision.clone()))
     {
         return Ok(None);
@@ -450,15 +471,16 @@ fn prove(
     };
     match verdict {
         Probe::Valid => {
-            round.memory.verified = Some(secret.version.revision.clone());
-            round.memory.refusals = None;
-            round.memory.in_doubt = false;
+            round
+                .memory
+                .judged(&secret.version, verdict, facts.now.boot);
             Ok(None)
         }
         Probe::NoVerdict => no_verdict(round, claim, secret),
         Probe::Refused => {
-            round.memory.in_doubt = false;
-            round.memory.verified = None;
+            round
+                .memory
+                .judged(&secret.version, verdict, facts.now.boot);
             refused(round, claim, secret)
         }
     }
@@ -470,16 +492,25 @@ fn no_verdict(
     claim: Option<&Claim>,
     secret: &SecretView,
 ) -> Result<Option<Found>, Step> {
+    round
+        .memory
+        .doubts(DoubtKind::Unproven, round.facts.now.boot);
+    unless_ours_is_stored(round, claim, secret)
+}
+
+/// Nothing is decided about a value of unknown origin, or under a claim that is not ours yet.
+fn unless_ours_is_stored(
+    round: &Round<'_>,
+    claim: Option<&Claim>,
+    secret: &SecretView,
+) -> Result<Option<Found>, Step> {
     let facts = round.facts;
-    round.memory.in_doubt = true;
-    // A value of unknown origin, or a claim that is not ours yet: without a verdict nothing is decided.
     let ours = matches!(secret.commit, Ok(Some(_)))
         && claim.is_some_and(|claim| claim.owner == facts.object.owner);
     if ours {
         return Ok(None);
     }
     Err(rest(waiting(
-        facts,
         Reason::NoVerdict.into(),
         Retry::After(facts.timing.probe),
     )))
@@ -516,19 +547,20 @@ fn refused(
         return Err(stalled(reason, Retry::After(facts.timing.probe)));
     }
     let (first, count) = round.refused_once_more(&secret.version);
-    let again = facts.timing.dead / (facts.timing.dead_probes.max(2) - 1);
-    let working = |retry| {
-        rest(Report::Working {
+    let left = round.left(first, facts.timing.dead);
+    if count < facts.timing.dead_probes || left.is_some() {
+        let again = round.until_asked_again();
+        return Err(rest(Report::Working {
             blocked: Reason::Refused.into(),
-            retry,
-        })
-    };
-    if count < facts.timing.dead_probes || round.left(first, facts.timing.dead).is_some() {
-        return Err(working(Retry::After(again)));
+            retry: Retry::After(
+                left.filter(|_| count >= facts.timing.dead_probes)
+                    .unwrap_or(again),
+            ),
+        }));
     }
     let foreign = match &round.seen().journal {
-        Observed::Live(journal) if is_unexplained(facts, secret, journal) => {
-            return no_verdict(round, claim, secret);
+        Observed::Live(journal) if !round.unresolved && is_unexplained(facts, secret, journal) => {
+            return unless_ours_is_stored(round, claim, secret);
         }
         Observed::Live(journal) => journal.newest().is_some_and(|event| !event.own),
         Observed::Failed(failure) if failure.permanent => false,

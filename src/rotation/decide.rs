@@ -6,6 +6,7 @@ use super::facts::{ClaimView, Facts, Failure, Observed, SecretState, SecretView,
 use super::memory::Memory;
 use super::pair::{self, Claims};
 use super::round::{Round, rest, stalled, waiting};
+use super::verified::{Verified, verified};
 use super::{Awaits, Blocked, Claim, DueState, RecordError, Report, Retry, Source, Step, takeover};
 use crate::api::Reason;
 
@@ -21,7 +22,10 @@ pub struct Decision {
 /// Decides on the next step.
 pub fn decide(facts: &Facts) -> Decision {
     let mut round = Round::new(facts);
+    round.take_verdict();
+    round.see_news();
     let step = steps(&mut round).unwrap_or_else(|step| step);
+    let step = round.truthful(step);
     Decision {
         step,
         memory: round.memory,
@@ -39,7 +43,7 @@ pub fn out_of_steps(facts: &Facts) -> Decision {
     }
     round.memory.claim_unusable();
     Decision {
-        step: rest(waiting(facts, Blocked::from(&failure), Retry::After(wait))),
+        step: round.said(rest(waiting(Blocked::from(&failure), Retry::After(wait)))),
         memory: round.memory,
     }
 }
@@ -57,14 +61,8 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
                 blocked: failure.into(),
                 retry,
             },
-            None if round.memory.candidate => Report::Usable {
-                blocked: Reason::SecretHeld.into(),
-                retry,
-            },
-            None => Report::Working {
-                blocked: Reason::SecretHeld.into(),
-                retry,
-            },
+            // With a standby, or where the new value has no effect yet, the stored one works.
+            None => waiting(Reason::SecretHeld.into(), retry),
         }));
     }
     let closed = gate(facts);
@@ -293,7 +291,7 @@ pub(super) fn gate(facts: &Facts) -> Option<Report> {
                 retry: Retry::OnChange,
             }
         } else {
-            waiting(facts, blocked, Retry::After(facts.timing.probe))
+            waiting(blocked, Retry::After(facts.timing.probe))
         });
     }
     (!facts.gates.granted).then(|| Report::Stalled {
@@ -332,7 +330,6 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
         .object
         .overlap_ends
         .is_some_and(|ends| ends <= facts.now.time);
-    let revision = Some(&secret.version.revision);
     facts.former.is_none()
         && secret.managed
         && secret.owned
@@ -347,11 +344,8 @@ fn settled(facts: &Facts, memory: &Memory) -> bool {
         && !facts.object.standby_unseen
         && (facts.object.trigger.is_none()
             || facts.object.trigger.as_deref() == claim.handled(entry.attempt))
-        && (memory.verified.as_ref() == revision
-            || (memory.verified.is_none() && facts.object.verified.as_ref() == revision))
-        && memory.refusals.is_none()
         && memory.drift.is_none()
-        && !memory.in_doubt
+        && verified(facts, memory) == Verified::Accepted
         && facts
             .of(secret.active)
             .hint

@@ -99,6 +99,8 @@ pub struct ObjectView {
     pub suspended: bool,
     /// `spec.rotation.trigger`.
     pub trigger: Option<String>,
+    /// The trigger that was handled last, by the status; empty if there was none, `None` if the status says nothing of it.
+    pub observed_trigger: Option<String>,
     /// `spec.recovery`.
     pub recovery: RecoveryView,
     /// `spec.secret.adopt`.

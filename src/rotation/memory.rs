@@ -62,6 +62,28 @@ pub struct Looked {
     pub stored: Sequence,
 }
 
+/// What a doubt about the stored value comes from. A later one weighs more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DoubtKind {
+    /// ZITADEL was asked, and nothing could be concluded.
+    Unproven,
+    /// Generate is on its way: it replaces the value.
+    Sent,
+    /// News: an event that is not in the record, an outcome that is not known, or bytes that another hand wrote.
+    News,
+}
+
+/// A doubt about the stored value that no verdict has answered yet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Doubt {
+    /// What it comes from.
+    pub kind: DoubtKind,
+    /// When it arose, since boot. Every verdict on the value is older.
+    pub since: Duration,
+    /// How often ZITADEL was asked in vain since then.
+    pub asked: u32,
+}
+
 /// Something that did not change the world, and is waited out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Backoff {
@@ -112,8 +134,8 @@ pub struct Memory {
     pub unanswered: Option<(AttemptId, Failure)>,
     /// The revision of the Secret whose value was last accepted.
     pub verified: Option<String>,
-    /// Whether the last probe of the stored value brought no verdict.
-    pub in_doubt: bool,
+    /// The newest doubt about the stored value, if no verdict is younger.
+    pub doubt: Option<Doubt>,
     /// The application's sequence when its journal was last read.
     pub looked_at: Option<Looked>,
 }
@@ -222,6 +244,11 @@ impl Memory {
     pub fn refused(&mut self, attempt: AttemptId) {
         self.holding = None;
         self.not_executed = Some(attempt);
+        // It was never in danger, so what was known of it holds.
+        self.doubt = self
+            .doubt
+            .take()
+            .filter(|doubt| doubt.kind != DoubtKind::Sent);
     }
 
     /// Nothing is held any more. `verified` is the Secret's revision if its value is proven.
@@ -237,21 +264,9 @@ impl Memory {
         self.refusals = None;
         self.missing = None;
         self.drift = None;
-        self.in_doubt = false;
+        self.doubt = None;
         // NB: the stored pair may be another application's from now on.
         self.looked_at = None;
-    }
-
-    /// ZITADEL was asked about the value in this revision of the Secret while another one is held.
-    pub fn judged(&mut self, secret: &Version, verdict: super::Probe, now: Duration) {
-        self.verified = (verdict == super::Probe::Valid).then(|| secret.revision.clone());
-        self.in_doubt = verdict == super::Probe::NoVerdict;
-        self.refusals = (verdict == super::Probe::Refused).then(|| Refusals {
-            secret: secret.clone(),
-            count: 1,
-            first: now,
-            last: now,
-        });
     }
 
     /// It is not known whether generate was carried out; the quiet period runs from here.
@@ -259,6 +274,13 @@ impl Memory {
         self.claimed = None;
         self.holding = None;
         self.opened(attempt, now);
+        if let Some(doubt) = self
+            .doubt
+            .as_mut()
+            .filter(|doubt| doubt.kind == DoubtKind::Sent)
+        {
+            doubt.kind = DoubtKind::News;
+        }
     }
 
     /// The same, with what came back. If it turns out that the call was not carried out, it counts as one that failed so.

@@ -23,6 +23,7 @@ mod schedule;
 mod step;
 mod takeover;
 mod timing;
+mod verified;
 mod window;
 
 pub use breaker::{Explained, breaker_open, breaker_open_by_claims};
@@ -37,8 +38,9 @@ pub use facts::{
 pub use fence::{Fence, fence};
 pub use fingerprint::{Bytes32, Fingerprint, Fingerprints, Origin, Salt};
 pub use interval::parse as parse_interval;
-pub use memory::{Backoff, Claimed, Looked, Memory, Prepared, Refusals, Watched};
+pub use memory::{Backoff, Claimed, Doubt, DoubtKind, Looked, Memory, Prepared, Refusals, Watched};
 pub use publish::{Beside, Next, Publish, Question, Verdict};
 pub use schedule::{Backlog, DueState, GRACE, Schedule, ScheduleError};
 pub use step::{Awaits, Blocked, Report, Retry, Source, Step};
 pub use timing::{Timing, TimingError};
+pub use verified::{Verified, verified};

@@ -178,7 +178,7 @@ fn retired(
         return Err(step);
     }
     if let Some(reason) = secret.refused {
-        return Err(rest(waiting(facts, reason.into(), Retry::OnChange)));
+        return Err(rest(waiting(reason.into(), Retry::OnChange)));
     }
     let entry = Entry {
         attempt: Some(attempt.id),
@@ -198,7 +198,7 @@ pub(super) fn overlap_is_over(round: &Round<'_>) -> bool {
             .overlap_ends
             .is_some_and(|ends| ends <= facts.now.time)
         // Only once the stored pair is known to work.
-        && !round.memory.in_doubt
+        && round.memory.doubt.is_none()
         && round.memory.refusals.is_none()
 }
 
@@ -214,13 +214,11 @@ pub(super) fn standby_is_ready(round: &Round<'_>) -> Result<(), Step> {
             slot: idle,
         }),
         Observed::Live(app) if app.refused.is_some() => Err(rest(waiting(
-            facts,
             Reason::StandbyNotReady.into(),
             Retry::After(facts.timing.retry_most),
         ))),
         Observed::Live(_) => Ok(()),
         Observed::Failed(failure) => Err(rest(waiting(
-            facts,
             if failure.permanent {
                 Reason::StandbyNotReady.into()
             } else {

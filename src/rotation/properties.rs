@@ -15,8 +15,9 @@ use jiff::Timestamp;
 use super::claim::RecordError;
 use super::window::{MAX_DURATION, Window};
 use super::{
-    AttemptState, Cause, Claim, ClaimView, CommitRecord, Decision, DueState, Facts, Observed,
-    Prepared, Report, Schedule, SecretState, Step, decide, interval,
+    AttemptState, Cause, Claim, ClaimView, CommitRecord, Decision, DoubtKind, DueState, Facts,
+    Observed, Prepared, Probe, Report, Schedule, SecretState, Step, Verified, decide, interval,
+    verified,
 };
 use crate::api;
 
@@ -269,7 +270,11 @@ fn justified(facts: &Facts, decision: &Decision) {
                 assert_eq!(claim.owner, object.owner);
             }
         }
-        Step::Rest(Report::Settled { .. }) => {
+        Step::Rest(Report::Settled { .. } | Report::Usable { .. }) => {
+            truth(facts, decision);
+            if matches!(step, Step::Rest(Report::Usable { .. })) {
+                return;
+            }
             let Some(SecretState::Present(view)) = facts.secret.known() else {
                 panic!("nothing is stored");
             };
@@ -294,6 +299,60 @@ fn was_issued(facts: &Facts) -> bool {
             }
             _ => false,
         })
+}
+
+/// Nobody is told that the stored value works who could know better: never beside a rejection, and never on a verdict that is older than
+/// the newest doubt.
+fn truth(facts: &Facts, decision: &Decision) {
+    let said = verified(facts, &decision.memory);
+    assert!(
+        matches!(said, Verified::Accepted | Verified::Unasked),
+        "{said:?}: {:?}",
+        decision.step
+    );
+    let Observed::Live(SecretState::Present(view)) = &facts.secret else {
+        return;
+    };
+    if facts.former.is_some() {
+        return;
+    }
+    // NB: what follows does not look at what is remembered of doubts.
+    assert_ne!(
+        facts.probe,
+        Observed::Live(Probe::Refused),
+        "just now it was rejected"
+    );
+    let accepted = facts.probe == Observed::Live(Probe::Valid);
+    let slot = view.active;
+    let Observed::Live(ClaimView::Present {
+        record: Ok(claim), ..
+    }) = &facts.of(slot).claim
+    else {
+        return;
+    };
+    let open = claim.live_attempt().filter(|attempt| {
+        view.entry(slot).and_then(|entry| entry.attempt) != Some(attempt.id)
+            && facts.memory.not_executed != Some(attempt.id)
+            && facts.memory.claimed.as_ref().map(|claimed| claimed.attempt) != Some(attempt.id)
+    });
+    let first_seen =
+        open.is_some_and(|open| facts.memory.open.iter().all(|(id, _)| *id != open.id));
+    assert!(
+        accepted
+            || !first_seen
+            || matches!(facts.probe, Observed::Live(_))
+            || view.value == super::Value::Unseen,
+        "an attempt is open, and what is known of the value is of before"
+    );
+    assert!(
+        accepted
+            || facts
+                .memory
+                .doubt
+                .as_ref()
+                .is_none_or(|doubt| doubt.kind == DoubtKind::Unproven),
+        "a doubt is younger than every verdict"
+    );
 }
 
 /// An attempt is begun only where everything is known that it needs.

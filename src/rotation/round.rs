@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::facts::{AppFacts, AppView, Facts, Failure, Observed, SecretState, Slot, Version};
+use super::facts::{AppFacts, AppView, Facts, Failure, Observed, Slot, Version};
 use super::memory::{Backoff, Memory, Refusals};
 use super::{Blocked, Claim, Entry, Report, Retry, Source, Step};
 use crate::api::Reason;
@@ -13,6 +13,8 @@ pub(super) struct Round<'a> {
     pub(super) memory: Memory,
     /// The application that is looked at.
     pub(super) slot: Slot,
+    /// Whether an attempt was open of which it was never known whether it was carried out.
+    pub(super) unresolved: bool,
 }
 
 impl<'a> Round<'a> {
@@ -22,6 +24,7 @@ impl<'a> Round<'a> {
             facts,
             memory: facts.memory.clone(),
             slot: facts.active(),
+            unresolved: false,
         }
     }
 
@@ -105,7 +108,7 @@ impl<'a> Round<'a> {
         Some(rest(if backoff.failure.permanent {
             Report::Stalled { blocked, retry }
         } else {
-            waiting(facts, blocked, retry)
+            waiting(blocked, retry)
         }))
     }
 
@@ -174,7 +177,7 @@ impl<'a> Round<'a> {
                 retry: Retry::After(delay),
             }
         } else {
-            waiting(self.facts, blocked, Retry::After(delay))
+            waiting(blocked, Retry::After(delay))
         })
     }
 }
@@ -282,19 +285,7 @@ pub(super) fn stalled(reason: Reason, retry: Retry) -> Step {
     })
 }
 
-/// Waiting, with a word on whether there is a credential that can be used meanwhile.
-pub(super) fn waiting(facts: &Facts, blocked: Blocked, retry: Retry) -> Report {
-    let usable = match facts.secret.known() {
-        Some(SecretState::Present(secret)) => {
-            matches!(secret.commit, Ok(Some(_)))
-                && secret.value != super::Value::Absent
-                && facts.memory.refusals.is_none()
-        }
-        _ => false,
-    };
-    if usable {
-        Report::Usable { blocked, retry }
-    } else {
-        Report::Working { blocked, retry }
-    }
+/// Waiting. Whether there is a credential that can be used meanwhile, [`Round::truthful`] says of every report.
+pub(super) const fn waiting(blocked: Blocked, retry: Retry) -> Report {
+    Report::Usable { blocked, retry }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::attempt::prepare;
-use super::cause::{Cause, Found, find, read_before_probe};
+use super::cause::{Cause, Found, find, handled_trigger, read_before_probe};
 use super::facts::{Journal, Observed, Probe, SecretState, SecretView, Value, Version};
 use super::pair::{Claims, target};
 use super::round::{Round, rest, waiting};
-use super::{Attempt, Claim, Report, Retry, Source, Step};
+use super::{Attempt, Claim, Retry, Source, Step};
 use crate::api::Reason;
 use crate::ids::Sequence;
 
@@ -51,7 +51,11 @@ pub(super) fn open(
 ) -> Result<Found, Step> {
     let sent = sent(round, attempt, secret)?;
     match settled_verdict(round, attempt, sent, secret)? {
-        Verdict::Executed | Verdict::OlderLost => lost(round, claims, secret),
+        Verdict::Executed => match stored_of(secret) {
+            Some(_) => executed(round, sent),
+            None => lost(round, claims, secret),
+        },
+        Verdict::OlderLost => lost(round, claims, secret),
         Verdict::NotExecuted => {
             let voided = claim.voided();
             let claims = claims.with(round.slot, Some(&voided));
@@ -77,6 +81,16 @@ pub(super) fn settled_verdict(
     secret: &SecretState,
 ) -> Result<Verdict, Step> {
     let verdict = verdict(round, attempt.pre_sequence, sent, secret)?;
+    let concerned = round.slot == round.facts.active() && stored_of(secret).is_some();
+    if matches!(verdict, Verdict::NotExecuted) && sent.is_some() && concerned {
+        // The journal may hide it, or show it late; then the value is rejected, and that is an explanation.
+        round.unresolved = true;
+        match &round.facts.probe {
+            Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Probe])),
+            Observed::Live(Probe::Refused) => return Ok(verdict),
+            Observed::Live(_) | Observed::Failed(_) => {}
+        }
+    }
     if let Some((id, failure)) = round.memory.unanswered.take()
         && id == attempt.id
         && !matches!(verdict, Verdict::Executed)
@@ -85,6 +99,39 @@ pub(super) fn settled_verdict(
         round.memory.back_off(round.facts, &failure);
     }
     Ok(verdict)
+}
+
+/// The Secret, if it holds a value that is recorded.
+fn stored_of(secret: &SecretState) -> Option<&SecretView> {
+    match secret {
+        SecretState::Present(view)
+            if view.value == Value::Present && matches!(view.commit, Ok(Some(_))) =>
+        {
+            Some(view)
+        }
+        _ => None,
+    }
+}
+
+/// The attempt was carried out, and the Secret does not carry it. Another process may still hold the value, as long as the stored one is
+/// accepted.
+fn executed(round: &mut Round<'_>, sent: Option<Duration>) -> Result<Found, Step> {
+    let facts = round.facts;
+    read_before_probe(round)?;
+    let left = sent.and_then(|since| round.left(since, facts.timing.lag));
+    let reason = match &facts.probe {
+        Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Probe])),
+        Observed::Live(Probe::Refused) => return Ok(Found::Cause(Cause::LostAttempt)),
+        Observed::Live(Probe::Valid) => Reason::OutcomeUnknown,
+        Observed::Live(Probe::NoVerdict) | Observed::Failed(_) => Reason::NoVerdict,
+    };
+    match left {
+        Some(left) => Err(rest(waiting(
+            reason.into(),
+            Retry::After(left.min(facts.timing.probe)),
+        ))),
+        None => Ok(Found::Cause(Cause::LostAttempt)),
+    }
 }
 
 /// A claim that can't be read: open, with nothing known of it.
@@ -101,7 +148,6 @@ pub(super) fn unreadable(
     round.memory.unreadable = Some((version.clone(), since));
     if let Some(left) = round.left(since, facts.timing.quiet) {
         return Ok(rest(waiting(
-            facts,
             Reason::ClaimUnreadable.into(),
             Retry::After(left),
         )));
@@ -109,11 +155,7 @@ pub(super) fn unreadable(
     let claim = Claim {
         // NB: with claim and Secret both gone nothing says that an adoption was made.
         issued: !facts.object.adopt,
-        ..Claim::settled(
-            facts.object.owner.clone(),
-            facts.object.trigger.clone(),
-            None,
-        )
+        ..Claim::settled(facts.object.owner.clone(), handled_trigger(facts), None)
     };
     if facts.standby.is_some() {
         // With a readable claim the search goes on as always; what is lost shows in the journal.
@@ -156,7 +198,6 @@ fn watch(round: &mut Round<'_>, secret: &SecretState) -> Result<(), Step> {
     match round.left(since, facts.timing.takeover) {
         // Several looks within the time, so that a change is not missed.
         Some(left) => Err(rest(waiting(
-            facts,
             Reason::AttemptOpen.into(),
             Retry::After(left.min(facts.timing.takeover / 3)),
         ))),
@@ -188,7 +229,7 @@ pub(super) fn verdict(
             }
             quiet(round, sent)?;
             if was_cut(journal, pre) {
-                return by_the_value(round, stored, secret);
+                return by_the_value(round, sent, stored, secret);
             }
             let newest = journal.newest_own().map(|event| event.sequence);
             let older_lost = stored.is_some() && newest > stored;
@@ -201,7 +242,7 @@ pub(super) fn verdict(
         Observed::Failed(failure) if !failure.permanent => Err(round.failed(failure)),
         Observed::Failed(_) => {
             quiet(round, sent)?;
-            by_the_value(round, stored, secret)
+            by_the_value(round, sent, stored, secret)
         }
     }
 }
@@ -216,6 +257,7 @@ fn was_cut(journal: &Journal, pre: Option<Sequence>) -> bool {
 /// lose.
 fn by_the_value(
     round: &mut Round<'_>,
+    sent: Option<Duration>,
     stored: Option<Sequence>,
     secret: &SecretState,
 ) -> Result<Verdict, Step> {
@@ -226,39 +268,37 @@ fn by_the_value(
         }
         _ => return Ok(Verdict::NotExecuted),
     };
+    let waits = |wait| {
+        rest(waiting(
+            Reason::JournalUnavailable.into(),
+            Retry::After(wait),
+        ))
+    };
     match &facts.probe {
         Observed::Unread | Observed::Cached(_) => Err(round.read(&[Source::Probe])),
+        // NB: also a rotation that takes effect as late as any ever did would show by then.
         Observed::Live(Probe::Valid) => {
-            round.memory.refusals = None;
-            Ok(Verdict::NotExecuted)
+            let span = facts.timing.quiet + facts.timing.lag;
+            match sent.and_then(|since| round.left(since, span)) {
+                Some(left) => Err(waits(left)),
+                None => Ok(Verdict::NotExecuted),
+            }
         }
         Observed::Live(Probe::Refused) => {
             let (first, count) = round.refused_once_more(&version);
-            if count >= 2 && round.left(first, facts.timing.dead).is_none() {
+            if count >= facts.timing.dead_probes && round.left(first, facts.timing.dead).is_none() {
                 return Ok(Verdict::Executed);
             }
-            let retry = Retry::After(facts.timing.dead / 2);
-            Err(rest(Report::Working {
-                blocked: Reason::JournalUnavailable.into(),
-                retry,
-            }))
+            Err(waits(round.until_asked_again()))
         }
-        Observed::Live(Probe::NoVerdict) | Observed::Failed(_) => Err(rest(waiting(
-            facts,
-            Reason::JournalUnavailable.into(),
-            Retry::After(facts.timing.probe),
-        ))),
+        Observed::Live(Probe::NoVerdict) | Observed::Failed(_) => Err(waits(facts.timing.probe)),
     }
 }
 
 /// While the request may still be on its way, the old credential works and nothing is done.
 pub(super) fn quiet(round: &Round<'_>, sent: Option<Duration>) -> Result<(), Step> {
     match sent.and_then(|since| round.left(since, round.facts.timing.quiet)) {
-        Some(left) => Err(rest(waiting(
-            round.facts,
-            round.outcome_unknown(),
-            Retry::After(left),
-        ))),
+        Some(left) => Err(rest(waiting(round.outcome_unknown(), Retry::After(left)))),
         None => Ok(()),
     }
 }
@@ -287,7 +327,6 @@ fn lost(round: &mut Round<'_>, claims: Claims<'_>, secret: &SecretState) -> Resu
             // That the record is gone says nothing of the value.
             Observed::Live(Probe::NoVerdict) | Observed::Failed(_) => {
                 return Err(rest(waiting(
-                    round.facts,
                     Reason::NoVerdict.into(),
                     Retry::After(round.facts.timing.probe),
                 )));

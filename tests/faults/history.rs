@@ -1,4 +1,4 @@
-//! Every revision of the Secrets and claims of one lane, as a watch of the tests' own sees them.
+//! Every revision of the Secrets, objects and claims of one lane, as a watch of the tests' own sees them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,12 +8,14 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, WatchEvent, WatchParams};
 use kube::{Client, ResourceExt};
+use zitadel_secret_operator::api::ApiAppSecret;
 
 /// Revisions, oldest first.
 #[derive(Clone, Default)]
 pub struct History {
     secrets: Arc<Mutex<Vec<Secret>>>,
     leases: Arc<Mutex<Vec<Lease>>>,
+    objects: Arc<Mutex<Vec<ApiAppSecret>>>,
     gap: Arc<AtomicBool>,
 }
 
@@ -25,6 +27,8 @@ impl History {
         watch(secrets, Arc::clone(&history.secrets), &history.gap).await;
         let leases = Api::namespaced(client.clone(), operator_namespace);
         watch(leases, Arc::clone(&history.leases), &history.gap).await;
+        let objects = Api::namespaced(client.clone(), namespace);
+        watch(objects, Arc::clone(&history.objects), &history.gap).await;
         history
     }
 
@@ -53,10 +57,16 @@ impl History {
         self.leases.lock().unwrap().clone()
     }
 
+    /// Revisions of all objects.
+    pub fn objects(&self) -> Vec<ApiAppSecret> {
+        self.objects.lock().unwrap().clone()
+    }
+
     /// Forgets what was seen so far.
     pub fn clear(&self) {
         self.secrets.lock().unwrap().clear();
         self.leases.lock().unwrap().clear();
+        self.objects.lock().unwrap().clear();
     }
 }
 

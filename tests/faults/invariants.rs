@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt as _;
+use zitadel_secret_operator::api::{ConditionType, Status};
 use zitadel_secret_operator::ids::AppId;
 use zitadel_secret_operator::rotation::{AttemptState, Cause};
 use zitadel_simulator::{AppHandle, Effect, Execution, Operation, RequestRecord};
@@ -166,6 +167,8 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
         ),
     );
 
+    truth(lane, &mut must);
+
     // I11: no value stands in the object, in claims or in anything else that was written but Secrets.
     let text = serde_json::to_string(&object).unwrap()
         + &serde_json::to_string(&lane.history.leases()).unwrap();
@@ -244,6 +247,32 @@ fn rehearsed(writes: &[Written], claimed: &Written) -> bool {
         .filter(|w| rehearsal(w) || w.seen.claims(AttemptState::Open))
         .max_by_key(|w| w.answered);
     last.is_some_and(|last| rehearsal(&last))
+}
+
+/// I23: no revision of the object was ever ready beside a rejection, or while nobody had asked about a value that is in doubt.
+fn truth(lane: &Lane, must: &mut impl FnMut(bool, String)) {
+    for object in lane.history.objects() {
+        let status = object.status.unwrap_or_default();
+        let of = |condition| {
+            let found = status.conditions.get(condition);
+            found.map(|found| (found.status, found.reason.clone()))
+        };
+        let Some((Status::True, ready)) = of(ConditionType::Ready) else {
+            continue;
+        };
+        let (verified, why) =
+            of(ConditionType::Verified).unwrap_or((Status::Unknown, String::new()));
+        must(
+            verified != Status::False,
+            format!("I23: Ready=True ({ready}) beside Verified=False ({why})"),
+        );
+        // NB: an attempt that is open on the stored value's own application.
+        let open = status.attempt.is_some() && lane.standby.is_none();
+        must(
+            !open || verified == Status::True,
+            format!("I23: Ready=True ({ready}) beside an open attempt, and Verified={verified:?}"),
+        );
+    }
 }
 
 /// I6, I10a and I17: what the Secret held, one revision after the other.

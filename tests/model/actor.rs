@@ -17,6 +17,12 @@ use crate::world::{
 
 /// The clock of every decision. What is remembered as fresh lies here, what is over lies at zero.
 const BOOT: Duration = Duration::from_hours(1000);
+/// The doubts that the world tells apart, from 1 on.
+const DOUBTS: [real::DoubtKind; 3] = [
+    real::DoubtKind::Unproven,
+    real::DoubtKind::Sent,
+    real::DoubtKind::News,
+];
 /// The id of a new attempt, until the world gives it one.
 const NEW: u8 = 200;
 
@@ -359,7 +365,13 @@ fn memory(memo: &Memo) -> real::Memory {
         rewrites: None,
         unanswered: None,
         verified: some(memo.verified).map(text),
-        in_doubt: memo.in_doubt,
+        doubt: DOUBTS
+            .get(usize::from(memo.doubt).wrapping_sub(1))
+            .map(|kind| real::Doubt {
+                kind: *kind,
+                since: BOOT,
+                asked: 0,
+            }),
         looked_at: some(memo.looked_at.0).map(|hint| real::Looked {
             hint: Sequence(hint.into()),
             stored: Sequence(memo.looked_at.1.into()),
@@ -427,7 +439,10 @@ fn memo(memory: &real::Memory) -> Memo {
                 )
             }),
         verified: memory.verified.as_deref().map_or(0, number),
-        in_doubt: memory.in_doubt,
+        doubt: memory.doubt.as_ref().map_or(0, |doubt| {
+            let at = DOUBTS.iter().position(|kind| *kind == doubt.kind);
+            u8::try_from(at.unwrap() + 1).unwrap()
+        }),
         looked_at: memory.looked_at.map_or((0, 0), |looked| {
             (sequence_number(looked.hint), sequence_number(looked.stored))
         }),
@@ -636,6 +651,7 @@ fn facts(known: &Known) -> real::Facts {
             suspended: known.object.suspended,
             inputs: trigger(known.object.trigger).unwrap_or_default(),
             trigger: trigger(known.object.trigger),
+            observed_trigger: None,
             recovery: real_recovery(),
             adopt: false,
             verified: some(known.status.verified).map(text),

@@ -111,6 +111,17 @@ pub fn controls() -> Vec<(World, &'static [&'static str])> {
         ),
         (
             without(
+                Without::Doubts,
+                world(
+                    "doubts are not asked about",
+                    false,
+                    &[(Due, 1), (LostAnswer, 1)],
+                ),
+            ),
+            &["ready is true"],
+        ),
+        (
+            without(
                 Without::UncancellableFlush,
                 world("a flush that can be cancelled", false, &[(Due, 1)]),
             ),

@@ -40,6 +40,8 @@ pub enum Without {
     FormerRevision,
     /// What the watch shows is taken for the object.
     CurrentObject,
+    /// A stored value whose attempt's outcome is not known is not asked about.
+    Doubts,
 }
 
 /// One configuration: how many replicas, how it starts, and what the adversary may do.

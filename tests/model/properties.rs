@@ -10,10 +10,10 @@ use zitadel_secret_operator::rotation::Cause;
 use crate::actor::{Known, Report};
 use crate::hash::{Fast, Wide};
 use crate::machine::{Action, Without, World};
-use crate::world::{Broken, Flush, Phase, Secret, Seen, State};
+use crate::world::{Broken, Flush, Phase, Secret, Seen, State, Verdict};
 
 /// The names of the properties that hold in every state.
-pub const ALWAYS: [(&str, Broken); 13] = [
+pub const ALWAYS: [(&str, Broken); 14] = [
     ("send once", Broken::SendOnce),
     ("serial", Broken::Serial),
     ("monotone", Broken::Monotone),
@@ -27,6 +27,7 @@ pub const ALWAYS: [(&str, Broken); 13] = [
     ("held pair spared", Broken::Held),
     ("newest kept", Broken::Dropped),
     ("only for the present object", Broken::Old),
+    ("ready is true", Broken::Ready),
 ];
 
 /// The name of the property that a good state can be reached from each.
@@ -55,6 +56,7 @@ pub fn always() -> Vec<Property<World>> {
         Property::always("only for the present object", |_, s: &State| {
             !s.has_broken(Broken::Old)
         }),
+        Property::always("ready is true", |_, s: &State| !s.has_broken(Broken::Ready)),
     ]
 }
 
@@ -174,6 +176,35 @@ pub fn settled(n: &mut State, known: &Known) {
         n.messages().next().is_none() && n.replicas.iter().all(|r| r.phase == Phase::Deciding);
     if in_sight && quiet && !holds_the_valid(n) {
         n.breaks(Broken::Truth);
+    }
+}
+
+/// Judges the moment at which a replica reports that the stored value can be used: never against what ZITADEL has just said, and never
+/// unasked beside an attempt of which it is not known what became, where that has in fact killed the value.
+pub fn usable(n: &mut State, known: &Known) {
+    let Seen::Live(Some(secret)) = known.round.secret else {
+        return;
+    };
+    let unmoved = n.secret() == Some(secret) && known.object == n.object;
+    if known.cached || !unmoved || known.round.former.revision != 0 || secret.value == 0 {
+        return;
+    }
+    let open = match known.round.claim {
+        Seen::Live(claims) => claims[usize::from(secret.active)]
+            .and_then(|claim| claim.attempt)
+            .is_some_and(|attempt| {
+                let refused = known.memo.not_executed == attempt.id;
+                attempt.open && attempt.id != secret.attempt && !refused
+            }),
+        Seen::Unread | Seen::Down => false,
+    };
+    let lies = match known.round.probe {
+        Some(Verdict::Refused) => true,
+        Some(Verdict::Valid | Verdict::None) => false,
+        None => open && !n.accepts(secret.value),
+    };
+    if lies {
+        n.breaks(Broken::Ready);
     }
 }
 

@@ -36,6 +36,13 @@ impl World {
                 secret: memo.claimed.1,
             };
         }
+        // What is known of the stored value is repeated, whatever became of the attempt.
+        if self.without == Without::Doubts
+            && matches!(step, Step::Read(PROBE, _))
+            && known.memo.open.iter().any(|(attempt, _)| *attempt != 0)
+        {
+            step = Step::Rest(Report::Usable);
+        }
         let shown = self.shows(n, replica.view.uid);
         let mine = &mut n.replicas[usize::from(i)];
         mine.memo = memo;
@@ -129,6 +136,9 @@ impl World {
                 mine.hint = [0; TWO];
                 if self.status && how != How::StatusLost && report != Report::Outdated {
                     tell(n, i, &known, self.without == Without::Proven);
+                }
+                if matches!(report, Report::Settled | Report::Usable) {
+                    properties::usable(n, &known);
                 }
                 if report == Report::Settled {
                     properties::settled(n, &known);
@@ -510,7 +520,7 @@ pub fn tell(n: &mut State, i: u8, known: &Known, supposes: bool) {
         return;
     };
     let known_good = [memo.verified, known.status.verified].contains(&secret.revision);
-    n.status.verified = if known_good && memo.refusals.0 == 0 && !memo.in_doubt {
+    n.status.verified = if known_good && memo.refusals.0 == 0 && memo.doubt == 0 {
         secret.revision
     } else {
         0

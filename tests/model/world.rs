@@ -170,7 +170,8 @@ pub struct Memo {
     /// Age, trigger, permanent.
     pub backoff: (Age, u8, bool),
     pub verified: u8,
-    pub in_doubt: bool,
+    /// 0: none.
+    pub doubt: u8,
     /// By the look, and stored then.
     pub looked_at: (u8, u8),
 }
@@ -320,6 +321,7 @@ pub enum Broken {
     Held,
     Dropped,
     Old,
+    Ready,
 }
 
 /// Everything.

@@ -5,6 +5,7 @@ mod adopt;
 mod single;
 mod spins;
 mod standby;
+mod truth;
 
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ fn secret(entry: Option<Entry>) -> SecretView {
         idle: None,
         held_elsewhere: None,
         owned: true,
-        origin: Origin::Unknown,
+        origin: Origin::Own,
         fingerprint: None,
         handled_trigger: HandledTrigger::Unrecorded,
         rendered: true,
@@ -154,6 +155,7 @@ fn nothing() -> Facts {
             deleting: false,
             suspended: false,
             trigger: None,
+            observed_trigger: None,
             recovery: RecoveryView {
                 missing: true,
                 invalid: true,

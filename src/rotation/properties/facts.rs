@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
-    AppFacts, AppView, Attempt, AttemptState, Backoff, Cause, Claim, ClaimView, Claimed, DueState,
-    Entry, Explained, Facts, Failure, Former, Gates, HandledTrigger, Holder, Journal, JournalEvent,
-    Looked, Memory, Now, ObjectView, Observed, Origin, Owner, Prepared, Probe, RecordError,
-    RecoveryView, Refusals, Replaced, SecretState, SecretView, Slot, Source, Timing, Value,
-    Version, Watched,
+    AppFacts, AppView, Attempt, AttemptState, Backoff, Cause, Claim, ClaimView, Claimed, Doubt,
+    DoubtKind, DueState, Entry, Explained, Facts, Failure, Former, Gates, HandledTrigger, Holder,
+    Journal, JournalEvent, Looked, Memory, Now, ObjectView, Observed, Origin, Owner, Prepared,
+    Probe, RecordError, RecoveryView, Refusals, Replaced, SecretState, SecretView, Slot, Source,
+    Timing, Value, Version, Watched,
 };
 
 /// Bytes that are read one after the other; when they are over, zeros.
@@ -215,6 +215,7 @@ impl Bytes<'_> {
             deleting: self.rarely(),
             suspended: self.rarely(),
             trigger: self.trigger(),
+            observed_trigger: self.maybe(|b| b.one(&["", "a", "b"]).to_owned()),
             recovery: RecoveryView {
                 missing: self.flag(),
                 invalid: self.flag(),
@@ -276,7 +277,11 @@ impl Bytes<'_> {
             rewrites: None,
             unanswered: None,
             verified: self.maybe(|b| b.version().revision),
-            in_doubt: self.flag(),
+            doubt: self.maybe(|b| Doubt {
+                kind: b.one(&[DoubtKind::Unproven, DoubtKind::Sent, DoubtKind::News]),
+                since: b.boot(),
+                asked: u32::from(b.below(4)),
+            }),
             looked_at: self.maybe(|b| Looked {
                 hint: b.sequence(),
                 stored: b.sequence(),

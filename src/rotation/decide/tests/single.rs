@@ -144,10 +144,16 @@ fn an_open_attempt_whose_journal_was_cut_is_judged_by_the_value() {
         let mut dead = facts.clone();
         dead.memory = decide(&facts).memory;
         dead.now.boot += dead.timing.dead;
+        assert_eq!(rests(&dead), (Reason::JournalUnavailable, "working"));
+        dead.memory = decide(&dead).memory;
+        dead.now.boot += dead.timing.dead;
         assert_eq!(claims_for(&dead), (Slot::Primary, Cause::LostAttempt));
     }
     facts.primary.journal = journal(&[]);
     facts.probe = Observed::Live(Probe::Valid);
+    // A rotation that takes effect late is waited for.
+    assert_eq!(rests(&facts), (Reason::JournalUnavailable, "usable"));
+    facts.now.boot += facts.timing.lag;
     assert_eq!(voids(&facts), Slot::Primary);
 }
 
@@ -233,7 +239,7 @@ fn a_value_that_was_accepted_and_that_nothing_has_changed_is_not_taken_for_dead(
         facts
     };
     let dead = (Slot::Primary, Cause::SecretInvalid);
-    assert_eq!(rests(&with(&|_, _| {})), (Reason::NoVerdict, "usable"));
+    assert_eq!(rests(&with(&|_, _| {})), (Reason::Refused, "working"));
     // It is dead where one piece of the evidence is missing: somebody wrote it, or an older version did,
     for origin in [Origin::Foreign, Origin::Unknown] {
         let touched = with(&|_, view| view.origin = origin);
@@ -284,7 +290,7 @@ fn a_question_that_nobody_answered_is_asked_again() {
     });
     facts.primary.journal = Observed::Live(Journal(events.into()));
     facts.probe = Observed::Live(Probe::NoVerdict);
-    assert_eq!(rests(&facts), (Reason::NoVerdict, "usable"));
+    assert_eq!(rests(&facts), (Reason::NoVerdict, "working"));
     // Whoever answers with another replica's word, or with what was known before, misses a rotation by somebody else.
     facts.object.verified = Some("7".into());
     facts.memory = decide(&facts).memory;
@@ -308,7 +314,7 @@ fn a_question_that_nobody_answered_is_asked_again() {
     let mut other = stored();
     other.object.verified = Some("7".into());
     assert_eq!(rests(&other).1, "settled");
-    other.memory.in_doubt = true;
+    other.memory.doubts(crate::rotation::DoubtKind::News, BOOT);
     other.probe = Observed::Unread;
     assert!(matches!(
         step(&other),

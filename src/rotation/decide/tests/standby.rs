@@ -69,7 +69,11 @@ fn the_breaker_counts_lost_attempts_on_the_idle_application() {
     standby.claim = present(claim(2, Cause::LostAttempt, Some("b"), Some(8)));
     standby.journal = journal(&[56, 57, 58, 59]);
     facts.object.trigger = Some("b".into());
-    assert_eq!(rests(&facts), (Reason::BreakerOpen, "stalled"));
+    // Nobody misses the repair, as long as the stored pair is accepted.
+    assert_eq!(rests(&facts), (Reason::BreakerOpen, "usable"));
+    let mut rejected = facts.clone();
+    rejected.probe = Observed::Live(Probe::Refused);
+    assert_eq!(rests(&rejected), (Reason::BreakerOpen, "stalled"));
     // A newer trigger than the one that was tried gives one attempt more.
     facts.object.trigger = Some("c".into());
     assert_eq!(claims_for(&facts), (Slot::Standby, Cause::Trigger));
@@ -107,6 +111,7 @@ fn a_stored_value_that_is_lost_is_replaced_on_the_idle_application_and_its_claim
     let mut facts = rehearsed(pair(), Slot::Standby);
     facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
     facts.primary.journal = journal(&[5, 6]);
+    facts.probe = Observed::Live(Probe::Refused);
     assert_eq!(claims_for(&facts), (Slot::Standby, Cause::LostAttempt));
     let mut after = alternated();
     after.primary.claim = present(claim(3, Cause::Due, None, Some(5)));

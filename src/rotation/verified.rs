@@ -1,0 +1,313 @@
+//! What may be said of the stored client secret: the one notion that `Verified`, `Ready` and every wait follow from. No I/O.
+
+use std::time::Duration;
+
+use super::decide::entry_attempt;
+use super::facts::{ClaimView, Facts, Observed, Probe, SecretState, SecretView, Value, Version};
+use super::memory::{Doubt, DoubtKind, Memory, Refusals};
+use super::round::{Round, rest};
+use super::{Blocked, Origin, Report, Retry, Source, Step};
+use crate::api::Reason;
+
+/// What is known of the stored client secret: the verdict of the last question about exactly these bytes, unless a doubt is younger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verified {
+    /// ZITADEL accepts it.
+    Accepted,
+    /// ZITADEL rejects it.
+    Rejected,
+    /// There is no verdict, and no doubt either: the operator wrote it last, from an answer that it received.
+    Unasked,
+    /// There is a doubt that no verdict has answered yet.
+    Doubted,
+    /// The Secret cannot be seen: what was known before still holds.
+    AsBefore,
+    /// The Secret, or the client secret in it, is gone.
+    Gone,
+    /// The Secret holds nothing that is known to be the operator's.
+    Nothing,
+}
+
+impl Verified {
+    /// Whether consumers can be told that the Secret holds a client secret that works.
+    pub const fn is_usable(self) -> bool {
+        matches!(self, Self::Accepted | Self::Unasked)
+    }
+
+    /// Whether consumers may be down, so that ZITADEL is asked again.
+    pub const fn is_red(self) -> bool {
+        matches!(self, Self::Rejected | Self::Doubted)
+    }
+}
+
+/// What may be said of the stored client secret.
+pub fn verified(facts: &Facts, memory: &Memory) -> Verified {
+    if facts.gates.connection.is_err() {
+        return Verified::AsBefore;
+    }
+    let (version, untouched) = match (&facts.former, facts.secret.known()) {
+        // Under its new name there is nothing yet; the value is where it was.
+        (Some(former), _) => (&former.version, true),
+        (None, None) => return Verified::AsBefore,
+        (None, Some(SecretState::Absent)) => return Verified::Gone,
+        (None, Some(SecretState::Present(view))) if view.value == Value::Absent => {
+            return Verified::Gone;
+        }
+        (None, Some(SecretState::Present(view))) if !matches!(view.commit, Ok(Some(_))) => {
+            return Verified::Nothing;
+        }
+        (None, Some(SecretState::Present(view))) => {
+            let ours = view.origin == Origin::Own || view.value == Value::Unseen;
+            (&view.version, ours)
+        }
+    };
+    if let Some(refusals) = &memory.refusals {
+        return if refusals.secret == *version {
+            Verified::Rejected
+        } else {
+            Verified::Doubted
+        };
+    }
+    // NB: beside a value that is held and has no effect yet, the stored one is known to work.
+    let held = |doubt: &&Doubt| memory.candidate && doubt.kind == DoubtKind::Sent;
+    if let Some(doubt) = memory.doubt.as_ref().filter(|doubt| !held(doubt)) {
+        return if doubt.kind == DoubtKind::Unproven && untouched {
+            Verified::Unasked
+        } else {
+            Verified::Doubted
+        };
+    }
+    let accepted = memory.verified.as_ref().or(facts.object.verified.as_ref());
+    if accepted == Some(&version.revision) {
+        Verified::Accepted
+    } else if untouched {
+        Verified::Unasked
+    } else {
+        Verified::Doubted
+    }
+}
+
+impl Memory {
+    /// ZITADEL was asked about the value in this revision of the Secret. A verdict answers every doubt; without one nothing that was
+    /// known holds.
+    pub fn judged(&mut self, secret: &Version, verdict: Probe, now: Duration) {
+        self.verified = (verdict == Probe::Valid).then(|| secret.revision.clone());
+        match verdict {
+            Probe::Valid => {
+                self.refusals = None;
+                self.doubt = None;
+            }
+            Probe::Refused => {
+                self.doubt = None;
+                let same = self.refusals.take().filter(|it| it.secret == *secret);
+                self.refusals = same.or_else(|| {
+                    Some(Refusals {
+                        secret: secret.clone(),
+                        count: 1,
+                        first: now,
+                        last: now,
+                    })
+                });
+            }
+            Probe::NoVerdict => self.doubts(DoubtKind::News, now),
+        }
+    }
+
+    /// There is news about the stored value.
+    pub(super) fn doubts(&mut self, kind: DoubtKind, now: Duration) {
+        match &mut self.doubt {
+            Some(doubt) if doubt.kind >= kind => {}
+            Some(doubt) => doubt.kind = kind,
+            None => {
+                self.doubt = Some(Doubt {
+                    kind,
+                    since: now,
+                    asked: 0,
+                });
+            }
+        }
+    }
+}
+
+impl<'a> Round<'a> {
+    /// News about the stored value, unless ZITADEL was asked about it after the news was read.
+    pub(super) fn doubts(&mut self, kind: DoubtKind) {
+        if !matches!(self.facts.probe, Observed::Live(_)) {
+            self.memory.doubts(kind, self.facts.now.boot);
+        }
+    }
+
+    /// The Secret that a verdict is about, if there is one that can be asked about.
+    fn judgeable(&self) -> Option<&'a SecretView> {
+        match &self.facts.secret {
+            Observed::Live(SecretState::Present(view))
+                if view.value == Value::Present && self.facts.former.is_none() =>
+            {
+                Some(view)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes note of what ZITADEL has just said of the stored value.
+    pub(super) fn take_verdict(&mut self) {
+        let (Some(view), Observed::Live(verdict)) = (self.judgeable(), &self.facts.probe) else {
+            return;
+        };
+        // NB: where nobody could tell, what is known stands.
+        if *verdict != Probe::NoVerdict {
+            self.memory
+                .judged(&view.version, *verdict, self.facts.now.boot);
+        }
+        if *verdict == Probe::Refused {
+            self.refused_once_more(&view.version);
+        }
+    }
+
+    /// Takes note of an attempt that may replace the stored value, if it was not seen before: its answer may be lost.
+    pub(super) fn see_news(&mut self) {
+        let facts = self.facts;
+        let slot = facts.active();
+        let Some(ClaimView::Present {
+            record: Ok(claim), ..
+        }) = facts.of(slot).claim.known()
+        else {
+            return;
+        };
+        let carried = match facts.secret.known() {
+            Some(secret) => entry_attempt(secret, slot),
+            None => return,
+        };
+        let Some(attempt) = claim.live_attempt().map(|attempt| attempt.id) else {
+            return;
+        };
+        let memory = &self.memory;
+        let claimed = memory.claimed.as_ref().map(|claimed| claimed.attempt);
+        let known = [carried, memory.not_executed, claimed].contains(&Some(attempt))
+            || memory.open.iter().any(|(id, _)| *id == attempt)
+            || (facts.former.as_ref()).is_some_and(|former| former.carries.contains(&attempt));
+        if !known {
+            self.doubts(DoubtKind::News);
+        }
+    }
+
+    /// Whether the stored value is asked about before a wait is reported: it may be dead by now.
+    fn asks(&self) -> bool {
+        let memory = &self.memory;
+        let waits = memory.drift.is_some()
+            || memory.unreadable.is_some()
+            || memory
+                .open
+                .iter()
+                .any(|(attempt, _)| memory.not_executed != Some(*attempt));
+        waits || memory.doubt.is_some() || verified(self.facts, memory).is_red()
+    }
+
+    /// The wait until the stored value is asked about again.
+    pub(super) fn until_asked_again(&self) -> Duration {
+        let timing = &self.facts.timing;
+        let refused = self.memory.refusals.as_ref().map_or(0, |it| it.count);
+        let unanswered = self.memory.doubt.as_ref().map_or(0, |it| it.asked);
+        let before = refused.max(unanswered).saturating_sub(1);
+        timing
+            .probe
+            .saturating_mul(2_u32.saturating_pow(before.min(16)))
+            .min(timing.probe_most)
+    }
+
+    /// Makes a report say the truth about the stored value: it is asked about first where it may be dead.
+    pub(super) fn truthful(&mut self, step: Step) -> Step {
+        let facts = self.facts;
+        let told = match &step {
+            Step::Rest(report) => !matches!(report, Report::Quiet(_) | Report::Outdated { .. }),
+            _ => false,
+        };
+        if !told || !self.is_askable() {
+            return self.said(step);
+        }
+        if matches!(facts.probe, Observed::Unread | Observed::Cached(_)) {
+            if !self.asks() {
+                return self.said(step);
+            }
+            // NB: what failed is met once more, and counts once.
+            let before = facts.memory.clone();
+            self.memory.backoff = before.backoff;
+            self.memory.rewrites = before.rewrites;
+            self.memory.unanswered = before.unanswered;
+            self.memory.not_executed = before.not_executed;
+            self.slot = facts.active();
+            return self.read(&[Source::Probe]);
+        }
+        if let Some(doubt) = &mut self.memory.doubt {
+            doubt.asked = doubt.asked.saturating_add(1);
+        }
+        self.said(step)
+    }
+
+    /// Whether the stored value can be asked about.
+    fn is_askable(&self) -> bool {
+        self.judgeable().is_some_and(|view| view.commit.is_ok())
+            && self.memory.holding.is_none()
+            && self.facts.gates.connection.is_ok()
+    }
+
+    /// Makes a report say the truth about the stored value: nothing is called usable that is not known to be, and it is looked at again
+    /// soon as long as that lasts.
+    pub(super) fn said(&self, step: Step) -> Step {
+        let facts = self.facts;
+        let report = match step {
+            Step::Rest(report) if !matches!(report, Report::Quiet(_) | Report::Outdated { .. }) => {
+                report
+            }
+            other => return other,
+        };
+        let verified = verified(facts, &self.memory);
+        let again = self.until_asked_again();
+        let soon = |retry: Retry| match retry {
+            Retry::After(wait) => Retry::After(wait.min(again)),
+            Retry::OnChange | Retry::At(_) => Retry::After(again),
+        };
+        let asked = self.is_askable() && self.asks();
+        rest(match report {
+            Report::Settled { .. } if !verified.is_usable() => Report::Working {
+                blocked: because(Reason::NoVerdict.into(), verified),
+                retry: Retry::After(again),
+            },
+            Report::Usable { blocked, retry } if !verified.is_usable() => Report::Working {
+                blocked: because(blocked, verified),
+                retry: if asked { soon(retry) } else { retry },
+            },
+            Report::Usable { blocked, retry } if asked => Report::Usable {
+                blocked,
+                retry: soon(retry),
+            },
+            Report::Working { blocked, retry } if asked => Report::Working {
+                blocked,
+                retry: soon(retry),
+            },
+            // A repair is held back that nobody misses.
+            Report::Stalled { blocked, retry }
+                if blocked.reason == Reason::BreakerOpen && verified == Verified::Accepted =>
+            {
+                Report::Usable { blocked, retry }
+            }
+            Report::Stalled { blocked, retry } if asked => Report::Stalled {
+                blocked,
+                retry: soon(retry),
+            },
+            other => other,
+        })
+    }
+}
+
+/// Why the object is not ready: that ZITADEL rejects what is stored says more than what is waited for.
+fn because(blocked: Blocked, verified: Verified) -> Blocked {
+    let waits = matches!(
+        blocked.reason,
+        Reason::NoVerdict | Reason::OutcomeUnknown | Reason::AttemptOpen | Reason::ClaimUnreadable
+    );
+    if waits && verified == Verified::Rejected {
+        return Reason::Refused.into();
+    }
+    blocked
+}
