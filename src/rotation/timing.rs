@@ -33,9 +33,6 @@ pub struct Timing {
     pub probe_most: Duration,
     /// How long the report of a new doubt waits for the first answer about the stored value.
     pub news: Duration,
-    /// The longest known lag of ZITADEL's projection (`T_lag`): so long a value that is accepted may still be replaced by a rotation that
-    /// was carried out.
-    pub lag: Duration,
     /// First wait after an attempt that was not carried out; doubles up to `retry_most`, and is four times as long each time after
     /// refusals that only a person can change.
     pub retry_first: Duration,
@@ -71,7 +68,6 @@ impl Default for Timing {
             probe: s(20),
             probe_most: s(300),
             news: s(2),
-            lag: s(75),
             retry_first: s(30),
             retry_soonest: s(5),
             retry_most: s(3600),
@@ -119,7 +115,6 @@ impl Timing {
             probe_most: self.probe_most / factor,
             // NB: an answer takes as long as it takes, however fast the rest is made.
             news: (self.news / factor).max(self.news.min(Self::SHORTEST_SEND)),
-            lag: self.lag / factor,
             retry_first: self.retry_first / factor,
             retry_soonest: self.retry_soonest / factor,
             retry_most: self.retry_most / factor,
