@@ -96,8 +96,8 @@ pub const RIGHTS: &[Right] = &[
         Place::Watched,
         "events.k8s.io",
         "events",
-        &["create", "patch"],
-        "src/controller/reconcile.rs publishes events beside the object, and counts repeated ones",
+        &["create"],
+        "src/controller/event.rs publishes events beside the object",
     ),
     right(
         Place::Own,

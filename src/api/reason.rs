@@ -38,8 +38,6 @@ reasons! {
     AwaitingTurn,
     /// Everything is stopped by `spec.suspend`.
     Suspended,
-    /// The object is being deleted.
-    Deleting,
 
     /// The object can't be read.
     InvalidObject,
@@ -170,6 +168,8 @@ reasons! {
     Retired,
     /// The credential was issued for the first time.
     Issued,
+    /// The client secret that was in the Secret is kept from now on; nothing was generated.
+    Adopted,
     /// A rotation had no effect at ZITADEL and is repeated.
     WithoutEffect,
     /// A credential was lost before it could be written and is replaced.

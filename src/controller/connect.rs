@@ -16,7 +16,7 @@ use super::material::material;
 use super::metered::Metered;
 use super::secret::Endpoints;
 use super::target::{Edition, edition};
-use super::{unreadable, write};
+use super::{news, unreadable, write};
 use crate::api::{
     ConditionType, CredentialType, KeyRef, Reason, Status, ZitadelConnection,
     ZitadelConnectionStatus,
@@ -403,9 +403,13 @@ async fn report(
     let name = object.metadata.name.clone().unwrap_or_default();
     let api: Api<ZitadelConnection> = Api::all(context.client.clone());
     let patch = Patch::Merge(json!({"status": super::status::merge_patch(&before, &status)}));
-    api.patch_status(&name, &write::patch(), &patch)
-        .await
-        .map(drop)
+    api.patch_status(&name, &write::patch(), &patch).await?;
+    if let Some(news) = news::of_ready(&before.conditions, &status.conditions) {
+        context
+            .events
+            .paced(object, news.severity, news.reason, &news.note);
+    }
+    Ok(())
 }
 
 /// The connection can't even be read, so nobody may use it: a value that the schema of another version let through.

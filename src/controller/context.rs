@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
-use kube::runtime::events::Recorder;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::bulkhead::Bulkheads;
 use super::cache::Caches;
 use super::connections::Connections;
+use super::event::Events;
 use super::flush::Flushed;
 use super::progress::Written;
 use super::report;
@@ -263,8 +263,8 @@ pub struct Context {
     pub index: Mutex<Index>,
     /// Asks for a connection to be looked at again.
     pub wake_connections: mpsc::UnboundedSender<ObjectRef<GuardedConnection>>,
-    /// For events.
-    pub recorder: Recorder,
+    /// Publishes events.
+    pub events: Events,
     /// By uid: the status that was written last, since the watch lags behind.
     pub statuses: Mutex<HashMap<String, Written<ApiAppSecretStatus>>>,
     /// Objects that can't be read and were told so: uid and generation.
@@ -329,12 +329,11 @@ impl Context {
             stop,
             rewind,
         } = parts;
-        let reporter = kube::runtime::events::Reporter {
-            controller: super::write::FIELD_MANAGER.to_owned(),
-            instance: Some(settings.holder.pod.clone()),
-        };
+        let tasks = TaskTracker::new();
+        let instance = &settings.holder.pod;
+        let events = Events::new(client.clone(), instance, Arc::clone(&clock), tasks.clone());
         Self {
-            recorder: Recorder::new(client.clone(), reporter),
+            events,
             client,
             flush_client,
             settings,
@@ -346,7 +345,7 @@ impl Context {
             lead,
             stop,
             rewind,
-            tasks: TaskTracker::new(),
+            tasks,
             connections: Connections::default(),
             retries: Retries::default(),
             connection_retries: Retries::default(),

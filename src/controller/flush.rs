@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::runtime::events::EventType;
 
 use super::connections::Connection;
 use super::context::{AppState, Context, Stored, lock};
+use super::event::Severity;
 use super::failure;
 use super::mutated::Mutations;
 use super::probe::probe;
@@ -552,24 +552,24 @@ pub fn remember(
 }
 
 /// What a person is told of a finished rotation.
-pub fn event(flushed: &Flushed) -> (EventType, Reason, String) {
+pub fn event(flushed: &Flushed) -> (Severity, Reason, String) {
     let attempt = flushed.attempt;
     let sequence = flushed.sequence;
     match (flushed.outcome, flushed.cause) {
         (Outcome::WithoutEffect, _) => (
-            EventType::Warning,
+            Severity::Warning,
             Reason::WithoutEffect,
             format!(
                 "Rotation {attempt} had no effect at ZITADEL, which goes on accepting the old secret; it is repeated"
             ),
         ),
         (Outcome::Superseded, _) => (
-            EventType::Warning,
+            Severity::Warning,
             Reason::LostAttempt,
             format!("Rotation {attempt} was superseded before it could be written"),
         ),
         (Outcome::Retired, _) => (
-            EventType::Normal,
+            Severity::Normal,
             Reason::Retired,
             format!(
                 "The overlap is over: the former client secret, of app {}, is accepted no more",
@@ -588,21 +588,21 @@ pub fn event(flushed: &Flushed) -> (EventType, Reason, String) {
                 Some(foreign) => {
                     let note = format!("{made}, sequence {sequence}. {}", replaced(foreign));
                     let type_ = if foreign.with_app == Some(true) {
-                        EventType::Normal
+                        Severity::Normal
                     } else {
-                        EventType::Warning
+                        Severity::Warning
                     };
                     (type_, reason, note)
                 }
                 None => (
-                    EventType::Normal,
+                    Severity::Normal,
                     reason,
                     format!("{made}, sequence {sequence}"),
                 ),
             }
         }
         (_, cause) => (
-            EventType::Normal,
+            Severity::Normal,
             Reason::Rotated,
             format!(
                 "Rotated the client secret ({}), sequence {sequence}",
@@ -654,7 +654,7 @@ mod tests {
         };
         for cause in [Cause::FirstIssue, Cause::LostAttempt] {
             let (type_, _, note) = told(cause, None);
-            assert!(matches!(type_, EventType::Warning));
+            assert!(matches!(type_, Severity::Warning));
             assert!(
                 note.contains("made by user 77 at 1970-01-01T00:00:00Z"),
                 "{note}"

@@ -4,7 +4,7 @@
 //! * `observe` the facts as the watches show them; `live` reads the rest: GETs, ZITADEL
 //! * `journal` how far back ZITADEL's journal has to be read; no I/O
 //! * `act` carries out one step; `flush` is the part of it that must never be interrupted
-//! * `status` what people are told; `report` tells it, `unreadable` of what cannot be parsed; `reconcile` the loop around all of these
+//! * `status` what people are told; `report` tells it, `news` what of it is worth an event, `event` publishes it, `unreadable` of what cannot be parsed; `reconcile` the loop around all of these
 //! * `connections` the `ZitadelConnection`s, and the clients made from them; `connect` makes them, of what `material` reads
 //! * `scope` which namespaces are watched; `cache` what the watches show of them; `apps` the controller of their objects
 //! * `health` what `/ready` says of all that
@@ -22,6 +22,7 @@ mod claim;
 mod connect;
 mod connections;
 mod context;
+mod event;
 mod failure;
 mod flush;
 mod former;
@@ -35,6 +36,7 @@ mod message;
 mod metered;
 mod mutated;
 mod names;
+mod news;
 mod observe;
 mod open_claims;
 mod patrol;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use kube::api::Patch;
 use kube::runtime::controller::Action;
-use kube::runtime::events::{Event, EventType};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use super::context::{Context, Guarded, lock};
 use super::flush;
+use super::news;
 use super::observe::Round;
 use super::status;
 use super::target::TargetError;
@@ -153,22 +153,11 @@ pub async fn settle(
         {
             state.flushed = None;
             drop(state);
-            let (type_, reason, note) = flush::event(&flushed);
-            publish(context, object, type_, reason, note);
+            let (severity, reason, note) = flush::event(&flushed);
+            context.events.attempt(object, severity, reason, &note);
         }
     }
-    let stalled = |status: &ApiAppSecretStatus| {
-        status
-            .conditions
-            .get(ConditionType::Stalled)
-            .map(|condition| (condition.reason.clone(), condition.message.clone()))
-    };
-    if let (Report::Stalled { blocked, .. }, Some((_, note))) = (report, stalled(&status))
-        && stalled(&round.status).map(|(reason, _)| reason)
-            != stalled(&status).map(|(reason, _)| reason)
-    {
-        publish(context, object, EventType::Warning, blocked.reason, note);
-    }
+    publish(object, context, &round.status, &status);
     let retry = match report {
         Report::Settled { next, .. } => {
             let change = round.next_change(facts);
@@ -246,29 +235,18 @@ async fn write(
     }
 }
 
-/// Publishes an event, best effort: an event that fails must not fail anything else.
+/// Publishes what is news in a status that was just written.
 fn publish(
-    context: &Arc<Context>,
     object: &ApiAppSecret,
-    type_: EventType,
-    reason: Reason,
-    note: String,
+    context: &Context,
+    before: &ApiAppSecretStatus,
+    after: &ApiAppSecretStatus,
 ) {
-    let reference = object.object_ref(&());
-    let context = Arc::clone(context);
-    let tasks = context.tasks.clone();
-    tasks.spawn(async move {
-        let event = Event {
-            type_,
-            reason: reason.as_str().to_owned(),
-            note: Some(note),
-            action: "Rotate".to_owned(),
-            secondary: None,
-        };
-        if let Err(error) = context.recorder.publish(&event, &reference).await {
-            tracing::debug!(%error, "an event could not be published");
-        }
-    });
+    for news in news::of_object(before, after) {
+        context
+            .events
+            .paced(object, news.severity, news.reason, &news.note);
+    }
 }
 
 /// The spec can't be used.
@@ -288,20 +266,10 @@ pub async fn invalid(
         object.metadata.generation,
         context,
     );
-    let new = current.status.conditions.get(ConditionType::Stalled)
-        != after.conditions.get(ConditionType::Stalled);
     if !write(object, context, &current, &after).await? {
         return Ok(Action::requeue(context.settings.timing.retry_first));
     }
-    if new {
-        publish(
-            context,
-            object,
-            EventType::Warning,
-            reason,
-            error.to_string(),
-        );
-    }
+    publish(object, context, &current.status, &after);
     Ok(Action::await_change())
 }
 
@@ -336,7 +304,10 @@ pub async fn blind(guarded: &Guarded, refusal: &Refusal, context: &Context) -> R
         generation,
         now,
     );
-    write(object, context, &current, &after).await.map(drop)
+    if write(object, context, &current, &after).await? {
+        publish(object, context, &current.status, &after);
+    }
+    Ok(())
 }
 
 /// Not `Ready`, and `Stalled`: somebody has to do something.

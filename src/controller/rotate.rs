@@ -8,12 +8,13 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::act::Turn;
 use super::connections::Connection;
 use super::context::{AppState, Context, lock};
+use super::event::Severity;
 use super::failure;
 use super::flush::{Flushed, Received, correct, prove_and_write};
 use super::observe::{Application, Round, fresh_salt};
 use super::secret::Reading;
 use super::target::Target;
-use crate::api::{ForeignSecret, Outcome as Ended};
+use crate::api::{ForeignSecret, Outcome as Ended, Reason};
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{Attempt, Cause, ClaimView, Facts, Slot, Version};
 use crate::runtime::panics::caught;
@@ -83,6 +84,11 @@ pub async fn send(
     lock(&round.state).memory.sending(attempt);
     if cause.is_repair() {
         connection.shared.repaired(context.clock.boot());
+        let note = repairing(cause, &round.target.secret.name, app.app.as_str());
+        let (about, severity) = (&round.target.owner, Severity::Warning);
+        context
+            .events
+            .attempt(about, severity, reason(cause), &note);
     }
     let stored = round
         .reading
@@ -349,5 +355,54 @@ impl Task {
             error_id,
             "generate"
         );
+    }
+}
+
+/// The reason of the event that says why a repair is made.
+const fn reason(cause: Cause) -> Reason {
+    match cause {
+        Cause::SecretMissing => Reason::SecretMissing,
+        Cause::SecretInvalid => Reason::SecretInvalid,
+        Cause::FirstIssue | Cause::Due | Cause::Trigger | Cause::LostAttempt | Cause::Retire => {
+            Reason::LostAttempt
+        }
+    }
+}
+
+/// Why a repair is made, and that it is.
+fn repairing(cause: Cause, secret: &str, app: &str) -> String {
+    let why = match cause {
+        Cause::SecretMissing => format!("The client secret in Secret {secret} is gone"),
+        Cause::SecretInvalid => format!("ZITADEL rejects the client secret in Secret {secret}"),
+        Cause::FirstIssue | Cause::Due | Cause::Trigger | Cause::LostAttempt | Cause::Retire => {
+            "A client secret was generated and lost before it was written".to_owned()
+        }
+    };
+    format!("{why}; a new one is generated for app {app}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_repair_says_why_it_is_made() {
+        for (cause, note) in [
+            (
+                Cause::LostAttempt,
+                "A client secret was generated and lost before it was written; a new one is generated for app 7",
+            ),
+            (
+                Cause::SecretInvalid,
+                "ZITADEL rejects the client secret in Secret orders; a new one is generated for app 7",
+            ),
+            (
+                Cause::SecretMissing,
+                "The client secret in Secret orders is gone; a new one is generated for app 7",
+            ),
+        ] {
+            assert_eq!(repairing(cause, "orders", "7"), note);
+            assert_eq!(reason(cause).as_str(), cause.as_str());
+        }
     }
 }

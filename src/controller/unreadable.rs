@@ -8,6 +8,7 @@ use kube::{Api, Resource};
 use serde_json::json;
 
 use super::context::{Context, lock};
+use super::event::Regarding;
 use super::report::stall;
 use super::target::edition;
 use super::write;
@@ -54,6 +55,11 @@ pub(super) async fn tell<K: Resource<DynamicType = ()>>(
     let told = api.patch_status(name, &write::patch(), &patch).await;
     if told.is_err() {
         lock(&context.unreadable).remove(&key);
+    } else {
+        let about = Regarding::new::<K>(metadata);
+        context
+            .events
+            .warning(about, Reason::InvalidObject, &message);
     }
     told.map(drop)
 }

@@ -52,7 +52,8 @@ pub fn out_of_steps(facts: &Facts) -> Decision {
 fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
     let facts = round.facts;
     if facts.object.deleting {
-        return Ok(rest(Report::Quiet(Reason::Deleting)));
+        let retry = Retry::OnChange;
+        return Ok(rest(Report::Outdated { retry }));
     }
     if round.memory.holding.is_some() {
         let retry = Retry::OnChange;

@@ -183,7 +183,7 @@ pub enum Report {
         /// When to look again.
         retry: Retry,
     },
-    /// The object is being deleted, or everything is stopped.
+    /// Everything is stopped.
     Quiet(Reason),
     /// The object is not what the watch shows any more: nothing is done or said about the old one.
     Outdated {

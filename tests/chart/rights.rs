@@ -193,10 +193,10 @@ async fn whole_life(world: &World, tenant: &Tenant, account: &str, arguments: &[
     assert_eq!(tenant.generates(&app), 3, "another name costs nothing");
     tenant.delete("orders").await;
     tenant.secret_gone("second").await;
-    // The claim goes last. Events are written beside all this, and the second one of a kind is counted on the first.
+    // The claim goes last. Events are written beside all this.
     let last = [
         ("coordination.k8s.io", "leases", "delete"),
-        ("events.k8s.io", "events", "patch"),
+        ("events.k8s.io", "events", "create"),
     ];
     let used_now = std::cell::RefCell::new(&mut used);
     eventually(PATIENCE, || async {

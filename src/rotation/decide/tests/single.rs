@@ -53,9 +53,12 @@ fn without_the_gates_nothing_is_done() {
         with(|facts| facts.object.suspended = true),
         (Reason::Suspended, "quiet")
     );
-    assert_eq!(
-        with(|facts| facts.object.deleting = true),
-        (Reason::Deleting, "quiet")
+    let mut deleted = nothing();
+    deleted.object.deleting = true;
+    let step = decide(&deleted).step;
+    assert!(
+        matches!(step, Step::Rest(Report::Outdated { .. })),
+        "nothing is reported of an object that is being deleted: {step:?}"
     );
     assert_eq!(
         with(|facts| facts.gates.rival = Some(owner())),
