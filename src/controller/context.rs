@@ -331,7 +331,14 @@ impl Context {
         } = parts;
         let tasks = TaskTracker::new();
         let instance = &settings.holder.pod;
-        let events = Events::new(client.clone(), instance, Arc::clone(&clock), tasks.clone());
+        let scope = settings.scope.clone();
+        let events = Events::new(
+            client.clone(),
+            instance,
+            scope,
+            Arc::clone(&clock),
+            tasks.clone(),
+        );
         Self {
             events,
             client,

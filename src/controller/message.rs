@@ -17,6 +17,8 @@ pub struct Scene<'a> {
     pub keys: Option<&'a [String]>,
     /// Why the application cannot be rotated, if it was read and is not ready.
     pub not_ready: Option<NotReady>,
+    /// The trigger that was handled last.
+    pub handled: Option<&'a str>,
 }
 
 /// Why an application is not ready.
@@ -60,11 +62,14 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
             format!("ZitadelConnection {connection} cannot be used; its status says why")
         }
         Reason::ZitadelUnreachable | Reason::TlsFailed | Reason::ZitadelTimeout | Reason::ZitadelUnavailable | Reason::RateLimited | Reason::UnexpectedAnswer => {
-            format!("{} (ZitadelConnection {connection}) The Secret is left as it is; this is tried again", blocked.reason.meaning().trim())
+            format!("{} (ZitadelConnection {connection}) This is tried again", blocked.reason.meaning().trim())
         }
-        Reason::OrganizationNotFound => "The organisation does not exist, or the service user may not act in it: check spec.organizationId and the connection's organizationId".to_owned(),
-        Reason::NotAMember => format!("The service user of ZitadelConnection {connection} has no membership that covers project {project}: add it as an administrator (PROJECT_OWNER) of the project, or correct spec.organizationId"),
-        Reason::PermissionDenied => format!("The service user of ZitadelConnection {connection} may not rotate app {app} of project {project}: it needs the role PROJECT_OWNER on the project. If it has the role, the project may have been removed"),
+        Reason::OrganizationNotFound => match &target.app.organization {
+            Some(id) => format!("Organization {id} (spec.organizationId) does not exist, or the service user of ZitadelConnection {connection} may not act in it: correct spec.organizationId, or make the service user a member"),
+            None => format!("The organization of ZitadelConnection {connection} does not exist, or its service user may not act in it: correct organizationId of the connection, or set spec.organizationId"),
+        },
+        Reason::NotAMember => format!("The service user of ZitadelConnection {connection} has no membership that covers project {project}: add it as an administrator (PROJECT_OWNER) of the project, or correct spec.projectId or spec.organizationId"),
+        Reason::PermissionDenied => format!("The service user of ZitadelConnection {connection} may not rotate app {app} of project {project}: give it the role PROJECT_OWNER on the project, or correct spec.projectId. If it has the role, the project may have been removed"),
         Reason::ClaimWriteForbidden if blocked.answer.is_some() => "The API server refuses the Lease with the claim of this application, in the operator's own namespace".to_owned(),
         Reason::ClaimWriteForbidden => "The operator may not write Leases in its own namespace: check its RBAC, or an admission policy refuses them".to_owned(),
         Reason::AppNotFound => format!("App {app} does not exist in project {project} of this organisation: check spec.appId, spec.projectId and spec.organizationId"),
@@ -99,7 +104,7 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::Contested => "The client secret is being rotated by somebody else again and again: find out who, in the app's change list, then set a new spec.rotation.trigger".to_owned(),
         Reason::ClaimFromNewerVersion | Reason::CommitRecordFromNewerVersion => "A newer version of the operator has been here: upgrade this one".to_owned(),
         Reason::SecretHeld => "A new client secret is being proven and written".to_owned(),
-        Reason::Suspended => "Everything is stopped by spec.suspend: true".to_owned(),
+        Reason::Suspended => suspended(scene),
         other => other.meaning().trim().trim_end_matches('.').to_owned(),
     };
     match (&blocked.answer, &blocked.error_id) {
@@ -130,6 +135,16 @@ fn refused_call(blocked: &Blocked, target: &Target) -> Option<String> {
     Some(format!(
         "ZITADEL did not accept the operator's {what} when {when}{id}; tried again"
     ))
+}
+
+/// What is stopped, and what waits for the end of it.
+fn suspended(scene: &Scene<'_>) -> String {
+    let trigger = scene.target.trigger.as_deref();
+    let pending = trigger.filter(|trigger| Some(*trigger) != scene.handled);
+    let pending = pending.map_or_else(String::new, |trigger| {
+        format!("; spec.rotation.trigger {trigger:?} is pending until then")
+    });
+    format!("Everything is stopped by spec.suspend: true. Remove it to go on{pending}")
 }
 
 /// What is missing where an existing Secret is to be adopted.
@@ -194,6 +209,7 @@ mod tests {
             former,
             keys: None,
             not_ready: None,
+            handled: None,
         };
         message(&reason.into(), &scene)
     }
@@ -214,6 +230,7 @@ mod tests {
                 former: None,
                 keys,
                 not_ready: None,
+                handled: None,
             };
             message(&Reason::NothingToAdopt.into(), &scene)
         };
@@ -240,6 +257,45 @@ mod tests {
             "{}",
             of("3")
         );
+    }
+
+    #[test]
+    fn what_is_wrong_is_quoted_and_each_field_that_may_be_wrong_is_named() {
+        let member = told(Reason::NotAMember, None, None);
+        assert_eq!(
+            member,
+            "The service user of ZitadelConnection default has no membership that covers project 1: add it as an administrator (PROJECT_OWNER) of the project, or correct spec.projectId or spec.organizationId"
+        );
+        let denied = told(Reason::PermissionDenied, None, None);
+        assert!(denied.contains("or correct spec.projectId"), "{denied}");
+        let object = serde_json::json!({
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
+            "metadata": {"name": "api", "namespace": "orders", "uid": "u"},
+            "spec": {"projectId": "1", "appId": "2", "organizationId": "77", "suspend": true, "rotation": {"trigger": "now"}},
+        });
+        let object = serde_json::from_value(object).unwrap();
+        let target = Target::read(&object, Duration::from_secs(3600)).unwrap();
+        let told = |reason: Reason, handled| {
+            let scene = Scene {
+                target: &target,
+                idle: None,
+                former: None,
+                keys: None,
+                not_ready: None,
+                handled,
+            };
+            message(&reason.into(), &scene)
+        };
+        let organization = told(Reason::OrganizationNotFound, None);
+        assert!(
+            organization.starts_with("Organization 77 (spec.organizationId) does not exist"),
+            "{organization}"
+        );
+        assert_eq!(
+            told(Reason::Suspended, Some("before")),
+            "Everything is stopped by spec.suspend: true. Remove it to go on; spec.rotation.trigger \"now\" is pending until then"
+        );
+        assert!(!told(Reason::Suspended, Some("now")).contains("pending"));
     }
 
     #[test]

@@ -85,9 +85,8 @@ pub fn of_ready(before: &Conditions, after: &Conditions) -> Option<News> {
 
 /// The reason of a condition, if this version knows it.
 fn reason(condition: &Condition) -> Option<Reason> {
-    let all = Reason::ALL.iter().copied();
-    all.into_iter()
-        .find(|reason| reason.as_str() == condition.reason)
+    let mut all = Reason::ALL.iter().copied();
+    all.find(|reason| reason.as_str() == condition.reason)
 }
 
 /// Whether a reason says that nothing is wrong, and nothing is stopped.
@@ -229,10 +228,10 @@ mod tests {
             dark_window: None,
         });
         let none = ApiAppSecretStatus::default();
-        let note = "Adopted the client secret in Secret orders, which ZITADEL accepts; nothing was generated";
+        let sentence = "Adopted the client secret in Secret orders, which ZITADEL accepts; nothing was generated";
         assert_eq!(
             told(&none, &adopted),
-            [(Severity::Normal, Reason::Adopted, note.to_owned())]
+            [(Severity::Normal, Reason::Adopted, sentence.to_owned())]
         );
         assert_eq!(told(&adopted, &adopted), []);
         let connected = ready(true, Reason::Connected).conditions;

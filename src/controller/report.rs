@@ -249,6 +249,12 @@ fn publish(
     }
 }
 
+/// What a former spec said is no plan any more.
+fn unscheduled(status: &mut ApiAppSecretStatus) {
+    status.schedule = None;
+    status.next_rotation_time = None;
+}
+
 /// The spec can't be used.
 pub async fn invalid(
     object: &ApiAppSecret,
@@ -259,6 +265,7 @@ pub async fn invalid(
     let current = current(object, context);
     let mut after = current.status.clone();
     after.observed_generation = object.metadata.generation;
+    unscheduled(&mut after);
     stall(
         &mut after.conditions,
         reason,
@@ -350,6 +357,23 @@ mod tests {
         let conditions = &mut status.conditions;
         conditions.set(ConditionType::Ready, Status::True, reason, "", Some(1), now);
         status
+    }
+
+    #[test]
+    fn while_the_spec_is_invalid_no_schedule_of_a_former_one_is_shown() {
+        let mut status = ApiAppSecretStatus {
+            schedule: Some("on day 31".to_owned()),
+            next_rotation_time: Some("2026-12-31T03:00:00Z".to_owned()),
+            sequence: Some("7".to_owned()),
+            ..ApiAppSecretStatus::default()
+        };
+        unscheduled(&mut status);
+        assert_eq!((status.schedule, status.next_rotation_time), (None, None));
+        assert_eq!(
+            status.sequence.as_deref(),
+            Some("7"),
+            "what is stored is stored"
+        );
     }
 
     #[test]

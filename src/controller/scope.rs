@@ -23,6 +23,14 @@ impl Scope {
         }
     }
 
+    /// Whether a namespace is one of them.
+    pub fn covers(&self, namespace: &str) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::Namespaces(names) => names.contains(namespace),
+        }
+    }
+
     /// What is watched for itself: each namespace, or everything at once (`None`).
     pub fn parts(&self) -> Vec<Option<&str>> {
         match self {
@@ -68,6 +76,7 @@ mod tests {
         assert_eq!(Scope::Cluster.parts(), [None]);
         let two = Scope::new(["b", "a", "b"].map(ToOwned::to_owned));
         assert_eq!(two.parts(), [Some("a"), Some("b")]);
+        assert!(two.covers("a") && !two.covers("c") && Scope::Cluster.covers("c"));
     }
 
     #[test]

@@ -217,6 +217,7 @@ fn conditions(
 ) {
     use ConditionType::{Ready, Reconciling, Stalled};
     let generation = round.target.generation;
+    let handled = status.observed_trigger.clone();
     let scene = Scene {
         target: &round.target,
         idle: facts.idle().map(|slot| &round.application(slot).app.app),
@@ -226,6 +227,7 @@ fn conditions(
             .as_ref()
             .map(|reading| reading.keys.as_slice()),
         not_ready: round.not_ready,
+        handled: handled.as_deref(),
     };
     let conditions = &mut status.conditions;
     let set =

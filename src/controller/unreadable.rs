@@ -25,6 +25,7 @@ pub(super) async fn tell<K: Resource<DynamicType = ()>>(
         return Ok(());
     }
     let field = wanted(error);
+    let field = field.as_str();
     tracing::warn!(
         kind = %K::kind(&()),
         namespace = metadata.namespace,
@@ -64,14 +65,34 @@ pub(super) async fn tell<K: Resource<DynamicType = ()>>(
     told.map(drop)
 }
 
-/// The part of serde's message that does not quote the value: which field is missing, or what was expected.
-fn wanted(error: &str) -> &str {
+/// The part of the message that does not quote the value: which field is missing, or what was expected.
+///
+/// NB: kube reads an object in two steps, so most messages are those of serde-value: `Missing field X`, `Invalid type X. Expected Y`,
+/// `Unknown variant X. Expected one of Y`. What comes last is text of this program, never of the object.
+fn wanted(error: &str) -> String {
     let short = |text: &&str| text.len() <= 200;
-    if error.starts_with("missing field `") {
-        return Some(error).filter(short).unwrap_or("a field is missing");
+    let lower = error.to_ascii_lowercase();
+    let known = [
+        "invalid type",
+        "invalid value",
+        "invalid length",
+        "unknown variant",
+        "unknown field",
+    ];
+    if let Some(field) = error.get("missing field ".len()..).filter(short)
+        && lower.starts_with("missing field ")
+    {
+        return format!("missing field {}", field.trim_matches('`'));
     }
-    let expected = error.rfind("expected ").and_then(|at| error.get(at..));
-    expected.filter(short).unwrap_or("a field has another type")
+    let expected = lower
+        .rfind("expected ")
+        .filter(|_| known.iter().any(|known| lower.starts_with(known)))
+        .and_then(|at| error.get(at + "expected ".len()..))
+        .filter(short);
+    expected.map_or_else(
+        || "a field has another type".to_owned(),
+        |expected| format!("expected {expected}"),
+    )
 }
 
 #[cfg(test)]
@@ -81,7 +102,7 @@ mod tests {
     #[test]
     fn what_stands_in_an_object_that_cannot_be_read_is_not_repeated() {
         for (error, told) in [
-            ("missing field `projectId`", "missing field `projectId`"),
+            ("missing field `projectId`", "missing field projectId"),
             (
                 "invalid type: string \"canary, expected x\", expected struct X",
                 "expected struct X",
@@ -91,8 +112,33 @@ mod tests {
                 "expected `Delete` or `Retain`",
             ),
             ("canary", "a field has another type"),
+            (
+                "failed to parse: expected a year, found canary",
+                "a field has another type",
+            ),
         ] {
             assert_eq!(wanted(error), told);
         }
+    }
+
+    #[test]
+    fn what_kube_says_of_an_object_names_what_was_expected_and_not_what_is_there() {
+        let read = |spec: serde_json::Value| {
+            let object = json!({
+                "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
+                "metadata": {"name": "api", "namespace": "orders"}, "spec": spec,
+            });
+            let guard: kube::core::DeserializeGuard<crate::api::ApiAppSecret> =
+                serde_json::from_value(object).unwrap();
+            wanted(&guard.0.unwrap_err().error)
+        };
+        assert_eq!(read(json!({"appId": "canary"})), "missing field projectId");
+        let told =
+            read(json!({"projectId": "1", "appId": "2", "suspend": "canary. Expected canary"}));
+        assert_eq!(told, "expected a boolean");
+        let policy = json!({"missingSecret": "canary"});
+        let told = read(json!({"projectId": "1", "appId": "2", "recovery": policy}));
+        assert!(told.contains("Rotate") && told.contains("Report"), "{told}");
+        assert!(!told.contains("canary"), "{told}");
     }
 }
