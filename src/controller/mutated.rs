@@ -131,17 +131,18 @@ mod tests {
 
     #[test]
     fn every_part_that_matters_is_named_when_it_is_changed_or_dropped() {
-        let cases: [(&str, fn(&mut Json)); 9] = [
+        type Edit = fn(&mut Json);
+        let cases: [(&str, Edit); 9] = [
             ("key CLIENT_SECRET", |s| {
-                s["data"]["CLIENT_SECRET"] = json!("ZXZpbA==")
+                s["data"]["CLIENT_SECRET"] = json!("ZXZpbA==");
             }),
             ("key CLIENT_ID", |s| s["data"]["CLIENT_ID"] = json!("")),
             ("key CLIENT_ID", |s| {
-                drop(s["data"].as_object_mut().unwrap().remove("CLIENT_ID"))
+                drop(s["data"].as_object_mut().unwrap().remove("CLIENT_ID"));
             }),
             ("the type", |s| s["type"] = json!("other")),
             ("the type", |s| {
-                drop(s.as_object_mut().unwrap().remove("type"))
+                drop(s.as_object_mut().unwrap().remove("type"));
             }),
             ("label zitadel-secrets.dev/managed", |s| {
                 s["metadata"]["labels"] = json!({"team": "orders"});
@@ -153,7 +154,7 @@ mod tests {
                 s["metadata"]["annotations"][COMMIT_ANNOTATION] = json!("{ }");
             }),
             ("the owner reference", |s| {
-                s["metadata"]["ownerReferences"] = json!([])
+                s["metadata"]["ownerReferences"] = json!([]);
             }),
         ];
         for (name, edit) in cases {
