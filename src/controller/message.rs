@@ -323,6 +323,7 @@ mod tests {
             former: None,
             keys: None,
             not_ready,
+            handled: None,
         };
         message(blocked, &scene)
     }
