@@ -137,6 +137,7 @@ impl Transport {
         }
     }
 
+    #[allow(clippy::unnecessary_wraps)] // Where it is used, an Option is wanted.
     fn detail(&self, fault: Fault) -> Option<Detail> {
         Some(Detail::new(&self.peer, fault))
     }
