@@ -1142,6 +1142,37 @@ async fn triggers_leave_the_breaker_closed_and_repairs_open_it() {
 }
 
 #[tokio::test]
+async fn an_object_that_is_made_again_and_again_is_issued_each_time_and_never_stopped() {
+    let tenant = tenant("again").await;
+    let app = tenant.app("orders");
+    for made in 1..=5 {
+        tenant.apply("orders", &app.id, json!({})).await.unwrap();
+        let status = tenant.ready("orders").await.status.unwrap();
+        assert_eq!(status.last_rotation.unwrap().reason, "FirstIssue");
+        let replaced = status.history[0].replaced.as_ref();
+        let made_with_it = replaced.is_none_or(|replaced| replaced.with_app == Some(true));
+        assert_eq!(made_with_it, made == 1, "{replaced:?}");
+        assert_eq!(tenant.generates(&app), made);
+        // Its Secret goes with it.
+        tenant.delete("orders").await;
+        tenant.secret_gone("orders").await;
+    }
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    let events = tenant.events("orders").await;
+    let warned = |(type_, reason, note): &(String, String, String)| {
+        type_ == "Warning" && reason == "Issued" && note.contains("It replaced one")
+    };
+    assert!(events.iter().any(warned), "{events:?}");
+    assert!(events.iter().all(|(_, reason, _)| reason != "LostAttempt"));
+    // What is repaired next is not held back either.
+    tenant.delete_secret("orders").await;
+    tenant.until_generates(&app, 7).await;
+    let status = tenant.ready("orders").await.status.unwrap();
+    assert_eq!(status.last_rotation.unwrap().reason, "SecretMissing");
+}
+
+#[tokio::test]
 async fn answers_that_are_lost_every_time_open_the_breaker_until_a_new_trigger() {
     let tenant = tenant("breaker").await;
     let app = tenant.app("orders");
@@ -1153,16 +1184,26 @@ async fn answers_that_are_lost_every_time_open_the_breaker_until_a_new_trigger()
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
     let object = tenant.reason("orders", "BreakerOpen").await;
     assert!(condition(&object, ConditionType::Stalled).0);
-    assert_eq!(tenant.generates(&app), 3);
+    assert_eq!(tenant.generates(&app), 4, "three of them are repairs");
+    let ready = condition(&object, ConditionType::Ready).2;
+    let lost =
+        "carried out 4 rotations whose answers could not be used (malformed answer, HTTP 200)";
+    assert!(ready.contains(lost), "{ready}");
+    assert!(ready.starts_with("Consumers are down"), "{ready}");
+    assert!(!ready.contains("find out"), "{ready}");
+    let note = tenant.event("orders", "LostAttempt").await;
+    assert!(note.contains("malformed answer, HTTP 200"), "{note}");
+    let opened = tenant.event("orders", "BreakerOpen").await;
+    assert!(opened.contains("Consumers are down"), "{opened}");
     tenant
         .edit("orders", json!({"spec": {"rotation": {"trigger": "once"}}}))
         .await;
-    tenant.until_generates(&app, 4).await;
+    tenant.until_generates(&app, 5).await;
     tenant.reason("orders", "BreakerOpen").await;
     tenant.fence().await;
     assert_eq!(
         tenant.generates(&app),
-        4,
+        5,
         "a trigger gives one attempt past the breaker"
     );
     tenant.zitadel.remove_fault(fault);
@@ -1171,5 +1212,5 @@ async fn answers_that_are_lost_every_time_open_the_breaker_until_a_new_trigger()
         .await;
     tenant.ready("orders").await;
     assert!(tenant.accepted(&app, "orders").await);
-    assert_eq!(tenant.generates(&app), 5);
+    assert_eq!(tenant.generates(&app), 6);
 }

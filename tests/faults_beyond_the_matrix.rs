@@ -102,6 +102,7 @@ with_one_and_two_replicas! {
     clocks_that_jump_by_ten_years_cost_nothing: further::clocks_jump;
     a_container_that_restarts_in_its_pod_waits_for_nobody: further::same_pod;
     whatever_an_adversary_removes_the_breaker_holds: further::breaker_under_attack;
+    repairs_after_fifty_triggers_are_not_held_back: further::after_fifty_triggers;
     claims_and_records_of_other_versions_are_left_alone: further::versions;
     a_call_that_is_carried_out_after_everybody_gave_up_costs_one_more: further::zombie;
     a_secret_from_a_backup_costs_one: further::secret_restored;

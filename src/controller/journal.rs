@@ -108,10 +108,9 @@ impl Round {
         }
     }
 
-    /// Takes note of a newest secret that somebody else made.
+    /// Takes note of the newest secret: a first issue may replace one that is in use, somebody else's or that of a former object.
     pub(super) fn take_foreign(
         &mut self,
-        connection: &Connection,
         app: &AppRef,
         result: &Result<Vec<Change>, ZitadelError>,
     ) {
@@ -121,10 +120,7 @@ impl Round {
             changes.max_by_key(|change| change.sequence)
         };
         let foreign = match of(ChangeKind::SecretChanged) {
-            Some(newest) => {
-                let own = newest.editor.as_ref() == Some(&connection.user);
-                (!own).then_some((newest, None))
-            }
+            Some(newest) => Some((newest, None)),
             // The operator creates none.
             None => of(ChangeKind::Created).map(|created| (created, Some(true))),
         };

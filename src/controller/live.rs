@@ -102,7 +102,7 @@ impl Round {
             }
         }
         if let Some(result) = journal {
-            self.take_foreign(&connection, &app, &result);
+            self.take_foreign(&app, &result);
             self.read_since.insert(app.app.clone(), since);
             facts.of_mut(slot).journal = journal::seen(context, &connection, result);
         }

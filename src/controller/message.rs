@@ -3,7 +3,7 @@
 use super::target::Target;
 use crate::api::Reason;
 use crate::ids::AppId;
-use crate::rotation::Blocked;
+use crate::rotation::{Blocked, Cause, OpenBreaker, Standing};
 
 /// What a message speaks of besides the reason.
 pub struct Scene<'a> {
@@ -97,7 +97,11 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::QuotaExceeded => format!("A quota of namespace {} does not allow Secret {secret}", target.owner.namespace),
         Reason::NamespaceTerminating => format!("Namespace {} is being deleted", target.owner.namespace),
         Reason::AppAlreadyClaimed => format!("App {app} is kept by ApiAppSecret {by}: one of the two must go"),
-        Reason::BreakerOpen => "The credential was repaired too often within an hour or a day: find out who changes it, then set a new spec.rotation.trigger".to_owned(),
+        Reason::BreakerOpen => match &blocked.breaker {
+            Some(breaker) => repairs_are_held(breaker, secret),
+            None => "The credential was repaired too often within an hour or a day; set a new spec.rotation.trigger to rotate it now".to_owned(),
+        },
+        Reason::LostAttempt => format!("ZITADEL carried out a rotation whose answer was lost, so Secret {secret} holds an older client secret; it is replaced after a pause, because that happened before within the hour"),
         Reason::SecretMissing => format!("The client secret in Secret {secret} is gone. With spec.recovery.missingSecret: Report nothing is done until spec.rotation.trigger gets a new value; with Rotate it is made anew"),
         Reason::SecretInvalid => "ZITADEL refuses the stored client secret. With spec.recovery.invalidSecret: Report nothing is done until spec.rotation.trigger gets a new value".to_owned(),
         Reason::RotatedElsewhere => "The client secret was rotated by another user of ZITADEL, and the stored one is refused. Set a new spec.rotation.trigger to take it back".to_owned(),
@@ -188,11 +192,86 @@ fn nothing_to_adopt(scene: &Scene<'_>) -> String {
     )
 }
 
+/// Why repairs are held back: whether consumers are down, what was repaired why, and when it goes on.
+fn repairs_are_held(breaker: &OpenBreaker, secret: &str) -> String {
+    let standing = match breaker.standing {
+        Standing::Accepted => format!("ZITADEL accepts the client secret in Secret {secret}"),
+        Standing::Rejected => {
+            format!("Consumers are down: ZITADEL rejects the client secret in Secret {secret}")
+        }
+        Standing::Gone => {
+            format!("Consumers are down: there is no client secret in Secret {secret}")
+        }
+        Standing::Unknown => {
+            format!("It is not known whether ZITADEL accepts the client secret in Secret {secret}")
+        }
+    };
+    let causes = &breaker.repairs.causes;
+    let of = |cause: Cause| {
+        let repairs = causes.iter().filter(|known| known.cause == cause.as_str());
+        // The one that is held back would have been one more.
+        repairs.count() + usize::from(breaker.held == cause)
+    };
+    let times = |number| {
+        if number == 1 {
+            "once".to_owned()
+        } else {
+            format!("{number} times")
+        }
+    };
+    let mut why = Vec::new();
+    let lost = of(Cause::LostAttempt);
+    if lost > 0 {
+        let remembered = || {
+            causes
+                .iter()
+                .rev()
+                .find_map(|known| known.answer.as_deref())
+        };
+        let answer = breaker.answer.as_deref().or_else(remembered);
+        let answer = answer.map_or_else(String::new, |answer| format!(" ({answer})"));
+        why.push(if lost == 1 {
+            format!("ZITADEL carried out a rotation whose answer could not be used{answer}")
+        } else {
+            format!("ZITADEL carried out {lost} rotations whose answers could not be used{answer}")
+        });
+    }
+    let missing = of(Cause::SecretMissing);
+    if missing > 0 {
+        why.push(format!(
+            "the client secret was deleted {}: find out who deletes it",
+            times(missing)
+        ));
+    }
+    let invalid = of(Cause::SecretInvalid);
+    if invalid > 0 {
+        why.push(format!(
+            "ZITADEL rejected the stored client secret {}: find out who changes it",
+            times(invalid)
+        ));
+    }
+    let unknown = breaker.repairs.times.len().saturating_sub(causes.len());
+    if unknown > 0 {
+        why.push(format!(
+            "rotations of which no record says why they were made: {unknown}"
+        ));
+    }
+    let closes = breaker
+        .closes
+        .round(jiff::Unit::Second)
+        .unwrap_or(breaker.closes);
+    format!(
+        "{standing}. Repaired too often: {}. The next repair is made at {closes}; to rotate now, set a new spec.rotation.trigger",
+        why.join("; ")
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::rotation::{RepairCause, Repairs};
 
     fn told(reason: Reason, idle: Option<&str>, former: Option<&str>) -> String {
         let object = serde_json::json!({
@@ -296,6 +375,39 @@ mod tests {
             "Everything is stopped by spec.suspend: true. Remove it to go on; spec.rotation.trigger \"now\" is pending until then"
         );
         assert!(!told(Reason::Suspended, Some("now")).contains("pending"));
+    }
+
+    #[test]
+    fn an_open_breaker_says_whether_consumers_are_down_what_was_lost_and_when_it_closes() {
+        let time = |second: i64| jiff::Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let known = |second, cause: Cause, answer: Option<&str>| RepairCause {
+            time: time(second),
+            cause: cause.as_str().to_owned(),
+            answer: answer.map(ToOwned::to_owned),
+        };
+        let mut breaker = OpenBreaker {
+            closes: time(3600),
+            repairs: Repairs {
+                times: vec![time(0), time(1), time(2), time(3)],
+                causes: vec![
+                    known(1, Cause::LostAttempt, None),
+                    known(2, Cause::LostAttempt, Some("malformed answer, HTTP 200")),
+                    known(3, Cause::SecretMissing, None),
+                ],
+            },
+            held: Cause::LostAttempt,
+            answer: None,
+            standing: Standing::Rejected,
+        };
+        assert_eq!(
+            repairs_are_held(&breaker, "api"),
+            "Consumers are down: ZITADEL rejects the client secret in Secret api. Repaired too often: ZITADEL carried out 3 rotations whose answers could not be used (malformed answer, HTTP 200); the client secret was deleted once: find out who deletes it; rotations of which no record says why they were made: 1. The next repair is made at 2027-01-15T09:00:00Z; to rotate now, set a new spec.rotation.trigger"
+        );
+        breaker.standing = Standing::Accepted;
+        breaker.answer = Some("no answer in time".to_owned());
+        let text = repairs_are_held(&breaker, "api");
+        assert!(text.starts_with("ZITADEL accepts"), "{text}");
+        assert!(text.contains("(no answer in time)"), "{text}");
     }
 
     #[test]

@@ -181,11 +181,7 @@ impl Round {
                     }
                 }),
                 standby_unseen: target.standby.is_some() && !seen,
-                explained: Explained {
-                    short: target.schedule.explained(timing.breaker_short),
-                    long: target.schedule.explained(timing.breaker_long),
-                    asked: asked(&self.status),
-                },
+                explained: explained(&self.status),
             },
             gates: self.gates(context),
             secret: Observed::Cached(secret),
@@ -513,29 +509,25 @@ pub(super) fn application(
     }
 }
 
-/// The rotations that are no repairs, by the history: ten at most, whatever the status says, so that who writes it can widen the
-/// breaker and not switch it off. One without effect is none: it is made once more, and that may go on.
-fn asked(status: &ApiAppSecretStatus) -> Vec<Sequence> {
-    let asked = |past: &&HistoryEntry| {
+/// The rotations that the history explains: ten at most, whatever the status says, so that who writes it can widen the breaker where
+/// the claim is gone, and not switch it off.
+fn explained(status: &ApiAppSecretStatus) -> Explained {
+    let mut explained = Explained::default();
+    for past in status.history.iter().take(HISTORY) {
         let cause = Cause::ALL
             .into_iter()
             .find(|cause| cause.as_str() == past.reason);
-        match Outcome::from_word(&past.outcome) {
-            Some(Outcome::Published | Outcome::Unproven) => {
-                matches!(cause, Some(Cause::FirstIssue | Cause::Trigger))
-            }
-            Some(Outcome::Retired) => true,
-            Some(Outcome::WithoutEffect | Outcome::Superseded | Outcome::Adopted) | None => false,
+        let sequence = past.sequence.as_ref().and_then(|it| it.parse().ok());
+        let (Some(cause), Some(sequence)) = (cause, sequence) else {
+            continue;
+        };
+        if cause.is_repair() {
+            explained.repairs.push(Sequence(sequence));
+        } else {
+            explained.asked.push(Sequence(sequence));
         }
-    };
-    let sequence = |past: &HistoryEntry| past.sequence.as_ref()?.parse().ok().map(Sequence);
-    status
-        .history
-        .iter()
-        .take(HISTORY)
-        .filter(asked)
-        .filter_map(sequence)
-        .collect()
+    }
+    explained
 }
 
 /// The newest value that was accepted before it was published. Only whoever published it knows that, and how long it took; others
@@ -568,6 +560,24 @@ mod tests {
         let entry = |sequence: u64| serde_json::json!({"time": "2026-01-01T00:00:00Z", "reason": "Trigger", "sequence": sequence.to_string(), "outcome": "Published"});
         let history: Vec<_> = (0..1000).map(entry).collect();
         let status = serde_json::from_value(serde_json::json!({"history": history}));
-        assert_eq!(asked(&status.unwrap()).len(), 10);
+        assert_eq!(explained(&status.unwrap()).asked.len(), 10);
+    }
+
+    #[test]
+    fn the_history_tells_what_was_asked_for_from_repairs_whatever_came_of_either() {
+        let entry = |(sequence, reason, outcome): (u64, &str, &str)| serde_json::json!({"time": "2026-01-01T00:00:00Z", "reason": reason, "sequence": sequence.to_string(), "outcome": outcome});
+        let history = [
+            (9, "Due", "Unproven"),
+            (8, "LostAttempt", "Published"),
+            (7, "Trigger", "WithoutEffect"),
+            (6, "Adopted", "Adopted"),
+            (5, "Retire", "Retired"),
+            (4, "FirstIssue", "Published"),
+        ];
+        let history: Vec<_> = history.into_iter().map(entry).collect();
+        let status = serde_json::from_value(serde_json::json!({"history": history}));
+        let explained = explained(&status.unwrap());
+        assert_eq!(explained.asked, [9, 7, 5, 4].map(Sequence));
+        assert_eq!(explained.repairs, [8].map(Sequence));
     }
 }

@@ -220,6 +220,9 @@ pub async fn sweep_claims(context: Arc<Context>) {
             if !complete || wanted.contains(&name) || kept(&context, lease) {
                 continue;
             }
+            if remembers_repairs(&context, lease) {
+                continue;
+            }
             seen.insert(name.clone());
             let since = match orphans.get(&name) {
                 Some((known, since)) if *known == revision => *since,
@@ -297,6 +300,19 @@ async fn has_owner(context: &Context, lease: &Lease) -> bool {
     found.map_or(true, |found| {
         found.is_some_and(|found| found.metadata.uid == Some(owner.uid))
     })
+}
+
+/// Whether a claim remembers repairs that still count: whoever makes the object again inherits them. Of one that is swept the journal
+/// would have to stand in, which knows no causes.
+fn remembers_repairs(context: &Context, lease: &Lease) -> bool {
+    let now = context.clock.wall();
+    let from = now.checked_sub(context.settings.timing.breaker_long);
+    match claim::view(Some(lease), |_| false) {
+        ClaimView::Present {
+            record: Ok(claim), ..
+        } => claim.repairs.times.last().copied() > from.ok(),
+        _ => false,
+    }
 }
 
 /// Whether a claim's owner still exists by the watches, or can't be told.

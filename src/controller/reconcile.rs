@@ -53,14 +53,18 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
     let mut facts = round.begin(context);
     let mut turn = Turn::default();
     for _ in 0..STEPS {
-        let step = {
+        let (step, lost) = {
             let mut state = lock(&round.state);
+            let known = state.memory.lost;
             facts.memory = state.memory.clone();
             let decision = decide(&facts);
             state.memory = decision.memory;
             facts.memory = state.memory.clone();
-            decision.step
+            (decision.step, facts.memory.lost != known)
         };
+        if lost {
+            report::lost(object, context, &facts.memory);
+        }
         tracing::trace!(
             namespace = round.target.owner.namespace,
             name = round.target.owner.name,

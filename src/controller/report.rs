@@ -9,6 +9,7 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use super::context::{Context, Guarded, lock};
+use super::event::Severity;
 use super::flush;
 use super::news;
 use super::observe::Round;
@@ -18,7 +19,7 @@ use super::write;
 use crate::api::{
     ApiAppSecret, ApiAppSecretStatus, Condition, ConditionType, Conditions, Reason, Status,
 };
-use crate::rotation::{Facts, Report, Retry};
+use crate::rotation::{Facts, Loss, Memory, Report, Retry};
 use crate::runtime::refusals::Refusal;
 
 /// Why a reconcile ended early.
@@ -233,6 +234,24 @@ async fn write(
         Err(kube::Error::Api(answer)) if answer.code == 409 => Ok(false),
         Err(error) => Err(Error::Status(error)),
     }
+}
+
+/// An answer was lost: an event for each.
+pub fn lost(object: &ApiAppSecret, context: &Arc<Context>, memory: &Memory) {
+    let what = match memory.lost {
+        None => return,
+        Some(Loss::Event(sequence)) => format!("a rotation (sequence {sequence})"),
+        Some(Loss::Attempt(attempt)) => format!("rotation {attempt}"),
+    };
+    let open = memory.open.iter().map(|(attempt, _)| *attempt);
+    let answer = memory.answer.as_ref();
+    let answer = answer.filter(|(attempt, _)| open.into_iter().any(|open| open == *attempt));
+    let answer = answer.map_or_else(String::new, |(_, answer)| format!(" ({answer})"));
+    let note = format!(
+        "ZITADEL carried out {what} whose answer was lost{answer}, so nobody has that client secret; it is replaced"
+    );
+    let (severity, reason) = (Severity::Warning, Reason::LostAttempt);
+    context.events.attempt(object, severity, reason, &note);
 }
 
 /// Publishes what is news in a status that was just written.

@@ -84,6 +84,9 @@ pub async fn send(
     lock(&round.state).memory.sending(attempt);
     if cause.is_repair() {
         connection.shared.repaired(context.clock.boot());
+    }
+    // NB: that an answer was lost is said when that is seen.
+    if matches!(cause, Cause::SecretMissing | Cause::SecretInvalid) {
         let note = repairing(cause, &round.target.secret.name, app.app.as_str());
         let (about, severity) = (&round.target.owner, Severity::Warning);
         context
@@ -192,6 +195,7 @@ impl Task {
                 let mut state = lock(&self.state);
                 let failure = failure::zitadel(&error);
                 state.memory.unanswered(self.attempt, now, failure);
+                state.memory.answer = Some((self.attempt, error.answer()));
                 state.untold = self.replaced;
                 drop(state);
                 self.context.wake(&self.target.owner);

@@ -2,14 +2,15 @@
 
 use jiff::Timestamp;
 
-use super::cause::{Cause, handled_trigger};
+use super::cause::{Cause, handled_trigger, repairs};
 use super::decide::{entry_attempt, gate, settled_report};
-use super::facts::{Facts, Failure, Journal, Observed, SecretState, Slot};
-use super::memory::{Claimed, DoubtKind, Prepared};
+use super::facts::{Facts, Failure, Journal, Observed, Probe, SecretState, Slot, Value};
+use super::memory::{Claimed, DoubtKind, Loss, Prepared};
 use super::pair::{Claims, target};
 use super::round::{Round, rest, stalled, waiting};
 use super::{
-    Attempt, AttemptState, Claim, Retry, Source, Step, breaker_open, breaker_open_by_claims,
+    Attempt, AttemptState, Blocked, Claim, OpenBreaker, Repairs, Report, Retry, Source, Standing,
+    Step,
 };
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
@@ -78,14 +79,19 @@ pub(super) fn prepare(
 ) -> Result<Step, Step> {
     let facts = round.facts;
     round.slot = target(round, cause, claims, secret)?;
-    let claims = Before {
+    let open = Slot::ALL
+        .into_iter()
+        .filter_map(|slot| claims.open(slot, secret));
+    let open = open.max_by_key(|(_, attempt)| attempt.id);
+    let mut claims = Before {
         stored: claims.of(facts.active()),
         carried: entry_attempt(secret, facts.active()),
         replaced: claims.of(round.slot),
         replaced_carried: entry_attempt(secret, round.slot),
         issued: claims.all().any(|claim| claim.issued) || recorded(secret),
-        repairs: Claim::repairs(claims.all(), None),
+        repairs: Repairs::of(claims.all().map(|claim| &claim.repairs)),
     };
+    let open = open.map(|(_, attempt)| attempt.id);
     let fresh_trigger = claims.without(facts.object.trigger.as_deref());
     if let Some(step) = round.backing_off() {
         return Ok(step);
@@ -104,11 +110,7 @@ pub(super) fn prepare(
         _ => None,
     };
     let held = cause.is_repair() && !fresh_trigger;
-    if held && breaker(facts, journal, &claims.repairs) {
-        return Ok(held_back(round, &claims).unwrap_or_else(|| {
-            stalled(Reason::BreakerOpen, Retry::After(facts.timing.retry_most))
-        }));
-    }
+    let answer = repair(round, cause, held, &mut claims, open, secret)?;
     let pre_sequence = journal
         .and_then(Journal::newest)
         .map(|event| event.sequence);
@@ -160,29 +162,138 @@ pub(super) fn prepare(
     } else {
         cause
     };
-    let claim = new_claim(round, cause, pre_sequence, &claims);
+    let claim = new_claim(round, cause, pre_sequence, &claims, answer);
     Ok(round.write_claim(claim))
 }
 
-/// Whether the breaker of the application is open: by its journal, or where that can't be read by what its claims remember.
-fn breaker(facts: &Facts, journal: Option<&Journal>, repairs: &[Timestamp]) -> bool {
-    let (now, timing) = (facts.now.time, &facts.timing);
-    journal.map_or_else(
-        || breaker_open_by_claims(repairs, now, timing),
-        |journal| breaker_open(journal, now, timing, &facts.object.explained),
-    )
+/// The breaker, and the pause before a lost answer is made up for. What came in place of that answer, if it is known.
+fn repair(
+    round: &mut Round<'_>,
+    cause: Cause,
+    held: bool,
+    claims: &mut Before<'_>,
+    open: Option<AttemptId>,
+    secret: &SecretState,
+) -> Result<Option<String>, Step> {
+    let facts = round.facts;
+    if claims.replaced.is_none() {
+        let counted = repairs(round, None)?;
+        claims.repairs = Repairs::of([&claims.repairs, &counted].into_iter());
+    }
+    let lost = round.memory.answer.as_ref();
+    let answer = lost
+        .filter(|(attempt, _)| Some(*attempt) == open)
+        .map(|(_, answer)| answer.clone());
+    if cause == Cause::LostAttempt {
+        let event = match &round.seen().journal {
+            Observed::Live(journal) => journal.newest_own(),
+            _ => None,
+        };
+        let event = event.map(|event| Loss::Event(event.sequence));
+        round.memory.lost = event.or(open.map(Loss::Attempt)).or(round.memory.lost);
+    }
+    if !held {
+        return Ok(answer);
+    }
+    if let Some(closes) = claims.repairs.closes(facts.now.time, &facts.timing) {
+        if let Some(step) = held_back(round, claims) {
+            return Err(step);
+        }
+        let breaker = OpenBreaker {
+            closes,
+            repairs: claims.repairs.clone(),
+            held: cause,
+            answer,
+            standing: standing(round, secret)?,
+        };
+        return Err(breaker_is_open(facts, breaker));
+    }
+    if cause == Cause::LostAttempt {
+        pause(round, open, &claims.repairs, secret)?;
+    }
+    Ok(answer)
+}
+
+/// The report of a breaker that is open. It is looked at again when it closes; until then ever more rarely, so that what is said of
+/// the stored value stays true.
+fn breaker_is_open(facts: &Facts, breaker: OpenBreaker) -> Step {
+    let now = facts.now.time;
+    let apart = |from: Timestamp, to: Timestamp| to.duration_since(from).unsigned_abs();
+    let last = breaker
+        .repairs
+        .times
+        .last()
+        .copied()
+        .unwrap_or(now)
+        .min(now);
+    let probe = facts.timing.probe;
+    let again = apart(last, now).clamp(probe, probe * 15);
+    let retry = Retry::After(again.min(apart(now, breaker.closes)));
+    let blocked = Blocked {
+        breaker: Some(Box::new(breaker)),
+        ..Reason::BreakerOpen.into()
+    };
+    rest(Report::Stalled { blocked, retry })
+}
+
+/// What is known of the stored value while its repair waits: it is asked now, so that what is reported is true.
+fn standing(round: &mut Round<'_>, secret: &SecretState) -> Result<Standing, Step> {
+    let view = match secret {
+        SecretState::Present(view) if view.value != Value::Absent => view,
+        _ => return Ok(Standing::Gone),
+    };
+    let verdict = match &round.facts.probe {
+        Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Probe])),
+        Observed::Live(verdict) => *verdict,
+        Observed::Failed(_) => Probe::NoVerdict,
+    };
+    let now = round.facts.now.boot;
+    round.memory.judged(&view.version, verdict, now);
+    Ok(match verdict {
+        Probe::Valid => Standing::Accepted,
+        Probe::Refused => Standing::Rejected,
+        Probe::NoVerdict => Standing::Unknown,
+    })
+}
+
+/// The first lost answer is made up for at once, the next ones after ever longer pauses: what spoils one answer may spoil the next.
+fn pause(
+    round: &mut Round<'_>,
+    open: Option<AttemptId>,
+    repairs: &Repairs,
+    secret: &SecretState,
+) -> Result<(), Step> {
+    let facts = round.facts;
+    let Some(open) = open.filter(|open| round.memory.not_executed != Some(*open)) else {
+        return Ok(());
+    };
+    let before = repairs.lost(facts.now.time, &facts.timing);
+    let since = round.memory.attempt_seen(open, facts.now.boot);
+    let Some(left) = round.left(since, facts.timing.lost_pause(before)) else {
+        return Ok(());
+    };
+    let standing = standing(round, secret)?;
+    let blocked = Reason::LostAttempt.into();
+    let retry = Retry::After(left);
+    Err(rest(if standing == Standing::Accepted {
+        Report::Usable { blocked, retry }
+    } else {
+        Report::Working { blocked, retry }
+    }))
 }
 
 /// A repair is held back until there is a new trigger. Where somebody has deleted the claim, one that says which is the present one is
 /// written first.
 fn held_back(round: &Round<'_>, claims: &Before<'_>) -> Option<Step> {
     let object = &round.facts.object;
-    let claim = Claim::settled(object.owner.clone(), handled_trigger(round.facts), None);
+    let claim = Claim::settled(object.owner.clone(), handled_trigger(round.facts), None)
+        .remembering(claims.repairs.clone());
     let none = claims.stored.is_none() && claims.replaced.is_none();
     none.then(|| round.write_claim(claim))
 }
 
-fn recorded(secret: &SecretState) -> bool {
+/// Whether the Secret says which value of the operator's is in it.
+pub(super) fn recorded(secret: &SecretState) -> bool {
     matches!(secret, SecretState::Present(view) if matches!(view.commit, Ok(Some(_))))
 }
 
@@ -198,8 +309,8 @@ struct Before<'a> {
     replaced_carried: Option<AttemptId>,
     /// Whether a value was ever written.
     issued: bool,
-    /// When repairs were begun.
-    repairs: Vec<Timestamp>,
+    /// The repairs that count.
+    repairs: Repairs,
 }
 
 impl Before<'_> {
@@ -227,8 +338,15 @@ fn new_claim(
     cause: Cause,
     pre_sequence: Option<Sequence>,
     before: &Before<'_>,
+    answer: Option<String>,
 ) -> Claim {
     let facts = round.facts;
+    let mut repairs = before.repairs.clone();
+    let time = if cause.is_repair() {
+        repairs.add(facts.now.time, cause, answer)
+    } else {
+        facts.now.time
+    };
     let handled_trigger = before
         .stored
         .and_then(|claim| claim.handled(before.carried).map(ToOwned::to_owned));
@@ -254,7 +372,7 @@ fn new_claim(
         cause,
         trigger,
         holder: facts.holder.clone(),
-        time: facts.now.time,
+        time,
         state: AttemptState::Open,
     };
     let repaired = |claim: Option<&Claim>| claim.and_then(|claim| claim.invalid_repair);
@@ -267,10 +385,7 @@ fn new_claim(
             Cause::SecretInvalid => Some(facts.now.time),
             _ => repaired(before.stored).max(repaired(before.replaced)),
         },
-        repairs: {
-            let claims = before.stored.into_iter().chain(before.replaced);
-            Claim::repairs(claims, cause.is_repair().then_some(facts.now.time))
-        },
+        repairs,
         replaced: before
             .replaced
             .map_or_else(Vec::new, |claim| claim.replaced(before.replaced_carried)),

@@ -1,119 +1,187 @@
-//! The breaker of one application: it counts in ZITADEL's journal, so no restart or recreation resets it. No I/O.
+//! The breaker of one application: it stops repairs that repeat. Rotations that were asked for never count. No I/O.
+//!
+//! It counts the repairs that the application's claim remembers, so no restart resets it. Where the claim is gone, ZITADEL's journal
+//! stands in: the operator's own rotations that nothing explains are an upper bound of the repairs.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::{Journal, Timing};
+use super::{Cause, Journal, SecretState, Slot, Timing};
 use crate::ids::Sequence;
 
-/// Whether repairs must stop: the operator's user rotated more often than is explained, by 3 in the short period or by 6 in the
-/// long one.
-pub fn breaker_open(
-    journal: &Journal,
-    now: Timestamp,
-    timing: &Timing,
-    explained: &Explained,
-) -> bool {
-    let beyond = |period, schedule: u32| {
-        let own = journal.own_within(period, now);
-        let unasked = own.filter(|event| !explained.asked.contains(&event.sequence));
-        u32::try_from(unasked.count())
-            .unwrap_or(u32::MAX)
-            .saturating_sub(schedule)
-    };
-    beyond(timing.breaker_short, explained.short) >= Timing::BREAKER_SHORT_LIMIT
-        || beyond(timing.breaker_long, explained.long) >= Timing::BREAKER_LONG_LIMIT
+/// What a claim remembers of one repair besides its time. An older version drops it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RepairCause {
+    /// When it began, as in `repairs`.
+    pub time: Timestamp,
+    /// Its cause. A newer version may know others.
+    pub cause: String,
+    /// What came in place of the answer that it makes up for, in words of the operator's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
 }
 
-/// The same where the journal can't be read, by the repairs that the claims remember.
-pub fn breaker_open_by_claims(repairs: &[Timestamp], now: Timestamp, timing: &Timing) -> bool {
-    let within = |period| {
-        let from = now.checked_sub(period).unwrap_or(Timestamp::MIN);
-        repairs.iter().filter(|time| **time > from).count()
-    };
-    within(timing.breaker_short) >= Timing::BREAKER_SHORT_LIMIT as usize
-        || within(timing.breaker_long) >= Timing::BREAKER_LONG_LIMIT as usize
+/// The repairs of one application that count.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Repairs {
+    /// When they began, on ZITADEL's clock, oldest first.
+    #[serde(rename = "repairs", default, skip_serializing_if = "Vec::is_empty")]
+    pub times: Vec<Timestamp>,
+    /// Why, as far as it is known.
+    #[serde(
+        rename = "repairCauses",
+        default,
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub causes: Vec<RepairCause>,
 }
 
-/// Rotations that are no repairs.
+impl Repairs {
+    /// How many are remembered: as many as open the breaker.
+    const MOST: usize = Timing::BREAKER_LONG_LIMIT as usize;
+
+    /// Those of several claims: with a standby, two remember the same.
+    pub(super) fn of<'a>(claims: impl Iterator<Item = &'a Self>) -> Self {
+        let mut all = Self::default();
+        for one in claims {
+            all.times.extend(&one.times);
+            all.causes.extend(one.causes.iter().cloned());
+        }
+        all.trimmed()
+    }
+
+    /// The operator's own rotations in the journal that nothing explains: what counts where no claim remembers the repairs.
+    pub(super) fn by_journal(
+        journal: &Journal,
+        explained: &[Sequence],
+        now: Timestamp,
+        timing: &Timing,
+    ) -> Self {
+        let own = journal.own_within(timing.breaker_long, now);
+        let unexplained = own.filter(|event| !explained.contains(&event.sequence));
+        Self {
+            times: unexplained.map(|event| event.time).collect(),
+            causes: Vec::new(),
+        }
+        .trimmed()
+    }
+
+    /// The same, and one that begins now. The time that it is remembered by: its own.
+    pub(super) fn add(
+        &mut self,
+        mut time: Timestamp,
+        cause: Cause,
+        answer: Option<String>,
+    ) -> Timestamp {
+        // NB: ZITADEL's clock is known to the second only, and two repairs of one time would count once.
+        while self.times.contains(&time) {
+            time = time
+                .checked_add(Duration::from_millis(1))
+                .unwrap_or(Timestamp::MAX);
+        }
+        self.times.push(time);
+        self.causes.push(RepairCause {
+            time,
+            cause: cause.as_str().to_owned(),
+            answer,
+        });
+        *self = std::mem::take(self).trimmed();
+        time
+    }
+
+    /// Forgets one that was not carried out.
+    pub(super) fn forget(&mut self, time: Timestamp) {
+        self.times.retain(|known| *known != time);
+        self.causes.retain(|known| known.time != time);
+    }
+
+    fn trimmed(mut self) -> Self {
+        self.times.sort_unstable();
+        self.times.dedup();
+        self.times
+            .drain(..self.times.len().saturating_sub(Self::MOST));
+        self.causes
+            .retain(|known| self.times.binary_search(&known.time).is_ok());
+        self.causes.sort_unstable();
+        self.causes.dedup_by_key(|known| known.time);
+        self
+    }
+
+    /// When the breaker closes; none: it is closed. Its windows slide, so that needs nobody.
+    pub fn closes(&self, now: Timestamp, timing: &Timing) -> Option<Timestamp> {
+        let end = |limit: u32, period: Duration| {
+            // NB: nothing that counts is in the future; a clock that went back must not keep it open for longer.
+            let oldest = self.times.iter().rev().nth(limit as usize - 1)?;
+            (*oldest).min(now).checked_add(period).ok()
+        };
+        let short = end(Timing::BREAKER_SHORT_LIMIT, timing.breaker_short);
+        let long = end(Timing::BREAKER_LONG_LIMIT, timing.breaker_long);
+        short.max(long).filter(|end| *end > now)
+    }
+
+    /// Repairs of lost answers within the short window.
+    pub(super) fn lost(&self, now: Timestamp, timing: &Timing) -> usize {
+        let from = now.checked_sub(timing.breaker_short);
+        let from = from.unwrap_or(Timestamp::MIN);
+        let lost =
+            |known: &&RepairCause| known.cause == Cause::LostAttempt.as_str() && known.time > from;
+        self.causes.iter().filter(lost).count()
+    }
+}
+
+/// Rotations of the application that are no repairs, and those that are, by what the status's history says: ten at most, so that
+/// who writes it can widen the breaker where the claim is gone, and not switch it off.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Explained {
-    /// What the schedule can make in the short period.
-    pub short: u32,
-    /// What the schedule can make in the long period.
-    pub long: u32,
-    /// What was asked for: first issues and triggers, by the history in the status. Without a status they count as repairs.
+    /// First issues, scheduled rotations, triggers, retirements.
     pub asked: Vec<Sequence>,
+    /// Repairs.
+    pub repairs: Vec<Sequence>,
+}
+
+impl Explained {
+    /// The rotations that don't count where the journal stands in. The commit record explains one that the history does not know.
+    pub(super) fn sequences(&self, secret: Option<&SecretState>) -> Vec<Sequence> {
+        let mut all = self.asked.clone();
+        if let Some(SecretState::Present(view)) = secret {
+            let recorded = Slot::ALL.into_iter().filter_map(|slot| view.entry(slot));
+            let recorded = recorded.map(|entry| entry.sequence);
+            all.extend(recorded.filter(|sequence| !self.repairs.contains(sequence)));
+        }
+        all
+    }
+}
+
+/// What is known of the value that is stored while repairs are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// ZITADEL accepts it.
+    Accepted,
+    /// ZITADEL rejects it.
+    Rejected,
+    /// There is none.
+    Gone,
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// Why and until when repairs are held back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OpenBreaker {
+    /// When it closes, on ZITADEL's clock.
+    pub closes: Timestamp,
+    /// The repairs that count.
+    pub repairs: Repairs,
+    /// The repair that is held back.
+    pub held: Cause,
+    /// What came in place of the last answer that was lost.
+    pub answer: Option<String>,
+    /// What is known of the stored value.
+    pub standing: Standing,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{ids::Sequence, rotation::JournalEvent};
-
-    fn journal(minutes_ago: &[i64], own: bool) -> Journal {
-        let event = |(index, minutes): (usize, &i64)| JournalEvent {
-            sequence: Sequence(index as u64),
-            time: Timestamp::from_second(1_000_000 - minutes * 60).unwrap(),
-            own,
-        };
-        Journal(minutes_ago.iter().enumerate().map(event).collect())
-    }
-
-    fn open(minutes_ago: &[i64], (short, long): (u32, u32), asked: &[u64]) -> bool {
-        let now = Timestamp::from_second(1_000_000).unwrap();
-        let asked = asked.iter().copied().map(Sequence).collect();
-        let explained = Explained { short, long, asked };
-        let journal = journal(minutes_ago, true);
-        breaker_open(&journal, now, &Timing::default(), &explained)
-    }
-
-    #[test]
-    fn it_opens_at_three_unexplained_rotations_in_an_hour_or_six_in_a_day() {
-        let open = |minutes_ago: &[i64]| open(minutes_ago, (0, 0), &[]);
-        assert!(!open(&[50, 10]));
-        assert!(open(&[50, 10, 5]));
-        assert!(!open(&[70, 10, 5]));
-        assert!(!open(&[700, 600, 500, 400, 300]));
-        assert!(open(&[700, 600, 500, 400, 300, 200]));
-        assert!(!open(&[2000, 600, 500, 400, 300, 200]));
-    }
-
-    #[test]
-    fn what_the_schedule_explains_does_not_count() {
-        assert!(!open(&[50, 10, 5], (1, 24), &[]));
-        assert!(open(&[50, 40, 10, 5], (1, 24), &[]));
-    }
-
-    #[test]
-    fn what_was_asked_for_does_not_count() {
-        assert!(!open(&[50, 40, 30, 20], (0, 0), &[0, 2]));
-        assert!(open(&[50, 40, 30, 20], (0, 0), &[2]));
-        // What is said of rotations that ZITADEL does not know of explains nothing.
-        assert!(open(&[50, 40, 30], (0, 0), &[7, 8, 9]));
-    }
-
-    #[test]
-    fn without_a_journal_the_repairs_that_were_begun_count() {
-        let now = Timestamp::from_second(1_000_000).unwrap();
-        let open = |minutes_ago: &[i64]| {
-            let at = |minutes: &i64| Timestamp::from_second(1_000_000 - minutes * 60).unwrap();
-            let repairs: Vec<_> = minutes_ago.iter().map(at).collect();
-            breaker_open_by_claims(&repairs, now, &Timing::default())
-        };
-        assert!(!open(&[70, 10, 5]));
-        assert!(open(&[50, 10, 5]));
-        assert!(open(&[700, 600, 500, 400, 300, 200]));
-        assert!(!open(&[2000, 600, 500, 400, 300, 200]));
-    }
-
-    #[test]
-    fn other_editors_do_not_count() {
-        let now = Timestamp::from_second(1_000_000).unwrap();
-        assert!(!breaker_open(
-            &journal(&[1, 2, 3, 4], false),
-            now,
-            &Timing::default(),
-            &Explained::default()
-        ));
-    }
-}
+mod tests;

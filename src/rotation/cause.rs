@@ -7,7 +7,7 @@ use super::facts::{Journal, JournalEvent, Observed, Probe, SecretState, SecretVi
 use super::memory::DoubtKind;
 use super::pair::{Claims, overlap_is_over, standby_is_ready};
 use super::round::{Round, rest, stalled, waiting};
-use super::{Blocked, Claim, DueState, Entry, Facts, Origin, Report, Retry, Source, Step};
+use super::{Blocked, Claim, DueState, Entry, Facts, Origin, Repairs, Report, Retry, Source, Step};
 use crate::api::Reason;
 use crate::ids::Sequence;
 
@@ -70,6 +70,8 @@ pub(super) enum Found {
     Cause(Cause),
     /// A reason to rotate in place of the open attempt, which is known not to have been carried out.
     Instead(Cause),
+    /// A lost answer to make up for once more, since the attempt that was to do so is known not to have been carried out.
+    Again,
     /// None; this is to be done instead.
     Nothing(Step),
 }
@@ -95,6 +97,8 @@ pub(super) fn find(
             let used = ours.clone().filter(used);
             used.max_by_key(|claim| claim.live_attempt().map(|attempt| attempt.id))
         })
+        // NB: a Secret that goes with the object's predecessor is not missed, it was never this one's.
+        .filter(|_| !round.memory.inherited)
         .map(|claim| (claim, void(claim)));
     let known = mine.or_else(|| ours.clone().next());
     match secret {
@@ -116,6 +120,7 @@ pub(super) fn find(
                 (Some(_), Value::Absent) => missing(round, mine.map(|mine| (mine, void(mine)))),
                 (Some(entry), _) => {
                     round.memory.missing = None;
+                    round.memory.inherited = !secret.owned;
                     stored(round, mine, claim, secret, &entry)
                 }
             }
@@ -154,13 +159,16 @@ fn nothing_to_adopt(
     let facts = round.facts;
     let trigger = facts.object.trigger.as_deref();
     let Some(mine) = mine else {
+        let repairs = repairs(round, claim)?;
         round.current()?;
         let claim = Claim::unissued(
             facts.object.owner.clone(),
             facts.object.trigger.clone(),
             claim.and_then(|claim| claim.invalid_repair),
         );
-        return Ok(Found::Nothing(round.write_claim(claim)));
+        return Ok(Found::Nothing(
+            round.write_claim(claim.remembering(repairs)),
+        ));
     };
     if trigger.is_some() && trigger != mine.trigger(false) {
         return Ok(Found::Cause(Cause::Trigger));
@@ -186,13 +194,16 @@ fn stored(
         if let Some(found) = verify(round, claim, secret)? {
             return Ok(found);
         }
+        let repairs = repairs(round, claim)?;
         round.current()?;
         let claim = Claim::settled(
             facts.object.owner.clone(),
             handled_trigger(facts),
             claim.and_then(|c| c.invalid_repair),
         );
-        return Ok(Found::Nothing(round.write_claim(claim)));
+        return Ok(Found::Nothing(
+            round.write_claim(claim.remembering(repairs)),
+        ));
     };
     let news = round
         .seen()
@@ -255,6 +266,25 @@ fn stored(
     Ok(Found::Nothing(rest(report)))
 }
 
+/// The repairs that a claim has to remember which is written over this one. Where there is none, the journal stands in: a claim that
+/// was deleted must not reset the breaker.
+pub(super) fn repairs(round: &mut Round<'_>, claim: Option<&Claim>) -> Result<Repairs, Step> {
+    if let Some(claim) = claim {
+        return Ok(claim.repairs.clone());
+    }
+    let facts = round.facts;
+    match &round.seen().journal {
+        Observed::Live(journal) => {
+            let explained = facts.object.explained.sequences(facts.secret.known());
+            let (now, timing) = (facts.now.time, &facts.timing);
+            Ok(Repairs::by_journal(journal, &explained, now, timing))
+        }
+        Observed::Unread | Observed::Cached(_) => Err(round.read(&[Source::Journal])),
+        Observed::Failed(failure) if failure.permanent => Ok(Repairs::default()),
+        Observed::Failed(failure) => Err(round.failed(failure)),
+    }
+}
+
 /// The Secret or its value is gone: looked for twice before it counts. Where that is only reported, a new trigger makes a new value.
 /// `mine` is the claim that was used last, and whether its attempt is known not to have been carried out.
 fn missing(round: &mut Round<'_>, mine: Option<(&Claim, bool)>) -> Result<Found, Step> {
@@ -308,15 +338,19 @@ fn take_over(
     } else if let Some(found) = verify(round, claim, secret)? {
         return Ok(found);
     }
-    round.current()?;
     if mine.is_none() {
+        let repairs = repairs(round, claim)?;
+        round.current()?;
         let settled = Claim::settled(
             facts.object.owner.clone(),
             handled_trigger(facts),
             claim.and_then(|c| c.invalid_repair),
         );
-        return Ok(Found::Nothing(round.write_claim(settled)));
+        return Ok(Found::Nothing(
+            round.write_claim(settled.remembering(repairs)),
+        ));
     }
+    round.current()?;
     if let Some(step) = round.backing_off() {
         return Ok(Found::Nothing(step));
     }

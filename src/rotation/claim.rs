@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Fingerprint, Timing};
+use super::{Cause, Fingerprint, Repairs};
 use crate::ids::{AttemptId, Sequence};
 
 /// The `ApiAppSecret` that a claim or a Secret belongs to.
@@ -88,9 +88,9 @@ pub struct Claim {
     /// When an edited credential was last repaired, on ZITADEL's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invalid_repair: Option<Timestamp>,
-    /// When repairs were begun, on ZITADEL's clock, oldest first: the breaker counts them where ZITADEL's journal can't be read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub repairs: Vec<Timestamp>,
+    /// The last repairs, which the breaker counts.
+    #[serde(flatten)]
+    pub repairs: Repairs,
     /// The last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
@@ -130,8 +130,6 @@ pub(super) fn check_version(text: &str, known: u32) -> Result<(), RecordError> {
 impl Claim {
     /// The format that this version writes.
     pub const VERSION: u32 = 1;
-    /// How many repairs are remembered: as many as open the breaker.
-    const REPAIRS: usize = Timing::BREAKER_LONG_LIMIT as usize;
     /// How many replaced attempts are remembered.
     const REPLACED: usize = 4;
 
@@ -189,20 +187,6 @@ impl Claim {
         all.split_off(from)
     }
 
-    /// The repairs of these claims and one more, if it is one: what the next claim has to remember.
-    pub(super) fn repairs<'a>(
-        claims: impl Iterator<Item = &'a Self>,
-        more: Option<Timestamp>,
-    ) -> Vec<Timestamp> {
-        let mut all: Vec<_> = claims
-            .flat_map(|claim| claim.repairs.iter().copied())
-            .chain(more)
-            .collect();
-        all.sort_unstable();
-        all.dedup();
-        all.split_off(all.len().saturating_sub(Self::REPAIRS))
-    }
-
     /// A claim without an attempt: whatever is stored was found to be good, and the trigger that is there counts as handled.
     pub fn settled(
         owner: Owner,
@@ -215,7 +199,7 @@ impl Claim {
             handled_trigger: trigger,
             issued: true,
             invalid_repair,
-            repairs: Vec::new(),
+            repairs: Repairs::default(),
             attempt: None,
             replaced: Vec::new(),
         }
@@ -233,6 +217,21 @@ impl Claim {
         }
     }
 
+    /// The same claim, with the repairs that claims before it remembered: a claim that is taken over loses none.
+    #[must_use]
+    pub fn remembering(self, repairs: Repairs) -> Self {
+        Self { repairs, ..self }
+    }
+
+    /// The same claim, whose attempt is known not to have been carried out but is followed by another one at once.
+    #[must_use]
+    pub(super) fn not_made(&self) -> Self {
+        Self {
+            repairs: self.voided().repairs,
+            ..self.clone()
+        }
+    }
+
     /// The same claim with its attempt given up: a repair that was not made is none that the next one could contest.
     #[must_use]
     pub fn voided(&self) -> Self {
@@ -240,7 +239,7 @@ impl Claim {
         if let Some(attempt) = &mut claim.attempt {
             attempt.state = AttemptState::Void;
             if attempt.cause.is_repair() {
-                claim.repairs.retain(|time| *time != attempt.time);
+                claim.repairs.forget(attempt.time);
             }
             if attempt.cause == Cause::SecretInvalid {
                 // NB: an earlier repair was too long ago to count, or this one would not have been begun.
@@ -266,7 +265,7 @@ mod tests {
             handled_trigger: Some("a".into()),
             issued: true,
             invalid_repair: None,
-            repairs: Vec::new(),
+            repairs: Repairs::default(),
             attempt: Some(Attempt {
                 id: AttemptId(uuid::Uuid::nil()),
                 pre_sequence: Some(Sequence(u64::MAX)),

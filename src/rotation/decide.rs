@@ -1,7 +1,7 @@
 //! `decide`: what is known goes in, one next step comes out. No I/O.
 
 use super::attempt::{prepare, recheck};
-use super::cause::Found;
+use super::cause::{Cause, Found};
 use super::facts::{ClaimView, Facts, Failure, Observed, SecretState, SecretView, Slot};
 use super::memory::Memory;
 use super::pair::{self, Claims};
@@ -118,6 +118,11 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
     match pair::cause(round, claims, secret)? {
         Found::Nothing(step) => Ok(step),
         Found::Cause(cause) => prepare(round, cause, claims, secret),
+        Found::Again => {
+            let not_made = claims.of(active).map(Claim::not_made);
+            let claims = claims.with(active, not_made.as_ref());
+            prepare(round, Cause::LostAttempt, claims, secret)
+        }
         Found::Instead(cause) => {
             let voided = claims.of(active).map(Claim::voided);
             prepare(round, cause, claims.with(active, voided.as_ref()), secret)

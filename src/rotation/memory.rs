@@ -84,6 +84,15 @@ pub struct Doubt {
     pub asked: u32,
 }
 
+/// A rotation that was carried out and whose answer is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Loss {
+    /// By its event in the journal.
+    Event(Sequence),
+    /// By its attempt, where the journal can't be read.
+    Attempt(AttemptId),
+}
+
 /// Something that did not change the world, and is waited out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Backoff {
@@ -112,6 +121,10 @@ pub struct Memory {
     pub candidate: bool,
     /// Why what is held can't be written, if so.
     pub held_back: Option<Failure>,
+    /// What came in place of the answer that this process waited for last, in words of its own.
+    pub answer: Option<(AttemptId, String)>,
+    /// The lost answer that is to be repaired, or was last.
+    pub lost: Option<Loss>,
     /// An attempt of this process that is known not to have been carried out.
     pub not_executed: Option<AttemptId>,
     /// The attempts that are open, one for an application at most, and when each was first seen, since boot.
@@ -120,6 +133,8 @@ pub struct Memory {
     pub unreadable: Option<(Version, Duration)>,
     /// Open claims, one for an application at most.
     pub watched: Vec<Watched>,
+    /// Whether the Secret was last seen to be of the object's predecessor, which was deleted: it may go with that one.
+    pub inherited: bool,
     /// When the Secret, or its value, was first found to be gone, since boot.
     pub missing: Option<Duration>,
     /// Refusals of the stored value.

@@ -26,7 +26,7 @@ mod timing;
 mod verified;
 mod window;
 
-pub use breaker::{Explained, breaker_open, breaker_open_by_claims};
+pub use breaker::{Explained, OpenBreaker, RepairCause, Repairs, Standing};
 pub use cause::Cause;
 pub use claim::{Attempt, AttemptState, Claim, Holder, Owner, RecordError, Replaced};
 pub use commit::{CommitRecord, Entry, HandledTrigger, Recorded};
@@ -38,7 +38,9 @@ pub use facts::{
 pub use fence::{Fence, fence};
 pub use fingerprint::{Bytes32, Fingerprint, Fingerprints, Origin, Salt};
 pub use interval::parse as parse_interval;
-pub use memory::{Backoff, Claimed, Doubt, DoubtKind, Looked, Memory, Prepared, Refusals, Watched};
+pub use memory::{
+    Backoff, Claimed, Doubt, DoubtKind, Looked, Loss, Memory, Prepared, Refusals, Watched,
+};
 pub use publish::{Beside, Next, Publish, Question, Verdict};
 pub use schedule::{Backlog, DueState, GRACE, Schedule, ScheduleError};
 pub use step::{Awaits, Blocked, Report, Retry, Source, Step};

@@ -121,12 +121,14 @@ pub(super) fn idle(
             let found = cause(round, claims, secret)?;
             let cause = match found {
                 Found::Cause(cause) | Found::Instead(cause) if cause.is_repair() => cause,
-                // The application's journal counts it, so the breaker can hold it back.
-                Found::Cause(_) | Found::Instead(_) => Cause::LostAttempt,
+                // A repair, so that the breaker can hold it back.
+                Found::Cause(_) | Found::Instead(_) | Found::Again => Cause::LostAttempt,
                 Found::Nothing(step @ Step::Read { .. }) => return Ok(step),
                 Found::Nothing(_) => {
                     round.slot = slot;
-                    return Ok(round.write_claim(claim.voided()));
+                    // NB: if it was a repair, it was made.
+                    let voided = claim.voided().remembering(claim.repairs.clone());
+                    return Ok(round.write_claim(voided));
                 }
             };
             prepare(round, cause, claims, secret)

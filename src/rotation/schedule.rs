@@ -323,16 +323,6 @@ impl Schedule {
         self.overlap.map(|overlap| later(made, overlap))
     }
 
-    /// How many rotations the schedule itself can make within a period, at most; 0 without an interval.
-    ///
-    /// The offset is left out: an object that was deleted and created again has another one.
-    pub fn explained(&self, period: Duration) -> u32 {
-        self.age.map_or(0, |age| {
-            let whole = period.as_nanos() / age.interval.as_nanos().max(1);
-            u32::try_from(whole).unwrap_or(u32::MAX).saturating_add(1)
-        })
-    }
-
     /// The first instant, from that one on, at which a rotation can start.
     fn first_start(&self, from: Timestamp) -> Timestamp {
         if self.windows.is_empty() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Cause, Claim, Failure, Former, Owner, Slot, Version};
+use super::{Cause, Claim, Failure, Former, OpenBreaker, Owner, Slot, Version};
 use crate::api::Reason;
 use crate::ids::AttemptId;
 
@@ -111,6 +111,8 @@ pub struct Blocked {
     pub call: Option<&'static str>,
     /// Why the connection cannot be used, in its own sentence, if that is why.
     pub connection: Option<String>,
+    /// Why and until when repairs are held back, if that is the reason.
+    pub breaker: Option<Box<OpenBreaker>>,
 }
 
 impl From<Reason> for Blocked {
@@ -122,6 +124,7 @@ impl From<Reason> for Blocked {
             answer: None,
             call: None,
             connection: None,
+            breaker: None,
         }
     }
 }
@@ -135,6 +138,7 @@ impl From<&Failure> for Blocked {
             answer: failure.answer.clone(),
             call: failure.call,
             connection: failure.connection.clone(),
+            breaker: None,
         }
     }
 }

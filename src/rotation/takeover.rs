@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::attempt::prepare;
-use super::cause::{Cause, Found, find, handled_trigger, read_before_probe};
+use super::attempt::{prepare, recorded};
+use super::cause::{Cause, Found, find, handled_trigger, read_before_probe, repairs};
 use super::facts::{Journal, Observed, Probe, SecretState, SecretView, Value, Version};
 use super::pair::{Claims, target};
 use super::round::{Round, rest, waiting};
@@ -55,7 +55,10 @@ pub(super) fn open(
             Some(_) => executed(round, sent),
             None => lost(round, claims, secret),
         },
-        Verdict::OlderLost => lost(round, claims, secret),
+        Verdict::OlderLost => Ok(match lost(round, claims, secret)? {
+            Found::Cause(Cause::LostAttempt) => Found::Again,
+            found => found,
+        }),
         Verdict::NotExecuted => {
             let voided = claim.voided();
             let claims = claims.with(round.slot, Some(&voided));
@@ -159,10 +162,11 @@ pub(super) fn unreadable(
     };
     if facts.standby.is_some() {
         // With a readable claim the search goes on as always; what is lost shows in the journal.
+        let repairs = repairs(round, None)?;
         round.current()?;
-        return Ok(round.write_claim(claim));
+        return Ok(round.write_claim(claim.remembering(repairs)));
     }
-    let stored = stored_sequence(round, secret);
+    let stored = stored_sequence(round, secret).filter(|_| recorded(secret));
     let none = Claims::default();
     match verdict(round, stored, Some(since), secret)? {
         Verdict::Executed | Verdict::OlderLost if stored.is_some() => {
@@ -172,10 +176,12 @@ pub(super) fn unreadable(
             let settled = none.with(round.slot, Some(&claim));
             match find(round, settled, true, secret)? {
                 Found::Cause(cause) | Found::Instead(cause) => prepare(round, cause, none, secret),
+                Found::Again => prepare(round, Cause::LostAttempt, none, secret),
                 Found::Nothing(step @ Step::Read { .. }) => Ok(step),
                 Found::Nothing(_) => {
+                    let repairs = repairs(round, None)?;
                     round.current()?;
-                    Ok(round.write_claim(claim))
+                    Ok(round.write_claim(claim.remembering(repairs)))
                 }
             }
         }
@@ -307,9 +313,12 @@ pub(super) fn quiet(round: &Round<'_>, sent: Option<Duration>) -> Result<(), Ste
 fn lost(round: &mut Round<'_>, claims: Claims<'_>, secret: &SecretState) -> Result<Found, Step> {
     // NB: the shell that replaces a Secret that was missing looks like one whose answer is lost.
     let empty = |view: &SecretView| view.commit == Ok(None) && view.value == Value::Absent;
+    // An object that was deleted and created again has lost nothing: its Secret went with the former one.
+    let former = |claim: &Claim| claim.owner != round.facts.object.owner;
+    let anew = claims.of(round.slot).is_some_and(former);
     let missing = match secret {
         SecretState::Absent => true,
-        SecretState::Present(view) => round.memory.missing.is_some() && empty(view),
+        SecretState::Present(view) => (anew || round.memory.missing.is_some()) && empty(view),
     };
     if missing {
         return find(round, claims, false, secret);

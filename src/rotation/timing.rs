@@ -41,6 +41,9 @@ pub struct Timing {
     pub retry_soonest: Duration,
     /// Longest wait after something that did not change the world.
     pub retry_most: Duration,
+    /// Between a second lost answer within `breaker_short` and its repair; six times as long for the third. The first is repaired at
+    /// once.
+    pub lost: Duration,
     /// Two repairs of an edited credential within this are a contest.
     pub contest: Duration,
     /// The time over which a thousand credentials are spread that became due while the operator was away.
@@ -71,6 +74,7 @@ impl Default for Timing {
             retry_first: s(30),
             retry_soonest: s(5),
             retry_most: s(3600),
+            lost: s(10),
             contest: s(24 * 3600),
             catch_up: s(600),
             breaker_short: s(3600),
@@ -91,10 +95,19 @@ pub enum TimingError {
 
 impl Timing {
     const SHORTEST_SEND: Duration = Duration::from_millis(500);
-    /// Repairs of one application within `breaker_short`, beyond what its schedule explains.
+    /// Repairs of one application within `breaker_short`.
     pub const BREAKER_SHORT_LIMIT: u32 = 3;
-    /// Repairs of one application within `breaker_long`, beyond what its schedule explains.
+    /// Repairs of one application within `breaker_long`.
     pub const BREAKER_LONG_LIMIT: u32 = 6;
+
+    /// How long a lost answer waits for its repair, after so many repairs of lost answers within `breaker_short`.
+    pub fn lost_pause(&self, before: usize) -> Duration {
+        match before {
+            0 => Duration::ZERO,
+            1 => self.lost,
+            _ => self.lost * 6,
+        }
+    }
 
     /// All protocol spans divided by `factor`; those of hours and days stay, but for the retries.
     #[must_use]
@@ -118,6 +131,7 @@ impl Timing {
             retry_first: self.retry_first / factor,
             retry_soonest: self.retry_soonest / factor,
             retry_most: self.retry_most / factor,
+            lost: self.lost / factor,
             catch_up: self.catch_up / factor,
             ..self
         }

@@ -157,6 +157,14 @@ impl ZitadelError {
         self.http_status
     }
 
+    /// What came in place of an answer that can be used, in a few words for a person: `malformed answer, HTTP 200`.
+    pub fn answer(&self) -> String {
+        match self.http_status {
+            Some(status) => format!("{}, HTTP {status}", self.class),
+            None => self.class.to_string(),
+        }
+    }
+
     /// Whether trying again soon is pointless; see [`ErrorClass::is_permanent`].
     pub fn is_permanent(&self) -> bool {
         self.class.is_permanent()

@@ -763,7 +763,8 @@ pub async fn breaker_under_attack(replicas: usize) {
     lane.zitadel.inject(lost);
     lane.trigger(&app, "b").await;
     lane.says("BreakerOpen").await;
-    let limit = zitadel_secret_operator::rotation::Timing::BREAKER_SHORT_LIMIT as usize;
+    // What was asked for, and as many repairs.
+    let limit = 1 + zitadel_secret_operator::rotation::Timing::BREAKER_SHORT_LIMIT as usize;
     assert_eq!(invariants::executed(&lane, &app).len(), limit);
     for round in 0..6 {
         match round % 3 {
@@ -790,6 +791,33 @@ pub async fn breaker_under_attack(replicas: usize) {
     lane.zitadel.clear_faults();
     lane.trigger(&app, "c").await;
     lane.ends_with_but_for(&app, "c", limit + 1..=limit + 1, &[])
+        .await;
+}
+
+/// Any number of rotations that were asked for leaves the breaker closed: what is lost after them is repaired.
+pub async fn after_fifty_triggers(replicas: usize) {
+    let (mut lane, app) = at_rest(replicas).await;
+    for number in 1..=50 {
+        lane.trigger(&app, &format!("t{number}")).await;
+        eventually(PATIENCE, || async {
+            (invariants::executed(&lane, &app).len() == number).then_some(())
+        })
+        .await;
+    }
+    lane.settle(&app, "t50", PATIENCE).await.unwrap();
+    lane.at_generate(Action::DropAfter(zitadel_simulator::Cut::Close));
+    lane.trigger(&app, "lost").await;
+    lane.settle(&app, "lost", PATIENCE).await.unwrap();
+    assert_eq!(invariants::executed(&lane, &app).len(), 52);
+    lane.at_generate(Action::WithoutEffect);
+    lane.trigger(&app, "without effect").await;
+    lane.settle(&app, "without effect", PATIENCE).await.unwrap();
+    lane.secrets()
+        .delete(NAME, &DeleteParams::default())
+        .await
+        .unwrap();
+    // Two lost values and one that was deleted are three repairs.
+    lane.ends_with_but_for(&app, "without effect", 55..=55, &["I7"])
         .await;
 }
 

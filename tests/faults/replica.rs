@@ -30,6 +30,7 @@ use super::layer::{DEADLINE, FaultLayer, Wire};
 pub fn timing() -> Timing {
     let ms = Duration::from_millis;
     Timing {
+        lost: Duration::from_millis(200),
         request: ms(600),
         recheck: ms(400),
         send: ms(300),

@@ -307,6 +307,10 @@ fn set(age: Age) -> Option<Duration> {
 fn memory(memo: &Memo) -> real::Memory {
     let some = |id: u8| (id != 0).then_some(id);
     real::Memory {
+        candidate: false,
+        answer: None,
+        lost: None,
+        inherited: false,
         prepared: some(memo.prepared.0).map(|secret| real::Prepared {
             slot: slot_of(memo.prepared.1),
             secret: version(secret),
@@ -483,7 +487,7 @@ fn claim_view(slot: u8, claim: Option<Claim>) -> real::ClaimView {
         handled_trigger: trigger(claim.handled),
         issued: claim.issued,
         // The breaker is not in the model.
-        repairs: Vec::new(),
+        repairs: real::Repairs::default(),
         invalid_repair: match claim.repaired {
             Age::Unset => None,
             Age::Fresh => Some(now()),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::unchecked_time_subtraction)]
 
 mod adopt;
+mod breaker;
 mod single;
 mod spins;
 mod standby;
@@ -16,7 +17,7 @@ use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
     AppFacts, AppView, Attempt, AttemptState, Cause, Entry, Explained, Failure, Former, Gates,
     HandledTrigger, Holder, Journal, JournalEvent, Now, ObjectView, Origin, Owner, Probe,
-    RecoveryView, Timing, Value, Version,
+    RecoveryView, Repairs, Timing, Value, Version,
 };
 
 const BOOT: Duration = Duration::from_hours(1);
@@ -83,7 +84,7 @@ fn claim(attempt: u128, cause: Cause, trigger: Option<&str>, pre: Option<u64>) -
         handled_trigger: None,
         issued: true,
         invalid_repair: None,
-        repairs: Vec::new(),
+        repairs: Repairs::default(),
         attempt: Some(Attempt {
             id: id(attempt),
             pre_sequence: pre.map(Sequence),

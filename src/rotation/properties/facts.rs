@@ -10,8 +10,8 @@ use crate::rotation::{
     AppFacts, AppView, Attempt, AttemptState, Backoff, Cause, Claim, ClaimView, Claimed, Doubt,
     DoubtKind, DueState, Entry, Explained, Facts, Failure, Former, Gates, HandledTrigger, Holder,
     Journal, JournalEvent, Looked, Memory, Now, ObjectView, Observed, Origin, Owner, Prepared,
-    Probe, RecordError, RecoveryView, Refusals, Replaced, SecretState, SecretView, Slot, Source,
-    Timing, Value, Version, Watched,
+    Probe, RecordError, RecoveryView, Refusals, Repairs, Replaced, SecretState, SecretView, Slot,
+    Source, Timing, Value, Version, Watched,
 };
 
 /// Bytes that are read one after the other; when they are over, zeros.
@@ -126,7 +126,10 @@ impl Bytes<'_> {
             handled_trigger: self.trigger(),
             issued: self.flag(),
             invalid_repair: self.maybe(Self::time),
-            repairs: (0..self.below(3)).map(|_| self.time()).collect(),
+            repairs: Repairs {
+                times: (0..self.below(5)).map(|_| self.time()).collect(),
+                causes: Vec::new(),
+            },
             attempt: self.maybe(|b| Attempt {
                 id: b.attempt(),
                 pre_sequence: b.maybe(Self::sequence),
@@ -228,15 +231,17 @@ impl Bytes<'_> {
             last_active: self.maybe(Self::slot),
             standby_unseen: self.rarely(),
             explained: Explained {
-                short: u32::from(self.below(3)),
-                long: u32::from(self.below(3)),
                 asked: Vec::from_iter(self.maybe(Self::sequence)),
+                repairs: Vec::from_iter(self.maybe(Self::sequence)),
             },
         }
     }
 
     fn memory(&mut self) -> Memory {
         Memory {
+            answer: None,
+            lost: None,
+            inherited: self.rarely(),
             prepared: self.maybe(|b| Prepared {
                 slot: b.slot(),
                 secret: b.version(),

@@ -63,50 +63,6 @@ fn an_attempt_on_the_idle_application_is_made_again_only_if_its_cause_still_hold
 }
 
 #[test]
-fn the_breaker_counts_lost_attempts_on_the_idle_application() {
-    let mut facts = rehearsed(pair(), Slot::Standby);
-    let standby = facts.standby.as_mut().unwrap();
-    standby.claim = present(claim(2, Cause::LostAttempt, Some("b"), Some(8)));
-    standby.journal = journal(&[56, 57, 58, 59]);
-    facts.object.trigger = Some("b".into());
-    // Nobody misses the repair, as long as the stored pair is accepted.
-    assert_eq!(rests(&facts), (Reason::BreakerOpen, "usable"));
-    let mut rejected = facts.clone();
-    rejected.probe = Observed::Live(Probe::Refused);
-    assert_eq!(rests(&rejected), (Reason::BreakerOpen, "stalled"));
-    // A newer trigger than the one that was tried gives one attempt more.
-    facts.object.trigger = Some("c".into());
-    assert_eq!(claims_for(&facts), (Slot::Standby, Cause::Trigger));
-}
-
-#[test]
-fn without_a_journal_the_breaker_counts_what_the_claims_remember() {
-    let mut facts = rehearsed(stored(), Slot::Primary);
-    facts.primary.journal = Observed::Failed(Failure::new(Reason::PermissionDenied, true));
-    facts.object.trigger = Some("a".into());
-    edit(&mut facts, |secret| secret.value = Value::Absent);
-    facts.memory.missing = Some(BOOT - facts.timing.missing);
-    let with = |repairs: &[i64]| {
-        let mut facts = facts.clone();
-        let mut before = claim(1, Cause::FirstIssue, Some("a"), None);
-        before.repairs = repairs.iter().map(|minutes| at(*minutes)).collect();
-        facts.primary.claim = present(before);
-        facts
-    };
-    let Step::WriteClaim { claim, .. } = step(&with(&[20, 40])) else {
-        unreachable!()
-    };
-    assert_eq!(claim.repairs, [at(20), at(40), at(60)]);
-    assert_eq!(claim.voided().repairs, [at(20), at(40)]);
-    let mut open = with(&[20, 40, 50]);
-    assert_eq!(rests(&open), (Reason::BreakerOpen, "stalled"));
-    // Other rotations do not count, and a new trigger gives one attempt.
-    open.object.trigger = Some("b".into());
-    assert_eq!(claims_for(&open), (Slot::Primary, Cause::Trigger));
-    assert_eq!(claims_for(&with(&[-100, 20, 40])).1, Cause::SecretMissing);
-}
-
-#[test]
 fn a_stored_value_that_is_lost_is_replaced_on_the_idle_application_and_its_claim_closed_later() {
     let mut facts = rehearsed(pair(), Slot::Standby);
     facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
@@ -384,25 +340,6 @@ fn what_a_value_of_unknown_origin_is_recorded_with_was_read_before_it_was_tried(
         ),
         "{step:?}"
     );
-}
-
-#[test]
-fn a_new_trigger_passes_the_breaker_of_a_first_issue_on_the_standby() {
-    let mut facts = rehearsed(nothing(), Slot::Standby);
-    facts.secret = Observed::Live(SecretState::Present(secret(None)));
-    facts.object.trigger = Some("a".into());
-    let mut begun = claim(2, Cause::LostAttempt, Some("a"), Some(8));
-    begun.issued = false;
-    facts.primary.journal = journal(&[4]);
-    facts.standby = Some(AppFacts {
-        claim: present(begun),
-        journal: journal(&[56, 57, 58, 59]),
-        as_before_call: None,
-        ..app()
-    });
-    assert_eq!(rests(&facts), (Reason::BreakerOpen, "stalled"));
-    facts.object.trigger = Some("b".into());
-    assert_eq!(claims_for(&facts), (Slot::Standby, Cause::Trigger));
 }
 
 #[test]
