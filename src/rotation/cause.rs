@@ -65,6 +65,10 @@ impl Cause {
 }
 
 /// What the search came to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a round, and often it is a step"
+)]
 pub(super) enum Found {
     /// A reason to rotate.
     Cause(Cause),
