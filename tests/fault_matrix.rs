@@ -16,7 +16,7 @@ mod faults;
 mod support;
 
 use faults::cell::Cell;
-use faults::{controls, matrix};
+use faults::{controls, lasting, matrix};
 
 /// Lanes at once: cells mostly wait.
 const LANES: usize = 12;
@@ -38,6 +38,11 @@ async fn after_any_fault_anywhere_the_newest_value_is_stored_and_no_rotation_is_
                 .any(|name| wanted.contains(name))
     });
     matrix::prove(cells.collect(), LANES).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_that_lasts_costs_few_requests_and_nothing_untrue_is_said_of_it() {
+    lasting::prove().await;
 }
 
 macro_rules! controls {

@@ -384,7 +384,10 @@ async fn render(
             if let Some(left) = mutations.left() {
                 state.memory.left_as_it_is(facts, &left);
             } else {
-                let contested = Failure::new(Reason::SecretContested, false);
+                let contested = Failure {
+                    answer: reading.undone.clone(),
+                    ..Failure::new(Reason::SecretContested, false)
+                };
                 state.memory.rewritten(facts, &contested);
             }
         }

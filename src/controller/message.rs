@@ -88,6 +88,7 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::SecretNotOwned => format!("Secret {secret} exists and is not the operator's: choose another spec.secret.name, delete it, or set spec.secret.adopt: true"),
         Reason::NothingToAdopt => nothing_to_adopt(scene),
         Reason::SecretKeyConflict => format!("Secret {secret} is kept by ApiAppSecret {by}: choose another spec.secret.name"),
+        Reason::SecretContested if blocked.answer.is_some() => format!("What the operator writes to Secret {secret} is undone by another controller or an admission policy: keep it from doing so, or take it out of spec.secret"),
         Reason::SecretContested => format!("Keys of Secret {secret} are written by another tool as well: remove them there"),
         Reason::SecretTypeMismatch => format!("Secret {secret} has another type than spec.secret.type, and types cannot be changed: delete the Secret, or correct the field"),
         Reason::SecretImmutable => format!("Secret {secret} is immutable: delete it, or choose another spec.secret.name"),

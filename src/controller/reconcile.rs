@@ -17,7 +17,7 @@ use crate::rotation::{Report, Step, decide, out_of_steps};
 
 /// Steps of one round at most. A rotation takes about ten, and twice as many where others change things meanwhile; more than this means
 /// that there is no end of it.
-const STEPS: usize = 24;
+const STEPS: usize = 20;
 
 /// Looks at one object and does what is to be done.
 pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {

@@ -295,6 +295,8 @@ pub struct Reading {
     pub keys: Vec<String>,
     /// What was posted, if something was applied since.
     posted: Option<Posted>,
+    /// What is not as the operator writes it, and who wrote the Secret last besides it.
+    pub undone: Option<String>,
 }
 
 impl Reading {
@@ -389,7 +391,6 @@ pub fn read(
         && owner_reference(metadata, &target.owner)
             == (target.secret.deletion == DeletionPolicy::Delete)
         && data_rendered;
-    let refused = full.and_then(|secret| refused(target, secret));
     let value = match (full, &held) {
         (None, _) => Value::Unseen,
         (Some(_), Some(_)) => Value::Present,
@@ -411,7 +412,7 @@ pub fn read(
             .map(|held| Fingerprint::of(place.salt, held.expose().as_bytes())),
         handled_trigger: record.map_or(HandledTrigger::Unrecorded, CommitRecord::handled_trigger),
         rendered,
-        refused,
+        refused: full.and_then(|secret| refused(target, secret)),
     };
     Reading {
         view,
@@ -420,7 +421,43 @@ pub fn read(
         client_id: full.and_then(|secret| text(secret, &keys.client_id)),
         keys: full.map_or_else(Vec::new, key_names),
         posted,
+        undone: full.and_then(|_| undone(target, metadata)),
     }
+}
+
+/// What of the metadata is not as the operator writes it, and which field manager wrote the Secret last besides the operator.
+fn undone(target: &Target, metadata: &ObjectMeta) -> Option<String> {
+    let differs = |all: &Option<BTreeMap<String, String>>, name: &str, value: Option<&str>| {
+        let found = all.as_ref().and_then(|all| all.get(name));
+        found.map(String::as_str) != value && (value.is_some() || found.is_none())
+    };
+    let labels = target.secret.labels.iter();
+    let label = std::iter::once((MANAGED_LABEL, None))
+        .chain(labels.map(|(name, value)| (name.as_str(), Some(value.as_str()))))
+        .find(|(name, value)| differs(&metadata.labels, name, *value))
+        .map(|(name, _)| format!("label {name}"));
+    let annotations = target.secret.annotations.iter();
+    let annotation = || {
+        std::iter::once((COMMIT_ANNOTATION, None))
+            .chain(annotations.map(|(name, value)| (name.as_str(), Some(value.as_str()))))
+            .find(|(name, value)| differs(&metadata.annotations, name, *value))
+            .map(|(name, _)| format!("annotation {name}"))
+    };
+    let owner = || {
+        let wanted = target.secret.deletion == DeletionPolicy::Delete;
+        let differs = owner_reference(metadata, &target.owner) != wanted;
+        differs.then(|| "metadata.ownerReferences".to_owned())
+    };
+    let what = label.or_else(annotation).or_else(owner)?;
+    let others = metadata.managed_fields.iter().flatten();
+    let other = others
+        .filter(|entry| entry.manager.as_deref() != Some(FIELD_MANAGER))
+        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
+        .and_then(|entry| entry.manager.as_deref());
+    Some(match other {
+        Some(manager) => format!("{what}; last written by field manager {manager}"),
+        None => what,
+    })
 }
 
 fn key_names(secret: &Secret) -> Vec<String> {

@@ -37,10 +37,7 @@ pub fn decide(facts: &Facts) -> Decision {
 pub fn out_of_steps(facts: &Facts) -> Decision {
     let mut round = Round::new(facts);
     let failure = Failure::new(Reason::ConcurrentChanges, false);
-    let wait = round.memory.set_back(facts, &failure);
-    if let Some(backoff) = &mut round.memory.backoff {
-        backoff.everything = true;
-    }
+    let wait = round.memory.stop_for_a_while(facts, &failure);
     round.memory.claim_unusable();
     Decision {
         step: round.said(rest(waiting(Blocked::from(&failure), Retry::After(wait)))),

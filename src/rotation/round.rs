@@ -190,6 +190,7 @@ impl Memory {
             facts,
             failure,
             facts.timing.retry_first,
+            false,
         );
         self.backoff.insert(next).left(facts)
     }
@@ -201,7 +202,15 @@ impl Memory {
             facts,
             failure,
             facts.timing.retry_soonest,
+            false,
         );
+        self.backoff.insert(next).left(facts)
+    }
+
+    /// More steps were made at once than any rotation takes: nothing at all is done for a while.
+    pub(super) fn stop_for_a_while(&mut self, facts: &Facts, failure: &Failure) -> Duration {
+        let soonest = facts.timing.retry_soonest;
+        let next = longer(self.backoff.as_ref(), facts, failure, soonest, true);
         self.backoff.insert(next).left(facts)
     }
 
@@ -214,7 +223,7 @@ impl Memory {
             facts.now.boot < before.until.saturating_add(wait.saturating_mul(10))
         };
         let before = self.rewrites.as_ref().filter(lasted);
-        self.rewrites = Some(longer(before, facts, failure, soonest));
+        self.rewrites = Some(longer(before, facts, failure, soonest, false));
     }
 }
 
@@ -224,7 +233,7 @@ impl Memory {
     pub fn left_as_it_is(&mut self, facts: &Facts, failure: &Failure) {
         self.rewrites = Some(Backoff {
             until: facts.now.boot.saturating_add(facts.timing.retry_most),
-            ..longer(None, facts, failure, facts.timing.retry_most)
+            ..longer(None, facts, failure, facts.timing.retry_most, false)
         });
     }
 }
@@ -237,14 +246,21 @@ impl Backoff {
 
 /// The one waiting rule for everything that did not change the world: longer each time, up to an hour, and anew only for a changed object
 /// or connection, after a rotation, or when all is well.
-fn longer(before: Option<&Backoff>, facts: &Facts, failure: &Failure, first: Duration) -> Backoff {
+fn longer(
+    before: Option<&Backoff>,
+    facts: &Facts,
+    failure: &Failure,
+    first: Duration,
+    everything: bool,
+) -> Backoff {
     // Whoever has changed the object meanwhile need not wait for what failed before.
     let inputs = &facts.object.inputs;
     let before = before.filter(|it| it.inputs == *inputs);
     let count = before.map_or(0, |it| it.count).saturating_add(1);
     // NB: a refusal that should be for good may pass all the same: ZITADEL answers 401 and 403 while it fails to load something,
-    // and for a moment after a role was given. So the first wait is as short as any, and the longest is reached sooner.
-    let factor = if failure.permanent { 4 } else { 2 };
+    // and for a moment after a role was given. Nor do many steps at once say that there is no end of them. So the first wait is as short as any, and the longest is reached sooner.
+    let sooner = failure.permanent || everything;
+    let factor = if sooner { 4 } else { 2 };
     let wait = doubled(first, factor, count, facts.timing.retry_most);
     let wait = spread(wait, &facts.object.owner.uid, count);
     Backoff {
@@ -252,7 +268,7 @@ fn longer(before: Option<&Backoff>, facts: &Facts, failure: &Failure, first: Dur
         until: facts.now.boot.saturating_add(wait),
         failure: failure.clone(),
         inputs: inputs.clone(),
-        everything: false,
+        everything,
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::attempt::{prepare, recorded};
 use super::cause::{Cause, Found, find, handled_trigger, read_before_probe, repairs};
-use super::facts::{Journal, Observed, Probe, SecretState, SecretView, Value, Version};
+use super::facts::{Failure, Journal, Observed, Probe, SecretState, SecretView, Value, Version};
 use super::pair::{Claims, target};
 use super::round::{Round, rest, waiting};
 use super::{Attempt, Claim, Retry, Source, Step};
@@ -163,8 +163,7 @@ pub(super) fn unreadable(
     if facts.standby.is_some() {
         // With a readable claim the search goes on as always; what is lost shows in the journal.
         let repairs = repairs(round, None)?;
-        round.current()?;
-        return Ok(round.write_claim(claim.remembering(repairs)));
+        return replaced(round, claim.remembering(repairs));
     }
     let stored = stored_sequence(round, secret).filter(|_| recorded(secret));
     let none = Claims::default();
@@ -180,12 +179,22 @@ pub(super) fn unreadable(
                 Found::Nothing(step @ Step::Read { .. }) => Ok(step),
                 Found::Nothing(_) => {
                     let repairs = repairs(round, None)?;
-                    round.current()?;
-                    Ok(round.write_claim(claim.remembering(repairs)))
+                    replaced(round, claim.remembering(repairs))
                 }
             }
         }
     }
+}
+
+/// Writes a claim in place of one that can't be read. Where it can't be read again each time, it is written ever more rarely.
+fn replaced(round: &mut Round<'_>, claim: Claim) -> Result<Step, Step> {
+    if let Some(step) = round.backing_off() {
+        return Err(step);
+    }
+    round.current()?;
+    let damaged = Failure::new(Reason::ClaimUnreadable, false);
+    round.memory.set_back(round.facts, &damaged);
+    Ok(round.write_claim(claim))
 }
 
 /// Nothing is decided before claim and Secret were seen unchanged for a while, over uninterrupted reads.

@@ -8,6 +8,7 @@ pub mod gaps;
 pub mod history;
 pub mod invariants;
 pub mod lane;
+pub mod lasting;
 pub mod layer;
 pub mod matrix;
 pub mod panics;

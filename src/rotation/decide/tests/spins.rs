@@ -101,7 +101,7 @@ fn a_claim_that_somebody_takes_away_each_time_is_made_again_ever_later() {
 fn after_too_many_steps_nothing_is_read_for_a_while_and_longer_each_time() {
     let mut facts = due();
     facts.secret = Observed::Unread;
-    for seconds in [5, 10, 20, 40] {
+    for seconds in [5, 20, 80, 320] {
         let decision = out_of_steps(&facts);
         assert!(matches!(
             decision.step,
@@ -255,4 +255,26 @@ fn a_recheck_may_take_its_time_but_reads_the_claim_the_secret_and_the_journal_an
     facts.memory = decide(&facts).memory;
     facts.primary.claim = voided(claim(99, Cause::Due, None, Some(5)));
     assert_eq!(waits(&facts).1, Reason::ZitadelTimeout);
+}
+
+#[test]
+fn a_claim_that_is_damaged_each_time_is_replaced_ever_more_rarely() {
+    let mut facts = stored();
+    facts.memory.verified = Some("7".into());
+    facts.primary.claim = Observed::Live(ClaimView::Present {
+        version: version("3"),
+        record: Err(RecordError::Unreadable),
+        held_elsewhere: false,
+    });
+    facts.memory = decide(&facts).memory;
+    facts.now.boot += facts.timing.quiet;
+    for seconds in [5, 10, 20, 40] {
+        let decision = decide(&facts);
+        assert!(matches!(decision.step, Step::WriteClaim { .. }));
+        facts.memory = decision.memory;
+        let (wait, reason) = waits(&facts);
+        assert_eq!(reason, Reason::ClaimUnreadable);
+        about(wait, seconds);
+        facts.now.boot += wait;
+    }
 }
