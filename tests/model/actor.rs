@@ -324,6 +324,7 @@ fn memory(memo: &Memo) -> real::Memory {
         }),
         holding: some(memo.holding).map(attempt_id),
         held_back: None,
+        candidate: false,
         not_executed: some(memo.not_executed).map(attempt_id),
         open: memo
             .open
