@@ -312,15 +312,18 @@ impl Round {
         };
         // NB: the connection as it is now: a grant may have been taken away since the round began.
         let present = context.connections.get(&target.connection);
+        let granted = match (&self.connection, &present) {
+            (Ok(begun), Ok(present)) if begun.endpoints == present.endpoints => {
+                std::iter::once(&self.primary)
+                    .chain(&self.standby)
+                    .all(|app| present.grants(&target.owner.namespace, labels, &app.app))
+            }
+            _ => false,
+        };
+        // NB: a grant that is taken away is told also while ZITADEL is down.
+        let reached = if granted { self.reaches() } else { Ok(()) };
         Gates {
-            granted: match (&self.connection, &present) {
-                (Ok(begun), Ok(present)) if begun.endpoints == present.endpoints => {
-                    std::iter::once(&self.primary)
-                        .chain(&self.standby)
-                        .all(|app| present.grants(&target.owner.namespace, labels, &app.app))
-                }
-                _ => false,
-            },
+            granted,
             repairs_exhausted: match &self.connection {
                 Ok(connection) => connection.repairs_exhausted(context.clock.boot()),
                 Err(_) => false,
@@ -330,7 +333,7 @@ impl Round {
                 .as_ref()
                 .map_err(Clone::clone)
                 .and(present.as_ref().map(drop).map_err(Clone::clone))
-                .and(self.reaches())
+                .and(reached)
                 .and(self.lives_on(context)),
             rival: present
                 .as_ref()
