@@ -106,7 +106,7 @@ impl Transport {
             .await
             .unwrap_or_else(|_| {
                 let detail = self.detail(Fault::AnswerTimeout(deadline));
-                Err(Failure::MaybeSent(ErrorClass::Timeout, None, detail))
+                Err(Failure::MaybeSent(ErrorClass::Timeout, None, Some(detail)))
             })
     }
 
@@ -125,7 +125,7 @@ impl Transport {
             let chunk = response.chunk().await;
             let interrupted = || {
                 let detail = self.detail(Fault::Closed);
-                Failure::MaybeSent(ErrorClass::Interrupted, Some(status), detail)
+                Failure::MaybeSent(ErrorClass::Interrupted, Some(status), Some(detail))
             };
             let Some(chunk) = chunk.map_err(|_| interrupted())? else {
                 return Ok(Answer { status, body });
@@ -137,9 +137,8 @@ impl Transport {
         }
     }
 
-    #[allow(clippy::unnecessary_wraps)] // Where it is used, an Option is wanted.
-    fn detail(&self, fault: Fault) -> Option<Detail> {
-        Some(Detail::new(&self.peer, fault))
+    fn detail(&self, fault: Fault) -> Detail {
+        Detail::new(&self.peer, fault)
     }
 
     /// NB: the error itself is dropped, its texts hold URLs and what the remote side sent.
@@ -150,10 +149,10 @@ impl Transport {
         // The connector failed, so there was no connection to write to (`hyper-util` makes this kind of error nowhere else).
         if error.is_connect() {
             let (class, fault) = self.not_connected(error);
-            return Failure::NotSent(class, fault.and_then(|fault| self.detail(fault)));
+            return Failure::NotSent(class, fault.map(|fault| self.detail(fault)));
         }
         let (class, fault) = not_answered(error);
-        Failure::MaybeSent(class, None, self.detail(fault))
+        Failure::MaybeSent(class, None, Some(self.detail(fault)))
     }
 
     fn not_connected(&self, error: &reqwest::Error) -> (ErrorClass, Option<Fault>) {
