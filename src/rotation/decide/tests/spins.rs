@@ -146,12 +146,12 @@ fn a_call_that_was_not_carried_out_as_it_turned_out_is_made_again_ever_later() {
         facts.memory.unanswered(id(attempt), now, answered);
         facts.memory = decide(&facts).memory;
         let (wait, reason) = waits(&facts);
-        assert_eq!((wait, reason), (facts.timing.quiet, Reason::OutcomeUnknown));
+        assert_eq!((wait, reason), (facts.timing.probe, Reason::OutcomeUnknown));
         assert!(
             matches!(step(&facts), Step::Rest(Report::Usable { blocked, .. }) if blocked.answer.as_deref() == Some("HTTP 429")),
             "it is said what came back"
         );
-        facts.now.boot += wait;
+        facts.now.boot += facts.timing.quiet;
         facts.memory = decide(&facts).memory;
         let (wait, reason) = waits(&facts);
         assert_eq!(reason, Reason::RateLimited);
