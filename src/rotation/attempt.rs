@@ -229,11 +229,16 @@ fn breaker_is_open(facts: &Facts, breaker: OpenBreaker) -> Step {
     let probe = facts.timing.probe;
     let again = apart(last, now).clamp(probe, probe * 15);
     let retry = Retry::After(again.min(apart(now, breaker.closes)));
+    let is_accepted = breaker.standing == Standing::Accepted;
     let blocked = Blocked {
         breaker: Some(Box::new(breaker)),
         ..Reason::BreakerOpen.into()
     };
-    rest(Report::Stalled { blocked, retry })
+    rest(if is_accepted {
+        Report::Usable { blocked, retry }
+    } else {
+        Report::Stalled { blocked, retry }
+    })
 }
 
 /// What is known of the stored value while its repair waits: it is asked now, so that what is reported is true.

@@ -68,6 +68,7 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
         (None, Some(report)) => return Ok(rest(report)),
         (None, None) if settled(facts, &round.memory) => {
             // All is well: the next failure is a first one.
+            round.memory.inherited = false;
             round.memory.backoff = None;
             return Ok(rest(settled_report(facts)));
         }

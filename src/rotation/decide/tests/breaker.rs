@@ -55,7 +55,11 @@ fn it_counts_lost_attempts_on_the_idle_application() {
     standby.claim = present(open);
     standby.journal = journal(&[56, 57, 58, 59]);
     facts.object.trigger = Some("b".into());
-    assert_eq!(rests(&facts), (Reason::BreakerOpen, "stalled"));
+    // Nobody misses the repair, as long as the stored pair is accepted.
+    assert_eq!(rests(&facts), (Reason::BreakerOpen, "usable"));
+    let mut rejected = facts.clone();
+    rejected.probe = Observed::Live(Probe::Refused);
+    assert_eq!(rests(&rejected), (Reason::BreakerOpen, "stalled"));
     // A newer trigger than the one that was tried gives one attempt more.
     facts.object.trigger = Some("c".into());
     assert_eq!(claims_for(&facts), (Slot::Standby, Cause::Trigger));
@@ -123,21 +127,30 @@ fn while_it_is_open_the_stored_value_is_asked_for_and_it_closes_when_the_window_
         (Probe::Valid, Standing::Accepted),
         (Probe::NoVerdict, Standing::Unknown),
     ];
+    // Also beside a value that another process may still hold.
+    facts.memory.open = vec![(id(2), BOOT - facts.timing.lag)];
     for (probe, standing) in verdicts {
         facts.probe = Observed::Live(probe);
         let decision = decide(&facts);
-        let Step::Rest(Report::Stalled { blocked, retry }) = decision.step else {
-            panic!("{:?}", decision.step)
+        let (blocked, retry) = match decision.step {
+            Step::Rest(Report::Stalled { blocked, retry }) if probe != Probe::Valid => {
+                (blocked, retry)
+            }
+            Step::Rest(Report::Usable { blocked, retry }) if probe == Probe::Valid => {
+                (blocked, retry)
+            }
+            other => panic!("{other:?}"),
         };
         let breaker = blocked.breaker.unwrap();
         assert_eq!(breaker.standing, standing);
         assert_eq!(breaker.closes, at(61));
         assert_eq!(breaker.held, Cause::LostAttempt);
-        assert_eq!(retry, Retry::After(Duration::from_secs(60)));
+        // Beside news the value is asked about soon.
+        assert_eq!(retry, Retry::After(facts.timing.probe));
         let memory = decision.memory;
         assert_eq!(memory.refusals.is_some(), probe == Probe::Refused);
         assert_eq!(memory.verified.is_some(), probe == Probe::Valid);
-        assert_eq!(memory.in_doubt, probe == Probe::NoVerdict);
+        assert_eq!(memory.doubt.is_some(), probe == Probe::NoVerdict);
     }
     facts.now.time = at(61);
     facts.memory.open = vec![(id(2), BOOT - facts.timing.lost * 6)];
@@ -158,7 +171,13 @@ fn a_lost_answer_waits_longer_for_its_repair_each_time() {
     assert_eq!(waits(&[]), None);
     assert_eq!(waits(&[-100]), None);
     assert_eq!(waits(&[50]), s(10));
-    assert_eq!(waits(&[50, 55]), s(60));
+    // A minute, and ZITADEL is asked about the stored value meanwhile.
+    assert_eq!(waits(&[50, 55]), s(20));
+    let mut facts = lost(Cause::Trigger, &[50, 55]);
+    facts.memory.open = vec![(id(2), BOOT - Duration::from_secs(59))];
+    assert_eq!(rests(&facts), (Reason::LostAttempt, "working"));
+    facts.memory.open = vec![(id(2), BOOT - Duration::from_secs(60))];
+    assert_eq!(claims_for(&facts).1, Cause::LostAttempt);
     // It begins when the answer was lost.
     let mut facts = lost(Cause::Trigger, &[50]);
     facts.memory.open = vec![(id(2), BOOT - Duration::from_secs(10))];

@@ -190,8 +190,11 @@ fn as_long_as_a_value_is_red_it_is_asked_about_ever_more_rarely_and_it_recovers_
 #[test]
 fn an_open_breaker_leaves_no_verdict_of_before() {
     let mut facts = good();
-    facts.object.explained.short = 0;
-    facts.primary.claim = present(claim(2, Cause::LostAttempt, None, Some(5)));
+    let mut open = claim(2, Cause::LostAttempt, None, Some(5));
+    for minutes in [57, 58, 60] {
+        open.repairs.add(at(minutes), Cause::LostAttempt, None);
+    }
+    facts.primary.claim = present(open);
     facts.primary.journal = journal(&[5, 57, 58, 59]);
     facts.object.trigger = None;
     facts.memory.open = vec![(id(2), BOOT - facts.timing.quiet)];
