@@ -153,6 +153,7 @@ fn while_it_is_open_the_stored_value_is_asked_for_and_it_closes_when_the_window_
         assert_eq!(memory.doubt.is_some(), probe == Probe::NoVerdict);
     }
     facts.now.time = at(61);
+    facts.probe = Observed::Live(Probe::Refused);
     facts.memory.open = vec![(id(2), BOOT - facts.timing.lost * 6)];
     assert_eq!(claims_for(&facts).1, Cause::LostAttempt);
 }
