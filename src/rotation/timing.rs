@@ -113,11 +113,15 @@ impl Timing {
     #[must_use]
     pub fn scaled(self, factor: u32) -> Self {
         let factor = factor.max(1);
+        let request = self.request / factor;
+        let send = (self.send / factor).max(self.send.min(Self::SHORTEST_SEND));
+        // NB: reads are not made faster, so it is as long as the quiet period allows.
+        let allowed = (self.quiet / factor).saturating_sub(send + request + request / 2);
         Self {
-            request: self.request / factor,
-            recheck: self.recheck / factor,
+            request,
+            recheck: (self.recheck / factor).max(allowed.min(self.recheck)),
             // NB: the access token and a connection must fit into it on a busy machine, however fast the rest is made.
-            send: (self.send / factor).max(self.send.min(Self::SHORTEST_SEND)),
+            send,
             prove: self.prove / factor,
             lag: self.lag / factor,
             takeover: self.takeover / factor,
