@@ -11,14 +11,17 @@ mod support;
 
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use support::controlplane::Options;
 use support::eventually;
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
-use zitadel_simulator::{Action, Availability, Config, Fault, Operation, Role, Scope, Simulator};
+use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, Status};
+use zitadel_simulator::{
+    Action, Availability, Config, Fault, Operation, Reply, Role, Scope, Simulator,
+};
 
 async fn tenant(prefix: &str) -> Tenant {
     World::shared().await.tenant(prefix).await
@@ -1517,4 +1520,117 @@ async fn an_instance_wide_service_user_serves_projects_of_other_organisations() 
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
     tenant.ready("orders").await;
     assert!(tenant.accepted(&app, "orders").await);
+}
+
+// ---- truth ----
+
+/// What the conditions say of the stored value.
+fn verified(object: &ApiAppSecret) -> (Status, String) {
+    let conditions = &object.status.as_ref().unwrap().conditions;
+    let found = conditions.get(ConditionType::Verified).unwrap();
+    (found.status, found.reason.clone())
+}
+
+#[tokio::test]
+async fn a_rotation_with_the_operator_s_own_user_elsewhere_is_called_refused_before_it_is_repaired()
+{
+    let tenant = tenant("ownuser").await;
+    let app = tenant.app("own");
+    tenant.apply("own", &app.id, json!({})).await.unwrap();
+    tenant.ready("own").await;
+    tenant
+        .zitadel
+        .rotate_elsewhere(&app.id, Some(&tenant.user))
+        .unwrap();
+    let object = tenant.reason("own", "Refused").await;
+    assert!(!holds(&object, ConditionType::Ready));
+    assert_eq!(verified(&object), (Status::False, "Refused".to_owned()));
+    tenant.until_accepted(&app, "own").await;
+    let object = tenant.ready("own").await;
+    assert_eq!(verified(&object), (Status::True, "Accepted".to_owned()));
+}
+
+#[tokio::test]
+async fn after_a_lost_answer_without_a_journal_the_stored_value_is_called_refused_before_it_is_repaired()
+ {
+    let tenant = tenant("unread").await;
+    let app = tenant.app("unread");
+    tenant.apply("unread", &app.id, json!({})).await.unwrap();
+    tenant.ready("unread").await;
+    let denied = r#"{"code":7,"message":"no","details":[{"id":"AUTH-5mWD2"}]}"#;
+    let denied = Action::RespondBefore(Reply::new(403, "application/json", denied));
+    tenant
+        .zitadel
+        .inject(Fault::on(Operation::Journal, denied).app(&app.id).always());
+    let lost = Action::RespondAfter(Reply::ingress_html(502));
+    tenant
+        .zitadel
+        .inject(Fault::on(Operation::Generate, lost).app(&app.id));
+    tenant
+        .edit("unread", json!({"spec": {"rotation": {"trigger": "x"}}}))
+        .await;
+    let object = tenant.reason("unread", "Refused").await;
+    assert!(!holds(&object, ConditionType::Ready));
+    assert_eq!(verified(&object), (Status::False, "Refused".to_owned()));
+    tenant.until_accepted(&app, "unread").await;
+    let object = tenant.ready("unread").await;
+    assert_eq!(verified(&object), (Status::True, "Accepted".to_owned()));
+}
+
+#[tokio::test]
+async fn a_trigger_that_is_set_while_the_claim_is_damaged_rotates_once() {
+    let tenant = tenant("spoilt").await;
+    let app = tenant.app("spoilt");
+    tenant.apply("spoilt", &app.id, json!({})).await.unwrap();
+    tenant.ready("spoilt").await;
+    let leases: Api<Lease> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    let mine = format!("\"namespace\":\"{}\"", tenant.namespace);
+    let all = leases.list(&ListParams::default()).await.unwrap();
+    let claim = all.into_iter().find(|lease| {
+        let text = lease.metadata.annotations.as_ref();
+        let text = text.and_then(|all| all.get("zitadel-secrets.dev/claim"));
+        text.is_some_and(|text| text.contains(&mine))
+    });
+    let name = claim.unwrap().metadata.name.unwrap();
+    let spoilt = json!({"metadata": {"annotations": {"zitadel-secrets.dev/claim": "{"}}});
+    leases
+        .patch(&name, &PatchParams::default(), &Patch::Merge(spoilt))
+        .await
+        .unwrap();
+    tenant
+        .edit("spoilt", json!({"spec": {"rotation": {"trigger": "leak"}}}))
+        .await;
+    tenant.until_generates(&app, 2).await;
+    let object = tenant.ready("spoilt").await;
+    let status = object.status.unwrap();
+    assert_eq!(status.observed_trigger.as_deref(), Some("leak"));
+    assert_eq!(status.last_rotation.unwrap().reason, "Trigger");
+    assert_eq!(tenant.generates(&app), 2);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_renamed_onto_a_foreign_one_stays_verified() {
+    let tenant = tenant("obstacle").await;
+    let app = tenant.app("orders");
+    tenant
+        .apply("orders", &app.id, json!({"secret": {"name": "before"}}))
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    for (foreign, data) in [
+        ("other", json!({"key": "x"})),
+        ("copy", json!({"CLIENT_SECRET": "x"})),
+    ] {
+        tenant.create_secret(foreign, data).await;
+        tenant
+            .edit("orders", json!({"spec": {"secret": {"name": foreign}}}))
+            .await;
+        let object = tenant.reason("orders", "SecretNotOwned").await;
+        assert_eq!(verified(&object), (Status::True, "Accepted".to_owned()));
+        assert_eq!(
+            object.status.unwrap().secret_name.as_deref(),
+            Some("before")
+        );
+    }
+    assert_eq!(tenant.generates(&app), 1);
 }
