@@ -1601,7 +1601,8 @@ async fn a_trigger_that_is_set_while_the_claim_is_damaged_rotates_once() {
         .edit("spoilt", json!({"spec": {"rotation": {"trigger": "leak"}}}))
         .await;
     tenant.until_generates(&app, 2).await;
-    let object = tenant.ready("spoilt").await;
+    tenant.until_accepted(&app, "spoilt").await;
+    let object = tenant.reason("spoilt", "UpToDate").await;
     let status = object.status.unwrap();
     assert_eq!(status.observed_trigger.as_deref(), Some("leak"));
     assert_eq!(status.last_rotation.unwrap().reason, "Trigger");
