@@ -457,11 +457,11 @@ mod tests {
 
     #[test]
     fn only_where_nothing_of_zitadel_answers_nobody_else_asks() {
+        use ErrorClass::{Malformed, Timeout, Unauthenticated, Unavailable};
         let of = |me, other| {
             let me = error(Operation::Me, me);
             judged(&me, Err(error(Operation::Discovery, other))).outage
         };
-        use ErrorClass::{Malformed, Timeout, Unauthenticated, Unavailable};
         assert!(of(Timeout, Timeout) && of(Unavailable, Unavailable));
         assert!(!of(Timeout, Malformed) && !of(Unauthenticated, Timeout));
     }

@@ -207,6 +207,37 @@ fn remember_unwritten(status: &mut ApiAppSecretStatus, round: &Round, flushed: &
     status.history.insert(0, past);
 }
 
+/// What is said where all is well.
+fn settled(
+    awaits: Awaits,
+    overdue: bool,
+    next: Option<Timestamp>,
+    secret: &str,
+) -> (Reason, String) {
+    let at = next.map(|next| seconds(next).to_string());
+    let at = at.unwrap_or_default();
+    match (awaits, overdue) {
+        (Awaits::Nothing, _) => {
+            let text = format!("Secret {secret} holds the newest client secret");
+            (Reason::UpToDate, text)
+        }
+        (Awaits::Window, true) => {
+            let text = format!("Rotation is overdue; the next window opens at {at}");
+            (Reason::Overdue, text)
+        }
+        (Awaits::Window, false) => {
+            let text = format!("Rotation is due and waits for the window at {at}");
+            (Reason::AwaitingWindow, text)
+        }
+        (Awaits::Turn, _) => {
+            let text = format!(
+                "Rotation became due while the operator was away, like many others; its turn is at {at}"
+            );
+            (Reason::AwaitingTurn, text)
+        }
+    }
+}
+
 /// Ready, Reconciling and Stalled, as kstatus reads them.
 fn conditions(
     status: &mut ApiAppSecretStatus,
@@ -240,29 +271,7 @@ fn conditions(
             overdue,
             next,
         } => {
-            let at = next.map(|next| seconds(next).to_string());
-            let at = at.unwrap_or_default();
-            let (reason, message) = match (awaits, overdue) {
-                (Awaits::Nothing, _) => {
-                    let secret = &round.target.secret.name;
-                    let text = format!("Secret {secret} holds the newest client secret");
-                    (Reason::UpToDate, text)
-                }
-                (Awaits::Window, true) => {
-                    let text = format!("Rotation is overdue; the next window opens at {at}");
-                    (Reason::Overdue, text)
-                }
-                (Awaits::Window, false) => {
-                    let text = format!("Rotation is due and waits for the window at {at}");
-                    (Reason::AwaitingWindow, text)
-                }
-                (Awaits::Turn, _) => {
-                    let text = format!(
-                        "Rotation became due while the operator was away, like many others; its turn is at {at}"
-                    );
-                    (Reason::AwaitingTurn, text)
-                }
-            };
+            let (reason, message) = settled(*awaits, *overdue, *next, &round.target.secret.name);
             set(conditions, Ready, true, reason, &message);
             conditions.remove(Reconciling);
             conditions.remove(Stalled);

@@ -205,9 +205,9 @@ mod tests {
                         Question::App => (Verdict::None, Duration::from_millis(5)),
                         Question::New => {
                             asked += 1;
-                            new(now - BOOT)
+                            new(now.saturating_sub(BOOT))
                         }
-                        Question::Stored => stored(now - BOOT),
+                        Question::Stored => stored(now.saturating_sub(BOOT)),
                     };
                     let (verdict, takes) = if takes > within {
                         (Verdict::None, within)
@@ -218,10 +218,10 @@ mod tests {
                     machine.told(question, verdict, now);
                 }
                 Next::Wait(pause) => now += pause,
-                end => return (end, now - BOOT, asked),
+                end => return (end, now.saturating_sub(BOOT), asked),
             }
         }
-        (Next::Wait(Duration::ZERO), now - BOOT, asked)
+        (Next::Wait(Duration::ZERO), now.saturating_sub(BOOT), asked)
     }
 
     const S: fn(u64) -> Duration = Duration::from_secs;

@@ -42,7 +42,6 @@ pub fn timing() -> Timing {
         dead: ms(900),
         probe: ms(200),
         probe_most: ms(1000),
-        lag: ms(1250),
         retry_first: ms(150),
         retry_soonest: ms(50),
         retry_most: ms(600),

@@ -324,7 +324,6 @@ fn memory(memo: &Memo) -> real::Memory {
         }),
         holding: some(memo.holding).map(attempt_id),
         held_back: None,
-        candidate: false,
         not_executed: some(memo.not_executed).map(attempt_id),
         open: memo
             .open

@@ -38,7 +38,7 @@ fn any_number_of_triggers_within_an_hour_leaves_the_repair_of_a_lost_answer() {
     let all: Vec<u64> = (5..=56).collect();
     facts.primary.journal = journal(&all);
     edit(&mut facts, |secret| {
-        secret.commit = Ok(Some(entry(1, 55, 55)))
+        secret.commit = Ok(Some(entry(1, 55, 55)));
     });
     facts.primary.claim = present(claim(2, Cause::Trigger, Some("a"), Some(55)));
     let claim = claimed(&facts);
