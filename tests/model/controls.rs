@@ -42,6 +42,20 @@ pub fn controls() -> Vec<(World, &'static [&'static str])> {
             &["serial", "charge", "necessity"],
         ),
         (
+            World {
+                replicas: 2,
+                ..without(
+                    Without::RecheckOfClaim,
+                    world(
+                        "a recheck without the claim",
+                        false,
+                        &[(Due, 1), (DeleteClaim, 1), (Crash, 1)],
+                    ),
+                )
+            },
+            &["serial", "charge", "necessity"],
+        ),
+        (
             without(
                 Without::SequenceFence,
                 world("without sequence fence", false, &[(Due, 1), (Slow, 1)]),

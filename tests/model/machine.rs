@@ -19,6 +19,8 @@ pub enum Without {
     ClaimCas,
     Quiet,
     Recheck,
+    /// The recheck reads Secret and journal, but not the claim.
+    RecheckOfClaim,
     SequenceFence,
     SecretCas,
     JournalAndRecheck,
@@ -305,6 +307,11 @@ impl World {
         }
         if begins {
             round.former = shown[usize::from(1 - replica.view.name)];
+        }
+        if self.without == Without::RecheckOfClaim
+            && let Seen::Live(claims) = &mut round.claim
+        {
+            presume(claims, replica.memo.claimed, i, &round.secret);
         }
         let told = if replica.view == state.object {
             state.status
@@ -744,4 +751,39 @@ impl World {
             _ => None,
         }
     }
+}
+
+/// Takes it that one's own claim stands as it was written.
+fn presume(
+    claims: &mut [Option<Claim>; TWO],
+    (attempt, _, _, slot): (u8, u8, Age, u8),
+    holder: u8,
+    secret: &Seen<Option<Secret>>,
+) {
+    let claim = &mut claims[usize::from(slot)];
+    let stands = claim.is_some_and(|claim| claim.attempt.is_some_and(|it| it.id == attempt));
+    let Seen::Live(Some(secret)) = secret else {
+        return;
+    };
+    if attempt == 0 || stands {
+        return;
+    }
+    *claim = Some(Claim {
+        revision: claim.map_or(0, |claim| claim.revision),
+        damaged: false,
+        owner: secret.owner,
+        handled: 0,
+        issued: true,
+        repaired: Age::Unset,
+        attempt: Some(Attempt {
+            id: attempt,
+            pre: secret.sequence,
+            // Due.
+            cause: 1,
+            trigger: 0,
+            holder,
+            open: true,
+        }),
+        replaced: Default::default(),
+    });
 }
