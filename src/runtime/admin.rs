@@ -198,6 +198,25 @@ mod tests {
         (address, subject, stop)
     }
 
+    #[tokio::test]
+    async fn the_default_address_serves_both_families() {
+        let any = (Ipv6Addr::UNSPECIFIED, 0).into();
+        let admin = bind(any, Limits::default()).await.unwrap();
+        let port = admin.address().port();
+        assert!(
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+                .await
+                .is_ok()
+        );
+        if admin.address().is_ipv6() {
+            assert!(
+                TcpStream::connect((Ipv6Addr::LOCALHOST, port))
+                    .await
+                    .is_ok()
+            );
+        }
+    }
+
     async fn get(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\n\r\n");
