@@ -143,4 +143,4 @@ outage: controlplane ## Measure what a consumer sees of rotations, with and with
 	$(CARGO) test --test zero_outage -- --nocapture
 
 fault-matrix: controlplane ## Inject every fault at every boundary; prints the table
-	$(CARGO) test --test fault_matrix -- --nocapture
+	$(CARGO) test --test fault_matrix -- --nocapture --include-ignored --test-threads 1

@@ -12,7 +12,7 @@ use super::context::{AppState, Context, Stored, lock};
 use super::event::Severity;
 use super::failure;
 use super::mutated::Mutations;
-use super::probe::probe;
+use super::probe::{paired, probe};
 use super::secret::{self, Place, Published, Reading};
 use super::target::Target;
 use super::write;
@@ -173,7 +173,14 @@ impl Received {
         match zitadel.introspect(client_id, value, token).await {
             Ok(Introspection::Active) => Some(true),
             Ok(Introspection::Refused) => Some(false),
-            Ok(Introspection::Inactive | Introspection::NoVerdict) | Err(_) => None,
+            // NB: also because the operator's own token was revoked, and that may stay so.
+            Ok(Introspection::Inactive | Introspection::NoVerdict) | Err(_) => {
+                match paired(&self.connection, client_id, value).await {
+                    Probe::Valid => Some(true),
+                    Probe::Refused => Some(false),
+                    Probe::NoVerdict => None,
+                }
+            }
         }
     }
 

@@ -19,6 +19,13 @@ pub async fn probe(
         Ok(Introspection::Refused | Introspection::Inactive | Introspection::NoVerdict)
         | Err(_) => {}
     }
+    paired(connection, client_id, value).await
+}
+
+/// Compares a client secret with a wrong one, beside a token that is none. It needs no token of the operator's own, which ZITADEL may have
+/// revoked meanwhile.
+pub async fn paired(connection: &Connection, client_id: &str, value: &ClientSecret) -> Probe {
+    let zitadel = &connection.zitadel;
     let wrong = uuid::Uuid::new_v4().simple().to_string().repeat(2);
     let Ok(wrong) = ClientSecret::try_from(wrong.as_str()) else {
         return Probe::NoVerdict;
