@@ -16,7 +16,7 @@ use super::former;
 use super::mutated::Mutations;
 use super::observe::Round;
 use super::rotate;
-use super::secret::Published;
+use super::secret::{self, Place, Published};
 use super::write;
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
@@ -292,6 +292,20 @@ fn handled_trigger(facts: &Facts, slot: Slot) -> Option<String> {
     }
 }
 
+/// Takes off a Secret that was just applied what was only posted before, such as a key that has another name by now.
+async fn disown(
+    api: &Api<Secret>,
+    place: Place<'_>,
+    written: &Secret,
+) -> Result<Option<Secret>, kube::Error> {
+    let reading = secret::read(place, &written.metadata, Some(written), |_| true);
+    let Some(patch) = reading.disowned() else {
+        return Ok(None);
+    };
+    let name = &place.target.secret.name;
+    api.patch(name, &write::patch(), &patch).await.map(Some)
+}
+
 /// Writes the Secret again from the value it holds.
 async fn render(
     context: &Context,
@@ -379,7 +393,13 @@ async fn render(
                 back_off(round, facts, &mutated);
                 return;
             }
-            rewritten(&written);
+            match disown(&api, place, &written).await {
+                Ok(disowned) => rewritten(disowned.as_ref().unwrap_or(&written)),
+                Err(error) => {
+                    rewritten(&written);
+                    failed(&error);
+                }
+            }
             let mut state = lock(&round.state);
             if let Some(left) = mutations.left() {
                 state.memory.left_as_it_is(facts, &left);
