@@ -412,7 +412,7 @@ async fn every_call_ends_whatever_the_server_does() {
     let world = World::plain();
     for (availability, class) in [
         (Availability::Hanging, ErrorClass::Timeout),
-        (Availability::Garbage, ErrorClass::Interrupted),
+        (Availability::Garbage, ErrorClass::Malformed),
         (Availability::InternalError, ErrorClass::Internal),
         (Availability::Unavailable, ErrorClass::Unavailable),
         (Availability::DatabaseDown, ErrorClass::Internal),
