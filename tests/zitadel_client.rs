@@ -410,25 +410,23 @@ async fn zitadels_own_refusals_execute_nothing() {
 #[tokio::test]
 async fn every_call_ends_whatever_the_server_does() {
     let world = World::plain();
-    for (availability, class) in [
-        (Availability::Hanging, ErrorClass::Timeout),
-        (Availability::Garbage, ErrorClass::Malformed),
-        (Availability::InternalError, ErrorClass::Internal),
-        (Availability::Unavailable, ErrorClass::Unavailable),
-        (Availability::DatabaseDown, ErrorClass::Internal),
+    for (availability, classes) in [
+        (Availability::Hanging, &[ErrorClass::Timeout][..]),
+        // What is no HTTP may end before it can be told that it is none.
+        (
+            Availability::Garbage,
+            &[ErrorClass::Malformed, ErrorClass::Interrupted],
+        ),
+        (Availability::InternalError, &[ErrorClass::Internal]),
+        (Availability::Unavailable, &[ErrorClass::Unavailable]),
+        (Availability::DatabaseDown, &[ErrorClass::Internal]),
     ] {
         world.simulator.set_availability(availability);
         let client = world.client();
-        assert_eq!(
-            client.me().await.unwrap_err().class(),
-            class,
-            "{availability:?}"
-        );
-        assert_eq!(
-            unknown(client.generate(&world.orders(), attempt()).await),
-            class,
-            "{availability:?}"
-        );
+        let class = client.me().await.unwrap_err().class();
+        assert!(classes.contains(&class), "{availability:?}: {class:?}");
+        let class = unknown(client.generate(&world.orders(), attempt()).await);
+        assert!(classes.contains(&class), "{availability:?}: {class:?}");
         world.simulator.set_availability(Availability::Up);
     }
     world.simulator.set_availability(Availability::Resetting);
