@@ -39,8 +39,8 @@ impl World {
         let url = Issuer::parse(&self.simulator.url(), false).unwrap();
         let timeouts = Timeouts {
             connect: Duration::from_millis(500),
-            call: Duration::from_secs(2),
-            list: Duration::from_secs(4),
+            call: Duration::from_secs(4),
+            list: Duration::from_secs(10),
             generate: Duration::from_secs(2),
         };
         ClientConfig {
