@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::cause::{Cause, handled_trigger, repairs};
+use super::cause::{Cause, repairs};
 use super::decide::{entry_attempt, gate, settled_report};
 use super::facts::{Facts, Failure, Journal, Observed, Probe, SecretState, Slot, Value};
 use super::memory::{Claimed, DoubtKind, Loss, Prepared};
@@ -291,7 +291,9 @@ fn pause(
 /// written first.
 fn held_back(round: &Round<'_>, claims: &Before<'_>) -> Option<Step> {
     let object = &round.facts.object;
-    let claim = Claim::settled(object.owner.clone(), handled_trigger(round.facts), None)
+    // NB: the present trigger counts as handled. What its rotation came to went with the claim, and whoever deletes that again and again must
+    // not get past the breaker.
+    let claim = Claim::settled(object.owner.clone(), object.trigger.clone(), None)
         .remembering(claims.repairs.clone());
     let none = claims.stored.is_none() && claims.replaced.is_none();
     none.then(|| round.write_claim(claim))
