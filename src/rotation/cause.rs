@@ -7,7 +7,10 @@ use super::facts::{Journal, JournalEvent, Observed, Probe, SecretState, SecretVi
 use super::memory::DoubtKind;
 use super::pair::{Claims, overlap_is_over, standby_is_ready};
 use super::round::{Round, rest, stalled, waiting};
-use super::{Blocked, Claim, DueState, Entry, Facts, Origin, Repairs, Report, Retry, Source, Step};
+use super::{
+    Blocked, Claim, DueState, Entry, Facts, HandledTrigger, Origin, Repairs, Report, Retry, Source,
+    Step,
+};
 use crate::api::Reason;
 use crate::ids::Sequence;
 
@@ -132,12 +135,18 @@ pub(super) fn find(
     }
 }
 
-/// The trigger that counts as handled where no claim says: by the status, and where that says nothing the one that is there.
+/// The trigger that counts as handled where no claim says: by the record of the object's own Secret, where there is none by the status, and
+/// where that says nothing the one that is there.
 ///
-/// NB: not by the record of the Secret. It does not know a trigger whose answer was lost, so whoever deletes the claim again and again
-/// would have a new client secret each time, past the breaker.
+/// NB: the status of an object that was made again during a rotation may be a mirror of the former one's claim.
 pub(super) fn handled_trigger(facts: &Facts) -> Option<String> {
     let object = &facts.object;
+    if let Some(SecretState::Present(secret)) = facts.secret.known()
+        && let HandledTrigger::Recorded(trigger) = &secret.handled_trigger
+        && (secret.owned || *trigger == object.trigger)
+    {
+        return trigger.clone();
+    }
     let observed = object.observed_trigger.as_ref();
     observed
         .or(object.trigger.as_ref())

@@ -303,4 +303,16 @@ fn a_trigger_that_was_set_while_the_claim_was_lost_or_damaged_is_none_that_was_h
     assert_eq!(handled(&damaged, Some("a")).as_deref(), Some("rotates"));
     assert_eq!(handled(&damaged, Some("b")).as_deref(), Some("b"));
     assert_eq!(handled(&damaged, None).as_deref(), Some("b"));
+    // The record of the object's own Secret knows better than its status.
+    edit(&mut lost, |secret| {
+        secret.handled_trigger = HandledTrigger::Recorded(Some("a".into()));
+    });
+    assert_eq!(handled(&lost, Some("b")).as_deref(), Some("a"));
+    // That of an object before this one says only that the present one is handled.
+    edit(&mut lost, |secret| secret.owned = false);
+    assert_eq!(handled(&lost, None).as_deref(), Some("b"));
+    edit(&mut lost, |secret| {
+        secret.handled_trigger = HandledTrigger::Recorded(Some("b".into()));
+    });
+    assert_eq!(handled(&lost, Some("a")).as_deref(), Some("b"));
 }
