@@ -28,12 +28,14 @@ use crate::zitadel::ClientSecret;
 /// The length of the placeholder in a rehearsal when nothing is stored: ZITADEL's default.
 const SECRET_LENGTH: usize = 64;
 
-/// Permission to have a claim open, held from before the claim until generate was sent, and permission to send it.
+/// What one rotation has been permitted so far.
 #[derive(Default)]
-pub struct Turn(
-    pub(super) Option<OwnedSemaphorePermit>,
-    pub(super) Option<OwnedSemaphorePermit>,
-);
+pub struct Turn {
+    /// To have a claim open: from before the claim until generate was sent.
+    pub(super) claim: Option<OwnedSemaphorePermit>,
+    /// To send generate.
+    pub(super) generate: Option<OwnedSemaphorePermit>,
+}
 
 /// Carries out a step. Afterwards `facts` hold only what is still known.
 pub async fn act(
@@ -210,13 +212,13 @@ async fn has_turn(context: &Context, round: &Round, turn: &mut Turn, facts: &mut
     let Ok(connection) = &round.connection else {
         return false;
     };
-    if turn.0.is_some() {
+    if turn.claim.is_some() {
         return true;
     }
     let began = context.clock.boot();
     // NB: never closed.
     let permit = Arc::clone(&connection.shared.ahead).acquire_owned();
-    turn.0 = context
+    turn.claim = context
         .stop
         .run_until_cancelled(permit)
         .await
@@ -228,7 +230,7 @@ async fn has_turn(context: &Context, round: &Round, turn: &mut Turn, facts: &mut
             standby.app = Observed::Unread;
         }
     }
-    fresh && turn.0.is_some()
+    fresh && turn.claim.is_some()
 }
 
 async fn write_claim(

@@ -53,7 +53,7 @@ pub async fn send(
     // The last answer of the recheck: whatever moves after that is not seen.
     let rechecked = facts.now.boot;
     let late = |now: Duration| now.saturating_sub(rechecked) >= facts.timing.send;
-    if turn.1.is_none() {
+    if turn.generate.is_none() {
         let claimed = lock(&round.state)
             .memory
             .claimed
@@ -62,15 +62,17 @@ pub async fn send(
         let gone = claimed.map_or(Duration::MAX, |since| rechecked.saturating_sub(since));
         let wait = facts.timing.recheck.saturating_sub(gone);
         let permit = Arc::clone(&connection.shared.sending).acquire_owned();
-        turn.1 = tokio::time::timeout(wait, permit)
+        turn.generate = tokio::time::timeout(wait, permit)
             .await
             .ok()
             .and_then(Result::ok);
     }
     let Application { app, client_id, .. } = round.application(slot).clone();
-    let (true, Some(client_id), Ok(guard)) =
-        (turn.1.is_some(), client_id, context.holding.hold(attempt))
-    else {
+    let (true, Some(client_id), Ok(guard)) = (
+        turn.generate.is_some(),
+        client_id,
+        context.holding.hold(attempt),
+    ) else {
         lock(&round.state).memory.claim_unusable();
         return;
     };
@@ -80,7 +82,9 @@ pub async fn send(
     if late(context.clock.boot()) {
         return;
     }
-    let Some(permit) = turn.1.take() else { return };
+    let Some(permit) = turn.generate.take() else {
+        return;
+    };
     lock(&round.state).memory.sending(attempt);
     if cause.is_repair() {
         connection.shared.repaired(context.clock.boot());
@@ -119,7 +123,7 @@ pub async fn send(
         stored,
         facts: facts.clone(),
     };
-    let ahead = turn.0.take();
+    let ahead = turn.claim.take();
     let (shared, state) = (Arc::clone(context), Arc::clone(&round.state));
     let owner = round.target.owner.clone();
     context.tasks.spawn(async move {

@@ -1,5 +1,6 @@
 //! Why a client secret is generated: the only seven causes, and the search for one. No I/O.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::decide::settled_report;
@@ -8,8 +9,8 @@ use super::memory::DoubtKind;
 use super::pair::{Claims, overlap_is_over, standby_is_ready};
 use super::round::{Round, rest, stalled, waiting};
 use super::{
-    Blocked, Claim, DueState, Entry, Facts, HandledTrigger, Origin, Repairs, Report, Retry, Source,
-    Step,
+    Blocked, Claim, DueState, Entry, Facts, HandledTrigger, Origin, Owner, Repairs, Report, Retry,
+    Source, Step,
 };
 use crate::api::Reason;
 use crate::ids::Sequence;
@@ -175,16 +176,8 @@ fn nothing_to_adopt(
     let facts = round.facts;
     let trigger = facts.object.trigger.as_deref();
     let Some(mine) = mine else {
-        let repairs = repairs(round, claim)?;
-        round.current()?;
-        let claim = Claim::unissued(
-            facts.object.owner.clone(),
-            facts.object.trigger.clone(),
-            claim.and_then(|claim| claim.invalid_repair),
-        );
-        return Ok(Found::Nothing(
-            round.write_claim(claim.remembering(repairs)),
-        ));
+        let trigger = facts.object.trigger.clone();
+        return claimed(round, claim, trigger, Claim::unissued);
     };
     if trigger.is_some() && trigger != mine.trigger(false) {
         return Ok(Found::Cause(Cause::Trigger));
@@ -193,6 +186,21 @@ fn nothing_to_adopt(
         Reason::NothingToAdopt,
         Retry::After(facts.timing.retry_most / 12),
     )))
+}
+
+/// Writes the object's own claim without an attempt, over one that was another's or over none. What that remembers of repairs is kept.
+fn claimed(
+    round: &mut Round<'_>,
+    before: Option<&Claim>,
+    trigger: Option<String>,
+    make: fn(Owner, Option<String>, Option<Timestamp>) -> Claim,
+) -> Result<Found, Step> {
+    let repairs = repairs(round, before)?;
+    round.current()?;
+    let owner = round.facts.object.owner.clone();
+    let claim = make(owner, trigger, before.and_then(|it| it.invalid_repair));
+    let step = round.write_claim(claim.remembering(repairs));
+    Ok(Found::Nothing(step))
 }
 
 /// A value that is recorded as ours: is it the newest, is it good, is something due?
@@ -210,16 +218,7 @@ fn stored(
         if let Some(found) = verify(round, claim, secret)? {
             return Ok(found);
         }
-        let repairs = repairs(round, claim)?;
-        round.current()?;
-        let claim = Claim::settled(
-            facts.object.owner.clone(),
-            handled_trigger(facts),
-            claim.and_then(|c| c.invalid_repair),
-        );
-        return Ok(Found::Nothing(
-            round.write_claim(claim.remembering(repairs)),
-        ));
+        return claimed(round, claim, handled_trigger(facts), Claim::settled);
     };
     let news = round
         .seen()
@@ -355,16 +354,7 @@ fn take_over(
         return Ok(found);
     }
     if mine.is_none() {
-        let repairs = repairs(round, claim)?;
-        round.current()?;
-        let settled = Claim::settled(
-            facts.object.owner.clone(),
-            handled_trigger(facts),
-            claim.and_then(|c| c.invalid_repair),
-        );
-        return Ok(Found::Nothing(
-            round.write_claim(settled.remembering(repairs)),
-        ));
+        return claimed(round, claim, handled_trigger(facts), Claim::settled);
     }
     round.current()?;
     if let Some(step) = round.backing_off() {
@@ -519,20 +509,14 @@ fn prove(
         Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Probe])),
         Observed::Failed(_) => Probe::NoVerdict,
     };
+    if verdict != Probe::NoVerdict {
+        let now = facts.now.boot;
+        round.memory.judged(&secret.version, verdict, now);
+    }
     match verdict {
-        Probe::Valid => {
-            round
-                .memory
-                .judged(&secret.version, verdict, facts.now.boot);
-            Ok(None)
-        }
+        Probe::Valid => Ok(None),
         Probe::NoVerdict => no_verdict(round, claim, secret),
-        Probe::Refused => {
-            round
-                .memory
-                .judged(&secret.version, verdict, facts.now.boot);
-            refused(round, claim, secret)
-        }
+        Probe::Refused => refused(round, claim, secret),
     }
 }
 

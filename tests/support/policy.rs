@@ -1,21 +1,38 @@
 //! Policies of the cluster that refuse or change what is written to Secrets of a namespace.
 
+use std::fmt::Debug;
+
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, PostParams};
-use kube::{Api, Client};
-use serde_json::json;
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::eventually;
 use super::world::PATIENCE;
 
+trait Kind: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize {}
+
+impl<K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize> Kind for K {}
+
+async fn create<K: Kind>(client: &Client, object: Value) {
+    let object: K = serde_json::from_value(object).unwrap();
+    let api = Api::<K>::all(client.clone());
+    api.create(&PostParams::default(), &object).await.unwrap();
+}
+
+async fn delete<K: Kind>(client: &Client, name: &str) {
+    let api = Api::<K>::all(client.clone());
+    api.delete(name, &DeleteParams::default()).await.unwrap();
+}
+
 /// Refuses them, and waits until it has an effect.
 pub async fn deny_secrets(client: &Client, namespace: &str) {
-    let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
-    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client.clone());
     let policy = json!({
         "metadata": {"name": namespace},
         "spec": {
@@ -28,21 +45,15 @@ pub async fn deny_secrets(client: &Client, namespace: &str) {
         "metadata": {"name": namespace},
         "spec": {"policyName": namespace, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}},
     });
-    let params = PostParams::default();
-    let policy = serde_json::from_value(policy).unwrap();
-    policies.create(&params, &policy).await.unwrap();
-    let binding = serde_json::from_value(binding).unwrap();
-    bindings.create(&params, &binding).await.unwrap();
+    create::<ValidatingAdmissionPolicy>(client, policy).await;
+    create::<ValidatingAdmissionPolicyBinding>(client, binding).await;
     until_allowed(client, namespace, false).await;
 }
 
 /// Refuses them no more, and waits until that has an effect.
 pub async fn allow_secrets(client: &Client, namespace: &str) {
-    let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
-    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client.clone());
-    let params = DeleteParams::default();
-    bindings.delete(namespace, &params).await.unwrap();
-    policies.delete(namespace, &params).await.unwrap();
+    delete::<ValidatingAdmissionPolicyBinding>(client, namespace).await;
+    delete::<ValidatingAdmissionPolicy>(client, namespace).await;
     until_allowed(client, namespace, true).await;
 }
 
@@ -68,8 +79,6 @@ pub async fn mutate_secrets(
     patch: &str,
     real: bool,
 ) {
-    let policies: Api<MutatingAdmissionPolicy> = Api::all(client.clone());
-    let bindings: Api<MutatingAdmissionPolicyBinding> = Api::all(client.clone());
     let mut conditions = vec![
         json!({"name": "guard", "expression": format!("object.metadata.name == 'probe' || ({guard})")}),
     ];
@@ -91,21 +100,15 @@ pub async fn mutate_secrets(
         "metadata": {"name": namespace},
         "spec": {"policyName": namespace, "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}},
     });
-    let params = PostParams::default();
-    let policy = serde_json::from_value(policy).unwrap();
-    policies.create(&params, &policy).await.unwrap();
-    let binding = serde_json::from_value(binding).unwrap();
-    bindings.create(&params, &binding).await.unwrap();
+    create::<MutatingAdmissionPolicy>(client, policy).await;
+    create::<MutatingAdmissionPolicyBinding>(client, binding).await;
     until_mutated(client, namespace, true).await;
 }
 
 /// Changes them no more, and waits until that has an effect.
 pub async fn leave_secrets(client: &Client, namespace: &str) {
-    let policies: Api<MutatingAdmissionPolicy> = Api::all(client.clone());
-    let bindings: Api<MutatingAdmissionPolicyBinding> = Api::all(client.clone());
-    let params = DeleteParams::default();
-    bindings.delete(namespace, &params).await.unwrap();
-    policies.delete(namespace, &params).await.unwrap();
+    delete::<MutatingAdmissionPolicyBinding>(client, namespace).await;
+    delete::<MutatingAdmissionPolicy>(client, namespace).await;
     until_mutated(client, namespace, false).await;
 }
 
