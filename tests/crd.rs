@@ -222,6 +222,26 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Each is refused as invalid (422) with this sentence, and with no pattern.
+    async fn sentences(&self, cases: Vec<(Vec<(&str, Value)>, String)>) {
+        for (changes, sentence) in cases {
+            match self.judged(&changes).await {
+                Ok(_) => panic!("accepted: {changes:?}"),
+                Err(message) => {
+                    let pattern = ["should match", "failed rule", "at least"];
+                    assert!(
+                        message.starts_with("422 ")
+                            && message.contains(&sentence)
+                            && !pattern.iter().any(|text| message.contains(text)),
+                        "{changes:?}: {message}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 fn many(count: usize) -> Value {
     (0..count)
         .map(|index| (format!("label-{index}"), json!("x")))
@@ -515,6 +535,91 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
 }
 
 #[tokio::test]
+async fn what_people_often_get_wrong_is_quoted_beside_an_example_and_not_beside_a_pattern() {
+    let kind = Kind::app_secrets("sentences").await;
+    let window = |schedule: &str, zone: &str, duration: &str| {
+        let window = json!([{"schedule": schedule, "timeZone": zone, "duration": duration}]);
+        vec![("rotation.windows", window)]
+    };
+    let at_three = "0 3 * * *";
+    let duration = "is not a duration: write whole numbers with the units w, d, h, m and s, each at most once and from large to small, such as 30d, 1d12h or 1h30m";
+    let schedule = "is not a schedule: write the five cron fields minute, hour, day of the month, month and weekday, such as 0 3 * * * for every day at 03:00";
+    let zone = "is not the name of a time zone: use an IANA name such as Europe/Zurich";
+    let mut cases = Vec::new();
+    for bad in [
+        "30 days", "1.5h", "1h1d", "@daily", "30", "P30D", "1mo", "-1d", "30D", "",
+    ] {
+        let quoted = format!("\"{bad}\" {duration}");
+        for field in ["rotation.interval", "rotation.overlap"] {
+            let both = vec![(field, json!(bad)), ("standbyAppId", json!("3"))];
+            cases.push((both, quoted.clone()));
+        }
+        cases.push((window(at_three, "UTC", bad), quoted));
+    }
+    for bad in ["@daily", "@every 1h", "0 3 * *", "0 0 3 * * *", "daily", ""] {
+        let quoted = format!("\"{bad}\" {schedule}");
+        cases.push((window(bad, "UTC", "1h"), quoted));
+    }
+    for bad in [
+        "CEST",
+        "cest",
+        "PDT",
+        "GMT+2",
+        "UTC+1",
+        "Zürich",
+        "Europe Zurich",
+        "",
+    ] {
+        let quoted = format!("\"{bad}\" {zone}");
+        cases.push((window(at_three, bad, "1h"), quoted));
+    }
+    let zero = |text: &str| format!("\"0s\" must be longer than 0s, such as {text}");
+    cases.push((vec![("rotation.interval", json!("0s"))], zero("30d")));
+    cases.push((window(at_three, "UTC", "0s"), zero("2h")));
+    let same = "standbyAppId must be another application than appId: both are \"2\"".to_owned();
+    cases.push((vec![("standbyAppId", json!("2"))], same));
+    // A value with a line break cannot be quoted.
+    cases.push((
+        vec![("rotation.interval", json!("1d\n"))],
+        duration.to_owned(),
+    ));
+    kind.sentences(cases).await;
+    kind.accepts(vec![
+        window("  0\t3 * * MON-FRI ", "utc", "90m"),
+        window("*/5 1-3 15W JAN 5#2", "EST5EDT", "1h"),
+        window(at_three, "America/Argentina/Buenos_Aires", "1h"),
+        window(at_three, "Etc/GMT+1", "1h"),
+    ])
+    .await;
+
+    let connections = Kind::connections().await;
+    let mut cases = Vec::new();
+    for (field, example) in [
+        ("url", "https://iam.example.com"),
+        ("endpoint", "https://zitadel.zitadel.svc:8443"),
+    ] {
+        for bad in [
+            "https://iam.example.com/ui/console",
+            "https://iam.example.com/.well-known/openid-configuration",
+            "https://iam.example.com//",
+            "https://iam.example.com?x",
+            "iam.example.com",
+            "https://",
+        ] {
+            let text = format!(
+                "\"{bad}\" is not a scheme and a host with an optional port: write only those, without a path, such as {example}"
+            );
+            cases.push((vec![(field, json!(bad))], text));
+        }
+        let text = format!(
+            "must not contain a user name or a password: write only a scheme and a host with an optional port, such as {example}"
+        );
+        cases.push((vec![(field, json!("https://me:pw@iam.example.com"))], text));
+    }
+    connections.sentences(cases).await;
+}
+
+#[tokio::test]
 async fn project_and_application_of_an_object_cannot_be_changed_and_the_rest_can() {
     let kind = Kind::app_secrets("immutable").await;
     kind.api
@@ -532,7 +637,9 @@ async fn project_and_application_of_an_object_cannot_be_changed_and_the_rest_can
     };
     for field in ["projectId", "appId"] {
         let refused = patch(json!({field: "7"})).await.unwrap_err();
-        let message = format!("{field} cannot be changed");
+        let before = &kind.base[field];
+        let message =
+            format!("{field} cannot be changed from {before} to \"7\": delete the object");
         assert!(
             matches!(&refused, kube::Error::Api(status) if status.code == 422 && status.message.contains(&message)),
             "{refused}"

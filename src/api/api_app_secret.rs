@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ApiAppSecretStatus;
+use super::{ApiAppSecretStatus, rule};
 use crate::ids::AppId;
 
 /// An OAuth2 client secret of a ZITADEL API application, kept in a Kubernetes Secret and rotated.
@@ -67,7 +67,7 @@ use crate::ids::AppId;
     )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.standbyAppId) || self.standbyAppId != self.appId").message("standbyAppId must be another application than appId"))]
+#[x_kube(validation = Rule::new("!has(self.standbyAppId) || self.standbyAppId != self.appId").message(Message::Expression("'standbyAppId must be another application than appId: both are \"' + self.appId + '\"'".to_owned())))]
 #[x_kube(validation = Rule::new("!has(self.rotation) || !has(self.rotation.overlap) || has(self.standbyAppId)").message("rotation.overlap needs standbyAppId: one application has one client secret at a time"))]
 pub struct ApiAppSecretSpec {
     /// The `ZitadelConnection` to use. Default: the one named `default`.
@@ -81,12 +81,12 @@ pub struct ApiAppSecretSpec {
 
     /// The project of the application. Cannot be changed.
     #[schemars(length(min = 1, max = 200), regex(pattern = r"^[A-Za-z0-9_.-]+$"))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("projectId cannot be changed: delete the object and create another"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message(Message::Expression("'projectId cannot be changed from \"' + oldSelf + '\" to \"' + self + '\": delete the object and create another'".to_owned())))]
     pub project_id: String,
 
     /// The API application whose client secret is kept. Cannot be changed.
     #[schemars(length(min = 1, max = 200), regex(pattern = r"^[A-Za-z0-9_.-]+$"))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("appId cannot be changed: delete the object and create another"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message(Message::Expression("'appId cannot be changed from \"' + oldSelf + '\" to \"' + self + '\": delete the object and create another'".to_owned())))]
     pub app_id: String,
 
     /// A second API application of the same project: rotations alternate between the two, without an outage.
@@ -232,12 +232,9 @@ pub struct Rotation {
     /// The age at which the credential is rotated, such as 30d or 1d12h (units w d h m s, each once, from large to small). Absent: only on trigger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
-        length(min = 2, max = 32),
-        regex(
-            pattern = r"^([0-9]{1,6}w)?([0-9]{1,6}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
-        )
+        length(max = 32),
+        extend("x-kubernetes-validations" = rule::duration_above_zero("30d"))
     )]
-    #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("must be longer than 0s"))]
     pub interval: Option<String>,
 
     /// When a due rotation may start. None: at any time.
@@ -252,12 +249,7 @@ pub struct Rotation {
 
     /// Standby only: how long the old credential goes on working. Absent: until the next rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 2, max = 32),
-        regex(
-            pattern = r"^([0-9]{1,6}w)?([0-9]{1,6}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
-        )
-    )]
+    #[schemars(length(max = 32), extend("x-kubernetes-validations" = rule::duration()))]
     pub overlap: Option<String>,
 
     /// Any text. The credential is rotated once each time it changes.
@@ -271,22 +263,19 @@ pub struct Rotation {
 #[serde(rename_all = "camelCase")]
 pub struct Window {
     /// When it opens: five fields of cron, such as `0 3 * * MON-FRI`.
-    #[schemars(length(min = 9, max = 128))]
+    #[schemars(length(max = 128), extend("x-kubernetes-validations" = rule::schedule()))]
     pub schedule: String,
 
     /// Time zone by its IANA name, such as Europe/Zurich. Default: UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9_+/-]+$"))]
+    #[schemars(length(max = 64), extend("x-kubernetes-validations" = rule::time_zone()))]
     pub time_zone: Option<String>,
 
     /// How long it stays open, such as 2h.
     #[schemars(
-        length(min = 2, max = 32),
-        regex(
-            pattern = r"^([0-9]{1,6}w)?([0-9]{1,6}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
-        )
+        length(max = 32),
+        extend("x-kubernetes-validations" = rule::duration_above_zero("2h"))
     )]
-    #[x_kube(validation = Rule::new("self.matches('[1-9]')").message("must be longer than 0s"))]
     pub duration: String,
 }
 

@@ -3,6 +3,7 @@
 mod api_app_secret;
 mod condition;
 mod reason;
+mod rule;
 mod status;
 mod zitadel_connection;
 

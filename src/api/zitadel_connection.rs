@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Conditions;
+use super::{Conditions, rule};
 
 /// A ZITADEL instance, the operator's credential for it, and the namespaces that may use it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -50,16 +50,16 @@ use super::Conditions;
 pub struct ZitadelConnectionSpec {
     /// External URL of ZITADEL, which is its issuer: https, or plain http for loopback addresses or with allowInsecure.
     #[schemars(
-        length(min = 8, max = 512),
-        regex(pattern = r"^https?://[A-Za-z0-9.\[\]:_-]+/?$")
+        length(max = 512),
+        extend("x-kubernetes-validations" = rule::origin("https://iam.example.com"))
     )]
     pub url: String,
 
     /// Where to dial instead of url, for a ZITADEL in the same cluster; the external host is sent along.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
-        length(min = 8, max = 512),
-        regex(pattern = r"^https?://[A-Za-z0-9.\[\]:_-]+/?$")
+        length(max = 512),
+        extend("x-kubernetes-validations" = rule::origin("https://zitadel.zitadel.svc:8443"))
     )]
     pub endpoint: Option<String>,
 
