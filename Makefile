@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo tutorial test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench mutants model chaos fault-matrix outage fuzz
+.PHONY: help demo tutorial test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench mutants model chaos fault-matrix outage upgrade fuzz
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -141,6 +141,16 @@ $(TOOLS)/bin/cargo-fuzz:
 
 outage: controlplane ## Measure what a consumer sees of rotations, with and without a standby application
 	$(CARGO) test --test zero_outage -- --nocapture
+
+# The version that upgrades come from. Its sources and what is built of them are in target/upgrade.
+OLDER ?= 1da56b4
+
+upgrade: controlplane ## Run an older version, this one, the older one and this one again, with an attempt open each time
+	rm -rf target/upgrade/source && mkdir -p target/upgrade/source
+	git archive $(OLDER) | tar -x -C target/upgrade/source
+	cd target/upgrade/source && $(CARGO) build --locked --bin zitadel-secret-operator --target-dir $(CURDIR)/target/upgrade
+	ZSO_OLDER_OPERATOR=$(CURDIR)/target/upgrade/debug/zitadel-secret-operator \
+		$(CARGO) test --test upgrade -- --ignored --nocapture
 
 fault-matrix: controlplane ## Inject every fault at every boundary; prints the table
 	$(CARGO) test --test fault_matrix -- --nocapture --include-ignored --test-threads 1

@@ -1,4 +1,5 @@
 //! Whoever hangs delays nobody else: objects of another connection, and of another namespace of the same one, are looked at meanwhile.
+//! And how much a tenant writes into annotations is the tenant's own affair.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,8 +10,15 @@
 
 mod support;
 
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
-use support::fleet::Fleet;
+use support::controlplane::{ControlPlane, Options};
+use support::eventually;
+use support::fleet::{Fleet, is_ready, name};
+use support::process::{Launch, Process};
 use support::world::{PATIENCE, World};
 use zitadel_simulator::{Action, Config, Fault, Operation, Simulator};
 
@@ -68,4 +76,114 @@ async fn objects_that_hang_delay_none_of_another_namespace_or_connection() {
     gate.release();
     fleet.settled(0..HANGING, "0", PATIENCE * 2).await;
     assert_eq!(fleet.faults().await, Vec::<String>::new());
+}
+
+/// What each object and each Secret has of annotations, besides the operator's. Kubernetes takes 256 KiB.
+const ANNOTATIONS: usize = 200_000;
+/// The memory limit of the chart, in MiB.
+const LIMIT: f64 = 128.0;
+/// For thousands of rotations on a busy machine.
+const LONG: Duration = Duration::from_mins(20);
+
+/// Creates the objects of a range, a few at a time.
+async fn create_annotated(fleet: &Fleet, range: std::ops::Range<usize>) {
+    let tenant = &fleet.tenant;
+    let each = stream::iter(range).map(|n| async move {
+        let trigger = json!({"rotation": {"trigger": "0"}});
+        let mut object = tenant.manifest(&name(n), &fleet.apps[n].id, trigger);
+        object["metadata"]["annotations"] = json!({"tenant": "x".repeat(ANNOTATIONS)});
+        let object = serde_json::from_value(object).unwrap();
+        let params = PostParams::default();
+        tenant.objects().create(&params, &object).await.unwrap();
+    });
+    each.buffer_unordered(4).collect::<()>().await;
+}
+
+/// Annotates the Secrets of a range, a few at a time.
+async fn annotate_secrets(fleet: &Fleet, range: std::ops::Range<usize>) {
+    let secrets = fleet.tenant.secrets();
+    let each = stream::iter(range).map(|n| {
+        let secrets = secrets.clone();
+        async move {
+            let annotations = json!({"tenant": "x".repeat(ANNOTATIONS)});
+            let change = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+            let params = PatchParams::default();
+            secrets.patch(&name(n), &params, &change).await.unwrap();
+        }
+    });
+    each.buffer_unordered(4).collect::<()>().await;
+}
+
+async fn until_rotated(operator: &Process, count: usize) {
+    eventually(LONG, || async {
+        assert_eq!(operator.ended(), None, "{}", operator.printed());
+        let rotated = operator.metric("rotations_total").await?;
+        #[allow(clippy::cast_precision_loss, reason = "a small count")]
+        let enough = rotated >= count as f64;
+        enough.then_some(())
+    })
+    .await;
+}
+
+/// The most that a process had in memory at any time, in MiB. Prints it, and what it has now.
+fn peak(what: &str, operator: &Process) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", operator.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next());
+    let peak = kibibytes.unwrap().parse::<f64>().unwrap() / 1024.0;
+    let now = operator.memory();
+    println!("figure annotated_{what}_peak_mib {peak:.0} MiB (target: at most {LIMIT})");
+    println!("figure annotated_{what}_rss_mib {:.0} MiB", now.resident);
+    println!("figure annotated_{what}_heap_mib {:.0} MiB", now.anonymous);
+    peak
+}
+
+/// Waits until every object is Ready, a few of them in memory at a time.
+async fn until_all_ready(fleet: &Fleet) {
+    let objects = fleet.tenant.objects();
+    eventually(LONG, || async {
+        let mut page = ListParams::default().limit(25);
+        loop {
+            let found = objects.list(&page).await.ok()?;
+            if !found.items.iter().all(is_ready) {
+                return None;
+            }
+            match found.metadata.continue_ {
+                Some(token) if !token.is_empty() => page = page.continue_token(&token),
+                _ => return Some(()),
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes and gigabytes: cargo test --release --test bulkhead -- --ignored --nocapture"]
+async fn two_thousand_objects_with_200_kb_of_annotations_each_fit_into_the_memory_of_the_chart() {
+    assert!(ControlPlane::can_start());
+    let world = World::own(Options::default()).await;
+    let tenant = world.tenant("annotated").await;
+    let fleet = Fleet::new(tenant, 2000);
+    let launch = Launch::new(&world.kubeconfig, &world.directory);
+    let operator = launch.start();
+    let mut peaks = vec![peak("0", &operator)];
+    create_annotated(&fleet, 0..750).await;
+    until_rotated(&operator, 750).await;
+    peaks.push(peak("750", &operator));
+    annotate_secrets(&fleet, 0..750).await;
+    create_annotated(&fleet, 750..2000).await;
+    until_rotated(&operator, 2000).await;
+    annotate_secrets(&fleet, 750..2000).await;
+    until_all_ready(&fleet).await;
+    peaks.push(peak("2000", &operator));
+    operator.kill();
+    let made = world.zitadel.executions().len();
+    let operator = launch.start();
+    eventually(LONG, || async { operator.is_ready().await.then_some(()) }).await;
+    // All objects were looked at when one that comes last has been.
+    fleet.trigger(1999..2000, "1").await;
+    until_rotated(&operator, 1).await;
+    peaks.push(peak("2000_restart", &operator));
+    assert_eq!(world.zitadel.executions().len(), made + 1);
+    assert!(peaks.iter().all(|peak| *peak <= LIMIT), "{peaks:?}");
 }

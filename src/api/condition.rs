@@ -1,5 +1,7 @@
 //! `metav1.Condition` as kstatus reads it: set by type, `lastTransitionTime` moves only when `status` does. No I/O.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
@@ -63,6 +65,10 @@ pub struct Condition {
     /// The generation of the spec that it speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Fields of another version, kept as they are: the list is written as a whole.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: BTreeMap<String, serde_json::Value>,
 }
 
 /// A list with one condition a type.
@@ -157,6 +163,7 @@ impl Conditions {
             // NB: to the second, as Kubernetes keeps it; a fraction would differ from what is read back.
             last_transition_time: Time(seconds(now)),
             observed_generation: generation,
+            unknown: BTreeMap::new(),
         };
         // Types are unique: one with a status that this version does not know is replaced.
         self.foreign.retain(|foreign| !of_type(foreign, type_));
@@ -164,6 +171,7 @@ impl Conditions {
             if present.status == status {
                 condition.last_transition_time = present.last_transition_time.clone();
             }
+            condition.unknown = std::mem::take(&mut present.unknown);
             *present = condition;
         } else {
             self.known.push(condition);

@@ -191,6 +191,10 @@ pub struct ForeignSecret {
     /// Whether it came with the application, when that was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with_app: Option<bool>,
+    /// Fields of another version, kept as they are.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: BTreeMap<String, serde_json::Value>,
 }
 
 /// How a rotation ended.
@@ -242,16 +246,23 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::ConditionType;
+    use crate::api::{ConditionType, Reason, Status};
 
     #[test]
     fn words_and_fields_of_another_version_are_kept_as_they_are() {
         let stored = include_str!("../../tests/fixtures/status-of-a-later-version.json");
         let stored: serde_json::Value = serde_json::from_str(stored).unwrap();
-        let read: ApiAppSecretStatus = serde_json::from_value(stored.clone()).unwrap();
+        let mut read: ApiAppSecretStatus = serde_json::from_value(stored.clone()).unwrap();
         assert_eq!(read.history[0].outcome, "Teleported");
         assert_eq!(Outcome::from_word(&read.history[0].outcome), None);
-        assert!(read.conditions.get(ConditionType::Ready).is_some());
+        read.conditions.set(
+            ConditionType::Ready,
+            Status::True,
+            Reason::UpToDate,
+            "m",
+            Some(3),
+            jiff::Timestamp::UNIX_EPOCH,
+        );
         let written = serde_json::to_value(&read).unwrap();
         assert_eq!(written["history"], stored["history"]);
         assert_eq!(written["conditions"], stored["conditions"]);

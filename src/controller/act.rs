@@ -21,7 +21,7 @@ use super::write;
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
-    Claim, ClaimView, Entry, Facts, Failure, Observed, Recorded, Slot, Step, Version,
+    Claim, ClaimView, Entry, Facts, Failure, Observed, Recorded, Slot, Step, UnknownFields, Version,
 };
 use crate::zitadel::ClientSecret;
 
@@ -173,6 +173,7 @@ async fn rehearse(
     let recorded = Recorded {
         entry,
         client_id: client_id.clone(),
+        unknown: UnknownFields::default(),
     };
     let published = Published {
         time: Some(context.clock.wall()),
@@ -367,6 +368,7 @@ async fn render(
             let recorded = Recorded {
                 entry,
                 client_id: client_id.clone().unwrap_or_default(),
+                unknown: UnknownFields::default(),
             };
             let published = Published {
                 time: None,

@@ -20,7 +20,7 @@ use crate::api::{ForeignSecret, Outcome, Reason};
 use crate::ids::{AppId, AttemptId, Sequence};
 use crate::rotation::{
     Beside, Cause, CommitRecord, Entry, Failure, Fence, Next, Probe, Publish, Question, Recorded,
-    Salt, SecretState, Slot, Verdict, Version, fence,
+    Salt, SecretState, Slot, UnknownFields, Verdict, Version, fence,
 };
 use crate::runtime::metrics::WindowPart;
 use crate::runtime::panics::{caught, until_it_returns};
@@ -123,6 +123,7 @@ impl Received {
         let recorded = Recorded {
             entry,
             client_id: self.client_id.clone(),
+            unknown: UnknownFields::default(),
         };
         let published = Published {
             time: Some(self.published),
@@ -635,6 +636,8 @@ fn replaced(foreign: &ForeignSecret) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -650,6 +653,7 @@ mod tests {
                     user_id: Some("77".to_owned()),
                     time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(time),
                     with_app,
+                    unknown: BTreeMap::default(),
                 }),
                 sequence: Sequence(5),
                 change_date: time,

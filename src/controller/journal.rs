@@ -1,5 +1,7 @@
 //! An application's journal: how far back a decision needs it, and what was seen in it. No I/O.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -131,6 +133,7 @@ impl Round {
                     user_id: change.editor.as_ref().map(ToString::to_string),
                     time: Time(seconds(change.change_date)),
                     with_app,
+                    unknown: BTreeMap::new(),
                 },
             ),
             None => self.foreign.remove(&app.app),
@@ -142,7 +145,7 @@ impl Round {
 mod tests {
     use super::*;
     use crate::ids::AttemptId;
-    use crate::rotation::{AttemptState, Cause, Holder};
+    use crate::rotation::{AttemptState, Cause, Holder, UnknownFields};
 
     fn at(hour: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + hour * 3600).unwrap()
@@ -169,6 +172,7 @@ mod tests {
             },
             time: at(0),
             state: AttemptState::Open,
+            unknown: UnknownFields::default(),
         }
     }
 

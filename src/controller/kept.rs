@@ -85,6 +85,7 @@ fn place(secret: &PartialObjectMeta<Secret>) -> Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rotation::UnknownFields;
 
     fn owner(namespace: &str, uid: &str) -> Owner {
         Owner {
@@ -106,6 +107,7 @@ mod tests {
             fingerprint: None,
             published_time: None,
             trigger: None,
+            unknown: UnknownFields::default(),
         };
         let mut secret = PartialObjectMeta::<Secret>::default();
         secret.metadata.namespace = Some("orders".into());

@@ -19,6 +19,8 @@ mod apps;
 mod bulkhead;
 mod cache;
 mod claim;
+#[cfg(test)]
+mod compatibility;
 mod connect;
 mod connections;
 mod context;

@@ -15,7 +15,7 @@ use crate::api::{DeletionPolicy, GROUP, Reason};
 use crate::ids::AppId;
 use crate::rotation::{
     CommitRecord, Entry, Fingerprint, Fingerprints, HandledTrigger, Origin, Owner, RecordError,
-    Recorded, Salt, SecretState, SecretView, Slot, Value, Version,
+    Recorded, Salt, SecretState, SecretView, Slot, UnknownFields, Value, Version,
 };
 use crate::zitadel::ClientSecret;
 
@@ -123,6 +123,7 @@ impl Place<'_> {
         CommitRecord {
             published_time: before.published_time,
             trigger: before.trigger.clone(),
+            unknown: before.unknown.clone(),
             ..self.record(before.active.clone(), apps)
         }
     }
@@ -141,6 +142,7 @@ impl Place<'_> {
             fingerprint: None,
             published_time: None,
             trigger: None,
+            unknown: UnknownFields::default(),
         }
     }
 

@@ -333,7 +333,9 @@ pub fn hash(parts: &[&str]) -> String {
     use std::fmt::Write as _;
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
-        context.update(&part.len().to_le_bytes());
+        // NB: 64 bits on every machine: what is hashed is compared across them.
+        let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+        context.update(&length.to_le_bytes());
         context.update(part.as_bytes());
     }
     context

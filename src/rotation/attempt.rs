@@ -10,7 +10,7 @@ use super::pair::{Claims, target};
 use super::round::{Round, rest, stalled, waiting};
 use super::{
     Attempt, AttemptState, Blocked, Claim, OpenBreaker, Repairs, Report, Retry, Source, Standing,
-    Step,
+    Step, UnknownFields,
 };
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
@@ -381,6 +381,7 @@ fn new_claim(
         holder: facts.holder.clone(),
         time,
         state: AttemptState::Open,
+        unknown: UnknownFields::default(),
     };
     let repaired = |claim: Option<&Claim>| claim.and_then(|claim| claim.invalid_repair);
     Claim {
@@ -397,5 +398,9 @@ fn new_claim(
             .replaced
             .map_or_else(Vec::new, |claim| claim.replaced(before.replaced_carried)),
         attempt: Some(attempt),
+        unknown: before
+            .replaced
+            .map(|claim| claim.unknown.clone())
+            .unwrap_or_default(),
     }
 }

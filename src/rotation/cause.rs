@@ -199,7 +199,12 @@ fn claimed(
     round.current()?;
     let owner = round.facts.object.owner.clone();
     let claim = make(owner, trigger, before.and_then(|it| it.invalid_repair));
-    let step = round.write_claim(claim.remembering(repairs));
+    let unknown = before.map(|it| it.unknown.clone()).unwrap_or_default();
+    let claim = Claim {
+        unknown,
+        ..claim.remembering(repairs)
+    };
+    let step = round.write_claim(claim);
     Ok(Found::Nothing(step))
 }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Fingerprint, Repairs};
+use super::{Cause, Fingerprint, Repairs, UnknownFields};
 use crate::ids::{AttemptId, Sequence};
 
 /// The `ApiAppSecret` that a claim or a Secret belongs to.
@@ -58,6 +58,9 @@ pub struct Attempt {
     pub time: Timestamp,
     /// What became of it.
     pub state: AttemptState,
+    /// What another version wrote besides.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// An attempt that another one replaced before its value was seen in the Secret. It may still arrive there.
@@ -97,6 +100,9 @@ pub struct Claim {
     /// Earlier attempts whose value may still be written, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaced: Vec<Replaced>,
+    /// What another version wrote besides.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// Why a claim can't be used.
@@ -202,6 +208,7 @@ impl Claim {
             repairs: Repairs::default(),
             attempt: None,
             replaced: Vec::new(),
+            unknown: UnknownFields::default(),
         }
     }
 
@@ -278,8 +285,10 @@ mod tests {
                 },
                 time: Timestamp::UNIX_EPOCH,
                 state: AttemptState::Open,
+                unknown: UnknownFields::default(),
             }),
             replaced: Vec::new(),
+            unknown: UnknownFields::default(),
         }
     }
 
@@ -310,6 +319,30 @@ mod tests {
     #[test]
     fn a_claim_is_read_back_as_it_was_written() {
         assert_eq!(Claim::from_json(&claim().to_json()), Ok(claim()));
+    }
+
+    #[test]
+    fn what_a_later_version_wrote_besides_is_kept_where_its_claim_is_written_again() {
+        let text = include_str!("../../tests/fixtures/claim-of-a-later-version.json");
+        let stored: serde_json::Value = serde_json::from_str(text).unwrap();
+        let read = Claim::from_json(text).unwrap();
+        assert_eq!(read.live_attempt().map(|it| it.cause), Some(Cause::Trigger));
+        assert_eq!(read.repairs.causes[0].cause, "Foretold");
+        let kept = |claim: &Claim| -> serde_json::Value {
+            let written: serde_json::Value = serde_json::from_str(&claim.to_json()).unwrap();
+            assert_eq!(written["attempt"]["priority"], "high");
+            assert_eq!(Claim::from_json(&claim.to_json()).as_ref(), Ok(claim));
+            written["consumers"].clone()
+        };
+        assert_eq!(kept(&read), stored["consumers"]);
+        assert_eq!(kept(&read.voided()), stored["consumers"]);
+    }
+
+    #[test]
+    fn a_claim_does_not_grow_beyond_what_can_be_read_by_what_is_unknown() {
+        let mut written: serde_json::Value = serde_json::from_str(&claim().to_json()).unwrap();
+        written["added"] = "x".repeat(10_000).into();
+        assert_eq!(Claim::from_json(&written.to_string()), Ok(claim()));
     }
 
     #[test]

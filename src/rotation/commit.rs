@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::UnknownFields;
 use super::claim::{Owner, RecordError, check_version};
 use super::fingerprint::Fingerprints;
 use crate::ids::{AppId, AttemptId, Sequence};
@@ -31,6 +32,9 @@ pub struct Recorded {
     pub entry: Entry,
     /// The client id, so that the Secret can be written again without asking ZITADEL.
     pub client_id: String,
+    /// What another version wrote of the value besides.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// The commit record of a Secret.
@@ -61,6 +65,9 @@ pub struct CommitRecord {
     /// The trigger that was handled when the value was written; empty if there was none. An older version does not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
+    /// What another version wrote besides. It goes with the value: of a new one it would say what was true of the former.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// What a commit record says of the trigger that was handled last.
@@ -100,5 +107,28 @@ impl CommitRecord {
     /// What is recorded of the value in the Secret.
     pub fn stored(&self) -> Option<&Recorded> {
         self.apps.get(&self.active)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_later_version_wrote_besides_is_kept_where_its_record_is_written_again() {
+        let text = include_str!("../../tests/fixtures/record-of-a-later-version.json");
+        let stored: serde_json::Value = serde_json::from_str(text).unwrap();
+        let read = CommitRecord::from_json(text).unwrap();
+        assert_eq!(read.handled_trigger(), HandledTrigger::Unrecorded);
+        let written: serde_json::Value = serde_json::from_str(&read.to_json()).unwrap();
+        assert_eq!(written, stored);
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_a_damaged_record_whatever_else_is_in_it() {
+        let newer = CommitRecord::from_json(r#"{"version":2,"apps":[1]}"#);
+        assert_eq!(newer, Err(RecordError::Newer));
+        let damaged = CommitRecord::from_json(r#"{"version":1,"apps":[1]}"#);
+        assert_eq!(damaged, Err(RecordError::Unreadable));
     }
 }

@@ -23,6 +23,7 @@ mod schedule;
 mod step;
 mod takeover;
 mod timing;
+mod unknown;
 mod verified;
 mod window;
 
@@ -45,4 +46,5 @@ pub use publish::{Beside, Next, Publish, Question, Verdict};
 pub use schedule::{Backlog, DueState, GRACE, Schedule, ScheduleError};
 pub use step::{Awaits, Blocked, Report, Retry, Source, Step};
 pub use timing::{Timing, TimingError};
+pub use unknown::UnknownFields;
 pub use verified::{Verified, verified};

@@ -506,6 +506,7 @@ fn claim_view(slot: u8, claim: Option<Claim>) -> real::ClaimView {
             } else {
                 real::AttemptState::Void
             },
+            unknown: real::UnknownFields::default(),
         }),
         replaced: claim
             .replaced
@@ -516,6 +517,7 @@ fn claim_view(slot: u8, claim: Option<Claim>) -> real::ClaimView {
                 trigger: trigger(*news),
             })
             .collect(),
+        unknown: real::UnknownFields::default(),
     };
     real::ClaimView::Present {
         version: claim_version(slot, claim.revision),

@@ -7,6 +7,7 @@ mod single;
 mod spins;
 mod standby;
 mod truth;
+mod unknown;
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
     AppFacts, AppView, Attempt, AttemptState, Cause, Entry, Explained, Failure, Former, Gates,
     HandledTrigger, Holder, Journal, JournalEvent, Now, ObjectView, Origin, Owner, Probe,
-    RecoveryView, Repairs, Timing, Value, Version,
+    RecoveryView, Repairs, Timing, UnknownFields, Value, Version,
 };
 
 const BOOT: Duration = Duration::from_hours(1);
@@ -97,8 +98,10 @@ fn claim(attempt: u128, cause: Cause, trigger: Option<&str>, pre: Option<u64>) -
             },
             time: at(0),
             state: AttemptState::Open,
+            unknown: UnknownFields::default(),
         }),
         replaced: Vec::new(),
+        unknown: UnknownFields::default(),
     }
 }
 

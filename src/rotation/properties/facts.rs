@@ -11,7 +11,7 @@ use crate::rotation::{
     DoubtKind, DueState, Entry, Explained, Facts, Failure, Former, Gates, HandledTrigger, Holder,
     Journal, JournalEvent, Looked, Memory, Now, ObjectView, Observed, Origin, Owner, Prepared,
     Probe, RecordError, RecoveryView, Refusals, Repairs, Replaced, SecretState, SecretView, Slot,
-    Source, Timing, Value, Version, Watched,
+    Source, Timing, UnknownFields, Value, Version, Watched,
 };
 
 /// Bytes that are read one after the other; when they are over, zeros.
@@ -139,11 +139,13 @@ impl Bytes<'_> {
                 holder: b.holder(),
                 time: b.time(),
                 state: b.one(&[AttemptState::Open, AttemptState::Open, AttemptState::Void]),
+                unknown: UnknownFields::default(),
             }),
             replaced: Vec::from_iter(self.seldom(|b| Replaced {
                 id: b.attempt(),
                 trigger: b.trigger(),
             })),
+            unknown: UnknownFields::default(),
         }
     }
 
