@@ -84,20 +84,17 @@ pub(super) enum Found {
     Nothing(Step),
 }
 
-/// Searches for a cause where no attempt is open. `void` says that the attempt of the stored pair's application is known not to have
-/// been carried out.
+/// Searches for a cause where no attempt is open. One that is known not to have been carried out is void in its claim.
 pub(super) fn find(
     round: &mut Round<'_>,
     claims: Claims<'_>,
-    void: bool,
     secret: &SecretState,
 ) -> Result<Found, Step> {
     let owner = &round.facts.object.owner;
     let claim = claims.of(round.slot);
     let mine = claim.filter(|claim| claim.owner == *owner);
     let ours = claims.all().filter(|claim| claim.owner == *owner);
-    let void = |claim: &Claim| void && mine.is_some_and(|mine| std::ptr::eq(mine, claim));
-    let used = |claim: &&Claim| claim.issued || (claim.live_attempt().is_some() && !void(claim));
+    let used = |claim: &&Claim| claim.issued || claim.live_attempt().is_some();
     // That of the pair in use knows which trigger was handled; without it the newest attempt.
     let issued = mine
         .filter(used)
@@ -106,8 +103,7 @@ pub(super) fn find(
             used.max_by_key(|claim| claim.live_attempt().map(|attempt| attempt.id))
         })
         // NB: a Secret that goes with the object's predecessor is not missed, it was never this one's.
-        .filter(|_| !round.memory.inherited)
-        .map(|claim| (claim, void(claim)));
+        .filter(|_| !round.memory.inherited);
     let known = mine.or_else(|| ours.clone().next());
     match secret {
         SecretState::Absent if issued.is_some() => missing(round, issued),
@@ -125,7 +121,7 @@ pub(super) fn find(
                 }
                 (None, Value::Absent) => Ok(Found::Cause(first(ours))),
                 (None, _) => take_over(round, mine, claim, secret),
-                (Some(_), Value::Absent) => missing(round, mine.map(|mine| (mine, void(mine)))),
+                (Some(_), Value::Absent) => missing(round, mine),
                 (Some(entry), _) => {
                     round.memory.missing = None;
                     round.memory.inherited = !secret.owned;
@@ -306,12 +302,11 @@ pub(super) fn repairs(round: &mut Round<'_>, claim: Option<&Claim>) -> Result<Re
 }
 
 /// The Secret or its value is gone: looked for twice before it counts. Where that is only reported, a new trigger makes a new value.
-/// `mine` is the claim that was used last, and whether its attempt is known not to have been carried out.
-fn missing(round: &mut Round<'_>, mine: Option<(&Claim, bool)>) -> Result<Found, Step> {
+/// `mine` is the claim that was used last.
+fn missing(round: &mut Round<'_>, mine: Option<&Claim>) -> Result<Found, Step> {
     let facts = round.facts;
     if !facts.object.recovery.missing {
-        let handled =
-            mine.and_then(|(mine, void)| mine.trigger(mine.live_attempt().is_some() && !void));
+        let handled = mine.and_then(|mine| mine.trigger(mine.live_attempt().is_some()));
         if facts.object.trigger.is_some() && facts.object.trigger.as_deref() != handled {
             return Ok(Found::Cause(Cause::Trigger));
         }
@@ -564,13 +559,13 @@ fn is_unexplained(facts: &Facts, secret: &SecretView, journal: &Journal) -> bool
     };
     let its_own = |event: &JournalEvent| event.sequence == entry.sequence;
     // NB: of two rotations at once the later one counts, whatever their sequences are.
-    let newer = |event: &&JournalEvent| {
-        !its_own(event) && (event.sequence > entry.sequence || event.time >= entry.change_date)
+    let newer = |event: &JournalEvent| {
+        event.sequence > entry.sequence || (!its_own(event) && event.time >= entry.change_date)
     };
     secret.origin == Origin::Own
         && facts.object.proven == Some(entry.sequence)
         && journal.0.iter().any(its_own)
-        && !journal.0.iter().any(|event| newer(&event))
+        && !journal.0.iter().any(newer)
 }
 
 /// ZITADEL refuses the stored value: dead only when it stays so, the application is active and the journal can be read.

@@ -356,6 +356,31 @@ mod tests {
     }
 
     #[test]
+    fn a_repair_of_an_edited_credential_that_was_not_made_is_none_that_the_next_one_could_contest()
+    {
+        for (cause, left) in [
+            (Cause::SecretInvalid, None),
+            (Cause::Trigger, Some(Timestamp::UNIX_EPOCH)),
+        ] {
+            let mut claim = claim();
+            claim.invalid_repair = Some(Timestamp::UNIX_EPOCH);
+            claim.attempt.as_mut().unwrap().cause = cause;
+            assert_eq!(claim.voided().invalid_repair, left, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn a_claim_is_read_up_to_16_kib() {
+        let text = claim().to_json();
+        let of = |length: usize| format!("{}{text}", " ".repeat(length - text.len()));
+        assert_eq!(Claim::from_json(&of(16 * 1024)), Ok(claim()));
+        assert_eq!(
+            Claim::from_json(&of(16 * 1024 + 1)),
+            Err(RecordError::Unreadable)
+        );
+    }
+
+    #[test]
     fn a_newer_or_damaged_claim_is_never_read_as_a_claim() {
         assert_eq!(
             Claim::from_json(r#"{"version":2,"owner":7}"#),

@@ -146,7 +146,7 @@ pub(super) fn cause(
     round.slot = round.facts.active();
     match claims.open(round.slot, secret) {
         Some((claim, attempt)) => takeover::open(round, claims, claim, attempt, secret),
-        None => find(round, claims, false, secret),
+        None => find(round, claims, secret),
     }
 }
 

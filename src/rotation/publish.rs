@@ -185,6 +185,8 @@ impl Publish {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     const BOOT: Duration = Duration::from_hours(1);
@@ -345,6 +347,84 @@ mod tests {
             always(Verdict::None),
         );
         assert_eq!((end, at), (UNPROVEN, S(5)));
+    }
+
+    /// When a question was asked, since the answer.
+    fn noted<'a>(
+        times: &'a RefCell<Vec<Duration>>,
+        answers: impl Fn(Duration) -> (Verdict, Duration) + 'a,
+    ) -> impl Fn(Duration) -> (Verdict, Duration) + 'a {
+        move |now| {
+            times.borrow_mut().push(now);
+            answers(now)
+        }
+    }
+
+    #[test]
+    fn the_stored_value_is_asked_about_only_where_the_new_one_is_not_accepted_soon() {
+        let asked = |beside, new: Verdict, accepted: Duration, stored: Verdict| {
+            let times = RefCell::default();
+            let judge = |now| {
+                (
+                    if now < accepted {
+                        new
+                    } else {
+                        Verdict::Accepted
+                    },
+                    MS,
+                )
+            };
+            run(beside, judge, noted(&times, always(stored)));
+            let mut times = times.into_inner();
+            times.retain(|at| *at < S(5));
+            times
+        };
+        for beside in [Beside::Replaced, Beside::Standby] {
+            let soon = asked(beside, Verdict::Refused, S(2), Verdict::Accepted);
+            assert!(soon.is_empty(), "{beside:?} {soon:?}");
+            // Once it is known to work, that is enough until the time to prove the new one is over.
+            let late = asked(beside, Verdict::Refused, S(4), Verdict::Accepted);
+            assert_eq!(late.len(), 1, "{beside:?} {late:?}");
+            assert!(late[0] >= Duration::from_millis(2500), "{late:?}");
+            // Without a verdict it is asked about again.
+            let silent = asked(beside, Verdict::Refused, S(8), Verdict::None);
+            assert!(silent.len() > 1, "{beside:?} {silent:?}");
+        }
+        let nothing = asked(Beside::Nothing, Verdict::Refused, S(4), Verdict::Accepted);
+        assert!(nothing.is_empty(), "there is none: {nothing:?}");
+    }
+
+    #[test]
+    fn where_one_question_hangs_there_is_time_for_another() {
+        let hangs_once = |now| {
+            let hangs = now < S(1);
+            (Verdict::Accepted, if hangs { S(60) } else { MS })
+        };
+        let (end, at, asked) = run(Beside::Replaced, hangs_once, always(Verdict::Accepted));
+        assert_eq!((end, asked), (ACCEPTED, 2));
+        assert!(at < S(3), "{at:?}");
+    }
+
+    #[test]
+    fn while_a_value_is_proven_it_is_asked_about_every_second_at_least() {
+        let times = RefCell::default();
+        let judge = noted(&times, always(Verdict::None));
+        let (end, at, _) = run(Beside::Nothing, judge, always(Verdict::None));
+        assert_eq!((end, at), (UNPROVEN, S(5)));
+        let times = times.into_inner();
+        let apart = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+        let longest = apart.max().unwrap();
+        assert!(longest <= S(1) + MS, "{longest:?}");
+    }
+
+    #[test]
+    fn a_value_is_a_candidate_only_once_the_time_to_prove_it_is_over() {
+        let mut machine = Publish::received(BOOT, Beside::Standby, &Timing::default());
+        assert!(!machine.is_candidate());
+        machine.next(BOOT + S(4));
+        assert!(!machine.is_candidate());
+        machine.next(BOOT + S(5));
+        assert!(machine.is_candidate());
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub(super) fn open(
         Verdict::NotExecuted => {
             let voided = claim.voided();
             let claims = claims.with(round.slot, Some(&voided));
-            Ok(match find(round, claims, true, secret)? {
+            Ok(match find(round, claims, secret)? {
                 Found::Cause(cause) if target(round, cause, claims, secret)? == round.slot => {
                     Found::Instead(cause)
                 }
@@ -173,7 +173,7 @@ pub(super) fn unreadable(
         }
         _ => {
             let settled = none.with(round.slot, Some(&claim));
-            match find(round, settled, true, secret)? {
+            match find(round, settled, secret)? {
                 Found::Cause(cause) | Found::Instead(cause) => prepare(round, cause, none, secret),
                 Found::Again => prepare(round, Cause::LostAttempt, none, secret),
                 Found::Nothing(step @ Step::Read { .. }) => Ok(step),
@@ -330,7 +330,7 @@ fn lost(round: &mut Round<'_>, claims: Claims<'_>, secret: &SecretState) -> Resu
         SecretState::Present(view) => (anew || round.memory.missing.is_some()) && empty(view),
     };
     if missing {
-        return find(round, claims, false, secret);
+        return find(round, claims, secret);
     }
     // Only the record is gone, by a person or a tool: the value is kept if ZITADEL accepts it.
     if let SecretState::Present(view) = secret
@@ -340,7 +340,7 @@ fn lost(round: &mut Round<'_>, claims: Claims<'_>, secret: &SecretState) -> Resu
         read_before_probe(round)?;
         match &round.facts.probe {
             Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Probe])),
-            Observed::Live(Probe::Valid) => return find(round, claims, true, secret),
+            Observed::Live(Probe::Valid) => return find(round, claims, secret),
             Observed::Live(Probe::Refused) => {}
             // That the record is gone says nothing of the value.
             Observed::Live(Probe::NoVerdict) | Observed::Failed(_) => {

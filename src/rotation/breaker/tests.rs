@@ -62,9 +62,14 @@ fn lost_answers_wait_ever_longer_for_their_repairs() {
     let timing = Timing::default();
     let mut repairs = Repairs::default();
     repairs.add(ago(70), Cause::LostAttempt, None);
+    repairs.add(ago(60), Cause::LostAttempt, None);
     repairs.add(ago(30), Cause::SecretMissing, None);
     let pause = |repairs: &Repairs| timing.lost_pause(repairs.lost(ago(0), &timing)).as_secs();
-    assert_eq!(pause(&repairs), 0, "long ago, and of another cause");
+    assert_eq!(
+        pause(&repairs),
+        0,
+        "an hour ago and longer, and of another cause"
+    );
     repairs.add(ago(20), Cause::LostAttempt, None);
     assert_eq!(pause(&repairs), 10);
     repairs.add(ago(10), Cause::LostAttempt, None);

@@ -2,7 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::unchecked_time_subtraction)]
 
 mod adopt;
+mod attempts;
 mod breaker;
+mod obstacles;
+mod origin;
+mod rejected;
+mod rest;
 mod single;
 mod spins;
 mod standby;

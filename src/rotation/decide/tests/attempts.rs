@@ -1,0 +1,216 @@
+//! Open attempts: what may be on its way, what was given up, and claims that can't be read.
+
+use super::*;
+
+fn failing(permanent: bool) -> Observed<Journal> {
+    Observed::Failed(Failure::new(Reason::ZitadelUnavailable, permanent))
+}
+
+/// An attempt 2 that may have been sent, for the value that is stored.
+fn open() -> Facts {
+    let mut facts = rehearsed(stored(), Slot::Primary);
+    facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
+    facts
+}
+
+/// The same, so long ago that nothing is on its way any more.
+fn quiet() -> Facts {
+    let mut facts = open();
+    facts.memory.open = vec![(id(2), BOOT - facts.timing.quiet)];
+    facts
+}
+
+fn damaged() -> Observed<ClaimView> {
+    Observed::Live(ClaimView::Present {
+        version: version("3"),
+        record: Err(RecordError::Unreadable),
+        held_elsewhere: false,
+    })
+}
+
+/// What is read next.
+#[track_caller]
+fn reads(facts: &Facts) -> &'static [Source] {
+    match step(facts) {
+        Step::Read { sources, .. } => sources,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The claim that is written.
+#[track_caller]
+fn writes(facts: &Facts) -> Claim {
+    match step(facts) {
+        Step::WriteClaim { claim, .. } => *claim,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_attempt_that_another_replica_has_claimed_meanwhile_is_not_sent() {
+    let mut facts = open();
+    facts.memory.claimed(Slot::Primary, id(99), BOOT);
+    facts.memory.not_executed = Some(id(2));
+    let decision = decide(&facts);
+    assert!(
+        !matches!(decision.step, Step::Send { .. }),
+        "{:?}",
+        decision.step
+    );
+    assert_eq!(decision.memory.claimed, None);
+}
+
+#[test]
+fn another_pod_s_attempt_is_looked_at_several_times_while_it_is_watched() {
+    let mut facts = open();
+    let mut others = claim(2, Cause::Due, None, Some(5));
+    others.attempt.as_mut().unwrap().holder.pod = "that".into();
+    facts.primary.claim = present(others);
+    let Step::Rest(Report::Usable { blocked, retry }) = step(&facts) else {
+        panic!("{:?}", step(&facts));
+    };
+    assert_eq!(blocked.reason, Reason::AttemptOpen);
+    assert_eq!(retry, Retry::After(facts.timing.takeover / 3));
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_just_now_decides_nothing_about_an_attempt() {
+    let mut facts = quiet();
+    facts.now.boot += facts.timing.lag;
+    facts.primary.journal = failing(false);
+    assert_eq!(rests(&facts), (Reason::ZitadelUnavailable, "usable"));
+    facts.primary.journal = failing(true);
+    assert_eq!(voids(&facts), Slot::Primary);
+}
+
+#[test]
+fn an_attempt_that_was_known_at_once_not_to_have_been_made_casts_no_doubt_on_the_stored_value() {
+    let mut facts = open();
+    facts.memory.not_executed = Some(id(2));
+    facts.memory.verified = Some("7".into());
+    facts.probe = Observed::Unread;
+    assert_eq!(voids(&facts), Slot::Primary);
+    // Of one whose outcome was not known for a while, the value is asked first.
+    let mut unknown = quiet();
+    unknown.probe = Observed::Unread;
+    assert_eq!(reads(&unknown), [Source::Probe]);
+}
+
+#[test]
+fn beside_a_pair_that_is_used_an_attempt_that_was_not_made_is_given_up_whatever_is_known_of_the_value()
+ {
+    let mut facts = alternated();
+    facts.primary.claim = present(claim(3, Cause::Due, None, Some(5)));
+    facts.memory.open = vec![(id(3), BOOT - facts.timing.quiet)];
+    facts.primary.journal = journal(&[5]);
+    facts.probe = Observed::Unread;
+    assert_eq!(voids(&facts), Slot::Primary);
+    // The same where no journal says so: the stored value is not the one that the attempt would have replaced.
+    facts.primary.journal = failing(true);
+    facts.probe = Observed::Live(Probe::Refused);
+    assert_eq!(voids(&facts), Slot::Primary);
+}
+
+#[test]
+fn an_attempt_on_the_pair_in_use_that_was_not_made_is_given_up_before_the_other_one_is_rotated() {
+    let mut facts = rehearsed(pair(), Slot::Standby);
+    facts.primary.claim = present(claim(2, Cause::Trigger, Some("b"), Some(5)));
+    facts.memory.open = vec![(id(2), BOOT - facts.timing.quiet)];
+    facts.object.trigger = Some("b".into());
+    assert_eq!(voids(&facts), Slot::Primary);
+}
+
+#[test]
+fn an_attempt_of_the_former_object_that_was_not_made_goes_with_its_claim() {
+    let mut facts = quiet();
+    facts.object.owner.uid = "again".into();
+    let claim = writes(&facts);
+    assert_eq!(claim.owner, facts.object.owner);
+    assert_eq!(claim.attempt, None);
+}
+
+#[test]
+fn the_projection_has_caught_up_before_a_value_is_judged_beside_a_lost_answer() {
+    let mut facts = open();
+    facts.primary.journal = journal(&[5, 6]);
+    facts.primary.app = Observed::Unread;
+    facts.probe = Observed::Unread;
+    assert!(reads(&facts).contains(&Source::App), "{:?}", step(&facts));
+}
+
+#[test]
+fn a_value_that_is_back_without_its_record_and_is_rejected_after_a_lost_answer_is_replaced_at_once()
+{
+    let mut facts = rehearsed(stored(), Slot::Primary);
+    edit(&mut facts, |secret| secret.commit = Ok(None));
+    facts.memory.missing = Some(BOOT);
+    facts.probe = Observed::Live(Probe::Refused);
+    assert_eq!(claims_for(&facts), (Slot::Primary, Cause::LostAttempt));
+}
+
+#[test]
+fn a_first_issue_that_was_not_made_is_one_still_and_its_secret_is_not_missed() {
+    let mut facts = nothing();
+    let mut begun = claim(2, Cause::FirstIssue, None, None);
+    begun.issued = false;
+    facts.primary.claim = present(begun.clone());
+    facts.memory.open = vec![(id(2), BOOT - facts.timing.quiet)];
+    assert_eq!(step(&facts), Step::CreateShell);
+    facts.secret = Observed::Live(SecretState::Present(secret(None)));
+    let facts = rehearsed(facts, Slot::Primary);
+    assert_eq!(claims_for(&facts), (Slot::Primary, Cause::FirstIssue));
+    // Without a journal nothing else can tell: there is no value that could be asked.
+    let mut blind = facts.clone();
+    blind.primary.journal = failing(true);
+    blind.probe = Observed::Unread;
+    assert_eq!(claims_for(&blind), (Slot::Primary, Cause::FirstIssue));
+    // It was made, and the answer is lost: it is so by that name, also where its replacement was given up.
+    let mut lost = facts.clone();
+    lost.primary.journal = journal(&[6]);
+    assert_eq!(claims_for(&lost), (Slot::Primary, Cause::LostAttempt));
+    let mut given_up = facts;
+    for (cause, next) in [
+        (Cause::LostAttempt, Cause::LostAttempt),
+        (Cause::FirstIssue, Cause::FirstIssue),
+    ] {
+        let attempt = begun.attempt.as_mut().unwrap();
+        (attempt.cause, attempt.state) = (cause, AttemptState::Void);
+        given_up.primary.claim = present(begun.clone());
+        assert_eq!(claims_for(&given_up), (Slot::Primary, next));
+    }
+}
+
+#[test]
+fn a_damaged_claim_that_is_written_anew_is_waited_for_anew() {
+    let mut facts = stored();
+    facts.memory.verified = Some("7".into());
+    facts.primary.claim = damaged();
+    facts.memory.unreadable = Some((version("2"), BOOT - facts.timing.quiet));
+    assert_eq!(rests(&facts).0, Reason::ClaimUnreadable);
+    facts.memory.unreadable = Some((version("3"), BOOT - facts.timing.quiet));
+    assert_eq!(writes(&facts).attempt, None);
+}
+
+#[test]
+fn behind_a_damaged_claim_a_lost_answer_is_made_up_for_and_a_missing_secret_is_as_the_policy_says()
+{
+    let mut facts = rehearsed(stored(), Slot::Primary);
+    facts.primary.claim = damaged();
+    facts.memory.unreadable = Some((version("3"), BOOT - facts.timing.quiet));
+    facts.primary.journal = journal(&[5, 6]);
+    facts.probe = Observed::Live(Probe::Refused);
+    assert_eq!(claims_for(&facts), (Slot::Primary, Cause::LostAttempt));
+    facts.secret = Observed::Live(SecretState::Absent);
+    facts.primary.journal = journal(&[5]);
+    assert_eq!(rests(&facts), (Reason::SecretMissing, "working"));
+}
+
+#[test]
+fn where_the_claim_is_gone_repairs_are_counted_by_the_journal_or_not_at_all() {
+    let mut facts = stored();
+    facts.primary.claim = Observed::Live(ClaimView::Absent);
+    facts.primary.journal = failing(false);
+    assert_eq!(rests(&facts), (Reason::ZitadelUnavailable, "usable"));
+    facts.primary.journal = failing(true);
+    assert_eq!(writes(&facts).repairs, Repairs::default());
+}
