@@ -7,13 +7,15 @@
     clippy::indexing_slicing
 )]
 
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 use support::controlplane::{ControlPlane, Options};
 use support::eventually;
-use support::world::{Operator, PATIENCE, Tenant, World};
+use support::forward_proxy::ForwardProxy;
+use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use zitadel_secret_operator::api::{ConditionType, ZitadelConnection};
 use zitadel_simulator::{
     Action, AppHandle, Availability, Config, Fault, Operation, Reply, Simulator,
@@ -312,4 +314,176 @@ async fn while_zitadel_is_down_one_check_asks_for_all_and_all_go_on_when_it_is_b
         tenant.until_generates(app, 2).await;
         tenant.ready(name).await;
     }
+}
+
+/// What stands in the Ready condition of a connection, once it has the reason.
+async fn connection_says(tenant: &Tenant, reason: &str, holds: &str) -> String {
+    eventually(PATIENCE, || async {
+        let connection = tenant.connections().get(&tenant.namespace).await.unwrap();
+        let status = connection.status?;
+        let ready = status.conditions.get(ConditionType::Ready)?;
+        let current = ready.observed_generation == connection.metadata.generation;
+        (current && ready.reason == reason && ready.message.contains(holds))
+            .then(|| ready.message.clone())
+    })
+    .await
+}
+
+/// Stores `user:password` for the proxy, under that key.
+async fn store_for_the_proxy(tenant: &Tenant, key: &str, text: &str) -> String {
+    let api: Api<Secret> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    let name = format!("{}-proxy", tenant.namespace);
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {key: text}});
+    let params = PatchParams::apply("tests").force();
+    api.patch(&name, &params, &Patch::Apply(&secret))
+        .await
+        .unwrap();
+    name
+}
+
+/// What `check` prints, and whether it is content.
+async fn check(world: &World) -> (bool, String) {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
+        .args(["check", "--namespace", OPERATOR_NAMESPACE])
+        .args(["--leader-elect", "false", "--timeout", "1s"])
+        .env("KUBECONFIG", &world.kubeconfig)
+        .output()
+        .await
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    (output.status.success(), printed)
+}
+
+#[tokio::test]
+async fn a_proxy_that_fails_is_named_and_used_as_soon_as_its_credentials_are_right() {
+    let zitadel = Simulator::start(Config {
+        tls: true,
+        ..Config::default()
+    })
+    .unwrap();
+    let mut proxy = ForwardProxy::start(Some("operator:password")).await;
+    let (address, url) = (proxy.address(), proxy.url());
+    let world = World::shared().await;
+    let tenant = world.tenant_at("through", &zitadel).await;
+    let ca = format!("{}-ca", tenant.namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    let map = json!({"metadata": {"name": ca}, "data": {"ca.crt": zitadel.ca_pem().unwrap()}});
+    let map = serde_json::from_value(map).unwrap();
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    let authorities = json!({"configMapRef": {"name": ca, "key": "ca.crt"}});
+    let connect = async |proxy: Value| {
+        let spec = json!({"caBundle": authorities, "proxy": proxy});
+        tenant.apply_connection(spec).await;
+    };
+    connect(json!({ "url": url })).await;
+    let message = connection_says(&tenant, "ProxyRefused", &address).await;
+    assert!(
+        message.contains("spec.proxy.auth.secretKeyRef"),
+        "{message}"
+    );
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    let object = tenant.reason("orders", "ProxyRefused").await;
+    let conditions = object.status.unwrap().conditions;
+    let told = &conditions.get(ConditionType::Ready).unwrap().message;
+    assert!(
+        told.contains(&format!("the proxy {address} asks")),
+        "{told}"
+    );
+
+    let name = format!("{}-proxy", tenant.namespace);
+    let auth = json!({"secretKeyRef": {"name": name, "key": "auth"}});
+    connect(json!({"url": url, "auth": auth})).await;
+    let stored = format!("Secret {OPERATOR_NAMESPACE}/{name}");
+    let message = connection_says(&tenant, "CredentialMissing", &stored).await;
+    assert!(
+        message.contains("with key auth does not exist"),
+        "{message}"
+    );
+    for (key, text, reason, says) in [
+        (
+            "other",
+            "operator:password",
+            "CredentialMissing",
+            "with key auth does not exist",
+        ),
+        (
+            "auth",
+            "operator",
+            "CredentialMalformed",
+            "key auth: has no colon",
+        ),
+        (
+            "auth",
+            "operator:",
+            "CredentialMalformed",
+            "key auth: has no password",
+        ),
+        (
+            "auth",
+            "operator:canary",
+            "ProxyRefused",
+            "does not accept the user and password",
+        ),
+    ] {
+        store_for_the_proxy(&tenant, key, text).await;
+        let message = connection_says(&tenant, reason, says).await;
+        assert!(message.contains(&stored), "{message}");
+        assert!(!message.contains("canary"), "{message}");
+    }
+    let (well, printed) = check(world).await;
+    let line = format!(
+        "connection {}: ProxyRefused: spec.proxy: the proxy {address}",
+        tenant.namespace
+    );
+    assert!(!well && printed.contains(&line), "{printed}");
+    assert_eq!((proxy.opened(), zitadel.request_log().len()), (0, 0));
+
+    // Corrected, it is used without a restart.
+    store_for_the_proxy(&tenant, "auth", "operator:password").await;
+    until_connection(&tenant, "Connected").await;
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+    assert!(proxy.opened() > 0);
+    let printed = world.operator.as_ref().unwrap().printed();
+    assert!(!printed.contains("operator:canary"));
+
+    // A host that is listed needs no proxy.
+    let unused = proxy.opened();
+    let listed = json!({"url": url, "auth": auth, "noProxy": ["127.0.0.0/8"]});
+    connect(listed).await;
+    until_connection(&tenant, "Connected").await;
+    trigger(&tenant, "direct").await;
+    tenant.until_generates(&app, 2).await;
+    tenant.ready("orders").await;
+    assert_eq!(proxy.opened(), unused);
+
+    connect(json!({"url": url, "auth": auth})).await;
+    until_connection(&tenant, "Connected").await;
+    proxy.stop().await;
+    trigger(&tenant, "dead").await;
+    let message = connection_says(&tenant, "ProxyUnreachable", &address).await;
+    assert_eq!(
+        message,
+        format!(
+            "spec.proxy: the proxy {address} refuses connections, so ZITADEL was not asked: check spec.proxy.url, that the proxy runs, and that the operator's network lets it through"
+        )
+    );
+    tenant.reason("orders", "ProxyUnreachable").await;
+    assert_eq!(tenant.generates(&app), 2);
+}
+
+/// The schema of another version may let through what the code then refuses.
+#[tokio::test]
+async fn a_list_of_hosts_that_would_match_none_is_an_invalid_spec() {
+    let world = World::shared().await;
+    let tenant = world.tenant("listed").await;
+    // NB: the schema cannot tell that a range has 32 bits at most.
+    let proxy = json!({"url": "http://proxy.invalid:3128", "noProxy": ["10.0.0.0/33"]});
+    tenant.apply_connection(json!({ "proxy": proxy })).await;
+    let message = connection_says(&tenant, "InvalidSpec", "10.0.0.0/33").await;
+    assert!(
+        message.starts_with("spec.proxy.noProxy: \"10.0.0.0/33\" is not"),
+        "{message}"
+    );
 }

@@ -682,6 +682,9 @@ async fn a_connection_with_every_field_is_accepted_and_unchanged() {
             "caBundle",
             json!({"secretRef": {"name": "ca", "key": "ca.crt"}}),
         )],
+        vec![("proxy", json!({"url": "http://proxy:3128"}))],
+        vec![("proxy", json!({"url": "http://[fd00::1]:3128/", "noProxy": ["zitadel", ".svc.cluster.local", "10.0.0.5", "10.0.0.0/8", "::1", "fd00::/8", "a_b.example-1.com"]}))],
+        vec![("proxy", json!({"url": "https://proxy.example.com", "caBundle": {"configMapKeyRef": {"name": "ca", "key": "ca.crt"}}}))],
         vec![("grants", json!([]))],
         vec![("grants", grant(json!({"names": ["orders"]})))],
         vec![(
@@ -701,6 +704,11 @@ async fn a_connection_with_every_field_is_accepted_and_unchanged() {
     let full = json!({
         "url": "https://iam.example.com", "endpoint": "https://zitadel.zitadel:8443", "allowInsecure": false,
         "caBundle": {"configMapRef": {"name": "ca", "key": "ca.crt"}},
+        "proxy": {
+            "url": "https://proxy.example.com:3128", "noProxy": ["10.0.0.0/8"],
+            "auth": {"secretKeyRef": {"name": "proxy", "key": "auth"}},
+            "caBundle": {"secretKeyRef": {"name": "proxy", "key": "ca.crt"}},
+        },
         "credential": {"secretRef": {"name": "key", "key": "key.json"}, "type": "PersonalAccessToken"},
         "organizationId": "9", "controllerClass": "team-a",
         "grants": [{"namespaces": {"names": ["orders"]}, "projectIds": ["1"], "appIds": ["2"]}],
@@ -771,6 +779,22 @@ async fn a_connection_that_could_send_the_credential_astray_is_refused() {
             )],
             "exactly one of configMapRef and secretRef",
         ),
+        (vec![("proxy", json!({}))], "spec.proxy.url"),
+        (
+            vec![("proxy", json!({"url": "http://a", "auth": {}}))],
+            "spec.proxy.auth.secretKeyRef",
+        ),
+        (
+            vec![("proxy", json!({"url": "https://a", "caBundle": {}}))],
+            "exactly one of configMapKeyRef and secretKeyRef",
+        ),
+        (
+            vec![(
+                "proxy",
+                json!({"url": "http://a", "caBundle": {"secretKeyRef": {"name": "a", "key": "b"}}}),
+            )],
+            "proxy.caBundle is for a proxy with an https:// URL",
+        ),
         (grant(json!({})), "names or selector must be given"),
         (grant(json!({"names": []})), "names"),
         (grant(json!({"names": ["A"]})), "names"),
@@ -805,6 +829,40 @@ async fn a_connection_that_could_send_the_credential_astray_is_refused() {
             "spec.limits.repairsPer10Minutes",
         ),
     ];
+    for bad in [
+        "proxy:3128",
+        "socks5://proxy:1080",
+        "http://proxy:3128/path",
+        "http://proxy:3128?a=b",
+        "http://proxy example:3128",
+    ] {
+        let proxy = vec![("proxy", json!({ "url": bad }))];
+        cases.push((
+            proxy,
+            "such as http://proxy.example.com:3128: http or https, without a path",
+        ));
+    }
+    let secret =
+        "proxy.url must not contain a user or password: store them as user:password in a Secret";
+    for bad in ["http://user@proxy:3128", "http://user:password@proxy:3128"] {
+        cases.push((vec![("proxy", json!({ "url": bad }))], secret));
+    }
+    for bad in [
+        "*",
+        "*.example.com",
+        "zitadel:8080",
+        "10.0.0.5:8080",
+        "https://zitadel",
+        "a,b",
+        "[::1]",
+        "example.com.",
+    ] {
+        let proxy = json!({"url": "http://proxy:3128", "noProxy": [bad]});
+        cases.push((
+            vec![("proxy", proxy)],
+            "such as zitadel.internal, .svc.cluster.local, 10.0.0.5 or 10.0.0.0/8",
+        ));
+    }
     for field in ["url", "endpoint"] {
         for bad in [
             "http://iam.example.com",

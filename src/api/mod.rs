@@ -2,6 +2,7 @@
 
 mod api_app_secret;
 mod condition;
+mod proxy;
 mod reason;
 mod rule;
 mod status;
@@ -12,6 +13,7 @@ pub use api_app_secret::{
     Rotation, SecretKeys, SecretTemplate, Window,
 };
 pub use condition::{Condition, ConditionType, Conditions, Status, seconds};
+pub use proxy::{NoProxyHost, Proxy, ProxyAuth, ProxyCaBundle};
 pub use reason::Reason;
 pub use status::{
     ApiAppSecretStatus, ForeignSecret, HistoryEntry, LastRotation, OpenAttempt, Outcome,

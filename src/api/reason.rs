@@ -59,6 +59,10 @@ reasons! {
     /// The connection can be used.
     Connected,
 
+    /// The connection's proxy can't be reached, so ZITADEL was not asked.
+    ProxyUnreachable,
+    /// The connection's proxy asks for other credentials, or does not let the operator through to ZITADEL.
+    ProxyRefused,
     /// ZITADEL can't be reached.
     ZitadelUnreachable,
     /// The TLS connection to ZITADEL failed.

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Conditions, rule};
+use super::{Conditions, Proxy, rule};
 
 /// A ZITADEL instance, the operator's credential for it, and the namespaces that may use it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -66,6 +66,10 @@ pub struct ZitadelConnectionSpec {
     /// Allow plain http to addresses that are not loopback. The credential can be read on the way. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_insecure: Option<bool>,
+
+    /// A forward proxy to go through. Default: none; the environment variables of proxies never count for ZITADEL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
 
     /// Certificate authorities (PEM) in the operator's namespace; they replace the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]

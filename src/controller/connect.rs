@@ -177,6 +177,7 @@ async fn connect(
         declared: Declared::by(spec),
         credential: material.credential_revision,
         authorities: material.ca_revision,
+        proxy: material.proxy_revision,
     };
     let credential = match spec.credential.type_ {
         CredentialType::ServiceAccountKey => Credential::service_account_key(&material.credential),
@@ -211,6 +212,7 @@ async fn connect(
     let config = ClientConfig {
         endpoint,
         ca_pem: material.ca_pem,
+        proxy: material.proxy,
         timeouts,
         ..ClientConfig::new(issuer.clone(), credential)
     };
@@ -218,6 +220,11 @@ async fn connect(
         ConfigError::CaBundle => {
             Refusal::new(Reason::CaBundleInvalid, format!("spec.caBundle: {error}"))
         }
+        ConfigError::ProxyCaBundle => Refusal::new(
+            Reason::CaBundleInvalid,
+            format!("spec.proxy.caBundle: {error}"),
+        ),
+        ConfigError::Proxy => Refusal::new(Reason::InvalidSpec, format!("spec.proxy.url: {error}")),
         ConfigError::Tls => Refusal::new(Reason::TlsFailed, error.to_string()),
     })?;
     let zitadel: Arc<dyn Zitadel> = Arc::new(Metered::new(
@@ -257,9 +264,13 @@ fn refused(error: &ZitadelError) -> Refusal {
         error.class(),
         ErrorClass::NotFound | ErrorClass::PermissionDenied
     );
+    let message = match error.detail().filter(|detail| detail.is_proxy()) {
+        Some(detail) => format!("spec.proxy: {detail}"),
+        None => format!("ZITADEL: {error}"),
+    };
     Refusal {
         outage: false,
-        message: format!("ZITADEL: {error}"),
+        message,
         failure,
     }
 }

@@ -9,7 +9,9 @@ use tokio::sync::{Semaphore, watch};
 use super::context::lock;
 use super::secret::Endpoints;
 use super::target::{Edition, edition};
-use crate::api::{CaBundle, Credential, Grant, Reason, ZitadelConnection, ZitadelConnectionSpec};
+use crate::api::{
+    CaBundle, Credential, Grant, Proxy, Reason, ZitadelConnection, ZitadelConnectionSpec,
+};
 use crate::ids::{AppId, IdError, OrganizationId, ProjectId, Sequence, UserId};
 use crate::rotation::Failure;
 use crate::zitadel::{AppRef, Zitadel, ZitadelError};
@@ -52,6 +54,8 @@ pub struct Reach {
     pub(super) credential: String,
     /// The same for the certificate authorities.
     pub(super) authorities: String,
+    /// The same for what belongs to the proxy.
+    pub(super) proxy: String,
 }
 
 /// Where a credential goes, and which.
@@ -61,6 +65,7 @@ pub struct Declared {
     endpoint: Option<String>,
     insecure: bool,
     ca_bundle: Option<CaBundle>,
+    proxy: Option<Proxy>,
     credential: Credential,
 }
 
@@ -72,6 +77,7 @@ impl Declared {
             endpoint: spec.endpoint.clone(),
             insecure: spec.allow_insecure.unwrap_or(false),
             ca_bundle: spec.ca_bundle.clone(),
+            proxy: spec.proxy.clone(),
             credential: spec.credential.clone(),
         }
     }
@@ -198,8 +204,8 @@ impl Connection {
             grants: spec.grants.clone(),
             repair_limit: spec.repairs_per_10_minutes(),
             made_from: format!(
-                "{terms:?}/{}/{}",
-                self.reach.credential, self.reach.authorities
+                "{terms:?}/{}/{}/{}",
+                self.reach.credential, self.reach.authorities, self.reach.proxy
             ),
             terms,
             ..self

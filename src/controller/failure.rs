@@ -2,11 +2,12 @@
 
 use crate::api::Reason;
 use crate::rotation::Failure;
-use crate::zitadel::{ErrorClass, ZitadelError};
+use crate::zitadel::{Detail, ErrorClass, Fault, ZitadelError};
 
 /// The reason of a failed call to ZITADEL.
 pub fn zitadel(error: &ZitadelError) -> Failure {
     let reason = match error.class() {
+        _ if let Some(proxy) = error.detail().and_then(of_proxy) => proxy,
         ErrorClass::UnreachableDns | ErrorClass::UnreachableConnect | ErrorClass::Interrupted => {
             Reason::ZitadelUnreachable
         }
@@ -38,6 +39,14 @@ pub fn zitadel(error: &ZitadelError) -> Failure {
         call: Some(error.operation().as_str()),
         connection: None,
     }
+}
+
+/// The reason, if it is the connection's proxy that failed.
+fn of_proxy(detail: &Detail) -> Option<Reason> {
+    detail.is_proxy().then(|| match detail.fault() {
+        Fault::ProxyCredentials(_) | Fault::NoTunnel(_) => Reason::ProxyRefused,
+        _ => Reason::ProxyUnreachable,
+    })
 }
 
 /// What came back, in words of the operator's own.

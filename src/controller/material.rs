@@ -1,107 +1,173 @@
-//! What a connection is made from besides its spec: credential and certificate authorities, as they are stored.
+//! What a connection is made from besides its spec: credentials and certificate authorities, as they are stored.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
+use zeroize::Zeroizing;
 
 use super::connect::Refusal;
 use super::context::Context;
 use crate::api::{KeyRef, Reason, ZitadelConnectionSpec};
+use crate::zitadel::{Proxy, ProxyAuth};
 
 /// What a connection is made from, as it is stored.
 pub(super) struct Material {
-    pub(super) credential: Vec<u8>,
+    pub(super) credential: Zeroizing<Vec<u8>>,
     pub(super) ca_pem: Option<Vec<u8>>,
+    pub(super) proxy: Option<Proxy>,
     /// Tells one state of the credential from another.
     pub(super) credential_revision: String,
-    /// The same for the certificate authorities.
+    /// The same for the certificate authorities, those of the proxy included.
     pub(super) ca_revision: String,
+    /// The same for the proxy's credentials.
+    pub(super) proxy_revision: String,
 }
 
-/// Reads the credential and the certificate authorities from the operator's own namespace.
+/// The bytes under a key, if they are there, and the revision of what holds them.
+type Stored = (Option<Zeroizing<Vec<u8>>>, String);
+
+/// Reads the credentials and the certificate authorities from the operator's own namespace.
 pub(super) async fn material(
     spec: &ZitadelConnectionSpec,
     context: &Context,
 ) -> Result<Material, Refusal> {
     let namespace = &context.settings.namespace;
-    let unavailable = |kind: &str, reference: &KeyRef, error: &kube::Error| {
-        let forbidden = matches!(error, kube::Error::Api(status) if status.code == 403);
-        let object = format!("{kind} {namespace}/{}", reference.name);
-        if forbidden {
-            let message = format!("RBAC does not let the operator read {object}");
-            return Refusal::new(Reason::Forbidden, message);
-        }
-        Refusal::passing(
-            Reason::KubernetesUnavailable,
-            format!("{object} cannot be read: the API server does not answer"),
-        )
-    };
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let secret_key = async |reference: &KeyRef| {
-        let secret = secrets.get_opt(&reference.name).await;
-        let secret = secret.map_err(|error| unavailable("Secret", reference, &error))?;
-        let revision = secret
-            .as_ref()
-            .and_then(|secret| secret.metadata.resource_version.clone())
-            .unwrap_or_default();
-        let bytes = secret
-            .and_then(|mut secret| secret.data.as_mut()?.remove(&reference.key))
-            .map(|bytes| bytes.0);
-        Ok::<_, Refusal>((bytes, revision))
-    };
     let KeyRef { name, key } = &spec.credential.secret_ref;
-    let (credential, revision) = secret_key(&spec.credential.secret_ref).await?;
+    let (credential, credential_revision) = secret(context, &spec.credential.secret_ref).await?;
     let credential = credential.ok_or_else(|| {
         let message = format!("Secret {namespace}/{name} with key {key} does not exist: create it, see spec.credential");
         Refusal::new(Reason::CredentialMissing, message)
     })?;
-    let missing_ca = |kind: &str, reference: &KeyRef| {
-        let message = format!(
-            "{kind} {namespace}/{} with key {} does not exist: see spec.caBundle",
-            reference.name, reference.key
-        );
-        Refusal::new(Reason::CaBundleInvalid, message)
-    };
-    let (ca_pem, ca_revision) = match spec
-        .ca_bundle
-        .as_ref()
-        .map(|ca| (&ca.config_map_ref, &ca.secret_ref))
-    {
+    let (ca_pem, mut ca_revision) = match &spec.ca_bundle {
         None => (None, String::new()),
-        Some((_, Some(reference))) => {
-            let (bytes, revision) = secret_key(reference).await?;
-            (
-                Some(bytes.ok_or_else(|| missing_ca("Secret", reference))?),
-                revision,
-            )
-        }
-        Some((Some(reference), None)) => {
-            let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
-            let map = maps.get_opt(&reference.name).await;
-            let map = map.map_err(|error| unavailable("ConfigMap", reference, &error))?;
-            let revision = map
-                .as_ref()
-                .and_then(|map| map.metadata.resource_version.clone())
-                .unwrap_or_default();
-            let text = map.and_then(|mut map| map.data.as_mut()?.remove(&reference.key));
-            (
-                Some(
-                    text.ok_or_else(|| missing_ca("ConfigMap", reference))?
-                        .into_bytes(),
-                ),
-                revision,
-            )
-        }
-        Some((None, None)) => {
-            return Err(Refusal::new(
-                Reason::CaBundleInvalid,
-                "spec.caBundle: give configMapRef or secretRef",
-            ));
+        Some(ca) => {
+            let (map, secret) = (ca.config_map_ref.as_ref(), ca.secret_ref.as_ref());
+            bundle(context, map, secret, "spec.caBundle").await?
         }
     };
+    let mut proxy = None;
+    let mut proxy_revision = String::new();
+    if let Some(declared) = &spec.proxy {
+        let invalid = |field: &str, error: &dyn std::error::Error| {
+            Refusal::new(Reason::InvalidSpec, format!("spec.proxy.{field} {error}"))
+        };
+        let mut made = Proxy::parse(&declared.url).map_err(|error| invalid("url", &error))?;
+        for host in declared.no_proxy.iter().flatten() {
+            let refused = |error| invalid(&format!("noProxy: {:?}", host.0), &error);
+            made = made.without(&host.0).map_err(refused)?;
+        }
+        if let Some(auth) = &declared.auth {
+            let auth = proxy_auth(context, &auth.secret_key_ref).await?;
+            proxy_revision = auth.1;
+            made = made.with_auth(Some(auth.0));
+        }
+        if let Some(ca) = &declared.ca_bundle {
+            let (map, secret) = (ca.config_map_key_ref.as_ref(), ca.secret_key_ref.as_ref());
+            let (pem, revision) = bundle(context, map, secret, "spec.proxy.caBundle").await?;
+            ca_revision = format!("{ca_revision}/{revision}");
+            made = made.with_ca(pem);
+        }
+        proxy = Some(made);
+    }
     Ok(Material {
         credential,
         ca_pem,
-        credential_revision: revision,
+        proxy,
+        credential_revision,
         ca_revision,
+        proxy_revision,
     })
+}
+
+/// User and password for the proxy, and the revision of the Secret.
+async fn proxy_auth(context: &Context, reference: &KeyRef) -> Result<(ProxyAuth, String), Refusal> {
+    let namespace = &context.settings.namespace;
+    let stored_in = format!(
+        "Secret {namespace}/{}, key {}",
+        reference.name, reference.key
+    );
+    let (bytes, revision) = secret(context, reference).await?;
+    let bytes = bytes.ok_or_else(|| {
+        let message = format!(
+            "Secret {namespace}/{} with key {} does not exist: create it with user:password, see spec.proxy.auth",
+            reference.name, reference.key
+        );
+        Refusal::new(Reason::CredentialMissing, message)
+    })?;
+    let auth = ProxyAuth::parse(&bytes, &stored_in).map_err(|error| {
+        Refusal::new(Reason::CredentialMalformed, format!("{stored_in}: {error}"))
+    })?;
+    Ok((auth, revision))
+}
+
+async fn bundle(
+    context: &Context,
+    map: Option<&KeyRef>,
+    of_secret: Option<&KeyRef>,
+    field: &str,
+) -> Result<(Option<Vec<u8>>, String), Refusal> {
+    let namespace = &context.settings.namespace;
+    let (kind, reference, (bytes, revision)) = match (map, of_secret) {
+        (_, Some(reference)) => ("Secret", reference, secret(context, reference).await?),
+        (Some(reference), None) => (
+            "ConfigMap",
+            reference,
+            config_map(context, reference).await?,
+        ),
+        (None, None) => {
+            let message = format!("{field}: give the key of a ConfigMap or of a Secret");
+            return Err(Refusal::new(Reason::CaBundleInvalid, message));
+        }
+    };
+    let bytes = bytes.ok_or_else(|| {
+        let message = format!(
+            "{kind} {namespace}/{} with key {} does not exist: see {field}",
+            reference.name, reference.key
+        );
+        Refusal::new(Reason::CaBundleInvalid, message)
+    })?;
+    Ok((Some(bytes.to_vec()), revision))
+}
+
+async fn secret(context: &Context, reference: &KeyRef) -> Result<Stored, Refusal> {
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &context.settings.namespace);
+    let secret = secrets.get_opt(&reference.name).await;
+    let secret = secret.map_err(|error| unavailable(context, "Secret", reference, &error))?;
+    let revision = secret
+        .as_ref()
+        .and_then(|secret| secret.metadata.resource_version.clone())
+        .unwrap_or_default();
+    // NB: the other keys of the Secret are wiped too.
+    let data = secret.and_then(|secret| secret.data).unwrap_or_default();
+    let mut wanted = None;
+    for (key, bytes) in data {
+        let bytes = Zeroizing::new(bytes.0);
+        if key == reference.key {
+            wanted = Some(bytes);
+        }
+    }
+    Ok((wanted, revision))
+}
+
+async fn config_map(context: &Context, reference: &KeyRef) -> Result<Stored, Refusal> {
+    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &context.settings.namespace);
+    let map = maps.get_opt(&reference.name).await;
+    let map = map.map_err(|error| unavailable(context, "ConfigMap", reference, &error))?;
+    let revision = map
+        .as_ref()
+        .and_then(|map| map.metadata.resource_version.clone())
+        .unwrap_or_default();
+    let text = map.and_then(|mut map| map.data.as_mut()?.remove(&reference.key));
+    Ok((text.map(|text| Zeroizing::new(text.into_bytes())), revision))
+}
+
+fn unavailable(context: &Context, kind: &str, reference: &KeyRef, error: &kube::Error) -> Refusal {
+    let object = format!("{kind} {}/{}", context.settings.namespace, reference.name);
+    if matches!(error, kube::Error::Api(status) if status.code == 403) {
+        let message = format!("RBAC does not let the operator read {object}");
+        return Refusal::new(Reason::Forbidden, message);
+    }
+    Refusal::passing(
+        Reason::KubernetesUnavailable,
+        format!("{object} cannot be read: the API server does not answer"),
+    )
 }

@@ -61,7 +61,7 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::InvalidObject | Reason::InvalidSpec | Reason::CredentialMissing | Reason::CredentialMalformed | Reason::CredentialRejected | Reason::CaBundleInvalid | Reason::Forbidden => {
             format!("ZitadelConnection {connection} cannot be used; its status says why")
         }
-        Reason::ZitadelUnreachable | Reason::TlsFailed | Reason::ZitadelTimeout | Reason::ZitadelUnavailable | Reason::RateLimited | Reason::UnexpectedAnswer => {
+        Reason::ProxyUnreachable | Reason::ProxyRefused | Reason::ZitadelUnreachable | Reason::TlsFailed | Reason::ZitadelTimeout | Reason::ZitadelUnavailable | Reason::RateLimited | Reason::UnexpectedAnswer => {
             format!("{} (ZitadelConnection {connection}) This is tried again", blocked.reason.meaning().trim())
         }
         Reason::OrganizationNotFound => match &target.app.organization {

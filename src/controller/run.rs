@@ -270,22 +270,25 @@ where
 }
 
 fn names_of_secrets(spec: &ZitadelConnectionSpec) -> Vec<&str> {
-    let ca = spec
-        .ca_bundle
-        .as_ref()
-        .and_then(|ca| ca.secret_ref.as_ref());
+    let ca = spec.ca_bundle.as_ref();
+    let proxy = spec.proxy.as_ref();
+    let auth = proxy.and_then(|proxy| proxy.auth.as_ref());
+    let proxy_ca = proxy.and_then(|proxy| proxy.ca_bundle.as_ref());
     std::iter::once(&spec.credential.secret_ref)
-        .chain(ca)
+        .chain(ca.and_then(|ca| ca.secret_ref.as_ref()))
+        .chain(auth.map(|auth| &auth.secret_key_ref))
+        .chain(proxy_ca.and_then(|ca| ca.secret_key_ref.as_ref()))
         .map(|reference| reference.name.as_str())
         .collect()
 }
 
 fn names_of_maps(spec: &ZitadelConnectionSpec) -> Vec<&str> {
-    let ca = spec
-        .ca_bundle
-        .as_ref()
-        .and_then(|ca| ca.config_map_ref.as_ref());
-    ca.into_iter()
+    let ca = spec.ca_bundle.as_ref();
+    let proxy = spec.proxy.as_ref();
+    let proxy_ca = proxy.and_then(|proxy| proxy.ca_bundle.as_ref());
+    ca.and_then(|ca| ca.config_map_ref.as_ref())
+        .into_iter()
+        .chain(proxy_ca.and_then(|ca| ca.config_map_key_ref.as_ref()))
         .map(|reference| reference.name.as_str())
         .collect()
 }

@@ -13,6 +13,7 @@ use super::credential::Credential;
 use super::error::{ErrorClass, Operation, ZitadelError};
 use super::error_body::error_of;
 use super::issuer::{Endpoint, Issuer};
+use super::proxy::Proxy;
 use super::token::{Audience, Token, TokenSource};
 use super::transport::Transport;
 use crate::runtime::clock::{Clock, SystemClock};
@@ -49,6 +50,8 @@ pub struct ClientConfig {
     pub endpoint: Option<Endpoint>,
     /// Certificates in PEM that replace the system's roots.
     pub ca_pem: Option<Vec<u8>>,
+    /// The proxy to go through. Environment variables never name one.
+    pub proxy: Option<Proxy>,
     /// The service user's credential.
     pub credential: Credential,
     /// Deadlines.
@@ -64,6 +67,7 @@ impl ClientConfig {
             url,
             endpoint: None,
             ca_pem: None,
+            proxy: None,
             credential,
             timeouts: Timeouts::default(),
             clock: Arc::new(SystemClock),
@@ -77,6 +81,12 @@ pub enum ConfigError {
     /// The CA bundle holds no certificate, or one that cannot be read.
     #[error("the CA bundle is not one or more certificates in PEM")]
     CaBundle,
+    /// The same of the proxy's.
+    #[error("the CA bundle of the proxy is not one or more certificates in PEM")]
+    ProxyCaBundle,
+    /// The proxy's URL cannot be used.
+    #[error("the URL of the proxy cannot be used")]
+    Proxy,
     /// TLS cannot be set up, such as without any system root.
     #[error("TLS cannot be set up; are there system root certificates?")]
     Tls,
@@ -97,6 +107,7 @@ impl Client {
             &config.url,
             config.endpoint.as_ref(),
             config.ca_pem.as_deref(),
+            config.proxy.as_ref(),
             config.timeouts.connect,
             config.clock,
         )?;

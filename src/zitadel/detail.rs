@@ -17,6 +17,8 @@ use rustls::{AlertDescription, CertificateError, InvalidMessage};
 pub struct Detail {
     /// `host:port` as it is configured.
     peer: Arc<str>,
+    /// Whether that is the connection's proxy, so that ZITADEL was never asked.
+    is_proxy: bool,
     fault: Fault,
 }
 
@@ -69,6 +71,12 @@ pub enum Fault {
     TokenServerError,
     /// The client id of an application cannot be used.
     ClientId,
+    /// The proxy asks for a user and a password (407), or for others than those that are stored there.
+    ProxyCredentials(Option<Arc<str>>),
+    /// The proxy opens no tunnel to that address.
+    NoTunnel(Arc<str>),
+    /// The proxy opened no tunnel to that address within that time.
+    TunnelTimeout(Arc<str>, Duration),
 }
 
 impl Detail {
@@ -76,6 +84,16 @@ impl Detail {
     pub fn new(peer: &Arc<str>, fault: Fault) -> Self {
         Self {
             peer: Arc::clone(peer),
+            is_proxy: false,
+            fault,
+        }
+    }
+
+    /// That fault of the connection's proxy, before ZITADEL was asked.
+    pub fn of_proxy(peer: &Arc<str>, fault: Fault) -> Self {
+        Self {
+            peer: Arc::clone(peer),
+            is_proxy: true,
             fault,
         }
     }
@@ -84,6 +102,7 @@ impl Detail {
     pub fn of(fault: Fault) -> Self {
         Self {
             peer: "".into(),
+            is_proxy: false,
             fault,
         }
     }
@@ -92,11 +111,57 @@ impl Detail {
     pub fn fault(&self) -> &Fault {
         &self.fault
     }
+
+    /// Whether it is the connection's proxy that failed, and ZITADEL was never asked.
+    pub fn is_proxy(&self) -> bool {
+        self.is_proxy
+    }
+
+    /// What to do about a proxy that failed, unless the sentence about the fault says so.
+    fn next_step(&self) -> &'static str {
+        match &self.fault {
+            Fault::ProxyCredentials(_) | Fault::NoTunnel(_) => "",
+            Fault::NotTls => {
+                ", so ZITADEL was not asked: write http:// instead of https:// in spec.proxy.url"
+            }
+            Fault::Expired(_)
+            | Fault::NotYetValid(_)
+            | Fault::OtherName
+            | Fault::UnknownIssuer
+            | Fault::OtherPurpose
+            | Fault::Revoked
+            | Fault::BadCertificate => {
+                ", so ZITADEL was not asked: check spec.proxy.url and spec.proxy.caBundle"
+            }
+            Fault::NotHttp => {
+                ", so ZITADEL was not asked: check that spec.proxy.url is that of an HTTP proxy"
+            }
+            _ => {
+                ", so ZITADEL was not asked: check spec.proxy.url, that the proxy runs, and that the operator's network lets it through"
+            }
+        }
+    }
 }
 
 impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let peer = &self.peer;
+        self.sentence(f)?;
+        if self.is_proxy {
+            f.write_str(self.next_step())?;
+        }
+        Ok(())
+    }
+}
+
+impl Detail {
+    fn sentence(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let proxied;
+        let peer: &str = if self.is_proxy {
+            proxied = format!("the proxy {}", self.peer);
+            &proxied
+        } else {
+            &self.peer
+        };
         match &self.fault {
             Fault::NameNotFound => write!(f, "the host name of {peer} does not resolve"),
             Fault::Refused => write!(f, "{peer} refuses connections"),
@@ -126,7 +191,12 @@ impl fmt::Display for Detail {
             Fault::OtherName => write!(f, "the certificate of {peer} is for another name"),
             Fault::UnknownIssuer => write!(
                 f,
-                "the certificate of {peer} is self-signed or of an unknown issuer: see spec.caBundle"
+                "the certificate of {peer} is self-signed or of an unknown issuer{}",
+                if self.is_proxy {
+                    ""
+                } else {
+                    ": see spec.caBundle"
+                }
             ),
             Fault::OtherPurpose => {
                 write!(f, "the certificate of {peer} is not one for servers")
@@ -156,6 +226,23 @@ impl fmt::Display for Detail {
                 "the token endpoint answers server_error; some versions of ZITADEL answer so for a service account key that was deleted or has expired"
             ),
             Fault::ClientId => write!(f, "its client id cannot be used"),
+            Fault::ProxyCredentials(None) => write!(
+                f,
+                "{peer} asks for a user and a password (407): store user:password in a Secret in the operator's namespace and name it in spec.proxy.auth.secretKeyRef"
+            ),
+            Fault::ProxyCredentials(Some(stored_in)) => write!(
+                f,
+                "{peer} does not accept the user and password in {stored_in} (407): correct them there, see spec.proxy.auth"
+            ),
+            Fault::NoTunnel(to) => write!(
+                f,
+                "{peer} does not open a tunnel (CONNECT) to {to}: allow that host and port in the proxy's rules, check that the proxy can reach it, or list the host in spec.proxy.noProxy"
+            ),
+            Fault::TunnelTimeout(to, after) => write!(
+                f,
+                "{peer} opened no tunnel (CONNECT) to {to} within {} s",
+                after.as_secs()
+            ),
         }
     }
 }
@@ -174,6 +261,20 @@ pub(super) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> 
             .and_then(io::Error::get_ref);
         if let Some(found) = wrapped.and_then(|inner| find::<T>(inner)) {
             return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// What an error of a tunnel through a proxy says, if one is among an error and its sources.
+///
+/// NB: the type of hyper-util's errors of tunnels cannot be named, its texts are all there is.
+pub(super) fn tunnel(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(text) = error.to_string().strip_prefix("tunnel error: ") {
+            return Some(text.to_owned());
         }
         next = error.source();
     }

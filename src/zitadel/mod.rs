@@ -7,6 +7,7 @@
 //! * [`outcome`] what an answer of generate means; pure
 //! * [`application`], [`project`], [`journal`], [`since`], [`introspection`], [`discovery`] parsers of answers; pure
 //! * [`detail`] what exactly went wrong, in the operator's own words
+//! * [`proxy`] the proxy on the way, and its credentials
 //! * [`error`] error classes; nothing in them was written by the remote side
 //! * [`secret`] the one type that holds a client secret
 
@@ -30,11 +31,14 @@ pub mod outcome;
 pub mod project;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+pub mod proxy;
 pub mod secret;
+mod sensitive;
 pub mod since;
 mod token;
 mod token_answer;
 mod transport;
+mod trust;
 mod wire;
 
 use async_trait::async_trait;
@@ -50,6 +54,7 @@ pub use issuer::{Endpoint, Issuer, IssuerError};
 pub use journal::{Change, ChangeKind};
 pub use outcome::Outcome;
 pub use project::ProjectState;
+pub use proxy::{NoProxyError, Proxy, ProxyAuth, ProxyAuthError, ProxyUrlError};
 pub use secret::{ClientSecret, SecretError};
 pub use since::Since;
 

@@ -1,4 +1,4 @@
-//! HTTP as this client wants it: deadlines over whole calls, bounded bodies, no redirects, no proxies, nothing sent twice.
+//! HTTP as this client wants it: deadlines over whole calls, bounded bodies, no redirects, no proxy that is not declared, nothing sent twice.
 
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +14,8 @@ use super::dns::SystemDns;
 use super::error::ErrorClass;
 use super::issuer::{Endpoint, Issuer};
 use super::last_look::{LastLook, Late};
+use super::proxy::Proxy;
+use super::trust::{self, TrustError};
 use crate::runtime::clock::{Clock, ServerClock};
 
 /// Largest body that is read, in bytes.
@@ -26,9 +28,32 @@ pub(super) struct Transport {
     once: reqwest::Client,
     base: String,
     peer: Arc<str>,
+    through: Option<Through>,
     connect_timeout: Duration,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) server: ServerClock,
+}
+
+/// The proxy that every request goes through.
+struct Through {
+    /// `host:port` of the proxy.
+    proxy: Arc<str>,
+    /// `host:port` that it is asked for.
+    target: Arc<str>,
+    /// Where its credentials are stored, if it has any.
+    stored_in: Option<Arc<str>>,
+    /// Whether a tunnel is opened: plain HTTP is handed to the proxy as it is.
+    is_tunnel: bool,
+}
+
+impl Through {
+    fn detail(&self, fault: Fault) -> Detail {
+        Detail::of_proxy(&self.proxy, fault)
+    }
+
+    fn no_credentials(&self) -> Detail {
+        self.detail(Fault::ProxyCredentials(self.stored_in.clone()))
+    }
 }
 
 impl Transport {
@@ -36,11 +61,16 @@ impl Transport {
         issuer: &Issuer,
         endpoint: Option<&Endpoint>,
         ca_pem: Option<&[u8]>,
+        proxy: Option<&Proxy>,
         connect_timeout: Duration,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
         let base = endpoint.map_or(issuer.as_str(), Endpoint::as_str);
+        // Where the list says that there is none for this host, there is none.
+        let proxy = proxy.filter(|proxy| proxy.is_for(base));
         let roots = ca_pem.map(roots).transpose()?;
+        let tls = proxy.map(|proxy| tls(proxy, base, ca_pem)).transpose()?;
+        let tls = tls.flatten();
         let build = |pool: usize, last_look: Option<LastLook>| {
             let mut builder = reqwest::Client::builder()
                 .user_agent(concat!(
@@ -62,7 +92,12 @@ impl Transport {
             if let Some(last_look) = last_look {
                 builder = builder.connector_layer(last_look);
             }
-            if let Some(roots) = &roots {
+            if let Some(proxy) = proxy {
+                builder = builder.proxy(proxy.rule().map_err(|_| ConfigError::Proxy)?);
+            }
+            if let Some(tls) = &tls {
+                builder = builder.tls_backend_preconfigured(tls.clone());
+            } else if let Some(roots) = &roots {
                 builder = builder.tls_certs_only(roots.clone());
             }
             // The certificates of a bundle are read only here.
@@ -72,12 +107,24 @@ impl Transport {
             };
             builder.build().map_err(|_| unusable)
         };
+        let target = peer(base);
+        let through = proxy.map(|proxy| Through {
+            proxy: peer(proxy.url()),
+            target: Arc::clone(&target),
+            stored_in: proxy.stored_in(),
+            is_tunnel: base.starts_with("https:"),
+        });
+        let peer = match &through {
+            Some(Through { proxy, .. }) => format!("{target} (through the proxy {proxy})").into(),
+            None => target,
+        };
         Ok(Self {
             reads: build(8, None)?,
             // Generate gets a fresh connection each time: on a pooled one that the server has just closed, hyper sends a
             // request again by itself, whatever the retry policy says.
             once: build(0, Some(LastLook(Arc::clone(&clock))))?,
-            peer: peer(base),
+            peer,
+            through,
             base: base.to_owned(),
             connect_timeout,
             server: ServerClock::new(Arc::clone(&clock)),
@@ -114,6 +161,14 @@ impl Transport {
         let mut response = request.send().await.map_err(|error| self.failure(&error))?;
         self.server.observe(response.headers());
         let status = response.status().as_u16();
+        // NB: only a proxy says 407, and without a tunnel it says so to the request itself.
+        if let Some(through) = self.through.as_ref().filter(|through| !through.is_tunnel)
+            && status == 407
+        {
+            let detail = through.no_credentials();
+            let class = ErrorClass::UnreachableConnect;
+            return Err(Failure::MaybeSent(class, None, Some(detail)));
+        }
         let too_large = Failure::MaybeSent(ErrorClass::TooLarge, Some(status), None);
         let announced = response.content_length().unwrap_or(0);
         if announced > limit as u64 {
@@ -148,14 +203,52 @@ impl Transport {
         }
         // The connector failed, so there was no connection to write to (`hyper-util` makes this kind of error nowhere else).
         if error.is_connect() {
-            let (class, fault) = self.not_connected(error);
-            return Failure::NotSent(class, fault.map(|fault| self.detail(fault)));
+            let (class, detail) = self.not_connected(error);
+            return Failure::NotSent(class, detail);
         }
         let (class, fault) = not_answered(error);
         Failure::MaybeSent(class, None, Some(self.detail(fault)))
     }
 
-    fn not_connected(&self, error: &reqwest::Error) -> (ErrorClass, Option<Fault>) {
+    fn not_connected(&self, error: &reqwest::Error) -> (ErrorClass, Option<Detail>) {
+        let Some(through) = &self.through else {
+            let (class, fault) = self.no_connection(error);
+            return (class, fault.map(|fault| self.detail(fault)));
+        };
+        let unreachable = |fault| {
+            let detail = through.detail(fault);
+            (ErrorClass::UnreachableConnect, Some(detail))
+        };
+        let target = || Arc::clone(&through.target);
+        let text = detail::tunnel(error);
+        match text.as_deref() {
+            Some("proxy authorization required") => {
+                return (
+                    ErrorClass::UnreachableConnect,
+                    Some(through.no_credentials()),
+                );
+            }
+            Some("unsuccessful" | "proxy response headers too long") => {
+                return unreachable(Fault::NoTunnel(target()));
+            }
+            Some("unexpected end of file") => return unreachable(Fault::Closed),
+            _ => {}
+        }
+        // What comes after the tunnel is between the operator and ZITADEL.
+        let at_proxy = text.is_some() || !through.is_tunnel;
+        let (class, fault) = self.no_connection(error);
+        let detail = fault.map(|fault| match fault {
+            Fault::ConnectTimeout(after) if through.is_tunnel => {
+                through.detail(Fault::TunnelTimeout(target(), after))
+            }
+            fault if at_proxy => through.detail(fault),
+            fault => self.detail(fault),
+        });
+        (class, detail)
+    }
+
+    /// Why there is no connection to whoever is dialled.
+    fn no_connection(&self, error: &reqwest::Error) -> (ErrorClass, Option<Fault>) {
         if error.is_dns() {
             return (ErrorClass::UnreachableDns, Some(Fault::NameNotFound));
         }
@@ -189,6 +282,28 @@ impl Transport {
 /// A mutex's content, also if another task panicked: what stands in it is always whole.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a proxy that speaks TLS needs: its authorities are not ZITADEL's. None where one set of them serves both.
+fn tls(
+    proxy: &Proxy,
+    base: &str,
+    ca_pem: Option<&[u8]>,
+) -> Result<Option<rustls::ClientConfig>, ConfigError> {
+    let host = |url: &str| Some(reqwest::Url::parse(url).ok()?.host_str()?.to_owned());
+    let Some(proxy_host) = host(proxy.url()).filter(|_| proxy.is_tls()) else {
+        return Ok(None);
+    };
+    // NB: of one name it cannot be told whose certificate it is, and nobody but ZITADEL's authorities may vouch for ZITADEL.
+    if host(base).as_ref() == Some(&proxy_host) {
+        return Ok(None);
+    }
+    let config = trust::config(&proxy_host, proxy.ca_pem.as_deref(), ca_pem);
+    config.map(Some).map_err(|error| match error {
+        TrustError::ProxyBundle => ConfigError::ProxyCaBundle,
+        TrustError::Bundle => ConfigError::CaBundle,
+        TrustError::System => ConfigError::Tls,
+    })
 }
 
 fn roots(pem: &[u8]) -> Result<Vec<Certificate>, ConfigError> {

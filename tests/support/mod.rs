@@ -13,6 +13,7 @@ pub mod audit;
 pub mod controlplane;
 mod envtest;
 pub mod fleet;
+pub mod forward_proxy;
 pub mod helm;
 pub mod policy;
 pub mod process;

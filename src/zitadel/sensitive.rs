@@ -1,0 +1,55 @@
+//! Headers and bodies that hold a credential: they cannot be printed, and the last one who drops them wipes them. No I/O.
+//!
+//! NB: what hyper and rustls copy of them into their own buffers is out of reach.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+/// A header of that text; none if the text cannot stand in a header.
+pub(super) fn header(text: Zeroizing<Vec<u8>>) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The value of an `Authorization` header of the scheme Basic (RFC 7617).
+pub(super) fn basic(user: &str, password: &str) -> Option<HeaderValue> {
+    const SCHEME: &[u8] = b"Basic ";
+    // NB: room for all of it from the start, so that no copy is left behind by growing.
+    let mut pair = Zeroizing::new(Vec::with_capacity(user.len() + 1 + password.len()));
+    pair.extend_from_slice(user.as_bytes());
+    pair.push(b':');
+    pair.extend_from_slice(password.as_bytes());
+    let mut text = Zeroizing::new(vec![0; SCHEME.len() + pair.len().div_ceil(3) * 4]);
+    let (scheme, rest) = text.split_at_mut_checked(SCHEME.len())?;
+    scheme.copy_from_slice(SCHEME);
+    STANDARD.encode_slice(&*pair, rest).ok()?;
+    header(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_credentials_are_encoded_and_not_printed() {
+        // RFC 7617, section 2.
+        let value = basic("Aladdin", "open sesame").unwrap();
+        assert_eq!(value.as_bytes(), b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(format!("{value:?}"), "Sensitive");
+        for (user, password) in [("a", "b"), ("ab", "c"), ("abc", "de:f"), ("ä", "ß")] {
+            let value = basic(user, password).unwrap();
+            let text = value.to_str().unwrap().strip_prefix("Basic ").unwrap();
+            let pair = STANDARD.decode(text).unwrap();
+            assert_eq!(pair, format!("{user}:{password}").as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_no_header_can_hold_is_none() {
+        assert!(header(Zeroizing::new(b"a\nb".to_vec())).is_none());
+    }
+}
