@@ -108,7 +108,7 @@ model: ## Explore the protocol's large configurations
 
 # Breaks the pure core in every small way, and counts how often its unit tests notice. The core is copied into a package of its own,
 # which is built in seconds where the crate takes a minute. MUTANTS_SHARD=0/8 tries every eighth.
-MUTANTS ?= fence claim breaker publish takeover cause decide
+MUTANTS ?= fence claim breaker publish takeover cause decide attempt pair round verified
 MUTANTS_SHARD ?= 0/1
 MUTANTS_CORE := target/mutants/core
 

@@ -474,3 +474,25 @@ impl Facts {
         self.standby.as_ref().map(|_| self.active().other())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::RecoveryPolicy::{Report, Rotate};
+
+    #[test]
+    fn what_is_not_said_of_recovery_is_repaired() {
+        for (missing_secret, invalid_secret, missing, invalid) in [
+            (None, None, true, true),
+            (Some(Report), Some(Rotate), false, true),
+            (Some(Rotate), Some(Report), true, false),
+        ] {
+            let recovery = Recovery {
+                missing_secret,
+                invalid_secret,
+            };
+            let view = RecoveryView { missing, invalid };
+            assert_eq!(RecoveryView::from(recovery), view);
+        }
+    }
+}

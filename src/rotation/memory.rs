@@ -323,6 +323,47 @@ mod tests {
     }
 
     #[test]
+    fn a_call_whose_answer_is_lost_is_waited_for_from_then_on_beside_another_one() {
+        let id = |n| AttemptId(uuid::Uuid::from_u128(n));
+        let s = Duration::from_secs;
+        let mut memory = Memory::default();
+        memory.attempt_seen(id(1), s(1));
+        memory.attempt_seen(id(2), s(2));
+        memory.unknown(id(2), s(30));
+        assert_eq!(memory.attempt_seen(id(1), s(40)), s(1));
+        assert_eq!(memory.attempt_seen(id(2), s(40)), s(30));
+    }
+
+    #[test]
+    fn a_call_whose_answer_is_lost_is_news_of_the_value_that_it_was_to_replace() {
+        let id = AttemptId(uuid::Uuid::nil());
+        for (before, after) in [
+            (DoubtKind::Sent, DoubtKind::News),
+            (DoubtKind::Unproven, DoubtKind::Unproven),
+        ] {
+            let mut memory = Memory::default();
+            memory.doubts(before, Duration::ZERO);
+            memory.unknown(id, Duration::ZERO);
+            assert_eq!(memory.doubt.map(|doubt| doubt.kind), Some(after));
+        }
+    }
+
+    #[test]
+    fn a_claim_that_was_refused_is_rehearsed_anew() {
+        let version = Version {
+            uid: "u".into(),
+            revision: "1".into(),
+        };
+        let mut memory = Memory::default();
+        memory.rehearsed(Slot::Primary, version.clone());
+        memory.claimed(Slot::Primary, AttemptId(uuid::Uuid::nil()), Duration::ZERO);
+        memory.rehearsed(Slot::Primary, version);
+        assert!(memory.claimed.is_some() && memory.prepared.is_some());
+        memory.claim_refused();
+        assert_eq!((memory.claimed, memory.prepared), (None, None));
+    }
+
+    #[test]
     fn two_applications_are_watched_beside_each_other() {
         let claim = |uid: &str, revision: &str| Version {
             uid: uid.into(),

@@ -155,9 +155,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn scaled_every_span_of_the_protocol_is_shorter_by_the_same_factor() {
+        let (whole, ms) = (Timing::default(), Duration::from_millis);
+        let scaled = Timing {
+            request: ms(300),
+            prove: ms(50),
+            lag: ms(750),
+            takeover: ms(150),
+            quiet: ms(900),
+            missing: ms(100),
+            dead: ms(600),
+            probe: ms(200),
+            probe_most: ms(3000),
+            retry_first: ms(300),
+            retry_soonest: ms(50),
+            retry_most: ms(36_000),
+            lost: ms(100),
+            catch_up: ms(6000),
+            // What others take is not made faster: a token, an answer, reads.
+            send: ms(500),
+            news: ms(500),
+            recheck: ms(200),
+            ..whole
+        };
+        assert_eq!(whole.scaled(100), scaled);
+        assert_eq!(whole.scaled(1), whole);
+    }
+
+    #[test]
     fn the_defaults_are_safe_and_stay_so_when_scaled() {
         assert!(Timing::default().check().is_ok());
-        assert!(Timing::default().scaled(50).check().is_ok());
+        for factor in [1, 2, 7, 50] {
+            assert!(Timing::default().scaled(factor).check().is_ok(), "{factor}");
+        }
         assert!(
             Timing {
                 quiet: Duration::from_secs(60),

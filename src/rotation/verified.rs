@@ -256,9 +256,7 @@ impl<'a> Round<'a> {
     pub(super) fn said(&self, step: Step) -> Step {
         let facts = self.facts;
         let report = match step {
-            Step::Rest(report) if !matches!(report, Report::Quiet(_) | Report::Outdated { .. }) => {
-                report
-            }
+            Step::Rest(report) => report,
             other => return other,
         };
         let verified = verified(facts, &self.memory);
@@ -285,12 +283,6 @@ impl<'a> Round<'a> {
                 blocked,
                 retry: soon(retry),
             },
-            // A repair is held back that nobody misses.
-            Report::Stalled { blocked, retry }
-                if blocked.reason == Reason::BreakerOpen && verified == Verified::Accepted =>
-            {
-                Report::Usable { blocked, retry }
-            }
             Report::Stalled { blocked, retry } if asked => Report::Stalled {
                 blocked,
                 retry: soon(retry),

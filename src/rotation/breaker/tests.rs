@@ -111,7 +111,7 @@ fn by_journal(minutes_ago: &[i64], explained: &[u64]) -> Repairs {
 
 #[test]
 fn without_a_claim_own_rotations_that_nothing_explains_count() {
-    assert_eq!(by_journal(&[1500, 50, 10], &[]), repairs(&[50, 10]));
+    assert_eq!(by_journal(&[1440, 50, 10], &[]), repairs(&[50, 10]));
     assert_eq!(by_journal(&[50, 40, 30], &[0, 2, 9]), repairs(&[40]));
     let foreign = Journal(
         [(3, false), (2, false)]

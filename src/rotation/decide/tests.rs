@@ -4,6 +4,7 @@
 mod adopt;
 mod attempts;
 mod breaker;
+mod claims;
 mod obstacles;
 mod origin;
 mod rejected;
@@ -13,6 +14,7 @@ mod spins;
 mod standby;
 mod truth;
 mod unknown;
+mod verdicts;
 
 use std::time::Duration;
 
