@@ -19,7 +19,7 @@ use support::controlplane::{ControlPlane, Options};
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use support::{eventually, rights};
 use tokio::process::Command;
-use zitadel_secret_operator::api::ConditionType;
+use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
 
 const CLASS: &str = "second";
 
@@ -160,4 +160,64 @@ async fn two_operators_each_keep_the_connections_of_their_class_and_say_nothing_
     let deleted = connections.delete(&theirs.namespace, &params).await;
     deleted.map(drop).unwrap();
     theirs.reason("api", "ConnectionNotFound").await;
+}
+
+/// The reasons of the events about the object.
+async fn reasons(tenant: &Tenant) -> Vec<String> {
+    let events = tenant.events("api").await.into_iter();
+    events.map(|(_, reason, _)| reason).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_operators_of_one_class_that_keep_the_same_object_say_so() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let world = World::own(Options::default()).await;
+    let second_home = world.cluster.fresh_namespace("second-operator").await;
+    let tenant = world.tenant("both").await;
+    credential(&tenant, &second_home).await;
+    let app = tenant.app("api");
+    let rotated = async |trigger: &str| {
+        let extra = json!({"rotation": {"trigger": trigger}});
+        tenant.apply("api", &app.id, extra).await.unwrap();
+        let handled = |object: &ApiAppSecret| {
+            let status = object.status.as_ref()?;
+            (status.observed_trigger.as_deref() == Some(trigger)).then_some(())
+        };
+        tenant.until("api", handled).await;
+        tenant.until_accepted(&app, "api").await;
+    };
+    let first = operator(&world, &world.kubeconfig, &[]);
+    rotated("alone").await;
+    rotated("still alone").await;
+    let rights = rights::grant(world.cluster, &second_home).await;
+    let second = operator(&world, &rights, &["--namespace", &second_home]);
+    ready_page(&second).await;
+    tenant.fence().await;
+    assert!(
+        !reasons(&tenant)
+            .await
+            .contains(&"AnotherOperator".to_owned())
+    );
+    for trigger in ["both", "again", "and again"] {
+        rotated(trigger).await;
+    }
+    let note = tenant.event("api", "AnotherOperator").await;
+    assert!(note.contains("Secret api was written by attempt"), "{note}");
+    assert!(note.contains("another operator of class default"), "{note}");
+    let says = async |operator: &Operator| {
+        let text = operator.get("/ready").await.unwrap().1;
+        let named = format!(
+            "another operator of class default keeps the same objects: {}/api",
+            tenant.namespace
+        );
+        let said = text.contains(&named);
+        let logged = operator
+            .printed()
+            .contains("another operator of this class");
+        assert_eq!(said, logged, "{text}");
+        said
+    };
+    assert!(says(&first).await || says(&second).await);
 }

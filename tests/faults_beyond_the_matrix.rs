@@ -107,6 +107,7 @@ with_one_and_two_replicas! {
     a_call_that_is_carried_out_after_everybody_gave_up_costs_one_more: further::zombie;
     a_secret_from_a_backup_costs_one: further::secret_restored;
     a_deleted_secret_is_made_again_once: further::secret_deleted;
+    a_secret_that_was_deleted_while_its_watch_was_down_is_made_again_once: further::secret_deleted_unseen;
     an_edited_value_is_repaired_once_a_day: further::value_edited;
     a_claim_that_is_deleted_meanwhile_costs_at_most_one: further::claim_deleted;
     a_damaged_claim_costs_nothing_and_a_newer_one_stops_everything: further::claim_replaced;

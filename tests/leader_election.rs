@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use rustix::process::Signal;
 use serde_json::json;
 use support::controlplane::{ControlPlane, Options};
 use support::process::{Launch, Process};
@@ -25,6 +26,7 @@ use support::{eventually, rights};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use zitadel_secret_operator::api::ApiAppSecret;
 use zitadel_secret_operator::runtime::clock::{ServerClock, SystemClock};
 use zitadel_secret_operator::runtime::kube_client::{KubeRequestLayer, kube_client};
 use zitadel_secret_operator::runtime::leader::{Identity, LeaderElector, LeadershipWatch, Timing};
@@ -332,4 +334,53 @@ async fn a_process_outlives_an_outage_of_the_api_server_leads_again_and_repairs_
     let trigger = json!({"rotation": {"trigger": "after the outage"}});
     tenant.apply("orders", &app.id, trigger).await.unwrap();
     tenant.until_generates(&app, 3).await;
+}
+
+#[tokio::test]
+async fn a_leader_that_stood_still_rotates_nothing_when_it_wakes_up_and_leads_again_in_the_same_process()
+ {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (_world, tenant, app, launch) = at_rest("frozen").await;
+    let first = launch.clone().pod("one").start();
+    until_leader(&first).await;
+    let second = launch.pod("two").start();
+    until_ready(&second).await;
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    let rotated = async |trigger: &str, generates: u64| {
+        let change = json!({"spec": {"rotation": {"trigger": trigger}}});
+        tenant.edit("orders", change).await;
+        let handled = |object: &ApiAppSecret| {
+            let status = object.status.as_ref()?;
+            (status.observed_trigger.as_deref() == Some(trigger)).then_some(())
+        };
+        tokio::time::timeout(LONG, tenant.until_accepted(&app, "orders"))
+            .await
+            .unwrap();
+        tenant.until("orders", handled).await;
+        assert_eq!(tenant.generates(&app), generates, "{trigger}");
+    };
+
+    first.signal(Signal::STOP);
+    until_leader(&second).await;
+    rotated("while the first stands still", 2).await;
+    first.signal(Signal::CONT);
+    let says = "standby: this replica led and lost it, and stands for election again";
+    eventually(LONG, || async {
+        first.readiness().await?.contains(says).then_some(())
+    })
+    .await;
+    assert!(first.is_ready().await);
+    assert_eq!(first.metric("leader").await, Some(0.0));
+    rotated("while it stands by", 3).await;
+    let calls = first.metric("generates_total").await;
+
+    second.signal(Signal::TERM);
+    until_leader(&first).await;
+    assert_eq!(first.ended(), None);
+    rotated("once more", 4).await;
+    assert_eq!(calls, Some(1.0), "the first issue alone");
+    assert_eq!(first.metric("generates_total").await, Some(2.0));
 }

@@ -552,3 +552,80 @@ async fn a_fleet_that_became_due_while_nobody_was_there_is_rotated_one_after_ano
     }
     operator.stop();
 }
+
+/// Has the API server keep fields of a status that only a later version's definition names.
+async fn later_definition(world: &World) {
+    let client = world.cluster.client().await;
+    let definitions: Api<CustomResourceDefinition> = Api::all(client);
+    let name = "apiappsecrets.zitadel-secrets.dev";
+    let mut definition = serde_json::to_value(definitions.get(name).await.unwrap()).unwrap();
+    let status = "/spec/versions/0/schema/openAPIV3Schema/properties/status";
+    for place in [
+        "",
+        "/properties/lastRotation",
+        "/properties/history/items",
+        "/properties/conditions/items",
+    ] {
+        let schema = definition.pointer_mut(&format!("{status}{place}")).unwrap();
+        schema["x-kubernetes-preserve-unknown-fields"] = json!(true);
+    }
+    let definition = serde_json::from_value(definition).unwrap();
+    let params = kube::api::PostParams::default();
+    definitions
+        .replace(name, &params, &definition)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn fields_of_a_later_version_in_a_status_outlive_a_rotation() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (world, _turn) = world().await;
+    let operator = start(world, &[]);
+    let tenant = world.tenant("later").await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    let issued = tenant.ready("orders").await;
+    assert_eq!(stopping(&operator).await.unwrap(), Some(0));
+    later_definition(world).await;
+    let mut status = serde_json::to_value(issued.status.unwrap()).unwrap();
+    for place in ["", "/lastRotation", "/history/0", "/conditions/0"] {
+        status.pointer_mut(place).unwrap()["added"] = json!({"x": 1});
+    }
+    status["history"][0]["outcome"] = json!("Teleported");
+    let resource =
+        kube::core::ApiResource::erase::<zitadel_secret_operator::api::ApiAppSecret>(&());
+    let objects: Api<kube::core::DynamicObject> =
+        Api::namespaced_with(tenant.client.clone(), &tenant.namespace, &resource);
+    let patch = Patch::Merge(json!({"status": status}));
+    let read = async || objects.get("orders").await.unwrap().data["status"].clone();
+    // The API server takes a changed definition into use a moment later.
+    eventually(PATIENCE, || async {
+        let params = PatchParams::default();
+        objects
+            .patch_status("orders", &params, &patch)
+            .await
+            .unwrap();
+        (read().await == status).then_some(())
+    })
+    .await;
+    let operator = start(world, &[]);
+    let trigger = json!({"rotation": {"trigger": "now"}});
+    tenant.apply("orders", &app.id, trigger).await.unwrap();
+    let handled = |object: &zitadel_secret_operator::api::ApiAppSecret| {
+        let status = object.status.as_ref()?;
+        (status.observed_trigger.as_deref() == Some("now")).then_some(())
+    };
+    tenant.until("orders", handled).await;
+    tenant.ready("orders").await;
+    let after = read().await;
+    assert_eq!(after["history"][1], status["history"][0]);
+    for place in ["", "/lastRotation", "/conditions/0"] {
+        let kept = &after.pointer(place).unwrap()["added"];
+        assert_eq!(kept, &json!({"x": 1}), "{place}: {after:#}");
+    }
+    assert_eq!(tenant.generates(&app), 2);
+    assert_eq!(stopping(&operator).await.unwrap(), Some(0));
+}

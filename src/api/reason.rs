@@ -125,6 +125,8 @@ reasons! {
 
     /// Another `ApiAppSecret` keeps this application.
     AppAlreadyClaimed,
+    /// Another operator of the same class keeps the same object, in a namespace of its own.
+    AnotherOperator,
     /// Another replica's attempt is open and is being watched.
     AttemptOpen,
     /// It is not known whether the last attempt was carried out.

@@ -114,7 +114,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
     };
     let (indexed, shown) = (Arc::clone(&context), cache.clone());
     let object_changes =
-        watch(objects, watcher::Config::default(), &context.rewind).modify(prune::annotations);
+        watch(objects, watcher::Config::default(), &context.rewind).modify(prune::object);
     let object_changes = with_missed_deletions(object_changes.boxed(), cache.objects.clone())
         .reflect(feed.objects)
         .inspect(move |event| {

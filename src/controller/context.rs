@@ -7,10 +7,11 @@ use std::time::Duration;
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::another_operator::Foreign;
 use super::bulkhead::Bulkheads;
 use super::cache::Caches;
 use super::connections::Connections;
@@ -75,6 +76,8 @@ pub struct AppState {
     pub untold: Option<ForeignSecret>,
     /// What this process last wrote into the object's status.
     pub told: Option<report::Told>,
+    /// What another operator wrote.
+    pub foreign: Foreign,
 }
 
 /// A Secret that was written.
@@ -265,6 +268,8 @@ pub struct Context {
     pub wake_connections: mpsc::UnboundedSender<ObjectRef<GuardedConnection>>,
     /// Publishes events.
     pub events: Events,
+    /// Where another operator of this class was noticed last.
+    pub another_operator: watch::Sender<Option<String>>,
     /// By uid: the status that was written last, since the watch lags behind.
     pub statuses: Mutex<HashMap<String, Written<ApiAppSecretStatus>>>,
     /// Objects that can't be read and were told so: uid and generation.
@@ -274,13 +279,35 @@ pub struct Context {
 }
 
 /// The backlog of one term of leadership.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct CatchUp {
     term: u64,
     /// How many namespaces were listed when it was counted.
     listed: usize,
     since: Duration,
     span: Option<Duration>,
+}
+
+impl CatchUp {
+    /// The backlog as it was counted, or anew in another term of leadership and where one more namespace was listed. It starts then: of
+    /// what is only seen now the first turns would be over otherwise. `count` says how many credentials are due.
+    fn counted(
+        before: Option<Self>,
+        (term, listed): (u64, usize),
+        now: Duration,
+        most: Duration,
+        count: impl FnOnce() -> usize,
+    ) -> Self {
+        match before {
+            Some(before) if (before.term, before.listed) == (term, listed) => before,
+            _ => Self {
+                term,
+                listed,
+                since: now,
+                span: Backlog::span(count(), most),
+            },
+        }
+    }
 }
 
 /// Everything that a context is made of.
@@ -364,6 +391,7 @@ impl Context {
             caches,
             index: Mutex::default(),
             wake_connections,
+            another_operator: watch::Sender::default(),
             statuses: Mutex::default(),
             unreadable: Mutex::default(),
             apps: Mutex::default(),
@@ -372,46 +400,39 @@ impl Context {
     }
 
     /// The backlog that this replica found when it began to lead: when that was, since boot, and the time over which it is spread. Of
-    /// several namespaces each counts as soon as it was listed.
+    /// several namespaces it was when the last one was listed, since one whose watch is refused must not hold up the others.
     ///
     /// NB: counted by the status, which is a mirror that anybody may be wrong about. It only paces.
     pub fn backlog(&self) -> Option<(Duration, Duration)> {
         let term = self.lead.terms();
         let parts = self.caches.parts.values();
         let listed = parts.filter(|cache| cache.is_filled()).count();
-        let mut found = lock(&self.backlog);
-        let same = found.filter(|found| found.term == term);
-        if let Some(same) = same.filter(|same| same.listed == listed) {
-            return same.span.map(|span| (same.since, span));
-        }
         let now = self.clock.wall();
         let due = |object: &Arc<Guarded>| {
             let status = object.0.as_ref().ok()?.status.as_ref()?;
             let next = status.next_rotation_time.as_deref()?;
             Some(next.parse::<jiff::Timestamp>().ok()? < now)
         };
-        let objects = self.objects();
-        let count = objects
-            .filter_map(|object| due(&object))
-            .filter(|due| *due)
-            .count();
-        let before = same.and_then(|same| same.span);
-        let span = Backlog::span(count, self.settings.timing.catch_up).max(before);
-        if span.is_some() && span != before {
+        let count = || {
+            let objects = self.objects();
+            let due = objects.filter_map(|object| due(&object));
+            due.filter(|due| *due).count()
+        };
+        let mut found = lock(&self.backlog);
+        let before = *found;
+        let most = self.settings.timing.catch_up;
+        let counted = CatchUp::counted(before, (term, listed), self.clock.boot(), most, count);
+        if let Some(span) = counted.span
+            && before != Some(counted)
+        {
             tracing::info!(
-                count,
                 ?span,
+                listed,
                 "credentials became due while no operator worked; they are rotated one after another"
             );
         }
-        let since = same.map_or_else(|| self.clock.boot(), |same| same.since);
-        *found = Some(CatchUp {
-            term,
-            listed,
-            since,
-            span,
-        });
-        span.map(|span| (since, span))
+        *found = Some(counted);
+        counted.span.map(|span| (counted.since, span))
     }
 
     /// What is known of an application.
@@ -572,6 +593,21 @@ pub fn revision(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_backlog_of_several_namespaces_starts_when_the_last_of_them_was_listed() {
+        let (most, at) = (Duration::from_mins(10), Duration::from_secs);
+        let counted =
+            |before, listed, now, due| CatchUp::counted(before, (1, listed), at(now), most, || due);
+        let first = counted(None, 1, 0, 3);
+        assert_eq!(first.span, None, "so few are no backlog");
+        let both = counted(Some(first), 2, 300, 1003);
+        assert_eq!((both.since, both.span), (at(300), Some(most)));
+        let later = counted(Some(both), 2, 900, 0);
+        assert_eq!(later, both, "it is counted once");
+        let next = CatchUp::counted(Some(both), (2, 2), at(1000), most, || 0);
+        assert_eq!(next.span, None, "another term has a backlog of its own");
+    }
 
     fn object(name: &str, created: i64) -> ApiAppSecret {
         let spec = serde_json::from_value(serde_json::json!({"projectId": "1", "appId": "2"}));

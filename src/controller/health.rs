@@ -25,6 +25,7 @@ pub async fn tell(context: &Context, readiness: &Readiness) {
     filling.push(Box::pin(context.caches.claims_filled.wait()));
     filling.push(Box::pin(context.caches.connections_filled.wait()));
     let mut leadership = context.lead.clone();
+    let mut others = context.another_operator.subscribe();
     let mut told = None;
     loop {
         let watches = watches(context, &context.refusals.now());
@@ -50,11 +51,15 @@ pub async fn tell(context: &Context, readiness: &Readiness) {
             Some(text) => readiness.set("permissions", Check::Info(text)),
             None => readiness.clear("permissions"),
         }
-        // NB: both senders are in the context, so neither channel closes.
+        if let Some(text) = others.borrow_and_update().clone() {
+            readiness.set("operators", Check::Info(text));
+        }
+        // NB: the senders are in the context, so no channel closes.
         tokio::select! {
             _ = refusals.changed() => {}
             _ = connections.changed() => {}
             () = leadership.changed() => {}
+            _ = others.changed() => {}
             Some(()) = filling.next() => {}
         }
     }

@@ -15,6 +15,7 @@
 //! * `secret`, `claim` the two objects that are written, read and made; no I/O; `write` as which field manager they are written
 
 mod act;
+mod another_operator;
 mod apps;
 mod bulkhead;
 mod cache;

@@ -3,17 +3,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    ManagedFieldsEntry, ObjectMeta, OwnerReference,
+};
 use kube::Resource;
 
 use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
 use super::write::FIELD_MANAGER;
+use crate::api::GROUP;
 
 /// Objects of one page of a list. A page is in memory twice, as bytes and as objects, before anything of it can be dropped; an object
 /// may have 256 KiB of annotations, and an API server's own page has 500 of them.
 pub const PAGE: u32 = 25;
 /// A longer commit record is none that the operator wrote: one of two applications has less than 2 KiB.
 const LONGEST_RECORD: usize = 16 * 1024;
+
+/// Labels, or annotations, of one Secret that are kept: twice what a spec may ask for.
+const APPLIED: usize = 64;
+/// A longer value is none that a spec may ask for: 1,024 characters of up to four bytes.
+const LONGEST_VALUE: usize = 4096;
+/// References to owners of one Secret that are kept. The operator writes one.
+const OWNERS: usize = 8;
 
 /// Drops `managedFields`.
 pub fn managed_fields<K: Resource>(object: &mut K) {
@@ -27,7 +37,17 @@ pub fn annotations<K: Resource>(object: &mut K) {
     metadata.annotations = None;
 }
 
-/// Of a Secret keeps the commit record, the label by which it is watched, and the labels and annotations that the operator applied.
+/// Drops of an `ApiAppSecret` all that its tenant may make large and the operator never reads: besides annotations the labels, finalizers
+/// and owners.
+pub fn object<K: Resource>(object: &mut K) {
+    annotations(object);
+    let metadata = object.meta_mut();
+    metadata.labels = None;
+    metadata.finalizers = None;
+    metadata.owner_references = None;
+}
+
+/// Of a Secret keeps the commit record, the label by which it is watched, and the labels, annotations and owners that the operator applied.
 pub fn secret<K: Resource>(object: &mut K) {
     let metadata = object.meta_mut();
     let managers = metadata.managed_fields.take().unwrap_or_default();
@@ -42,6 +62,16 @@ pub fn secret<K: Resource>(object: &mut K) {
         &applied(&managers, "f:annotations"),
     );
     shorten_record(metadata);
+    metadata.finalizers = None;
+    if let Some(owners) = &mut metadata.owner_references {
+        owners.retain(may_be_ours);
+        owners.truncate(OWNERS);
+    }
+}
+
+fn may_be_ours(owner: &OwnerReference) -> bool {
+    let group = owner.api_version.split('/').next();
+    group == Some(GROUP)
 }
 
 /// An over-long record is as unreadable when it is empty.
@@ -54,8 +84,13 @@ fn shorten_record(metadata: &mut ObjectMeta) {
 }
 
 fn keep(all: &mut Option<BTreeMap<String, String>>, own: &str, applied: &BTreeSet<String>) {
+    let mut kept = 0;
     if let Some(all) = all {
-        all.retain(|name, _| name == own || applied.contains(name));
+        all.retain(|name, value| {
+            let is_applied = applied.contains(name) && value.len() <= LONGEST_VALUE;
+            kept += usize::from(is_applied);
+            name == own || (is_applied && kept <= APPLIED)
+        });
     }
 }
 
@@ -127,5 +162,59 @@ mod tests {
         annotations(&mut found);
         assert_eq!(found.metadata.annotations, None);
         assert!(found.metadata.labels.is_some());
+    }
+
+    #[test]
+    fn whatever_else_a_tenant_makes_large_is_not_kept_either() {
+        let mut found = sample("{}");
+        let reference = |group: &str, uid: &str| json!({"apiVersion": format!("{group}/v1alpha1"), "kind": "K", "name": "a", "uid": uid});
+        let foreign = (0..1000).map(|n| reference("example.com", &n.to_string()));
+        let owners: Vec<_> = foreign.chain([reference(GROUP, "u")]).collect();
+        let mut metadata = serde_json::to_value(&found.metadata).unwrap();
+        metadata["ownerReferences"] = json!(owners);
+        metadata["finalizers"] = json!(vec!["example.com/x"; 1000]);
+        found.metadata = serde_json::from_value(metadata).unwrap();
+        let mut kept = found.clone();
+        secret(&mut kept);
+        let owners = kept.metadata.owner_references.unwrap();
+        assert_eq!((owners.len(), owners[0].uid.as_str()), (1, "u"));
+        assert_eq!(kept.metadata.finalizers, None);
+        object(&mut found);
+        let ObjectMeta {
+            labels,
+            annotations,
+            finalizers,
+            owner_references,
+            managed_fields,
+            name,
+            ..
+        } = found.metadata;
+        assert_eq!(name.as_deref(), Some("a"));
+        assert_eq!((labels, annotations), (None, None));
+        assert_eq!((finalizers, owner_references), (None, None));
+        assert_eq!(managed_fields, None);
+    }
+
+    #[test]
+    fn of_what_a_tenant_applies_in_the_operators_name_little_is_kept() {
+        let mut found = sample("{}");
+        let many: BTreeMap<_, _> = (0..1000)
+            .map(|n| (format!("n{n}"), "1".to_owned()))
+            .collect();
+        let fields = many.keys().map(|name| (format!("f:{name}"), json!({})));
+        let fields: serde_json::Map<_, _> = fields.collect();
+        found.metadata.labels = Some(many);
+        let annotations = found.metadata.annotations.as_mut().unwrap();
+        annotations.insert("mine".to_owned(), "x".repeat(200_000));
+        let managers = found.metadata.managed_fields.as_mut().unwrap();
+        let ours = managers[0].fields_v1.as_mut().unwrap();
+        ours.0["f:metadata"]["f:labels"] = json!(fields);
+        secret(&mut found);
+        assert_eq!(found.metadata.labels.unwrap().len(), APPLIED);
+        let annotations = found.metadata.annotations.unwrap();
+        assert_eq!(
+            annotations.into_keys().collect::<Vec<_>>(),
+            [COMMIT_ANNOTATION]
+        );
     }
 }

@@ -8,6 +8,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
+use super::another_operator;
 use super::context::{Context, Guarded, lock};
 use super::event::Severity;
 use super::flush;
@@ -121,6 +122,7 @@ pub async fn settle(
     facts: &Facts,
     report: &Report,
 ) -> Result<Action, Error> {
+    another_operator::report(object, context, round, facts);
     let (flushed, told) = {
         let state = lock(&round.state);
         (state.flushed.clone(), state.told.clone())

@@ -12,6 +12,7 @@ mod decide;
 mod facts;
 mod fence;
 mod fingerprint;
+mod foreign;
 mod interval;
 mod memory;
 mod pair;
@@ -38,6 +39,7 @@ pub use facts::{
 };
 pub use fence::{Fence, fence};
 pub use fingerprint::{Bytes32, Fingerprint, Fingerprints, Origin, Salt};
+pub use foreign::foreign_attempt;
 pub use interval::parse as parse_interval;
 pub use memory::{
     Backoff, Claimed, Doubt, DoubtKind, Looked, Loss, Memory, Prepared, Refusals, Watched,

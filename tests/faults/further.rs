@@ -352,6 +352,28 @@ pub async fn secret_deleted(replicas: usize) {
     assert_eq!(lane.causes(&app), ["SecretMissing"]);
 }
 
+/// The same while nothing but the watch of the Secrets is down: what is gone is missing in a later list, and shown in no other way. Nothing
+/// else looks at the object, which is rotated on trigger only.
+pub async fn secret_deleted_unseen(replicas: usize) {
+    let (mut lane, app) = at_rest(replicas).await;
+    // So often that a watch does not go on from where it was, which would show the deletion.
+    let often = 5 * replicas;
+    lane.wire
+        .add(Rule::new(vec![Act::Unreachable; 1000], |seen| {
+            seen.resource == "secrets" && matches!(seen.verb, "list" | "watch")
+        }));
+    lane.wire.cut_watches();
+    eventually(PATIENCE, || async {
+        (lane.wire.fired().len() >= often).then_some(())
+    })
+    .await;
+    let (secrets, params) = (lane.secrets(), DeleteParams::default());
+    secrets.delete(NAME, &params).await.unwrap();
+    lane.wire.clear();
+    lane.ends_with_but_for(&app, "a", 1..=1, &["I7"]).await;
+    assert_eq!(lane.causes(&app), ["SecretMissing"]);
+}
+
 /// C32.
 pub async fn value_edited(replicas: usize) {
     let (mut lane, app) = at_rest(replicas).await;

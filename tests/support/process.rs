@@ -147,6 +147,13 @@ impl Process {
         let _ = child.wait();
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.pid()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
     /// Its exit code, if it has ended.
     pub fn ended(&self) -> Option<std::process::ExitStatus> {
         self.lock().try_wait().unwrap()
@@ -156,6 +163,12 @@ impl Process {
     pub async fn is_ready(&self) -> bool {
         let answer = reqwest::get(format!("{}/ready", self.admin)).await;
         answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// What it says about its readiness, if it answers.
+    pub async fn readiness(&self) -> Option<String> {
+        let answer = reqwest::get(format!("{}/ready", self.admin)).await.ok()?;
+        answer.text().await.ok()
     }
 
     /// The sum of all values of a metric, by its full name after the prefix.

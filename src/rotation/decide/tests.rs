@@ -5,6 +5,7 @@ mod adopt;
 mod attempts;
 mod breaker;
 mod claims;
+mod foreign;
 mod obstacles;
 mod origin;
 mod rejected;
