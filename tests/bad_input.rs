@@ -9,16 +9,19 @@
 
 mod support;
 
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ResourceQuota, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 use support::audit::{AuditLog, Request};
 use support::controlplane::{ControlPlane, Options};
 use support::eventually;
-use support::policy::{allow_secrets, deny_secrets, leave_secrets, mutate_secrets};
+use support::policy::{
+    allow_lease, allow_secrets, deny_lease, deny_secrets, leave_secrets, mutate_secrets,
+};
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
 use zitadel_simulator::{
@@ -93,23 +96,34 @@ fn known(reason: &str) -> bool {
 
 // ---- the object ----
 
-/// Objects that cannot be read.
-fn unreadable() -> Vec<(&'static str, Value)> {
+/// Objects that cannot be read, and what is said of them.
+fn unreadable() -> Vec<(&'static str, Value, &'static str)> {
     vec![
-        ("number", json!({"spec": {"projectId": 7, "appId": "2"}})),
+        (
+            "number",
+            json!({"spec": {"projectId": 7, "appId": "2"}}),
+            "spec.projectId: expected a string, found a number.",
+        ),
         (
             "list",
             json!({"spec": {"projectId": "1", "appId": ["canary-in-a-list"]}}),
+            "spec.appId: expected a string, found a list.",
         ),
-        ("text", json!({"spec": "canary-in-a-text"})),
-        ("none", json!({})),
+        (
+            "text",
+            json!({"spec": "canary-in-a-text"}),
+            "spec: expected struct ApiAppSecretSpec, found a string.",
+        ),
+        ("none", json!({}), "spec is missing."),
         (
             "enum",
             json!({"spec": {"projectId": "1", "appId": "2", "secret": {"deletionPolicy": "canary-policy"}}}),
+            "spec.secret.deletionPolicy: expected `Delete` or `Retain`, found a string.",
         ),
         (
             "deep",
             json!({"spec": {"projectId": "1", "appId": "2", "rotation": {"windows": [{"schedule": {"a": 1}}]}}}),
+            "spec.rotation.windows[0].schedule: expected a string, found a map.",
         ),
     ]
 }
@@ -120,7 +134,7 @@ fn unusable() -> Vec<(&'static str, Value, &'static str)> {
         (
             "slash",
             json!({"projectId": "1", "appId": "../x"}),
-            "spec.appId",
+            "spec.appId \\\"../x\\\" has",
         ),
         (
             "long",
@@ -170,7 +184,7 @@ fn unusable() -> Vec<(&'static str, Value, &'static str)> {
         (
             "zone",
             json!({"projectId": "1", "appId": "2", "rotation": {"interval": "1h", "windows": [{"schedule": "0 3 * * *", "duration": "1h", "timeZone": "Mars/Olympus"}]}}),
-            "spec.rotation.windows[0]",
+            "spec.rotation.windows[0].timeZone \\\"Mars/Olympus\\\" is not",
         ),
     ]
 }
@@ -193,7 +207,7 @@ async fn an_object_that_cannot_be_read_is_stalled_and_the_others_go_on() {
         Api::namespaced_with(tenant.client.clone(), &tenant.namespace, &resource);
     let good = tenant.app("good");
     let bad = unreadable();
-    for (name, content) in &bad {
+    for (name, content, _) in &bad {
         let mut object = json!({"apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret", "metadata": {"name": name}});
         object
             .as_object_mut()
@@ -224,8 +238,9 @@ async fn an_object_that_cannot_be_read_is_stalled_and_the_others_go_on() {
         })
         .await
     };
-    for (name, _) in &bad {
+    for (name, _, expected) in &bad {
         let message = told(name, "InvalidObject").await;
+        assert!(message.contains(expected), "{name}: {message}");
         assert!(!message.contains("canary"), "{message}");
     }
     // What the schema of this version would have refused is refused by the code as well.
@@ -739,7 +754,12 @@ async fn a_quota_without_room_stops_the_issue_before_any_generate() {
     let app = tenant.app("orders");
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
     let object = tenant.reason("orders", "QuotaExceeded").await;
-    assert!(condition(&object, ConditionType::Stalled).0);
+    let (_, _, message) = condition(&object, ConditionType::Stalled);
+    let named = format!(
+        "ResourceQuota none of namespace {} does not allow Secret orders",
+        tenant.namespace
+    );
+    assert!(message.starts_with(&named), "{message}");
     assert_eq!(tenant.generates(&app), 0);
     quotas
         .delete("none", &DeleteParams::default())
@@ -758,10 +778,14 @@ async fn an_admission_policy_that_denies_the_write_stops_the_rotation_before_any
     let issued = Issued::new(&tenant).await;
     deny_secrets(&tenant.client, &tenant.namespace).await;
     let object = issued.holds(&tenant, "SecretWriteRefused").await;
+    let (_, _, message) = condition(&object, ConditionType::Ready);
+    let named = format!(
+        "ValidatingAdmissionPolicy {} refuses Secret issued",
+        tenant.namespace
+    );
+    assert!(message.starts_with(&named), "{message}");
     assert!(
-        !condition(&object, ConditionType::Ready)
-            .2
-            .contains("not today"),
+        !message.contains("not today"),
         "no text of others is copied"
     );
     allow_secrets(&tenant.client, &tenant.namespace).await;
@@ -773,6 +797,46 @@ async fn an_admission_policy_that_denies_the_write_stops_the_rotation_before_any
         .await;
     tenant.until_generates(&issued.app, 2).await;
     tenant.ready("issued").await;
+}
+
+#[tokio::test]
+async fn an_admission_policy_that_denies_the_claim_is_named() {
+    let tenant = tenant("claimpolicy").await;
+    let issued = Issued::new(&tenant).await;
+    let leases: Api<Lease> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    let all = leases.list(&ListParams::default()).await.unwrap();
+    let ours = |lease: &Lease| {
+        let annotations = lease.metadata.annotations.as_ref();
+        annotations.is_some_and(|all| all.values().any(|it| it.contains(&tenant.namespace)))
+    };
+    let claim = all.items.into_iter().find(ours).unwrap();
+    let claim = claim.metadata.name.unwrap();
+    let (client, policy) = (&tenant.client, format!("{}.claims", tenant.namespace));
+    deny_lease(client, &policy, OPERATOR_NAMESPACE, &claim).await;
+    let touch = Patch::Merge(json!({"metadata": {"labels": {"touched": "1"}}}));
+    eventually(PATIENCE, || async {
+        let params = PatchParams {
+            dry_run: true,
+            ..PatchParams::default()
+        };
+        leases
+            .patch(&claim, &params, &touch)
+            .await
+            .is_err()
+            .then_some(())
+    })
+    .await;
+    let object = issued.holds(&tenant, "ClaimWriteForbidden").await;
+    let (_, _, message) = condition(&object, ConditionType::Ready);
+    let named = format!("ValidatingAdmissionPolicy {policy} refuses the Lease with the claim");
+    assert!(
+        message.starts_with(&named) && !message.contains("not today"),
+        "{message}"
+    );
+    allow_lease(client, &policy).await;
+    let again = json!({"spec": {"rotation": {"trigger": "again"}}});
+    tenant.edit("issued", again).await;
+    tenant.until_generates(&issued.app, 2).await;
 }
 
 /// A policy that changes one thing that the operator writes: its guard, its patch, and what the object says of it.
@@ -1114,6 +1178,37 @@ async fn a_judge_that_refuses_everybody_rotates_nothing() {
     let object = tenant.ready("orders").await;
     assert!(condition(&object, ConditionType::Verified).0);
     assert_eq!(tenant.generates(&app), 1);
+}
+
+#[tokio::test]
+async fn where_zitadel_rejects_what_it_hands_out_no_other_tool_is_blamed() {
+    let tenant = tenant("rejects").await;
+    let app = tenant.app("orders");
+    let reply = Reply::new(
+        400,
+        "application/json",
+        r#"{"error":"unauthorized_client"}"#,
+    );
+    let fault = Fault::on(Operation::Introspect, Action::RespondBefore(reply)).app(&app.id);
+    let fault = tenant.zitadel.inject(fault.always());
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    let object = tenant
+        .until("orders", |object| {
+            let (stalled, _, message) = condition(object, ConditionType::Stalled);
+            (stalled && message.contains("each client secret")).then_some(())
+        })
+        .await;
+    let (ready, reason, message) = condition(&object, ConditionType::Ready);
+    assert_eq!((ready, reason.as_str()), (false, "Refused"));
+    let expected = format!(
+        "ZITADEL rejects each client secret that it generates for app {}",
+        app.id
+    );
+    assert!(message.starts_with(&expected), "{message}");
+    let before = tenant.generates(&app);
+    tenant.zitadel.remove_fault(fault);
+    tenant.ready("orders").await;
+    assert_eq!(tenant.generates(&app), before, "the value was good");
 }
 
 #[tokio::test]

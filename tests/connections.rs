@@ -8,8 +8,9 @@
 )]
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 use support::controlplane::{ControlPlane, Options};
@@ -35,6 +36,21 @@ async fn until_connection(tenant: &Tenant, reason: &str) {
         (tenant.connection_reason().await == reason).then_some(())
     })
     .await;
+}
+
+/// Waits for an event about the connection with that reason, and returns its type.
+async fn connection_event(tenant: &Tenant, reason: &str) -> String {
+    let events: Api<Event> = Api::namespaced(tenant.client.clone(), "default");
+    eventually(PATIENCE, || async {
+        let all = events.list(&ListParams::default()).await.unwrap();
+        let about = |event: &Event| {
+            let regarding = event.regarding.as_ref();
+            let name = regarding.and_then(|it| it.name.as_deref());
+            name == Some(&*tenant.namespace) && event.reason.as_deref() == Some(reason)
+        };
+        all.items.into_iter().find(about)?.type_
+    })
+    .await
 }
 
 async fn trigger(tenant: &Tenant, trigger: &str) {
@@ -211,10 +227,13 @@ async fn a_connection_that_cannot_be_read_is_stalled_and_the_others_go_on() {
     let other = issued(&good).await;
     let message = stalled(&bad, "InvalidObject").await;
     assert!(!message.contains("canary"), "{message}");
+    let field = "spec.credential: expected struct Credential, found a string.";
+    assert!(message.contains(field), "{message}");
     let object = bad.reason("orders", "InvalidObject").await;
     let conditions = object.status.unwrap().conditions;
     let message = &conditions.get(ConditionType::Ready).unwrap().message;
     assert!(message.contains("ZitadelConnection bad"), "{message}");
+    assert!(message.contains(field), "{message}");
     // What the schema of this version would have refused is refused by the code as well.
     let credential = json!({"secretRef": {"name": bad.namespace, "key": "token"}, "type": "PersonalAccessToken"});
     let insecure = json!({"credential": credential, "endpoint": "http://zitadel.invalid:8080"});
@@ -263,6 +282,9 @@ async fn a_token_that_is_refused_has_the_connection_checked_at_once() {
     trigger(&tenant, "all").await;
     // NB: an hour would go by otherwise.
     until_connection(&tenant, "CredentialRejected").await;
+    let rejected = connection_event(&tenant, "CredentialRejected").await;
+    assert_eq!(rejected, "Warning");
+    assert_eq!(connection_event(&tenant, "Connected").await, "Normal");
     for fault in faults {
         zitadel.remove_fault(fault);
     }

@@ -866,6 +866,17 @@ async fn a_value_edited_by_hand_is_repaired_once_and_then_the_quarrel_is_reporte
     assert_eq!(tenant.generates(&app), 2);
     assert_eq!(object.status.unwrap().history.len(), 2);
     tenant.ready("orders").await;
+    let refused = tenant.event("orders", "Refused").await;
+    assert!(
+        refused.starts_with("ZITADEL rejects the client secret in Secret orders"),
+        "{refused}"
+    );
+    let rotated = tenant.event("orders", "Rotated").await;
+    assert!(rotated.contains("(SecretInvalid)"), "{rotated}");
+    let events = tenant.events("orders").await;
+    let warned =
+        |(type_, reason, _): &(String, String, String)| type_ == "Warning" && reason == "Refused";
+    assert!(events.iter().any(warned), "{events:?}");
     tenant
         .edit_secret(
             "orders",
@@ -874,12 +885,95 @@ async fn a_value_edited_by_hand_is_repaired_once_and_then_the_quarrel_is_reporte
         .await;
     let object = tenant.reason("orders", "SecretContested").await;
     assert!(holds(&object, ConditionType::Stalled));
+    let told = message(&object);
+    assert!(
+        told.starts_with("Field manager ")
+            && told.contains("changed key CLIENT_SECRET of Secret orders again"),
+        "{told}"
+    );
     tenant.fence().await;
     assert_eq!(tenant.generates(&app), 2);
     assert_eq!(
         tenant.client_secret("orders").await.as_deref(),
         Some("by-hand-again")
     );
+    let out = json!({"spec": {"rotation": {"trigger": "out"}}});
+    tenant.edit("orders", out).await;
+    tenant.until_accepted(&app, "orders").await;
+    tenant.ready("orders").await;
+    assert_eq!(tenant.generates(&app), 3);
+}
+
+#[tokio::test]
+async fn a_tool_that_applies_a_key_as_well_is_named_at_once_and_a_trigger_takes_the_key_over() {
+    let tenant = tenant("applied").await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    // The very value, so that nothing but the ownership changes.
+    let data = tenant.secret("orders").await.data.unwrap();
+    let value = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "orders"}, "data": {"CLIENT_SECRET": data["CLIENT_SECRET"]}});
+    let flux = PatchParams::apply("kustomize-controller");
+    tenant
+        .secrets()
+        .patch("orders", &flux, &Patch::Apply(value))
+        .await
+        .unwrap();
+    let object = tenant.reason("orders", "SecretContested").await;
+    assert!(holds(&object, ConditionType::Ready), "the value works");
+    let named = "Field manager kustomize-controller applies key CLIENT_SECRET of Secret orders";
+    assert!(message(&object).starts_with(named), "{}", message(&object));
+    let warned = tenant.event("orders", "SecretContested").await;
+    assert!(warned.starts_with(named), "{warned}");
+    tenant.fence().await;
+    let object = tenant.objects().get("orders").await.unwrap();
+    assert_eq!(reason(&object), "SecretContested", "it is not forgotten");
+    assert_eq!(tenant.generates(&app), 1);
+    let out = json!({"spec": {"rotation": {"trigger": "out"}}});
+    tenant.edit("orders", out).await;
+    tenant.until_generates(&app, 2).await;
+    let object = tenant.ready("orders").await;
+    assert_eq!(reason(&object), "UpToDate");
+    assert!(tenant.accepted(&app, "orders").await);
+}
+
+#[tokio::test]
+async fn rotations_in_quick_succession_have_an_event_each_with_a_text_of_its_own() {
+    let tenant = tenant("succession").await;
+    let app = tenant.app("orders");
+    let at_once = json!({"rotation": {"interval": "1s", "jitter": 0}});
+    tenant.apply("orders", &app.id, at_once).await.unwrap();
+    tenant.until_generates(&app, 2).await;
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    let trigger = |trigger: &str| json!({"rotation": {"trigger": trigger}});
+    let reason_is = |reason: &'static str| {
+        move |object: &ApiAppSecret| {
+            let last = object.status.as_ref()?.last_rotation.as_ref()?;
+            (last.reason == reason).then_some(())
+        }
+    };
+    tenant.apply("orders", &app.id, trigger("a")).await.unwrap();
+    tenant.until("orders", reason_is("Trigger")).await;
+    let useless = Action::ReplaceBody("{}".to_owned());
+    tenant
+        .zitadel
+        .inject(Fault::on(Operation::Generate, useless).app(&app.id));
+    tenant.apply("orders", &app.id, trigger("b")).await.unwrap();
+    tenant.until("orders", reason_is("LostAttempt")).await;
+    let notes = eventually(PATIENCE, || async {
+        let events = tenant.events("orders").await.into_iter();
+        let rotated = events.filter(|(_, reason, _)| reason == "Rotated");
+        let notes: Vec<String> = rotated.map(|(_, _, note)| note).collect();
+        let all = ["(Due)", "(Trigger)", "(LostAttempt)"];
+        let found = |cause: &str| notes.iter().any(|note| note.contains(cause));
+        all.into_iter().all(found).then_some(notes)
+    })
+    .await;
+    let distinct: std::collections::BTreeSet<_> = notes.iter().collect();
+    assert_eq!(distinct.len(), notes.len(), "{notes:?}");
+    let lost = tenant.event("orders", "LostAttempt").await;
+    assert!(lost.contains("malformed answer, HTTP 200"), "{lost}");
 }
 
 #[tokio::test]
@@ -1026,6 +1120,8 @@ async fn an_adopted_secret_keeps_its_value_if_it_authenticates_and_its_other_key
     let status = object.status.unwrap();
     assert_eq!(status.last_rotation.unwrap().reason, "Adopted");
     assert!(status.next_rotation_time.is_some());
+    let note = tenant.event("orders", "Adopted").await;
+    assert!(note.contains("Secret oauth"), "{note}");
     tenant.apply("orders", &app.id, spec("b")).await.unwrap();
     tenant.until_generates(&app, 1).await;
     tenant.ready("orders").await;

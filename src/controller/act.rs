@@ -16,7 +16,7 @@ use super::former;
 use super::mutated::Mutations;
 use super::observe::Round;
 use super::rotate;
-use super::secret::{self, Place, Published};
+use super::secret::{self, Place, Published, Undone};
 use super::write;
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
@@ -408,11 +408,9 @@ async fn render(
             if let Some(left) = mutations.left() {
                 state.memory.left_as_it_is(facts, &left);
             } else {
-                let contested = Failure {
-                    answer: reading.undone.clone(),
-                    ..Failure::new(Reason::SecretContested, false)
-                };
-                state.memory.rewritten(facts, &contested);
+                let undone = reading.undone.as_ref().map(Undone::failure);
+                let undone = undone.unwrap_or_else(|| Failure::new(Reason::SecretMutated, false));
+                state.memory.rewritten(facts, &undone);
             }
         }
         Err(error) => failed(&error),

@@ -16,7 +16,7 @@ use super::material::material;
 use super::metered::Metered;
 use super::secret::Endpoints;
 use super::target::{Edition, edition};
-use super::{news, unreadable, write};
+use super::{news, quote, unreadable, write};
 use crate::api::{
     ConditionType, CredentialType, KeyRef, Reason, Status, ZitadelConnection,
     ZitadelConnectionStatus,
@@ -161,7 +161,11 @@ async fn connect(
     let spec = &object.spec;
     let name = object.metadata.name.clone().unwrap_or_default();
     let insecure = spec.allow_insecure.unwrap_or(false);
-    let url = |error: IssuerError| Refusal::new(Reason::InvalidSpec, format!("spec.url: {error}"));
+    let unusable = |field: &str, value: &str, error: IssuerError| {
+        let message = format!("spec.{field}: {} {error}", quote::url(value));
+        Refusal::new(Reason::InvalidSpec, message)
+    };
+    let url = |error| unusable("url", &spec.url, error);
     let issuer = Issuer::parse(&spec.url, insecure).map_err(url)?;
     let invalid = |error| Refusal::new(Reason::InvalidSpec, format!("spec.organizationId {error}"));
     organization(spec).map_err(invalid)?;
@@ -170,8 +174,8 @@ async fn connect(
         .as_deref()
         .map(|endpoint| Endpoint::parse(endpoint, insecure))
         .transpose();
-    let endpoint = endpoint
-        .map_err(|error| Refusal::new(Reason::InvalidSpec, format!("spec.endpoint: {error}")))?;
+    let declared = spec.endpoint.as_deref().unwrap_or_default();
+    let endpoint = endpoint.map_err(|error| unusable("endpoint", declared, error))?;
     let material = material(spec, context).await?;
     let reach = Reach {
         declared: Declared::by(spec),
@@ -430,13 +434,26 @@ async fn unreadable(
     context: &Context,
 ) -> Result<Action, kube::Error> {
     let name = guarded.name_any();
+    let set = |failure: Failure| {
+        let before = context.connections.get(&name);
+        context.connections.set(&name, Err(failure.clone()));
+        if before.err() != Some(failure) {
+            context.wake_users(&name);
+        }
+    };
     let failure = permanent(Reason::InvalidObject);
-    let before = context.connections.get(&name);
-    context.connections.set(&name, Err(failure.clone()));
-    if before.err() != Some(failure) {
-        context.wake_users(&name);
+    let known = context.connections.get(&name).err();
+    if known.is_none_or(|known| known.reason != failure.reason) {
+        set(failure.clone());
     }
-    unreadable::tell::<ZitadelConnection>(context, guarded.meta(), error).await?;
+    let told = unreadable::tell::<ZitadelConnection>(context, guarded.meta(), error).await?;
+    // NB: those who use it may not be allowed to read it.
+    if told.is_some() {
+        set(Failure {
+            connection: told,
+            ..failure
+        });
+    }
     Ok(Action::await_change())
 }
 

@@ -1,5 +1,6 @@
 //! Errors of ZITADEL and of the API server as reasons that a person is told. No I/O.
 
+use super::names;
 use crate::api::Reason;
 use crate::rotation::Failure;
 use crate::zitadel::{Detail, ErrorClass, Fault, ZitadelError};
@@ -68,37 +69,32 @@ fn answer(error: &ZitadelError) -> Option<String> {
 
 /// The reason of a failed request to the API server about a Secret.
 ///
-/// NB: judged by status code and the API's own reason words. Only where Kubernetes has no word of its own (quota, terminating
-/// namespaces, dry runs) the message is looked at; none of it is ever shown.
+/// NB: judged by status code and the API's own reason words. Only where Kubernetes has no word of its own (quota, admission, terminating
+/// namespaces, dry runs) the message is looked at; of it only the names of a quota, policy or webhook are shown.
 pub fn kubernetes(error: &kube::Error) -> Failure {
-    if let Some(answer) = webhook(error) {
-        return Failure {
-            answer: Some(answer.to_owned()),
-            ..Failure::new(Reason::SecretWriteRefused, false)
-        };
+    let kube::Error::Api(status) = error else {
+        return Failure::new(Reason::KubernetesUnavailable, false);
+    };
+    let named = |reason, permanent, answer| Failure {
+        answer: Some(answer),
+        ..Failure::new(reason, permanent)
+    };
+    let has = |text: &str| status.message.contains(text);
+    if status.code == 400 && (has("does not support dry run") || has("side effects")) {
+        return Failure::new(Reason::DryRunUnsupported, true);
     }
-    let (reason, permanent) = match error {
-        kube::Error::Api(status) => {
-            let has = |text: &str| status.message.contains(text);
-            match status.code {
-                403 if has("exceeded quota") => (Reason::QuotaExceeded, true),
-                403 if has("is being terminated") => (Reason::NamespaceTerminating, true),
-                403 if has("denied the request")
-                    || has("denied request")
-                    || has("ValidatingAdmissionPolicy") =>
-                {
-                    (Reason::SecretWriteRefused, true)
-                }
-                403 => (Reason::SecretWriteForbidden, true),
-                404 => (Reason::NamespaceTerminating, true),
-                400 if has("does not support dry run") || has("side effects") => {
-                    (Reason::DryRunUnsupported, true)
-                }
-                422 if has("immutable") => (Reason::SecretImmutable, true),
-                400 | 422 => (Reason::SecretWriteRefused, true),
-                _ => (Reason::KubernetesUnavailable, false),
-            }
-        }
+    if let Some(refusal) = admission(status) {
+        return named(Reason::SecretWriteRefused, refusal.permanent, refusal.by);
+    }
+    if let Some(refusal) = quota(status) {
+        return named(Reason::QuotaExceeded, refusal.permanent, refusal.by);
+    }
+    let (reason, permanent) = match status.code {
+        403 if has("is being terminated") => (Reason::NamespaceTerminating, true),
+        403 => (Reason::SecretWriteForbidden, true),
+        404 => (Reason::NamespaceTerminating, true),
+        422 if has("immutable") => (Reason::SecretImmutable, true),
+        400 | 413 | 422 => (Reason::SecretWriteRefused, true),
         _ => (Reason::KubernetesUnavailable, false),
     };
     Failure::new(reason, permanent)
@@ -106,42 +102,79 @@ pub fn kubernetes(error: &kube::Error) -> Failure {
 
 /// The reason of a refused write of a claim.
 pub fn claim(error: &kube::Error) -> Failure {
-    let forbidden = |answer: &str, permanent| Failure {
-        answer: Some(answer.to_owned()),
-        ..Failure::new(Reason::ClaimWriteForbidden, permanent)
-    };
-    if webhook(error).is_some() {
-        return forbidden("an admission webhook failed", false);
-    }
     let kube::Error::Api(status) = error else {
         return Failure::new(Reason::KubernetesUnavailable, false);
     };
+    if let Some(refusal) = admission(status).or_else(|| quota(status)) {
+        return Failure {
+            answer: Some(refusal.by),
+            ..Failure::new(Reason::ClaimWriteForbidden, refusal.permanent)
+        };
+    }
     match status.code {
-        403 if is_rbac(&status.message) => Failure::new(Reason::ClaimWriteForbidden, true),
-        403 if status.message.contains("exceeded quota") => forbidden(
-            "a quota of the operator's namespace does not allow it",
-            true,
-        ),
-        400 | 403 | 413 | 422 => forbidden("an admission policy or webhook refuses it", true),
+        400 | 403 | 413 | 422 => Failure::new(Reason::ClaimWriteForbidden, true),
         _ => Failure::new(Reason::KubernetesUnavailable, false),
     }
 }
 
-/// Whether a 403 is of the authorizer: admission has other words.
-fn is_rbac(message: &str) -> bool {
-    message.contains(" cannot ") && message.contains(" resource ")
+/// Who refused a write besides the API server itself, and whether it stays so until a person changes something.
+struct Refused {
+    by: String,
+    permanent: bool,
 }
 
-/// What is wrong with an admission webhook that should have answered, and did not.
-fn webhook(error: &kube::Error) -> Option<&'static str> {
-    match error {
-        kube::Error::Api(status)
-            if status.code >= 500 && status.message.contains("failed calling webhook") =>
-        {
-            Some("an admission webhook failed")
-        }
-        _ => None,
+/// An admission policy or webhook that refused, or a webhook that should have answered and did not.
+fn admission(status: &kube::core::Status) -> Option<Refused> {
+    let message = status.message.as_str();
+    let refused = |kind: &str, before: &str, quote: char| Refused {
+        by: called(kind, name_after(message, before, quote)),
+        permanent: true,
+    };
+    let failing = "failed calling webhook ";
+    if status.code >= 500 && message.contains(failing) {
+        let name = name_after(message, &format!("{failing}\""), '"');
+        return Some(Refused {
+            by: format!("{}, which fails", called("admission webhook", name)),
+            permanent: false,
+        });
     }
+    if !(400..500).contains(&status.code) || matches!(status.code, 404 | 409 | 429) {
+        return None;
+    }
+    let is_denied = message.contains("denied request") || message.contains("denied the request");
+    for kind in ["ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"] {
+        if is_denied && message.contains(kind) {
+            return Some(refused(kind, &format!("{kind} '"), '\''));
+        }
+    }
+    is_denied.then(|| refused("admission webhook", "admission webhook \"", '"'))
+}
+
+/// A quota that does not allow the write. One that was just created has no status for a moment.
+fn quota(status: &kube::core::Status) -> Option<Refused> {
+    let message = status.message.as_str();
+    let of = |before: &str, permanent| {
+        message.contains(before).then(|| Refused {
+            by: called("ResourceQuota", name_after(message, before, ',')),
+            permanent,
+        })
+    };
+    if status.code != 403 {
+        return None;
+    }
+    of("exceeded quota: ", true).or_else(|| of("status unknown for quota: ", false))
+}
+
+fn called(kind: &str, name: Option<&str>) -> String {
+    name.map_or_else(|| format!("a {kind}"), |name| format!("{kind} {name}"))
+        .replacen("a admission", "an admission", 1)
+}
+
+/// The name of an object of Kubernetes in a message, between these; nothing that is none.
+fn name_after<'a>(message: &'a str, before: &str, end: char) -> Option<&'a str> {
+    let (_, rest) = message.split_once(before)?;
+    let (name, _) = rest.split_once(end)?;
+    names::is_subdomain(name).then_some(name)
 }
 
 /// Whether the API server answered that something else was changed meanwhile.
@@ -223,39 +256,91 @@ mod tests {
     }
 
     #[test]
-    fn an_admission_policy_that_refuses_the_claim_is_not_an_api_server_that_is_away() {
+    fn who_refuses_is_named_and_nothing_else_of_the_answer_is_repeated() {
+        let answered = |code, message: &str| {
+            let status = Status::failure(message, "").with_code(code).boxed();
+            let error = kube::Error::Api(status);
+            (kubernetes(&error), claim(&error))
+        };
+        // Each as the API server 1.36 hands it out.
+        let policy = r#"secrets "api" is forbidden: ValidatingAdmissionPolicy 'no-secrets.example.com' with binding 'canary' denied request: canary, exceeded quota: canary, it is immutable"#;
+        let webhook = r#"admission webhook "check.example.com" denied the request: canary"#;
+        let broken = r#"Internal error occurred: failed calling webhook "check.example.com": failed to call webhook: canary '<' looking for beginning of value"#;
+        let quota = r#"secrets "api" is forbidden: exceeded quota: team-orders, requested: secrets=1, used: secrets=7, limited: secrets=7"#;
+        let fresh = r#"secrets "api" is forbidden: status unknown for quota: team-orders, resources: secrets"#;
+        let odd = r#"admission webhook "Canary <script>" denied the request: canary"#;
+        for (code, message, reason, by, permanent) in [
+            (
+                422,
+                policy,
+                Reason::SecretWriteRefused,
+                "ValidatingAdmissionPolicy no-secrets.example.com",
+                true,
+            ),
+            (
+                403,
+                policy,
+                Reason::SecretWriteRefused,
+                "ValidatingAdmissionPolicy no-secrets.example.com",
+                true,
+            ),
+            (
+                403,
+                webhook,
+                Reason::SecretWriteRefused,
+                "admission webhook check.example.com",
+                true,
+            ),
+            (
+                500,
+                broken,
+                Reason::SecretWriteRefused,
+                "admission webhook check.example.com, which fails",
+                false,
+            ),
+            (
+                403,
+                quota,
+                Reason::QuotaExceeded,
+                "ResourceQuota team-orders",
+                true,
+            ),
+            (
+                403,
+                fresh,
+                Reason::QuotaExceeded,
+                "ResourceQuota team-orders",
+                false,
+            ),
+            (
+                403,
+                odd,
+                Reason::SecretWriteRefused,
+                "an admission webhook",
+                true,
+            ),
+        ] {
+            let (secret, lease) = answered(code, message);
+            assert_eq!((secret.reason, secret.permanent), (reason, permanent));
+            assert_eq!(secret.answer.as_deref(), Some(by), "{message}");
+            assert_eq!(lease.reason, Reason::ClaimWriteForbidden);
+            assert_eq!(lease.answer.as_deref(), Some(by), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_refused_claim_is_not_an_api_server_that_is_away() {
         let said = |code, message: &str| {
             let status = Status::failure(message, "").with_code(code).boxed();
             let failure = claim(&kube::Error::Api(status));
             (failure.reason, failure.permanent, failure.answer)
         };
-        let policy = "leases.coordination.k8s.io \"claim-1\" is forbidden: ValidatingAdmissionPolicy 'no' with binding 'no' denied request: not today";
-        for code in [403, 422] {
-            let (reason, permanent, answer) = said(code, policy);
-            assert_eq!((reason, permanent), (Reason::ClaimWriteForbidden, true));
-            assert!(answer.is_some_and(|answer| answer.contains("admission policy")));
-        }
         let rbac = r#"leases.coordination.k8s.io "claim-1" is forbidden: User "x" cannot create resource "leases" in API group "coordination.k8s.io" in the namespace "z""#;
-        assert_eq!(said(403, rbac), (Reason::ClaimWriteForbidden, true, None));
+        for code in [400, 403, 413, 422] {
+            let (reason, permanent, answer) = said(code, rbac);
+            assert_eq!((reason, permanent), (Reason::ClaimWriteForbidden, true));
+            assert_eq!(answer, None);
+        }
         assert_eq!(said(503, "x").0, Reason::KubernetesUnavailable);
-    }
-
-    #[test]
-    fn a_webhook_that_fails_is_named_and_is_not_an_api_server_that_is_away() {
-        let message = r#"Internal error occurred: failed calling webhook "a.example.com": failed to call webhook: invalid character '<' looking for beginning of value"#;
-        let status = Status::failure(message, "InternalError")
-            .with_code(500)
-            .boxed();
-        let error = kube::Error::Api(status);
-        let secret = kubernetes(&error);
-        assert_eq!(
-            (secret.reason, secret.permanent),
-            (Reason::SecretWriteRefused, false)
-        );
-        assert_eq!(
-            secret.answer.as_deref(),
-            Some("an admission webhook failed")
-        );
-        assert_eq!(claim(&error).reason, Reason::ClaimWriteForbidden);
     }
 }

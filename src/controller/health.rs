@@ -100,17 +100,15 @@ fn usable(context: &Context) -> Check {
         return Check::NotYet("not every ZitadelConnection was looked at yet".to_owned());
     }
     let (all, unusable) = context.connections.unusable();
-    let told: Vec<_> = unusable
+    let named = unusable
         .iter()
-        .take(SENTENCES)
-        .map(|(name, reason)| format!("{name} ({})", reason.as_str()))
-        .collect();
+        .map(|(name, reason)| format!("{name} ({})", reason.as_str()));
     match (all, unusable.len()) {
         (0, _) => Check::Info("there is no ZitadelConnection".to_owned()),
         (_, 0) => Check::Ok,
         (_, many) => Check::Info(format!(
             "{many} of {all} cannot be used, see their status: {}",
-            told.join(", ")
+            first(named, ", ")
         )),
     }
 }
@@ -122,19 +120,36 @@ fn lesser(refusals: &[Refusal]) -> Option<String> {
 }
 
 fn sentences(refusals: &[&Refusal]) -> String {
-    let mut told: Vec<String> = refusals
-        .iter()
-        .take(SENTENCES)
-        .map(ToString::to_string)
-        .collect();
-    told.dedup();
-    let more = refusals.len().saturating_sub(SENTENCES);
+    if refusals.is_empty() {
+        return "the API server has not shown everything yet".to_owned();
+    }
+    let mut all: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    all.dedup();
+    first(all.into_iter(), "; ")
+}
+
+/// The first ones, and how many more there are.
+fn first(all: impl ExactSizeIterator<Item = String>, between: &str) -> String {
+    let more = all.len().saturating_sub(SENTENCES);
+    let mut told: Vec<String> = all.take(SENTENCES).collect();
     if more > 0 {
         told.push(format!("and {more} more"));
     }
-    if told.is_empty() {
-        "the API server has not shown everything yet".to_owned()
-    } else {
-        told.join("; ")
+    told.join(between)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_of_a_long_list_is_counted() {
+        let of = |count: usize| {
+            let all: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+            first(all.into_iter(), ", ")
+        };
+        assert_eq!(of(2), "0, 1");
+        assert_eq!(of(10), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9");
+        assert_eq!(of(13), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 3 more");
     }
 }

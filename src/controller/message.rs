@@ -1,24 +1,72 @@
-//! What a person is told for each reason: which object, which field, what next. No text of the remote side. No I/O.
+//! What a person is told for each reason: which object, which field, which value, what next. No text of the remote side. No I/O.
+
+mod breaker;
+#[cfg(test)]
+mod tests;
+mod zitadel;
+
+use std::time::Duration;
 
 use super::target::Target;
-use crate::api::Reason;
+use crate::api::{OpenAttempt, Reason, RecoveryPolicy};
 use crate::ids::AppId;
-use crate::rotation::{Blocked, Cause, OpenBreaker, Standing};
+use crate::rotation::{Blocked, Timing, format_interval};
+use breaker::repairs_are_held;
 
 /// What a message speaks of besides the reason.
 pub struct Scene<'a> {
     /// What is wanted.
     pub target: &'a Target,
+    /// The spans of the protocol.
+    pub timing: &'a Timing,
+    /// Whether a person must act.
+    pub stalled: bool,
     /// The application that the next value is generated on, if there are two.
     pub idle: Option<&'a AppId>,
     /// The Secret that holds the value under its former name, until it was moved.
     pub former: Option<&'a str>,
     /// The keys of the Secret, if it exists and was read.
     pub keys: Option<&'a [String]>,
+    /// The type of the Secret, if it exists and was read.
+    pub found_type: Option<&'a str>,
+    /// Who writes the client secret in the Secret besides the operator.
+    pub writer: Option<&'a Writer>,
     /// Why the application cannot be rotated, if it was read and is not ready.
     pub not_ready: Option<NotReady>,
     /// The trigger that was handled last.
     pub handled: Option<&'a str>,
+    /// The attempt that is open.
+    pub attempt: Option<&'a OpenAttempt>,
+}
+
+impl<'a> Scene<'a> {
+    /// A scene of which nothing is known besides what is wanted.
+    pub const fn new(target: &'a Target, timing: &'a Timing) -> Self {
+        Self {
+            target,
+            timing,
+            stalled: false,
+            idle: None,
+            former: None,
+            keys: None,
+            found_type: None,
+            writer: None,
+            not_ready: None,
+            handled: None,
+            attempt: None,
+        }
+    }
+}
+
+/// Who writes a key of the Secret besides the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writer {
+    /// The field manager.
+    pub manager: String,
+    /// The key.
+    pub key: String,
+    /// Whether it applies the key, so that it would write it again and again.
+    pub applies: bool,
 }
 
 /// Why an application is not ready.
@@ -33,36 +81,73 @@ pub enum NotReady {
 /// What is wrong with an application without a client id that can be used.
 pub const CLIENT_ID: &str = "its client id cannot be used";
 
-/// What a person is told: which object, which field, what next.
+/// What a person is told: which object, which field, which value, what next.
 pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
-    let target = scene.target;
+    let text = zitadel::call(blocked, scene)
+        .or_else(|| refused_write(blocked, scene))
+        .unwrap_or_else(|| with_answer(sentence(blocked, scene), blocked));
+    match scene.former {
+        Some(former) if stays_under_former_name(blocked.reason) => {
+            format!("{text}. Until then the client secret stays in Secret {former}")
+        }
+        _ => text,
+    }
+}
+
+/// The sentence with what came back, in words of the operator's own.
+fn with_answer(text: String, blocked: &Blocked) -> String {
+    match answer(blocked) {
+        Some(answer) => format!("{text} ({answer})"),
+        None => text,
+    }
+}
+
+/// What came back, in words of the operator's own, and ZITADEL's error id.
+fn answer(blocked: &Blocked) -> Option<String> {
+    match (&blocked.answer, &blocked.error_id) {
+        (Some(answer), Some(id)) => Some(format!("{answer}, {id}")),
+        (Some(only), None) | (None, Some(only)) => Some(only.clone()),
+        (None, None) => None,
+    }
+}
+
+/// Whether the Secret of the new name is in the way of a renamed one.
+const fn stays_under_former_name(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::SecretNotOwned
+            | Reason::SecretKeyConflict
+            | Reason::SecretTypeMismatch
+            | Reason::SecretImmutable
+            | Reason::SecretWriteForbidden
+            | Reason::SecretWriteRefused
+            | Reason::SecretMutated
+            | Reason::QuotaExceeded
+    )
+}
+
+fn span(span: Duration) -> String {
+    format_interval(span)
+}
+
+fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
+    let Scene { target, timing, .. } = scene;
     let secret = &target.secret.name;
     let connection = &target.connection;
     let project = &target.app.project;
     let app = &target.app.app;
+    let namespace = &target.owner.namespace;
     let by = blocked
         .by
         .as_ref()
         .map(|owner| format!("{}/{}", owner.namespace, owner.name))
         .unwrap_or_default();
-    if let Some(sentence) = &blocked.connection {
-        return format!("ZitadelConnection {connection} cannot be used: {sentence}");
-    }
-    if blocked.answer.as_deref() == Some(CLIENT_ID) {
-        return format!("App {app}: {CLIENT_ID}. The Secret is left as it is; this is tried again");
-    }
-    if let Some(text) = refused_call(blocked, target) {
-        return text;
-    }
-    let text = match blocked.reason {
+    match blocked.reason {
         Reason::ConnectionNotFound => format!("ZitadelConnection {connection} does not exist: create it, or correct spec.connectionRef.name"),
-        Reason::NotGranted => format!("ZitadelConnection {connection} has no grant for namespace {}, project {project} and app {app}: ask its owner to add one to spec.grants", target.owner.namespace),
+        Reason::NotGranted => format!("ZitadelConnection {connection} has no grant for namespace {namespace}, project {project} and app {app}: ask its owner to add one to spec.grants"),
         // NB: an object that can't be read itself is told in other words.
         Reason::InvalidObject | Reason::InvalidSpec | Reason::CredentialMissing | Reason::CredentialMalformed | Reason::CredentialRejected | Reason::CaBundleInvalid | Reason::Forbidden => {
             format!("ZitadelConnection {connection} cannot be used; its status says why")
-        }
-        Reason::ProxyUnreachable | Reason::ProxyRefused | Reason::ZitadelUnreachable | Reason::TlsFailed | Reason::ZitadelTimeout | Reason::ZitadelUnavailable | Reason::RateLimited | Reason::UnexpectedAnswer => {
-            format!("{} (ZitadelConnection {connection}) This is tried again", blocked.reason.meaning().trim())
         }
         Reason::OrganizationNotFound => match &target.app.organization {
             Some(id) => format!("Organization {id} (spec.organizationId) does not exist, or the service user of ZitadelConnection {connection} may not act in it: correct spec.organizationId, or make the service user a member"),
@@ -70,10 +155,12 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
         },
         Reason::NotAMember => format!("The service user of ZitadelConnection {connection} has no membership that covers project {project}: add it as an administrator (PROJECT_OWNER) of the project, or correct spec.projectId or spec.organizationId"),
         Reason::PermissionDenied => format!("The service user of ZitadelConnection {connection} may not rotate app {app} of project {project}: give it the role PROJECT_OWNER on the project, or correct spec.projectId. If it has the role, the project may have been removed"),
-        Reason::ClaimWriteForbidden if blocked.answer.is_some() => "The API server refuses the Lease with the claim of this application, in the operator's own namespace".to_owned(),
-        Reason::ClaimWriteForbidden => "The operator may not write Leases in its own namespace: check its RBAC, or an admission policy refuses them".to_owned(),
-        Reason::AppNotFound => format!("App {app} does not exist in project {project} of this organisation: check spec.appId, spec.projectId and spec.organizationId"),
-        Reason::AppNotApi => format!("App {app} is not an API application: only those have the secret that is kept here"),
+        Reason::ClaimWriteForbidden => format!("The operator may not write the Lease with the claim of app {app} in its own namespace: check its RBAC, or an admission policy refuses it. Nothing is generated without a claim"),
+        Reason::AppNotFound => {
+            let organization = target.app.organization.as_ref().map_or_else(|| "the organization of the connection".to_owned(), |id| format!("organization {id}"));
+            format!("App {app} does not exist in project {project} of {organization}: check spec.appId (not the client ID), spec.projectId and spec.organizationId")
+        }
+        Reason::AppNotApi => format!("App {app} is not an API application, and only those have the client secret that is kept here: delete this object and create one whose spec.appId names an API application"),
         Reason::AppNotReady => match scene.not_ready {
             Some(NotReady::Inactive) => format!("App {app} is inactive: activate it in ZITADEL"),
             Some(NotReady::Method) => format!("App {app} does not authenticate by client secret (BASIC): change its authentication method in ZITADEL"),
@@ -84,62 +171,127 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
             let field = if idle == app { "spec.appId" } else { "spec.standbyAppId" };
             format!("App {idle} ({field}), which is next, is not an active API application of project {project} that authenticates by client secret (BASIC): rotations wait until it is")
         }
-        Reason::SecretNotOwned if scene.former.is_some() => format!("Secret {secret} exists and is not the operator's, so the value stays in Secret {}: delete {secret}, or choose another spec.secret.name", scene.former.unwrap_or_default()),
-        Reason::SecretNotOwned => format!("Secret {secret} exists and is not the operator's: choose another spec.secret.name, delete it, or set spec.secret.adopt: true"),
+        Reason::ProjectInactive => format!("Project {project} is inactive, so ZITADEL rejects every credential of its applications: activate it in ZITADEL. Nothing is generated until then"),
+        Reason::SecretNotOwned if scene.former.is_some() => format!("Secret {secret} exists but is not managed by this operator: delete it, or choose another spec.secret.name"),
+        Reason::SecretNotOwned => format!("Secret {secret} exists but is not managed by this operator: choose another spec.secret.name, delete the Secret, or set spec.secret.adopt: true to keep its value"),
         Reason::NothingToAdopt => nothing_to_adopt(scene),
-        Reason::SecretKeyConflict => format!("Secret {secret} is kept by ApiAppSecret {by}: choose another spec.secret.name"),
-        Reason::SecretContested if blocked.answer.is_some() => format!("What the operator writes to Secret {secret} is undone by another controller or an admission policy: keep it from doing so, or take it out of spec.secret"),
-        Reason::SecretContested => format!("Keys of Secret {secret} are written by another tool as well: remove them there"),
-        Reason::SecretTypeMismatch => format!("Secret {secret} has another type than spec.secret.type, and types cannot be changed: delete the Secret, or correct the field"),
+        Reason::SecretKeyConflict => format!("Secret {secret} is already managed by ApiAppSecret {by}: choose another spec.secret.name"),
+        Reason::SecretContested => contested(blocked, scene),
+        Reason::SecretTypeMismatch => {
+            let found = scene.found_type.map_or_else(|| "another type".to_owned(), |found| format!("type {found}"));
+            format!("Secret {secret} has {found}, spec.secret.type is {}, and the type of a Secret cannot be changed: delete the Secret, or correct spec.secret.type", target.secret.type_)
+        }
         Reason::SecretImmutable => format!("Secret {secret} is immutable: delete it, or choose another spec.secret.name"),
-        Reason::SecretWriteForbidden => format!("The operator may not read or write Secret {secret}: check its RBAC in namespace {}", target.owner.namespace),
-        Reason::SecretWriteRefused => format!("The API server refuses Secret {secret}: an admission policy or webhook, or its size"),
+        Reason::SecretWriteForbidden => format!("The operator may not read or write Secret {secret}: grant it in namespace {namespace}; `zitadel-secret-operator check` lists what is missing"),
+        Reason::SecretWriteRefused => format!("The API server refuses Secret {secret} as invalid or too large: check spec.secret"),
         Reason::SecretMutated => format!("An admission policy or webhook changes what the operator writes to Secret {secret}: exclude the Secret from it"),
-        Reason::QuotaExceeded => format!("A quota of namespace {} does not allow Secret {secret}", target.owner.namespace),
-        Reason::NamespaceTerminating => format!("Namespace {} is being deleted", target.owner.namespace),
-        Reason::AppAlreadyClaimed => format!("App {app} is kept by ApiAppSecret {by}: one of the two must go"),
+        Reason::QuotaExceeded => format!("A ResourceQuota of namespace {namespace} does not allow Secret {secret}: raise it, or delete a Secret that is not needed"),
+        Reason::NamespaceTerminating => format!("Namespace {namespace} is being deleted, so nothing is generated for it"),
+        Reason::DryRunUnsupported => format!("An admission webhook does not support dry runs, so the write of Secret {secret} cannot be rehearsed: set sideEffects: None or NoneOnDryRun in its configuration, exempt namespace {namespace}, or have spec.allowWithoutRehearsal set on ZitadelConnection {connection}"),
+        Reason::KubernetesUnavailable => "The Kubernetes API server does not answer, or answers with an error of its own. The operator tries again".to_owned(),
+        Reason::SecretHeld => format!("A new client secret of app {app} is being proven and written to Secret {secret}. It is in the operator's memory only: do not restart the operator until this is over"),
+        Reason::AppAlreadyClaimed => format!("App {app} is already managed by ApiAppSecret {by}: delete one of the two"),
+        Reason::AttemptOpen => format!("Another replica has a rotation of app {app} open, or left one behind. The operator decides when the claim and Secret {secret} have not changed for {}", span(timing.takeover)),
+        Reason::OutcomeUnknown => outcome_unknown(blocked, scene),
+        Reason::ConcurrentChanges => format!("Secret {secret}, the claim or the change list of app {app} changed each time while a rotation was being prepared, so nothing was sent: find out who rotates the app or writes the Secret in a loop. The operator tries again after {}, doubling up to {}", span(timing.retry_soonest), span(timing.retry_most)),
+        Reason::ClaimUnreadable => format!("The Lease with the claim of app {app} was edited or damaged: find out who edits Leases in the operator's namespace. The operator replaces it after {}", span(timing.quiet)),
+        Reason::ClaimFromNewerVersion => format!("A newer version of the operator wrote the claim of app {app}: upgrade this one"),
+        Reason::CommitRecordFromNewerVersion => format!("A newer version of the operator wrote Secret {secret}: upgrade this one"),
         Reason::BreakerOpen => match &blocked.breaker {
             Some(breaker) => repairs_are_held(breaker, secret),
             None => "The credential was repaired too often within an hour or a day; set a new spec.rotation.trigger to rotate it now".to_owned(),
         },
+        Reason::RepairLimit => format!("More repairs were made within 10 minutes than spec.limits.repairsPer10Minutes of ZitadelConnection {connection} allows. This one follows by itself"),
         Reason::LostAttempt => format!("ZITADEL carried out a rotation whose answer was lost, so Secret {secret} holds an older client secret; it is replaced after a pause, because that happened before within the hour"),
-        Reason::SecretMissing => format!("The client secret in Secret {secret} is gone. With spec.recovery.missingSecret: Report nothing is done until spec.rotation.trigger gets a new value; with Rotate it is made anew"),
-        Reason::SecretInvalid => "ZITADEL refuses the stored client secret. With spec.recovery.invalidSecret: Report nothing is done until spec.rotation.trigger gets a new value".to_owned(),
-        Reason::RotatedElsewhere => "The client secret was rotated by another user of ZITADEL, and the stored one is refused. Set a new spec.rotation.trigger to take it back".to_owned(),
-        Reason::Contested => "The client secret is being rotated by somebody else again and again: find out who, in the app's change list, then set a new spec.rotation.trigger".to_owned(),
-        Reason::ClaimFromNewerVersion | Reason::CommitRecordFromNewerVersion => "A newer version of the operator has been here: upgrade this one".to_owned(),
-        Reason::SecretHeld => "A new client secret is being proven and written".to_owned(),
+        Reason::SecretMissing => match target.recovery.missing() {
+            RecoveryPolicy::Rotate => format!("The client secret in Secret {secret} is gone. A new one is generated unless it is back within {}", span(timing.missing)),
+            RecoveryPolicy::Report => format!("The client secret in Secret {secret} is gone, and spec.recovery.missingSecret is Report: restore the Secret, or set a new spec.rotation.trigger to generate a new client secret"),
+        },
+        Reason::SecretInvalid => format!("ZITADEL rejects the client secret in Secret {secret}, and spec.recovery.invalidSecret is Report: put the right value back, or set a new spec.rotation.trigger to generate a new one"),
+        Reason::RotatedElsewhere => format!("Another user of ZITADEL rotated app {app}, and the client secret in Secret {secret} is rejected: put the new value into the Secret, or set a new spec.rotation.trigger to generate another one. The app's change list in ZITADEL names the user"),
+        Reason::Contested => format!("Another user of ZITADEL rotates app {app} again and again: find out who, in the app's change list in ZITADEL, then set a new spec.rotation.trigger"),
+        Reason::ClockSkew => "The clocks of the operator, of the API server and of ZITADEL differ by more than 5 minutes: correct them. Scheduled rotations wait; a new spec.rotation.trigger still rotates".to_owned(),
+        Reason::Refused if scene.stalled => format!("ZITADEL rejects each client secret that it generates for app {app}, and nobody else wrote Secret {secret}: check at ZITADEL that the app and its project are active and that introspection works, then set a new spec.rotation.trigger"),
+        Reason::Refused => format!("ZITADEL rejects the client secret in Secret {secret}. One answer proves nothing: the operator asks again, at most {} apart, and replaces the value only if it stays rejected", span(timing.probe_most)),
+        Reason::NoVerdict => format!("It is not known yet whether ZITADEL accepts the client secret in Secret {secret}; the operator asks again, at most {} apart", span(timing.probe_most)),
         Reason::Suspended => suspended(scene),
         other => other.meaning().trim().trim_end_matches('.').to_owned(),
-    };
-    match (&blocked.answer, &blocked.error_id) {
-        (Some(answer), Some(id)) => format!("{text} ({answer}, {id})"),
-        (Some(only), None) | (None, Some(only)) => format!("{text} ({only})"),
-        (None, None) => text,
     }
 }
 
-/// That one call was refused says nothing of the connection, whose own check may well succeed.
-fn refused_call(blocked: &Blocked, target: &Target) -> Option<String> {
-    let call = blocked
-        .call
-        .filter(|_| blocked.reason == Reason::CredentialRejected)?;
-    let (app, project) = (&target.app.app, &target.app.project);
-    let (what, when) = match call {
-        "generate" => (
-            "token",
-            format!("the client secret of app {app} was asked for"),
-        ),
-        "project" => ("token", format!("project {project} was read")),
-        "changes" => ("token", format!("the change list of app {app} was read")),
-        "token" => ("credential", "it asked for an access token".to_owned()),
-        _ => ("token", format!("app {app} was read")),
+/// A quota, policy or webhook that refuses a write, by its name.
+fn refused_write(blocked: &Blocked, scene: &Scene<'_>) -> Option<String> {
+    let target = scene.target;
+    let (secret, namespace) = (&target.secret.name, &target.owner.namespace);
+    let by = blocked.answer.as_deref()?;
+    let refuser = |name: &str| {
+        let mut first = name.chars();
+        let upper = first.next().map(|c| c.to_ascii_uppercase());
+        upper.into_iter().chain(first).collect::<String>()
     };
-    let id = blocked.error_id.as_ref();
-    let id = id.map(|id| format!(" ({id})")).unwrap_or_default();
-    Some(format!(
-        "ZITADEL did not accept the operator's {what} when {when}{id}; tried again"
-    ))
+    match blocked.reason {
+        Reason::QuotaExceeded => Some(format!(
+            "{} of namespace {namespace} does not allow Secret {secret}: raise it, or delete a Secret that is not needed",
+            refuser(by)
+        )),
+        Reason::SecretWriteRefused => Some(format!(
+            "{} refuses Secret {secret}: exempt the Secret or namespace {namespace} from it, or change spec.secret to what it allows",
+            refuser(by).replace(", which fails", " fails and so")
+        )),
+        Reason::ClaimWriteForbidden => Some(format!(
+            "{} refuses the Lease with the claim of app {}, in the operator's own namespace: exempt Leases of that namespace from it. Nothing is generated without a claim",
+            refuser(by).replace(", which fails", " fails and so"),
+            target.app.app
+        )),
+        _ => None,
+    }
+}
+
+/// Who writes the Secret besides the operator, and how to get out of it.
+fn contested(blocked: &Blocked, scene: &Scene<'_>) -> String {
+    let secret = &scene.target.secret.name;
+    if blocked.answer.is_some() {
+        return format!(
+            "What the operator writes to Secret {secret} is undone by another controller or an admission policy, so it is written ever more rarely: keep it from doing so, or take it out of spec.secret"
+        );
+    }
+    match scene.writer {
+        Some(Writer {
+            manager,
+            key,
+            applies: true,
+        }) => format!(
+            "Field manager {manager} applies key {key} of Secret {secret} as well, so rotations wait: take the key out of what it applies, or set a new spec.rotation.trigger to take the key over"
+        ),
+        Some(Writer { manager, key, .. }) => format!(
+            "Field manager {manager} changed key {key} of Secret {secret} again after a repair within the last {}, and ZITADEL rejects the value: keep it from writing the key, then set a new spec.rotation.trigger",
+            span(scene.timing.contest)
+        ),
+        None => format!(
+            "Secret {secret} was changed again after a repair within the last {}, and ZITADEL rejects the value: find out who writes it, then set a new spec.rotation.trigger",
+            span(scene.timing.contest)
+        ),
+    }
+}
+
+/// What is not known after a call, and when it will be.
+fn outcome_unknown(blocked: &Blocked, scene: &Scene<'_>) -> String {
+    let app = &scene.target.app.app;
+    let answer = answer(blocked);
+    let came = answer.as_ref().map_or_else(
+        || format!("It is not known whether the last rotation of app {app} was carried out"),
+        |_| format!("ZITADEL's answer to the generate call for app {app} does not say whether it was carried out"),
+    );
+    let begun = scene
+        .attempt
+        .and_then(|attempt| attempt.started_at.as_ref());
+    let begun = begun.map_or_else(|| "it was first seen".to_owned(), |time| time.0.to_string());
+    format!(
+        "{came}. The operator decides by ZITADEL's change list, about {} after {begun}: a lost client secret is replaced, otherwise the call is made again after {}, doubling up to {}",
+        span(scene.timing.quiet),
+        span(scene.timing.retry_first),
+        span(scene.timing.retry_most)
+    )
 }
 
 /// What is stopped, and what waits for the end of it.
@@ -191,294 +343,4 @@ fn nothing_to_adopt(scene: &Scene<'_>) -> String {
     format!(
         "Nothing to adopt: {found}. Nothing was generated, so the current client secret still works: {next}. To replace it instead, set a new spec.rotation.trigger"
     )
-}
-
-/// Why repairs are held back: whether consumers are down, what was repaired why, and when it goes on.
-fn repairs_are_held(breaker: &OpenBreaker, secret: &str) -> String {
-    let standing = match breaker.standing {
-        Standing::Accepted => format!("ZITADEL accepts the client secret in Secret {secret}"),
-        Standing::Rejected => {
-            format!("Consumers are down: ZITADEL rejects the client secret in Secret {secret}")
-        }
-        Standing::Gone => {
-            format!("Consumers are down: there is no client secret in Secret {secret}")
-        }
-        Standing::Unknown => {
-            format!("It is not known whether ZITADEL accepts the client secret in Secret {secret}")
-        }
-    };
-    let causes = &breaker.repairs.causes;
-    let of = |cause: Cause| {
-        let repairs = causes.iter().filter(|known| known.cause == cause.as_str());
-        // The one that is held back would have been one more.
-        repairs.count() + usize::from(breaker.held == cause)
-    };
-    let times = |number| {
-        if number == 1 {
-            "once".to_owned()
-        } else {
-            format!("{number} times")
-        }
-    };
-    let mut why = Vec::new();
-    let lost = of(Cause::LostAttempt);
-    if lost > 0 {
-        let remembered = || {
-            causes
-                .iter()
-                .rev()
-                .find_map(|known| known.answer.as_deref())
-        };
-        let answer = breaker.answer.as_deref().or_else(remembered);
-        let answer = answer.map_or_else(String::new, |answer| format!(" ({answer})"));
-        why.push(if lost == 1 {
-            format!("ZITADEL carried out a rotation whose answer could not be used{answer}")
-        } else {
-            format!("ZITADEL carried out {lost} rotations whose answers could not be used{answer}")
-        });
-    }
-    let missing = of(Cause::SecretMissing);
-    if missing > 0 {
-        why.push(format!(
-            "the client secret was deleted {}: find out who deletes it",
-            times(missing)
-        ));
-    }
-    let invalid = of(Cause::SecretInvalid);
-    if invalid > 0 {
-        why.push(format!(
-            "ZITADEL rejected the stored client secret {}: find out who changes it",
-            times(invalid)
-        ));
-    }
-    let unknown = breaker.repairs.times.len().saturating_sub(causes.len());
-    if unknown > 0 {
-        why.push(format!(
-            "rotations of which no record says why they were made: {unknown}"
-        ));
-    }
-    let closes = breaker
-        .closes
-        .round(jiff::Unit::Second)
-        .unwrap_or(breaker.closes);
-    format!(
-        "{standing}. Repaired too often: {}. The next repair is made at {closes}; to rotate now, set a new spec.rotation.trigger",
-        why.join("; ")
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::rotation::{RepairCause, Repairs};
-
-    fn told(reason: Reason, idle: Option<&str>, former: Option<&str>) -> String {
-        let object = serde_json::json!({
-            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
-            "metadata": {"name": "api", "namespace": "orders", "uid": "u"},
-            "spec": {"projectId": "1", "appId": "2", "standbyAppId": "3"},
-        });
-        let object = serde_json::from_value(object).unwrap();
-        let target = Target::read(&object, Duration::from_secs(3600)).unwrap();
-        let idle = idle.map(|id| AppId::try_from(id).unwrap());
-        let scene = Scene {
-            target: &target,
-            idle: idle.as_ref(),
-            former,
-            keys: None,
-            not_ready: None,
-            handled: None,
-        };
-        message(&reason.into(), &scene)
-    }
-
-    #[test]
-    fn what_is_missing_for_an_adoption_is_named() {
-        let object = serde_json::json!({
-            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
-            "metadata": {"name": "api", "namespace": "orders", "uid": "u"},
-            "spec": {"projectId": "1", "appId": "2", "secret": {"name": "oauth", "adopt": true}},
-        });
-        let object = serde_json::from_value(object).unwrap();
-        let target = Target::read(&object, Duration::from_secs(3600)).unwrap();
-        let told = |keys: Option<&[String]>| {
-            let scene = Scene {
-                target: &target,
-                idle: None,
-                former: None,
-                keys,
-                not_ready: None,
-                handled: None,
-            };
-            message(&Reason::NothingToAdopt.into(), &scene)
-        };
-        assert!(told(None).contains("Secret oauth does not exist. Nothing was generated"));
-        let keys = ["client-id", "client-secret"].map(str::to_owned);
-        assert!(told(Some(&keys)).contains(
-            "Secret oauth has no client secret under the key CLIENT_SECRET; its keys are client-id, client-secret."
-        ));
-        assert!(told(Some(&[])).contains("it has no keys"));
-        let many: Vec<String> = (0..12).map(|n| format!("k{n}")).collect();
-        assert!(told(Some(&many)).contains("k9 and 2 more."));
-        let rejected = told(Some(&["CLIENT_SECRET".to_owned()]));
-        assert!(
-            rejected.contains("ZITADEL rejects the value of key CLIENT_SECRET in Secret oauth")
-        );
-    }
-
-    #[test]
-    fn the_application_that_is_not_ready_is_the_one_that_is_next() {
-        let of = |idle| told(Reason::StandbyNotReady, Some(idle), None);
-        assert!(of("2").starts_with("App 2 (spec.appId)"), "{}", of("2"));
-        assert!(
-            of("3").starts_with("App 3 (spec.standbyAppId)"),
-            "{}",
-            of("3")
-        );
-    }
-
-    #[test]
-    fn what_is_wrong_is_quoted_and_each_field_that_may_be_wrong_is_named() {
-        let member = told(Reason::NotAMember, None, None);
-        assert_eq!(
-            member,
-            "The service user of ZitadelConnection default has no membership that covers project 1: add it as an administrator (PROJECT_OWNER) of the project, or correct spec.projectId or spec.organizationId"
-        );
-        let denied = told(Reason::PermissionDenied, None, None);
-        assert!(denied.contains("or correct spec.projectId"), "{denied}");
-        let object = serde_json::json!({
-            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
-            "metadata": {"name": "api", "namespace": "orders", "uid": "u"},
-            "spec": {"projectId": "1", "appId": "2", "organizationId": "77", "suspend": true, "rotation": {"trigger": "now"}},
-        });
-        let object = serde_json::from_value(object).unwrap();
-        let target = Target::read(&object, Duration::from_secs(3600)).unwrap();
-        let told = |reason: Reason, handled| {
-            let scene = Scene {
-                target: &target,
-                idle: None,
-                former: None,
-                keys: None,
-                not_ready: None,
-                handled,
-            };
-            message(&reason.into(), &scene)
-        };
-        let organization = told(Reason::OrganizationNotFound, None);
-        assert!(
-            organization.starts_with("Organization 77 (spec.organizationId) does not exist"),
-            "{organization}"
-        );
-        assert_eq!(
-            told(Reason::Suspended, Some("before")),
-            "Everything is stopped by spec.suspend: true. Remove it to go on; spec.rotation.trigger \"now\" is pending until then"
-        );
-        assert!(!told(Reason::Suspended, Some("now")).contains("pending"));
-    }
-
-    #[test]
-    fn an_open_breaker_says_whether_consumers_are_down_what_was_lost_and_when_it_closes() {
-        let time = |second: i64| jiff::Timestamp::from_second(1_800_000_000 + second).unwrap();
-        let known = |second, cause: Cause, answer: Option<&str>| RepairCause {
-            time: time(second),
-            cause: cause.as_str().to_owned(),
-            answer: answer.map(ToOwned::to_owned),
-        };
-        let mut breaker = OpenBreaker {
-            closes: time(3600),
-            repairs: Repairs {
-                times: vec![time(0), time(1), time(2), time(3)],
-                causes: vec![
-                    known(1, Cause::LostAttempt, None),
-                    known(2, Cause::LostAttempt, Some("malformed answer, HTTP 200")),
-                    known(3, Cause::SecretMissing, None),
-                ],
-            },
-            held: Cause::LostAttempt,
-            answer: None,
-            standing: Standing::Rejected,
-        };
-        assert_eq!(
-            repairs_are_held(&breaker, "api"),
-            "Consumers are down: ZITADEL rejects the client secret in Secret api. Repaired too often: ZITADEL carried out 3 rotations whose answers could not be used (malformed answer, HTTP 200); the client secret was deleted once: find out who deletes it; rotations of which no record says why they were made: 1. The next repair is made at 2027-01-15T09:00:00Z; to rotate now, set a new spec.rotation.trigger"
-        );
-        breaker.standing = Standing::Accepted;
-        breaker.answer = Some("no answer in time".to_owned());
-        let text = repairs_are_held(&breaker, "api");
-        assert!(text.starts_with("ZITADEL accepts"), "{text}");
-        assert!(text.contains("(no answer in time)"), "{text}");
-    }
-
-    #[test]
-    fn during_a_rename_nobody_is_told_to_adopt() {
-        let renaming = told(Reason::SecretNotOwned, None, Some("old"));
-        assert!(
-            renaming.contains("stays in Secret old: delete api"),
-            "{renaming}"
-        );
-        assert!(!renaming.contains("adopt"), "{renaming}");
-        assert!(told(Reason::SecretNotOwned, None, None).contains("spec.secret.adopt"));
-    }
-
-    fn told_of(blocked: &Blocked, not_ready: Option<NotReady>) -> String {
-        let object = serde_json::json!({
-            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
-            "metadata": {"name": "api", "namespace": "orders", "uid": "u"},
-            "spec": {"projectId": "1", "appId": "2"},
-        });
-        let object = serde_json::from_value(object).unwrap();
-        let target = Target::read(&object, Duration::from_secs(3600)).unwrap();
-        let scene = Scene {
-            target: &target,
-            idle: None,
-            former: None,
-            keys: None,
-            not_ready,
-            handled: None,
-        };
-        message(blocked, &scene)
-    }
-
-    #[test]
-    fn a_call_that_is_refused_alone_does_not_point_at_the_connection() {
-        let blocked = Blocked {
-            call: Some("generate"),
-            error_id: Some("AUTH-7fs1e".to_owned()),
-            answer: Some("HTTP 401".to_owned()),
-            ..Reason::CredentialRejected.into()
-        };
-        assert_eq!(
-            told_of(&blocked, None),
-            "ZITADEL did not accept the operator's token when the client secret of app 2 was asked for (AUTH-7fs1e); tried again"
-        );
-    }
-
-    #[test]
-    fn an_object_over_a_broken_connection_carries_the_connections_own_sentence() {
-        let blocked = Blocked {
-            connection: Some("ZITADEL: discovery: iam.example.com:443 refuses connections".into()),
-            ..Reason::ZitadelUnreachable.into()
-        };
-        assert_eq!(
-            told_of(&blocked, None),
-            "ZitadelConnection default cannot be used: ZITADEL: discovery: iam.example.com:443 refuses connections"
-        );
-    }
-
-    #[test]
-    fn an_application_that_is_not_ready_says_which_of_its_two_causes() {
-        let blocked = Blocked::from(Reason::AppNotReady);
-        let inactive = told_of(&blocked, Some(NotReady::Inactive));
-        assert!(
-            inactive.contains("is inactive") && !inactive.contains("BASIC"),
-            "{inactive}"
-        );
-        let method = told_of(&blocked, Some(NotReady::Method));
-        assert!(
-            method.contains("BASIC") && !method.contains("inactive"),
-            "{method}"
-        );
-    }
 }

@@ -46,6 +46,7 @@ mod patrol;
 mod probe;
 mod progress;
 mod prune;
+mod quote;
 mod reconcile;
 mod report;
 mod retries;

@@ -190,6 +190,19 @@ mod tests {
     }
 
     #[test]
+    fn every_reason_that_is_not_well_is_news_when_it_begins() {
+        let well = ready(true, Reason::UpToDate);
+        for reason in Reason::ALL {
+            let begun = told(&well, &ready(false, *reason));
+            let reasons: Vec<_> = begun.iter().map(|(_, reason, _)| *reason).collect();
+            let expected = (!is_well(reason.as_str())).then_some(*reason);
+            assert_eq!(reasons, Vec::from_iter(expected));
+        }
+        let held = told(&well, &ready(true, Reason::SecretHeld));
+        assert_eq!(held[0].0, Severity::Warning);
+    }
+
+    #[test]
     fn a_refused_value_is_a_warning_also_while_ready_speaks_of_something_else() {
         let well = ready(true, Reason::UpToDate);
         let doubt = [

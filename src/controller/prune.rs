@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
-    ManagedFieldsEntry, ObjectMeta, OwnerReference,
+    FieldsV1, ManagedFieldsEntry, ObjectMeta, OwnerReference,
 };
 use kube::Resource;
 
-use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
+use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL, applies, owned_keys};
 use super::write::FIELD_MANAGER;
 use crate::api::GROUP;
 
@@ -47,7 +47,8 @@ pub fn object<K: Resource>(object: &mut K) {
     metadata.owner_references = None;
 }
 
-/// Of a Secret keeps the commit record, the label by which it is watched, and the labels, annotations and owners that the operator applied.
+/// Of a Secret keeps the commit record, the label by which it is watched, the labels, annotations and owners that the operator applied, and
+/// who else applies one of its keys.
 pub fn secret<K: Resource>(object: &mut K) {
     let metadata = object.meta_mut();
     let managers = metadata.managed_fields.take().unwrap_or_default();
@@ -67,11 +68,41 @@ pub fn secret<K: Resource>(object: &mut K) {
         owners.retain(may_be_ours);
         owners.truncate(OWNERS);
     }
+    let record = metadata.annotations.as_ref();
+    let record = record.and_then(|all| all.get(COMMIT_ANNOTATION));
+    let others = record.map(|record| applied_by_others(&managers, record));
+    metadata.managed_fields = others.filter(|others| !others.is_empty());
 }
 
 fn may_be_ours(owner: &OwnerReference) -> bool {
     let group = owner.api_version.split('/').next();
     group == Some(GROUP)
+}
+
+/// The field managers that apply a key of the record as well, with those keys alone.
+fn applied_by_others(managers: &[ManagedFieldsEntry], record: &str) -> Vec<ManagedFieldsEntry> {
+    /// One is enough to be named.
+    const KEPT: usize = 2;
+    /// The operator writes no more.
+    const KEYS: usize = 7;
+    let others = managers
+        .iter()
+        .filter(|entry| applies(entry) && entry.manager.as_deref() != Some(FIELD_MANAGER));
+    let kept = others.filter_map(|entry| {
+        // NB: the record has the names of all keys that the operator wrote, in quotes.
+        let keys = owned_keys(entry).filter(|key| record.contains(&format!("\"{key}\"")));
+        let keys: serde_json::Map<_, _> = keys
+            .take(KEYS)
+            .map(|key| (format!("f:{key}"), serde_json::json!({})))
+            .collect();
+        (!keys.is_empty()).then(|| ManagedFieldsEntry {
+            manager: entry.manager.clone(),
+            operation: entry.operation.clone(),
+            fields_v1: Some(FieldsV1(serde_json::json!({"f:data": keys}))),
+            ..ManagedFieldsEntry::default()
+        })
+    });
+    kept.take(KEPT).collect()
 }
 
 /// An over-long record is as unreadable when it is empty.
@@ -134,6 +165,41 @@ mod tests {
             ],
         }}))
         .unwrap()
+    }
+
+    #[test]
+    fn of_a_secret_it_is_kept_who_else_applies_its_keys() {
+        let mut found =
+            sample(r#"{"key":"CLIENT_SECRET","fingerprint":{"keys":{"CLIENT_ID":""}}}"#);
+        let other = |manager: &str, operation: &str, field: &str, key: &str| {
+            let key = format!("f:{key}");
+            let entry = json!({"manager": manager, "operation": operation, "fieldsV1": {field: {key: {}, "f:more": {}}}});
+            serde_json::from_value(entry).unwrap()
+        };
+        found.metadata.managed_fields.as_mut().unwrap().extend([
+            other("edit", "Update", "f:data", "CLIENT_SECRET"),
+            other("flux", "Apply", "f:data", "CLIENT_SECRET"),
+            other("argo", "Apply", "f:data", "OTHER"),
+            other("kubectl", "Apply", "f:stringData", "CLIENT_ID"),
+        ]);
+        secret(&mut found);
+        let kept = found.metadata.managed_fields.unwrap();
+        let kept: Vec<_> = kept
+            .iter()
+            .map(|entry| {
+                (
+                    entry.manager.as_deref().unwrap(),
+                    owned_keys(entry).collect::<Vec<_>>(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            kept,
+            [
+                ("flux", vec!["CLIENT_SECRET"]),
+                ("kubectl", vec!["CLIENT_ID"])
+            ]
+        );
     }
 
     #[test]

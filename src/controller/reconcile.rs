@@ -27,7 +27,7 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
         Err(invalid) => {
             let told = unreadable::tell::<ApiAppSecret>(&context, guarded.meta(), &invalid.error);
             let told = told.await.map_err(Error::Status);
-            told.map(|()| Action::await_change())
+            told.map(|_| Action::await_change())
         }
     };
     match &result {

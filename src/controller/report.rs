@@ -14,6 +14,7 @@ use super::event::Severity;
 use super::flush;
 use super::news;
 use super::observe::Round;
+use super::quote;
 use super::status;
 use super::target::TargetError;
 use super::write;
@@ -287,10 +288,12 @@ pub async fn invalid(
     let mut after = current.status.clone();
     after.observed_generation = object.metadata.generation;
     unscheduled(&mut after);
+    // NB: a spec serializes, always.
+    let spec = json!({"spec": serde_json::to_value(&object.spec).unwrap_or_default()});
     stall(
         &mut after.conditions,
         reason,
-        &error.to_string(),
+        &quote::refusal(&error.to_string(), &spec),
         object.metadata.generation,
         context,
     );

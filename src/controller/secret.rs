@@ -8,14 +8,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 use kube::api::Patch;
 use serde_json::{Value as Json, json};
 
+use super::message::Writer;
 use super::names;
 use super::target::{Target, Template, hash};
 use super::write::FIELD_MANAGER;
 use crate::api::{DeletionPolicy, GROUP, Reason};
 use crate::ids::AppId;
 use crate::rotation::{
-    CommitRecord, Entry, Fingerprint, Fingerprints, HandledTrigger, Origin, Owner, RecordError,
-    Recorded, Salt, SecretState, SecretView, Slot, UnknownFields, Value, Version,
+    CommitRecord, Entry, Failure, Fingerprint, Fingerprints, HandledTrigger, Origin, Owner,
+    RecordError, Recorded, Salt, SecretState, SecretView, Slot, UnknownFields, Value, Version,
 };
 use crate::zitadel::ClientSecret;
 
@@ -297,8 +298,38 @@ pub struct Reading {
     pub keys: Vec<String>,
     /// What was posted, if something was applied since.
     posted: Option<Posted>,
-    /// What is not as the operator writes it, and who wrote the Secret last besides it.
-    pub undone: Option<String>,
+    /// What is not as the operator writes it.
+    pub undone: Option<Undone>,
+    /// Who writes the client secret, or applies one of the keys, besides the operator.
+    pub writer: Option<Writer>,
+    /// The type of the Secret, if it was read.
+    pub type_: Option<String>,
+}
+
+/// Something that the operator wrote and that is not so any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undone {
+    /// What.
+    what: String,
+    /// The field manager that wrote the Secret last besides the operator.
+    manager: Option<String>,
+}
+
+impl Undone {
+    /// As the failure of the write that was undone. Without another field manager it is admission that undoes it.
+    pub fn failure(&self) -> Failure {
+        let (reason, answer) = match &self.manager {
+            Some(manager) => (
+                Reason::SecretContested,
+                format!("{}; last written by field manager {manager}", self.what),
+            ),
+            None => (Reason::SecretMutated, format!("changed: {}", self.what)),
+        };
+        Failure {
+            answer: Some(answer),
+            ..Failure::new(reason, false)
+        }
+    }
 }
 
 impl Reading {
@@ -358,17 +389,7 @@ pub fn read(
         .filter(|owner| **owner != target.owner && exists(owner))
         .cloned();
     let keys = &target.secret.keys;
-    let held = full.and_then(|secret| {
-        let data = secret.data.as_ref()?;
-        let of = |key: &str| {
-            data.get(key)
-                .and_then(|bytes| ClientSecret::try_from(bytes.0.as_slice()).ok())
-        };
-        // The value is where the commit record says, also when the key has a new name, or two keys swap theirs.
-        record
-            .and_then(|record| of(&record.key))
-            .or_else(|| of(&keys.client_secret))
-    });
+    let held = full.and_then(|secret| held(secret, record, &keys.client_secret));
     let version = Version {
         uid: metadata.uid.clone().unwrap_or_default(),
         revision: metadata.resource_version.clone().unwrap_or_default(),
@@ -399,6 +420,11 @@ pub fn read(
         (Some(_), None) => Value::Absent,
     };
     let origin = origin(record, full);
+    let kept = record.map_or(keys.client_secret.as_str(), |record| &record.key);
+    let writer = writer(target, kept, metadata);
+    let is_applied = writer.as_ref().is_some_and(|writer| writer.applies);
+    let refused = full.and_then(|secret| refused(target, secret));
+    let refused = refused.or(is_applied.then_some(Reason::SecretContested));
     let view = SecretView {
         version,
         managed: labelled || annotation.is_some(),
@@ -414,7 +440,8 @@ pub fn read(
             .map(|held| Fingerprint::of(place.salt, held.expose().as_bytes())),
         handled_trigger: record.map_or(HandledTrigger::Unrecorded, CommitRecord::handled_trigger),
         rendered,
-        refused: full.and_then(|secret| refused(target, secret)),
+        refused,
+        co_written: writer.is_some(),
     };
     Reading {
         view,
@@ -423,12 +450,56 @@ pub fn read(
         client_id: full.and_then(|secret| text(secret, &keys.client_id)),
         keys: full.map_or_else(Vec::new, key_names),
         posted,
-        undone: full.and_then(|_| undone(target, metadata)),
+        undone: full.and_then(|_| undone(target, metadata, data_rendered)),
+        writer,
+        type_: full.and_then(|secret| secret.type_.clone()),
     }
 }
 
+/// The client secret. It is where the commit record says, also when the key has a new name, or two keys swap theirs.
+fn held(secret: &Secret, record: Option<&CommitRecord>, key: &str) -> Option<ClientSecret> {
+    let data = secret.data.as_ref()?;
+    let of = |key: &str| {
+        data.get(key)
+            .and_then(|bytes| ClientSecret::try_from(bytes.0.as_slice()).ok())
+    };
+    record
+        .and_then(|record| of(&record.key))
+        .or_else(|| of(key))
+}
+
+/// Who applies one of the declared keys besides the operator, or else who wrote the client secret last.
+fn writer(target: &Target, kept: &str, metadata: &ObjectMeta) -> Option<Writer> {
+    let others = metadata.managed_fields.iter().flatten();
+    let others = others.filter_map(|entry| {
+        let manager = entry.manager.as_deref()?;
+        (manager != FIELD_MANAGER).then_some((entry, manager))
+    });
+    let named = |entry: &ManagedFieldsEntry, manager: &str, key: &str| Writer {
+        manager: manager.to_owned(),
+        key: key.to_owned(),
+        applies: applies(entry),
+    };
+    let secret = target.secret.keys.client_secret.as_str();
+    let applied = others.clone().filter(|(entry, _)| applies(entry));
+    let applied = applied.filter_map(|(entry, manager)| {
+        let owns = |key: &&str| owned_keys(entry).any(|owned| owned == *key);
+        let key = std::iter::once(secret)
+            .chain(target.secret.keys.names())
+            .find(owns)?;
+        Some(named(entry, manager, key))
+    });
+    let changed = || {
+        let changed = others.filter(|(entry, _)| owned_keys(entry).any(|owned| owned == kept));
+        let last = changed.max_by_key(|(entry, _)| entry.time.as_ref().map(|time| time.0))?;
+        Some(named(last.0, last.1, kept))
+    };
+    let mut applied = applied;
+    applied.next().or_else(changed)
+}
+
 /// What of the metadata is not as the operator writes it, and which field manager wrote the Secret last besides the operator.
-fn undone(target: &Target, metadata: &ObjectMeta) -> Option<String> {
+fn undone(target: &Target, metadata: &ObjectMeta, data_rendered: bool) -> Option<Undone> {
     let differs = |all: &Option<BTreeMap<String, String>>, name: &str, value: Option<&str>| {
         let found = all.as_ref().and_then(|all| all.get(name));
         found.map(String::as_str) != value && (value.is_some() || found.is_none())
@@ -450,15 +521,16 @@ fn undone(target: &Target, metadata: &ObjectMeta) -> Option<String> {
         let differs = owner_reference(metadata, &target.owner) != wanted;
         differs.then(|| "metadata.ownerReferences".to_owned())
     };
-    let what = label.or_else(annotation).or_else(owner)?;
+    let data = || (!data_rendered).then(|| "a key in data".to_owned());
+    let what = label.or_else(annotation).or_else(owner).or_else(data)?;
     let others = metadata.managed_fields.iter().flatten();
     let other = others
         .filter(|entry| entry.manager.as_deref() != Some(FIELD_MANAGER))
         .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
-        .and_then(|entry| entry.manager.as_deref());
-    Some(match other {
-        Some(manager) => format!("{what}; last written by field manager {manager}"),
-        None => what,
+        .and_then(|entry| entry.manager.clone());
+    Some(Undone {
+        what,
+        manager: other,
     })
 }
 
@@ -539,7 +611,7 @@ fn owner_reference(metadata: &ObjectMeta, owner: &Owner) -> bool {
         .any(|reference| reference.uid == owner.uid)
 }
 
-/// Why the API server would refuse a change, or why it would be undone.
+/// Why the API server would refuse a change.
 fn refused(target: &Target, secret: &Secret) -> Option<Reason> {
     if secret.immutable == Some(true) {
         return Some(Reason::SecretImmutable);
@@ -547,21 +619,7 @@ fn refused(target: &Target, secret: &Secret) -> Option<Reason> {
     if secret.type_.as_deref().unwrap_or("Opaque") != target.secret.type_ {
         return Some(Reason::SecretTypeMismatch);
     }
-    let managers = secret.metadata.managed_fields.iter().flatten();
-    let contested = managers
-        .filter(|entry| applied_by_another(entry))
-        .any(|entry| {
-            let owned = entry
-                .fields_v1
-                .as_ref()
-                .and_then(|fields| fields.0.get("f:data"));
-            target
-                .secret
-                .keys
-                .names()
-                .any(|key| owned.is_some_and(|owned| owned.get(format!("f:{key}")).is_some()))
-        });
-    contested.then_some(Reason::SecretContested)
+    None
 }
 
 /// Whose the client secret is, by its bytes: admission may change what the operator writes, and anyone may write in its name.
@@ -575,11 +633,12 @@ fn origin(record: Option<&CommitRecord>, full: Option<&Secret>) -> Origin {
     known.unwrap_or(Origin::Unknown)
 }
 
-/// The keys of a Secret's data that a field manager owns.
+/// The keys of a Secret's data that a field manager owns. One that applies `stringData` owns them there.
 pub(super) fn owned_keys(entry: &ManagedFieldsEntry) -> impl Iterator<Item = &str> {
-    let fields = entry.fields_v1.as_ref();
-    let data = fields.and_then(|fields| fields.0.get("f:data")?.as_object());
-    let keys = data.into_iter().flat_map(serde_json::Map::keys);
+    let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+    let maps = ["f:data", "f:stringData"].into_iter();
+    let maps = maps.filter_map(move |map| fields?.get(map)?.as_object());
+    let keys = maps.flat_map(serde_json::Map::keys);
     keys.filter_map(|key| key.strip_prefix("f:"))
 }
 
@@ -610,9 +669,9 @@ fn posted(secret: &Secret, wanted: &BTreeSet<&str>) -> Option<Posted> {
     Some(Posted { others, left_over })
 }
 
-/// Another declarative tool would write its value again and again; a single edit by hand would not.
-fn applied_by_another(entry: &ManagedFieldsEntry) -> bool {
-    entry.operation.as_deref() == Some("Apply") && entry.manager.as_deref() != Some(FIELD_MANAGER)
+/// A declarative tool would write its value again and again; a single edit by hand would not.
+pub(super) fn applies(entry: &ManagedFieldsEntry) -> bool {
+    entry.operation.as_deref() == Some("Apply")
 }
 
 /// The state for decisions.

@@ -231,7 +231,7 @@ fn settled(
         }
         (Awaits::Turn, _) => {
             let text = format!(
-                "Rotation became due while the operator was away, like many others; its turn is at {at}"
+                "Rotation became due while the operator was away, like many others; it starts at {at}"
             );
             (Reason::AwaitingTurn, text)
         }
@@ -249,16 +249,19 @@ fn conditions(
     use ConditionType::{Ready, Reconciling, Stalled};
     let generation = round.target.generation;
     let handled = status.observed_trigger.clone();
+    let attempt = status.attempt.clone();
+    let reading = round.reading.as_ref();
     let scene = Scene {
-        target: &round.target,
+        stalled: matches!(report, Report::Stalled { .. }),
         idle: facts.idle().map(|slot| &round.application(slot).app.app),
         former: facts.former.as_ref().map(|former| former.name.as_str()),
-        keys: round
-            .reading
-            .as_ref()
-            .map(|reading| reading.keys.as_slice()),
+        keys: reading.map(|reading| reading.keys.as_slice()),
+        found_type: reading.and_then(|reading| reading.type_.as_deref()),
+        writer: reading.and_then(|reading| reading.writer.as_ref()),
         not_ready: round.not_ready,
         handled: handled.as_deref(),
+        attempt: attempt.as_ref(),
+        ..Scene::new(&round.target, &facts.timing)
     };
     let conditions = &mut status.conditions;
     let set =
@@ -336,6 +339,8 @@ fn verified(status: &mut ApiAppSecretStatus, round: &Round, facts: &Facts, now: 
     let unseen = matches!(known, Some(SecretState::Present(view)) if view.value == Value::Unseen);
     let before = status.conditions.get(ConditionType::Verified);
     let gone = before.is_some_and(|verified| verified.reason == Reason::SecretMissing.as_str());
+    let name = facts.former.as_ref().map(|former| former.name.as_str());
+    let name = name.unwrap_or(round.target.secret.name.as_str());
     let (holds, reason, message) = match rotation::verified(facts, &facts.memory) {
         Verified::AsBefore => return,
         // That the value is gone was seen when it was read; the watch does not show values.
@@ -343,7 +348,7 @@ fn verified(status: &mut ApiAppSecretStatus, round: &Round, facts: &Facts, now: 
         Verified::Gone if status.last_rotation.is_some() => (
             Status::False,
             Reason::SecretMissing,
-            "The client secret that was stored is gone",
+            format!("The client secret in Secret {name} is gone"),
         ),
         Verified::Gone | Verified::Nothing => {
             status.conditions.remove(ConditionType::Verified);
@@ -352,17 +357,19 @@ fn verified(status: &mut ApiAppSecretStatus, round: &Round, facts: &Facts, now: 
         Verified::Rejected => (
             Status::False,
             Reason::Refused,
-            "ZITADEL refuses the stored client secret",
+            format!("ZITADEL rejects the client secret in Secret {name}"),
         ),
         Verified::Accepted => (
             Status::True,
             Reason::Accepted,
-            "ZITADEL accepts the stored client secret",
+            format!("ZITADEL accepts the client secret in Secret {name}"),
         ),
         Verified::Unasked | Verified::Doubted => (
             Status::Unknown,
             Reason::NoVerdict,
-            "It is not known yet whether ZITADEL accepts the stored client secret",
+            format!(
+                "It is not known yet whether ZITADEL accepts the client secret in Secret {name}"
+            ),
         ),
     };
     status.conditions.set(

@@ -7,7 +7,7 @@ use aws_lc_rs::digest;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
-use super::names;
+use super::{names, quote};
 use crate::api::{ApiAppSecret, ApiAppSecretSpec, DeletionPolicy, Recovery, SecretKeys};
 use crate::ids::{AppId, IdError, OrganizationId, ProjectId};
 use crate::rotation::{Owner, Schedule, ScheduleError};
@@ -117,12 +117,12 @@ pub enum TargetError {
     SameKey,
     /// A label or an annotation that the operator or Kubernetes acts on.
     #[error(
-        "{0}: names under zitadel-secrets.dev/, kubernetes.io/ and k8s.io/ are reserved, and so is the label app.kubernetes.io/managed-by"
+        "{0} has the name {name}: names under zitadel-secrets.dev/, kubernetes.io/ and k8s.io/ are reserved, and so is the label app.kubernetes.io/managed-by", name = quote::value(.1)
     )]
-    Reserved(&'static str),
+    Reserved(&'static str, String),
     /// A label or an annotation that Kubernetes does not accept.
-    #[error("{0}: a name or a value is none that Kubernetes accepts")]
-    Malformed(&'static str),
+    #[error("{0} has the name {name}: that name or its value is none that Kubernetes accepts", name = quote::value(.1))]
+    Malformed(&'static str, String),
     /// The Secret's name is none.
     #[error(
         "spec.secret.name must be lower case letters, digits and -, in parts that are separated by single dots"
@@ -201,22 +201,22 @@ impl Template {
         let annotations = secret.annotations.into_iter().flatten();
         let annotations: BTreeMap<_, _> =
             annotations.map(|(name, value)| (name, value.0)).collect();
-        if labels.keys().any(|name| names::is_reserved_label(name)) {
-            return Err(TargetError::Reserved("spec.secret.labels"));
-        }
+        let refuse =
+            |name: Option<&String>, error: fn(&'static str, String) -> TargetError, field| {
+                name.map_or(Ok(()), |name| Err(error(field, name.clone())))
+            };
+        let reserved = labels.keys().find(|name| names::is_reserved_label(name));
+        refuse(reserved, TargetError::Reserved, "spec.secret.labels")?;
         let mut all = annotations.keys();
-        if all.any(|name| names::is_reserved_annotation(name)) {
-            return Err(TargetError::Reserved("spec.secret.annotations"));
-        }
-        let good = |(name, value): (&String, &String)| {
-            names::is_qualified(name) && names::is_label_value(value)
+        let reserved = all.find(|name| names::is_reserved_annotation(name));
+        refuse(reserved, TargetError::Reserved, "spec.secret.annotations")?;
+        let bad = |(name, value): &(&String, &String)| {
+            !names::is_qualified(name) || !names::is_label_value(value)
         };
-        if !labels.iter().all(good) {
-            return Err(TargetError::Malformed("spec.secret.labels"));
-        }
-        if !annotations.keys().all(|name| names::is_qualified(name)) {
-            return Err(TargetError::Malformed("spec.secret.annotations"));
-        }
+        let malformed = labels.iter().find(bad).map(|(name, _)| name);
+        refuse(malformed, TargetError::Malformed, "spec.secret.labels")?;
+        let malformed = annotations.keys().find(|name| !names::is_qualified(name));
+        refuse(malformed, TargetError::Malformed, "spec.secret.annotations")?;
         Ok(Self {
             name,
             type_,
@@ -459,7 +459,15 @@ mod tests {
         );
         let label =
             serde_json::json!({"secret": {"labels": {"zitadel-secrets.dev/managed": "no"}}});
-        assert_eq!(base(label), TargetError::Reserved("spec.secret.labels"));
+        let name = "zitadel-secrets.dev/managed".to_owned();
+        let reserved = TargetError::Reserved("spec.secret.labels", name);
+        assert_eq!(base(label), reserved);
+        assert!(
+            reserved.to_string().starts_with(
+                "spec.secret.labels has the name \"zitadel-secrets.dev/managed\": names under"
+            ),
+            "{reserved}"
+        );
         for (secret, error) in [
             (serde_json::json!({"name": "a..b"}), TargetError::SecretName),
             (
@@ -468,19 +476,22 @@ mod tests {
             ),
             (
                 serde_json::json!({"annotations": {"kubernetes.io/service-account.name": "admin"}}),
-                TargetError::Reserved("spec.secret.annotations"),
+                TargetError::Reserved(
+                    "spec.secret.annotations",
+                    "kubernetes.io/service-account.name".into(),
+                ),
             ),
             (
                 serde_json::json!({"labels": {"a b": "c"}}),
-                TargetError::Malformed("spec.secret.labels"),
+                TargetError::Malformed("spec.secret.labels", "a b".into()),
             ),
             (
                 serde_json::json!({"labels": {"a": "b c"}}),
-                TargetError::Malformed("spec.secret.labels"),
+                TargetError::Malformed("spec.secret.labels", "a".into()),
             ),
             (
                 serde_json::json!({"annotations": {"a/b/c": ""}}),
-                TargetError::Malformed("spec.secret.annotations"),
+                TargetError::Malformed("spec.secret.annotations", "a/b/c".into()),
             ),
         ] {
             assert_eq!(base(serde_json::json!({"secret": secret})), error);

@@ -1,11 +1,13 @@
 //! Reports an object that cannot even be read: a value that the schema of another version let through.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::Patch;
+use kube::api::{ListParams, Patch};
 use kube::core::DynamicObject;
 use kube::discovery::ApiResource;
 use kube::{Api, Resource};
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use serde_path_to_error::Segment;
 
 use super::context::{Context, lock};
 use super::event::Regarding;
@@ -14,18 +16,35 @@ use super::target::edition;
 use super::write;
 use crate::api::{Conditions, Reason};
 
-/// Says so in the object's status and in the log, once for each generation. Of serde's message only what quotes no value is told.
-pub(super) async fn tell<K: Resource<DynamicType = ()>>(
+/// Says so in the object's status and in the log, once for each generation: which field, and what was expected. The sentence, where it
+/// was said now.
+pub(super) async fn tell<K>(
     context: &Context,
     metadata: &ObjectMeta,
     error: &str,
-) -> Result<(), kube::Error> {
+) -> Result<Option<String>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
     let key = edition(metadata);
     if !lock(&context.unreadable).insert(key.clone()) {
-        return Ok(());
+        return Ok(None);
     }
-    let field = wanted(error);
-    let field = field.as_str();
+    let resource = ApiResource::erase::<K>(&());
+    let client = context.client.clone();
+    let api: Api<DynamicObject> = match &metadata.namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+        None => Api::all_with(client, &resource),
+    };
+    let name = metadata.name.as_deref().unwrap_or_default();
+    // NB: what could not be read is dropped together with the place of it, so it is read once more. By a list: connections may be listed
+    // and watched, and not read one by one.
+    let alone = ListParams::default().fields(&format!("metadata.name={name}"));
+    let stored = api.list(&alone).await.ok();
+    let stored = stored.and_then(|stored| stored.items.into_iter().next());
+    let stored = stored.and_then(|stored| serde_json::to_value(stored).ok());
+    let field = stored.and_then(|stored| fault::<K>(&stored));
+    let field = field.unwrap_or_else(|| wanted(error));
     tracing::warn!(
         kind = %K::kind(&()),
         namespace = metadata.namespace,
@@ -35,7 +54,7 @@ pub(super) async fn tell<K: Resource<DynamicType = ()>>(
     );
     let mut conditions = Conditions::default();
     let message = format!(
-        "The object cannot be read ({field}): compare it with the installed custom resource definition"
+        "The object cannot be read: {field}. Correct the field, or apply the custom resource definitions of this version of the operator"
     );
     stall(
         &mut conditions,
@@ -46,23 +65,55 @@ pub(super) async fn tell<K: Resource<DynamicType = ()>>(
     );
     let status = json!({"observedGeneration": metadata.generation, "conditions": conditions});
     let patch = Patch::Merge(json!({"metadata": {"uid": key.0}, "status": status}));
-    let resource = ApiResource::erase::<K>(&());
-    let client = context.client.clone();
-    let api: Api<DynamicObject> = match &metadata.namespace {
-        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-        None => Api::all_with(client, &resource),
-    };
-    let name = metadata.name.as_deref().unwrap_or_default();
-    let told = api.patch_status(name, &write::patch(), &patch).await;
-    if told.is_err() {
+    if let Err(error) = api.patch_status(name, &write::patch(), &patch).await {
         lock(&context.unreadable).remove(&key);
-    } else {
-        let about = Regarding::new::<K>(metadata);
-        context
-            .events
-            .warning(about, Reason::InvalidObject, &message);
+        return Err(error);
     }
-    told.map(drop)
+    let about = Regarding::new::<K>(metadata);
+    context
+        .events
+        .warning(about, Reason::InvalidObject, &message);
+    Ok(Some(message))
+}
+
+/// The field that cannot be read, what was expected and what kind of value is there; none if all can be read. No value is quoted.
+fn fault<K: DeserializeOwned>(object: &Value) -> Option<String> {
+    let error = serde_path_to_error::deserialize::<_, K>(object).err()?;
+    let path = error.path().clone();
+    let wanted = wanted(&error.into_inner().to_string());
+    let inside = path.iter().next().is_some();
+    if let Some(field) = wanted.strip_prefix("missing field ") {
+        let field = if inside {
+            format!("{path}.{field}")
+        } else {
+            field.to_owned()
+        };
+        return Some(format!("{field} is missing"));
+    }
+    if !inside {
+        return Some(wanted);
+    }
+    let mut place = Some(object);
+    for segment in &path {
+        place = place.and_then(|place| match segment {
+            Segment::Seq { index } => place.get(index),
+            Segment::Map { key } => place.get(key),
+            Segment::Enum { .. } | Segment::Unknown => Some(place),
+        });
+    }
+    let found = place.map_or_else(String::new, |place| format!(", found {}", kind(place)));
+    Some(format!("{path}: {wanted}{found}"))
+}
+
+const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
 }
 
 /// The part of the message that does not quote the value: which field is missing, or what was expected.
@@ -119,6 +170,55 @@ mod tests {
         ] {
             assert_eq!(wanted(error), told);
         }
+    }
+
+    #[test]
+    fn the_field_that_cannot_be_read_is_named_with_what_was_expected_and_what_is_there() {
+        let told = |spec: Value| {
+            let object = json!({
+                "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
+                "metadata": {"name": "api", "namespace": "orders"}, "spec": spec,
+            });
+            fault::<crate::api::ApiAppSecret>(&object)
+        };
+        let with = |field: &str, value: Value| {
+            let mut spec = json!({"projectId": "1", "appId": "2"});
+            spec[field] = value;
+            told(spec)
+        };
+        assert_eq!(with("suspend", json!(true)), None);
+        for (told, expected) in [
+            (
+                with("suspend", json!("canary")),
+                "spec.suspend: expected a boolean, found a string",
+            ),
+            (
+                with("projectId", json!(7)),
+                "spec.projectId: expected a string, found a number",
+            ),
+            (told(json!({"projectId": "1"})), "spec.appId is missing"),
+            (
+                with("rotation", json!({"windows": [{"schedule": "0 3 * * *"}]})),
+                "spec.rotation.windows[0].duration is missing",
+            ),
+            (
+                with("rotation", json!({"windows": {"canary": 1}})),
+                "spec.rotation.windows: expected a sequence, found a map",
+            ),
+            (
+                with("rotation", json!({"jitter": 1.5})),
+                "spec.rotation.jitter: expected i32, found a number",
+            ),
+        ] {
+            assert_eq!(told.as_deref(), Some(expected));
+        }
+        let policy = with("recovery", json!({"missingSecret": "canary"})).unwrap();
+        assert!(
+            policy.starts_with("spec.recovery.missingSecret: expected")
+                && policy.contains("Report"),
+            "{policy}"
+        );
+        assert!(!policy.contains("canary"), "{policy}");
     }
 
     #[test]

@@ -141,7 +141,9 @@ pub(super) fn prepare(
         SecretState::Absent => return Ok(Step::CreateShell),
         SecretState::Present(secret) => secret,
     };
-    if let Some(reason) = secret.refused {
+    // NB: a new trigger takes a key over that another tool applies as well: the write is by force.
+    let taken_over = |reason: &Reason| fresh_trigger && *reason == Reason::SecretContested;
+    if let Some(reason) = secret.refused.filter(|reason| !taken_over(reason)) {
         return Ok(stalled(reason, Retry::OnChange));
     }
     let prepared = Prepared {

@@ -256,6 +256,12 @@ fn stored(
     if let DueState::Due { .. } = facts.object.due {
         return Ok(Found::Cause(Cause::Due));
     }
+    if secret.refused == Some(Reason::SecretContested) {
+        // The value works. It is said now, and not when the next rotation is refused for it.
+        let retry = Retry::After(facts.timing.retry_most);
+        let contested = waiting(Reason::SecretContested.into(), retry);
+        return Ok(Found::Nothing(rest(contested)));
+    }
     if !secret.rendered || !secret.owned {
         if let Some(step) = round.backing_off() {
             return Ok(Found::Nothing(step));
@@ -361,6 +367,11 @@ fn take_over(
         return Ok(Found::Nothing(step));
     }
     if let Some(reason) = secret.refused {
+        let trigger = facts.object.trigger.as_deref();
+        let handled = mine.and_then(|mine| mine.trigger(false));
+        if reason == Reason::SecretContested && trigger.is_some() && trigger != handled {
+            return Ok(Found::Cause(Cause::Trigger));
+        }
         return Ok(Found::Nothing(stalled(reason, Retry::OnChange)));
     }
     let newest = match &round.seen().journal {
@@ -624,10 +635,11 @@ fn refused(
     if last.is_some_and(|last| {
         facts.now.time.duration_since(last).unsigned_abs() < facts.timing.contest
     }) {
-        let blocked = Blocked::from(if foreign {
-            Reason::Contested
-        } else {
-            Reason::SecretContested
+        let blocked = Blocked::from(match (foreign, secret.co_written) {
+            (true, _) => Reason::Contested,
+            (false, true) => Reason::SecretContested,
+            // Nobody else wrote it, so ZITADEL rejects what it hands out itself.
+            (false, false) => Reason::Refused,
         });
         return Err(rest(Report::Stalled {
             blocked,

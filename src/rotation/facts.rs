@@ -198,6 +198,10 @@ pub enum SecretState {
 
 /// What matters of the Secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, as the Secret shows it"
+)]
 pub struct SecretView {
     /// Its revision.
     pub version: Version,
@@ -223,8 +227,10 @@ pub struct SecretView {
     pub handled_trigger: super::HandledTrigger,
     /// Whether keys, labels, annotations, type and owner are as declared.
     pub rendered: bool,
-    /// Whether the API server would refuse to change it: immutable, or of another type.
+    /// Whether the API server would refuse to change it, immutable or of another type, or another tool applies one of its keys as well.
     pub refused: Option<Reason>,
+    /// Whether a field manager besides the operator wrote the client secret; only known where the data was read.
+    pub co_written: bool,
 }
 
 /// Which of an object's two applications.

@@ -79,6 +79,7 @@ mod tests {
             handled_trigger: crate::rotation::HandledTrigger::Unrecorded,
             rendered: true,
             refused: None,
+            co_written: false,
         }
     }
 

@@ -40,7 +40,7 @@ pub use facts::{
 pub use fence::{Fence, fence};
 pub use fingerprint::{Bytes32, Fingerprint, Fingerprints, Origin, Salt};
 pub use foreign::foreign_attempt;
-pub use interval::parse as parse_interval;
+pub use interval::{format as format_interval, parse as parse_interval};
 pub use memory::{
     Backoff, Claimed, Doubt, DoubtKind, Looked, Loss, Memory, Prepared, Refusals, Watched,
 };

@@ -610,6 +610,7 @@ fn secret_state(secret: Option<Secret>, uid: u8, unseen: bool, told: bool) -> re
         },
         rendered: true,
         refused: None,
+        co_written: false,
     })
 }
 

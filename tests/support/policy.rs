@@ -50,6 +50,31 @@ pub async fn deny_secrets(client: &Client, namespace: &str) {
     until_allowed(client, namespace, false).await;
 }
 
+/// Refuses every write of one Lease in a namespace, with a policy of this name. Whoever asks waits for its effect.
+pub async fn deny_lease(client: &Client, name: &str, namespace: &str, lease: &str) {
+    let policy = json!({
+        "metadata": {"name": name},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{"apiGroups": ["coordination.k8s.io"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["leases"]}]},
+            "matchConditions": [{"name": "claim", "expression": format!("request.name == '{lease}'")}],
+            "validations": [{"expression": "false", "message": "not today"}],
+        },
+    });
+    let binding = json!({
+        "metadata": {"name": name},
+        "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}},
+    });
+    create::<ValidatingAdmissionPolicy>(client, policy).await;
+    create::<ValidatingAdmissionPolicyBinding>(client, binding).await;
+}
+
+/// Refuses it no more.
+pub async fn allow_lease(client: &Client, name: &str) {
+    delete::<ValidatingAdmissionPolicyBinding>(client, name).await;
+    delete::<ValidatingAdmissionPolicy>(client, name).await;
+}
+
 /// Refuses them no more, and waits until that has an effect.
 pub async fn allow_secrets(client: &Client, namespace: &str) {
     delete::<ValidatingAdmissionPolicyBinding>(client, namespace).await;

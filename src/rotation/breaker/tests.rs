@@ -148,6 +148,7 @@ fn the_commit_record_explains_what_the_history_does_not_call_a_repair() {
         handled_trigger: crate::rotation::HandledTrigger::Unrecorded,
         rendered: true,
         refused: None,
+        co_written: false,
     });
     let mut explained = Explained {
         asked: vec![Sequence(3)],

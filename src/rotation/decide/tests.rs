@@ -82,6 +82,7 @@ fn secret(entry: Option<Entry>) -> SecretView {
         handled_trigger: HandledTrigger::Unrecorded,
         rendered: true,
         refused: None,
+        co_written: false,
     }
 }
 

@@ -177,7 +177,8 @@ impl Bytes<'_> {
             fingerprint: None,
             handled_trigger: HandledTrigger::Unrecorded,
             rendered: self.flag(),
-            refused: self.seldom(|_| Reason::SecretWriteRefused),
+            refused: self.seldom(|b| b.one(&[Reason::SecretImmutable, Reason::SecretContested])),
+            co_written: self.flag(),
         })
     }
 

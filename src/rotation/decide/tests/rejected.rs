@@ -62,6 +62,7 @@ fn where_a_rejected_value_is_only_reported_the_journal_need_not_be_readable() {
 #[test]
 fn a_second_repair_within_a_day_is_a_contest() {
     let mut facts = dead();
+    edit(&mut facts, |secret| secret.co_written = true);
     let repaired_at = |facts: &mut Facts, minutes| {
         let mut before = claim(1, Cause::SecretInvalid, Some("a"), None);
         before.invalid_repair = Some(at(minutes));

@@ -397,3 +397,65 @@ fn whoever_changes_the_object_waits_no_longer_than_after_a_first_failure() {
     assert!(!matches!(step(&facts), Step::Rest(_)));
     assert_eq!(memory.back_off(&facts, &failure), first);
 }
+
+#[test]
+fn a_key_that_another_tool_applies_is_reported_at_once_and_taken_over_by_a_new_trigger() {
+    let mut facts = stored();
+    edit(&mut facts, |secret| {
+        secret.refused = Some(Reason::SecretContested);
+        secret.co_written = true;
+    });
+    assert_eq!(rests(&facts), (Reason::SecretContested, "usable"));
+    let mut due = rehearsed(facts.clone(), Slot::Primary);
+    due.object.due = DueState::Due {
+        since: at(0),
+        overdue: false,
+    };
+    assert_eq!(rests(&due), (Reason::SecretContested, "stalled"));
+    facts.object.trigger = Some("b".into());
+    let asked = rehearsed(facts.clone(), Slot::Primary);
+    assert_eq!(claims_for(&asked), (Slot::Primary, Cause::Trigger));
+    // What the API server itself would refuse stays refused.
+    let mut immutable = asked;
+    edit(&mut immutable, |secret| {
+        secret.refused = Some(Reason::SecretImmutable);
+    });
+    assert_eq!(rests(&immutable), (Reason::SecretImmutable, "stalled"));
+}
+
+#[test]
+fn a_secret_to_adopt_that_another_tool_applies_is_left_until_a_new_trigger() {
+    let mut facts = stored();
+    facts.object.adopt = true;
+    facts.object.trigger = Some("a".into());
+    facts.primary.claim = present(Claim::settled(owner(), Some("a".into()), None));
+    edit(&mut facts, |secret| {
+        secret.commit = Ok(None);
+        secret.refused = Some(Reason::SecretContested);
+    });
+    assert_eq!(rests(&facts), (Reason::SecretContested, "stalled"));
+    facts.object.trigger = Some("b".into());
+    let asked = rehearsed(facts, Slot::Primary);
+    assert_eq!(claims_for(&asked), (Slot::Primary, Cause::Trigger));
+}
+
+#[test]
+fn a_value_that_is_rejected_again_is_a_quarrel_only_where_another_field_manager_wrote_it() {
+    let mut facts = stored();
+    facts.probe = Observed::Live(Probe::Refused);
+    facts.memory.refusals = Some(crate::rotation::Refusals {
+        secret: version("7"),
+        count: 3,
+        first: BOOT - facts.timing.dead * 2,
+        last: BOOT - facts.timing.dead,
+    });
+    let mut claim = claim(1, Cause::SecretInvalid, Some("a"), None);
+    claim.invalid_repair = Some(at(30));
+    facts.primary.claim = present(claim);
+    assert_eq!(rests(&facts), (Reason::Refused, "stalled"));
+    edit(&mut facts, |secret| secret.co_written = true);
+    assert_eq!(rests(&facts), (Reason::SecretContested, "stalled"));
+    facts.object.trigger = Some("b".into());
+    let asked = rehearsed(facts, Slot::Primary);
+    assert_eq!(claims_for(&asked), (Slot::Primary, Cause::Trigger));
+}

@@ -1,0 +1,77 @@
+//! What a person is told while repairs are held back. No I/O.
+
+use crate::rotation::{Cause, OpenBreaker, Standing};
+
+/// Why repairs are held back: whether consumers are down, what was repaired why, and when it goes on.
+pub(super) fn repairs_are_held(breaker: &OpenBreaker, secret: &str) -> String {
+    let standing = match breaker.standing {
+        Standing::Accepted => format!("ZITADEL accepts the client secret in Secret {secret}"),
+        Standing::Rejected => {
+            format!("Consumers are down: ZITADEL rejects the client secret in Secret {secret}")
+        }
+        Standing::Gone => {
+            format!("Consumers are down: there is no client secret in Secret {secret}")
+        }
+        Standing::Unknown => {
+            format!("It is not known whether ZITADEL accepts the client secret in Secret {secret}")
+        }
+    };
+    let causes = &breaker.repairs.causes;
+    let of = |cause: Cause| {
+        let repairs = causes.iter().filter(|known| known.cause == cause.as_str());
+        // The one that is held back would have been one more.
+        repairs.count() + usize::from(breaker.held == cause)
+    };
+    let times = |number| {
+        if number == 1 {
+            "once".to_owned()
+        } else {
+            format!("{number} times")
+        }
+    };
+    let mut why = Vec::new();
+    let lost = of(Cause::LostAttempt);
+    if lost > 0 {
+        let remembered = || {
+            causes
+                .iter()
+                .rev()
+                .find_map(|known| known.answer.as_deref())
+        };
+        let answer = breaker.answer.as_deref().or_else(remembered);
+        let answer = answer.map_or_else(String::new, |answer| format!(" ({answer})"));
+        why.push(if lost == 1 {
+            format!("ZITADEL carried out a rotation whose answer could not be used{answer}")
+        } else {
+            format!("ZITADEL carried out {lost} rotations whose answers could not be used{answer}")
+        });
+    }
+    let missing = of(Cause::SecretMissing);
+    if missing > 0 {
+        why.push(format!(
+            "the client secret was deleted {}: find out who deletes it",
+            times(missing)
+        ));
+    }
+    let invalid = of(Cause::SecretInvalid);
+    if invalid > 0 {
+        why.push(format!(
+            "ZITADEL rejected the stored client secret {}: find out who changes it",
+            times(invalid)
+        ));
+    }
+    let unknown = breaker.repairs.times.len().saturating_sub(causes.len());
+    if unknown > 0 {
+        why.push(format!(
+            "rotations of which no record says why they were made: {unknown}"
+        ));
+    }
+    let closes = breaker
+        .closes
+        .round(jiff::Unit::Second)
+        .unwrap_or(breaker.closes);
+    format!(
+        "{standing}. Repaired too often: {}. The next repair is made at {closes}; to rotate now, set a new spec.rotation.trigger",
+        why.join("; ")
+    )
+}
