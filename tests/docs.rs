@@ -169,6 +169,18 @@ fn in_words(schema: &Value) -> String {
     parts.into_iter().flatten().collect()
 }
 
+/// What a rule says; values that an expression quotes are left out.
+fn sentence(rule: &Value) -> String {
+    if let Some(message) = rule["message"].as_str() {
+        return message.to_owned();
+    }
+    let parts = rule["messageExpression"].as_str().unwrap().split("' + ");
+    let parts: Vec<_> = parts
+        .map(|part| part.split_once(" + '").map_or(part, |(_, text)| text))
+        .collect();
+    parts.join("…").trim_matches('\'').to_owned()
+}
+
 /// A row for each field below a schema, and a line for each rule. What conditions are made of is Kubernetes' own.
 fn fields(schema: &Value, path: &str, rows: &mut Vec<String>, rules: &mut Vec<String>) {
     for rule in schema["x-kubernetes-validations"]
@@ -176,8 +188,7 @@ fn fields(schema: &Value, path: &str, rows: &mut Vec<String>, rules: &mut Vec<St
         .into_iter()
         .flatten()
     {
-        let message = rule["message"].as_str().unwrap();
-        rules.push(format!("* `{path}`: {message}"));
+        rules.push(format!("* `{path}`: {}", sentence(rule)));
     }
     if let Some(items) = schema.get("items") {
         if !path.ends_with("conditions") {
