@@ -126,3 +126,18 @@ fn where_nothing_can_be_adopted_it_is_looked_for_again_in_minutes() {
     assert_eq!(blocked.reason, Reason::NothingToAdopt);
     assert_eq!(retry, Retry::After(Duration::from_mins(5)));
 }
+
+#[test]
+fn a_value_that_is_to_be_taken_over_and_that_another_tool_applies_waits_for_a_new_trigger() {
+    let mut facts = unrecorded();
+    edit(&mut facts, |secret| {
+        secret.refused = Some(Reason::SecretContested);
+    });
+    for handled in [None, Some("a".to_owned())] {
+        facts.object.trigger = handled;
+        assert_eq!(rests(&facts), (Reason::SecretContested, "stalled"));
+    }
+    facts.object.trigger = Some("b".into());
+    let step = step(&facts);
+    assert!(matches!(step, Step::Rehearse { .. }), "{step:?}");
+}
