@@ -509,3 +509,99 @@ async fn a_list_of_hosts_that_would_match_none_is_an_invalid_spec() {
         "{message}"
     );
 }
+
+#[tokio::test]
+async fn a_change_list_that_may_not_be_read_is_said_on_the_object_with_the_missing_right() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("unread", &zitadel).await;
+    let app = issued(&tenant).await;
+    let denied = format!("read the change list of app {} in project", app.id);
+    zitadel.configure(|settings| settings.journal_forbidden = true);
+    trigger(&tenant, "denied").await;
+    let says = |object: &zitadel_secret_operator::api::ApiAppSecret| {
+        let conditions = &object.status.as_ref()?.conditions;
+        let ready = conditions.get(ConditionType::Ready)?;
+        let current = ready.observed_generation == object.metadata.generation;
+        let holds = conditions.is_true(ConditionType::Ready);
+        (current && holds).then(|| ready.message.clone())
+    };
+    let object = tenant
+        .until("orders", |object| {
+            says(object)?.contains(&denied).then_some(())
+        })
+        .await;
+    let message = says(&object).unwrap();
+    assert!(
+        message.contains("the permission project.app.read"),
+        "{message}"
+    );
+    tenant.until_generates(&app, 2).await;
+    zitadel.configure(|settings| settings.journal_forbidden = false);
+    trigger(&tenant, "granted").await;
+    tenant.until_generates(&app, 3).await;
+    tenant
+        .until("orders", |object| {
+            (!says(object)?.contains(&denied)).then_some(())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_admission_webhook_that_hangs_is_named_and_nothing_is_rotated() {
+    use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration as Webhooks;
+    let world = World::shared().await;
+    let tenant = world.tenant("webhook").await;
+    let app = issued(&tenant).await;
+    let hangs = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = hangs.local_addr().unwrap().port();
+    let api: Api<Webhooks> = Api::all(tenant.client.clone());
+    let configuration = |name: &str, namespace: &str, resource: &str, group: &str| {
+        let configuration = json!({
+            "metadata": {"name": name},
+            "webhooks": [{
+                "name": "slow.example.com",
+                "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail", "timeoutSeconds": 1,
+                "clientConfig": {"url": format!("https://127.0.0.1:{port}/")},
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+                "rules": [{"apiGroups": [group], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": [resource]}],
+            }],
+        });
+        serde_json::from_value::<Webhooks>(configuration).unwrap()
+    };
+    let name = tenant.namespace.clone();
+    let of_secrets = configuration(&name, &name, "secrets", "");
+    api.create(&PostParams::default(), &of_secrets)
+        .await
+        .unwrap();
+    // NB: the API server takes a moment to know of it.
+    let probe = json!({"metadata": {"name": "probe"}});
+    let probe = serde_json::from_value(probe).unwrap();
+    let params = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    eventually(PATIENCE, || async {
+        tenant
+            .secrets()
+            .create(&params, &probe)
+            .await
+            .err()
+            .map(drop)
+    })
+    .await;
+    trigger(&tenant, "slow").await;
+    let object = tenant.reason("orders", "SecretWriteRefused").await;
+    let conditions = object.status.unwrap().conditions;
+    let message = &conditions.get(ConditionType::Ready).unwrap().message;
+    let said =
+        "Admission webhook slow.example.com does not answer in time and so refuses Secret orders: ";
+    assert!(message.starts_with(said), "{message}");
+    assert!(message.ends_with(". Nothing was rotated"), "{message}");
+    assert_eq!(tenant.generates(&app), 1);
+    api.delete(&name, &kube::api::DeleteParams::default())
+        .await
+        .unwrap();
+    tenant.until_generates(&app, 2).await;
+    tenant.ready("orders").await;
+}

@@ -17,6 +17,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 use support::controlplane::{ControlPlane, Options};
 use support::eventually;
+use support::forward_proxy::ForwardProxy;
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, World, install_definitions};
 use tokio::sync::OnceCell;
 use zitadel_secret_operator::api::ConditionType;
@@ -372,37 +373,6 @@ async fn with_leader_election_one_of_two_works_and_the_other_takes_over() {
     assert_eq!(stopping(&standby).await.unwrap(), Some(0));
 }
 
-/// A proxy that knows CONNECT and nothing else. Counts the tunnels.
-async fn connect_proxy() -> (std::net::SocketAddr, Arc<std::sync::atomic::AtomicUsize>) {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let tunnels = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counted = Arc::clone(&tunnels);
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let counted = Arc::clone(&counted);
-            tokio::spawn(async move {
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
-                    match client.read_u8().await {
-                        Ok(byte) => head.push(byte),
-                        Err(_) => return,
-                    }
-                }
-                let head = String::from_utf8(head).unwrap();
-                let target = head.split(' ').nth(1).unwrap().to_owned();
-                assert!(head.starts_with("CONNECT "), "{head}");
-                let mut server = tokio::net::TcpStream::connect(target).await.unwrap();
-                counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-            });
-        }
-    });
-    (address, tunnels)
-}
-
 /// A proxy that is dead costs nothing where `NO_PROXY` covers the API server, and is named where it does not.
 async fn check_behind_proxies(world: &World) {
     let check = async |variables: &[(&str, &str)]| {
@@ -428,10 +398,79 @@ async fn check_behind_proxies(world: &World) {
         );
         assert!(told.contains(&sentence), "{told}");
     }
-    let (address, tunnels) = connect_proxy().await;
-    let (well, told) = check(&[("HTTPS_PROXY", &format!("http://{address}"))]).await;
+    let proxy = ForwardProxy::start(None).await;
+    let (well, told) = check(&[("HTTPS_PROXY", &proxy.url())]).await;
     assert!(well, "{told}");
-    assert!(tunnels.load(std::sync::atomic::Ordering::SeqCst) > 0);
+    let opened = proxy.opened();
+    assert!(opened > 0);
+    // What the kubeconfig says goes first.
+    let kubeconfig = through(world, &proxy);
+    let kubeconfig = kubeconfig.to_str().unwrap();
+    let (well, told) = check(&[("KUBECONFIG", kubeconfig), ("HTTPS_PROXY", dead)]).await;
+    assert!(well, "{told}");
+    assert!(proxy.opened() > opened);
+}
+
+/// The operator's kubeconfig with a `proxy-url`.
+fn through(world: &World, proxy: &ForwardProxy) -> std::path::PathBuf {
+    let text = std::fs::read_to_string(&world.kubeconfig).unwrap();
+    let mut kubeconfig: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+    kubeconfig["clusters"][0]["cluster"]["proxy-url"] = json!(proxy.url());
+    let name = format!("kubeconfig-{}", uuid::Uuid::new_v4().simple());
+    let file = world.directory.join(name);
+    std::fs::write(&file, kubeconfig.to_string()).unwrap();
+    file
+}
+
+/// Variables of proxies count for the Kubernetes API alone: ZITADEL is dialled as its connection says.
+#[tokio::test]
+async fn the_operator_runs_behind_a_proxy_to_the_api_server_and_dials_zitadel_directly() {
+    if !ControlPlane::can_start() {
+        return;
+    }
+    let (world, _turn) = world().await;
+    let proxy = ForwardProxy::start(None).await;
+    let kubeconfig = through(world, &proxy);
+    let (url, dead) = (proxy.url(), "http://127.0.0.1:9");
+    let tenant = world.tenant("proxied").await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    let nobodys = [
+        ("HTTP_PROXY", dead),
+        ("http_proxy", dead),
+        ("ALL_PROXY", dead),
+    ];
+    let usual = (world.kubeconfig.clone(), "127.0.0.1,localhost", false);
+    for (number, (file, variables, is_proxied)) in [
+        (kubeconfig, vec![("HTTPS_PROXY", dead)], true),
+        (usual.0.clone(), vec![("HTTPS_PROXY", url.as_str())], true),
+        (
+            usual.0.clone(),
+            vec![("HTTPS_PROXY", dead), ("NO_PROXY", usual.1)],
+            usual.2,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let opened = proxy.opened();
+        let arguments = ["--leader-elect", "false", "--protocol-speed", "20"];
+        let variables = [&nobodys[..], &variables].concat();
+        let operator = Arc::new(Operator::start_in(
+            &file,
+            &world.directory,
+            &arguments,
+            &variables,
+        ));
+        let trigger = json!({"spec": {"rotation": {"trigger": number.to_string()}}});
+        tenant.edit("orders", trigger).await;
+        tenant
+            .until_generates(&app, 1 + u64::try_from(number).unwrap())
+            .await;
+        tenant.ready("orders").await;
+        assert_eq!(proxy.opened() > opened, is_proxied);
+        assert_eq!(stopping(&operator).await.unwrap(), Some(0));
+    }
 }
 
 #[tokio::test]

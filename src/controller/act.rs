@@ -17,6 +17,7 @@ use super::mutated::Mutations;
 use super::observe::Round;
 use super::rotate;
 use super::secret::{self, Place, Published, Undone};
+use super::wiped::Stored;
 use super::write;
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
@@ -116,7 +117,7 @@ async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) -
         return false;
     };
     let sent = place.shell();
-    let Ok(shell) = serde_json::from_value(sent.clone()) else {
+    let Ok(shell) = serde_json::from_value((*sent).clone()) else {
         return false;
     };
     match secrets(context, round).create(&write::put(), &shell).await {
@@ -132,7 +133,8 @@ async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) -
         // It is there already, or it is not known whether it is: the next round looks.
         Err(error) if matches!(&error, kube::Error::Api(status) if status.code == 409) => false,
         Err(error) => {
-            back_off(round, facts, &failure::kubernetes(&error));
+            let failure = failure::before_generate(failure::kubernetes(&error));
+            back_off(round, facts, &failure);
             false
         }
     }
@@ -183,17 +185,17 @@ async fn rehearse(
     let object = place.full(commit, &client_id, &placeholder, Some(over));
     let params = write::apply().dry_run();
     let result = secrets(context, round)
-        .patch(&place.target.secret.name, &params, &Patch::Apply(&object))
+        .patch(&place.target.secret.name, &params, &Patch::Apply(&*object))
         .await;
     match result {
-        Ok(stored) => match Mutations::between(&object, &stored).failure() {
+        Ok(stored) => match Mutations::between(&object, &Stored::from(stored)).failure() {
             None => lock(&round.state).memory.rehearsed(slot, over.clone()),
             Some(mutated) => back_off(round, facts, &mutated),
         },
         // NB: journal and probe speak of the Secret as it was; kept, a dead value would count as verified.
         Err(error) if failure::is_conflict(&error) => forget(facts),
         Err(error) => {
-            let failure = failure::kubernetes(&error);
+            let failure = failure::before_generate(failure::kubernetes(&error));
             let allowed = round
                 .connection
                 .as_ref()
@@ -276,6 +278,10 @@ async fn write_claim(
                 state.memory.back_off(facts, &failure::claim(&error));
             }
         }
+        (Err(error), _) if failure::is_webhook(&error) => {
+            state.memory.claim_refused();
+            state.memory.back_off(facts, &failure::claim(&error));
+        }
         // Perhaps written: the recheck goes on only if the claim that is stored is this one.
         (Err(_), Some(attempt)) => state.memory.claimed(slot, attempt, context.clock.boot()),
         (Err(_), None) => state.memory.claim_refused(),
@@ -300,13 +306,14 @@ async fn disown(
     api: &Api<Secret>,
     place: Place<'_>,
     written: &Secret,
-) -> Result<Option<Secret>, kube::Error> {
+) -> Result<Option<Stored>, kube::Error> {
     let reading = secret::read(place, &written.metadata, Some(written), |_| true);
     let Some(patch) = reading.disowned() else {
         return Ok(None);
     };
     let name = &place.target.secret.name;
-    api.patch(name, &write::patch(), &patch).await.map(Some)
+    let written = api.patch(name, &write::patch(), &patch).await?;
+    Ok(Some(written.into()))
 }
 
 /// Writes the Secret again from the value it holds.
@@ -348,7 +355,7 @@ async fn render(
     if let Some(patch) = reading.disowned() {
         match api.patch(name, &write::patch(), &patch).await {
             // NB: not counted: what is left is written right after it.
-            Ok(written) => rewritten(&written),
+            Ok(written) => rewritten(&Stored::from(written)),
             Err(error) => failed(&error),
         }
         return;
@@ -389,7 +396,7 @@ async fn render(
         let before = recorded;
         place.again(commit, &client_id, value.expose(), before, Some(over))
     };
-    match write::secret(&api, name, object.clone(), Some(over)).await {
+    match write::secret(&api, name, &object, Some(over)).await {
         Ok(written) => {
             let mutations = Mutations::between(&object, &written);
             if let Some(mutated) = mutations.failure() {

@@ -25,6 +25,7 @@ use super::target::{Edition, Target, edition};
 use crate::api::{
     ApiAppSecret, ApiAppSecretStatus, ConditionType, ForeignSecret, ZitadelConnection,
 };
+use crate::ids::AppId;
 use crate::rotation::{
     Backlog, ClaimView, CommitRecord, Holder, Memory, Owner, SecretState, Timing,
 };
@@ -78,6 +79,8 @@ pub struct AppState {
     pub told: Option<report::Told>,
     /// What another operator wrote.
     pub foreign: Foreign,
+    /// The applications whose change list the operator's user might not read when that was tried last.
+    pub denied: BTreeSet<AppId>,
 }
 
 /// A Secret that was written.

@@ -3,6 +3,7 @@
 use super::names;
 use crate::api::Reason;
 use crate::rotation::Failure;
+use crate::runtime::kube_client::DeadlineExceeded;
 use crate::zitadel::{Detail, ErrorClass, Fault, ZitadelError};
 
 /// The reason of a failed call to ZITADEL.
@@ -72,6 +73,18 @@ fn answer(error: &ZitadelError) -> Option<String> {
 /// NB: judged by status code and the API's own reason words. Only where Kubernetes has no word of its own (quota, admission, terminating
 /// namespaces, dry runs) the message is looked at; of it only the names of a quota, policy or webhook are shown.
 pub fn kubernetes(error: &kube::Error) -> Failure {
+    if let kube::Error::Service(late) = error
+        && let Some(DeadlineExceeded(after)) = late.downcast_ref()
+    {
+        let answer = format!(
+            "no answer within {} s: it is busy, or an admission webhook hangs",
+            after.as_secs()
+        );
+        return Failure {
+            answer: Some(answer),
+            ..Failure::new(Reason::KubernetesUnavailable, false)
+        };
+    }
     let kube::Error::Api(status) = error else {
         return Failure::new(Reason::KubernetesUnavailable, false);
     };
@@ -133,8 +146,14 @@ fn admission(status: &kube::core::Status) -> Option<Refused> {
     let failing = "failed calling webhook ";
     if status.code >= 500 && message.contains(failing) {
         let name = name_after(message, &format!("{failing}\""), '"');
+        let late = ["deadline exceeded", "Timeout exceeded", "timed out"];
+        let how = if late.iter().any(|word| message.contains(word)) {
+            "does not answer in time"
+        } else {
+            "fails"
+        };
         return Some(Refused {
-            by: format!("{}, which fails", called("admission webhook", name)),
+            by: format!("{}, which {how}", called("admission webhook", name)),
             permanent: false,
         });
     }
@@ -148,6 +167,22 @@ fn admission(status: &kube::core::Status) -> Option<Refused> {
         }
     }
     is_denied.then(|| refused("admission webhook", "admission webhook \"", '"'))
+}
+
+/// Whether an admission webhook failed, so that nothing was written.
+pub fn is_webhook(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code >= 500 && admission(status).is_some())
+}
+
+/// How an answer ends where the write would have come before a rotation.
+pub const NOTHING_ROTATED: &str = "; nothing was rotated";
+
+/// The same failure of a write that comes before a rotation: it says that nothing was rotated.
+pub fn before_generate(failure: Failure) -> Failure {
+    let answer = failure
+        .answer
+        .map(|answer| format!("{answer}{NOTHING_ROTATED}"));
+    Failure { answer, ..failure }
 }
 
 /// A quota that does not allow the write. One that was just created has no status for a moment.
@@ -342,5 +377,24 @@ mod tests {
             assert_eq!(answer, None);
         }
         assert_eq!(said(503, "x").0, Reason::KubernetesUnavailable);
+    }
+
+    #[test]
+    fn a_webhook_that_hangs_is_told_from_one_that_fails() {
+        let message = r#"Internal error occurred: failed calling webhook "slow.example.com": failed to call webhook: Post "https://127.0.0.1:1/?timeout=1s": context deadline exceeded"#;
+        let status = Status::failure(message, "").with_code(500).boxed();
+        let error = kube::Error::Api(status);
+        assert!(is_webhook(&error));
+        let secret = kubernetes(&error);
+        assert_eq!(secret.reason, Reason::SecretWriteRefused);
+        let said = "admission webhook slow.example.com, which does not answer in time";
+        assert_eq!(secret.answer.as_deref(), Some(said));
+        let late =
+            kube::Error::Service(DeadlineExceeded(std::time::Duration::from_secs(10)).into());
+        let late = before_generate(kubernetes(&late));
+        assert_eq!(late.reason, Reason::KubernetesUnavailable);
+        let said =
+            "no answer within 10 s: it is busy, or an admission webhook hangs; nothing was rotated";
+        assert_eq!(late.answer.as_deref(), Some(said));
     }
 }

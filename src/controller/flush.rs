@@ -15,6 +15,7 @@ use super::mutated::Mutations;
 use super::probe::{paired, probe};
 use super::secret::{self, Place, Published, Reading};
 use super::target::Target;
+use super::wiped::{self, Manifest};
 use super::write;
 use crate::api::{ForeignSecret, Outcome, Reason};
 use crate::ids::{AppId, AttemptId, Sequence};
@@ -113,7 +114,7 @@ impl Received {
         target: &Target,
         before: Option<&CommitRecord>,
         over: Option<&Version>,
-    ) -> serde_json::Value {
+    ) -> Manifest {
         let entry = Entry {
             attempt: Some(self.attempt),
             sequence: self.sequence,
@@ -350,7 +351,7 @@ async fn publish(
         .and_then(|reading| reading.commit.clone());
     let mut pause = Duration::from_millis(50);
     let mut target = Arc::clone(&received.target);
-    let mut seen: Option<Secret> = None;
+    let mut seen: Option<wiped::Stored> = None;
     loop {
         target = present(context, received, &target, &stored);
         let judged = fence(
@@ -364,7 +365,7 @@ async fn publish(
         let attempted = match judged {
             // NB: the record alone proves nothing of the keys.
             Fence::Written(version)
-                if received.is_stored(&target, record.as_ref(), seen.as_ref()) =>
+                if received.is_stored(&target, record.as_ref(), seen.as_deref()) =>
             {
                 return (published, Some(version.revision));
             }
@@ -410,6 +411,7 @@ async fn publish(
         pause = (pause * 2).min(Duration::from_secs(5));
         match api.get_opt(&target.secret.name).await {
             Ok(found) => {
+                let found = found.map(wiped::Stored::from);
                 // NB: asked again, since the object may have been made again while this was read.
                 let read = present(context, received, &target, &stored);
                 if read.secret.name == target.secret.name {
@@ -436,6 +438,7 @@ pub async fn correct(context: &Context, received: &Received, over: Option<&str>)
     let api: Api<Secret> = Api::namespaced(context.flush_client.clone(), namespace);
     let target = context.present(&received.target);
     let found = api.get_opt(&target.secret.name).await.ok()??;
+    let found = wiped::Stored::from(found);
     let place = received.place(&target);
     let reading = secret::read(place, &found.metadata, Some(&found), |_| false);
     let version = reading.view.version;
@@ -527,9 +530,9 @@ async fn apply(
     target: &Target,
     before: Option<&CommitRecord>,
     over: Option<&Version>,
-) -> Result<Secret, kube::Error> {
+) -> Result<wiped::Stored, kube::Error> {
     let object = received.object(target, before, over);
-    let written = write::secret(api, &target.secret.name, object, over).await?;
+    let written = write::secret(api, &target.secret.name, &object, over).await?;
     if over.is_none() {
         remember(context, received.place(target), &received.state, &written);
     }

@@ -13,6 +13,7 @@ use super::flush;
 use super::mutated::Mutations;
 use super::observe::Round;
 use super::secret::{self, COMMIT_ANNOTATION, MANAGED_LABEL};
+use super::wiped::Stored;
 use super::write::{self, FIELD_MANAGER};
 use crate::rotation::{Facts, Former, Version};
 
@@ -40,7 +41,7 @@ async fn copy(
     former: &Former,
     over: Option<&Version>,
     facts: &Facts,
-) -> Result<Option<Secret>, kube::Error> {
+) -> Result<Option<Stored>, kube::Error> {
     let Some(place) = round.place() else {
         return Ok(None);
     };
@@ -57,7 +58,7 @@ async fn copy(
     let client_id = record.stored().map_or("", |stored| &stored.client_id);
     let object = place.again(commit, client_id, value.expose(), Some(&record), over);
     let name = &place.target.secret.name;
-    let written = write::secret(&api, name, object.clone(), over).await?;
+    let written = write::secret(&api, name, &object, over).await?;
     flush::remember(context, place, &round.state, &written);
     if let Some(mutated) = Mutations::between(&object, &written).failure() {
         back_off(round, facts, &mutated);

@@ -1,6 +1,6 @@
 //! An application's journal: how far back a decision needs it, and what was seen in it. No I/O.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -10,7 +10,7 @@ use super::context::Context;
 use super::failure;
 use super::observe::Round;
 use crate::api::{ForeignSecret, seconds};
-use crate::ids::Sequence;
+use crate::ids::{AppId, Sequence};
 use crate::rotation::{
     Attempt, ClaimView, Entry, Facts, Journal, JournalEvent, Observed, SecretState, Slot,
 };
@@ -94,6 +94,24 @@ pub fn seen(
             failure.permanent |= error.class() == ErrorClass::TooLarge;
             Observed::Failed(failure)
         }
+    }
+}
+
+/// Takes note of whether the change list of an application may be read. A failure that passes says nothing of that.
+pub fn note_denial(
+    denied: &mut BTreeSet<AppId>,
+    app: &AppId,
+    result: &Result<Vec<Change>, ZitadelError>,
+) {
+    use ErrorClass::{NotAMember, PermissionDenied};
+    match result {
+        Ok(_) => {
+            denied.remove(app);
+        }
+        Err(error) if matches!(error.class(), PermissionDenied | NotAMember) => {
+            denied.insert(app.clone());
+        }
+        Err(_) => {}
     }
 }
 

@@ -6,12 +6,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 
 use super::connections::Connection;
-use super::context::Context;
+use super::context::{Context, lock};
 use super::failure;
 use super::journal;
 use super::message::{CLIENT_ID, NotReady};
 use super::observe::Round;
 use super::probe::probe;
+use super::wiped::Stored;
 use crate::api::{ApiAppSecret, Reason};
 use crate::rotation::{AppView, Doubt, Facts, Failure, Observed, Probe, SecretState, Slot, Source};
 use crate::zitadel::{
@@ -78,7 +79,8 @@ impl Round {
         if let Some(result) = secret {
             match result {
                 Ok(found) => {
-                    self.saw_secret(context, found.as_ref(), facts);
+                    let found = found.map(Stored::from);
+                    self.saw_secret(context, found.as_deref(), facts);
                 }
                 Err(error) => {
                     facts.secret =
@@ -103,6 +105,7 @@ impl Round {
         }
         if let Some(result) = journal {
             self.take_foreign(&app, &result);
+            journal::note_denial(&mut lock(&self.state).denied, &app.app, &result);
             self.read_since.insert(app.app.clone(), since);
             facts.of_mut(slot).journal = journal::seen(context, &connection, result);
         }

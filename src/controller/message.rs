@@ -7,6 +7,7 @@ mod zitadel;
 
 use std::time::Duration;
 
+use super::failure::NOTHING_ROTATED;
 use super::target::Target;
 use crate::api::{OpenAttempt, Reason, RecoveryPolicy};
 use crate::ids::AppId;
@@ -224,23 +225,30 @@ fn refused_write(blocked: &Blocked, scene: &Scene<'_>) -> Option<String> {
     let target = scene.target;
     let (secret, namespace) = (&target.secret.name, &target.owner.namespace);
     let by = blocked.answer.as_deref()?;
+    let (by, nothing) = by
+        .strip_suffix(NOTHING_ROTATED)
+        .map_or((by, ""), |by| (by, ". Nothing was rotated"));
     let refuser = |name: &str| {
         let mut first = name.chars();
         let upper = first.next().map(|c| c.to_ascii_uppercase());
-        upper.into_iter().chain(first).collect::<String>()
+        let name = upper.into_iter().chain(first).collect::<String>();
+        name.replace(", which fails", " fails and so").replace(
+            ", which does not answer in time",
+            " does not answer in time and so",
+        )
     };
     match blocked.reason {
         Reason::QuotaExceeded => Some(format!(
-            "{} of namespace {namespace} does not allow Secret {secret}: raise it, or delete a Secret that is not needed",
+            "{} of namespace {namespace} does not allow Secret {secret}: raise it, or delete a Secret that is not needed{nothing}",
             refuser(by)
         )),
         Reason::SecretWriteRefused => Some(format!(
-            "{} refuses Secret {secret}: exempt the Secret or namespace {namespace} from it, or change spec.secret to what it allows",
-            refuser(by).replace(", which fails", " fails and so")
+            "{} refuses Secret {secret}: exempt the Secret or namespace {namespace} from it, or change spec.secret to what it allows{nothing}",
+            refuser(by)
         )),
         Reason::ClaimWriteForbidden => Some(format!(
             "{} refuses the Lease with the claim of app {}, in the operator's own namespace: exempt Leases of that namespace from it. Nothing is generated without a claim",
-            refuser(by).replace(", which fails", " fails and so"),
+            refuser(by),
             target.app.app
         )),
         _ => None,
@@ -291,6 +299,14 @@ fn outcome_unknown(blocked: &Blocked, scene: &Scene<'_>) -> String {
         span(scene.timing.quiet),
         span(scene.timing.retry_first),
         span(scene.timing.retry_most)
+    )
+}
+
+/// What is missing where the change list of an application may not be read, and what that costs.
+pub fn journal_denied(target: &Target, app: &AppId) -> String {
+    format!(
+        "ZITADEL does not let the service user of ZitadelConnection {} read the change list of app {app} in project {}, so whether a rotation was carried out whose answer is lost is found out by trying the stored client secret, which takes minutes: give it the permission project.app.read, such as by the role PROJECT_OWNER on the project",
+        target.connection, target.app.project
     )
 }
 

@@ -59,6 +59,7 @@ mod status;
 mod target;
 mod unreadable;
 mod watch;
+mod wiped;
 mod write;
 
 pub use claim::{CLAIM_ANNOTATION, CLAIM_LABEL};

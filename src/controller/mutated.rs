@@ -1,7 +1,10 @@
 //! What came of a write: whether the API server stored what was sent. Admission may change or drop any part of it. No I/O.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::Value as Json;
+use zeroize::Zeroizing;
 
 use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
 use crate::api::Reason;
@@ -27,8 +30,8 @@ impl Mutations {
         let mut found = Self::default();
         for (key, wanted) in fields("/data") {
             let bytes = stored.data.as_ref().and_then(|data| data.get(key));
-            let bytes = bytes.and_then(|bytes| serde_json::to_value(bytes).ok());
-            if bytes.as_ref() != Some(wanted) {
+            let bytes = bytes.map(|bytes| Zeroizing::new(STANDARD.encode(&bytes.0)));
+            if bytes.as_ref().map(|text| text.as_str()) != wanted.as_str() {
                 found.essential.push(format!("key {key}"));
             }
         }

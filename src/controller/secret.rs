@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
@@ -11,6 +13,7 @@ use serde_json::{Value as Json, json};
 use super::message::Writer;
 use super::names;
 use super::target::{Target, Template, hash};
+use super::wiped::Manifest;
 use super::write::FIELD_MANAGER;
 use crate::api::{DeletionPolicy, GROUP, Reason};
 use crate::ids::AppId;
@@ -148,7 +151,7 @@ impl Place<'_> {
     }
 
     /// The Secret without data: what is there before any secret exists.
-    pub fn shell(&self) -> Json {
+    pub fn shell(&self) -> Manifest {
         let active = self.target.app.app.clone();
         self.object(&self.record(active, BTreeMap::new()), None, None)
     }
@@ -160,7 +163,7 @@ impl Place<'_> {
         client_id: &str,
         value: &str,
         over: Option<&Version>,
-    ) -> Json {
+    ) -> Manifest {
         let data = self.data(&commit.active, client_id, value);
         commit.fingerprint = Some(Fingerprints::of(self.salt, data));
         self.object(&commit, Some((client_id, value)), over)
@@ -174,7 +177,7 @@ impl Place<'_> {
         value: &str,
         before: Option<&CommitRecord>,
         over: Option<&Version>,
-    ) -> Json {
+    ) -> Manifest {
         let written = before.and_then(|before| {
             let fingerprint = before.fingerprint.as_ref()?;
             Some((fingerprint.salt, *fingerprint.keys.get(&before.key)?))
@@ -223,7 +226,7 @@ impl Place<'_> {
         commit: &CommitRecord,
         pair: Option<(&str, &str)>,
         over: Option<&Version>,
-    ) -> Json {
+    ) -> Manifest {
         let Target { owner, secret, .. } = self.target;
         let mut annotations = secret.annotations.clone();
         annotations.insert(COMMIT_ANNOTATION.to_owned(), commit.to_json());
@@ -261,11 +264,11 @@ impl Place<'_> {
             // NB: stringData would be kept in managedFields as its own field; the API server takes data as base64.
             let data: serde_json::Map<_, _> = data
                 .into_iter()
-                .map(|(key, value)| (key.to_owned(), base64(value).into()))
+                .map(|(key, value)| (key.to_owned(), STANDARD.encode(value).into()))
                 .collect();
             put(&mut object, "data", data);
         }
-        object
+        object.into()
     }
 }
 
@@ -273,14 +276,6 @@ impl Place<'_> {
 pub(super) fn put(object: &mut Json, field: &str, value: impl Into<Json>) {
     if let Some(fields) = object.as_object_mut() {
         fields.insert(field.to_owned(), value.into());
-    }
-}
-
-fn base64(text: &str) -> String {
-    match serde_json::to_value(k8s_openapi::ByteString(text.as_bytes().to_vec())) {
-        Ok(Json::String(encoded)) => encoded,
-        // NB: a ByteString serialises as a string, always.
-        _ => String::new(),
     }
 }
 

@@ -7,15 +7,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
+use super::context::lock;
 use super::flush::Flushed;
-use super::message::{Scene, message};
+use super::message::{Scene, journal_denied, message};
 use super::observe::{Round, previous};
 use crate::api::{
     ApiAppSecretStatus, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome,
     PreviousPair, Reason, Status, seconds,
 };
 use crate::rotation::{
-    self, Awaits, Cause, Claim, ClaimView, Entry, Facts, Report, SecretState, Slot, Value, Verified,
+    self, Awaits, Blocked, Cause, Claim, ClaimView, Entry, Facts, Report, SecretState, Slot, Value,
+    Verified,
 };
 
 /// Entries of the history that are kept.
@@ -263,6 +265,12 @@ fn conditions(
         attempt: attempt.as_ref(),
         ..Scene::new(&round.target, &facts.timing)
     };
+    let denied = lock(&round.state).denied.first().cloned();
+    let denied = denied.map(|app| journal_denied(&round.target, &app));
+    let message = |blocked: &Blocked| match &denied {
+        Some(text) if blocked.reason == Reason::JournalUnavailable => text.clone(),
+        _ => message(blocked, &scene),
+    };
     let conditions = &mut status.conditions;
     let set =
         |conditions: &mut crate::api::Conditions, type_, holds: bool, reason, message: &str| {
@@ -274,19 +282,24 @@ fn conditions(
             overdue,
             next,
         } => {
-            let (reason, message) = settled(*awaits, *overdue, *next, &round.target.secret.name);
+            let (reason, mut message) =
+                settled(*awaits, *overdue, *next, &round.target.secret.name);
+            if let Some(denied) = &denied {
+                message.push_str(". ");
+                message.push_str(denied);
+            }
             set(conditions, Ready, true, reason, &message);
             conditions.remove(Reconciling);
             conditions.remove(Stalled);
         }
         Report::Usable { blocked, .. } => {
-            let text = message(blocked, &scene);
+            let text = message(blocked);
             set(conditions, Ready, true, blocked.reason, &text);
             set(conditions, Reconciling, true, blocked.reason, &text);
             conditions.remove(Stalled);
         }
         Report::Working { blocked, .. } => {
-            let text = message(blocked, &scene);
+            let text = message(blocked);
             // Where the Secret can't be seen, what was known of it stands.
             let unknown = rotation::verified(facts, &facts.memory) == Verified::AsBefore;
             if unknown && conditions.get(Ready).is_some() {
@@ -308,7 +321,7 @@ fn conditions(
             conditions.remove(Stalled);
         }
         Report::Stalled { blocked, .. } => {
-            let text = message(blocked, &scene);
+            let text = message(blocked);
             set(conditions, Ready, false, blocked.reason, &text);
             set(conditions, Stalled, true, blocked.reason, &text);
             conditions.remove(Reconciling);
@@ -323,7 +336,7 @@ fn conditions(
                 }
                 _ => was,
             };
-            let text = message(&(*reason).into(), &scene);
+            let text = message(&(*reason).into());
             conditions.set(Ready, was, *reason, text, generation, now);
             conditions.remove(Reconciling);
             conditions.remove(Stalled);

@@ -3,8 +3,9 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::Value as Json;
+use serde::Deserialize as _;
 
+use super::wiped::{Manifest, Stored};
 use crate::rotation::Version;
 
 /// The one field manager of everything that the operator writes.
@@ -35,13 +36,15 @@ pub(super) fn patch() -> PatchParams {
 pub(super) async fn secret(
     api: &Api<Secret>,
     name: &str,
-    object: Json,
+    object: &Manifest,
     over: Option<&Version>,
-) -> Result<Secret, kube::Error> {
+) -> Result<Stored, kube::Error> {
     if over.is_some() {
-        return api.patch(name, &apply(), &Patch::Apply(object)).await;
+        let patch = Patch::Apply(&**object);
+        return api.patch(name, &apply(), &patch).await.map(Stored::from);
     }
     // NB: an apply would create it as well, but only POST is create-only: a Secret that appears meanwhile is not overwritten.
-    let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
-    api.create(&put(), &object).await
+    let object = Secret::deserialize(&**object).map_err(kube::Error::SerdeError)?;
+    let object = Stored::from(object);
+    api.create(&put(), &object).await.map(Stored::from)
 }

@@ -12,6 +12,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use kube::client::{Body, ClientBuilder};
 use tokio::time::{Instant, Sleep};
 use tower::{BoxError, Layer, Service};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::clock::ServerClock;
 use super::metrics::{KubeCode, Metrics};
@@ -116,6 +117,11 @@ where
         let patience = if watch { deadline * 3 } else { deadline };
         let begins = Instant::now() + patience;
         let ends = (!watch).then_some(begins);
+        let request = if resource == "secrets" {
+            wiped_afterwards(request)
+        } else {
+            request
+        };
         let answer = self.inner.call(request);
         async move {
             // A watch that is never answered would blind the operator for good.
@@ -135,6 +141,22 @@ where
         }
         .boxed()
     }
+}
+
+/// The same request, whose body is wiped as soon as it was sent: it holds the client secret.
+fn wiped_afterwards(request: Request<Body>) -> Request<Body> {
+    let (parts, body) = request.into_parts();
+    // NB: only a body that is there as a whole can be taken at once.
+    if body.try_clone().is_none() {
+        return Request::from_parts(parts, body);
+    }
+    let bytes = body.collect_bytes().now_or_never();
+    let bytes = bytes.and_then(Result::ok).unwrap_or_default();
+    let copy = Zeroizing::new(bytes.to_vec());
+    if let Ok(mut bytes) = bytes.try_into_mut() {
+        bytes.as_mut().zeroize();
+    }
+    Request::from_parts(parts, Body::from(Bytes::from_owner(copy)))
 }
 
 /// An answer's body that fails when the deadline of its request is over.
@@ -214,6 +236,16 @@ mod tests {
             .with_layer(&layer)
             .build();
         (client, metrics, server_clock)
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_wiped_afterwards_is_sent_as_it_was() {
+        for text in ["", r#"{"data":{"a":"YQ=="}}"#] {
+            let request = Request::builder().uri("/api/v1/namespaces/a/secrets/b");
+            let request = request.body(Body::from(text.as_bytes().to_vec())).unwrap();
+            let body = wiped_afterwards(request).into_body();
+            assert_eq!(body.collect_bytes().await.unwrap(), text);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::CONTENT_TYPE;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -20,6 +20,7 @@ use super::last_look;
 use super::outcome::{self, Outcome};
 use super::project::{self, ProjectState};
 use super::secret::ClientSecret;
+use super::sensitive;
 use super::since::Since;
 use super::token::{Audience, Token};
 use super::transport::{LIST_BODY, SMALL_BODY};
@@ -271,11 +272,14 @@ impl Client {
         let token = own.as_ref().map_or(JUNK_TOKEN, Token::expose);
         // NB: ZITADEL unescapes both parts of Basic credentials, so a raw `%` or `+` would become something else.
         let (id, secret) = (form_encoded(client_id), form_encoded(secret.expose()));
+        let credentials = sensitive::basic(&id, &secret).ok_or_else(|| {
+            ZitadelError::new(Operation::Introspect, ErrorClass::CredentialMalformed)
+        })?;
         let request = self
             .transport
             .read(Method::POST, "/oauth/v2/introspect")
-            .basic_auth(id.as_str(), Some(secret.as_str()))
-            .form(&[("token", token)]);
+            .header(AUTHORIZATION, credentials);
+        let request = sensitive::form(request, &[("token", token)]);
         let answer = self
             .transport
             .send(request, SMALL_BODY, self.timeouts.call)
@@ -308,5 +312,7 @@ fn in_organization(
 }
 
 fn form_encoded(text: &str) -> Zeroizing<String> {
-    Zeroizing::new(form_urlencoded::byte_serialize(text.as_bytes()).collect())
+    let mut encoded = Zeroizing::new(String::with_capacity(3 * text.len()));
+    encoded.extend(form_urlencoded::byte_serialize(text.as_bytes()));
+    encoded
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use jiff::Timestamp;
 use reqwest::RequestBuilder;
+use zeroize::Zeroizing;
 
 use super::answer::Answer;
 use super::credential::Credential;
@@ -14,6 +14,7 @@ use super::error::{ErrorClass, Operation, ZitadelError};
 use super::error_body::error_of;
 use super::issuer::{Endpoint, Issuer};
 use super::proxy::Proxy;
+use super::sensitive;
 use super::token::{Audience, Token, TokenSource};
 use super::transport::Transport;
 use crate::runtime::clock::{Clock, SystemClock};
@@ -163,10 +164,9 @@ pub(super) fn authorised(
     token: &Token,
     operation: Operation,
 ) -> Result<RequestBuilder, ZitadelError> {
-    let bearer = zeroize::Zeroizing::new(format!("Bearer {}", token.expose()));
-    let mut value = HeaderValue::from_str(&bearer)
-        .map_err(|_| ZitadelError::new(operation, ErrorClass::CredentialMalformed))?;
-    value.set_sensitive(true);
+    let bearer = Zeroizing::new(["Bearer ", token.expose()].concat().into_bytes());
+    let value = sensitive::header(bearer)
+        .ok_or_else(|| ZitadelError::new(operation, ErrorClass::CredentialMalformed))?;
     Ok(request.header(AUTHORIZATION, value))
 }
 

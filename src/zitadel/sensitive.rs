@@ -6,7 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::HeaderValue;
-use zeroize::Zeroizing;
+use http::header::CONTENT_TYPE;
+use reqwest::RequestBuilder;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// A header of that text; none if the text cannot stand in a header.
 pub(super) fn header(text: Zeroizing<Vec<u8>>) -> Option<HeaderValue> {
@@ -30,6 +32,39 @@ pub(super) fn basic(user: &str, password: &str) -> Option<HeaderValue> {
     header(text)
 }
 
+/// The request with these fields as a form.
+pub(super) fn form(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
+    request
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Bytes::from_owner(encoded(fields)))
+}
+
+fn encoded(fields: &[(&str, &str)]) -> Zeroizing<String> {
+    // NB: room for all of it, each byte escaped, so that no copy is left behind by growing.
+    let room = fields
+        .iter()
+        .map(|(name, value)| 3 * (name.len() + value.len()) + 2)
+        .sum();
+    let mut text = Zeroizing::new(String::with_capacity(room));
+    form_urlencoded::Serializer::new(&mut *text).extend_pairs(fields);
+    text
+}
+
+/// Adds what was received, and wipes it where nobody else holds it.
+pub(super) fn take(body: &mut Zeroizing<Vec<u8>>, chunk: Bytes) {
+    let wanted = body.len() + chunk.len();
+    if wanted > body.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(wanted.max(2 * body.capacity())));
+        larger.extend_from_slice(body);
+        // NB: what is replaced is wiped.
+        *body = larger;
+    }
+    body.extend_from_slice(&chunk);
+    if let Ok(mut chunk) = chunk.try_into_mut() {
+        chunk.as_mut().zeroize();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +81,27 @@ mod tests {
             let pair = STANDARD.decode(text).unwrap();
             assert_eq!(pair, format!("{user}:{password}").as_bytes());
         }
+    }
+
+    #[test]
+    fn a_form_is_encoded_without_growing() {
+        let text = encoded(&[("grant_type", "urn:x"), ("token", "a b%+ä&=")]);
+        assert_eq!(
+            *text,
+            "grant_type=urn%3Ax&token=a+b%25%2B%C3%A4%26%3D".to_owned()
+        );
+        let worst = "ä".repeat(100);
+        let text = encoded(&[(&worst, &worst)]);
+        assert_eq!((text.len(), text.capacity()), (1201, 1202));
+    }
+
+    #[test]
+    fn what_is_received_is_put_together() {
+        let mut body = Zeroizing::new(Vec::with_capacity(4));
+        for chunk in ["abc", "", "defgh", "i"] {
+            take(&mut body, Bytes::from(chunk.to_owned()));
+        }
+        assert_eq!(&**body, b"abcdefghi");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::assertion;
 use super::credential::{Credential, ServiceAccountKey};
 use super::error::{ErrorClass, Operation, ZitadelError};
+use super::sensitive;
 use super::token_answer;
 use super::transport::{SMALL_BODY, Transport, lock};
 use crate::ids::ProjectId;
@@ -157,7 +158,8 @@ impl TokenSource {
             ("assertion", assertion.expose_secret()),
             ("scope", &audience.scope()),
         ];
-        let request = transport.read(Method::POST, "/oauth/v2/token").form(&form);
+        let request = transport.read(Method::POST, "/oauth/v2/token");
+        let request = sensitive::form(request, &form);
         // NB: counted from before the request, so a token is never thought younger than it is.
         let got = transport.clock.boot();
         let answer = transport

@@ -15,6 +15,7 @@ use super::error::ErrorClass;
 use super::issuer::{Endpoint, Issuer};
 use super::last_look::{LastLook, Late};
 use super::proxy::Proxy;
+use super::sensitive;
 use super::trust::{self, TrustError};
 use crate::runtime::clock::{Clock, ServerClock};
 
@@ -188,7 +189,7 @@ impl Transport {
             if body.len() + chunk.len() > limit {
                 return Err(too_large);
             }
-            body.extend_from_slice(&chunk);
+            sensitive::take(&mut body, chunk);
         }
     }
 

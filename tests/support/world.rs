@@ -47,6 +47,16 @@ impl Operator {
 
     /// Starts the binary without an opinion on leader election and logs.
     pub fn start_with(kubeconfig: &Path, directory: &Path, arguments: &[&str]) -> Self {
+        Self::start_in(kubeconfig, directory, arguments, &[])
+    }
+
+    /// The same with further environment variables.
+    pub fn start_in(
+        kubeconfig: &Path,
+        directory: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let log = directory.join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
         let output = File::create(&log).unwrap();
         // A static is never dropped: the process ends itself when the pipe from this one closes without a word.
@@ -63,6 +73,7 @@ impl Operator {
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)
             .env("POD_NAMESPACE", OPERATOR_NAMESPACE)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
