@@ -507,8 +507,8 @@ async fn judge_stored(context: &Context, received: &Received, target: &Target, s
     let version = reading.view.version;
     let is_known = {
         let memory = &lock(&received.state).memory;
-        let refused = memory.refusals.as_ref().map(|refusals| &refusals.secret);
-        refused == Some(&version) || memory.verified.as_ref() == Some(&version.revision)
+        let rejected = memory.rejected.as_ref().map(|rejection| &rejection.secret);
+        rejected == Some(&version) || memory.verified.as_ref() == Some(&version.revision)
     };
     if is_known {
         return;

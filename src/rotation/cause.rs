@@ -451,13 +451,11 @@ fn drift(
         return Ok(None);
     }
     // Rotated by somebody else, or ZITADEL was restored from a backup, or the journal can't tell: only the value itself does.
-    let verified = round.memory.verified.take();
     round.doubts(DoubtKind::News);
     let found = prove(round, Some(mine), secret)?;
     if found.is_none() {
-        if round.memory.verified.is_none() {
-            // Nobody could tell: the question stays open, and what was known of the value is of before.
-            round.memory.verified = verified;
+        if round.memory.doubt.is_some() {
+            // Nobody could tell: the question stays open.
             round.memory.doubts(DoubtKind::News, facts.now.boot);
             return Ok(None);
         }
@@ -499,7 +497,7 @@ fn verify(
     let known = [&round.memory.verified, &round.facts.object.verified];
     // NB: the status is a mirror that tenants may edit; it can only spare a probe, and only while nothing else is odd.
     if claim.is_some()
-        && round.memory.refusals.is_none()
+        && round.memory.rejected.is_none()
         && round.memory.doubt.is_none()
         && known.contains(&&Some(revision.clone()))
     {
@@ -594,7 +592,7 @@ fn refused(
     let (first, count) = round.refused_once_more(&secret.version);
     let left = round.left(first, facts.timing.dead);
     if count < facts.timing.dead_probes || left.is_some() {
-        let again = round.until_asked_again();
+        let again = round.after_asking(count);
         return Err(rest(Report::Working {
             blocked: Reason::Refused.into(),
             retry: Retry::After(

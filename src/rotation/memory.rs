@@ -40,7 +40,16 @@ pub struct Watched {
     pub since: Duration,
 }
 
-/// Refusals of the stored value.
+/// What ZITADEL said last of the stored value, if it rejected it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Rejection {
+    /// The revision of the Secret that held it.
+    pub secret: Version,
+    /// How many rounds in a row asked.
+    pub asked: u32,
+}
+
+/// Refusals of a stored value that nothing explains, on the way to the conclusion that it is dead.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Refusals {
     /// The revision of the Secret that held it.
@@ -137,7 +146,7 @@ pub struct Memory {
     pub inherited: bool,
     /// When the Secret, or its value, was first found to be gone, since boot.
     pub missing: Option<Duration>,
-    /// Refusals of the stored value.
+    /// Refusals that count.
     pub refusals: Option<Refusals>,
     /// An own rotation that the Secret does not know of, and when it was first seen, since boot.
     pub drift: Option<(Sequence, Duration)>,
@@ -147,8 +156,10 @@ pub struct Memory {
     pub rewrites: Option<Backoff>,
     /// An attempt of this process whose outcome is not known, and what came back.
     pub unanswered: Option<(AttemptId, Failure)>,
-    /// The revision of the Secret whose value was last accepted.
+    /// The revision of the Secret whose value was accepted, if that is the newest that is known.
     pub verified: Option<String>,
+    /// The rejection of the stored value, if that is the newest that is known.
+    pub rejected: Option<Rejection>,
     /// The newest doubt about the stored value, if no verdict is younger.
     pub doubt: Option<Doubt>,
     /// The application's sequence when its journal was last read.
@@ -276,6 +287,7 @@ impl Memory {
         self.backoff = None;
         self.rewrites = None;
         self.unanswered = None;
+        self.rejected = None;
         self.refusals = None;
         self.missing = None;
         self.drift = None;
@@ -295,6 +307,8 @@ impl Memory {
             .filter(|doubt| doubt.kind == DoubtKind::Sent)
         {
             doubt.kind = DoubtKind::News;
+            self.verified = None;
+            self.rejected = None;
         }
     }
 

@@ -42,7 +42,8 @@ pub use fingerprint::{Bytes32, Fingerprint, Fingerprints, Origin, Salt};
 pub use foreign::foreign_attempt;
 pub use interval::{format as format_interval, parse as parse_interval};
 pub use memory::{
-    Backoff, Claimed, Doubt, DoubtKind, Looked, Loss, Memory, Prepared, Refusals, Watched,
+    Backoff, Claimed, Doubt, DoubtKind, Looked, Loss, Memory, Prepared, Refusals, Rejection,
+    Watched,
 };
 pub use publish::{Beside, Next, Publish, Question, Verdict};
 pub use schedule::{Backlog, DueState, GRACE, Schedule, ScheduleError};

@@ -201,7 +201,7 @@ pub(super) fn overlap_is_over(round: &Round<'_>) -> bool {
             .is_some_and(|ends| ends <= facts.now.time)
         // Only once the stored pair is known to work.
         && round.memory.doubt.is_none()
-        && round.memory.refusals.is_none()
+        && round.memory.rejected.is_none()
 }
 
 /// A standby application that can't take over is told as soon as it is named, not at the first rotation.

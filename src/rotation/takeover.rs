@@ -304,7 +304,7 @@ fn by_the_value(
             if count >= facts.timing.dead_probes && round.left(first, facts.timing.dead).is_none() {
                 return Ok(Verdict::Executed);
             }
-            Err(waits(round.until_asked_again()))
+            Err(waits(round.after_asking(count)))
         }
         Observed::Live(Probe::NoVerdict) | Observed::Failed(_) => Err(waits(facts.timing.probe)),
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::decide::entry_attempt;
 use super::facts::{ClaimView, Facts, Observed, Probe, SecretState, SecretView, Value, Version};
-use super::memory::{Doubt, DoubtKind, Memory, Refusals};
+use super::memory::{Doubt, DoubtKind, Memory, Rejection};
 use super::round::{Round, rest};
 use super::{Blocked, Origin, Report, Retry, Source, Step};
 use crate::api::Reason;
@@ -61,13 +61,6 @@ pub fn verified(facts: &Facts, memory: &Memory) -> Verified {
             (&view.version, ours)
         }
     };
-    if let Some(refusals) = &memory.refusals {
-        return if refusals.secret == *version {
-            Verified::Rejected
-        } else {
-            Verified::Doubted
-        };
-    }
     // NB: beside a value that is held and has no effect yet, the stored one is known to work.
     let held = |doubt: &&Doubt| memory.candidate && doubt.kind == DoubtKind::Sent;
     if let Some(doubt) = memory.doubt.as_ref().filter(|doubt| !held(doubt)) {
@@ -77,8 +70,15 @@ pub fn verified(facts: &Facts, memory: &Memory) -> Verified {
             Verified::Doubted
         };
     }
-    let accepted = memory.verified.as_ref().or(facts.object.verified.as_ref());
-    if accepted == Some(&version.revision) {
+    if let Some(rejection) = &memory.rejected {
+        return if rejection.secret == *version {
+            Verified::Rejected
+        } else {
+            Verified::Doubted
+        };
+    }
+    let accepted = [&memory.verified, &facts.object.verified];
+    if accepted.contains(&&Some(version.revision.clone())) {
         Verified::Accepted
     } else if untouched {
         Verified::Unasked
@@ -91,40 +91,39 @@ impl Memory {
     /// ZITADEL was asked about the value in this revision of the Secret. A verdict answers every doubt; without one nothing that was
     /// known holds.
     pub fn judged(&mut self, secret: &Version, verdict: Probe, now: Duration) {
-        self.verified = (verdict == Probe::Valid).then(|| secret.revision.clone());
         match verdict {
             Probe::Valid => {
+                self.verified = Some(secret.revision.clone());
+                self.rejected = None;
                 self.refusals = None;
                 self.doubt = None;
             }
             Probe::Refused => {
-                self.doubt = None;
-                let same = self.refusals.take().filter(|it| it.secret == *secret);
-                self.refusals = same.or_else(|| {
-                    Some(Refusals {
+                self.verified = None;
+                let same = self.rejected.take().filter(|it| it.secret == *secret);
+                self.rejected = same.or_else(|| {
+                    Some(Rejection {
                         secret: secret.clone(),
-                        count: 1,
-                        first: now,
-                        last: now,
+                        asked: 0,
                     })
                 });
+                self.doubt = None;
             }
             Probe::NoVerdict => self.doubts(DoubtKind::News, now),
         }
     }
 
-    /// There is news about the stored value.
+    /// There is news about the stored value: no verdict of before holds, unless the news proves to be none.
     pub(super) fn doubts(&mut self, kind: DoubtKind, now: Duration) {
-        match &mut self.doubt {
-            Some(doubt) if doubt.kind >= kind => {}
-            Some(doubt) => doubt.kind = kind,
-            None => {
-                self.doubt = Some(Doubt {
-                    kind,
-                    since: now,
-                    asked: 0,
-                });
-            }
+        let doubt = self.doubt.get_or_insert(Doubt {
+            kind,
+            since: now,
+            asked: 0,
+        });
+        doubt.kind = doubt.kind.max(kind);
+        if doubt.kind != DoubtKind::Sent {
+            self.verified = None;
+            self.rejected = None;
         }
     }
 }
@@ -159,14 +158,25 @@ impl<'a> Round<'a> {
             self.memory
                 .judged(&view.version, *verdict, self.facts.now.boot);
         }
-        if *verdict == Probe::Refused {
-            self.refused_once_more(&view.version);
+        if let Some(rejection) = &mut self.memory.rejected {
+            rejection.asked = rejection.asked.saturating_add(1);
         }
     }
 
-    /// Takes note of an attempt that may replace the stored value, if it was not seen before: its answer may be lost.
+    /// Takes note of an attempt that may replace the stored value, if it was not seen before: its answer may be lost. And of a value that
+    /// is not the one that was refused.
     pub(super) fn see_news(&mut self) {
         let facts = self.facts;
+        let stored = match (&facts.former, facts.secret.known()) {
+            (Some(former), _) => Some(&former.version),
+            (None, Some(SecretState::Present(view))) => Some(&view.version),
+            (None, _) => None,
+        };
+        if let (Some(rejection), Some(stored)) = (&self.memory.rejected, stored)
+            && rejection.secret != *stored
+        {
+            self.memory.doubts(DoubtKind::News, facts.now.boot);
+        }
         let slot = facts.active();
         let Some(ClaimView::Present {
             record: Ok(claim), ..
@@ -205,10 +215,15 @@ impl<'a> Round<'a> {
 
     /// The wait until the stored value is asked about again.
     pub(super) fn until_asked_again(&self) -> Duration {
-        let timing = &self.facts.timing;
-        let refused = self.memory.refusals.as_ref().map_or(0, |it| it.count);
+        let refused = self.memory.rejected.as_ref().map_or(0, |it| it.asked);
         let unanswered = self.memory.doubt.as_ref().map_or(0, |it| it.asked);
-        let before = refused.max(unanswered).saturating_sub(1);
+        self.after_asking(refused.max(unanswered))
+    }
+
+    /// The wait after the question was asked so many times.
+    pub(super) fn after_asking(&self, times: u32) -> Duration {
+        let timing = &self.facts.timing;
+        let before = times.saturating_sub(1);
         timing
             .probe
             .saturating_mul(2_u32.saturating_pow(before.min(16)))

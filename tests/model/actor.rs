@@ -352,7 +352,7 @@ fn memory(memo: &Memo) -> real::Memory {
             secret: version(secret),
             count: memo.refusals.1.into(),
             first: instant(memo.refusals.2),
-            last: instant(memo.refusals.3),
+            last: instant(memo.refusals.2),
         }),
         drift: some(memo.drift.0)
             .map(|sequence| (Sequence(sequence.into()), instant(memo.drift.1))),
@@ -369,6 +369,10 @@ fn memory(memo: &Memo) -> real::Memory {
         rewrites: None,
         unanswered: None,
         verified: some(memo.verified).map(text),
+        rejected: some(memo.rejected).map(|secret| real::Rejection {
+            secret: version(secret),
+            asked: 0,
+        }),
         doubt: DOUBTS
             .get(usize::from(memo.doubt).wrapping_sub(1))
             .map(|kind| real::Doubt {
@@ -413,13 +417,12 @@ fn memo(memory: &real::Memory) -> Memo {
         refusals: memory
             .refusals
             .as_ref()
-            .map_or((0, 0, Age::Unset, Age::Unset), |refusals| {
+            .map_or((0, 0, Age::Unset), |refusals| {
                 (
                     revision(&refusals.secret),
-                    // Three are enough; more are not told apart.
-                    u8::try_from(refusals.count.min(3)).unwrap(),
+                    // More than one are not told apart: the second is counted as soon as the first is old, see `facts`.
+                    u8::try_from(refusals.count.min(1)).unwrap(),
                     age(refusals.first),
-                    age(refusals.last),
                 )
             }),
         drift: memory.drift.map_or((0, Age::Unset), |(sequence, since)| {
@@ -443,6 +446,10 @@ fn memo(memory: &real::Memory) -> Memo {
                 )
             }),
         verified: memory.verified.as_deref().map_or(0, number),
+        rejected: memory
+            .rejected
+            .as_ref()
+            .map_or(0, |rejection| revision(&rejection.secret)),
         doubt: memory.doubt.as_ref().map_or(0, |doubt| {
             let at = DOUBTS.iter().position(|kind| *kind == doubt.kind);
             u8::try_from(at.unwrap() + 1).unwrap()
@@ -644,6 +651,8 @@ fn facts(known: &Known) -> real::Facts {
             } else {
                 real::Timing::default().quiet
             },
+            // One refusal, and another once the first is old: with three there are only more states of the same kind.
+            dead_probes: 1,
             ..real::Timing::default()
         },
         now: real::Now {

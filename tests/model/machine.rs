@@ -384,16 +384,13 @@ impl World {
             Timer::Drift => &mut memo.drift.1,
             Timer::Unreadable => &mut memo.unreadable.1,
             Timer::Missing => &mut memo.missing,
-            Timer::Dead => &mut memo.refusals.3,
+            Timer::Dead => &mut memo.refusals.2,
             Timer::Backoff => &mut memo.backoff.0,
         };
         if *age != Age::Fresh {
             return false;
         }
         *age = Age::Over;
-        if timer == Timer::Dead {
-            memo.refusals.2 = Age::Over;
-        }
         match timer {
             Timer::Send => {
                 if late || !n.may(Fault::Delay) {
@@ -648,6 +645,7 @@ impl Model for World {
             return None;
         }
         next.rename();
+        let mut next = next.canonical(self.replicas);
         if next.executed > next.allowed {
             next.breaks(Broken::Charge);
         }

@@ -129,7 +129,13 @@ impl World {
                         read(n, i, slot, source);
                     }
                 }
-                return true;
+                // What a probe was for: nothing that happens between it and the report makes a difference to anybody else.
+                let next = || actor::decide(&self.known(n, i, false)).0;
+                return if sources == PROBE && matches!(next(), Step::Rest(_)) {
+                    self.step(n, i, How::Well)
+                } else {
+                    true
+                };
             }
             Step::Rest(report) => {
                 mine.round = Round::default();
@@ -520,7 +526,7 @@ pub fn tell(n: &mut State, i: u8, known: &Known, supposes: bool) {
         return;
     };
     let known_good = [memo.verified, known.status.verified].contains(&secret.revision);
-    n.status.verified = if known_good && memo.refusals.0 == 0 && memo.doubt == 0 {
+    n.status.verified = if known_good && memo.rejected == 0 && memo.doubt == 0 {
         secret.revision
     } else {
         0

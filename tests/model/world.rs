@@ -13,7 +13,7 @@ pub const JUNK: u8 = 63;
 pub const GONE: u8 = 9;
 
 /// Since when something is remembered: unset, or less or more than the span that matters ago.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Age {
     #[default]
     Unset,
@@ -21,7 +21,7 @@ pub enum Age {
     Over,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attempt {
     pub id: u8,
     /// The newest event before it; 0 for none.
@@ -33,7 +33,7 @@ pub struct Attempt {
     pub open: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Claim {
     pub revision: u8,
     /// Its content was damaged by a person.
@@ -48,7 +48,7 @@ pub struct Claim {
     pub replaced: [(u8, u8); 4],
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Secret {
     pub revision: u8,
     /// The application whose pair it holds.
@@ -82,7 +82,7 @@ pub struct Message {
 }
 
 /// The `ApiAppSecret`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Object {
     pub exists: bool,
     pub uid: u8,
@@ -95,7 +95,7 @@ pub struct Object {
 }
 
 /// What the object's status says, where that matters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Status {
     pub active: u8,
     pub name: u8,
@@ -107,7 +107,7 @@ pub struct Status {
 }
 
 /// What was read in this round.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Seen<T> {
     #[default]
     Unread,
@@ -116,7 +116,7 @@ pub enum Seen<T> {
     Down,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     Valid,
     Refused,
@@ -124,7 +124,7 @@ pub enum Verdict {
 }
 
 /// The facts of a round that are read one by one. A round starts with nothing read, and with Secret and claim from the watches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Round {
     pub claim: Seen<[Option<Claim>; TWO]>,
     pub secret: Seen<Option<Secret>>,
@@ -144,7 +144,7 @@ pub struct Round {
 }
 
 /// A Secret as its watch shows it: revision, sequence, attempts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Former {
     pub revision: u8,
     pub sequence: u8,
@@ -152,7 +152,7 @@ pub struct Former {
 }
 
 /// `rotation::Memory` in small numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Memo {
     pub prepared: (u8, u8),
     pub claimed: (u8, u8, Age, u8),
@@ -164,12 +164,13 @@ pub struct Memo {
     /// By application.
     pub watched: [(u8, u8, Age); TWO],
     pub missing: Age,
-    /// Revision, count, age of the first, age of the last.
-    pub refusals: (u8, u8, Age, Age),
+    /// Revision, whether one counts, and the age of the first.
+    pub refusals: (u8, u8, Age),
     pub drift: (u8, Age),
     /// Age, trigger, permanent.
     pub backoff: (Age, u8, bool),
     pub verified: u8,
+    pub rejected: u8,
     /// 0: none.
     pub doubt: u8,
     /// By the look, and stored then.
@@ -177,7 +178,7 @@ pub struct Memo {
 }
 
 /// The task that proves and writes a received value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Flush {
     /// The name of the Secret that is written.
     pub name: u8,
@@ -196,7 +197,7 @@ pub struct Flush {
     pub stored: Seen<Option<Secret>>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     #[default]
     Deciding,
@@ -215,7 +216,7 @@ pub enum Phase {
 }
 
 /// One replica.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Replica {
     pub view: Object,
     /// The applications' sequences at the last look over the project; 0: none yet.
@@ -325,7 +326,7 @@ pub enum Broken {
 }
 
 /// Everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct State {
     pub claims: [Option<Claim>; TWO],
     /// By name.
@@ -457,6 +458,46 @@ impl State {
             .sort_unstable_by_key(|slot| std::cmp::Reverse(*slot));
     }
 
+    /// Which of the replicas is the first one makes no difference: of the states that differ in that alone, always the same one.
+    pub fn canonical(self, replicas: u8) -> Self {
+        const ORDERS: [[u8; REPLICAS]; 6] = [
+            [0, 1, 2],
+            [1, 0, 2],
+            [0, 2, 1],
+            [2, 1, 0],
+            [1, 2, 0],
+            [2, 0, 1],
+        ];
+        let orders: usize = (1..=usize::from(replicas)).product();
+        let others = ORDERS[1..orders].iter();
+        others
+            .map(|order| self.ordered(*order))
+            .fold(self, Self::min)
+    }
+
+    /// With the replicas in another order, each of them by the number of its new place.
+    fn ordered(mut self, order: [u8; REPLICAS]) -> Self {
+        let place = |claims: &mut [Option<Claim>; TWO]| {
+            for attempt in claims
+                .iter_mut()
+                .flatten()
+                .filter_map(|claim| claim.attempt.as_mut())
+            {
+                if let Some(place) = order.iter().position(|old| *old == attempt.holder) {
+                    attempt.holder = place as u8;
+                }
+            }
+        };
+        self.replicas = order.map(|old| self.replicas[usize::from(old)]);
+        place(&mut self.claims);
+        for replica in &mut self.replicas {
+            if let Seen::Live(claims) = &mut replica.round.claim {
+                place(claims);
+            }
+        }
+        self
+    }
+
     fn each(&mut self, f: &mut impl FnMut(Name, &mut u8)) {
         for sequence in [&mut self.valid, &mut self.newest, &mut self.own]
             .into_iter()
@@ -568,6 +609,7 @@ impl Replica {
         f(Name::Secret, &mut memo.refusals.0);
         f(Name::Sequence, &mut memo.drift.0);
         f(Name::Secret, &mut memo.verified);
+        f(Name::Secret, &mut memo.rejected);
         f(Name::Sequence, &mut memo.looked_at.0);
         f(Name::Sequence, &mut memo.looked_at.1);
         match &mut self.phase {

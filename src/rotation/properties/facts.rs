@@ -10,8 +10,8 @@ use crate::rotation::{
     AppFacts, AppView, Attempt, AttemptState, Backoff, Cause, Claim, ClaimView, Claimed, Doubt,
     DoubtKind, DueState, Entry, Explained, Facts, Failure, Former, Gates, HandledTrigger, Holder,
     Journal, JournalEvent, Looked, Memory, Now, ObjectView, Observed, Origin, Owner, Prepared,
-    Probe, RecordError, RecoveryView, Refusals, Repairs, Replaced, SecretState, SecretView, Slot,
-    Source, Timing, UnknownFields, Value, Version, Watched,
+    Probe, RecordError, RecoveryView, Refusals, Rejection, Repairs, Replaced, SecretState,
+    SecretView, Slot, Source, Timing, UnknownFields, Value, Version, Watched,
 };
 
 /// Bytes that are read one after the other; when they are over, zeros.
@@ -268,6 +268,10 @@ impl Bytes<'_> {
                 since: b.boot(),
             })),
             missing: self.maybe(Self::boot),
+            rejected: self.maybe(|b| Rejection {
+                secret: b.version(),
+                asked: 1,
+            }),
             refusals: self.maybe(|b| Refusals {
                 secret: b.version(),
                 count: u32::from(b.below(4)),

@@ -148,7 +148,7 @@ fn while_it_is_open_the_stored_value_is_asked_for_and_it_closes_when_the_window_
         // Beside news the value is asked about soon.
         assert_eq!(retry, Retry::After(facts.timing.probe));
         let memory = decision.memory;
-        assert_eq!(memory.refusals.is_some(), probe == Probe::Refused);
+        assert_eq!(memory.rejected.is_some(), probe == Probe::Refused);
         assert_eq!(memory.verified.is_some(), probe == Probe::Valid);
         assert_eq!(memory.doubt.is_some(), probe == Probe::NoVerdict);
     }

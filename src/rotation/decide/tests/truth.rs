@@ -100,7 +100,7 @@ fn a_journal_that_hides_a_rotation_does_not_keep_a_dead_value_for_ever() {
     facts.object.proven = Some(Sequence(5));
     facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
     facts.probe = Observed::Live(Probe::Refused);
-    for _ in 0..5 {
+    for _ in 0..9 {
         assert_eq!(says(&facts).1, Verified::Rejected);
         facts.memory = decide(&facts).memory;
         facts.now.boot += facts.timing.probe;
