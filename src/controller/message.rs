@@ -38,6 +38,8 @@ pub struct Scene<'a> {
     pub handled: Option<&'a str>,
     /// The attempt that is open.
     pub attempt: Option<&'a OpenAttempt>,
+    /// Whether a new value waits to be accepted while the stored one works.
+    pub candidate: bool,
 }
 
 impl<'a> Scene<'a> {
@@ -55,6 +57,7 @@ impl<'a> Scene<'a> {
             not_ready: None,
             handled: None,
             attempt: None,
+            candidate: false,
         }
     }
 }
@@ -90,6 +93,11 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
     match scene.former {
         Some(former) if stays_under_former_name(blocked.reason) => {
             format!("{text}. Until then the client secret stays in Secret {former}")
+        }
+        _ if scene.candidate && blocked.reason != Reason::SecretHeld => {
+            format!(
+                "{text}. A new client secret is in the operator's memory only until ZITADEL can be asked about it: do not restart the operator until then"
+            )
         }
         _ => text,
     }
@@ -190,6 +198,7 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::NamespaceTerminating => format!("Namespace {namespace} is being deleted, so nothing is generated for it"),
         Reason::DryRunUnsupported => format!("An admission webhook does not support dry runs, so the write of Secret {secret} cannot be rehearsed: set sideEffects: None or NoneOnDryRun in its configuration, exempt namespace {namespace}, or have spec.allowWithoutRehearsal set on ZitadelConnection {connection}"),
         Reason::KubernetesUnavailable => "The Kubernetes API server does not answer, or answers with an error of its own. The operator tries again".to_owned(),
+        Reason::SecretHeld if scene.candidate => format!("ZITADEL does not accept the new client secret of app {app} yet, so Secret {secret} keeps the one that works. The new one is in the operator's memory only: do not restart the operator until this is over"),
         Reason::SecretHeld => format!("A new client secret of app {app} is being proven and written to Secret {secret}. It is in the operator's memory only: do not restart the operator until this is over"),
         Reason::AppAlreadyClaimed => format!("App {app} is already managed by ApiAppSecret {by}: delete one of the two"),
         Reason::AttemptOpen => format!("Another replica has a rotation of app {app} open, or left one behind. The operator decides when the claim and Secret {secret} have not changed for {}", span(timing.takeover)),

@@ -263,6 +263,7 @@ fn conditions(
         not_ready: round.not_ready,
         handled: handled.as_deref(),
         attempt: attempt.as_ref(),
+        candidate: facts.memory.candidate,
         ..Scene::new(&round.target, &facts.timing)
     };
     let denied = lock(&round.state).denied.first().cloned();

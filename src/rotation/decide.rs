@@ -60,7 +60,7 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
                 retry,
             },
             // With a standby, or where the new value has no effect yet, the stored one works.
-            None => waiting(Reason::SecretHeld.into(), retry),
+            None => waiting(held(facts), retry),
         }));
     }
     let closed = gate(facts);
@@ -132,6 +132,14 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
 fn forget_claim(round: &mut Round<'_>) -> Result<(), Step> {
     round.memory.claimed = None;
     gate(round.facts).map_or(Ok(()), |report| Err(rest(report)))
+}
+
+/// What a received value waits for: where ZITADEL cannot be asked about it, that is why it takes long.
+fn held(facts: &Facts) -> Blocked {
+    match &facts.gates.connection {
+        Err(failure) if facts.memory.candidate => Blocked::from(failure),
+        _ => Reason::SecretHeld.into(),
+    }
 }
 
 /// Takes note of every attempt that may be under way: two are watched at the same time, not one after the other.

@@ -100,7 +100,7 @@ fn a_journal_that_hides_a_rotation_does_not_keep_a_dead_value_for_ever() {
     facts.object.proven = Some(Sequence(5));
     facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
     facts.probe = Observed::Live(Probe::Refused);
-    for _ in 0..9 {
+    for _ in 0..8 {
         assert_eq!(says(&facts).1, Verified::Rejected);
         facts.memory = decide(&facts).memory;
         facts.now.boot += facts.timing.probe;
@@ -315,4 +315,20 @@ fn a_trigger_that_was_set_while_the_claim_was_lost_or_damaged_is_none_that_was_h
         secret.handled_trigger = HandledTrigger::Recorded(Some("b".into()));
     });
     assert_eq!(handled(&lost, Some("a")).as_deref(), Some("b"));
+}
+
+#[test]
+fn a_value_that_waits_beside_one_that_works_waits_for_zitadel_where_that_is_away() {
+    let mut pair = rehearsed(pair(), Slot::Standby);
+    pair.object.verified = Some("7".into());
+    pair.memory.sending(id(2));
+    pair.gates.connection = Err(Failure::new(Reason::ZitadelUnreachable, false));
+    // It is being proven still.
+    assert_eq!(says(&pair).0.0, Reason::SecretHeld);
+    pair.memory.candidate = true;
+    // What was said of the stored value before still holds.
+    let away = ((Reason::ZitadelUnreachable, "working"), Verified::AsBefore);
+    assert_eq!(says(&pair), away);
+    pair.gates.connection = Ok(());
+    assert_eq!(rests(&pair), (Reason::SecretHeld, "usable"));
 }
