@@ -327,7 +327,7 @@ fn every_sentence_names_an_object_or_a_field_and_has_no_full_stop() {
 
 #[test]
 fn a_value_that_waits_beside_one_that_works_is_said_to_be_in_memory_only() {
-    let held = told(Reason::SecretHeld, |scene| Scene {
+    let held = told(&json!({}), Reason::SecretHeld, |scene| Scene {
         candidate: true,
         ..scene
     });
@@ -336,7 +336,7 @@ fn a_value_that_waits_beside_one_that_works_is_said_to_be_in_memory_only() {
         connection: Some("127.0.0.1:8080 refuses connections".into()),
         ..Reason::ZitadelUnreachable.into()
     };
-    let away = told(away, |scene| Scene {
+    let away = told(&json!({}), away, |scene| Scene {
         candidate: true,
         ..scene
     });
