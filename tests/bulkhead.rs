@@ -118,9 +118,9 @@ async fn annotate_secrets(fleet: &Fleet, range: std::ops::Range<usize>) {
 async fn until_counted(operator: &Process, counter: &str, count: usize) {
     eventually(LONG, || async {
         assert_eq!(operator.ended(), None, "{}", operator.printed());
-        let counted = operator.metric(counter).await?;
+        let seen = operator.metric(counter).await?;
         #[allow(clippy::cast_precision_loss, reason = "a small count")]
-        let enough = counted >= count as f64;
+        let enough = seen >= count as f64;
         enough.then_some(())
     })
     .await;

@@ -376,6 +376,41 @@ async fn check(world: &World) -> (bool, String) {
     (output.status.success(), printed)
 }
 
+/// What is wrong with the proxy's credentials is said by the Secret and its key, and never by what they hold.
+async fn wrong_credentials_are_named(tenant: &Tenant, stored: &str) {
+    for (key, text, reason, says) in [
+        (
+            "other",
+            "operator:password",
+            "CredentialMissing",
+            "with key auth does not exist",
+        ),
+        (
+            "auth",
+            "operator",
+            "CredentialMalformed",
+            "key auth: has no colon",
+        ),
+        (
+            "auth",
+            "operator:",
+            "CredentialMalformed",
+            "key auth: has no password",
+        ),
+        (
+            "auth",
+            "operator:canary",
+            "ProxyRefused",
+            "does not accept the user and password",
+        ),
+    ] {
+        store_for_the_proxy(tenant, key, text).await;
+        let message = connection_says(tenant, reason, says).await;
+        assert!(message.contains(stored), "{message}");
+        assert!(!message.contains("canary"), "{message}");
+    }
+}
+
 #[tokio::test]
 async fn a_proxy_that_fails_is_named_and_used_as_soon_as_its_credentials_are_right() {
     let zitadel = Simulator::start(Config {
@@ -422,37 +457,7 @@ async fn a_proxy_that_fails_is_named_and_used_as_soon_as_its_credentials_are_rig
         message.contains("with key auth does not exist"),
         "{message}"
     );
-    for (key, text, reason, says) in [
-        (
-            "other",
-            "operator:password",
-            "CredentialMissing",
-            "with key auth does not exist",
-        ),
-        (
-            "auth",
-            "operator",
-            "CredentialMalformed",
-            "key auth: has no colon",
-        ),
-        (
-            "auth",
-            "operator:",
-            "CredentialMalformed",
-            "key auth: has no password",
-        ),
-        (
-            "auth",
-            "operator:canary",
-            "ProxyRefused",
-            "does not accept the user and password",
-        ),
-    ] {
-        store_for_the_proxy(&tenant, key, text).await;
-        let message = connection_says(&tenant, reason, says).await;
-        assert!(message.contains(&stored), "{message}");
-        assert!(!message.contains("canary"), "{message}");
-    }
+    wrong_credentials_are_named(&tenant, &stored).await;
     let (well, printed) = check(world).await;
     let line = format!(
         "connection {}: ProxyRefused: spec.proxy: the proxy {address}",
