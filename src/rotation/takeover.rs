@@ -7,7 +7,7 @@ use super::cause::{Cause, Found, find, handled_trigger, read_before_probe, repai
 use super::facts::{Failure, Journal, Observed, Probe, SecretState, SecretView, Value, Version};
 use super::pair::{Claims, target};
 use super::round::{Round, rest, waiting};
-use super::{Attempt, Claim, Retry, Source, Step};
+use super::{Attempt, Claim, Entry, Retry, Source, Step};
 use crate::api::Reason;
 use crate::ids::Sequence;
 
@@ -52,7 +52,7 @@ pub(super) fn open(
     let sent = sent(round, attempt, secret)?;
     match settled_verdict(round, attempt, sent, secret)? {
         Verdict::Executed => match stored_of(secret) {
-            Some(_) => executed(round, sent),
+            Some(stored) => executed(round, attempt, sent, stored),
             None => lost(round, claims, secret),
         },
         Verdict::OlderLost => Ok(match lost(round, claims, secret)? {
@@ -118,14 +118,26 @@ fn stored_of(secret: &SecretState) -> Option<&SecretView> {
 
 /// The attempt was carried out, and the Secret does not carry it. Another process may still hold the value, as long as the stored one is
 /// accepted.
-fn executed(round: &mut Round<'_>, sent: Option<Duration>) -> Result<Found, Step> {
+fn executed(
+    round: &mut Round<'_>,
+    attempt: &Attempt,
+    sent: Option<Duration>,
+    stored: &SecretView,
+) -> Result<Found, Step> {
     let facts = round.facts;
     read_before_probe(round)?;
     let left = sent.and_then(|since| round.left(since, facts.timing.lag));
     let reason = match &facts.probe {
         Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Probe])),
         Observed::Live(Probe::Refused) => return Ok(Found::Cause(Cause::LostAttempt)),
-        Observed::Live(Probe::Valid) => Reason::OutcomeUnknown,
+        Observed::Live(Probe::Valid) => match published(round, attempt, stored) {
+            Some(entry) => {
+                round.current()?;
+                let record = Some((round.slot, entry));
+                return Ok(Found::Nothing(round.render(stored.version.clone(), record)));
+            }
+            None => Reason::OutcomeUnknown,
+        },
         Observed::Live(Probe::NoVerdict) | Observed::Failed(_) => Reason::NoVerdict,
     };
     match left {
@@ -135,6 +147,23 @@ fn executed(round: &mut Round<'_>, sent: Option<Duration>) -> Result<Found, Step
         ))),
         None => Ok(Found::Cause(Cause::LostAttempt)),
     }
+}
+
+/// What to record of an attempt whose value is stored: ZITADEL accepts bytes that are not those of before the call, so it was published,
+/// and only the record of it is lost.
+fn published(round: &Round<'_>, attempt: &Attempt, stored: &SecretView) -> Option<Entry> {
+    if round.slot != stored.active || round.seen().as_before_call != Some(false) {
+        return None;
+    }
+    let Observed::Live(journal) = &round.seen().journal else {
+        return None;
+    };
+    let event = journal.newest_own()?;
+    Some(Entry {
+        attempt: Some(attempt.id),
+        sequence: event.sequence,
+        change_date: event.time,
+    })
 }
 
 /// A claim that can't be read: open, with nothing known of it.

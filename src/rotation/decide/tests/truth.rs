@@ -332,3 +332,26 @@ fn a_value_that_waits_beside_one_that_works_waits_for_zitadel_where_that_is_away
     pair.gates.connection = Ok(());
     assert_eq!(rests(&pair), (Reason::SecretHeld, "usable"));
 }
+
+#[test]
+fn an_executed_attempt_whose_value_is_stored_without_its_record_is_recorded_and_not_repeated() {
+    let mut facts = good();
+    facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
+    facts.primary.journal = journal(&[5, 6]);
+    facts.probe = Observed::Live(Probe::Valid);
+    facts.memory.open = vec![(id(2), BOOT - facts.timing.lag + Duration::from_secs(1))];
+    for same in [None, Some(true)] {
+        facts.primary.as_before_call = same;
+        assert_eq!(rests(&facts), (Reason::OutcomeUnknown, "usable"));
+    }
+    facts.primary.as_before_call = Some(false);
+    let Step::Render { record, .. } = step(&facts) else {
+        panic!("{:?}", step(&facts));
+    };
+    let (slot, entry) = record.unwrap();
+    assert_eq!(slot, Slot::Primary);
+    assert_eq!((entry.attempt, entry.sequence), (Some(id(2)), Sequence(6)));
+    // Bytes that ZITADEL rejects are nobody's value.
+    facts.probe = Observed::Live(Probe::Refused);
+    assert_eq!(claims_for(&facts), (Slot::Primary, Cause::LostAttempt));
+}
