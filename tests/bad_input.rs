@@ -20,7 +20,7 @@ use support::audit::{AuditLog, Request};
 use support::controlplane::{ControlPlane, Options};
 use support::eventually;
 use support::policy::{
-    allow_lease, allow_secrets, deny_lease, deny_secrets, leave_secrets, mutate_secrets,
+    allow_lease, allow_secrets, deny_lease, deny_secrets, dry_run, leave_secrets, mutate_secrets,
 };
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
@@ -737,18 +737,8 @@ async fn a_quota_without_room_stops_the_issue_before_any_generate() {
         .patch_status("none", &PatchParams::default(), &Patch::Merge(status))
         .await
         .unwrap();
-    let probe: Secret = serde_json::from_value(json!({"metadata": {"name": "probe"}})).unwrap();
-    let params = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
     eventually(PATIENCE, || async {
-        tenant
-            .secrets()
-            .create(&params, &probe)
-            .await
-            .is_err()
-            .then_some(())
+        dry_run(&tenant.secrets()).await.err().map(drop)
     })
     .await;
     let app = tenant.app("orders");

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use support::controlplane::{ControlPlane, Options};
 use support::eventually;
 use support::forward_proxy::ForwardProxy;
+use support::policy::dry_run;
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use zitadel_secret_operator::api::{ConditionType, ZitadelConnection};
 use zitadel_simulator::{
@@ -579,20 +580,8 @@ async fn an_admission_webhook_that_hangs_is_named_and_nothing_is_rotated() {
     api.create(&PostParams::default(), &of_secrets)
         .await
         .unwrap();
-    // NB: the API server takes a moment to know of it.
-    let probe = json!({"metadata": {"name": "probe"}});
-    let probe = serde_json::from_value(probe).unwrap();
-    let params = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
     eventually(PATIENCE, || async {
-        tenant
-            .secrets()
-            .create(&params, &probe)
-            .await
-            .err()
-            .map(drop)
+        dry_run(&tenant.secrets()).await.err().map(drop)
     })
     .await;
     trigger(&tenant, "slow").await;

@@ -201,8 +201,11 @@ fn quota(status: &kube::core::Status) -> Option<Refused> {
 }
 
 fn called(kind: &str, name: Option<&str>) -> String {
-    name.map_or_else(|| format!("a {kind}"), |name| format!("{kind} {name}"))
-        .replacen("a admission", "an admission", 1)
+    let article = if kind.starts_with('a') { "an" } else { "a" };
+    name.map_or_else(
+        || format!("{article} {kind}"),
+        |name| format!("{kind} {name}"),
+    )
 }
 
 /// The name of an object of Kubernetes in a message, between these; nothing that is none.

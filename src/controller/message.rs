@@ -8,6 +8,7 @@ mod zitadel;
 use std::time::Duration;
 
 use super::failure::NOTHING_ROTATED;
+use super::secret::Writer;
 use super::target::Target;
 use crate::api::{OpenAttempt, Reason, RecoveryPolicy};
 use crate::ids::AppId;
@@ -60,17 +61,6 @@ impl<'a> Scene<'a> {
             candidate: false,
         }
     }
-}
-
-/// Who writes a key of the Secret besides the operator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Writer {
-    /// The field manager.
-    pub manager: String,
-    /// The key.
-    pub key: String,
-    /// Whether it applies the key, so that it would write it again and again.
-    pub applies: bool,
 }
 
 /// Why an application is not ready.

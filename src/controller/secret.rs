@@ -10,7 +10,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 use kube::api::Patch;
 use serde_json::{Value as Json, json};
 
-use super::message::Writer;
 use super::names;
 use super::target::{Target, Template, hash};
 use super::wiped::Manifest;
@@ -299,6 +298,17 @@ pub struct Reading {
     pub writer: Option<Writer>,
     /// The type of the Secret, if it was read.
     pub type_: Option<String>,
+}
+
+/// Who writes a key of the Secret besides the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writer {
+    /// The field manager.
+    pub manager: String,
+    /// The key.
+    pub key: String,
+    /// Whether it applies the key, so that it would write it again and again.
+    pub applies: bool,
 }
 
 /// Something that the operator wrote and that is not so any more.

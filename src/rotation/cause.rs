@@ -472,14 +472,8 @@ fn drift(
 fn correct(round: &mut Round<'_>, newest: Option<&JournalEvent>, secret: &SecretView) -> Step {
     round.memory.verified = Some(secret.version.revision.clone());
     let entry = secret.commit.as_ref().ok().and_then(Option::as_ref);
-    let record = newest.map(|event| {
-        let entry = Entry {
-            attempt: entry.and_then(|entry| entry.attempt),
-            sequence: event.sequence,
-            change_date: event.time,
-        };
-        (secret.active, entry)
-    });
+    let attempt = entry.and_then(|entry| entry.attempt);
+    let record = newest.map(|event| (secret.active, event.entry(attempt)));
     let step = round.render(secret.version.clone(), record);
     if matches!(step, Step::Render { .. }) {
         round.memory.drift = None;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Claim, DueState, Explained, Holder, Memory, Owner, RecordError, Timing};
+use super::{Claim, DueState, Entry, Explained, Holder, Memory, Owner, RecordError, Timing};
 use crate::api::{Reason, Recovery};
 use crate::ids::{AttemptId, Sequence};
 
@@ -308,6 +308,17 @@ pub struct JournalEvent {
     pub time: Timestamp,
     /// Whether the operator's own user made it.
     pub own: bool,
+}
+
+impl JournalEvent {
+    /// What to record of the value that it made.
+    pub const fn entry(&self, attempt: Option<AttemptId>) -> Entry {
+        Entry {
+            attempt,
+            sequence: self.sequence,
+            change_date: self.time,
+        }
+    }
 }
 
 /// The `secret.changed` events of the application, oldest first.

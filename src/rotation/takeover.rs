@@ -158,12 +158,7 @@ fn published(round: &Round<'_>, attempt: &Attempt, stored: &SecretView) -> Optio
     let Observed::Live(journal) = &round.seen().journal else {
         return None;
     };
-    let event = journal.newest_own()?;
-    Some(Entry {
-        attempt: Some(attempt.id),
-        sequence: event.sequence,
-        change_date: event.time,
-    })
+    Some(journal.newest_own()?.entry(Some(attempt.id)))
 }
 
 /// A claim that can't be read: open, with nothing known of it.

@@ -82,15 +82,20 @@ pub async fn allow_secrets(client: &Client, namespace: &str) {
     until_allowed(client, namespace, true).await;
 }
 
-async fn until_allowed(client: &Client, namespace: &str, wanted: bool) {
-    let probe: Secret = serde_json::from_value(json!({"metadata": {"name": "probe"}})).unwrap();
-    let dry_run = PostParams {
+/// What the API server answers to a Secret that is not stored: it takes a moment until policies, webhooks and quotas have an effect.
+pub async fn dry_run(secrets: &Api<Secret>) -> kube::Result<Secret> {
+    let probe = serde_json::from_value(json!({"metadata": {"name": "probe"}})).unwrap();
+    let params = PostParams {
         dry_run: true,
         ..PostParams::default()
     };
+    secrets.create(&params, &probe).await
+}
+
+async fn until_allowed(client: &Client, namespace: &str, wanted: bool) {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     eventually(PATIENCE, || async {
-        let allowed = secrets.create(&dry_run, &probe).await.is_ok();
+        let allowed = dry_run(&secrets).await.is_ok();
         (allowed == wanted).then_some(())
     })
     .await;
@@ -138,14 +143,9 @@ pub async fn leave_secrets(client: &Client, namespace: &str) {
 }
 
 async fn until_mutated(client: &Client, namespace: &str, wanted: bool) {
-    let probe: Secret = serde_json::from_value(json!({"metadata": {"name": "probe"}})).unwrap();
-    let dry_run = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     eventually(PATIENCE, || async {
-        let answer = secrets.create(&dry_run, &probe).await.ok()?;
+        let answer = dry_run(&secrets).await.ok()?;
         (answer.metadata.generate_name.is_some() == wanted).then_some(())
     })
     .await;

@@ -26,7 +26,7 @@ use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
     AppFacts, AppView, Attempt, AttemptState, Cause, Entry, Explained, Failure, Former, Gates,
     HandledTrigger, Holder, Journal, JournalEvent, Now, ObjectView, Origin, Owner, Probe,
-    RecoveryView, Repairs, Timing, UnknownFields, Value, Version,
+    RecoveryView, Refusals, Repairs, Timing, UnknownFields, Value, Version,
 };
 
 const BOOT: Duration = Duration::from_hours(1);
@@ -137,6 +137,21 @@ fn journal(sequences: &[u64]) -> Observed<Journal> {
         own: true,
     };
     Observed::Live(Journal(sequences.iter().map(event).collect()))
+}
+
+/// A journal that can't be read: for good, or just now.
+fn failing(permanent: bool) -> Observed<Journal> {
+    Observed::Failed(Failure::new(Reason::ZitadelUnavailable, permanent))
+}
+
+/// The value in the stored Secret was rejected so often, first so long ago, and last just now.
+fn refusals(count: u32, since: Duration) -> Refusals {
+    Refusals {
+        secret: version("7"),
+        count,
+        first: BOOT - since,
+        last: BOOT,
+    }
 }
 
 fn app() -> AppFacts {
@@ -260,6 +275,15 @@ fn rests(facts: &Facts) -> (Reason, &'static str) {
         Step::Rest(Report::Stalled { blocked, .. }) => (blocked.reason, "stalled"),
         Step::Rest(Report::Settled { .. }) => (Reason::UpToDate, "settled"),
         Step::Rest(Report::Quiet(reason)) => (reason, "quiet"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The claim that is written.
+#[track_caller]
+fn writes(facts: &Facts) -> Claim {
+    match step(facts) {
+        Step::WriteClaim { claim, .. } => *claim,
         other => panic!("{other:?}"),
     }
 }

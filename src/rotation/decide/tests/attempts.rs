@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn failing(permanent: bool) -> Observed<Journal> {
-    Observed::Failed(Failure::new(Reason::ZitadelUnavailable, permanent))
-}
-
 /// An attempt 2 that may have been sent, for the value that is stored.
 fn open() -> Facts {
     let mut facts = rehearsed(stored(), Slot::Primary);
@@ -33,15 +29,6 @@ fn damaged() -> Observed<ClaimView> {
 fn reads(facts: &Facts) -> &'static [Source] {
     match step(facts) {
         Step::Read { sources, .. } => sources,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// The claim that is written.
-#[track_caller]
-fn writes(facts: &Facts) -> Claim {
-    match step(facts) {
-        Step::WriteClaim { claim, .. } => *claim,
         other => panic!("{other:?}"),
     }
 }

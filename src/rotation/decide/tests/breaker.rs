@@ -25,13 +25,6 @@ fn lost(cause: Cause, minutes: &[i64]) -> Facts {
     facts
 }
 
-fn claimed(facts: &Facts) -> Claim {
-    match step(facts) {
-        Step::WriteClaim { claim, .. } => *claim,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[test]
 fn any_number_of_triggers_within_an_hour_leaves_the_repair_of_a_lost_answer() {
     let mut facts = lost(Cause::Trigger, &[]);
@@ -41,7 +34,7 @@ fn any_number_of_triggers_within_an_hour_leaves_the_repair_of_a_lost_answer() {
         secret.commit = Ok(Some(entry(1, 55, 55)));
     });
     facts.primary.claim = present(claim(2, Cause::Trigger, Some("a"), Some(55)));
-    let claim = claimed(&facts);
+    let claim = writes(&facts);
     assert_eq!(claim.live_attempt().unwrap().cause, Cause::LostAttempt);
     assert_eq!(claim.repairs.times, [at(60)]);
 }
@@ -63,7 +56,7 @@ fn it_counts_lost_attempts_on_the_idle_application() {
     // A newer trigger than the one that was tried gives one attempt more.
     facts.object.trigger = Some("c".into());
     assert_eq!(claims_for(&facts), (Slot::Standby, Cause::Trigger));
-    assert_eq!(claimed(&facts).repairs, repaired(&[56, 57, 58]));
+    assert_eq!(writes(&facts).repairs, repaired(&[56, 57, 58]));
 }
 
 #[test]
@@ -80,7 +73,7 @@ fn without_a_journal_it_counts_all_the_same() {
         facts.primary.claim = present(before);
         facts
     };
-    let claim = claimed(&with(&[20, 40]));
+    let claim = writes(&with(&[20, 40]));
     assert_eq!(claim.repairs.times, [at(20), at(40), at(60)]);
     assert_eq!(claim.repairs.causes[2].cause, "SecretMissing");
     assert_eq!(claim.voided().repairs, repaired(&[20, 40]));
@@ -193,11 +186,11 @@ fn a_lost_answer_waits_longer_for_its_repair_each_time() {
 fn what_came_in_place_of_the_answer_is_remembered_with_the_repair() {
     let mut facts = lost(Cause::Trigger, &[]);
     facts.memory.answer = Some((id(2), "malformed answer, HTTP 200".to_owned()));
-    let repairs = claimed(&facts).repairs;
+    let repairs = writes(&facts).repairs;
     let answer = repairs.causes[0].answer.as_deref();
     assert_eq!(answer, Some("malformed answer, HTTP 200"));
     facts.memory.answer = Some((id(3), "of another attempt".to_owned()));
-    assert_eq!(claimed(&facts).repairs.causes[0].answer, None);
+    assert_eq!(writes(&facts).repairs.causes[0].answer, None);
 }
 
 #[test]
@@ -213,7 +206,7 @@ fn a_repair_that_is_known_not_to_have_been_carried_out_does_not_count() {
     attempt.pre_sequence = Some(Sequence(6));
     attempt.time = at(60);
     facts.memory.not_executed = Some(id(2));
-    let claim = claimed(&facts);
+    let claim = writes(&facts);
     assert_eq!(claim.live_attempt().unwrap().cause, Cause::LostAttempt);
     assert_eq!(claim.repairs.times.len(), 3);
     assert!(claim.replaced.iter().any(|replaced| replaced.id == id(2)));
@@ -226,10 +219,10 @@ fn whoever_takes_a_claim_over_remembers_its_repairs() {
     let mut former = claim(1, Cause::FirstIssue, None, None);
     former.repairs = repaired(&[10, 20]);
     facts.primary.claim = present(former);
-    assert_eq!(claimed(&facts).repairs, repaired(&[10, 20]));
+    assert_eq!(writes(&facts).repairs, repaired(&[10, 20]));
     // A value without a record, too.
     edit(&mut facts, |secret| secret.commit = Ok(None));
-    assert_eq!(claimed(&facts).repairs, repaired(&[10, 20]));
+    assert_eq!(writes(&facts).repairs, repaired(&[10, 20]));
 }
 
 #[test]
@@ -246,9 +239,9 @@ fn where_the_claim_is_gone_the_journal_stands_in_for_it_for_good() {
     ));
     facts.primary.journal = journal(&[2, 3, 4, 5]);
     facts.object.explained.asked = vec![Sequence(2)];
-    assert_eq!(claimed(&facts).repairs.times, [at(3), at(4)]);
+    assert_eq!(writes(&facts).repairs.times, [at(3), at(4)]);
     facts.object.explained = Explained::default();
-    assert_eq!(claimed(&facts).repairs.times, [at(2), at(3), at(4)]);
+    assert_eq!(writes(&facts).repairs.times, [at(2), at(3), at(4)]);
 }
 
 #[test]
@@ -262,7 +255,7 @@ fn an_object_that_was_created_again_has_lost_nothing() {
     assert_eq!(step(&facts), Step::CreateShell);
     let mut facts = rehearsed(facts, Slot::Primary);
     facts.secret = Observed::Live(SecretState::Present(secret(None)));
-    let claim = claimed(&facts);
+    let claim = writes(&facts);
     assert_eq!(claim.live_attempt().unwrap().cause, Cause::FirstIssue);
     assert_eq!(claim.repairs, repaired(&[50]));
 }

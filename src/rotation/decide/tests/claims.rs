@@ -1,11 +1,7 @@
 //! What a new claim carries on from the one before, and what must be read anew before it is used.
 
 use super::*;
-use crate::rotation::{Bytes32, Fingerprint, Loss, Refusals};
-
-fn failing(permanent: bool) -> Observed<Journal> {
-    Observed::Failed(Failure::new(Reason::ZitadelUnavailable, permanent))
-}
+use crate::rotation::{Bytes32, Fingerprint, Loss};
 
 fn due() -> Facts {
     let mut facts = rehearsed(stored(), Slot::Primary);
@@ -23,15 +19,6 @@ fn lost(trigger: Option<&str>) -> Facts {
     facts.primary.journal = journal(&[5, 6]);
     facts.probe = Observed::Live(Probe::Refused);
     facts
-}
-
-/// The claim that is written.
-#[track_caller]
-fn writes(facts: &Facts) -> Claim {
-    match step(facts) {
-        Step::WriteClaim { claim, .. } => *claim,
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]
@@ -77,12 +64,7 @@ fn a_lost_answer_to_a_trigger_that_was_removed_since_still_counts_for_that_trigg
 fn a_repair_of_a_rejected_value_is_remembered_with_its_time() {
     let mut facts = rehearsed(stored(), Slot::Primary);
     facts.probe = Observed::Live(Probe::Refused);
-    facts.memory.refusals = Some(Refusals {
-        secret: version("7"),
-        count: 3,
-        first: BOOT - facts.timing.dead,
-        last: BOOT,
-    });
+    facts.memory.refusals = Some(refusals(3, facts.timing.dead));
     assert_eq!(writes(&facts).invalid_repair, Some(at(60)));
     assert_eq!(writes(&due()).invalid_repair, None);
 }
@@ -96,12 +78,7 @@ fn a_lost_answer_is_known_by_its_event_and_without_a_journal_by_its_attempt() {
     let mut blind = lost(None);
     blind.primary.journal = failing(true);
     blind.memory.open = vec![(id(2), BOOT - blind.timing.quiet)];
-    blind.memory.refusals = Some(Refusals {
-        secret: version("7"),
-        count: 3,
-        first: BOOT - blind.timing.dead,
-        last: BOOT,
-    });
+    blind.memory.refusals = Some(refusals(3, blind.timing.dead));
     let decision = decide(&blind);
     assert!(matches!(decision.step, Step::WriteClaim { .. }));
     assert_eq!(decision.memory.lost, Some(Loss::Attempt(id(2))));
@@ -175,12 +152,7 @@ fn beside_a_claim_that_remembers_the_repairs_the_breaker_writes_none() {
     }
     facts.standby.as_mut().unwrap().claim = present_as("s", other);
     facts.probe = Observed::Live(Probe::Refused);
-    facts.memory.refusals = Some(Refusals {
-        secret: version("7"),
-        count: 3,
-        first: BOOT - facts.timing.dead,
-        last: BOOT,
-    });
+    facts.memory.refusals = Some(refusals(3, facts.timing.dead));
     assert_eq!(rests(&facts), (Reason::BreakerOpen, "stalled"));
 }
 

@@ -3,10 +3,6 @@
 use super::*;
 use crate::rotation::DoubtKind;
 
-fn failing(permanent: bool) -> Observed<Journal> {
-    Observed::Failed(Failure::new(Reason::ZitadelUnavailable, permanent))
-}
-
 /// A value without a record, under the object's own claim.
 fn unrecorded() -> Facts {
     let mut facts = stored();

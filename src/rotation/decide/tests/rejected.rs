@@ -1,24 +1,26 @@
 //! A stored value that ZITADEL rejects: when it counts as dead, and what is done then.
 
 use super::*;
-use crate::rotation::Refusals;
 
 /// Rejected that often, for that long, the last time just now.
 fn rejected(count: u32, seconds: u64) -> Facts {
     let mut facts = rehearsed(stored(), Slot::Primary);
     facts.probe = Observed::Live(Probe::Refused);
-    facts.memory.refusals = Some(Refusals {
-        secret: version("7"),
-        count,
-        first: BOOT - Duration::from_secs(seconds),
-        last: BOOT,
-    });
+    facts.memory.refusals = Some(refusals(count, Duration::from_secs(seconds)));
     facts
 }
 
 /// Rejected, and proven dead.
 fn dead() -> Facts {
     rejected(3, 60)
+}
+
+#[test]
+fn rejections_of_another_revision_do_not_count() {
+    assert_eq!(claims_for(&dead()).1, Cause::SecretInvalid);
+    let mut another = dead();
+    another.memory.refusals.as_mut().unwrap().secret = version("6");
+    assert_eq!(rests(&another), (Reason::Refused, "working"));
 }
 
 /// The same without a record, under a claim that has handled the trigger that is set.

@@ -1,7 +1,7 @@
 //! How verdicts, doubts and waits become what is said.
 
 use super::*;
-use crate::rotation::{DoubtKind, Refusals, Verified, verified};
+use crate::rotation::{DoubtKind, Verified, verified};
 
 fn known(facts: &Facts) -> Verified {
     verified(facts, &facts.memory)
@@ -61,12 +61,7 @@ fn a_stall_beside_a_value_that_nobody_doubts_lasts_until_something_changes() {
 fn an_inactive_application_says_nothing_of_its_secret() {
     let mut facts = rehearsed(stored(), Slot::Primary);
     facts.probe = Observed::Live(Probe::Refused);
-    facts.memory.refusals = Some(Refusals {
-        secret: version("7"),
-        count: 3,
-        first: BOOT - facts.timing.dead,
-        last: BOOT,
-    });
+    facts.memory.refusals = Some(refusals(3, facts.timing.dead));
     let active = facts.primary.app.clone();
     facts.primary.app = Observed::Live(AppView {
         refused: Some(Reason::AppNotReady),
