@@ -89,6 +89,12 @@ fn rejections_in_quick_succession_count_once() {
     assert_eq!(rests(&after(14)), (Reason::Refused, "working"));
     let dead = (Slot::Primary, Cause::SecretInvalid);
     assert_eq!(claims_for(&after(15)), dead);
+    // It is the last one that counted from which the next is apart.
+    let mut facts = after(15);
+    facts.memory.refusals.as_mut().unwrap().count = 1;
+    facts.memory = decide(&facts).memory;
+    facts.now.boot += Duration::from_secs(5);
+    assert_eq!(decide(&facts).memory.refusals.unwrap().count, 2);
 }
 
 #[test]
