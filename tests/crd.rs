@@ -386,11 +386,11 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
         ),
         (
             vec![("secret.labels", json!({"a": "b c"}))],
-            "a value that Kubernetes does not accept",
+            "the label \"a\" has the value \"b c\": the value of a label must be",
         ),
         (
             vec![("secret.labels", json!({"a": "-b"}))],
-            "a value that Kubernetes does not accept",
+            "the label \"a\" has the value \"-b\"",
         ),
         (
             vec![("secret.labels", json!({"a": "x".repeat(64)}))],
@@ -402,7 +402,7 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
                 "secret.annotations",
                 json!({"zitadel-secrets.dev/commit": "{}"}),
             )],
-            "an annotation has a reserved name",
+            "the annotation \"zitadel-secrets.dev/commit\" has a reserved name",
         ),
         (
             vec![("secret.annotations", json!({"a": "x".repeat(1025)}))],
@@ -498,8 +498,7 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
     }
     for field in ["secret.annotations", "secret.labels"] {
         for bad in ["", "a b", "-a", "a/b/c", "/a", "a..b/c"] {
-            let text = "that Kubernetes does not accept";
-            cases.push((vec![(field, json!({bad: "x"}))], text));
+            cases.push((vec![(field, json!({bad: "x"}))], "must be up to 63 letters"));
         }
     }
     for zero in ["0s", "00d0h"] {
@@ -578,6 +577,33 @@ async fn what_people_often_get_wrong_is_quoted_beside_an_example_and_not_beside_
     cases.push((window(at_three, "UTC", "0s"), zero("2h")));
     let same = "standbyAppId must be another application than appId: both are \"2\"".to_owned();
     cases.push((vec![("standbyAppId", json!("2"))], same));
+    let reserved = "has a reserved name: zitadel-secrets.dev/, kubernetes.io/";
+    for (field, what, name) in [
+        ("secret.labels", "label", "app.kubernetes.io/managed-by"),
+        ("secret.labels", "label", "zitadel-secrets.dev/managed"),
+        ("secret.annotations", "annotation", "node.k8s.io/x"),
+    ] {
+        let object = json!({"aa": "x", name: "y", "zz": "x"});
+        let text = format!("the {what} \"{name}\" {reserved}");
+        cases.push((vec![(field, object)], text));
+    }
+    for (field, what) in [
+        ("secret.labels", "a label"),
+        ("secret.annotations", "an annotation"),
+    ] {
+        for bad in ["", "team name", "-a", "a/b/c", "Example.com/a"] {
+            let (_, noun) = what.split_once(' ').unwrap();
+            let text = format!("the {noun} \"{bad}\": the name of {what} must be up to 63 letters");
+            cases.push((vec![(field, json!({"aa": "x", bad: "y"}))], text));
+        }
+    }
+    for bad in ["b c", "-b", "a/b", "é"] {
+        let text = format!(
+            "the label \"team\" has the value \"{bad}\": the value of a label must be empty or up to 63 letters"
+        );
+        let object = json!({"aa": "x", "team": bad});
+        cases.push((vec![("secret.labels", object)], text));
+    }
     // A value with a line break cannot be quoted.
     cases.push((
         vec![("rotation.interval", json!("1d\n"))],
@@ -616,7 +642,61 @@ async fn what_people_often_get_wrong_is_quoted_beside_an_example_and_not_beside_
         );
         cases.push((vec![(field, json!("https://me:pw@iam.example.com"))], text));
     }
+    let url = |url: &str| vec![("proxy", json!({ "url": url }))];
+    for bad in [
+        "proxy.example.com:3128",
+        "socks5://proxy:1080",
+        "http://proxy:3128/path",
+        "http://proxy example:3128",
+    ] {
+        let text = format!(
+            "\"{bad}\" is not the address of an HTTP proxy, such as http://proxy.example.com:3128"
+        );
+        cases.push((url(bad), text));
+    }
+    let bundle = json!({"url": "http://proxy:3128", "caBundle": {"secretKeyRef": {"name": "a", "key": "b"}}});
+    let text = "proxy.caBundle is for a proxy with an https:// URL, and proxy.url is \"http://proxy:3128\"; the authorities";
+    cases.push((vec![("proxy", bundle)], text.to_owned()));
+    for bad in ["*.example.com", "zitadel:8080", "https://zitadel", "a,b"] {
+        let proxy = json!({"url": "http://proxy:3128", "noProxy": ["10.0.0.0/8", bad, "*"]});
+        let text =
+            format!("proxy.noProxy: \"{bad}\" is not a host: proxy.noProxy takes host names");
+        cases.push((vec![("proxy", proxy)], text));
+    }
     connections.sentences(cases).await;
+}
+
+#[tokio::test]
+async fn an_address_that_may_have_a_password_in_it_is_refused_without_a_word_of_it() {
+    let kind = Kind::connections().await;
+    let bundle = json!({"secretKeyRef": {"name": "a", "key": "b"}});
+    let mut cases = Vec::new();
+    for password in [
+        "http://me:hunter2@proxy:3128",
+        "http://me:hunter2@",
+        "me:hunter2@proxy",
+        "http://me:hunter2",
+        "http://me:hunter2%40proxy:3128",
+        "http://me%3Ahunter2%40proxy:3128",
+        "http://me:hunter2#proxy:3128",
+        "http://me:hunter2 @proxy",
+    ] {
+        let both = json!({"url": password, "caBundle": bundle});
+        let none = json!({"url": "http://proxy:3128", "noProxy": [password]});
+        cases.push(vec![("proxy", json!({ "url": password }))]);
+        cases.push(vec![("proxy", both)]);
+        cases.push(vec![("url", json!(password))]);
+        cases.push(vec![("endpoint", json!(password))]);
+        if password.contains('@') {
+            cases.push(vec![("proxy", none)]);
+        }
+    }
+    for changes in cases {
+        let refused = kind.judged(&changes).await.unwrap_err();
+        assert!(refused.starts_with("422 "), "{changes:?}: {refused}");
+        assert!(!refused.contains("hunter2"), "{changes:?}: {refused}");
+        assert!(!refused.contains("failed rule"), "{changes:?}: {refused}");
+    }
 }
 
 #[tokio::test]
@@ -876,7 +956,6 @@ async fn a_connection_that_could_send_the_credential_astray_is_refused() {
         for bad in [
             "ftp://iam.example.com",
             "https://",
-            "https://user@iam.example.com",
             "https://iam.example.com/path",
             "https://iam.example.com?x",
             "https://iam.example.com#x",
@@ -885,6 +964,10 @@ async fn a_connection_that_could_send_the_credential_astray_is_refused() {
         ] {
             cases.push((vec![(field, json!(bad))], "Invalid value"));
         }
+        cases.push((
+            vec![(field, json!("https://user@iam.example.com"))],
+            "must not contain a user name",
+        ));
         cases.push((
             vec![(field, json!(format!("https://{}", "x".repeat(505))))],
             "Too long",

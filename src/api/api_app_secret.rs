@@ -149,16 +149,12 @@ pub struct SecretTemplate {
 
     /// Labels for the Secret. Names under zitadel-secrets.dev, kubernetes.io and k8s.io are reserved, but for app.kubernetes.io.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32), extend("maxProperties" = 32))]
-    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('zitadel-secrets.dev/') && (k.startsWith('app.kubernetes.io/') ? !k.startsWith('app.kubernetes.io/managed-by') : !k.matches('^([^/]*[.])?(kubernetes|k8s)[.]io/')))").message("a label has a reserved name: zitadel-secrets.dev/, kubernetes.io/, k8s.io/ and app.kubernetes.io/managed-by are not for templates"))]
-    #[x_kube(validation = Rule::new("self.all(k, k.size() <= 317 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && self[k].matches('^(|[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)$'))").message("a label has a name or a value that Kubernetes does not accept"))]
+    #[schemars(length(max = 32), extend("maxProperties" = 32, "x-kubernetes-validations" = rule::labels()))]
     pub labels: Option<BTreeMap<String, LabelValue>>,
 
     /// Annotations for the Secret. Names under zitadel-secrets.dev, kubernetes.io and k8s.io are reserved, but for app.kubernetes.io.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 32))]
-    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('zitadel-secrets.dev/') && (k.startsWith('app.kubernetes.io/') || !k.matches('^([^/]*[.])?(kubernetes|k8s)[.]io/')))").message("an annotation has a reserved name: zitadel-secrets.dev/, kubernetes.io/ and k8s.io/ are not for templates"))]
-    #[x_kube(validation = Rule::new("self.all(k, k.size() <= 317 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("an annotation has a name that Kubernetes does not accept"))]
+    #[schemars(extend("maxProperties" = 32, "x-kubernetes-validations" = rule::annotations()))]
     pub annotations: Option<BTreeMap<String, AnnotationValue>>,
 
     /// Adopt the existing Secret of that name: its value is kept if ZITADEL accepts it. Without such a value nothing is generated until a new trigger is set. Default: false.

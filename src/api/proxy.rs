@@ -4,25 +4,25 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::KeyRef;
+use super::{KeyRef, rule};
 
 /// A forward proxy that the operator goes through to ZITADEL.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.caBundle) || self.url.startsWith('https://')").message("proxy.caBundle is for a proxy with an https:// URL; the authorities of ZITADEL, or of a proxy that intercepts TLS, belong in spec.caBundle"))]
+#[schemars(extend("x-kubernetes-validations" = rule::proxy_ca_bundle()))]
 pub struct Proxy {
     /// Address of the proxy, such as `http://proxy.example.com:3128`: http or https, without a path and without credentials. Without a
     /// port it is 80 or 443.
-    #[schemars(length(min = 8, max = 512))]
-    #[x_kube(validation = Rule::new("!self.contains('@')").message("proxy.url must not contain a user or password: store them as user:password in a Secret and name it in proxy.auth.secretKeyRef, such as {name: zitadel-proxy, key: auth}"))]
-    #[x_kube(validation = Rule::new("self.contains('@') || self.matches('^https?://([A-Za-z0-9._-]+|[[][0-9A-Fa-f:.]+[]])(:[0-9]{1,5})?/?$')").message("proxy.url must be the address of an HTTP proxy, such as http://proxy.example.com:3128: http or https, without a path"))]
+    #[schemars(
+        length(min = 8, max = 512),
+        extend("x-kubernetes-validations" = rule::proxy_url())
+    )]
     pub url: String,
 
     /// Hosts that are dialled directly: a name with all names below it, an IP address or a CIDR range. Compared with the host of endpoint,
     /// or of url if there is none; names are not resolved for it. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new("self.all(h, h.matches('^[.]?[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$') || h.matches('^[0-9.]+/[0-9]{1,2}$') || h.matches('^[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(/[0-9]{1,3})?$'))").message("proxy.noProxy takes host names, domains, IP addresses and CIDR ranges, such as zitadel.internal, .svc.cluster.local, 10.0.0.5 or 10.0.0.0/8; a port or * cannot be given, and a name covers all names below it"))]
+    #[schemars(length(max = 64), extend("x-kubernetes-validations" = rule::no_proxy()))]
     pub no_proxy: Option<Vec<NoProxyHost>>,
 
     /// User and password for the proxy. Default: none.

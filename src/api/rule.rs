@@ -49,16 +49,126 @@ pub fn time_zone() -> Value {
     )])
 }
 
-/// The URL of a server, without a path. One with a user name, which may have a password, is not quoted.
-pub fn origin(example: &str) -> Value {
-    let spelled = r"self.matches('^https?://[A-Za-z0-9.\\[\\]:_-]+/?$')";
-    let text = format!(
-        "is not a scheme and a host with an optional port: write only those, without a path, such as {example}"
-    );
-    let password = "must not contain a user name or a password";
+/// Text of which no part can be a password. Whoever forgets the host, or writes the @ as %40, has one after a colon.
+const WITHOUT_PASSWORD: &str =
+    r"matches('^([A-Za-z0-9+.-]+://)?[^:@%]*(:[0-9]*)?([/?#][^:@%]*)?$')";
+
+/// Rules of a URL, which quote the value only where no part of it can be a password.
+///
+/// NB: an API server prints the value of a text field beside whatever a rule says, but for the reason `FieldValueForbidden`.
+fn address(spelled: &str, text: &str, with_user: &str) -> Value {
+    let is_safe = format!("self.{WITHOUT_PASSWORD}");
+    let hidden = |rule: &str, message: &str| json!({"rule": rule, "message": message, "reason": "FieldValueForbidden"});
     json!([
-        rule(&format!("self.contains('@') || {spelled}"), &text),
-        {"rule": "!self.contains('@')", "message": format!("{password}: write only a scheme and a host with an optional port, such as {example}")},
+        hidden("!self.contains('@')", with_user),
+        rule(
+            &format!("self.contains('@') || {spelled} || !{is_safe}"),
+            text
+        ),
+        hidden(
+            &format!("self.contains('@') || {spelled} || {is_safe}"),
+            &format!("the value, which is not shown because it may contain a password, {text}"),
+        ),
+    ])
+}
+
+/// The URL of a server, without a path.
+pub fn origin(example: &str) -> Value {
+    address(
+        r"self.matches('^https?://[A-Za-z0-9.\\[\\]:_-]+/?$')",
+        &format!(
+            "is not a scheme and a host with an optional port: write only those, without a path, such as {example}"
+        ),
+        &format!(
+            "must not contain a user name or a password: write only a scheme and a host with an optional port, such as {example}"
+        ),
+    )
+}
+
+/// The URL of a forward proxy.
+pub fn proxy_url() -> Value {
+    address(
+        "self.matches('^https?://([A-Za-z0-9._-]+|[[][0-9A-Fa-f:.]+[]])(:[0-9]{1,5})?/?$')",
+        "is not the address of an HTTP proxy, such as http://proxy.example.com:3128: http or https, without a path",
+        "proxy.url must not contain a user or password: store them as user:password in a Secret and name it in proxy.auth.secretKeyRef, such as {name: zitadel-proxy, key: auth}",
+    )
+}
+
+/// The authorities of a proxy, for one that is reached over TLS.
+pub fn proxy_ca_bundle() -> Value {
+    let text = "proxy.caBundle is for a proxy with an https:// URL";
+    let next =
+        "the authorities of ZITADEL, or of a proxy that intercepts TLS, belong in spec.caBundle";
+    json!([{
+        "rule": "!has(self.caBundle) || self.url.startsWith('https://')",
+        "messageExpression": format!("'{text}' + (self.url.{WITHOUT_PASSWORD} ? ', and proxy.url is \"' + self.url + '\"' : '') + '; {next}'"),
+        "message": format!("{text}; {next}"),
+    }])
+}
+
+/// Hosts that are dialled directly, without a proxy.
+pub fn no_proxy() -> Value {
+    let known = "(h.matches('^[.]?[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$') || h.matches('^[0-9.]+/[0-9]{1,2}$') || h.matches('^[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(/[0-9]{1,3})?$'))";
+    json!([first(
+        "h",
+        known,
+        "'proxy.noProxy: ' + (h.contains('@') ? 'a value' : '\"' + h + '\"') + ' is not a host'",
+        "proxy.noProxy takes host names, domains, IP addresses and CIDR ranges, such as zitadel.internal, .svc.cluster.local, 10.0.0.5 or 10.0.0.0/8; a port or * cannot be given, and a name covers all names below it",
+    )])
+}
+
+/// A rule of each member of a list, or name of a map, whose refusal begins with what is wrong with the first one that is refused.
+fn first(member: &str, holds: &str, wrong: &str, text: &str) -> Value {
+    json!({
+        "rule": format!("self.all({member}, {holds})"),
+        "messageExpression": format!("self.filter({member}, !({holds})).map({member}, {wrong})[0] + ': {text}'"),
+        "message": text,
+    })
+}
+
+/// What Kubernetes accepts as the name of a label or an annotation.
+const NAME: &str = "k.size() <= 317 && k.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')";
+const NAME_TEXT: &str = "must be up to 63 letters, digits, -, _ and ., with a letter or digit at both ends; a domain and a slash may stand before it, such as example.com/team";
+
+/// Labels for the Secret.
+pub fn labels() -> Value {
+    json!([
+        first(
+            "k",
+            "!k.startsWith('zitadel-secrets.dev/') && (k.startsWith('app.kubernetes.io/') ? !k.startsWith('app.kubernetes.io/managed-by') : !k.matches('^([^/]*[.])?(kubernetes|k8s)[.]io/'))",
+            "'the label \"' + k + '\" has a reserved name'",
+            "zitadel-secrets.dev/, kubernetes.io/, k8s.io/ and app.kubernetes.io/managed-by are not for labels of templates",
+        ),
+        first(
+            "k",
+            NAME,
+            "'the label \"' + k + '\"'",
+            &format!("the name of a label {NAME_TEXT}"),
+        ),
+        first(
+            "k",
+            "self[k].matches('^(|[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)$')",
+            "'the label \"' + k + '\" has the value \"' + self[k] + '\"'",
+            "the value of a label must be empty or up to 63 letters, digits, -, _ and ., with a letter or digit at both ends",
+        ),
+    ])
+}
+
+/// Annotations for the Secret.
+pub fn annotations() -> Value {
+    json!([
+        first(
+            "k",
+            "!k.startsWith('zitadel-secrets.dev/') && (k.startsWith('app.kubernetes.io/') || !k.matches('^([^/]*[.])?(kubernetes|k8s)[.]io/'))",
+            "'the annotation \"' + k + '\" has a reserved name'",
+            "zitadel-secrets.dev/, kubernetes.io/ and k8s.io/ are not for annotations of templates",
+        ),
+        first(
+            "k",
+            NAME,
+            "'the annotation \"' + k + '\"'",
+            &format!("the name of an annotation {NAME_TEXT}"),
+        ),
     ])
 }
 
