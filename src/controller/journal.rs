@@ -181,7 +181,7 @@ mod tests {
         Attempt {
             id: AttemptId(uuid::Uuid::nil()),
             pre_sequence: pre_sequence.map(Sequence),
-            cause: Cause::Due,
+            cause: Cause::Due.into(),
             trigger: None,
             stored: None,
             holder: Holder {

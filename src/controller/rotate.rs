@@ -250,7 +250,11 @@ impl Task {
             .revision
             .clone()
             .filter(|_| flushed.outcome == Ended::Published);
-        state.memory.flushed(verified);
+        if flushed.outcome == Ended::WithoutEffect {
+            state.memory.dropped(self.attempt);
+        } else {
+            state.memory.flushed(verified);
+        }
         state.flushed = Some(flushed);
         drop(state);
         self.context.wake(&self.target.owner);

@@ -65,7 +65,7 @@ pub fn status(
         let claimed = attempted.filter(|attempt| Some(attempt.id) == entry.attempt);
         let cause = mine
             .map(|flushed| flushed.cause)
-            .or(claimed.map(|attempt| attempt.cause));
+            .or(claimed.and_then(|attempt| attempt.cause.known()));
         remember(&mut status, round, entry, cause, mine);
     }
     if let Some(flushed) = flushed {

@@ -9,8 +9,8 @@ use super::memory::{Claimed, DoubtKind, Loss, Prepared};
 use super::pair::{Claims, target};
 use super::round::{Round, rest, stalled, waiting};
 use super::{
-    Attempt, AttemptState, Blocked, Claim, OpenBreaker, Repairs, Report, Retry, Source, Standing,
-    Step, UnknownFields,
+    Attempt, AttemptState, Blocked, Claim, OpenBreaker, RepairCause, Repairs, Report, Retry,
+    Source, Standing, Step, UnknownFields,
 };
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
@@ -34,7 +34,12 @@ pub(super) fn recheck(
         Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Journal])),
     };
     let in_time = round.left(claimed.since, facts.timing.recheck).is_some() && !claimed.unusable;
-    if secret_unmoved && journal_unmoved && in_time && gate(facts).is_none() {
+    if secret_unmoved
+        && journal_unmoved
+        && in_time
+        && gate(facts).is_none()
+        && let Some(cause) = attempt.cause.known()
+    {
         if round.slot == facts.active() {
             // From here on the stored value may be dead at any moment.
             round.memory.doubts(DoubtKind::Sent, facts.now.boot);
@@ -42,7 +47,7 @@ pub(super) fn recheck(
         return Ok(Step::Send {
             slot: round.slot,
             attempt: attempt.id,
-            cause: attempt.cause,
+            cause,
             secret: claimed.secret.clone(),
         });
     }
@@ -89,9 +94,11 @@ pub(super) fn prepare(
         replaced: claims.of(round.slot),
         replaced_carried: entry_attempt(secret, round.slot),
         issued: claims.all().any(|claim| claim.issued) || recorded(secret),
-        repairs: Repairs::of(claims.all().map(|claim| &claim.repairs)),
+        repairs: Repairs::of(claims.all().map(Claim::counted)),
     };
     let open = open.map(|(_, attempt)| attempt.id);
+    // NB: whatever its cause, a rotation that is repeated is a repair for the breaker.
+    let repeated = open.is_some() && open == round.memory.without_effect;
     let fresh_trigger = claims.without(facts.object.trigger.as_deref());
     if let Some(step) = round.backing_off() {
         return Ok(step);
@@ -109,7 +116,7 @@ pub(super) fn prepare(
         Observed::Failed(failure) if !failure.permanent => return Err(round.failed(failure)),
         _ => None,
     };
-    let held = cause.is_repair() && !fresh_trigger;
+    let held = (cause.is_repair() || repeated) && !fresh_trigger;
     let answer = repair(round, cause, held, &mut claims, open, secret)?;
     let pre_sequence = journal
         .and_then(Journal::newest)
@@ -164,7 +171,13 @@ pub(super) fn prepare(
     } else {
         cause
     };
-    let claim = new_claim(round, cause, pre_sequence, &claims, answer);
+    let counts = if repeated && held {
+        Some(RepairCause::WITHOUT_EFFECT)
+    } else {
+        cause.is_repair().then_some(cause.as_str())
+    };
+    let counts = counts.map(|word| (word, answer));
+    let claim = new_claim(round, cause, pre_sequence, &claims, counts);
     Ok(round.write_claim(claim))
 }
 
@@ -180,7 +193,7 @@ fn repair(
     let facts = round.facts;
     if claims.replaced.is_none() {
         let counted = repairs(round, None)?;
-        claims.repairs = Repairs::of([&claims.repairs, &counted].into_iter());
+        claims.repairs = Repairs::of([claims.repairs.clone(), counted].into_iter());
     }
     let lost = round.memory.answer.as_ref();
     let answer = lost
@@ -341,20 +354,20 @@ impl Before<'_> {
     }
 }
 
-/// The claim for an attempt, over the one that is there.
+/// The claim for an attempt, over the one that is there. `counts`: as what it counts for the breaker, if it does, and the answer that was
+/// lost.
 fn new_claim(
     round: &Round<'_>,
     cause: Cause,
     pre_sequence: Option<Sequence>,
     before: &Before<'_>,
-    answer: Option<String>,
+    counts: Option<(&str, Option<String>)>,
 ) -> Claim {
     let facts = round.facts;
     let mut repairs = before.repairs.clone();
-    let time = if cause.is_repair() {
-        repairs.add(facts.now.time, cause, answer)
-    } else {
-        facts.now.time
+    let time = match counts {
+        Some((word, answer)) => repairs.add(facts.now.time, word, answer),
+        None => repairs.free(facts.now.time),
     };
     let handled_trigger = before
         .stored
@@ -378,7 +391,7 @@ fn new_claim(
         id: facts.fresh_attempt,
         stored,
         pre_sequence,
-        cause,
+        cause: cause.into(),
         trigger,
         holder: facts.holder.clone(),
         time,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Journal, SecretState, Slot, Timing};
+use super::{AttemptCause, Cause, Journal, SecretState, Slot, Timing};
 use crate::ids::Sequence;
 
 /// What a claim remembers of one repair besides its time. An older version drops it.
@@ -22,6 +22,11 @@ pub struct RepairCause {
     /// What came in place of the answer that it makes up for, in words of the operator's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
+}
+
+impl RepairCause {
+    /// A rotation that is repeated because it had no effect. The attempt keeps the cause that it had.
+    pub const WITHOUT_EFFECT: &'static str = "WithoutEffect";
 }
 
 /// The repairs of one application that count.
@@ -44,11 +49,11 @@ impl Repairs {
     const MOST: usize = Timing::BREAKER_LONG_LIMIT as usize;
 
     /// Those of several claims: with a standby, two remember the same.
-    pub(super) fn of<'a>(claims: impl Iterator<Item = &'a Self>) -> Self {
+    pub(super) fn of(claims: impl Iterator<Item = Self>) -> Self {
         let mut all = Self::default();
         for one in claims {
-            all.times.extend(&one.times);
-            all.causes.extend(one.causes.iter().cloned());
+            all.times.extend(one.times);
+            all.causes.extend(one.causes);
         }
         all.trimmed()
     }
@@ -72,28 +77,43 @@ impl Repairs {
     /// The same, and one that begins now. The time that it is remembered by: its own.
     pub(super) fn add(
         &mut self,
-        mut time: Timestamp,
-        cause: Cause,
+        time: Timestamp,
+        cause: &str,
         answer: Option<String>,
     ) -> Timestamp {
-        // NB: ZITADEL's clock is known to the second only, and two repairs of one time would count once.
-        while self.times.contains(&time) {
-            time = time
-                .checked_add(Duration::from_millis(1))
-                .unwrap_or(Timestamp::MAX);
-        }
+        let time = self.free(time);
         self.times.push(time);
         self.causes.push(RepairCause {
             time,
-            cause: cause.as_str().to_owned(),
+            cause: cause.to_owned(),
             answer,
         });
         *self = std::mem::take(self).trimmed();
         time
     }
 
-    /// Forgets one that was not carried out.
-    pub(super) fn forget(&mut self, time: Timestamp) {
+    /// This time, or the next one that no repair has.
+    ///
+    /// NB: ZITADEL's clock is known to the second only, and two repairs of one time would count once.
+    pub(super) fn free(&self, mut time: Timestamp) -> Timestamp {
+        while self.times.contains(&time) {
+            time = time
+                .checked_add(Duration::from_millis(1))
+                .unwrap_or(Timestamp::MAX);
+        }
+        time
+    }
+
+    /// Forgets the one that an attempt was, if it was one: it was not carried out.
+    pub(super) fn forget(&mut self, time: Timestamp, cause: &AttemptCause) {
+        let word = cause.as_str();
+        let counted = |known: &RepairCause| {
+            known.time == time
+                && (known.cause == word || known.cause == RepairCause::WITHOUT_EFFECT)
+        };
+        if !cause.is_known_repair() && !self.causes.iter().any(counted) {
+            return;
+        }
         self.times.retain(|known| *known != time);
         self.causes.retain(|known| known.time != time);
     }

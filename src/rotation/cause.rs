@@ -68,6 +68,69 @@ impl Cause {
     }
 }
 
+/// The cause of an attempt, as a claim says it: a later version of the same format may know others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AttemptCause {
+    /// One that this version knows.
+    Known(Cause),
+    /// Another one, by its word.
+    Other(CauseWord),
+}
+
+/// The word of a cause that this version does not know: up to 64 letters and digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct CauseWord(String);
+
+impl TryFrom<String> for CauseWord {
+    type Error = &'static str;
+
+    fn try_from(word: String) -> Result<Self, Self::Error> {
+        let is_word = word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if is_word && (1..=64).contains(&word.len()) {
+            Ok(Self(word))
+        } else {
+            Err("a cause is a word of up to 64 letters and digits")
+        }
+    }
+}
+
+impl AttemptCause {
+    /// The cause, if this version knows it.
+    pub const fn known(&self) -> Option<Cause> {
+        match self {
+            Self::Known(cause) => Some(*cause),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// Its word.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(cause) => cause.as_str(),
+            Self::Other(CauseWord(word)) => word,
+        }
+    }
+
+    /// Whether this version knows it as a repair.
+    pub(super) const fn is_known_repair(&self) -> bool {
+        matches!(self, Self::Known(cause) if cause.is_repair())
+    }
+}
+
+impl From<Cause> for AttemptCause {
+    fn from(cause: Cause) -> Self {
+        Self::Known(cause)
+    }
+}
+
+impl PartialEq<Cause> for AttemptCause {
+    fn eq(&self, other: &Cause) -> bool {
+        self.known() == Some(*other)
+    }
+}
+
 /// What the search came to.
 #[expect(
     clippy::large_enum_variant,
@@ -152,10 +215,14 @@ pub(super) fn handled_trigger(facts: &Facts) -> Option<String> {
 }
 
 /// The cause where nothing was ever written. A replacement of a lost answer that was given up before it was sent is still one: by
-/// another name the breaker would not count it.
+/// another name the breaker would not count it. What this version does not know may have been one.
 fn first<'a>(mine: impl IntoIterator<Item = &'a Claim>) -> Cause {
     let mut given_up = mine.into_iter().filter_map(|claim| claim.attempt.as_ref());
-    if given_up.any(|attempt| attempt.cause == Cause::LostAttempt) {
+    if given_up.any(|it| {
+        it.cause
+            .known()
+            .is_none_or(|cause| cause == Cause::LostAttempt)
+    }) {
         Cause::LostAttempt
     } else {
         Cause::FirstIssue
@@ -292,7 +359,7 @@ fn stored(
 /// was deleted must not reset the breaker.
 pub(super) fn repairs(round: &mut Round<'_>, claim: Option<&Claim>) -> Result<Repairs, Step> {
     if let Some(claim) = claim {
-        return Ok(claim.repairs.clone());
+        return Ok(claim.counted());
     }
     let facts = round.facts;
     match &round.seen().journal {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Fingerprint, Repairs, UnknownFields};
+use super::{AttemptCause, Cause, Fingerprint, Repairs, UnknownFields};
 use crate::ids::{AttemptId, Sequence};
 
 /// The `ApiAppSecret` that a claim or a Secret belongs to.
@@ -27,6 +27,10 @@ pub struct Holder {
 }
 
 /// What became of an attempt, as far as the claim says.
+///
+/// NB: a state that this version does not know makes the claim unreadable, unlike a cause. The state says whether a call may be under
+/// way: read as void, a second one would be sent beside it; read as open, an attempt that has ended would be judged once more, and its
+/// trigger with it. An unreadable claim waits for both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AttemptState {
     /// It may be under way; it is resolved once the Secret carries its id.
@@ -45,7 +49,7 @@ pub struct Attempt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre_sequence: Option<Sequence>,
     /// Why it is made.
-    pub cause: Cause,
+    pub cause: AttemptCause,
     /// The trigger that is handled once this attempt is resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
@@ -230,6 +234,18 @@ impl Claim {
         Self { repairs, ..self }
     }
 
+    /// The repairs that count. An open attempt of a cause that this version does not know counts as one: nothing says that it was asked for.
+    pub(super) fn counted(&self) -> Repairs {
+        let mut repairs = self.repairs.clone();
+        if let Some(attempt) = self.live_attempt()
+            && attempt.cause.known().is_none()
+            && !repairs.times.contains(&attempt.time)
+        {
+            repairs.add(attempt.time, attempt.cause.as_str(), None);
+        }
+        repairs
+    }
+
     /// The same claim, whose attempt is known not to have been carried out but is followed by another one at once.
     #[must_use]
     pub(super) fn not_made(&self) -> Self {
@@ -245,9 +261,7 @@ impl Claim {
         let mut claim = self.clone();
         if let Some(attempt) = &mut claim.attempt {
             attempt.state = AttemptState::Void;
-            if attempt.cause.is_repair() {
-                claim.repairs.forget(attempt.time);
-            }
+            claim.repairs.forget(attempt.time, &attempt.cause);
             if attempt.cause == Cause::SecretInvalid {
                 // NB: an earlier repair was too long ago to count, or this one would not have been begun.
                 claim.invalid_repair = None;
@@ -276,7 +290,7 @@ mod tests {
             attempt: Some(Attempt {
                 id: AttemptId(uuid::Uuid::nil()),
                 pre_sequence: Some(Sequence(u64::MAX)),
-                cause: Cause::Trigger,
+                cause: Cause::Trigger.into(),
                 trigger: Some("b".into()),
                 stored: Some(Fingerprint::of(crate::rotation::Bytes32([1; 32]), b"x")),
                 holder: Holder {
@@ -326,7 +340,8 @@ mod tests {
         let text = include_str!("../../tests/fixtures/claim-of-a-later-version.json");
         let stored: serde_json::Value = serde_json::from_str(text).unwrap();
         let read = Claim::from_json(text).unwrap();
-        assert_eq!(read.live_attempt().map(|it| it.cause), Some(Cause::Trigger));
+        let cause = read.live_attempt().map(|it| it.cause.clone());
+        assert_eq!(cause, Some(Cause::Trigger.into()));
         assert_eq!(read.repairs.causes[0].cause, "Foretold");
         let kept = |claim: &Claim| -> serde_json::Value {
             let written: serde_json::Value = serde_json::from_str(&claim.to_json()).unwrap();
@@ -336,6 +351,42 @@ mod tests {
         };
         assert_eq!(kept(&read), stored["consumers"]);
         assert_eq!(kept(&read.voided()), stored["consumers"]);
+    }
+
+    #[test]
+    fn a_cause_that_only_a_later_version_knows_is_kept_and_counts_as_a_repair() {
+        let text = include_str!("../../tests/fixtures/claim-with-a-later-cause.json");
+        let read = Claim::from_json(text).unwrap();
+        let attempt = read.live_attempt().unwrap();
+        assert_eq!(attempt.cause.as_str(), "Foretold");
+        assert_eq!(attempt.cause.known(), None);
+        let written: serde_json::Value = serde_json::from_str(&read.voided().to_json()).unwrap();
+        assert_eq!(written["attempt"]["cause"], "Foretold");
+        // It is not among the repairs that its version remembered, and counts all the same; once it is known not to have been made it does not.
+        let earlier = read.repairs.times.clone();
+        assert!(!earlier.contains(&attempt.time));
+        let both: Vec<_> = earlier.iter().copied().chain([attempt.time]).collect();
+        assert_eq!(read.counted().times, both);
+        assert_eq!(read.voided().counted().times, earlier);
+        let mut counted = read.clone();
+        counted.repairs = read.counted();
+        assert_eq!(counted.counted(), counted.repairs);
+        assert_eq!(counted.voided().repairs.times, earlier);
+    }
+
+    #[test]
+    fn a_cause_is_a_word_and_a_state_is_one_of_two() {
+        let text = claim().to_json();
+        for cause in ["", "two words", "x\\n", "ä", &"x".repeat(65)] {
+            let text = text.replace(r#""cause":"Trigger""#, &format!(r#""cause":"{cause}""#));
+            assert_eq!(
+                Claim::from_json(&text),
+                Err(RecordError::Unreadable),
+                "{cause}"
+            );
+        }
+        let text = text.replace(r#""state":"Open""#, r#""state":"Paused""#);
+        assert_eq!(Claim::from_json(&text), Err(RecordError::Unreadable));
     }
 
     #[test]
@@ -364,7 +415,7 @@ mod tests {
         ] {
             let mut claim = claim();
             claim.invalid_repair = Some(Timestamp::UNIX_EPOCH);
-            claim.attempt.as_mut().unwrap().cause = cause;
+            claim.attempt.as_mut().unwrap().cause = cause.into();
             assert_eq!(claim.voided().invalid_repair, left, "{cause:?}");
         }
     }

@@ -136,6 +136,8 @@ pub struct Memory {
     pub lost: Option<Loss>,
     /// An attempt of this process that is known not to have been carried out.
     pub not_executed: Option<AttemptId>,
+    /// An attempt of this process that had no effect at ZITADEL: its value was dropped, and it is repeated.
+    pub without_effect: Option<AttemptId>,
     /// The attempts that are open, one for an application at most, and when each was first seen, since boot.
     pub open: Vec<(AttemptId, Duration)>,
     /// An unreadable claim, and when it was first seen, since boot.
@@ -206,6 +208,7 @@ impl Memory {
     /// Forgets what was seen of attempts and claims that are not open any more.
     pub fn keep_open(&mut self, attempts: &[AttemptId], claims: &[Version]) {
         self.open.retain(|(id, _)| attempts.contains(id));
+        self.without_effect = self.without_effect.filter(|id| attempts.contains(id));
         self.watched
             .retain(|watched| claims.contains(&watched.claim));
     }
@@ -283,6 +286,7 @@ impl Memory {
         self.candidate = false;
         self.held_back = None;
         self.not_executed = None;
+        self.without_effect = None;
         self.verified = verified;
         self.backoff = None;
         self.rewrites = None;
@@ -294,6 +298,12 @@ impl Memory {
         self.doubt = None;
         // NB: the stored pair may be another application's from now on.
         self.looked_at = None;
+    }
+
+    /// The value was dropped: ZITADEL goes on accepting the stored one.
+    pub fn dropped(&mut self, attempt: AttemptId) {
+        self.flushed(None);
+        self.without_effect = Some(attempt);
     }
 
     /// It is not known whether generate was carried out; the quiet period runs from here.
@@ -395,8 +405,12 @@ mod tests {
         memory.attempt_seen(id(1), s(1));
         memory.attempt_seen(id(2), s(2));
         assert_eq!(memory.attempt_seen(id(1), s(3)), s(1));
+        memory.without_effect = Some(id(2));
         memory.keep_open(&[id(2)], &[]);
         assert_eq!(memory.open, [(id(2), s(2))]);
+        assert_eq!(memory.without_effect, Some(id(2)));
+        memory.keep_open(&[id(3)], &[]);
+        assert_eq!(memory.without_effect, None);
         assert!(memory.watched.is_empty());
     }
 

@@ -29,7 +29,7 @@ mod verified;
 mod window;
 
 pub use breaker::{Explained, OpenBreaker, RepairCause, Repairs, Standing};
-pub use cause::Cause;
+pub use cause::{AttemptCause, Cause, CauseWord};
 pub use claim::{Attempt, AttemptState, Claim, Holder, Owner, RecordError, Replaced};
 pub use commit::{CommitRecord, Entry, HandledTrigger, Recorded};
 pub use decide::{Decision, decide, out_of_steps};

@@ -120,7 +120,12 @@ pub(super) fn idle(
         (Verdict::Executed, _) => {
             let found = cause(round, claims, secret)?;
             let cause = match found {
-                Found::Cause(cause) | Found::Instead(cause) if cause.is_repair() => cause,
+                // What had no effect is made again for the same cause, and counts as a repair all the same.
+                Found::Cause(cause) | Found::Instead(cause)
+                    if cause.is_repair() || round.memory.without_effect == Some(attempt.id) =>
+                {
+                    cause
+                }
                 // A repair, so that the breaker can hold it back.
                 Found::Cause(_) | Found::Instead(_) | Found::Again => Cause::LostAttempt,
                 Found::Nothing(step @ Step::Read { .. }) => return Ok(step),

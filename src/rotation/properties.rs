@@ -234,7 +234,7 @@ fn justified(facts: &Facts, decision: &Decision) {
                 panic!("the claim was not read");
             };
             let open = claim.live_attempt().expect("an open attempt");
-            assert_eq!((open.id, open.cause), (*attempt, *cause));
+            assert_eq!((open.id, open.cause.known()), (*attempt, Some(*cause)));
             let Some(SecretState::Present(view)) = live else {
                 panic!("there is no Secret to write to");
             };
@@ -265,7 +265,8 @@ fn justified(facts: &Facts, decision: &Decision) {
             if let Some(attempt) = claim.live_attempt()
                 && attempt.id == facts.fresh_attempt
             {
-                new_attempt(facts, live, decision, attempt.cause);
+                let cause = attempt.cause.known().expect("one that is known");
+                new_attempt(facts, live, decision, cause);
                 assert_eq!(attempt.state, AttemptState::Open);
                 assert_eq!(claim.owner, object.owner);
             }

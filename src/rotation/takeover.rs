@@ -7,7 +7,7 @@ use super::cause::{Cause, Found, find, handled_trigger, read_before_probe, repai
 use super::facts::{Failure, Journal, Observed, Probe, SecretState, SecretView, Value, Version};
 use super::pair::{Claims, target};
 use super::round::{Round, rest, waiting};
-use super::{Attempt, Claim, Entry, Retry, Source, Step};
+use super::{Attempt, Claim, DueState, Entry, Facts, Retry, Source, Step};
 use crate::api::Reason;
 use crate::ids::Sequence;
 
@@ -127,6 +127,9 @@ fn executed(
     let facts = round.facts;
     read_before_probe(round)?;
     let left = sent.and_then(|since| round.left(since, facts.timing.lag));
+    // NB: who has dropped the value knows that nobody holds it, and why it is made again; another process can only take it for lost.
+    let without_effect = round.memory.without_effect == Some(attempt.id);
+    let left = left.filter(|_| !without_effect);
     let reason = match &facts.probe {
         Observed::Unread | Observed::Cached(_) => return Err(round.read(&[Source::Probe])),
         Observed::Live(Probe::Refused) => return Ok(Found::Cause(Cause::LostAttempt)),
@@ -140,12 +143,24 @@ fn executed(
         },
         Observed::Live(Probe::NoVerdict) | Observed::Failed(_) => Reason::NoVerdict,
     };
-    match left {
-        Some(left) => Err(rest(waiting(
-            reason.into(),
-            Retry::After(left.min(facts.timing.probe)),
-        ))),
-        None => Ok(Found::Cause(Cause::LostAttempt)),
+    if let Some(left) = left {
+        let retry = Retry::After(left.min(facts.timing.probe));
+        return Err(rest(waiting(reason.into(), retry)));
+    }
+    let kept = attempt.cause.known().filter(|_| without_effect);
+    let kept = kept.filter(|cause| still_holds(facts, *cause));
+    Ok(Found::Cause(kept.unwrap_or(Cause::LostAttempt)))
+}
+
+/// Whether the cause of an attempt without effect is still one: the object may have changed since.
+fn still_holds(facts: &Facts, cause: Cause) -> bool {
+    match cause {
+        Cause::Due => matches!(facts.object.due, DueState::Due { .. }),
+        Cause::Trigger => facts.object.trigger.is_some(),
+        Cause::SecretMissing => facts.object.recovery.missing,
+        Cause::SecretInvalid => facts.object.recovery.invalid,
+        Cause::FirstIssue | Cause::LostAttempt => true,
+        Cause::Retire => false,
     }
 }
 

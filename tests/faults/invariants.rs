@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::ResourceExt as _;
 use zitadel_secret_operator::api::{ConditionType, Status};
 use zitadel_secret_operator::ids::AppId;
-use zitadel_secret_operator::rotation::{AttemptState, Cause};
+use zitadel_secret_operator::rotation::{AttemptCause, AttemptState, Cause};
 use zitadel_simulator::{AppHandle, Effect, Execution, Operation, RequestRecord};
 
 use super::audit;
@@ -122,7 +122,7 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
     // I7: the first cause is the trigger, what is made besides is a repair.
     for (index, execution) in executed(lane, app).iter().enumerate() {
         let attempt = execution.attempt.clone().unwrap_or_default();
-        let cause = causes.get(&attempt).copied();
+        let cause = causes.get(&attempt).and_then(AttemptCause::known);
         let allowed = match index {
             0 => cause == Some(Cause::Trigger),
             _ => matches!(

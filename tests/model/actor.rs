@@ -174,6 +174,11 @@ pub fn flushed(memo: &Memo, verified: u8) -> Memo {
     })
 }
 
+/// The value had no effect, and was dropped.
+pub fn dropped(memo: &Memo, attempt: u8) -> Memo {
+    remember(memo, |m| m.dropped(attempt_id(attempt)))
+}
+
 pub fn unknown(memo: &Memo, attempt: u8) -> Memo {
     remember(memo, |m| m.unknown(attempt_id(attempt), BOOT))
 }
@@ -325,6 +330,7 @@ fn memory(memo: &Memo) -> real::Memory {
         holding: some(memo.holding).map(attempt_id),
         held_back: None,
         not_executed: some(memo.not_executed).map(attempt_id),
+        without_effect: some(memo.without_effect).map(attempt_id),
         open: memo
             .open
             .iter()
@@ -405,6 +411,7 @@ fn memo(memory: &real::Memory) -> Memo {
             }),
         holding: memory.holding.map_or(0, attempt_number),
         not_executed: memory.not_executed.map_or(0, attempt_number),
+        without_effect: memory.without_effect.map_or(0, attempt_number),
         open: open(&memory.open),
         unreadable: memory
             .unreadable
@@ -503,7 +510,7 @@ fn claim_view(slot: u8, claim: Option<Claim>) -> real::ClaimView {
         attempt: claim.attempt.map(|attempt| real::Attempt {
             id: attempt_id(attempt.id),
             pre_sequence: (attempt.pre != 0).then(|| Sequence(attempt.pre.into())),
-            cause: real::Cause::ALL[usize::from(attempt.cause)],
+            cause: real::Cause::ALL[usize::from(attempt.cause)].into(),
             trigger: trigger(attempt.trigger),
             stored: None,
             holder: holder(attempt.holder),
@@ -545,7 +552,7 @@ fn claim_numbers(claim: &real::Claim) -> (Claim, bool) {
         Attempt {
             id: if fresh { 0 } else { id },
             pre: attempt.pre_sequence.map_or(0, sequence_number),
-            cause: cause_number(attempt.cause),
+            cause: cause_number(attempt.cause.known().unwrap()),
             trigger: trigger_number(attempt.trigger.as_deref()),
             holder: number(&attempt.holder.pod),
             open: attempt.state == real::AttemptState::Open,

@@ -357,8 +357,9 @@ impl World {
                     flush.outlived = stored.revision;
                 }
             } else if n.accepts(flush.old) {
-                // Without effect: dropped.
-                done(n, i, 0);
+                let mine = &mut n.replicas[usize::from(i)];
+                mine.memo = actor::dropped(&mine.memo, flush.attempt);
+                mine.phase = Phase::Deciding;
                 return true;
             }
             n.replicas[usize::from(i)].phase = Phase::Flushing(flush);

@@ -158,6 +158,8 @@ pub struct Memo {
     pub claimed: (u8, u8, Age, u8),
     pub holding: u8,
     pub not_executed: u8,
+    /// An attempt whose value was dropped.
+    pub without_effect: u8,
     /// Newest first.
     pub open: [(u8, Age); TWO + 1],
     pub unreadable: (u8, Age, u8),
@@ -598,6 +600,7 @@ impl Replica {
         f(Name::Secret, &mut memo.claimed.1);
         f(Name::Attempt, &mut memo.holding);
         f(Name::Attempt, &mut memo.not_executed);
+        f(Name::Attempt, &mut memo.without_effect);
         for (attempt, _) in &mut memo.open {
             f(Name::Attempt, attempt);
         }

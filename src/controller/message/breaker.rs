@@ -1,6 +1,6 @@
 //! What a person is told while repairs are held back. No I/O.
 
-use crate::rotation::{Cause, OpenBreaker, Standing};
+use crate::rotation::{Cause, OpenBreaker, RepairCause, Standing};
 
 /// Why repairs are held back: whether consumers are down, what was repaired why, and when it goes on.
 pub(super) fn repairs_are_held(breaker: &OpenBreaker, secret: &str) -> String {
@@ -60,7 +60,25 @@ pub(super) fn repairs_are_held(breaker: &OpenBreaker, secret: &str) -> String {
             times(invalid)
         ));
     }
-    let unknown = breaker.repairs.times.len().saturating_sub(causes.len());
+    let repeated = causes
+        .iter()
+        .filter(|known| known.cause == RepairCause::WITHOUT_EFFECT);
+    let repeated = repeated.count() + usize::from(!breaker.held.is_repair());
+    if repeated > 0 {
+        why.push(format!(
+            "ZITADEL answered with a client secret that it never accepted {}",
+            times(repeated)
+        ));
+    }
+    let known = |it: &&RepairCause| {
+        let repairs = Cause::ALL.into_iter().filter(|cause| cause.is_repair());
+        let mut words = repairs
+            .map(Cause::as_str)
+            .chain([RepairCause::WITHOUT_EFFECT]);
+        words.any(|word| word == it.cause)
+    };
+    let known = causes.iter().filter(known).count();
+    let unknown = breaker.repairs.times.len().saturating_sub(known);
     if unknown > 0 {
         why.push(format!(
             "rotations of which no record says why they were made: {unknown}"

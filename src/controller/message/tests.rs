@@ -243,6 +243,12 @@ fn an_open_breaker_says_whether_consumers_are_down_what_was_lost_and_when_it_clo
         repairs_are_held(&breaker, "api"),
         "Consumers are down: ZITADEL rejects the client secret in Secret api. Repaired too often: ZITADEL carried out 3 rotations whose answers could not be used (malformed answer, HTTP 200); the client secret was deleted once: find out who deletes it; rotations of which no record says why they were made: 1. The next repair is made at 2027-01-15T09:00:00Z; to rotate now, set a new spec.rotation.trigger"
     );
+    breaker.repairs.causes[2].cause = RepairCause::WITHOUT_EFFECT.to_owned();
+    breaker.repairs.causes[1].cause = "Foretold".to_owned();
+    breaker.held = Cause::Due;
+    let text = repairs_are_held(&breaker, "api");
+    let why = "ZITADEL carried out a rotation whose answer could not be used (malformed answer, HTTP 200); ZITADEL answered with a client secret that it never accepted 2 times; rotations of which no record says why they were made: 2";
+    assert!(text.contains(why), "{text}");
     breaker.standing = Standing::Accepted;
     breaker.answer = Some("no answer in time".to_owned());
     let text = repairs_are_held(&breaker, "api");

@@ -98,7 +98,7 @@ fn claim(attempt: u128, cause: Cause, trigger: Option<&str>, pre: Option<u64>) -
         attempt: Some(Attempt {
             id: id(attempt),
             pre_sequence: pre.map(Sequence),
-            cause,
+            cause: cause.into(),
             trigger: trigger.map(Into::into),
             stored: None,
             holder: Holder {
@@ -292,7 +292,10 @@ fn writes(facts: &Facts) -> Claim {
 #[track_caller]
 fn claims_for(facts: &Facts) -> (Slot, Cause) {
     match step(facts) {
-        Step::WriteClaim { slot, claim, .. } => (slot, claim.live_attempt().unwrap().cause),
+        Step::WriteClaim { slot, claim, .. } => {
+            let cause = claim.live_attempt().unwrap().cause.known();
+            (slot, cause.unwrap())
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
-    AppFacts, AppView, Attempt, AttemptState, Backoff, Cause, Claim, ClaimView, Claimed, Doubt,
-    DoubtKind, DueState, Entry, Explained, Facts, Failure, Former, Gates, HandledTrigger, Holder,
-    Journal, JournalEvent, Looked, Memory, Now, ObjectView, Observed, Origin, Owner, Prepared,
-    Probe, RecordError, RecoveryView, Refusals, Rejection, Repairs, Replaced, SecretState,
-    SecretView, Slot, Source, Timing, UnknownFields, Value, Version, Watched,
+    AppFacts, AppView, Attempt, AttemptCause, AttemptState, Backoff, Cause, Claim, ClaimView,
+    Claimed, Doubt, DoubtKind, DueState, Entry, Explained, Facts, Failure, Former, Gates,
+    HandledTrigger, Holder, Journal, JournalEvent, Looked, Memory, Now, ObjectView, Observed,
+    Origin, Owner, Prepared, Probe, RecordError, RecoveryView, Refusals, Rejection, Repairs,
+    Replaced, SecretState, SecretView, Slot, Source, Timing, UnknownFields, Value, Version,
+    Watched,
 };
 
 /// Bytes that are read one after the other; when they are over, zeros.
@@ -133,7 +134,10 @@ impl Bytes<'_> {
             attempt: self.maybe(|b| Attempt {
                 id: b.attempt(),
                 pre_sequence: b.maybe(Self::sequence),
-                cause: b.one(&Cause::ALL),
+                cause: match usize::from(b.below(29)) {
+                    28 => AttemptCause::Other("Foretold".to_owned().try_into().expect("a word")),
+                    number => Cause::ALL[number % 7].into(),
+                },
                 trigger: b.trigger(),
                 stored: None,
                 holder: b.holder(),
@@ -298,6 +302,7 @@ impl Bytes<'_> {
                 hint: b.sequence(),
                 stored: b.sequence(),
             }),
+            without_effect: self.seldom(Self::attempt),
         }
     }
 

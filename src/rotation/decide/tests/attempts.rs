@@ -161,7 +161,7 @@ fn a_first_issue_that_was_not_made_is_one_still_and_its_secret_is_not_missed() {
         (Cause::FirstIssue, Cause::FirstIssue),
     ] {
         let attempt = begun.attempt.as_mut().unwrap();
-        (attempt.cause, attempt.state) = (cause, AttemptState::Void);
+        (attempt.cause, attempt.state) = (cause.into(), AttemptState::Void);
         given_up.primary.claim = present(begun.clone());
         assert_eq!(claims_for(&given_up), (Slot::Primary, next));
     }

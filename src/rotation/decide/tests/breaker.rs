@@ -8,7 +8,7 @@ use crate::rotation::Standing;
 fn repaired(minutes: &[i64]) -> Repairs {
     let mut repairs = Repairs::default();
     for minute in minutes {
-        repairs.add(at(*minute), Cause::LostAttempt, None);
+        repairs.add(at(*minute), Cause::LostAttempt.as_str(), None);
     }
     repairs
 }
@@ -336,6 +336,61 @@ fn holds(history: &[bool]) -> Option<Timestamp> {
         unreachable!()
     };
     claim.repairs.closes(at(100), &facts.timing)
+}
+
+/// A rotation of this cause whose value this process dropped: the stored one is accepted.
+fn without_effect(cause: Cause, minutes: &[i64]) -> Facts {
+    let mut facts = lost(cause, minutes);
+    facts.probe = Observed::Live(Probe::Valid);
+    facts.memory.open = vec![(id(2), BOOT - facts.timing.lag)];
+    facts.memory.dropped(id(2));
+    facts.object.due = DueState::Due {
+        since: at(0),
+        overdue: false,
+    };
+    facts
+}
+
+#[test]
+fn a_rotation_without_effect_is_made_again_for_its_own_cause_and_counts_as_a_repair() {
+    for cause in [Cause::Due, Cause::Trigger, Cause::LostAttempt] {
+        let facts = without_effect(cause, &[10]);
+        let claim = writes(&facts);
+        assert_eq!(claim.live_attempt().unwrap().cause, cause);
+        assert_eq!(claim.repairs.times, [at(10), at(60)], "{cause:?}");
+        assert_eq!(claim.repairs.causes[1].cause, "WithoutEffect");
+        // Given up before it was sent, it was none.
+        assert_eq!(claim.voided().repairs.times, [at(10)], "{cause:?}");
+        assert_eq!(
+            rests(&without_effect(cause, &[10, 20, 30])),
+            (Reason::BreakerOpen, "usable")
+        );
+    }
+    // What is not due any more is repaired all the same: the journal has an event that the Secret does not know.
+    let mut later = without_effect(Cause::Due, &[]);
+    later.object.due = stored().object.due;
+    assert_eq!(claims_for(&later), (Slot::Primary, Cause::LostAttempt));
+    // Another process can't tell whether somebody still holds the value.
+    let mut other = without_effect(Cause::Due, &[]);
+    other.memory.without_effect = None;
+    assert_eq!(claims_for(&other), (Slot::Primary, Cause::LostAttempt));
+    other.memory.open = vec![(id(2), BOOT)];
+    assert_eq!(rests(&other), (Reason::OutcomeUnknown, "usable"));
+}
+
+#[test]
+fn beside_a_standby_a_rotation_without_effect_is_made_again_for_its_own_cause() {
+    let mut facts = rehearsed(pair(), Slot::Standby);
+    facts.object.trigger = Some("b".into());
+    let standby = facts.standby.as_mut().unwrap();
+    standby.claim = present(claim(2, Cause::Trigger, Some("b"), Some(8)));
+    standby.journal = journal(&[8, 9]);
+    assert_eq!(claims_for(&facts), (Slot::Standby, Cause::LostAttempt));
+    facts.memory.open = vec![(id(2), BOOT)];
+    facts.memory.dropped(id(2));
+    let claim = writes(&facts);
+    assert_eq!(claim.live_attempt().unwrap().cause, Cause::Trigger);
+    assert_eq!(claim.repairs.causes[0].cause, "WithoutEffect");
 }
 
 proptest! {

@@ -148,7 +148,9 @@ fn beside_a_claim_that_remembers_the_repairs_the_breaker_writes_none() {
     let mut other = claim(2, Cause::LostAttempt, Some("b"), None);
     other.attempt.as_mut().unwrap().state = AttemptState::Void;
     for minutes in [57, 58, 59] {
-        other.repairs.add(at(minutes), Cause::LostAttempt, None);
+        other
+            .repairs
+            .add(at(minutes), Cause::LostAttempt.as_str(), None);
     }
     facts.standby.as_mut().unwrap().claim = present_as("s", other);
     facts.probe = Observed::Live(Probe::Refused);
@@ -162,7 +164,8 @@ fn while_the_repair_of_a_lost_answer_waits_a_value_that_is_accepted_is_called_us
     facts.timing.lost = facts.timing.lag;
     let mut open = claim(2, Cause::Trigger, None, Some(5));
     for minutes in [50, 55] {
-        open.repairs.add(at(minutes), Cause::LostAttempt, None);
+        open.repairs
+            .add(at(minutes), Cause::LostAttempt.as_str(), None);
     }
     facts.primary.claim = present(open);
     facts.memory.open = vec![(id(2), BOOT - facts.timing.lag)];

@@ -19,7 +19,7 @@ fn a_first_issue_creates_the_shell_rehearses_claims_rechecks_and_sends() {
     let send = Step::Send {
         slot: Slot::Primary,
         attempt: id(99),
-        cause: Cause::FirstIssue,
+        cause: Cause::FirstIssue.into(),
         secret: version("7"),
     };
     assert_eq!(step(&facts), send);

@@ -192,7 +192,8 @@ fn an_open_breaker_leaves_no_verdict_of_before() {
     let mut facts = good();
     let mut open = claim(2, Cause::LostAttempt, None, Some(5));
     for minutes in [57, 58, 60] {
-        open.repairs.add(at(minutes), Cause::LostAttempt, None);
+        open.repairs
+            .add(at(minutes), Cause::LostAttempt.as_str(), None);
     }
     facts.primary.claim = present(open);
     facts.primary.journal = journal(&[5, 57, 58, 59]);
