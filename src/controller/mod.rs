@@ -12,6 +12,7 @@
 //! * `watch` watches that come back; `bulkhead` how many objects are looked at at once, so that one who hangs stops nobody else; `retries` how long failures wait; no I/O
 //! * `inventory` has the metrics show what the watches show
 //! * `progress` whether the watches have shown what was written; no I/O
+//! * `render` turns a template and an application's values into the text of a key; no I/O
 //! * `secret`, `claim` the two objects that are written, read and made; no I/O; `write` as which field manager they are written
 
 mod act;
@@ -48,6 +49,11 @@ mod progress;
 mod prune;
 mod quote;
 mod reconcile;
+#[cfg_attr(
+    not(any(test, fuzzing)),
+    expect(dead_code, reason = "no field takes templates yet")
+)]
+pub(crate) mod render;
 mod report;
 mod retries;
 mod rivals;
