@@ -1,5 +1,7 @@
 //! What is refused, with which line, and within which bounds.
 
+use proptest::prelude::*;
+
 use super::properties::values;
 use super::*;
 
@@ -418,4 +420,75 @@ fn an_error_has_a_sentence_and_quotes_only_what_the_template_says() {
         say("{{ issuer | b64(1) }}"),
         "line 1: the filter \"b64\" takes no arguments"
     );
+}
+
+/// What templates are made of, in the language and not.
+const PIECES: [&str; 56] = [
+    "{{ ",
+    " }}",
+    "{% ",
+    " %}",
+    "{%- ",
+    " -%}",
+    "{# ",
+    " #}",
+    "if ",
+    "elif ",
+    "else ",
+    "endif",
+    "raw",
+    "endraw",
+    "clientId",
+    "clientSecret",
+    "issuer",
+    "appId",
+    " | ",
+    "tojson",
+    "b64",
+    "urlencode",
+    "shellquote",
+    "properties",
+    " ~ ",
+    "'a'",
+    "\"b\\\"\"",
+    "'",
+    "(",
+    ")",
+    " == ",
+    " != ",
+    " in ",
+    " not ",
+    " and ",
+    " or ",
+    "\n",
+    " text ",
+    "é",
+    "1",
+    "[",
+    "]",
+    "{",
+    "}",
+    ".",
+    ",",
+    "*",
+    "-",
+    "for ",
+    "set ",
+    "loop",
+    "{{ clientSecret | shellquote | b64 }}",
+    "{{ 'x' if appId == issuer else clientSecret | tojson }}",
+    "{{ (clientId ~ ':' ~ clientSecret) | urlencode }}",
+    "{% if 'a' in issuer %}",
+    "{% endif %}",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_is_put_together_from_pieces_of_templates_keeps_the_property(
+        pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 1..24)
+    ) {
+        properties::template(pieces.concat().as_bytes());
+    }
 }
