@@ -484,10 +484,12 @@ async fn a_zitadel_that_is_down_in_any_way_is_told_and_waited_for() {
         zitadel.set_availability(availability);
         for reason in reasons {
             let object = issued.holds(&tenant, reason).await;
-            assert!(
-                condition(&object, ConditionType::Ready).0,
-                "{availability:?}"
-            );
+            let (ready, _, message) = condition(&object, ConditionType::Ready);
+            assert!(ready, "{availability:?}");
+            let stands = ". ZITADEL accepted the stored client secret at 20";
+            assert!(message.contains(stands), "{message}");
+            let (_, _, message) = condition(&object, ConditionType::Verified);
+            assert!(message.contains("; asked at 20"), "{message}");
         }
         zitadel.set_availability(Availability::Up);
         tenant
@@ -719,11 +721,11 @@ async fn a_secret_that_is_immutable_or_of_another_type_is_told() {
     tenant.ready("issued").await;
 }
 
-#[tokio::test]
-async fn a_quota_without_room_stops_the_issue_before_any_generate() {
-    let tenant = tenant("quota").await;
+/// A quota of that name that allows as many Secrets as there are. Waits for its effect.
+async fn no_room(tenant: &Tenant, name: &str, secrets: u32) -> Api<ResourceQuota> {
     let quotas: Api<ResourceQuota> = Api::namespaced(tenant.client.clone(), &tenant.namespace);
-    let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {"secrets": "0"}}});
+    let hard = json!({"secrets": secrets.to_string()});
+    let quota = json!({"metadata": {"name": name}, "spec": {"hard": hard}});
     quotas
         .create(
             &PostParams::default(),
@@ -732,15 +734,55 @@ async fn a_quota_without_room_stops_the_issue_before_any_generate() {
         .await
         .unwrap();
     // The quota controller would do this.
-    let status = json!({"status": {"hard": {"secrets": "0"}, "used": {"secrets": "0"}}});
+    let status = json!({"status": {"hard": hard, "used": hard}});
     quotas
-        .patch_status("none", &PatchParams::default(), &Patch::Merge(status))
+        .patch_status(name, &PatchParams::default(), &Patch::Merge(status))
         .await
         .unwrap();
     eventually(PATIENCE, || async {
         dry_run(&tenant.secrets()).await.err().map(drop)
     })
     .await;
+    quotas
+}
+
+#[tokio::test]
+async fn a_rename_that_a_quota_does_not_allow_leaves_the_former_secret_and_says_so() {
+    let tenant = tenant("renamequota").await;
+    let issued = Issued::new(&tenant).await;
+    let quotas = no_room(&tenant, "full", 1).await;
+    let renamed = json!({"spec": {"secret": {"name": "renamed"}}});
+    tenant.edit("issued", renamed).await;
+    let object = issued.holds(&tenant, "QuotaExceeded").await;
+    let (stalled, _, message) = condition(&object, ConditionType::Stalled);
+    let named = format!(
+        "ResourceQuota full of namespace {} does not allow Secret renamed: raise it",
+        tenant.namespace
+    );
+    assert!(stalled && message.starts_with(&named), "{message}");
+    let stays = "Until then the client secret stays in Secret issued";
+    assert!(message.ends_with(stays), "{message}");
+    let (ready, _, _) = condition(&object, ConditionType::Ready);
+    assert!(!ready, "there is no Secret of the name that is declared");
+    let (accepted, _, _) = condition(&object, ConditionType::Verified);
+    assert!(accepted, "{object:?}");
+    let status = object.status.unwrap();
+    assert_eq!(status.secret_name.as_deref(), Some("issued"));
+    assert!(tenant.accepted(&issued.app, "issued").await);
+    quotas
+        .delete("full", &DeleteParams::default())
+        .await
+        .unwrap();
+    let labels = json!({"spec": {"secret": {"labels": {"room": "made"}}}});
+    tenant.edit("issued", labels).await;
+    tenant.until_accepted(&issued.app, "renamed").await;
+    tenant.secret_gone("issued").await;
+}
+
+#[tokio::test]
+async fn a_quota_without_room_stops_the_issue_before_any_generate() {
+    let tenant = tenant("quota").await;
+    let quotas = no_room(&tenant, "none", 0).await;
     let app = tenant.app("orders");
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
     let object = tenant.reason("orders", "QuotaExceeded").await;
@@ -774,6 +816,16 @@ async fn an_admission_policy_that_denies_the_write_stops_the_rotation_before_any
         tenant.namespace
     );
     assert!(message.starts_with(&named), "{message}");
+    assert!(
+        message.contains(". The operator tries again at 20"),
+        "{message}"
+    );
+    let ready = condition(&object, ConditionType::Ready).0;
+    let stalled = condition(&object, ConditionType::Stalled).0;
+    assert!(
+        ready && stalled,
+        "what is stored works, and a person must act"
+    );
     assert!(
         !message.contains("not today"),
         "no text of others is copied"
@@ -868,7 +920,8 @@ async fn a_policy_that_changes_what_is_written_is_named_before_anything_is_gener
             mutate_secrets(&tenant.client, &tenant.namespace, guard, patch, false).await;
             let object = issued.holds(&tenant, "SecretMutated").await;
             let (ready, _, message) = condition(&object, ConditionType::Ready);
-            assert!(!ready && message.contains(what), "{message}");
+            assert!(message.contains(what), "{message}");
+            assert!(ready, "what is stored works");
             assert!(condition(&object, ConditionType::Stalled).0);
             assert!(condition(&object, ConditionType::Verified).0, "{what}");
             let new = tenant.app("new");

@@ -928,6 +928,22 @@ async fn a_tool_that_applies_a_key_as_well_is_named_at_once_and_a_trigger_takes_
     tenant.fence().await;
     let object = tenant.objects().get("orders").await.unwrap();
     assert_eq!(reason(&object), "SecretContested", "it is not forgotten");
+    // Also where a rotation is due that waits for it.
+    let last = object.status.unwrap().last_rotation.unwrap().time.0;
+    eventually(PATIENCE, || async {
+        let age = jiff::Timestamp::now().duration_since(last);
+        (age > jiff::SignedDuration::from_secs(2)).then_some(())
+    })
+    .await;
+    let due = json!({"spec": {"rotation": {"interval": "1s", "jitter": 0}}});
+    tenant.edit("orders", due).await;
+    let stalled = |object: &ApiAppSecret| holds(object, ConditionType::Stalled).then_some(());
+    let object = tenant.until("orders", stalled).await;
+    assert_eq!(reason(&object), "SecretContested");
+    assert!(holds(&object, ConditionType::Ready), "the value works");
+    assert!(tenant.accepted(&app, "orders").await);
+    let due = json!({"spec": {"rotation": {"interval": null, "jitter": null}}});
+    tenant.edit("orders", due).await;
     assert_eq!(tenant.generates(&app), 1);
     let out = json!({"spec": {"rotation": {"trigger": "out"}}});
     tenant.edit("orders", out).await;

@@ -306,7 +306,12 @@ async fn an_object_that_waits_for_its_turn_after_the_operator_was_away() {
     // Whichever of them it is.
     let name = waits.metadata.name.replace("api".to_owned()).unwrap();
     let text = serde_json::to_string(&waits).unwrap();
-    let text = text.replace(&format!("in Secret {name}\""), "in Secret api\"");
+    let text = ["\"", ";"].iter().fold(text, |text, end| {
+        text.replace(
+            &format!("in Secret {name}{end}"),
+            &format!("in Secret api{end}"),
+        )
+    });
     let waits: ApiAppSecret = serde_json::from_str(&text).unwrap();
     is_sample(&tenant, "awaiting-turn", &waits);
     operator.kill();

@@ -179,6 +179,13 @@ impl Conditions {
         }
     }
 
+    /// Says the same of a condition in other words.
+    pub fn say(&mut self, type_: ConditionType, message: &str) {
+        if let Some(present) = self.known.iter_mut().find(|present| present.type_ == type_) {
+            message.clone_into(&mut present.message);
+        }
+    }
+
     /// Removes a condition. As kstatus has it, `Reconciling` and `Stalled` are there only while they are true.
     pub fn remove(&mut self, type_: ConditionType) {
         self.foreign.retain(|foreign| !of_type(foreign, type_));

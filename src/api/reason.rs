@@ -29,6 +29,23 @@ macro_rules! reasons {
     };
 }
 
+impl Reason {
+    /// Whether it says that ZITADEL does not answer as ZITADEL does, so that nothing can be asked of it.
+    pub const fn is_zitadel_away(self) -> bool {
+        matches!(
+            self,
+            Self::ProxyUnreachable
+                | Self::ProxyRefused
+                | Self::ZitadelUnreachable
+                | Self::TlsFailed
+                | Self::ZitadelTimeout
+                | Self::ZitadelUnavailable
+                | Self::RateLimited
+                | Self::UnexpectedAnswer
+        )
+    }
+}
+
 reasons! {
     /// The Secret holds the newest credential.
     UpToDate,

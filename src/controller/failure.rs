@@ -215,6 +215,18 @@ fn name_after<'a>(message: &'a str, before: &str, end: char) -> Option<&'a str> 
     names::is_subdomain(name).then_some(name)
 }
 
+/// Why an application is not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotReady {
+    /// It is not active.
+    Inactive,
+    /// It authenticates by key.
+    Method,
+}
+
+/// What is wrong with an application without a client id that can be used.
+pub const CLIENT_ID: &str = "its client id cannot be used";
+
 /// Whether the API server answered that something else was changed meanwhile.
 pub fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409 || status.code == 404)

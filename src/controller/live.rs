@@ -7,9 +7,8 @@ use kube::Api;
 
 use super::connections::Connection;
 use super::context::{Context, lock};
-use super::failure;
+use super::failure::{self, CLIENT_ID, NotReady};
 use super::journal;
-use super::message::{CLIENT_ID, NotReady};
 use super::observe::Round;
 use super::probe::probe;
 use super::wiped::Stored;

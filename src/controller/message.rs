@@ -3,17 +3,21 @@
 mod breaker;
 #[cfg(test)]
 mod tests;
+mod time;
 mod zitadel;
 
 use std::time::Duration;
 
-use super::failure::NOTHING_ROTATED;
+use jiff::Timestamp;
+
+use super::failure::{CLIENT_ID, NOTHING_ROTATED, NotReady};
 use super::secret::Writer;
 use super::target::Target;
 use crate::api::{OpenAttempt, Reason, RecoveryPolicy};
 use crate::ids::AppId;
 use crate::rotation::{Blocked, Timing, format_interval};
 use breaker::repairs_are_held;
+pub use time::{first_in, is_same, stands};
 
 /// What a message speaks of besides the reason.
 pub struct Scene<'a> {
@@ -41,6 +45,10 @@ pub struct Scene<'a> {
     pub attempt: Option<&'a OpenAttempt>,
     /// Whether a new value waits to be accepted while the stored one works.
     pub candidate: bool,
+    /// When the operator acts next, if it waits for a time.
+    pub next: Option<Timestamp>,
+    /// When ZITADEL last accepted the stored value, where it cannot be asked now.
+    pub accepted: Option<Timestamp>,
 }
 
 impl<'a> Scene<'a> {
@@ -59,27 +67,18 @@ impl<'a> Scene<'a> {
             handled: None,
             attempt: None,
             candidate: false,
+            next: None,
+            accepted: None,
         }
     }
 }
-
-/// Why an application is not ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotReady {
-    /// It is not active.
-    Inactive,
-    /// It authenticates by key.
-    Method,
-}
-
-/// What is wrong with an application without a client id that can be used.
-pub const CLIENT_ID: &str = "its client id cannot be used";
 
 /// What a person is told: which object, which field, which value, what next.
 pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
     let text = zitadel::call(blocked, scene)
         .or_else(|| refused_write(blocked, scene))
         .unwrap_or_else(|| with_answer(sentence(blocked, scene), blocked));
+    let text = with_times(text, scene);
     match scene.former {
         Some(former) if stays_under_former_name(blocked.reason) => {
             format!("{text}. Until then the client secret stays in Secret {former}")
@@ -91,6 +90,27 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
         }
         _ => text,
     }
+}
+
+/// The sentence with the end of the wait, unless it says that itself, and with the age of a verdict that stands.
+fn with_times(mut text: String, scene: &Scene<'_>) -> String {
+    if let Some(next) = scene.next.map(|next| next.to_string())
+        && !text.contains(&next)
+    {
+        text = format!("{text}. The operator tries again at {next}");
+    }
+    if let Some(accepted) = scene.accepted {
+        text = format!("{text}. ZITADEL accepted the stored client secret at {accepted}");
+    }
+    text
+}
+
+/// When something happens: at the end of the wait, or where that is not known after so long.
+fn at_or_after(scene: &Scene<'_>, wait: Duration) -> String {
+    scene.next.map_or_else(
+        || format!("after {}", span(wait)),
+        |next| format!("at {next}"),
+    )
 }
 
 /// The sentence with what came back, in words of the operator's own.
@@ -187,14 +207,14 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::QuotaExceeded => format!("A ResourceQuota of namespace {namespace} does not allow Secret {secret}: raise it, or delete a Secret that is not needed"),
         Reason::NamespaceTerminating => format!("Namespace {namespace} is being deleted, so nothing is generated for it"),
         Reason::DryRunUnsupported => format!("An admission webhook does not support dry runs, so the write of Secret {secret} cannot be rehearsed: set sideEffects: None or NoneOnDryRun in its configuration, exempt namespace {namespace}, or have spec.allowWithoutRehearsal set on ZitadelConnection {connection}"),
-        Reason::KubernetesUnavailable => "The Kubernetes API server does not answer, or answers with an error of its own. The operator tries again".to_owned(),
+        Reason::KubernetesUnavailable => "The Kubernetes API server does not answer, or answers with an error of its own. The operator tries again".to_owned() + &scene.next.map_or_else(String::new, |next| format!(" at {next}")),
         Reason::SecretHeld if scene.candidate => format!("ZITADEL does not accept the new client secret of app {app} yet, so Secret {secret} keeps the one that works. The new one is in the operator's memory only: do not restart the operator until this is over"),
         Reason::SecretHeld => format!("A new client secret of app {app} is being proven and written to Secret {secret}. It is in the operator's memory only: do not restart the operator until this is over"),
         Reason::AppAlreadyClaimed => format!("App {app} is already managed by ApiAppSecret {by}: delete one of the two"),
-        Reason::AttemptOpen => format!("Another replica has a rotation of app {app} open, or left one behind. The operator decides when the claim and Secret {secret} have not changed for {}", span(timing.takeover)),
+        Reason::AttemptOpen => format!("Another replica has a rotation of app {app} open, or left one behind. The operator decides when the claim and Secret {secret} have not changed for {}{}", span(timing.takeover), scene.next.map_or_else(String::new, |next| format!(", at {next} at the earliest"))),
         Reason::OutcomeUnknown => outcome_unknown(blocked, scene),
-        Reason::ConcurrentChanges => format!("Secret {secret}, the claim or the change list of app {app} changed each time while a rotation was being prepared, so nothing was sent: find out who rotates the app or writes the Secret in a loop. The operator tries again after {}, doubling up to {}", span(timing.retry_soonest), span(timing.retry_most)),
-        Reason::ClaimUnreadable => format!("The Lease with the claim of app {app} was edited or damaged: find out who edits Leases in the operator's namespace. The operator replaces it after {}", span(timing.quiet)),
+        Reason::ConcurrentChanges => format!("Secret {secret}, the claim or the change list of app {app} changed each time while a rotation was being prepared, so nothing was sent: find out who rotates the app or writes the Secret in a loop. The operator tries again {}; waits double up to {}", at_or_after(scene, timing.retry_soonest), span(timing.retry_most)),
+        Reason::ClaimUnreadable => format!("The Lease with the claim of app {app} was edited or damaged: find out who edits Leases in the operator's namespace. The operator replaces it {}", at_or_after(scene, timing.quiet)),
         Reason::ClaimFromNewerVersion => format!("A newer version of the operator wrote the claim of app {app}: upgrade this one"),
         Reason::CommitRecordFromNewerVersion => format!("A newer version of the operator wrote Secret {secret}: upgrade this one"),
         Reason::BreakerOpen => match &blocked.breaker {
@@ -202,9 +222,9 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
             None => "The credential was repaired too often within an hour or a day; set a new spec.rotation.trigger to rotate it now".to_owned(),
         },
         Reason::RepairLimit => format!("More repairs were made within 10 minutes than spec.limits.repairsPer10Minutes of ZitadelConnection {connection} allows. This one follows by itself"),
-        Reason::LostAttempt => format!("ZITADEL carried out a rotation whose answer was lost, so Secret {secret} holds an older client secret; it is replaced after a pause, because that happened before within the hour"),
+        Reason::LostAttempt => format!("ZITADEL carried out a rotation whose answer was lost, so Secret {secret} holds an older client secret; it is replaced {}, because that happened before within the hour", scene.next.map_or_else(|| "after a pause".to_owned(), |next| format!("after a pause, at {next}"))),
         Reason::SecretMissing => match target.recovery.missing() {
-            RecoveryPolicy::Rotate => format!("The client secret in Secret {secret} is gone. A new one is generated unless it is back within {}", span(timing.missing)),
+            RecoveryPolicy::Rotate => format!("The client secret in Secret {secret} is gone. A new one is generated unless it is back {}", scene.next.map_or_else(|| format!("within {}", span(timing.missing)), |next| format!("by {next}"))),
             RecoveryPolicy::Report => format!("The client secret in Secret {secret} is gone, and spec.recovery.missingSecret is Report: restore the Secret, or set a new spec.rotation.trigger to generate a new client secret"),
         },
         Reason::SecretInvalid => format!("ZITADEL rejects the client secret in Secret {secret}, and spec.recovery.invalidSecret is Report: put the right value back, or set a new spec.rotation.trigger to generate a new one"),
@@ -293,9 +313,12 @@ fn outcome_unknown(blocked: &Blocked, scene: &Scene<'_>) -> String {
         .attempt
         .and_then(|attempt| attempt.started_at.as_ref());
     let begun = begun.map_or_else(|| "it was first seen".to_owned(), |time| time.0.to_string());
+    let when = scene.next.map_or_else(
+        || format!("about {} after {begun}", span(scene.timing.quiet)),
+        |next| format!("at {next}"),
+    );
     format!(
-        "{came}. The operator decides by ZITADEL's change list, about {} after {begun}: a lost client secret is replaced, otherwise the call is made again after {}, doubling up to {}",
-        span(scene.timing.quiet),
+        "{came}. The operator decides by ZITADEL's change list, {when}: a lost client secret is replaced, otherwise the call is made again after {}, doubling up to {}",
         span(scene.timing.retry_first),
         span(scene.timing.retry_most)
     )

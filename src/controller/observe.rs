@@ -11,7 +11,7 @@ use kube::runtime::reflector::ObjectRef;
 use super::claim;
 use super::connections::Connection;
 use super::context::{AppState, Context, Stored, lock};
-use super::message::NotReady;
+use super::failure::NotReady;
 use super::progress::Written;
 use super::rivals::keeps_app;
 use super::secret::{self, Place, Reading};

@@ -128,7 +128,13 @@ pub async fn settle(
         let state = lock(&round.state);
         (state.flushed.clone(), state.told.clone())
     };
-    let status = status::status(round, facts, report, flushed.as_ref(), context.clock.wall());
+    let wall = context.clock.wall();
+    let mut status = status::status(round, facts, report, flushed.as_ref(), wall);
+    let said = |status: &ApiAppSecretStatus| status.conditions.get(ConditionType::Ready).cloned();
+    let is_own = told
+        .as_ref()
+        .is_some_and(|told| said(&told.status) == said(&round.status));
+    status::steady(&mut status, &round.status, is_own, facts.now.time);
     let now = context.clock.boot();
     let timing = &context.settings.timing;
     let contradicted = told

@@ -9,15 +9,15 @@ use serde_json::{Map, Value as Json};
 
 use super::context::lock;
 use super::flush::Flushed;
-use super::message::{Scene, journal_denied, message};
+use super::message::{self, Scene, first_in, journal_denied, message};
 use super::observe::{Round, previous};
 use crate::api::{
-    ApiAppSecretStatus, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome,
+    ApiAppSecretStatus, Condition, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome,
     PreviousPair, Reason, Status, seconds,
 };
 use crate::rotation::{
-    self, Awaits, Blocked, Cause, Claim, ClaimView, Entry, Facts, Report, SecretState, Slot, Value,
-    Verified,
+    self, Awaits, Blocked, Cause, Claim, ClaimView, Entry, Facts, Observed, Probe, Report,
+    SecretState, Slot, Value, Verified,
 };
 
 /// Entries of the history that are kept.
@@ -96,7 +96,8 @@ pub fn status(
     let next = facts.object.due.next_rotation();
     status.next_rotation_time = next.map(|time| seconds(time).to_string());
     conditions(&mut status, round, facts, report, now);
-    verified(&mut status, round, facts, now);
+    let is_new = flushed.is_some_and(|flushed| Some(flushed.attempt) == carried);
+    verified(&mut status, round, facts, is_new, now);
     status
 }
 
@@ -240,6 +241,55 @@ fn settled(
     }
 }
 
+/// The time in each message stays what it was in `before` where it says the same: `is_own` if this process wrote that.
+pub fn steady(
+    status: &mut ApiAppSecretStatus,
+    before: &ApiAppSecretStatus,
+    is_own: bool,
+    now: Timestamp,
+) {
+    for condition in before.conditions.iter() {
+        let same = |after: &&Condition| {
+            (after.status, &after.reason, after.observed_generation)
+                == (
+                    condition.status,
+                    &condition.reason,
+                    condition.observed_generation,
+                )
+                && message::is_same(&condition.message, &after.message, |was, is| {
+                    message::stands(was, is, is_own, now)
+                })
+        };
+        if status
+            .conditions
+            .get(condition.type_)
+            .is_some_and(|after| same(&after))
+        {
+            status.conditions.say(condition.type_, &condition.message);
+        }
+    }
+}
+
+/// When ZITADEL last accepted the stored value, where it cannot be asked now and that verdict stands.
+fn accepted(status: &ApiAppSecretStatus, facts: &Facts, report: &Report) -> Option<Timestamp> {
+    let (Report::Usable { blocked, .. }
+    | Report::Working { blocked, .. }
+    | Report::Stalled { blocked, .. }) = report
+    else {
+        return None;
+    };
+    let is_away = facts.gates.connection.is_err() || blocked.reason.is_zitadel_away();
+    let stands = matches!(
+        rotation::verified(facts, &facts.memory),
+        Verified::Accepted | Verified::AsBefore
+    );
+    let before = status.conditions.get(ConditionType::Verified)?;
+    let accepted = before.reason == Reason::Accepted.as_str();
+    (is_away && stands && accepted)
+        .then(|| first_in(&before.message))
+        .flatten()
+}
+
 /// Ready, Reconciling and Stalled, as kstatus reads them.
 fn conditions(
     status: &mut ApiAppSecretStatus,
@@ -264,13 +314,17 @@ fn conditions(
         handled: handled.as_deref(),
         attempt: attempt.as_ref(),
         candidate: facts.memory.candidate,
+        accepted: accepted(status, facts, report),
         ..Scene::new(&round.target, &facts.timing)
     };
     let denied = lock(&round.state).denied.first().cloned();
     let denied = denied.map(|app| journal_denied(&round.target, &app));
     let message = |blocked: &Blocked| match &denied {
         Some(text) if blocked.reason == Reason::JournalUnavailable => text.clone(),
-        _ => message(blocked, &scene),
+        _ => {
+            let next = rotation::next_try(blocked, facts);
+            message(blocked, &Scene { next, ..scene })
+        }
     };
     let conditions = &mut status.conditions;
     let set =
@@ -323,7 +377,8 @@ fn conditions(
         }
         Report::Stalled { blocked, .. } => {
             let text = message(blocked);
-            set(conditions, Ready, false, blocked.reason, &text);
+            let usable = rotation::is_usable_beside(blocked.reason, facts, &facts.memory);
+            set(conditions, Ready, usable, blocked.reason, &text);
             set(conditions, Stalled, true, blocked.reason, &text);
             conditions.remove(Reconciling);
         }
@@ -348,7 +403,13 @@ fn conditions(
 }
 
 /// Verified: the verdict of the last question about exactly these bytes. Ready follows from the same notion, [`rotation::verified`].
-fn verified(status: &mut ApiAppSecretStatus, round: &Round, facts: &Facts, now: Timestamp) {
+fn verified(
+    status: &mut ApiAppSecretStatus,
+    round: &Round,
+    facts: &Facts,
+    is_new: bool,
+    now: Timestamp,
+) {
     let known = facts.secret.known();
     let unseen = matches!(known, Some(SecretState::Present(view)) if view.value == Value::Unseen);
     let before = status.conditions.get(ConditionType::Verified);
@@ -376,7 +437,12 @@ fn verified(status: &mut ApiAppSecretStatus, round: &Round, facts: &Facts, now: 
         Verified::Accepted => (
             Status::True,
             Reason::Accepted,
-            format!("ZITADEL accepts the client secret in Secret {name}"),
+            match asked(round, facts, before, is_new, now) {
+                Some(time) => {
+                    format!("ZITADEL accepts the client secret in Secret {name}; asked at {time}")
+                }
+                None => format!("ZITADEL accepts the client secret in Secret {name}"),
+            },
         ),
         Verified::Unasked | Verified::Doubted => (
             Status::Unknown,
@@ -394,6 +460,30 @@ fn verified(status: &mut ApiAppSecretStatus, round: &Round, facts: &Facts, now: 
         round.target.generation,
         now,
     );
+}
+
+/// When ZITADEL was asked about a value that it accepts. Asked again within a minute, the former time stands: it is true as well.
+fn asked(
+    round: &Round,
+    facts: &Facts,
+    before: Option<&Condition>,
+    is_new: bool,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    const FINE: SignedDuration = SignedDuration::from_mins(1);
+    let before = before.filter(|before| before.reason == Reason::Accepted.as_str());
+    let before = before.and_then(|before| first_in(&before.message));
+    let is_asked = matches!(facts.probe, Observed::Live(Probe::Valid));
+    let revision = match facts.secret.known() {
+        Some(SecretState::Present(view)) => Some(&view.version.revision),
+        _ => None,
+    };
+    let is_same = revision == round.status.secret_resource_version.as_ref();
+    match before {
+        Some(time) if !is_new && !is_asked => Some(time),
+        Some(time) if !is_new && is_same && now.duration_since(time) < FINE => Some(time),
+        _ => (is_new || is_asked).then(|| seconds(now)),
+    }
 }
 
 fn short(span: std::time::Duration) -> String {
@@ -512,5 +602,52 @@ mod tests {
                 json_patch(&mut target[field], value);
             }
         }
+    }
+
+    #[test]
+    fn a_time_in_a_message_changes_only_with_the_wait() {
+        use ConditionType::{Ready, Stalled};
+        let now: Timestamp = "2026-11-29T03:00:00Z".parse().unwrap();
+        let with = |time: &str| {
+            let mut status = ApiAppSecretStatus::default();
+            for type_ in [Ready, Stalled] {
+                let text = format!("raise it. The operator tries again at {time}");
+                let set = &mut status.conditions;
+                set.set(
+                    type_,
+                    Status::True,
+                    Reason::QuotaExceeded,
+                    text,
+                    Some(1),
+                    now,
+                );
+            }
+            status
+        };
+        let (before, alike) = (with("2026-11-29T03:00:10Z"), with("2026-11-29T03:00:11Z"));
+        let later = with("2026-11-29T03:05:00Z");
+        let steadied = |mut after: ApiAppSecretStatus, is_own| {
+            steady(&mut after, &before, is_own, now);
+            after
+        };
+        assert_eq!(steadied(alike, true), before);
+        assert_eq!(steadied(later.clone(), true), later, "a new wait");
+        assert_eq!(
+            steadied(later.clone(), false),
+            before,
+            "replicas do not correct each other"
+        );
+        let mut other = later;
+        let set = &mut other.conditions;
+        let text = "raise it. The operator tries again at 2026-11-29T03:00:10Z";
+        set.set(
+            Ready,
+            Status::False,
+            Reason::QuotaExceeded,
+            text,
+            Some(1),
+            now,
+        );
+        assert!(!steadied(other, true).conditions.is_true(Ready));
     }
 }

@@ -325,7 +325,12 @@ fn stored(
     }
     if secret.refused == Some(Reason::SecretContested) {
         // The value works. It is said now, and not when the next rotation is refused for it.
-        let retry = Retry::After(facts.timing.retry_most);
+        let most = facts.timing.retry_most;
+        let until_due = match facts.object.due {
+            DueState::NotDue { next } => next.duration_since(facts.now.time).unsigned_abs(),
+            _ => most,
+        };
+        let retry = Retry::After(most.min(until_due));
         let contested = waiting(Reason::SecretContested.into(), retry);
         return Ok(Found::Nothing(rest(contested)));
     }

@@ -15,6 +15,7 @@ mod fingerprint;
 mod foreign;
 mod interval;
 mod memory;
+mod obstacle;
 mod pair;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
@@ -26,6 +27,7 @@ mod takeover;
 mod timing;
 mod unknown;
 mod verified;
+mod wait;
 mod window;
 
 pub use breaker::{Explained, OpenBreaker, RepairCause, Repairs, Standing};
@@ -45,9 +47,11 @@ pub use memory::{
     Backoff, Claimed, Doubt, DoubtKind, Looked, Loss, Memory, Prepared, Refusals, Rejection,
     Watched,
 };
+pub use obstacle::is_usable_beside;
 pub use publish::{Beside, Next, Publish, Question, Verdict};
 pub use schedule::{Backlog, DueState, GRACE, Schedule, ScheduleError};
 pub use step::{Awaits, Blocked, Report, Retry, Source, Step};
 pub use timing::{Timing, TimingError};
 pub use unknown::UnknownFields;
 pub use verified::{Verified, verified};
+pub use wait::next_try;

@@ -81,6 +81,10 @@ fn what_is_wrong_is_quoted_and_each_field_that_may_be_wrong_is_named() {
     );
     let denied = plain(Reason::PermissionDenied);
     assert!(denied.contains("or correct spec.projectId"), "{denied}");
+    assert!(
+        denied.contains("the project may have been removed"),
+        "{denied}"
+    );
     let spec = json!({"organizationId": "77", "suspend": true, "rotation": {"trigger": "now"}});
     let organization = told(&spec, Reason::OrganizationNotFound, |scene| scene);
     assert!(
@@ -213,7 +217,66 @@ fn after_an_answer_that_proves_nothing_it_is_said_what_came_what_happens_next_an
     });
     assert_eq!(
         unavailable,
-        "ZITADEL answers that it cannot serve requests when the client secret of app 2 was asked for (HTTP 503). ZitadelConnection default: check ZITADEL and what is between it and the operator. The operator tries again after 30s, doubling up to 1h"
+        "ZITADEL answers that it cannot serve requests when the client secret of app 2 was asked for (HTTP 503). ZitadelConnection default: check ZITADEL and what is between it and the operator. The operator tries again after 30s; waits double up to 1h"
+    );
+}
+
+#[test]
+fn whatever_waits_for_a_time_says_it_once() {
+    let next: Timestamp = "2026-11-29T03:00:10Z".parse().unwrap();
+    let told = |blocked: Blocked| {
+        told(&json!({}), blocked, |scene| Scene {
+            next: Some(next),
+            ..scene
+        })
+    };
+    let unavailable = told(Blocked {
+        answer: Some("HTTP 503".to_owned()),
+        call: Some("generate"),
+        ..Reason::ZitadelUnavailable.into()
+    });
+    assert!(
+        unavailable
+            .ends_with("The operator tries again at 2026-11-29T03:00:10Z; waits double up to 1h"),
+        "{unavailable}"
+    );
+    let unknown = told(Blocked {
+        answer: Some("HTTP 503".to_owned()),
+        ..Reason::OutcomeUnknown.into()
+    });
+    assert!(
+        unknown.contains("decides by ZITADEL's change list, at 2026-11-29T03:00:10Z: a lost"),
+        "{unknown}"
+    );
+    let quota = told(Blocked {
+        answer: Some("ResourceQuota x; nothing was rotated".to_owned()),
+        ..Reason::QuotaExceeded.into()
+    });
+    assert!(
+        quota.ends_with("Nothing was rotated. The operator tries again at 2026-11-29T03:00:10Z"),
+        "{quota}"
+    );
+    let missing = told(Reason::SecretMissing.into());
+    assert!(
+        missing.ends_with("unless it is back by 2026-11-29T03:00:10Z"),
+        "{missing}"
+    );
+    for reason in Reason::ALL {
+        let text = told((*reason).into());
+        assert_eq!(text.matches("2026-11-29T03:00:10Z").count(), 1, "{text}");
+        assert!(text.len() < 700, "{text}");
+    }
+}
+
+#[test]
+fn while_zitadel_is_away_a_verdict_that_stands_has_its_age() {
+    let text = told(&json!({}), Reason::ZitadelUnreachable, |scene| Scene {
+        accepted: "2026-11-29T02:00:00Z".parse().ok(),
+        ..scene
+    });
+    assert!(
+        text.ends_with(". ZITADEL accepted the stored client secret at 2026-11-29T02:00:00Z"),
+        "{text}"
     );
 }
 

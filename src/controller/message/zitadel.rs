@@ -1,6 +1,6 @@
 //! What a person is told of a call to ZITADEL that failed. No I/O.
 
-use super::{CLIENT_ID, Scene, answer, span};
+use super::{CLIENT_ID, Scene, answer, at_or_after, span};
 use crate::api::Reason;
 use crate::rotation::Blocked;
 
@@ -68,8 +68,8 @@ pub(super) fn call(blocked: &Blocked, scene: &Scene<'_>) -> Option<String> {
 /// When it is tried again.
 fn again(scene: &Scene<'_>) -> String {
     format!(
-        "The operator tries again after {}, doubling up to {}",
-        span(scene.timing.retry_first),
+        "The operator tries again {}; waits double up to {}",
+        at_or_after(scene, scene.timing.retry_first),
         span(scene.timing.retry_most)
     )
 }
@@ -97,7 +97,10 @@ fn refused(blocked: &Blocked, scene: &Scene<'_>) -> Option<String> {
     };
     let id = blocked.error_id.as_ref();
     let id = id.map(|id| format!(" ({id})")).unwrap_or_default();
+    let next = scene
+        .next
+        .map_or_else(String::new, |next| format!(" at {next}"));
     Some(format!(
-        "ZITADEL did not accept the operator's {what} when {when}{id}; tried again"
+        "ZITADEL did not accept the operator's {what} when {when}{id}; tried again{next}"
     ))
 }

@@ -16,6 +16,7 @@ mod standby;
 mod truth;
 mod unknown;
 mod verdicts;
+mod waits;
 
 use std::time::Duration;
 

@@ -1,0 +1,40 @@
+//! Obstacles that are in the way of the next rotation only: the stored client secret is as declared, and works. No I/O.
+
+use super::facts::{Facts, SecretState};
+use super::memory::Memory;
+use super::verified::verified;
+use crate::api::Reason;
+
+/// Whether consumers can use what the Secret holds, although a person must act before anything else can be written to it.
+pub fn is_usable_beside(reason: Reason, facts: &Facts, memory: &Memory) -> bool {
+    let as_declared = match facts.secret.known() {
+        Some(SecretState::Present(view)) => {
+            view.managed && view.owned && view.rendered && view.held_elsewhere.is_none()
+        }
+        Some(SecretState::Absent) | None => false,
+    };
+    // NB: under its new name a Secret that was renamed does not exist yet.
+    concerns_what_is_next(reason)
+        && as_declared
+        && facts.former.is_none()
+        && verified(facts, memory).is_usable()
+}
+
+/// Whether a reason says nothing of the stored value. What it says of an application, a project, the operator's rights at ZITADEL, the
+/// connection or another owner may be the end of the value as well.
+const fn concerns_what_is_next(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::StandbyNotReady
+            | Reason::SecretContested
+            | Reason::SecretTypeMismatch
+            | Reason::SecretImmutable
+            | Reason::SecretWriteForbidden
+            | Reason::SecretWriteRefused
+            | Reason::SecretMutated
+            | Reason::QuotaExceeded
+            | Reason::NamespaceTerminating
+            | Reason::DryRunUnsupported
+            | Reason::ClaimWriteForbidden
+    )
+}
