@@ -361,15 +361,11 @@ async fn publish(
             received.sequence,
             outlived.as_ref(),
             target.secret.adopt,
+            received.is_stored(&target, record.as_ref(), seen.as_deref()),
         );
         let attempted = match judged {
-            // NB: the record alone proves nothing of the keys.
-            Fence::Written(version)
-                if received.is_stored(&target, record.as_ref(), seen.as_deref()) =>
-            {
-                return (published, Some(version.revision));
-            }
-            Fence::Written(version) | Fence::Write(version) => {
+            Fence::Written(version) => return (published, Some(version.revision)),
+            Fence::Write(version) => {
                 let before = record.as_ref();
                 Some(apply(context, &api, received, &target, before, Some(&version)).await)
             }

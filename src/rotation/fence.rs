@@ -8,7 +8,7 @@ use crate::ids::{AttemptId, Sequence};
 pub enum Fence {
     /// Write it over this revision.
     Write(Version),
-    /// It is there already: an earlier write was carried out and its answer lost.
+    /// It is there already, as it was sent.
     Written(Version),
     /// The Secret has a newer value by sequence: ask ZITADEL whether ours is still accepted.
     Prove(Version),
@@ -19,7 +19,8 @@ pub enum Fence {
 }
 
 /// Judges a received value of an application against the Secret as it is now. `outlived` is a revision whose value is known to be dead, because
-/// the received one was accepted after that revision had been read. `adopt` allows a Secret that is nobody's.
+/// the received one was accepted after that revision had been read. `adopt` allows a Secret that is nobody's. `contains` tells whether
+/// the Secret was seen to contain all that was sent: admission may change or drop any of it, so the record alone proves nothing.
 pub fn fence(
     stored: &SecretState,
     slot: Slot,
@@ -27,6 +28,7 @@ pub fn fence(
     sequence: Sequence,
     outlived: Option<&Version>,
     adopt: bool,
+    contains: bool,
 ) -> Fence {
     let SecretState::Present(secret) = stored else {
         return Fence::Create;
@@ -39,7 +41,8 @@ pub fn fence(
         return Fence::Refused;
     }
     match secret.entry(slot) {
-        Some(entry) if entry.attempt == Some(attempt) => Fence::Written(version),
+        Some(entry) if entry.attempt == Some(attempt) && contains => Fence::Written(version),
+        Some(entry) if entry.attempt == Some(attempt) => Fence::Write(version),
         Some(entry) if entry.sequence >= sequence && outlived != Some(&version) => {
             Fence::Prove(version)
         }
@@ -91,6 +94,7 @@ mod tests {
             Sequence(10),
             None,
             false,
+            true,
         )
     }
 
@@ -112,7 +116,8 @@ mod tests {
                 id(9),
                 Sequence(10),
                 Some(&version),
-                false
+                false,
+                true
             ),
             Fence::Write(version.clone())
         );
@@ -127,10 +132,24 @@ mod tests {
                 id(9),
                 Sequence(10),
                 Some(&other),
-                false
+                false,
+                true
             ),
             Fence::Prove(version)
         );
+    }
+
+    #[test]
+    fn what_was_stored_otherwise_than_it_was_sent_is_written_again() {
+        let view = stored(Some((9, 10)));
+        let version = view.version.clone();
+        let judge = |contains| {
+            let state = SecretState::Present(view.clone());
+            let order = Sequence(10);
+            fence(&state, Slot::Primary, id(9), order, None, false, contains)
+        };
+        assert_eq!(judge(true), Fence::Written(version.clone()));
+        assert_eq!(judge(false), Fence::Write(version));
     }
 
     #[test]
@@ -151,6 +170,7 @@ mod tests {
                 Sequence(sequence),
                 None,
                 false,
+                true,
             )
         };
         assert_eq!(judge(Slot::Primary, 9, 10), Fence::Write(version.clone()));
@@ -182,7 +202,8 @@ mod tests {
                 id(9),
                 Sequence(10),
                 None,
-                false
+                false,
+                true
             ),
             Fence::Create
         );
@@ -202,6 +223,7 @@ mod tests {
                 id(9),
                 Sequence(10),
                 None,
+                true,
                 true,
             )
         };

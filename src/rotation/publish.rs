@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Timing;
 
 /// What is asked before a value is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Question {
     /// The application: the GET makes ZITADEL's projection catch up. Its answer decides nothing.
     App,
@@ -17,7 +17,7 @@ pub enum Question {
 }
 
 /// What introspection says of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     /// It is accepted.
     Accepted,
@@ -28,7 +28,7 @@ pub enum Verdict {
 }
 
 /// The pair in the Secret, beside which a value was received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Beside {
     /// There is none.
     Nothing,
@@ -54,14 +54,14 @@ pub enum Next {
     Drop,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Phase {
     Received,
     Candidate,
 }
 
 /// A received value on its way to the Secret.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Publish {
     beside: Beside,
     phase: Phase,

@@ -97,6 +97,11 @@ pub struct Known {
     pub no_journal: bool,
     /// The quiet period is none (a negative control).
     pub no_quiet: bool,
+    /// Whether claims remember repairs, and how many rotations were asked for within the breaker's window before.
+    pub breaker: bool,
+    pub asked: u8,
+    /// Those count as repairs (a negative control).
+    pub asked_count: bool,
     pub memo: Memo,
 }
 
@@ -116,7 +121,7 @@ pub fn decide(known: &Known) -> (Step, Memo) {
             cache.clear();
         }
         let decision = real::decide(&facts(known));
-        let found = (step(&decision.step), memo(&decision.memory));
+        let found = (step(known, &decision.step), memo(&decision.memory));
         cache.insert(*known, found);
         found
     })
@@ -129,6 +134,7 @@ pub fn fence(
     attempt: u8,
     sequence: u8,
     outlived: u8,
+    contains: bool,
 ) -> real::Fence {
     let outlived = (outlived != 0).then(|| version(outlived));
     real::fence(
@@ -138,7 +144,42 @@ pub fn fence(
         Sequence(sequence.into()),
         outlived.as_ref(),
         false,
+        contains,
     )
+}
+
+/// The times since the answer that a value on its way is asked about at: every wait of the shipped machine ends at the next of them, or
+/// later than it asked for. They are the answer, half of the time to prove it, all of it, some time, and the longest known lag.
+pub const TIMES: u8 = 5;
+/// The time to prove a value is over, and the longest known lag.
+pub const PROVEN: u8 = 2;
+pub const LAGGED: u8 = 4;
+
+/// That time, since boot.
+pub fn since_answer(at: u8) -> Duration {
+    let timing = real::Timing::default();
+    BOOT + match at {
+        0 => Duration::ZERO,
+        1 => timing.prove / 2,
+        PROVEN => timing.prove,
+        LAGGED => timing.lag,
+        _ => timing.lag / 2,
+    }
+}
+
+/// The shipped machine for a value that was just received. `early`: it is dropped as soon as the time to prove it is over (a negative
+/// control).
+pub fn received(stored: Option<Secret>, slot: u8, early: bool) -> real::Publish {
+    let beside = match stored {
+        Some(secret) if secret.value != 0 && secret.active == slot => real::Beside::Replaced,
+        Some(secret) if secret.value != 0 => real::Beside::Standby,
+        _ => real::Beside::Nothing,
+    };
+    let mut timing = real::Timing::default();
+    if early {
+        timing.lag = timing.prove;
+    }
+    real::Publish::received(BOOT, beside, &timing)
 }
 
 /// What the shell tells the memory, done by the shipped `Memory`.
@@ -491,7 +532,19 @@ fn watched(watched: &[real::Watched]) -> [(u8, u8, Age); TWO] {
     numbers
 }
 
-fn claim_view(slot: u8, claim: Option<Claim>) -> real::ClaimView {
+/// Repairs of the last hour. Their times differ as those of the shipped code do.
+fn repairs(count: u8) -> real::Repairs {
+    real::Repairs {
+        times: (0..count).map(repair_time).collect(),
+        causes: Vec::new(),
+    }
+}
+
+fn repair_time(number: u8) -> Timestamp {
+    now() + Duration::from_millis(number.into())
+}
+
+fn claim_view(known: &Known, slot: u8, claim: Option<Claim>) -> real::ClaimView {
     let Some(claim) = claim else {
         return real::ClaimView::Absent;
     };
@@ -500,8 +553,11 @@ fn claim_view(slot: u8, claim: Option<Claim>) -> real::ClaimView {
         owner: owner(claim.owner),
         handled_trigger: trigger(claim.handled),
         issued: claim.issued,
-        // The breaker is not in the model.
-        repairs: real::Repairs::default(),
+        repairs: repairs(if known.asked_count {
+            known.asked
+        } else {
+            claim.repairs
+        }),
         invalid_repair: match claim.repaired {
             Age::Unset => None,
             Age::Fresh => Some(now()),
@@ -514,7 +570,10 @@ fn claim_view(slot: u8, claim: Option<Claim>) -> real::ClaimView {
             trigger: trigger(attempt.trigger),
             stored: None,
             holder: holder(attempt.holder),
-            time: nth(attempt.id),
+            time: match claim.repairs.checked_sub(1) {
+                Some(last) if attempt.counts => repair_time(last),
+                _ => nth(attempt.id),
+            },
             state: if attempt.open {
                 real::AttemptState::Open
             } else {
@@ -544,7 +603,7 @@ fn claim_view(slot: u8, claim: Option<Claim>) -> real::ClaimView {
     }
 }
 
-fn claim_numbers(claim: &real::Claim) -> (Claim, bool) {
+fn claim_numbers(known: &Known, claim: &real::Claim) -> (Claim, bool) {
     let mut fresh = false;
     let attempt = claim.attempt.as_ref().map(|attempt| {
         let id = attempt_number(attempt.id);
@@ -556,6 +615,7 @@ fn claim_numbers(claim: &real::Claim) -> (Claim, bool) {
             trigger: trigger_number(attempt.trigger.as_deref()),
             holder: number(&attempt.holder.pod),
             open: attempt.state == real::AttemptState::Open,
+            counts: known.breaker && claim.repairs.times.contains(&attempt.time),
         }
     });
     let mut replaced = [(0, 0); 4];
@@ -578,6 +638,11 @@ fn claim_numbers(claim: &real::Claim) -> (Claim, bool) {
         },
         attempt,
         replaced,
+        repairs: if known.breaker {
+            u8::try_from(claim.repairs.times.len()).unwrap()
+        } else {
+            0
+        },
     };
     (numbers, fresh)
 }
@@ -730,9 +795,9 @@ fn app(known: &Known, slot: u8) -> real::AppFacts {
         claim: match known.round.claim {
             Seen::Unread | Seen::Down => real::Observed::Unread,
             Seen::Live(claims) if known.cached => {
-                real::Observed::Cached(claim_view(number, claims[slot]))
+                real::Observed::Cached(claim_view(known, number, claims[slot]))
             }
-            Seen::Live(claims) => real::Observed::Live(claim_view(number, claims[slot])),
+            Seen::Live(claims) => real::Observed::Live(claim_view(known, number, claims[slot])),
         },
         app: if known.round.app[slot] {
             real::Observed::Live(real::AppView { refused: None })
@@ -744,7 +809,9 @@ fn app(known: &Known, slot: u8) -> real::AppFacts {
             Seen::Unread => real::Observed::Unread,
             Seen::Down => real::Observed::Failed(failure(false)),
             Seen::Live(_) if known.no_journal => real::Observed::Failed(failure(true)),
-            Seen::Live((newest, own, cut)) => real::Observed::Live(journal(newest, own, cut)),
+            Seen::Live((newest, own, cut)) => {
+                real::Observed::Live(journal(newest, own, cut, known.asked))
+            }
         },
         hint: (hint != 0).then(|| Sequence(hint.into())),
     }
@@ -758,13 +825,19 @@ fn real_recovery() -> zitadel_secret_operator::rotation::RecoveryView {
     }
 }
 
-fn journal(newest: u8, own: u8, cut: bool) -> real::Journal {
+fn journal(newest: u8, own: u8, cut: bool, asked: u8) -> real::Journal {
     let event = |sequence: u8, own: bool| real::JournalEvent {
         sequence: Sequence(sequence.into()),
         time: nth(sequence),
         own,
     };
-    let mut events = Vec::new();
+    let mut events = vec![
+        real::JournalEvent {
+            time: now(),
+            ..event(0, true)
+        };
+        asked.into()
+    ];
     if newest != 0 && !cut {
         // Whatever is older.
         events.push(event(0, false));
@@ -778,7 +851,7 @@ fn journal(newest: u8, own: u8, cut: bool) -> real::Journal {
     real::Journal(events)
 }
 
-fn step(step: &real::Step) -> Step {
+fn step(known: &Known, step: &real::Step) -> Step {
     match step {
         real::Step::Read { sources, slot } => {
             let bits = sources.iter().fold(0, |bits, source| {
@@ -796,7 +869,7 @@ fn step(step: &real::Step) -> Step {
         real::Step::CreateShell => Step::CreateShell,
         real::Step::Rehearse { slot, over } => Step::Rehearse(slot_number(*slot), revision(over)),
         real::Step::WriteClaim { slot, claim, over } => {
-            let (claim, fresh) = claim_numbers(claim);
+            let (claim, fresh) = claim_numbers(known, claim);
             Step::Write {
                 slot: slot_number(*slot),
                 claim,

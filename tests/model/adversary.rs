@@ -47,6 +47,7 @@ pub fn person(n: &mut State, fault: Fault, slot: usize) -> bool {
         Fault::Foreign => {
             n.newest[slot] = new;
             n.valid[slot] = new;
+            n.late[slot] = 0;
         }
         Fault::Trigger if n.object.exists => n.object.trigger += 1,
         Fault::Due => match n.secrets[name] {

@@ -82,7 +82,7 @@ pub fn awaited(n: &State, i: u8) -> Option<(usize, u8)> {
     Some((m, attempt))
 }
 
-pub fn deliver(n: &mut State, i: u8) -> bool {
+pub fn deliver(n: &mut State, i: u8, without: Without) -> bool {
     let Some((m, _)) = awaited(n, i) else {
         return false;
     };
@@ -109,6 +109,8 @@ pub fn deliver(n: &mut State, i: u8) -> bool {
         n.messages[m] = None;
         return true;
     }
+    let proof =
+        (without != Without::Prove).then(|| actor::received(stored, slot, without == Without::Lag));
     mine.phase = Phase::Flushing(Flush {
         name: mine.view.name,
         attempt,
@@ -117,7 +119,8 @@ pub fn deliver(n: &mut State, i: u8) -> bool {
         old,
         owner,
         trigger,
-        tried: false,
+        proof,
+        at: 0,
         proven: false,
         blind: false,
         outlived: 0,
@@ -127,7 +130,14 @@ pub fn deliver(n: &mut State, i: u8) -> bool {
     true
 }
 
-pub fn execute(n: &mut State, m: u8, effect: bool) -> bool {
+/// When ZITADEL accepts what it made.
+pub enum Effect {
+    Now,
+    Later,
+    Never,
+}
+
+pub fn execute(n: &mut State, m: u8, effect: Effect) -> bool {
     let event = n.unused();
     let Some(message) = &mut n.messages[usize::from(m)] else {
         return false;
@@ -139,8 +149,14 @@ pub fn execute(n: &mut State, m: u8, effect: bool) -> bool {
     }
     n.newest[slot] = event;
     n.own[slot] = event;
-    if effect {
-        n.valid[slot] = event;
+    match effect {
+        Effect::Now => {
+            n.valid[slot] = event;
+            // What it learns of is in order.
+            n.late[slot] = 0;
+        }
+        Effect::Later => n.late[slot] = event,
+        Effect::Never => {}
     }
     n.executed += 1;
     true

@@ -1,6 +1,7 @@
 //! The configurations that must hold: one application, a standby beside it, a status, objects that are looked up, renames.
 
 use crate::machine::{Standby, World};
+use crate::world::Admission;
 use crate::world::Fault::{self, *};
 
 /// One application.
@@ -13,12 +14,97 @@ pub const fn world(name: &'static str, first: bool, faults: &'static [(Fault, u8
     }
 }
 
+/// One replica and one application, where what is asked of ZITADEL and written to Kubernetes matters.
+pub const fn alone(name: &'static str, faults: &'static [(Fault, u8)]) -> World {
+    World {
+        replicas: 1,
+        look: true,
+        stale: false,
+        ..world(name, false, faults)
+    }
+}
+
+/// A projection that lags, admission that changes what is written, and the breaker.
+fn publishing() -> Vec<World> {
+    let admission = |admission, world: World| World { admission, ..world };
+    let after_fifty = |world: World| World {
+        breaker: true,
+        asked: 50,
+        ..world
+    };
+    vec![
+        alone("three late values in a row", &[(Due, 3), (Lag, 3)]),
+        World {
+            replicas: 2,
+            ..alone("due, late value, two replicas", &[(Due, 1), (Lag, 1)])
+        },
+        World {
+            torn: true,
+            ..alone("reads apart, late value", &[(Due, 2), (Lag, 2)])
+        },
+        alone(
+            "late value, crash and no verdict",
+            &[(Due, 1), (Lag, 1), (Crash, 1), (NoVerdict, 1)],
+        ),
+        alone(
+            "late value, lost answer, without effect",
+            &[(Due, 1), (Lag, 1), (LostAnswer, 1), (WithoutEffect, 1)],
+        ),
+        pair("standby, three late values in a row", &[(Due, 3), (Lag, 3)]),
+        pair(
+            "standby, late value, no verdict and crash",
+            &[(Due, 1), (Lag, 1), (NoVerdict, 1), (Crash, 1)],
+        ),
+        admission(
+            Admission::Changes,
+            alone("values changed in dry runs too", &[(Due, 1), (Crash, 1)]),
+        ),
+        admission(
+            Admission::ChangesReal,
+            alone(
+                "values changed in real writes",
+                &[(Due, 1), (LostWriteAnswer, 1)],
+            ),
+        ),
+        admission(
+            Admission::ChangesReal,
+            alone(
+                "values changed in real writes, crash",
+                &[(Due, 1), (Crash, 1)],
+            ),
+        ),
+        admission(
+            Admission::DropsRecordReal,
+            alone(
+                "records dropped in real writes",
+                &[(Due, 1), (LostWriteAnswer, 1)],
+            ),
+        ),
+        admission(
+            Admission::DropsRecordReal,
+            alone(
+                "records dropped in real writes, crash",
+                &[(Due, 1), (Crash, 1)],
+            ),
+        ),
+        after_fifty(alone(
+            "fifty triggers, then two lost answers",
+            &[(Trigger, 1), (LostAnswer, 2), (DeleteSecret, 1)],
+        )),
+        after_fifty(alone(
+            "fifty triggers, then a crash and no effect",
+            &[(Trigger, 1), (Crash, 1), (WithoutEffect, 1)],
+        )),
+    ]
+}
+
 /// The configurations, each small enough for every test run.
 pub fn all() -> Vec<World> {
     let mut all = one();
     all.extend(pairs());
     all.extend(statuses());
     all.extend(objects());
+    all.extend(publishing());
     all
 }
 

@@ -1,7 +1,8 @@
 //! The negative controls: a configuration that holds with one mechanism taken away, which must fail.
 
-use crate::configurations::{pair, status, world};
+use crate::configurations::{alone, pair, status, world};
 use crate::machine::{Without, World};
+use crate::world::Admission;
 use crate::world::Fault::*;
 
 /// The controls, each with the properties of which at least one must fail.
@@ -205,6 +206,36 @@ pub fn controls() -> Vec<(World, &'static [&'static str])> {
                 )
             },
             &["only for the present object"],
+        ),
+        (
+            World {
+                without: Without::Lag,
+                ..alone(
+                    "dropped when the time to prove is over",
+                    &[(Due, 1), (Lag, 1)],
+                )
+            },
+            &["newest kept"],
+        ),
+        (
+            World {
+                without: Without::Compare,
+                admission: Admission::ChangesReal,
+                ..alone("what was written is not compared", &[(Due, 1)])
+            },
+            &["truth", "ready is true"],
+        ),
+        (
+            World {
+                without: Without::AskedFor,
+                breaker: true,
+                asked: 50,
+                ..alone(
+                    "rotations that were asked for count",
+                    &[(Trigger, 1), (LostAnswer, 1)],
+                )
+            },
+            &["recovers"],
         ),
     ]
 }

@@ -4,12 +4,12 @@ use stateright::Model;
 
 use crate::actor::{self, Known, Report, Step};
 use crate::adversary::{crash, person};
-use crate::calls::{deliver, execute};
+use crate::calls::{Effect, deliver, execute};
 use crate::properties;
 use crate::replica::{SOURCES, begins, done, read};
 use crate::world::{
-    Age, Attempt, Broken, Claim, FAULTS, Fault, Former, GONE, MESSAGES, Memo, Message, Object,
-    Phase, REPLICAS, Replica, Secret, Seen, State, Status, TWO,
+    Admission, Age, Attempt, Broken, Claim, FAULTS, Fault, Former, GONE, MESSAGES, Memo, Message,
+    Object, Phase, REPLICAS, Replica, Secret, Seen, State, Status, TWO,
 };
 
 /// A mechanism that is taken away, to see that it is missed.
@@ -44,6 +44,12 @@ pub enum Without {
     CurrentObject,
     /// A stored value whose attempt's outcome is not known is not asked about.
     Doubts,
+    /// A value that is refused while the stored one is accepted is dropped when the time to prove it is over.
+    Lag,
+    /// What the API server answers to a write of the Secret is not compared with what was sent.
+    Compare,
+    /// Rotations that were asked for count as repairs.
+    AskedFor,
 }
 
 /// One configuration: how many replicas, how it starts, and what the adversary may do.
@@ -69,6 +75,12 @@ pub struct World {
     pub status: bool,
     /// Whether the object is as its watch shows it is looked up.
     pub looks: bool,
+    /// What admission makes of what is written, at first.
+    pub admission: Admission,
+    /// Claims remember repairs.
+    pub breaker: bool,
+    /// So many rotations were asked for within the breaker's window before.
+    pub asked: u8,
     pub without: Without,
 }
 
@@ -99,6 +111,9 @@ impl World {
         standby: Standby::None,
         status: false,
         looks: false,
+        admission: Admission::AsSent,
+        breaker: false,
+        asked: 0,
         without: Without::Nothing,
     };
 }
@@ -166,6 +181,7 @@ pub enum Action {
     Crash(u8, bool),
     Execute(u8),
     ExecuteWithoutEffect(u8),
+    ExecuteLate(u8),
     Duplicate(u8),
     Vanish(u8),
     Deliver(u8),
@@ -178,6 +194,8 @@ pub enum Action {
     Recreate,
     Resume,
     Admit,
+    /// ZITADEL accepts an application's late value.
+    CatchUp(u8),
     Day,
 }
 
@@ -197,6 +215,7 @@ impl Action {
                 | Self::Recreate
                 | Self::Resume
                 | Self::Admit
+                | Self::CatchUp(_)
                 | Self::Day
         )
     }
@@ -231,6 +250,7 @@ impl World {
                 trigger: 0,
                 holder: GONE,
                 open: true,
+                counts: false,
             };
             (id <= made).then_some(Claim {
                 revision: id,
@@ -260,12 +280,14 @@ impl World {
             object,
             status: Status::default(),
             valid: events,
+            late: [0; TWO],
             newest: events,
             own: events,
             cut: 0,
             held: made,
             due: 0,
             refusing: self.refusing,
+            admission: self.admission,
             messages: [None; MESSAGES],
             replicas,
             left,
@@ -347,6 +369,9 @@ impl World {
             due: state.due,
             no_journal: self.no_journal || self.without == Without::JournalAndRecheck,
             no_quiet: self.without == Without::Quiet,
+            breaker: self.breaker,
+            asked: self.asked,
+            asked_count: self.without == Without::AskedFor,
             memo: replica.memo,
         }
     }
@@ -368,6 +393,10 @@ impl World {
 
     pub fn renames(&self) -> bool {
         self.faults.iter().any(|(fault, _)| *fault == Fault::Rename)
+    }
+
+    fn lags(&self) -> bool {
+        self.faults.iter().any(|(fault, _)| *fault == Fault::Lag)
     }
 
     pub fn without_recheck(&self) -> bool {
@@ -428,7 +457,8 @@ impl World {
                     .replicas
                     .iter()
                     .any(|other| matches!(other.phase, Phase::Flushing(_)));
-                if unsent || flushing {
+                // They are longer than the longest known lag.
+                if unsent || flushing || n.late != [0; TWO] {
                     return false;
                 }
                 let on_its_way = n
@@ -445,7 +475,9 @@ impl World {
                 }
             }
             Timer::Missing | Timer::Dead | Timer::Backoff => {
-                if late {
+                // NB: what was asked before the lag was over does not count, so the time is over between two rounds.
+                let lags = n.late != [0; TWO] || (self.lags() && !begins(&replica.round));
+                if late || (timer == Timer::Dead && lags) {
                     return false;
                 }
             }
@@ -473,18 +505,7 @@ impl World {
             }
             Action::Flush(i) => self.flush(n, i, false),
             Action::FlushAnswerLost(i) => self.flush(n, i, true),
-            Action::ProveWithoutVerdict(i) => {
-                let Phase::Flushing(flush) = &mut n.replicas[usize::from(i)].phase else {
-                    return false;
-                };
-                if flush.tried {
-                    return false;
-                }
-                flush.tried = true;
-                flush.blind = true;
-                n.spend(Fault::NoVerdict);
-                true
-            }
+            Action::ProveWithoutVerdict(i) => self.silent(n, i),
             Action::Cancel(i) => {
                 done(n, i, 0);
                 true
@@ -494,10 +515,19 @@ impl World {
                 n.replicas[usize::from(i)].shown = self.shows(n, n.object.uid);
                 true
             }
-            Action::Execute(m) => execute(n, m, true),
+            Action::Execute(m) => execute(n, m, Effect::Now),
             Action::ExecuteWithoutEffect(m) => {
                 n.spend(Fault::WithoutEffect);
-                execute(n, m, false)
+                execute(n, m, Effect::Never)
+            }
+            Action::ExecuteLate(m) => {
+                n.spend(Fault::Lag);
+                execute(n, m, Effect::Later)
+            }
+            Action::CatchUp(slot) => {
+                let late = &mut n.late[usize::from(slot)];
+                n.valid[usize::from(slot)] = std::mem::take(late);
+                true
             }
             Action::Duplicate(m) => {
                 let Some(message) = n.messages[usize::from(m)] else {
@@ -515,7 +545,7 @@ impl World {
                 n.messages[usize::from(m)] = None;
                 true
             }
-            Action::Deliver(i) => deliver(n, i),
+            Action::Deliver(i) => deliver(n, i, self.without),
             Action::LoseAnswer(i) => self.no_answer(n, i, Fault::LostAnswer),
             Action::LoseRequest(i) => self.no_answer(n, i, Fault::LostRequest),
             Action::GiveUp(i) => self.no_answer(n, i, Fault::EarlyTimeout),
@@ -534,6 +564,7 @@ impl World {
             }
             Action::Admit => {
                 n.refusing = false;
+                n.admission = Admission::AsSent;
                 true
             }
             Action::Day => {
@@ -586,6 +617,9 @@ impl Model for World {
             if state.may(Fault::WithoutEffect) {
                 actions.push(Action::ExecuteWithoutEffect(m));
             }
+            if state.may(Fault::Lag) {
+                actions.push(Action::ExecuteLate(m));
+            }
             if state.may(Fault::Duplicate) && !message.unlocked {
                 actions.push(Action::Duplicate(m));
             }
@@ -625,8 +659,13 @@ impl Model for World {
         if state.object.suspended {
             actions.push(Action::Resume);
         }
-        if state.refusing {
+        if state.refusing || state.admission != Admission::AsSent {
             actions.push(Action::Admit);
+        }
+        for slot in [0, 1] {
+            if state.late[usize::from(slot)] != 0 {
+                actions.push(Action::CatchUp(slot));
+            }
         }
         if state
             .claims
@@ -781,7 +820,9 @@ fn presume(
             trigger: 0,
             holder,
             open: true,
+            counts: false,
         }),
         replaced: Default::default(),
+        repairs: 0,
     });
 }

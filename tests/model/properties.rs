@@ -10,7 +10,7 @@ use zitadel_secret_operator::rotation::Cause;
 use crate::actor::{Known, Report};
 use crate::hash::{Fast, Wide};
 use crate::machine::{Action, Without, World};
-use crate::world::{Broken, Flush, Phase, Secret, Seen, State, Verdict};
+use crate::world::{Broken, Flush, Phase, Secret, Seen, State, TWO, Verdict};
 
 /// The names of the properties that hold in every state.
 pub const ALWAYS: [(&str, Broken); 14] = [
@@ -75,7 +75,7 @@ pub fn send(n: &mut State, known: &Known, slot: u8, attempt: u8, cause: Cause) {
     if locked.is_some() && n.messages().any(under_way) {
         n.breaks(Broken::Serial);
     }
-    if n.refusing {
+    if n.refusing || n.admission.shows() {
         n.breaks(Broken::Preflight);
     }
     let trigger = locked
@@ -147,6 +147,13 @@ pub fn publish(n: &mut State, flush: &Flush, name: usize) {
     // NB: what was accepted a moment ago may be replaced by somebody else just then.
     if !flush.blind && !flush.proven && accepted && !n.accepts(flush.sequence) {
         n.breaks(Broken::RefusedPublished);
+    }
+}
+
+/// Judges the moment at which a value is given up: not one that ZITADEL accepts, or is about to.
+pub fn drop_candidate(n: &mut State, flush: &Flush) {
+    if n.accepts(flush.sequence) || n.late.contains(&flush.sequence) {
+        n.breaks(Broken::Dropped);
     }
 }
 
@@ -222,6 +229,7 @@ fn good(world: &World, state: &State) -> bool {
         .is_some_and(|secret| secret.recorded && secret.owner == state.object.uid);
     let stray = state.secrets[usize::from(1 - state.object.name)].is_some();
     idle && stored
+        && state.late == [0; TWO]
         && !stray
         && holds_the_valid(state)
         && state.object.exists

@@ -1,12 +1,13 @@
 //! What a replica does: the steps that the shipped code decides on, and the task that writes a received value.
 
-use zitadel_secret_operator::rotation::{Cause, Fence};
+use zitadel_secret_operator::rotation::{self as real, Cause, Fence, Next, Question};
 
 use crate::actor::{self, APP, CLAIM, JOURNAL, Known, OBJECT, PROBE, Report, SECRET, Step};
 use crate::machine::{How, Standby, Without, World};
 use crate::properties;
 use crate::world::{
-    Age, Claim, Fault, Former, Message, Phase, Round, Secret, Seen, State, TWO, Verdict,
+    Age, Claim, Fault, Flush, Former, JUNK, Message, Phase, Round, Secret, Seen, State, TWO,
+    Verdict,
 };
 
 impl World {
@@ -209,7 +210,8 @@ impl World {
                 }
             }
             Step::Rehearse(slot, secret) => {
-                if n.refusing && self.without != Without::Rehearsal {
+                let refused = n.refusing || n.admission.shows();
+                if refused && self.without != Without::Rehearsal {
                     mine.memo = actor::back_off(&Known { memo, ..known });
                 } else if n.secrets[name].is_some_and(|stored| stored.revision == secret) {
                     mine.memo = actor::rehearsed(&memo, slot, secret);
@@ -344,26 +346,8 @@ impl World {
             flush.name = n.replicas[usize::from(i)].view.name;
         }
         let name = usize::from(flush.name);
-        if !flush.tried {
-            if lost {
-                return false;
-            }
-            flush.tried = true;
-            if self.without == Without::Prove {
-                // Published as it came.
-            } else if accepted {
-                flush.proven = true;
-                if let Seen::Live(Some(stored)) = flush.stored {
-                    flush.outlived = stored.revision;
-                }
-            } else if n.accepts(flush.old) {
-                let mine = &mut n.replicas[usize::from(i)];
-                mine.memo = actor::dropped(&mine.memo, flush.attempt);
-                mine.phase = Phase::Deciding;
-                return true;
-            }
-            n.replicas[usize::from(i)].phase = Phase::Flushing(flush);
-            return true;
+        if flush.proof.is_some() {
+            return !lost && self.prove(n, i, flush);
         }
         let Seen::Live(stored) = flush.stored else {
             if lost {
@@ -379,6 +363,7 @@ impl World {
             flush.attempt,
             flush.sequence,
             flush.outlived,
+            self.contains(&flush, stored),
         );
         let verdict = match verdict {
             Fence::Prove(version) if self.without == Without::SequenceFence => {
@@ -424,7 +409,7 @@ impl World {
                         (before.attempt, before.sequence)
                     }
                 });
-                n.secrets[name] = Some(Secret {
+                let written = n.admission.stores(Secret {
                     revision: n.unused(),
                     active: flush.slot,
                     recorded: true,
@@ -435,7 +420,12 @@ impl World {
                     owner: flush.owner,
                     edited: false,
                 });
-                n.held = flush.sequence;
+                n.secrets[name] = Some(written);
+                n.held = if written.value == JUNK {
+                    0
+                } else {
+                    flush.sequence
+                };
                 if self.standby == Standby::Overlap {
                     n.allowed += 1;
                 }
@@ -443,8 +433,22 @@ impl World {
                     n.replicas[usize::from(i)].flushed = (flush.attempt, flush.proven);
                 }
                 n.published_trigger = n.published_trigger.max(flush.trigger);
+                // What the answer contains decides, as what is read would.
+                let contains = self.contains(&flush, Some(written));
+                let (slot, outlived) = (flush.slot, flush.outlived);
+                let stored = Some(written);
+                let answer = actor::fence(
+                    stored,
+                    slot,
+                    flush.attempt,
+                    flush.sequence,
+                    outlived,
+                    contains,
+                );
                 if lost {
                     n.spend(Fault::LostWriteAnswer);
+                }
+                if lost || !matches!(answer, Fence::Written(_)) {
                     flush.stored = Seen::Unread;
                     n.replicas[usize::from(i)].phase = Phase::Flushing(flush);
                 } else {
@@ -456,6 +460,112 @@ impl World {
         }
         true
     }
+
+    /// Whether the Secret contains what was sent.
+    fn contains(&self, flush: &Flush, stored: Option<Secret>) -> bool {
+        let kept = |secret: Secret| {
+            (secret.recorded, secret.attempt, secret.value) == (true, flush.attempt, flush.sequence)
+        };
+        self.without == Without::Compare || stored.is_some_and(kept)
+    }
+
+    /// What the shipped machine asks until it waits, or has come to its end.
+    fn prove(&self, n: &mut State, i: u8, mut flush: Flush) -> bool {
+        let Some(mut machine) = flush.proof else {
+            return false;
+        };
+        loop {
+            let now = actor::since_answer(flush.at);
+            match machine.next(now) {
+                Next::Ask(question, _) => {
+                    let accepted = match question {
+                        Question::App => None,
+                        Question::New => Some(n.accepts(flush.sequence)),
+                        Question::Stored => Some(n.accepts(flush.old)),
+                    };
+                    let verdict = match accepted {
+                        Some(true) => real::Verdict::Accepted,
+                        Some(false) => real::Verdict::Refused,
+                        None => real::Verdict::None,
+                    };
+                    machine.told(question, verdict, now);
+                    // The world may change between two questions.
+                    if self.torn && question != Question::App {
+                        break;
+                    }
+                }
+                Next::Wait(_) => {
+                    let next = (flush.at + 1).min(actor::TIMES - 1);
+                    if next == actor::LAGGED && n.late[usize::from(flush.slot)] != 0 {
+                        // No lag is that long.
+                        return false;
+                    }
+                    flush.at = next;
+                    break;
+                }
+                Next::Write { accepted } => {
+                    proven(n, i, flush, accepted);
+                    return true;
+                }
+                Next::Drop => {
+                    properties::drop_candidate(n, &flush);
+                    let mine = &mut n.replicas[usize::from(i)];
+                    mine.memo = actor::dropped(&mine.memo, flush.attempt);
+                    mine.phase = Phase::Deciding;
+                    return true;
+                }
+            }
+        }
+        flush.proof = Some(machine);
+        n.replicas[usize::from(i)].phase = Phase::Flushing(flush);
+        true
+    }
+
+    /// The judge hangs for as long as a value is proven.
+    pub fn silent(&self, n: &mut State, i: u8) -> bool {
+        let Phase::Flushing(mut flush) = n.replicas[usize::from(i)].phase else {
+            return false;
+        };
+        let Some(mut machine) = flush.proof else {
+            return false;
+        };
+        if flush.at >= actor::PROVEN {
+            return false;
+        }
+        n.spend(Fault::NoVerdict);
+        flush.blind = true;
+        loop {
+            match machine.next(actor::since_answer(flush.at)) {
+                Next::Ask(question, _) if flush.at < actor::PROVEN => {
+                    flush.at += 1;
+                    let now = actor::since_answer(flush.at);
+                    machine.told(question, real::Verdict::None, now);
+                }
+                Next::Wait(_) if flush.at < actor::PROVEN => flush.at += 1,
+                Next::Write { accepted } => {
+                    proven(n, i, flush, accepted);
+                    return true;
+                }
+                Next::Ask(..) | Next::Wait(_) | Next::Drop => break,
+            }
+        }
+        flush.proof = Some(machine);
+        n.replicas[usize::from(i)].phase = Phase::Flushing(flush);
+        true
+    }
+}
+
+/// The value is to be written.
+fn proven(n: &mut State, i: u8, mut flush: Flush, accepted: bool) {
+    flush.proof = None;
+    flush.at = 0;
+    if accepted {
+        flush.proven = true;
+        if let Seen::Live(Some(stored)) = flush.stored {
+            flush.outlived = stored.revision;
+        }
+    }
+    n.replicas[usize::from(i)].phase = Phase::Flushing(flush);
 }
 
 pub fn begins(round: &Round) -> bool {

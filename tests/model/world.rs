@@ -3,6 +3,8 @@
 //! Every identifier is a small number, and after each transition the numbers are renamed to their ranks, so that histories
 //! that differ only in how many revisions or attempts they used up are one state.
 
+use zitadel_secret_operator::rotation::Publish;
+
 pub const REPLICAS: usize = 3;
 pub const MESSAGES: usize = 4;
 /// An object's applications: the first one and the standby. Also the names that its Secret may have.
@@ -31,6 +33,8 @@ pub struct Attempt {
     pub trigger: u8,
     pub holder: u8,
     pub open: bool,
+    /// It is the last repair that its claim remembers.
+    pub counts: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +50,8 @@ pub struct Claim {
     pub attempt: Option<Attempt>,
     /// Replaced attempts and their triggers, oldest first.
     pub replaced: [(u8, u8); 4],
+    /// How many repairs it remembers, where the breaker is part of the world.
+    pub repairs: u8,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -191,7 +197,9 @@ pub struct Flush {
     pub old: u8,
     pub owner: u8,
     pub trigger: u8,
-    pub tried: bool,
+    /// The machine that proves the value, until it is to be written, and the time since the answer.
+    pub proof: Option<Publish>,
+    pub at: u8,
     pub proven: bool,
     /// There was no verdict on it.
     pub blind: bool,
@@ -269,9 +277,11 @@ pub enum Fault {
     Suspend,
     /// A status that isn't written.
     LostStatus,
+    /// Introspection learns of a rotation later than a value is proven, and not later than the longest known lag.
+    Lag,
 }
 
-pub const FAULTS: usize = 26;
+pub const FAULTS: usize = 27;
 
 impl Fault {
     /// How many generate calls it may cost, or cause.
@@ -289,7 +299,8 @@ impl Fault {
             | Self::Cut
             | Self::Rename
             | Self::Suspend
-            | Self::LostStatus => 0,
+            | Self::LostStatus
+            | Self::Lag => 0,
             Self::Crash
             | Self::LostAnswer
             | Self::EarlyTimeout
@@ -327,6 +338,45 @@ pub enum Broken {
     Ready,
 }
 
+/// What admission makes of a Secret with a value that is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Admission {
+    #[default]
+    AsSent,
+    /// It changes the value, in dry runs too.
+    Changes,
+    /// It changes the value in real writes only.
+    ChangesReal,
+    /// It drops the commit record in real writes only.
+    DropsRecordReal,
+}
+
+impl Admission {
+    /// Whether a dry run shows it.
+    pub const fn shows(self) -> bool {
+        matches!(self, Self::Changes)
+    }
+
+    /// What is stored of a write.
+    pub fn stores(self, sent: Secret) -> Secret {
+        match self {
+            Self::AsSent => sent,
+            Self::Changes | Self::ChangesReal => Secret {
+                value: JUNK,
+                edited: true,
+                ..sent
+            },
+            Self::DropsRecordReal => Secret {
+                recorded: false,
+                attempt: 0,
+                sequence: 0,
+                idle: (0, 0),
+                ..sent
+            },
+        }
+    }
+}
+
 /// Everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct State {
@@ -337,6 +387,8 @@ pub struct State {
     pub status: Status,
     /// The values that ZITADEL accepts, by application.
     pub valid: [u8; TWO],
+    /// Values that were made and that ZITADEL accepts only later, in place of those; 0: none.
+    pub late: [u8; TWO],
     /// The newest `secret.changed`, and the newest of the operator's own.
     pub newest: [u8; TWO],
     pub own: [u8; TWO],
@@ -348,6 +400,8 @@ pub struct State {
     pub due: u8,
     /// The API server refuses writes of the Secret.
     pub refusing: bool,
+    /// What its admission makes of a Secret with a value.
+    pub admission: Admission,
     pub messages: [Option<Message>; MESSAGES],
     pub replicas: [Replica; REPLICAS],
     pub left: [u8; FAULTS],
@@ -501,9 +555,14 @@ impl State {
     }
 
     fn each(&mut self, f: &mut impl FnMut(Name, &mut u8)) {
-        for sequence in [&mut self.valid, &mut self.newest, &mut self.own]
-            .into_iter()
-            .flatten()
+        for sequence in [
+            &mut self.valid,
+            &mut self.late,
+            &mut self.newest,
+            &mut self.own,
+        ]
+        .into_iter()
+        .flatten()
         {
             f(Name::Sequence, sequence);
         }
