@@ -12,7 +12,7 @@
 mod faults;
 mod support;
 
-use faults::{further, gaps, panics};
+use faults::{further, gaps, judge, panics};
 
 macro_rules! with_one_and_two_replicas {
     ($($name:ident: $test:path;)*) => {$(
@@ -86,6 +86,9 @@ with_one_and_two_replicas! {
     a_journal_that_was_cut_costs_no_rotation: gaps::journal_cut;
     a_journal_in_no_order_with_everything_twice_costs_no_rotation: gaps::journal_unordered;
     a_judge_that_says_200_to_everybody_proves_and_repairs_nothing: gaps::judge_without_a_verdict;
+    a_judge_that_hangs_ends_the_dark_window_with_the_time_to_prove: judge::hangs;
+    a_judge_that_hangs_beside_a_standby_leaves_the_pair_that_works: judge::hangs_beside_a_standby;
+    a_judge_that_answers_late_costs_nothing: judge::answers_late;
     a_policy_that_refuses_the_write_after_the_rehearsal_costs_nothing: gaps::policy_after_the_rehearsal;
     the_end_of_a_namespace_is_not_held_up_by_a_rotation: gaps::namespace_deleted;
     records_edited_by_hand_cost_nothing: further::records_edited;

@@ -63,9 +63,10 @@ enum Op {
     NoEffectOfNextCall,
     Lag,
     ZitadelsClockJumps,
+    BurstOfTriggers,
 }
 
-const OPS: [Op; 24] = [
+const OPS: [Op; 25] = [
     Op::Trigger,
     Op::RenameKey,
     Op::LabelObject,
@@ -90,7 +91,12 @@ const OPS: [Op; 24] = [
     Op::NoEffectOfNextCall,
     Op::Lag,
     Op::ZitadelsClockJumps,
+    Op::BurstOfTriggers,
 ];
+/// Those that there were when the regressions were found.
+const FORMER: usize = 24;
+/// More than the breaker allows repairs.
+const BURST: u32 = 8;
 
 /// A sequence under way.
 struct Walk<'a> {
@@ -247,6 +253,20 @@ impl Walk<'_> {
                 self.trigger += 1;
                 self.causes += 1;
                 self.apply(false).await;
+            }
+            Op::BurstOfTriggers => {
+                for _ in 0..BURST {
+                    self.trigger += 1;
+                    self.causes += 1;
+                    self.apply(false).await;
+                    let wanted = format!("t{}", self.trigger);
+                    let handled = tenant.until("walk", |object| {
+                        let handled = object.status.as_ref()?.observed_trigger.as_ref()?;
+                        (*handled == wanted).then_some(())
+                    });
+                    // What is in the way may need longer.
+                    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), handled).await;
+                }
             }
             Op::RenameKey => {
                 let next = if self.key == "CLIENT_SECRET" {
@@ -440,7 +460,14 @@ async fn walk(world: &World, seed: u64) -> Result<(), String> {
     let mut random = fastrand::Rng::with_seed(seed);
     let length = random.usize(3..9);
     let ops: Vec<Op> = (0..length)
-        .map(|_| OPS[random.usize(..OPS.len())])
+        .map(|_| {
+            let known = if REGRESSIONS.contains(&seed) {
+                FORMER
+            } else {
+                OPS.len()
+            };
+            OPS[random.usize(..known)]
+        })
         .collect();
     let zitadel = Simulator::start(Config {
         threads: 1,
@@ -545,8 +572,50 @@ async fn walk(world: &World, seed: u64) -> Result<(), String> {
     if !theirs && tenant.value(walk.secret, other).await.is_some() {
         return Err(verdict(format!("key {other} is still there")));
     }
+    if ops.contains(&Op::BurstOfTriggers) && repairs(&ops) <= 1 && !is_repaired(&walk).await {
+        let told = walk.told().await.join("\n  ");
+        return Err(verdict(format!(
+            "after a burst nothing is repaired\n  {told}"
+        )));
+    }
     tenant.delete("walk").await;
     Ok(())
+}
+
+/// How many repairs the steps may have caused, at the most; many where somebody removed the memory of them.
+fn repairs(ops: &[Op]) -> usize {
+    let of = |op: &Op| match op {
+        Op::DeleteClaim | Op::CorruptClaim => OPS.len(),
+        Op::EditSecretValue
+        | Op::DeleteSecret
+        | Op::Recreate
+        | Op::RotateElsewhere
+        | Op::DeactivateAndReactivate
+        | Op::LoseNextAnswer
+        | Op::RefuseAndAllowWrites
+        | Op::ZitadelDownAndUp
+        | Op::FailNextReads
+        | Op::DelayNextCall
+        | Op::NoEffectOfNextCall
+        | Op::AddOrRemoveStandby => 1,
+        _ => 0,
+    };
+    ops.iter().map(of).sum()
+}
+
+/// Whether the Secret is made again after it was deleted, without a trigger: the breaker is closed, however much was asked for.
+async fn is_repaired(walk: &Walk<'_>) -> bool {
+    let tenant = walk.tenant;
+    let (secrets, params) = (tenant.secrets(), DeleteParams::default());
+    let _ = secrets.delete(walk.secret, &params).await;
+    let made = eventually(2 * PATIENCE, || async {
+        let value = tenant.value(walk.secret, &walk.key).await?;
+        let apps = walk.apps.iter();
+        apps.map(|app| &app.id)
+            .any(|app| tenant.zitadel.accepts(app, &value))
+            .then_some(())
+    });
+    tokio::time::timeout(PATIENCE, made).await.is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

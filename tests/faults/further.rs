@@ -28,7 +28,16 @@ pub async fn at_rest(replicas: usize) -> (Lane, AppHandle) {
 
 /// The same with replicas that are started differently.
 pub async fn at_rest_with(replicas: usize, change: impl FnOnce(&mut Setup)) -> (Lane, AppHandle) {
-    at_rest_on(ControlPlane::shared().await, replicas, change).await
+    at_rest_beside(replicas, false, change).await
+}
+
+/// The same, with or without a standby application.
+pub async fn at_rest_beside(
+    replicas: usize,
+    standby: bool,
+    change: impl FnOnce(&mut Setup),
+) -> (Lane, AppHandle) {
+    at_rest_on(ControlPlane::shared().await, replicas, standby, change).await
 }
 
 /// Times in which nobody gives up a call that a test holds.
@@ -40,12 +49,14 @@ pub fn patient(setup: &mut Setup) {
 async fn at_rest_on(
     cluster: &ControlPlane,
     replicas: usize,
+    standby: bool,
     change: impl FnOnce(&mut Setup),
 ) -> (Lane, AppHandle) {
     audit::collect();
     let client = cluster.client().await;
     install_definitions(&client).await;
     let mut lane = Lane::new(cluster, &client, replicas, false).await;
+    lane.with_standby = standby;
     change(&mut lane.setup);
     lane.fill().await.unwrap();
     let app = lane.subject().await;
@@ -521,7 +532,7 @@ pub async fn etcd_restored(replicas: usize) {
         return;
     }
     let cluster = ControlPlane::start(Options::default()).await;
-    let (mut lane, app) = at_rest_on(&cluster, replicas, |_| {}).await;
+    let (mut lane, app) = at_rest_on(&cluster, replicas, false, |_| {}).await;
     let backup = cluster.back_up().await;
     for trigger in ["b", "c"] {
         lane.trigger(&app, trigger).await;

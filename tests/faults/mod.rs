@@ -7,6 +7,7 @@ pub mod further;
 pub mod gaps;
 pub mod history;
 pub mod invariants;
+pub mod judge;
 pub mod lane;
 pub mod lasting;
 pub mod layer;
