@@ -349,17 +349,47 @@ async fn without_a_connection_or_a_grant_nothing_happens() {
     tenant.until_generates(&issued.app, 2).await;
 }
 
+/// The claims of a tenant's objects, with their revisions.
+async fn claims_of(tenant: &Tenant) -> Vec<(String, Option<String>)> {
+    let leases: Api<Lease> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    let all = leases.list(&ListParams::default()).await.unwrap();
+    let ours = |lease: &Lease| {
+        let annotations = lease.metadata.annotations.as_ref();
+        annotations.is_some_and(|all| all.values().any(|it| it.contains(&tenant.namespace)))
+    };
+    let ours = all.items.into_iter().filter(ours);
+    ours.map(|lease| {
+        (
+            lease.metadata.name.unwrap(),
+            lease.metadata.resource_version,
+        )
+    })
+    .collect()
+}
+
 #[tokio::test]
 async fn a_deleted_connection_is_told_and_the_secret_stays() {
     let tenant = tenant("deleted").await;
     let issued = Issued::new(&tenant).await;
+    let claims = claims_of(&tenant).await;
+    assert_eq!(claims.len(), 1);
+    tenant.zitadel.revoke_token(&tenant.pat);
+    issued.holds(&tenant, "CredentialRejected").await;
+    assert_eq!(claims_of(&tenant).await, claims, "over a broken connection");
     tenant
         .connections()
         .delete(&tenant.namespace, &DeleteParams::default())
         .await
         .unwrap();
     issued.holds(&tenant, "ConnectionNotFound").await;
+    assert_eq!(
+        claims_of(&tenant).await,
+        claims,
+        "under the same name, untouched"
+    );
     tenant.apply_connection(json!({})).await;
+    let new = tenant.zitadel.create_pat(&tenant.user).unwrap();
+    tenant.set_credential(&new).await;
     tenant.ready("issued").await;
     tenant.until_generates(&issued.app, 2).await;
 }

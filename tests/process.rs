@@ -500,6 +500,26 @@ async fn check_says_who_leads_and_fails_when_nobody_does() {
     let (well, told) = check("60s").await;
     assert!(well && told.contains("\nleader: the-leader."), "{told}");
     check_behind_proxies(world).await;
+    // A credential that was good: the next call finds that it is not any more.
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    tenant.zitadel.revoke_token(&tenant.pat);
+    let trigger = json!({"spec": {"rotation": {"trigger": "1"}}});
+    tenant.edit("orders", trigger).await;
+    eventually(PATIENCE, || async {
+        (tenant.connection_reason().await == "CredentialRejected").then_some(())
+    })
+    .await;
+    let (well, told) = check("2s").await;
+    let rejected = format!("connection {}: CredentialRejected: ", tenant.namespace);
+    assert!(!well && told.contains(&rejected), "{told}");
+    let new = tenant.zitadel.create_pat(&tenant.user).unwrap();
+    tenant.set_credential(&new).await;
+    eventually(PATIENCE, || async {
+        (tenant.connection_reason().await == "Connected").then_some(())
+    })
+    .await;
     assert_eq!(stopping(&operator).await.unwrap(), Some(0));
     // Its connection still says Connected.
     let (well, told) = check("2s").await;
