@@ -11,16 +11,15 @@ mod support;
 
 use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use support::controlplane::Options;
 use support::eventually;
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, Status};
 use zitadel_simulator::{
-    Action, Availability, Config, Fault, Operation, Reply, Role, Scope, Simulator,
+    Action, Availability, Config, Cut, Fault, Operation, Reply, Role, Scope, Simulator,
 };
 
 async fn tenant(prefix: &str) -> Tenant {
@@ -769,8 +768,20 @@ async fn with_retain_the_secret_stays_and_an_object_made_again_keeps_its_value()
     tenant.delete("orders").await;
     tenant.fence().await;
     assert_eq!(tenant.secret("orders").await, before);
-    tenant.apply("orders", &app.id, spec).await.unwrap();
+    // A trigger that is there from the beginning counts as handled, also where the claim is damaged later.
+    let mut again = spec;
+    again["rotation"]["trigger"] = json!("from the beginning");
+    tenant.apply("orders", &app.id, again).await.unwrap();
     tenant.ready("orders").await;
+    let claim = tenant.claims("orders").await;
+    tenant.write_claim(&claim[0], "{").await;
+    tenant
+        .edit("orders", json!({"spec": {"rotation": {"interval": "31d"}}}))
+        .await;
+    let written = eventually(PATIENCE, || async { tenant.claims("orders").await.pop() }).await;
+    let handled = r#"\"handledTrigger\":\"from the beginning\""#;
+    assert!(format!("{written:?}").contains(handled), "{written:?}");
+    tenant.fence().await;
     assert_eq!(tenant.generates(&app), 1);
     assert_eq!(tenant.secret("orders").await.data, before.data);
     // The new object's own trigger works.
@@ -785,6 +796,48 @@ async fn with_retain_the_secret_stays_and_an_object_made_again_keeps_its_value()
     tenant.until_generates(&app, 2).await;
     tenant.ready("orders").await;
     assert!(tenant.accepted(&app, "orders").await);
+}
+
+#[tokio::test]
+async fn what_was_asked_for_before_an_object_was_made_again_leaves_its_breaker_closed() {
+    let tenant = tenant("preview").await;
+    let (app, other) = (tenant.app("orders"), tenant.app("other"));
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.apply("other", &other.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    tenant.ready("other").await;
+    for generates in 2..=4 {
+        let trigger = json!({"spec": {"rotation": {"trigger": generates.to_string()}}});
+        tenant.edit("orders", trigger).await;
+        tenant.until_generates(&app, generates).await;
+        tenant.ready("orders").await;
+    }
+    tenant.age_claims("other").await;
+    for name in ["orders", "other"] {
+        tenant.delete(name).await;
+        tenant.secret_gone(name).await;
+    }
+    // The claim whose last rotation was long ago goes.
+    eventually(PATIENCE, || async {
+        tenant.claims("other").await.is_empty().then_some(())
+    })
+    .await;
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    let cut = Action::DropAfter(Cut::Reset);
+    tenant
+        .zitadel
+        .inject(Fault::on(Operation::Generate, cut).app(&app.id));
+    tenant
+        .edit("orders", json!({"spec": {"rotation": {"trigger": "lost"}}}))
+        .await;
+    let repaired = |object: &ApiAppSecret| {
+        let last = object.status.as_ref()?.last_rotation.as_ref()?;
+        (last.reason == "LostAttempt").then_some(())
+    };
+    tenant.until("orders", repaired).await;
+    assert!(tenant.accepted(&app, "orders").await);
+    assert_eq!(tenant.generates(&app), 7);
 }
 
 #[tokio::test]
@@ -1695,20 +1748,8 @@ async fn a_trigger_that_is_set_while_the_claim_is_damaged_rotates_once() {
     let app = tenant.app("spoilt");
     tenant.apply("spoilt", &app.id, json!({})).await.unwrap();
     tenant.ready("spoilt").await;
-    let leases: Api<Lease> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
-    let mine = format!("\"namespace\":\"{}\"", tenant.namespace);
-    let all = leases.list(&ListParams::default()).await.unwrap();
-    let claim = all.into_iter().find(|lease| {
-        let text = lease.metadata.annotations.as_ref();
-        let text = text.and_then(|all| all.get("zitadel-secrets.dev/claim"));
-        text.is_some_and(|text| text.contains(&mine))
-    });
-    let name = claim.unwrap().metadata.name.unwrap();
-    let spoilt = json!({"metadata": {"annotations": {"zitadel-secrets.dev/claim": "{"}}});
-    leases
-        .patch(&name, &PatchParams::default(), &Patch::Merge(spoilt))
-        .await
-        .unwrap();
+    let claim = tenant.claims("spoilt").await;
+    tenant.write_claim(&claim[0], "{").await;
     tenant
         .edit("spoilt", json!({"spec": {"rotation": {"trigger": "leak"}}}))
         .await;

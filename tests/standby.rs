@@ -11,7 +11,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::eventually;
-use support::world::{OPERATOR_NAMESPACE, PATIENCE, Tenant, World};
+use support::world::{PATIENCE, Tenant, World};
 use zitadel_secret_operator::api::{ApiAppSecret, ApiAppSecretStatus, ConditionType};
 use zitadel_simulator::{Action, AppHandle, Cut, Fault, Operation};
 
@@ -532,27 +532,12 @@ async fn without_a_grant_for_the_standby_nothing_is_done() {
 async fn claims_of_both_applications_go_when_the_object_does() {
     let pair = Pair::issued("swept", json!({"trigger": "0"})).await;
     pair.rotate("1").await;
-    let claims = kube::Api::<k8s_openapi::api::coordination::v1::Lease>::namespaced(
-        pair.tenant.client.clone(),
-        OPERATOR_NAMESPACE,
-    );
-    let count = async || {
-        let all = claims
-            .list(&kube::api::ListParams::default())
-            .await
-            .unwrap();
-        let ours = |lease: &&k8s_openapi::api::coordination::v1::Lease| {
-            let text = lease
-                .metadata
-                .annotations
-                .iter()
-                .flat_map(|all| all.values());
-            text.into_iter()
-                .any(|text| text.contains(&pair.tenant.namespace))
-        };
-        all.items.iter().filter(ours).count()
-    };
-    assert_eq!(count().await, 2);
+    assert_eq!(pair.tenant.claims("orders").await.len(), 2);
+    // They remember for a day what was rotated.
+    pair.tenant.age_claims("orders").await;
     pair.tenant.delete("orders").await;
-    eventually(PATIENCE, || async { (count().await == 0).then_some(()) }).await;
+    eventually(PATIENCE, || async {
+        pair.tenant.claims("orders").await.is_empty().then_some(())
+    })
+    .await;
 }

@@ -22,7 +22,8 @@ use super::write;
 use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
-    Claim, ClaimView, Entry, Facts, Failure, Observed, Recorded, Slot, Step, UnknownFields, Version,
+    Claim, ClaimView, CommitRecord, Entry, Facts, Failure, Observed, Recorded, Slot, Step,
+    UnknownFields, Version,
 };
 use crate::zitadel::ClientSecret;
 
@@ -301,6 +302,19 @@ fn handled_trigger(facts: &Facts, slot: Slot) -> Option<String> {
     }
 }
 
+/// The trigger that counts as handled by the object's own claim, for the value that a record is about; empty if there was none.
+fn handled_by_claim(facts: &Facts, record: &CommitRecord) -> Option<String> {
+    match facts.of(facts.active()).claim.known() {
+        Some(ClaimView::Present {
+            record: Ok(claim), ..
+        }) if claim.owner == record.owner => {
+            let stored = record.stored().and_then(|stored| stored.entry.attempt);
+            Some(claim.handled(stored).unwrap_or_default().to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// Takes off a Secret that was just applied what was only posted before, such as a key that has another name by now.
 async fn disown(
     api: &Api<Secret>,
@@ -367,7 +381,12 @@ async fn render(
         (Some(before), record) => {
             let entry = record.map(|(slot, entry)| (app(slot), entry));
             let stored = before.stored().map(|stored| stored.client_id.clone());
-            (place.amended(before, entry), stored)
+            let mut commit = place.amended(before, entry);
+            // What the record says is of when the value was written, or of an object before this one.
+            if let Some(handled) = handled_by_claim(facts, &commit) {
+                commit.trigger = Some(handled);
+            }
+            (commit, stored)
         }
         // A pair that is taken over.
         (None, Some((slot, entry))) => {

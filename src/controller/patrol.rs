@@ -198,8 +198,8 @@ fn version(metadata: &ObjectMeta) -> u64 {
     revision(metadata.resource_version.as_deref().unwrap_or_default())
 }
 
-/// Deletes claims of applications that no object names any more. One that is open stays for the quiet period, since whoever holds it
-/// may still be writing. While a namespace was not shown yet, an object in it may name any application: then all stay.
+/// Deletes claims of applications that no object names any more, a day after their last rotation. One that is open stays for the quiet
+/// period at least, since whoever holds it may still be writing. While a namespace was not shown yet, an object in it may name any application: then all stay.
 pub async fn sweep_claims(context: Arc<Context>) {
     let quiet = context.settings.timing.quiet;
     let mut ticks = tokio::time::interval(quiet.max(Duration::from_millis(100)));
@@ -220,7 +220,7 @@ pub async fn sweep_claims(context: Arc<Context>) {
             if !complete || wanted.contains(&name) || kept(&context, lease) {
                 continue;
             }
-            if remembers_repairs(&context, lease) {
+            if is_recent(&context, lease) {
                 continue;
             }
             seen.insert(name.clone());
@@ -302,15 +302,15 @@ async fn has_owner(context: &Context, lease: &Lease) -> bool {
     })
 }
 
-/// Whether a claim remembers repairs that still count: whoever makes the object again inherits them. Of one that is swept the journal
-/// would have to stand in, which knows no causes.
-fn remembers_repairs(context: &Context, lease: &Lease) -> bool {
+/// Whether a claim knows of rotations that still count: whoever makes the object again inherits them. Of one that is swept the journal
+/// would have to stand in, which knows no causes, so that what was asked for would count as repairs.
+fn is_recent(context: &Context, lease: &Lease) -> bool {
     let now = context.clock.wall();
-    let from = now.checked_sub(context.settings.timing.breaker_long);
+    let from = now.checked_sub(context.settings.timing.breaker_long).ok();
     match claim::view(Some(lease), |_| false) {
         ClaimView::Present {
             record: Ok(claim), ..
-        } => claim.repairs.times.last().copied() > from.ok(),
+        } => claim.last_rotation() > from,
         _ => false,
     }
 }

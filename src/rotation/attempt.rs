@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::cause::{Cause, repairs};
+use super::cause::{Cause, handled_trigger, repairs};
 use super::decide::{entry_attempt, gate, settled_report};
 use super::facts::{Facts, Failure, Journal, Observed, Probe, SecretState, Slot, Value};
 use super::memory::{Claimed, DoubtKind, Loss, Prepared};
@@ -100,6 +100,12 @@ pub(super) fn prepare(
     // NB: whatever its cause, a rotation that is repeated is a repair for the breaker.
     let repeated = open.is_some() && open == round.memory.without_effect;
     let fresh_trigger = claims.without(facts.object.trigger.as_deref());
+    let cause = match cause {
+        Cause::Trigger if claims.gave_up_repair_for(facts.object.trigger.as_deref()) => {
+            Cause::LostAttempt
+        }
+        cause => cause,
+    };
     if let Some(step) = round.backing_off() {
         return Ok(step);
     }
@@ -352,6 +358,17 @@ impl Before<'_> {
             && !tried(self.stored, self.carried)
             && !tried(self.replaced, self.replaced_carried)
     }
+
+    /// Whether the rotation for that trigger was to make up for a lost answer, and was given up before it was sent: by another name the
+    /// breaker would not count it.
+    fn gave_up_repair_for(&self, trigger: Option<&str>) -> bool {
+        let attempt = self.replaced.and_then(|claim| claim.attempt.as_ref());
+        attempt.is_some_and(|attempt| {
+            attempt.cause == Cause::LostAttempt
+                && attempt.state == AttemptState::Void
+                && attempt.trigger.as_deref() == trigger
+        })
+    }
 }
 
 /// The claim for an attempt, over the one that is there. `counts`: as what it counts for the breaker, if it does, and the answer that was
@@ -369,9 +386,12 @@ fn new_claim(
         Some((word, answer)) => repairs.add(facts.now.time, word, answer),
         None => repairs.free(facts.now.time),
     };
-    let handled_trigger = before
-        .stored
-        .and_then(|claim| claim.handled(before.carried).map(ToOwned::to_owned));
+    let handled_trigger = match before.stored {
+        Some(claim) => claim.handled(before.carried).map(ToOwned::to_owned),
+        // The claim was damaged. If this attempt is given up, an older trigger must not look like a new one.
+        None if before.issued => handled_trigger(facts),
+        None => None,
+    };
     let open = before
         .replaced
         .and_then(Claim::live_attempt)

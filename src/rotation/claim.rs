@@ -162,6 +162,12 @@ impl Claim {
             .filter(|attempt| attempt.state == AttemptState::Open)
     }
 
+    /// When the last rotation that it knows of began, on ZITADEL's clock.
+    pub fn last_rotation(&self) -> Option<Timestamp> {
+        let attempt = self.attempt.as_ref().map(|attempt| attempt.time);
+        attempt.max(self.repairs.times.last().copied())
+    }
+
     /// The trigger that counts as handled, given whether the last attempt is resolved.
     pub fn trigger(&self, resolved: bool) -> Option<&str> {
         match &self.attempt {

@@ -156,7 +156,7 @@ pub(super) fn cause(
 }
 
 /// The former pair's secret was replaced by one that nobody has: that is recorded, and it is over. `None` if it was not replaced.
-fn retired(
+pub(super) fn retired(
     round: &mut Round<'_>,
     attempt: &Attempt,
     sent: Option<Duration>,

@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::attempt::{prepare, recorded};
 use super::cause::{Cause, Found, find, handled_trigger, read_before_probe, repairs};
 use super::facts::{Failure, Journal, Observed, Probe, SecretState, SecretView, Value, Version};
-use super::pair::{Claims, target};
+use super::pair::{Claims, overlap_is_over, retired, target};
 use super::round::{Round, rest, waiting};
-use super::{Attempt, Claim, DueState, Entry, Facts, Retry, Source, Step};
+use super::{
+    Attempt, AttemptState, Claim, DueState, Entry, Facts, Retry, Source, Step, UnknownFields,
+};
 use crate::api::Reason;
 use crate::ids::Sequence;
 
@@ -200,9 +202,15 @@ pub(super) fn unreadable(
         ..Claim::settled(facts.object.owner.clone(), handled_trigger(facts), None)
     };
     if facts.standby.is_some() {
-        // With a readable claim the search goes on as always; what is lost shows in the journal.
+        // With a readable claim the search goes on as always; what is lost of the stored pair shows in the journal.
         let repairs = repairs(round, None)?;
-        return replaced(round, claim.remembering(repairs));
+        let attempt = if round.slot == facts.active() {
+            None
+        } else {
+            lost_beside(round, since, secret)?
+        };
+        let claim = claim.remembering(repairs);
+        return replaced(round, Claim { attempt, ..claim });
     }
     let stored = stored_sequence(round, secret).filter(|_| recorded(secret));
     let none = Claims::default();
@@ -213,6 +221,10 @@ pub(super) fn unreadable(
         _ => {
             let settled = none.with(round.slot, Some(&claim));
             match find(round, settled, secret)? {
+                // Its answer may be the one that is lost. As a trigger the breaker would not count it.
+                Found::Cause(Cause::Trigger) if !recorded(secret) && has_unexplained(round) => {
+                    prepare(round, Cause::LostAttempt, none, secret)
+                }
                 Found::Cause(cause) | Found::Instead(cause) => prepare(round, cause, none, secret),
                 Found::Again => prepare(round, Cause::LostAttempt, none, secret),
                 Found::Nothing(step @ Step::Read { .. }) => Ok(step),
@@ -223,6 +235,54 @@ pub(super) fn unreadable(
             }
         }
     }
+}
+
+/// The attempt on the idle application whose claim can't be read, given up: its answer is lost, by the journal, and what makes up for it
+/// is a repair. Of a retirement only the record is missing.
+fn lost_beside(
+    round: &mut Round<'_>,
+    since: Duration,
+    secret: &SecretState,
+) -> Result<Option<Attempt>, Step> {
+    let facts = round.facts;
+    let pre_sequence = stored_sequence(round, secret);
+    let verdict = verdict(round, pre_sequence, Some(since), secret)?;
+    if !matches!(verdict, Verdict::Executed) {
+        return Ok(None);
+    }
+    let attempt = Attempt {
+        id: facts.fresh_attempt,
+        stored: None,
+        pre_sequence,
+        cause: Cause::LostAttempt.into(),
+        trigger: facts.object.trigger.clone(),
+        holder: facts.holder.clone(),
+        time: facts.now.time,
+        state: AttemptState::Void,
+        unknown: UnknownFields::default(),
+    };
+    if overlap_is_over(round)
+        && let SecretState::Present(view) = secret
+        && view.value != Value::Absent
+        && pre_sequence.is_some()
+        && let Some(step) = retired(round, &attempt, Some(since), view)?
+    {
+        return Err(step);
+    }
+    Ok(Some(attempt))
+}
+
+/// Whether the journal's newest rotation by the operator is one that the status does not know.
+fn has_unexplained(round: &Round<'_>) -> bool {
+    let explained = &round.facts.object.explained;
+    let newest = match &round.seen().journal {
+        Observed::Live(journal) => journal.newest_own(),
+        _ => None,
+    };
+    newest.is_some_and(|event| {
+        let mut known = explained.asked.iter().chain(&explained.repairs);
+        !known.any(|sequence| *sequence == event.sequence)
+    })
 }
 
 /// Writes a claim in place of one that can't be read. Where it can't be read again each time, it is written ever more rarely.

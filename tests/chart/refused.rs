@@ -233,6 +233,7 @@ async fn an_application_is_not_taken_from_an_object_in_a_namespace_that_is_no_lo
     let own = after.app("own");
     after.apply("own", &own.id, json!({})).await.unwrap();
     after.ready("own").await;
+    after.age_claims("own").await;
     after.delete("own").await;
     eventually(PATIENCE, || async {
         operator

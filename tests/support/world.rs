@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -18,6 +19,7 @@ use kube::{Client, CustomResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, ZitadelConnection};
+use zitadel_secret_operator::controller::CLAIM_ANNOTATION;
 use zitadel_simulator::{AppHandle, Config, Role, Scope, Simulator, UserHandle};
 
 use super::controlplane::{ControlPlane, Options};
@@ -420,6 +422,38 @@ impl Tenant {
             .await
     }
 
+    /// The claims of an object of this tenant: of its application, and of its standby.
+    pub async fn claims(&self, object: &str) -> Vec<Lease> {
+        let all = self.leases().list(&ListParams::default()).await.unwrap();
+        let owner = format!(r#""namespace":"{}","name":"{object}""#, self.namespace);
+        let is_its = |lease: &Lease| claim_text(lease).is_some_and(|text| text.contains(&owner));
+        all.into_iter().filter(is_its).collect()
+    }
+
+    /// Writes something else in place of a claim.
+    pub async fn write_claim(&self, lease: &Lease, text: &str) {
+        let patch = json!({"metadata": {"annotations": {CLAIM_ANNOTATION: text}}});
+        let patch = Patch::Merge(patch);
+        let name = lease.metadata.name.as_ref().unwrap();
+        self.leases()
+            .patch(name, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+
+    /// Makes the claims of an object look as if its last rotation was long ago.
+    pub async fn age_claims(&self, object: &str) {
+        for lease in self.claims(object).await {
+            let mut claim: Value = serde_json::from_str(claim_text(&lease).unwrap()).unwrap();
+            claim["attempt"]["time"] = json!("2020-01-01T00:00:00Z");
+            self.write_claim(&lease, &claim.to_string()).await;
+        }
+    }
+
+    fn leases(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE)
+    }
+
     /// Deletes an object.
     pub async fn delete(&self, name: &str) {
         self.objects()
@@ -646,3 +680,7 @@ impl Tenant {
 
 /// A user of the standard world; named here so that tests need not name the simulator.
 pub type User = UserHandle;
+
+fn claim_text(lease: &Lease) -> Option<&String> {
+    lease.metadata.annotations.as_ref()?.get(CLAIM_ANNOTATION)
+}

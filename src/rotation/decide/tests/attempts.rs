@@ -201,3 +201,87 @@ fn where_the_claim_is_gone_repairs_are_counted_by_the_journal_or_not_at_all() {
     facts.primary.journal = failing(true);
     assert_eq!(writes(&facts).repairs, Repairs::default());
 }
+
+/// The claim of an application was damaged, and is seen so for long enough.
+fn damaged_for_long(facts: &mut Facts, slot: Slot) {
+    let damaged = damaged();
+    facts.memory.unreadable = Some((version("3"), BOOT - facts.timing.quiet));
+    match slot {
+        Slot::Primary => facts.primary.claim = damaged,
+        Slot::Standby => facts.standby.as_mut().unwrap().claim = damaged,
+    }
+}
+
+#[test]
+fn a_trigger_that_was_handled_before_the_claim_was_damaged_is_none_once_its_next_attempt_is_given_up()
+ {
+    let mut facts = rehearsed(stored(), Slot::Primary);
+    facts.object.trigger = Some("a".into());
+    edit(&mut facts, |secret| {
+        secret.handled_trigger = HandledTrigger::Recorded(Some("a".into()));
+    });
+    facts.object.verified = Some("7".into());
+    facts.object.due = DueState::Due {
+        since: at(10),
+        overdue: false,
+    };
+    damaged_for_long(&mut facts, Slot::Primary);
+    let claim = writes(&facts);
+    assert_eq!(claim.live_attempt().unwrap().cause, Cause::Due);
+    assert_eq!(claim.handled_trigger.as_deref(), Some("a"));
+    facts.primary.claim = present(claim.voided());
+    facts.object.due = DueState::OnTriggerOnly;
+    facts.memory.unreadable = None;
+    assert_eq!(rests(&facts).1, "settled");
+}
+
+#[test]
+fn behind_a_damaged_claim_of_the_idle_application_a_lost_answer_counts_as_a_repair() {
+    let mut facts = rehearsed(pair(), Slot::Standby);
+    facts.object.trigger = Some("b".into());
+    edit(&mut facts, |secret| {
+        secret.handled_trigger = HandledTrigger::Recorded(Some("a".into()));
+    });
+    facts.standby.as_mut().unwrap().journal = journal(&[57]);
+    damaged_for_long(&mut facts, Slot::Standby);
+    let lost = writes(&facts);
+    facts.standby.as_mut().unwrap().claim = present_as("s", lost);
+    facts.memory.unreadable = None;
+    assert_eq!(claims_for(&facts), (Slot::Standby, Cause::LostAttempt));
+    // Damaged each time, it is no more often than the breaker allows.
+    facts.standby.as_mut().unwrap().journal = journal(&[57, 58, 59]);
+    damaged_for_long(&mut facts, Slot::Standby);
+    let lost = writes(&facts);
+    facts.standby.as_mut().unwrap().claim = present_as("s", lost);
+    facts.memory.unreadable = None;
+    assert_eq!(rests(&facts), (Reason::BreakerOpen, "usable"));
+    // Without a lost answer nothing is repaired.
+    let mut none = rehearsed(alternated(), Slot::Primary);
+    none.object.trigger = Some("b".into());
+    damaged_for_long(&mut none, Slot::Primary);
+    assert_eq!(writes(&none).attempt, None);
+    // What ended the overlap is recorded, and not made again.
+    none.object.verified = Some("7".into());
+    none.object.overlap_ends = Some(at(60));
+    none.primary.journal = journal(&[5, 7]);
+    let recorded = matches!(step(&none), Step::Render { record: Some((Slot::Primary, entry)), .. } if entry.sequence == Sequence(7));
+    assert!(recorded, "{:?}", step(&none));
+}
+
+#[test]
+fn behind_a_damaged_claim_a_trigger_whose_answer_was_lost_is_made_up_for_as_a_repair() {
+    let mut facts = rehearsed(stored(), Slot::Primary);
+    facts.secret = Observed::Live(SecretState::Present(secret(None)));
+    facts.object.recovery.missing = false;
+    facts.object.trigger = Some("b".into());
+    facts.object.observed_trigger = Some("a".into());
+    facts.object.explained.asked = vec![Sequence(5)];
+    damaged_for_long(&mut facts, Slot::Primary);
+    assert_eq!(claims_for(&facts), (Slot::Primary, Cause::Trigger));
+    facts.primary.journal = journal(&[5, 57]);
+    assert_eq!(claims_for(&facts), (Slot::Primary, Cause::LostAttempt));
+    facts.primary.journal = journal(&[5, 57, 58, 59]);
+    let claim = writes(&facts);
+    assert_eq!(claim.attempt, None, "the breaker holds it");
+    assert_eq!(claim.repairs.times.len(), 3);
+}
