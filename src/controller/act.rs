@@ -76,9 +76,14 @@ pub async fn act(
                 attempt,
                 cause,
             };
-            rotate::send(context, round, turn, what, &secret, facts).await;
-            forget(facts);
-            round.recall(context, facts);
+            // NB: what was read for the recheck is not read again for the next decision, which is checked by a recheck of its own.
+            if rotate::send(context, round, turn, what, &secret, facts).await {
+                forget_zitadel(facts);
+            } else {
+                forget(facts);
+                forget_zitadel(facts);
+                round.recall(context, facts);
+            }
         }
         Step::Render { over, record } => {
             render(context, round, &over, record, facts).await;
@@ -100,6 +105,16 @@ fn forget(facts: &mut Facts) {
     facts.primary.forget();
     if let Some(standby) = &mut facts.standby {
         standby.forget();
+    }
+    facts.probe = Observed::Unread;
+}
+
+/// Generate was sent: what ZITADEL said is of before.
+fn forget_zitadel(facts: &mut Facts) {
+    facts.current = Observed::Unread;
+    for slot in Slot::ALL {
+        let of = facts.of_mut(slot);
+        (of.journal, of.app) = (Observed::Unread, Observed::Unread);
     }
     facts.probe = Observed::Unread;
 }
@@ -212,7 +227,12 @@ async fn rehearse(
 
 /// Waits for permission to claim. Not so where that took long, or the operator is told to stop meanwhile: what the claim was decided
 /// on is of before, and is looked at anew with the permission in hand.
-async fn has_turn(context: &Context, round: &Round, turn: &mut Turn, facts: &mut Facts) -> bool {
+async fn has_turn(
+    context: &Context,
+    round: &mut Round,
+    turn: &mut Turn,
+    facts: &mut Facts,
+) -> bool {
     let Ok(connection) = &round.connection else {
         return false;
     };
@@ -229,6 +249,7 @@ async fn has_turn(context: &Context, round: &Round, turn: &mut Turn, facts: &mut
         .and_then(Result::ok);
     let fresh = context.clock.boot().saturating_sub(began) < facts.timing.send;
     if !fresh {
+        round.project = None;
         facts.primary.app = Observed::Unread;
         if let Some(standby) = &mut facts.standby {
             standby.app = Observed::Unread;
@@ -254,10 +275,18 @@ async fn write_claim(
     else {
         return;
     };
+    let owner = &round.target.owner;
+    let writing = context
+        .own_claims
+        .begin(namespace, name, || context.wake(owner));
     let result = match over {
         Some(_) => api.replace(name, &write::put(), &lease).await,
         None => api.create(&write::put(), &lease).await,
     };
+    match &result {
+        Ok(written) => writing.written(written),
+        Err(_) => drop(writing),
+    }
     let mut state = lock(&round.state);
     match (result, attempt) {
         (Ok(written), attempt) => {

@@ -112,7 +112,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
-    let (indexed, shown) = (Arc::clone(&context), cache.clone());
+    let (indexed, shown, own) = (Arc::clone(&context), cache.clone(), Arc::clone(&context));
     let object_changes =
         watch(objects, watcher::Config::default(), &context.rewind).modify(prune::object);
     let object_changes = with_missed_deletions(object_changes.boxed(), cache.objects.clone())
@@ -122,6 +122,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
             index(&indexed, namespace.as_deref(), event);
             shown.objects_filled.note(event);
         })
+        .filter(move |event| ready(!own.own_statuses.explain(event)))
         .applied_objects();
 
     let in_namespace = cache.objects.clone();

@@ -17,6 +17,7 @@ use super::cache::Caches;
 use super::connections::Connections;
 use super::event::Events;
 use super::flush::Flushed;
+use super::own_writes::OwnWrites;
 use super::progress::Written;
 use super::report;
 use super::retries::Retries;
@@ -275,6 +276,10 @@ pub struct Context {
     pub another_operator: watch::Sender<Option<String>>,
     /// By uid: the status that was written last, since the watch lags behind.
     pub statuses: Mutex<HashMap<String, Written<ApiAppSecretStatus>>>,
+    /// Which events of the objects only show such a status.
+    pub own_statuses: OwnWrites,
+    /// Which events of the claims only show what this process wrote.
+    pub own_claims: OwnWrites,
     /// Objects that can't be read and were told so: uid and generation.
     pub unreadable: Mutex<std::collections::HashSet<Edition>>,
     apps: Mutex<HashMap<String, Arc<Mutex<AppState>>>>,
@@ -396,6 +401,8 @@ impl Context {
             wake_connections,
             another_operator: watch::Sender::default(),
             statuses: Mutex::default(),
+            own_statuses: OwnWrites::default(),
+            own_claims: OwnWrites::default(),
             unreadable: Mutex::default(),
             apps: Mutex::default(),
             backlog: Mutex::default(),

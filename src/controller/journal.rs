@@ -12,7 +12,7 @@ use super::observe::Round;
 use crate::api::{ForeignSecret, seconds};
 use crate::ids::{AppId, Sequence};
 use crate::rotation::{
-    Attempt, ClaimView, Entry, Facts, Journal, JournalEvent, Observed, SecretState, Slot,
+    Attempt, ClaimView, Entry, Facts, Journal, JournalEvent, Loss, Observed, SecretState, Slot,
 };
 use crate::zitadel::{AppRef, Change, ChangeKind, ErrorClass, Since, ZitadelError};
 
@@ -125,6 +125,21 @@ impl Round {
             if matches!(journal, Observed::Live(_)) && !enough {
                 *journal = Observed::Unread;
             }
+        }
+    }
+
+    /// Takes note of a rotation whose answer was lost, so that it is no news at the next look at the project.
+    pub(super) fn take_loss(&self, facts: &Facts) {
+        let (Some(Loss::Event(sequence)), Ok(connection)) = (facts.memory.lost, &self.connection)
+        else {
+            return;
+        };
+        let in_journal = |slot: &&Slot| match &facts.of(**slot).journal {
+            Observed::Live(journal) => journal.0.iter().any(|event| event.sequence == sequence),
+            _ => false,
+        };
+        if let Some(slot) = facts.slots().iter().find(in_journal) {
+            connection.rotated(&self.application(*slot).app, sequence);
         }
     }
 

@@ -15,7 +15,7 @@ use super::wiped::Stored;
 use crate::api::{ApiAppSecret, Reason};
 use crate::rotation::{AppView, Doubt, Facts, Failure, Observed, Probe, SecretState, Slot, Source};
 use crate::zitadel::{
-    AppKind, AppState as State, Application as Found, ProjectState, ZitadelError,
+    AppKind, AppRef, AppState as State, Application as Found, ProjectState, ZitadelError,
 };
 
 impl Round {
@@ -61,10 +61,7 @@ impl Round {
             OptionFuture::from(second.as_ref().map(|app| leases.get_opt(&app.claim))),
             OptionFuture::from(wants(Source::Journal).then(|| zitadel.changes(&app, since))),
             OptionFuture::from(wants(Source::App).then(|| zitadel.app(&app))),
-            OptionFuture::from(
-                wants(Source::App)
-                    .then(|| zitadel.project(app.organization.as_ref(), &app.project))
-            ),
+            OptionFuture::from(wants(Source::App).then(|| self.project(&connection, &app))),
         );
         if let Some(result) = object {
             facts.current = match result {
@@ -109,6 +106,7 @@ impl Round {
             facts.of_mut(slot).journal = journal::seen(context, &connection, result);
         }
         if let Some((found, project)) = found.zip(project) {
+            self.project = project.as_ref().ok().copied();
             facts.of_mut(slot).app = self.saw_app(slot, found, project);
         }
         if wants(Source::Probe) {
@@ -127,6 +125,20 @@ impl Round {
         self.compare_with_claims(facts);
         self.refresh(context, facts);
         self.forget_what_is_too_short(facts);
+    }
+
+    /// The state of the project, asked for once in a reconciliation.
+    async fn project(
+        &self,
+        connection: &Connection,
+        app: &AppRef,
+    ) -> Result<ProjectState, ZitadelError> {
+        if let Some(state) = self.project {
+            return Ok(state);
+        }
+        let zitadel = &connection.zitadel;
+        let asked = zitadel.project(app.organization.as_ref(), &app.project);
+        asked.await
     }
 
     fn secrets(&self, context: &Context) -> Api<Secret> {

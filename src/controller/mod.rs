@@ -43,6 +43,7 @@ mod names;
 mod news;
 mod observe;
 mod open_claims;
+mod own_writes;
 mod patrol;
 mod probe;
 mod progress;

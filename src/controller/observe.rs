@@ -23,7 +23,7 @@ use crate::rotation::{
     AppFacts, Backlog, Bytes32, Cause, ClaimView, CommitRecord, DueState, Entry, Explained, Facts,
     Failure, Former, Gates, Now, ObjectView, Observed, Owner, Salt, SecretState, Slot,
 };
-use crate::zitadel::{AppRef, Since};
+use crate::zitadel::{AppRef, ProjectState, Since};
 
 /// Clocks that differ by more than this are not trusted with due times.
 const MOST_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
@@ -61,6 +61,8 @@ pub struct Round {
     pub resource_owner: Option<String>,
     /// The newest secret that each application had when its journal was last read, if somebody else made it.
     pub foreign: HashMap<AppId, ForeignSecret>,
+    /// The state of the project, once read.
+    pub project: Option<ProjectState>,
     /// Why the application that was read last cannot be rotated, if so.
     pub not_ready: Option<NotReady>,
     /// The issuer, as the connection declares it, whether it can be used or not.
@@ -101,6 +103,7 @@ impl Round {
             reading: None,
             resource_owner: None,
             foreign: HashMap::new(),
+            project: None,
             not_ready: None,
             issuer,
             read_since: HashMap::new(),

@@ -14,31 +14,49 @@ pub async fn probe(
 ) -> Probe {
     let zitadel = &connection.zitadel;
     let own = ProbeToken::Own(app.project.clone());
-    match zitadel.introspect(client_id, value, own).await {
-        Ok(Introspection::Active) => return Probe::Valid,
-        Ok(Introspection::Refused | Introspection::Inactive | Introspection::NoVerdict)
-        | Err(_) => {}
+    match zitadel.introspect(client_id, value, own.clone()).await {
+        Ok(Introspection::Active) => Probe::Valid,
+        Ok(Introspection::Refused) => beside_a_wrong_one(connection, client_id, own).await,
+        Ok(Introspection::Inactive | Introspection::NoVerdict) | Err(_) => {
+            paired(connection, client_id, value).await
+        }
     }
-    paired(connection, client_id, value).await
+}
+
+/// A client secret was refused: rejected, if a wrong one is refused beside the same token as well.
+async fn beside_a_wrong_one(connection: &Connection, client_id: &str, token: ProbeToken) -> Probe {
+    match ask_with_a_wrong_one(connection, client_id, token).await {
+        Some(Introspection::Refused) => Probe::Refused,
+        _ => Probe::NoVerdict,
+    }
 }
 
 /// Compares a client secret with a wrong one, beside a token that is none. It needs no token of the operator's own, which ZITADEL may have
 /// revoked meanwhile.
 pub async fn paired(connection: &Connection, client_id: &str, value: &ClientSecret) -> Probe {
     let zitadel = &connection.zitadel;
-    let wrong = uuid::Uuid::new_v4().simple().to_string().repeat(2);
-    let Ok(wrong) = ClientSecret::try_from(wrong.as_str()) else {
-        return Probe::NoVerdict;
-    };
-    let stored = zitadel.introspect(client_id, value, ProbeToken::Junk).await;
-    let control = zitadel
-        .introspect(client_id, &wrong, ProbeToken::Junk)
-        .await;
-    match (stored, control) {
-        (Ok(Introspection::Active | Introspection::Inactive), Ok(Introspection::Refused)) => {
-            Probe::Valid
+    match zitadel.introspect(client_id, value, ProbeToken::Junk).await {
+        Ok(Introspection::Refused) => {
+            beside_a_wrong_one(connection, client_id, ProbeToken::Junk).await
         }
-        (Ok(Introspection::Refused), Ok(Introspection::Refused)) => Probe::Refused,
-        _ => Probe::NoVerdict,
+        Ok(Introspection::Active | Introspection::Inactive) => {
+            match ask_with_a_wrong_one(connection, client_id, ProbeToken::Junk).await {
+                Some(Introspection::Refused) => Probe::Valid,
+                _ => Probe::NoVerdict,
+            }
+        }
+        Ok(Introspection::NoVerdict) | Err(_) => Probe::NoVerdict,
     }
+}
+
+/// What ZITADEL says of a client secret that is wrong on purpose, if anything.
+async fn ask_with_a_wrong_one(
+    connection: &Connection,
+    client_id: &str,
+    token: ProbeToken,
+) -> Option<Introspection> {
+    let wrong = uuid::Uuid::new_v4().simple().to_string().repeat(2);
+    let wrong = ClientSecret::try_from(wrong.as_str()).ok()?;
+    let asked = connection.zitadel.introspect(client_id, &wrong, token);
+    asked.await.ok()
 }

@@ -64,6 +64,7 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
         };
         if lost {
             report::lost(object, context, &facts.memory);
+            round.take_loss(&facts);
         }
         tracing::trace!(
             namespace = round.target.owner.namespace,

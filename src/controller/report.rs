@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use super::another_operator;
-use super::context::{Context, Guarded, lock};
+use super::context::{Context, Guarded, lock, owner};
 use super::event::Severity;
 use super::flush;
 use super::news;
@@ -209,8 +209,10 @@ async fn write(
     current: &Current,
     after: &ApiAppSecretStatus,
 ) -> Result<bool, Error> {
-    // NB: not by whether `object` has a status: the watch may not show the one that was just written.
-    if current.status == *after {
+    // NB: not by whether `object` has a status: the watch may not show the one that was just written. And not by the values, of which more
+    // may be known than what is written, such as fractions of a second.
+    let status = status::merge_patch(&current.status, after);
+    if status.as_object().is_some_and(serde_json::Map::is_empty) {
         return Ok(true);
     }
     let uid = object.uid().unwrap_or_default();
@@ -219,20 +221,23 @@ async fn write(
         Some(revision) => json!({"uid": uid, "resourceVersion": revision}),
         None => json!({"uid": uid}),
     };
-    let status = status::merge_patch(&current.status, after);
     let patch = json!({"metadata": metadata, "status": status});
-    let api: Api<ApiAppSecret> = Api::namespaced(
-        context.client.clone(),
-        &object.namespace().unwrap_or_default(),
-    );
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<ApiAppSecret> = Api::namespaced(context.client.clone(), &namespace);
+    let writing = context
+        .own_statuses
+        .begin(&namespace, &object.name_any(), || {
+            context.wake(&owner(object));
+        });
     let written = api
         .patch_status(&object.name_any(), &write::patch(), &Patch::Merge(patch))
         .await;
     match written {
         Ok(written) => {
             let revision = written.resource_version().unwrap_or_default();
+            writing.written(&written);
             let status = written.status.unwrap_or_default();
-            let cache = context.caches.of(&object.namespace().unwrap_or_default());
+            let cache = context.caches.of(&namespace);
             // NB: an object comes out of its namespace's cache, so there is one.
             if let Some(shown) = cache.map(|cache| &cache.objects_shown) {
                 let written = shown.written(&object.name_any(), &revision, status);

@@ -35,6 +35,9 @@ pub struct Ordered {
 }
 
 /// Steps 7 to 10 of the protocol. They run in a task of their own: from the call on, nothing may stop them.
+///
+/// Whether the claim and the Secret still stand as they were read for the recheck: no value was received, and they are as fresh as `T_send`
+/// asks for.
 pub async fn send(
     context: &Arc<Context>,
     round: &mut Round,
@@ -46,9 +49,9 @@ pub async fn send(
     }: Ordered,
     secret: &Version,
     facts: &Facts,
-) {
+) -> bool {
     let Ok(connection) = round.connection.clone() else {
-        return;
+        return false;
     };
     // The last answer of the recheck: whatever moves after that is not seen.
     let rechecked = facts.now.boot;
@@ -74,16 +77,16 @@ pub async fn send(
         context.holding.hold(attempt),
     ) else {
         lock(&round.state).memory.claim_unusable();
-        return;
+        return false;
     };
     // Before the last look at the clock, since it may take its time. Where it fails, generate says so.
     let _ = connection.zitadel.prepare(&app.project).await;
     // The last look at the clock before the bytes leave. What is late is rechecked, now with the permission and a token at hand.
     if late(context.clock.boot()) {
-        return;
+        return false;
     }
     let Some(permit) = turn.generate.take() else {
-        return;
+        return false;
     };
     lock(&round.state).memory.sending(attempt);
     if cause.is_repair() {
@@ -133,13 +136,16 @@ pub async fn send(
             // If there was a value, it is gone. The journal tells, as after a lost answer.
             let now = shared.clock.boot();
             lock(&state).memory.unknown(attempt, now);
-            shared.wake(&owner);
         }
         drop(guard);
-        // NB: nobody listens any more when the reconcile has lost patience; then it was woken instead.
-        let _ = done.send(());
+        // A reconcile that still waits goes on by itself, from what is known now.
+        if done.send(ended.flatten()).is_err() {
+            shared.wake(&owner);
+        }
     });
-    let _ = tokio::time::timeout(PATIENCE, finished).await;
+    let ended = tokio::time::timeout(PATIENCE, finished).await;
+    round.reading = ended.ok().and_then(Result::ok).flatten();
+    round.reading.is_some() && !late(context.clock.boot())
 }
 
 struct Task {
@@ -159,7 +165,12 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, permit: OwnedSemaphorePermit, ahead: Option<OwnedSemaphorePermit>) {
+    /// Gives back the Secret as it was read, unless it may have been written.
+    async fn run(
+        mut self,
+        permit: OwnedSemaphorePermit,
+        ahead: Option<OwnedSemaphorePermit>,
+    ) -> Option<Reading> {
         let outcome = self
             .connection
             .zitadel
@@ -191,9 +202,7 @@ impl Task {
                 state
                     .memory
                     .back_off(&self.facts, &failure::zitadel(&error));
-                drop(state);
-                self.context.wake(&self.target.owner);
-                return;
+                return self.stored;
             }
             Outcome::Unknown(error) => {
                 let mut state = lock(&self.state);
@@ -201,15 +210,13 @@ impl Task {
                 state.memory.unanswered(self.attempt, now, failure);
                 state.memory.answer = Some((self.attempt, error.answer()));
                 state.untold = self.replaced;
-                drop(state);
-                self.context.wake(&self.target.owner);
-                return;
+                return self.stored;
             }
         };
         if self.cause == Cause::Retire {
             drop(value);
             self.retired(sequence, change_date);
-            return;
+            return None;
         }
         let trigger = self.claimed().and_then(|attempt| attempt.trigger.clone());
         let mut received = Received {
@@ -256,8 +263,7 @@ impl Task {
             state.memory.flushed(verified);
         }
         state.flushed = Some(flushed);
-        drop(state);
-        self.context.wake(&self.target.owner);
+        None
     }
 
     /// The value is nobody's. That it was made is recorded at the next look, from the journal, as after a lost answer.
@@ -282,8 +288,6 @@ impl Task {
             writing: Duration::ZERO,
             revision: None,
         });
-        drop(state);
-        self.context.wake(&self.target.owner);
     }
 
     /// Corrects the record of a value that was written before it was known where it stands in the journal.

@@ -115,6 +115,7 @@ async fn watch_claims(context: &Context, writer: Writer<Lease>) {
             caches.claims_shown.note(event);
             caches.claims_filled.note(event);
         })
+        .filter(|event| ready(!context.own_claims.explain(event)))
         .touched_objects()
         .for_each(|changed| {
             if let Ok(lease) = changed

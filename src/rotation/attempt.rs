@@ -115,7 +115,6 @@ pub(super) fn prepare(
     {
         return Err(round.read(&[Source::Object, Source::Journal, Source::App]));
     }
-    round.current()?;
     let app = round.app()?;
     let journal = match &seen.journal {
         Observed::Live(journal) => Some(journal),
@@ -150,6 +149,8 @@ pub(super) fn prepare(
             ))
         }));
     }
+    // What only waits needs no look at the object.
+    round.current()?;
     let secret = match secret {
         SecretState::Absent => return Ok(Step::CreateShell),
         SecretState::Present(secret) => secret,

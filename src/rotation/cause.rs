@@ -406,10 +406,12 @@ fn missing(round: &mut Round<'_>, mine: Option<&Claim>) -> Result<Found, Step> {
 /// A value that is taken over is recorded with the newest event, so it must be probed after that event was read and its effect
 /// can be seen. What an earlier probe said is of before.
 pub(super) fn read_before_probe(round: &Round<'_>) -> Result<(), Step> {
-    let unread = matches!(round.seen().journal, Observed::Unread | Observed::Cached(_))
-        || matches!(round.seen().app, Observed::Unread | Observed::Cached(_));
-    if unread {
+    if matches!(round.seen().journal, Observed::Unread | Observed::Cached(_)) {
         return Err(round.read(&[Source::Journal, Source::App, Source::Probe]));
+    }
+    // NB: after the journal, so that the effect of its newest event can be seen.
+    if matches!(round.seen().app, Observed::Unread | Observed::Cached(_)) {
+        return Err(round.read(&[Source::App, Source::Probe]));
     }
     Ok(())
 }

@@ -29,6 +29,8 @@ use crate::support::world::{OPERATOR_NAMESPACE, Operator, Tenant, World};
 
 /// How much faster the protocol runs.
 const SPEED: u32 = 30;
+/// How often the operator looks at whole projects, and whether the API server went back, as it is shipped.
+const LOOKS: Duration = Duration::from_mins(5);
 /// When what is counted "later" begins, in minutes of the protocol, and for how many. A rotation that is refused takes a dozen requests,
 /// so a single minute says nothing: it is the mean of these.
 const LATER: (u32, u32) = (10, 10);
@@ -356,6 +358,8 @@ pub async fn hold() -> Vec<Cost> {
             "false",
             "--protocol-speed",
             &SPEED.to_string(),
+            "--drift-interval",
+            &format!("{}s", LOOKS.as_secs() / u64::from(SPEED)),
             "--log",
             "info",
         ],
@@ -708,6 +712,7 @@ async fn cost(held: Held, requests: &[Request]) -> Cost {
             times.push((request.received_at, format!("{:?}", request.operation)));
         }
     }
+    times.sort_by_key(|(time, _)| *time);
     let within = |from: Timestamp, span: Duration| {
         let to = from + span;
         times

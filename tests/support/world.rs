@@ -61,6 +61,13 @@ impl Operator {
     ) -> Self {
         let log = directory.join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
         let output = File::create(&log).unwrap();
+        // Whoever says so has another one.
+        let often = ["--drift-interval", "2s"];
+        let often = if arguments.contains(&often[0]) {
+            &[][..]
+        } else {
+            &often[..]
+        };
         // A static is never dropped: the process ends itself when the pipe from this one closes without a word.
         let child = Command::new("sh")
             .args([
@@ -71,7 +78,8 @@ impl Operator {
             .arg(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
             .arg("run")
             .args(["--admin-address", "127.0.0.1:0", "--log-format", "json"])
-            .args(["--drift-interval", "2s", "--minimum-interval", "1s"])
+            .args(["--minimum-interval", "1s"])
+            .args(often)
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)
             .env("POD_NAMESPACE", OPERATOR_NAMESPACE)
