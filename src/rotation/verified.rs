@@ -217,7 +217,16 @@ impl<'a> Round<'a> {
     pub(super) fn until_asked_again(&self) -> Duration {
         let refused = self.memory.rejected.as_ref().map_or(0, |it| it.asked);
         let unanswered = self.memory.doubt.as_ref().map_or(0, |it| it.asked);
-        self.after_asking(refused.max(unanswered))
+        match (refused.max(unanswered), &self.memory.unreadable) {
+            // It is accepted. A claim that stays as it is keeps the question open for as long: then it is asked ever more rarely.
+            (0, Some((_, since))) => {
+                let (timing, now) = (&self.facts.timing, self.facts.now.boot);
+                now.saturating_sub(*since)
+                    .max(timing.probe)
+                    .min(timing.probe_most)
+            }
+            (asked, _) => self.after_asking(asked),
+        }
     }
 
     /// The wait after the question was asked so many times.

@@ -283,3 +283,77 @@ fn a_claim_that_is_damaged_each_time_is_replaced_ever_more_rarely() {
         about(facts.now.boot - written, seconds);
     }
 }
+
+#[test]
+fn an_accepted_value_behind_a_claim_that_stays_damaged_is_asked_about_ever_more_rarely() {
+    let mut facts = stored();
+    facts.probe = Observed::Live(Probe::Valid);
+    facts.primary.claim = Observed::Live(ClaimView::Present {
+        version: version("3"),
+        record: Err(RecordError::Unreadable),
+        held_elsewhere: false,
+    });
+    let failure = Failure::new(Reason::ClaimUnreadable, false);
+    for _ in 0..12 {
+        facts.memory.set_back(&facts.clone(), &failure);
+    }
+    for (gone, seconds) in [
+        (0, 20),
+        (20, 20),
+        (40, 40),
+        (80, 80),
+        (300, 300),
+        (3000, 300),
+    ] {
+        let since = BOOT - Duration::from_secs(gone);
+        facts.memory.unreadable = Some((version("3"), since));
+        if gone < facts.timing.quiet.as_secs() {
+            // It is read again when the quiet period is over.
+            let left = facts.timing.quiet.as_secs() - gone;
+            assert_eq!(waits(&facts).0.as_secs(), left.min(seconds), "{gone}");
+        } else {
+            assert_eq!(waits(&facts).0.as_secs(), seconds, "{gone}");
+        }
+    }
+}
+
+#[test]
+fn what_is_known_is_not_read_again() {
+    let mut facts = stored();
+    facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
+    facts.primary.journal = journal(&[5, 6]);
+    facts.primary.app = Observed::Unread;
+    let reads = |facts: &Facts| match step(facts) {
+        Step::Read { sources, .. } => sources,
+        other => panic!("{other:?}"),
+    };
+    // NB: the application is asked for after the journal, so that the effect of its newest event can be seen.
+    assert_eq!(reads(&facts), [Source::App, Source::Probe]);
+    facts.primary.journal = Observed::Unread;
+    assert_eq!(reads(&facts), [Source::Journal]);
+    let mut due = due();
+    due.current = Observed::Unread;
+    due.primary.app = Observed::Unread;
+    assert_eq!(reads(&due), [Source::Object, Source::App]);
+}
+
+#[test]
+fn a_repair_that_only_waits_does_not_read_the_object() {
+    let mut facts = stored();
+    let mut lost = claim(2, Cause::LostAttempt, None, Some(5));
+    lost.repairs.add(facts.now.time, Cause::LostAttempt, None);
+    facts.primary.claim = present(lost);
+    facts.primary.journal = journal(&[5, 6]);
+    facts.probe = Observed::Live(Probe::Refused);
+    facts.memory.open = vec![(id(2), BOOT)];
+    facts.current = Observed::Unread;
+    assert_eq!(waits(&facts).1, Reason::LostAttempt);
+    facts.memory.open = vec![(id(2), BOOT - facts.timing.lost)];
+    assert!(matches!(
+        step(&facts),
+        Step::Read {
+            sources: [Source::Object],
+            ..
+        }
+    ));
+}
