@@ -1,4 +1,4 @@
-//! Applications to which much was done: their journals are long.
+//! What an object may cost in requests: with a long journal, and while a fault lasts.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,9 @@ use serde_json::json;
 use support::world::{Tenant, World};
 use zitadel_simulator::{AppHandle, Config, Operation, Simulator};
 
+#[path = "faults/lasting.rs"]
+#[allow(dead_code, reason = "the fault matrix holds all of them")]
+mod lasting;
 mod support;
 
 fn journal_requests(tenant: &Tenant, app: &AppHandle) -> usize {
@@ -72,4 +75,9 @@ async fn a_lost_answer_is_found_behind_thousands_of_other_changes() {
     }
     tenant.until_generates(&app, 3).await;
     tenant.until_accepted(&app, "orders").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lasting_fault_of_each_kind_costs_few_requests_and_nothing_untrue_is_said_of_it() {
+    lasting::prove(lasting::Which::OfEachKind).await;
 }
