@@ -12,7 +12,11 @@ use support::world::{Tenant, World};
 use zitadel_simulator::{AppHandle, Config, Operation, Simulator};
 
 #[path = "faults/lasting.rs"]
-#[allow(dead_code, reason = "the fault matrix holds all of them")]
+#[allow(
+    clippy::pedantic,
+    dead_code,
+    reason = "the fault matrix holds all of them"
+)]
 mod lasting;
 mod support;
 

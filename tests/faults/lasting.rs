@@ -34,6 +34,8 @@ const LOOKS: Duration = Duration::from_mins(5);
 /// When what is counted "later" begins, in minutes of the protocol, and for how many. A rotation that is refused takes a dozen requests,
 /// so a single minute says nothing: it is the mean of these.
 const LATER: (u32, u32) = (10, 10);
+/// The same where few are held.
+const NOT_SO_MUCH_LATER: (u32, u32) = (10, 5);
 /// How long `Ready` may go on saying what was true before. In real time: the operator notices by reading.
 const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -398,7 +400,11 @@ pub async fn hold(which: Which) -> Vec<Cost> {
     let stop = CancellationToken::new();
     let mut held =
         futures::future::join_all(prepared.into_iter().map(|held| begin(held, stop.clone()))).await;
-    let end = Timestamp::now() + minutes(LATER.0 + LATER.1) + Duration::from_secs(1);
+    let later = match which {
+        Which::All => LATER,
+        Which::OfEachKind => NOT_SO_MUCH_LATER,
+    };
+    let end = Timestamp::now() + minutes(later.0 + later.1) + Duration::from_secs(1);
     let mut wrong: BTreeMap<&str, Duration> = BTreeMap::new();
     let pause = Duration::from_millis(250);
     while Timestamp::now() < end {
@@ -422,7 +428,7 @@ pub async fn hold(which: Which) -> Vec<Cost> {
         .collect();
     let mut costs = Vec::new();
     for held in held {
-        costs.push(cost(held, &requests).await);
+        costs.push(cost(held, &requests, later).await);
     }
     drop(operator);
     costs
@@ -708,7 +714,7 @@ async fn lies(held: &Held) -> bool {
         && !held.tenant.accepted(&held.app, "orders").await
 }
 
-async fn cost(held: Held, requests: &[Request]) -> Cost {
+async fn cost(held: Held, requests: &[Request], (from, span): (u32, u32)) -> Cost {
     let Held {
         case,
         tenant,
@@ -750,7 +756,7 @@ async fn cost(held: Held, requests: &[Request]) -> Cost {
         .filter(|time| *time >= began)
         .min()
         .unwrap_or(began);
-    let later = began + minutes(LATER.0);
+    let later = began + minutes(from);
     if std::env::var_os("FAULTS").is_some() {
         for (time, kind) in &times {
             println!(
@@ -764,7 +770,7 @@ async fn cost(held: Held, requests: &[Request]) -> Cost {
     for (_, kind) in within(began, minutes(1)) {
         *kinds.entry(format!("first: {kind}")).or_default() += 1;
     }
-    for (_, kind) in within(later, minutes(LATER.1)) {
+    for (_, kind) in within(later, minutes(span)) {
         *kinds.entry(format!("later: {kind}")).or_default() += 1;
     }
     let flush = |(_, kind): &&(Timestamp, String)| kind == "patch secrets";
@@ -791,12 +797,12 @@ async fn cost(held: Held, requests: &[Request]) -> Cost {
             case.name
         );
     }
-    let per_minute = |count: usize| count as f64 / f64::from(LATER.1);
+    let per_minute = |count: usize| count as f64 / f64::from(span);
     Cost {
         name: case.name,
         first: within(began, minutes(1)).count(),
-        later: per_minute(within(later, minutes(LATER.1)).count()),
-        flushes: per_minute(within(later, minutes(LATER.1)).filter(flush).count()),
+        later: per_minute(within(later, minutes(span)).count()),
+        flushes: per_minute(within(later, minutes(span)).filter(flush).count()),
         needless: executed.saturating_sub(case.most),
         lied,
         kinds,
