@@ -6,6 +6,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::Patch;
+use kube::runtime::reflector::ObjectRef;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::claim;
@@ -276,9 +277,18 @@ async fn write_claim(
         return;
     };
     let owner = &round.target.owner;
-    let writing = context
-        .own_claims
-        .begin(namespace, name, || context.wake(owner));
+    let writing = context.own_claims.begin(namespace, name, || {
+        // NB: another actor has written it meanwhile: perhaps for another object.
+        context.wake(owner);
+        let reference = ObjectRef::new(name).within(namespace);
+        let lease = context.caches.claims.get(&reference);
+        if let ClaimView::Present {
+            record: Ok(claim), ..
+        } = claim::view(lease.as_deref(), |_| false)
+        {
+            context.wake(&claim.owner);
+        }
+    });
     let result = match over {
         Some(_) => api.replace(name, &write::put(), &lease).await,
         None => api.create(&write::put(), &lease).await,
