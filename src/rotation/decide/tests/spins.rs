@@ -341,7 +341,8 @@ fn what_is_known_is_not_read_again() {
 fn a_repair_that_only_waits_does_not_read_the_object() {
     let mut facts = stored();
     let mut lost = claim(2, Cause::LostAttempt, None, Some(5));
-    lost.repairs.add(facts.now.time, Cause::LostAttempt, None);
+    lost.repairs
+        .add(facts.now.time, Cause::LostAttempt.as_str(), None);
     facts.primary.claim = present(lost);
     facts.primary.journal = journal(&[5, 6]);
     facts.probe = Observed::Live(Probe::Refused);
