@@ -122,7 +122,7 @@ fn unreadable() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "deep",
-            json!({"spec": {"projectId": "1", "appId": "2", "rotation": {"windows": [{"schedule": {"a": 1}}]}}}),
+            json!({"spec": {"projectId": "1", "appId": "2", "rotation": {"windows": [{"name": "w", "schedule": {"a": 1}}]}}}),
             "spec.rotation.windows[0].schedule: expected a string, found a map.",
         ),
     ]
@@ -153,8 +153,8 @@ fn unusable() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "keys",
-            json!({"projectId": "1", "appId": "2", "secret": {"keys": {"clientId": "CLIENT_SECRET"}}}),
-            "spec.secret.keys",
+            json!({"projectId": "1", "appId": "2", "secret": {"data": [{"key": "CLIENT_ID", "from": "ClientId"}]}}),
+            "spec.secret.data",
         ),
         (
             "label",
@@ -178,12 +178,12 @@ fn unusable() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "cron",
-            json!({"projectId": "1", "appId": "2", "rotation": {"interval": "1h", "windows": [{"schedule": "61 * * * *", "duration": "1h"}]}}),
+            json!({"projectId": "1", "appId": "2", "rotation": {"interval": "1h", "windows": [{"name": "w", "schedule": "61 * * * *", "duration": "1h"}]}}),
             "spec.rotation.windows[0]",
         ),
         (
             "zone",
-            json!({"projectId": "1", "appId": "2", "rotation": {"interval": "1h", "windows": [{"schedule": "0 3 * * *", "duration": "1h", "timeZone": "Mars/Olympus"}]}}),
+            json!({"projectId": "1", "appId": "2", "rotation": {"interval": "1h", "windows": [{"name": "w", "schedule": "0 3 * * *", "duration": "1h", "timeZone": "Mars/Olympus"}]}}),
             "spec.rotation.windows[0].timeZone \\\"Mars/Olympus\\\" is not",
         ),
     ]
@@ -308,15 +308,23 @@ async fn without_a_connection_or_a_grant_nothing_happens() {
     let tenant = tenant("ungranted").await;
     let issued = Issued::new(&tenant).await;
     let other = tenant.app("other");
-    let grant = |namespaces: Value, projects: Value, apps: Value| json!({"grants": [{"namespaces": namespaces, "projectIds": projects, "appIds": apps}]});
-    let here = json!({"names": [tenant.namespace]});
+    let grant = |namespaces: Value, projects: Value, apps: Value| {
+        let mut grant = json!({"name": "one", "projectIds": projects, "appIds": apps});
+        let (field, value) = match namespaces {
+            Value::Array(_) => ("namespaces", namespaces),
+            selector => ("namespaceSelector", selector),
+        };
+        grant[field] = value;
+        json!({"grants": [grant]})
+    };
+    let here = json!([tenant.namespace]);
     for grants in [
         json!({"grants": []}),
-        grant(json!({"names": ["elsewhere"]}), json!(["*"]), json!(["*"])),
+        grant(json!(["elsewhere"]), json!(["*"]), json!(["*"])),
         grant(here.clone(), json!(["1"]), json!(["*"])),
         grant(here.clone(), json!([tenant.project]), json!([other.id])),
         grant(
-            json!({"selector": {"matchLabels": {"no": "such"}}}),
+            json!({"matchLabels": {"no": "such"}}),
             json!(["*"]),
             json!(["*"]),
         ),
@@ -410,8 +418,8 @@ async fn a_credential_that_is_missing_or_malformed_is_told_without_a_word_of_it(
         file[field] = value;
         file.to_string()
     };
-    let pat = "PersonalAccessToken";
-    let key = "ServiceAccountKey";
+    let pat = "personalAccessToken";
+    let key = "serviceAccountKey";
     let cases = [
         (pat, Some(String::new())),
         (pat, Some(" \n".to_owned())),
@@ -439,8 +447,12 @@ async fn a_credential_that_is_missing_or_malformed_is_told_without_a_word_of_it(
         (pat, None),
     ];
     for (type_, text) in cases {
-        let reference =
-            json!({"secretRef": {"name": tenant.namespace, "key": "token"}, "type": type_});
+        let reference = |key: &str| {
+            let reference = json!({"secretKeyRef": {"name": tenant.namespace, "key": key}});
+            let mut auth = json!({});
+            auth[type_] = reference;
+            json!({ "auth": auth })
+        };
         if let Some(text) = &text {
             tenant.set_credential(text).await;
         } else {
@@ -449,9 +461,7 @@ async fn a_credential_that_is_missing_or_malformed_is_told_without_a_word_of_it(
                 .await
                 .unwrap();
         }
-        tenant
-            .apply_connection(json!({"credential": reference}))
-            .await;
+        tenant.apply_connection(reference("token")).await;
         let reason = if text.is_some() {
             "CredentialMalformed"
         } else {
@@ -472,7 +482,7 @@ async fn a_credential_that_is_missing_or_malformed_is_told_without_a_word_of_it(
         let object = issued.holds(&tenant, reason).await;
         assert!(condition(&object, ConditionType::Stalled).0);
         // In between, so that the next case is told apart from this one.
-        tenant.apply_connection(json!({"credential": {"secretRef": {"name": tenant.namespace, "key": "none"}, "type": pat}})).await;
+        tenant.apply_connection(reference("none")).await;
         issued.holds(&tenant, "CredentialMissing").await;
     }
     tenant.set_credential(&tenant.pat).await;
@@ -544,11 +554,13 @@ async fn a_server_whose_certificate_is_not_trusted_gets_nothing() {
     tenant.reason("orders", "TlsFailed").await;
     assert_eq!(tenant.connection_reason().await, "TlsFailed");
     for bundle in [
-        json!({"configMapRef": {"name": "none", "key": "ca.crt"}}),
-        json!({"secretRef": {"name": tenant.namespace, "key": "none"}}),
-        json!({"secretRef": {"name": tenant.namespace, "key": "token"}}),
+        json!({"configMapKeyRef": {"name": "none", "key": "ca.crt"}}),
+        json!({"secretKeyRef": {"name": tenant.namespace, "key": "none"}}),
+        json!({"secretKeyRef": {"name": tenant.namespace, "key": "token"}}),
     ] {
-        tenant.apply_connection(json!({"caBundle": bundle})).await;
+        tenant
+            .apply_connection(json!({"tls": {"caBundle": bundle}}))
+            .await;
         tenant.reason("orders", "CaBundleInvalid").await;
         tenant.apply_connection(json!({})).await;
         tenant.reason("orders", "TlsFailed").await;
@@ -603,7 +615,7 @@ async fn an_application_that_cannot_be_rotated_is_told_by_what_is_wrong_with_it(
     let foreign = tenant.zitadel.create_project(&other, "foreign");
     tenant
         .apply_connection(
-            json!({"grants": [{"namespaces": {"names": [tenant.namespace]}, "projectIds": ["*"]}]}),
+            json!({"grants": [{"name": "by-name", "namespaces": [tenant.namespace], "projectIds": ["*"]}]}),
         )
         .await;
     tenant.connected().await;

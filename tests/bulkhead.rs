@@ -32,9 +32,9 @@ async fn objects_that_hang_delay_none_of_another_namespace_or_connection() {
     let slow = world.tenant_at("slow", &zitadel).await;
     let neighbour = world.tenant_at("neighbour", &zitadel).await;
     let stranger = world.tenant("stranger").await;
-    let namespaces = json!({"names": [slow.namespace, neighbour.namespace]});
+    let namespaces = json!([slow.namespace, neighbour.namespace]);
     slow.apply_connection(
-        json!({"grants": [{"namespaces": namespaces, "projectIds": [slow.project]}]}),
+        json!({"grants": [{"name": "both", "namespaces": namespaces, "projectIds": [slow.project]}]}),
     )
     .await;
     slow.connected().await;

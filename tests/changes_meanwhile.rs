@@ -12,8 +12,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::eventually;
 use support::world::{PATIENCE, Tenant, World};
+use support::{data, eventually};
 use zitadel_simulator::{Action, Fault, Operation};
 
 async fn tenant(prefix: &str) -> Tenant {
@@ -55,7 +55,7 @@ async fn a_renamed_secret_leaves_nothing_behind() {
     tenant.secret_gone("before").await;
     assert_eq!(tenant.client_secret("after").await, value);
     // Nor does a key of the copy that has another name by now.
-    let keys = json!({"secret": {"name": "after", "keys": {"clientSecret": "PASSWORD"}}});
+    let keys = json!({"secret": {"name": "after", "data": data(&[("CLIENT_ID", "ClientId"), ("PASSWORD", "ClientSecret")])}});
     apply(&tenant, &app.id, keys).await;
     eventually(PATIENCE, || async {
         let data = tenant.data("after").await;
@@ -74,7 +74,7 @@ async fn what_others_wrote_into_a_secret_stays_when_it_is_renamed() {
     let value = app.secret.clone().unwrap();
     let theirs = json!({"CLIENT_SECRET": value, "other": "x"});
     tenant.create_secret("oauth", theirs).await;
-    let spec = |name: &str, trigger: &str| json!({"secret": {"name": name, "adopt": true, "labels": {"ours": "1"}}, "rotation": {"trigger": trigger}});
+    let spec = |name: &str, trigger: &str| json!({"secret": {"name": name, "adoptionPolicy": "Required", "labels": {"ours": "1"}}, "rotation": {"trigger": trigger}});
     apply(&tenant, &app.id, spec("oauth", "a")).await;
     tenant.ready("orders").await;
     apply(&tenant, &app.id, spec("oauth", "b")).await;

@@ -19,8 +19,8 @@ use kube::core::{ApiResource, DynamicObject};
 use kube::{Client, Resource as _};
 use serde_json::{Value, json};
 use support::controlplane::ControlPlane;
-use support::eventually;
 use support::world::PATIENCE;
+use support::{data, eventually};
 use tokio::sync::OnceCell;
 use zitadel_secret_operator::api::{self, ApiAppSecret, ZitadelConnection};
 
@@ -116,7 +116,7 @@ fn any_kind<K: kube::Resource<DynamicType = ()>>(
     }
 }
 
-/// Sets the value at a path such as `secret.keys.clientId`; null takes it away.
+/// Sets the value at a path such as `secret.name`; null takes it away.
 fn set(spec: &mut Value, path: &str, value: Value) {
     let mut place = spec;
     for part in path.split('.') {
@@ -161,7 +161,7 @@ impl Kind {
         let client = cluster().await.client().await;
         let base = json!({
             "url": "https://iam.example.com",
-            "credential": {"secretRef": {"name": "key", "key": "key.json"}, "type": "ServiceAccountKey"},
+            "auth": {"serviceAccountKey": {"secretKeyRef": {"name": "key", "key": "key.json"}}},
         });
         Self {
             api: any_kind::<ZitadelConnection>(&client, None),
@@ -249,8 +249,20 @@ fn many(count: usize) -> Value {
         .into()
 }
 
+fn many_keys(count: usize) -> Value {
+    let keys: Vec<String> = (1..count).map(|index| format!("key-{index}")).collect();
+    let entries = keys.iter().map(|key| (key.as_str(), "Issuer"));
+    let entries: Vec<_> = entries.chain([("secret", "ClientSecret")]).collect();
+    data(&entries)
+}
+
+fn standby(app: &str) -> Value {
+    json!({"type": "Existing", "appId": app})
+}
+
 fn windows(count: usize) -> Value {
-    vec![json!({"schedule": "0 3 * * MON-FRI", "duration": "2h"}); count].into()
+    let window = |index| json!({"name": format!("w{index}"), "schedule": "0 3 * * MON-FRI", "duration": "2h"});
+    (0..count).map(window).collect()
 }
 
 #[tokio::test]
@@ -259,17 +271,20 @@ async fn an_api_app_secret_with_every_field_is_accepted_and_unchanged() {
     kind.accepts(vec![
         vec![],
         vec![("projectId", json!("x".repeat(200))), ("appId", json!("A.b_c-9"))],
-        vec![("secret.keys", json!({"clientId": "a", "clientSecret": "b", "issuer": "CLIENT_ID", "appId": "CLIENT_SECRET"}))],
-        vec![("secret.keys", json!({"clientId": "CLIENT_SECRET", "clientSecret": "CLIENT_ID"}))],
+        vec![("secret.data", data(&[("a", "ClientId"), ("b", "ClientSecret"), ("CLIENT_ID", "Issuer"), ("CLIENT_SECRET", "AppId")]))],
+        vec![("secret.data", data(&[("CLIENT_SECRET", "ClientId"), ("CLIENT_ID", "ClientSecret")]))],
+        vec![("secret.data", data(&[("a", "ClientSecret"), ("b", "ClientSecret")]))],
+        vec![("secret.data", many_keys(32))],
+        vec![("secret.adoptionPolicy", json!("Never"))],
         vec![("secret.labels", many(32)), ("secret.annotations", many(32))],
         vec![("secret.labels", json!({"app": "", "example.com/team": "orders-1.x_y"}))],
         vec![("secret.annotations", json!({"a": "x".repeat(1024)}))],
         vec![("rotation.interval", json!("1w2d3h4m5s"))],
         vec![("rotation.windows", windows(16))],
-        vec![("rotation.jitter", json!(0))],
-        vec![("rotation.jitter", json!(50))],
+        vec![("rotation.jitterPercent", json!(0))],
+        vec![("rotation.jitterPercent", json!(50))],
         vec![("rotation.trigger", json!("~".repeat(128)))],
-        vec![("standbyAppId", json!("3")), ("rotation.overlap", json!("0s"))],
+        vec![("standby", standby("3")), ("rotation.overlap.minimum", json!("0s"))],
         vec![("secret.name", json!("a.b-1.c"))],
         vec![("secret.type", json!("kubernetes.io/basic-auth"))],
         vec![("secret.type", json!("example.com/oauth"))],
@@ -278,16 +293,16 @@ async fn an_api_app_secret_with_every_field_is_accepted_and_unchanged() {
     ])
     .await;
     let full = json!({
-        "connectionRef": {"name": "default"}, "organizationId": "9", "projectId": "1", "appId": "2", "standbyAppId": "3",
+        "connectionRef": {"name": "default"}, "organizationId": "9", "projectId": "1", "appId": "2", "standby": {"type": "Existing", "appId": "3"},
         "secret": {
-            "name": "orders", "type": "Opaque", "labels": {"a": "b"}, "annotations": {"c": "d"}, "adopt": true, "deletionPolicy": "Retain",
-            "keys": {"clientId": "a", "clientSecret": "b", "issuer": "c", "introspectionEndpoint": "d", "tokenEndpoint": "e", "projectId": "f", "appId": "g"},
+            "name": "orders", "type": "Opaque", "labels": {"a": "b"}, "annotations": {"c": "d"}, "adoptionPolicy": "Required", "deletionPolicy": "Retain",
+            "data": data(&[("a", "ClientId"), ("b", "ClientSecret"), ("c", "Issuer"), ("d", "IntrospectionEndpoint"), ("e", "TokenEndpoint"), ("f", "ProjectId"), ("g", "AppId")]),
         },
         "rotation": {
-            "interval": "30d", "jitter": 10, "overlap": "24h", "trigger": "2026-11 leak",
-            "windows": [{"schedule": "0 3 * * MON-FRI", "timeZone": "America/Argentina/Buenos_Aires", "duration": "2h"}],
+            "interval": "30d", "jitterPercent": 10, "overlap": {"minimum": "24h"}, "trigger": "2026-11 leak",
+            "windows": [{"name": "nightly", "schedule": "0 3 * * MON-FRI", "timeZone": "America/Argentina/Buenos_Aires", "duration": "2h"}],
         },
-        "recovery": {"missingSecret": "Report", "invalidSecret": "Rotate"}, "suspend": true,
+        "recovery": {"missing": "Report", "rejected": "Rotate"}, "suspend": true,
     });
     let params = PostParams::default();
     let mut object = kind.object("full", &[]);
@@ -313,53 +328,81 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
         ("organizationId", "spec.organizationId"),
         ("projectId", "spec.projectId"),
         ("appId", "spec.appId"),
-        ("standbyAppId", "spec.standbyAppId"),
+        ("standby.appId", "spec.standby.appId"),
     ] {
+        // A standby needs its type, which is not what is tried here.
+        let existing = match field {
+            "standby.appId" => ("standby.type", json!("Existing")),
+            _ => ("suspend", json!(false)),
+        };
         for bad in [
             "", "a/b", "../x", "a%2fb", "a\n", "\n", "a b", "ä", "a?b", "a\0",
         ] {
-            cases.push((vec![(field, json!(bad))], path));
+            cases.push((vec![existing.clone(), (field, json!(bad))], path));
         }
-        cases.push((vec![(field, json!("x".repeat(201)))], path));
-        cases.push((vec![(field, json!(7))], path));
+        cases.push((
+            vec![existing.clone(), (field, json!("x".repeat(201)))],
+            path,
+        ));
+        cases.push((vec![existing.clone(), (field, json!(7))], path));
     }
     for id in ["projectId", "appId"] {
         cases.push((vec![(id, Value::Null)], "Required value"));
     }
-    let keys = "two values cannot have the same key";
+    let secret = "no entry has from: ClientSecret";
+    let entries = |entry: Value| {
+        vec![(
+            "secret.data",
+            json!([{"key": "s", "from": "ClientSecret"}, entry]),
+        )]
+    };
     cases.extend([
         (
-            vec![("standbyAppId", json!("2"))],
-            "standbyAppId must be another application than appId",
+            vec![("standby", standby("2"))],
+            "standby.appId must be another application than appId",
         ),
         (
-            vec![("rotation.overlap", json!("1h"))],
-            "rotation.overlap needs standbyAppId",
-        ),
-        (vec![("secret.keys.clientId", json!("CLIENT_SECRET"))], keys),
-        (vec![("secret.keys", json!({"issuer": "CLIENT_ID"}))], keys),
-        (
-            vec![("secret.keys", json!({"issuer": "x", "appId": "x"}))],
-            keys,
+            vec![("standby", json!({"type": "Existing"}))],
+            "spec.standby.appId",
         ),
         (
-            vec![(
-                "secret.keys",
-                json!({"tokenEndpoint": "x", "projectId": "x"}),
-            )],
-            keys,
+            vec![("standby", json!({"appId": "3"}))],
+            "spec.standby.type",
         ),
         (
-            vec![("secret.keys.issuer", json!(""))],
-            "spec.secret.keys.issuer",
+            vec![("standby", json!({"type": "Provisioned", "appId": "3"}))],
+            "spec.standby.type",
         ),
         (
-            vec![("secret.keys.issuer", json!("a/b"))],
-            "spec.secret.keys.issuer",
+            vec![("rotation.overlap.minimum", json!("1h"))],
+            "rotation.overlap needs standby",
+        ),
+        (vec![("secret.data", json!([]))], "spec.secret.data"),
+        (vec![("secret.data", data(&[("a", "ClientId")]))], secret),
+        (
+            entries(json!({"key": "s", "from": "ClientId"})),
+            "Duplicate value",
+        ),
+        (entries(json!({"from": "ClientId"})), "key"),
+        (
+            entries(json!({"key": "a", "from": "clientId"})),
+            "spec.secret.data[1].from",
         ),
         (
-            vec![("secret.keys.issuer", json!("x".repeat(254)))],
-            "spec.secret.keys.issuer",
+            entries(json!({"key": "", "from": "Issuer"})),
+            "spec.secret.data[1].key",
+        ),
+        (
+            entries(json!({"key": "a/b", "from": "Issuer"})),
+            "spec.secret.data[1].key",
+        ),
+        (
+            entries(json!({"key": "x".repeat(254), "from": "Issuer"})),
+            "spec.secret.data[1].key",
+        ),
+        (
+            vec![("secret.data", many_keys(33))],
+            "spec.secret.data",
         ),
         (vec![("secret.name", json!("Orders"))], "spec.secret.name"),
         (vec![("secret.name", json!("../x"))], "spec.secret.name"),
@@ -416,17 +459,20 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
             vec![("secret.deletionPolicy", json!("Orphan"))],
             "spec.secret.deletionPolicy",
         ),
-        (vec![("secret.adopt", json!("true"))], "spec.secret.adopt"),
         (
-            vec![("recovery.missingSecret", json!("Ignore"))],
-            "spec.recovery.missingSecret",
+            vec![("secret.adoptionPolicy", json!("Always"))],
+            "spec.secret.adoptionPolicy",
         ),
         (
-            vec![("recovery.invalidSecret", json!("rotate"))],
-            "spec.recovery.invalidSecret",
+            vec![("recovery.missing", json!("Ignore"))],
+            "spec.recovery.missing",
         ),
-        (vec![("rotation.jitter", json!(51))], "spec.rotation.jitter"),
-        (vec![("rotation.jitter", json!(-1))], "spec.rotation.jitter"),
+        (
+            vec![("recovery.rejected", json!("rotate"))],
+            "spec.recovery.rejected",
+        ),
+        (vec![("rotation.jitterPercent", json!(51))], "spec.rotation.jitterPercent"),
+        (vec![("rotation.jitterPercent", json!(-1))], "spec.rotation.jitterPercent"),
         (
             vec![("rotation.trigger", json!(""))],
             "spec.rotation.trigger",
@@ -446,25 +492,25 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
         (
             vec![(
                 "rotation.windows",
-                json!([{"schedule": "@daily", "duration": "1h"}]),
+                json!([{"name": "w", "schedule": "@daily", "duration": "1h"}]),
             )],
             "spec.rotation.windows[0].schedule",
         ),
         (
             vec![(
                 "rotation.windows",
-                json!([{"schedule": "x".repeat(129), "duration": "1h"}]),
+                json!([{"name": "w", "schedule": "x".repeat(129), "duration": "1h"}]),
             )],
             "spec.rotation.windows[0].schedule",
         ),
         (
-            vec![("rotation.windows", json!([{"schedule": "0 3 * * *"}]))],
+            vec![("rotation.windows", json!([{"name": "w", "schedule": "0 3 * * *"}]))],
             "spec.rotation.windows[0].duration",
         ),
         (
             vec![(
                 "rotation.windows",
-                json!([{"schedule": "0 3 * * *", "duration": "1h", "timeZone": "Europe/Zürich"}]),
+                json!([{"name": "w", "schedule": "0 3 * * *", "duration": "1h", "timeZone": "Europe/Zürich"}]),
             )],
             "spec.rotation.windows[0].timeZone",
         ),
@@ -477,6 +523,14 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
             "spec.connectionRef.name",
         ),
         (vec![("suspend", json!("yes"))], "spec.suspend"),
+        (
+            vec![("rotation.windows", json!([{"schedule": "0 3 * * *", "duration": "1h"}]))],
+            "name",
+        ),
+        (
+            vec![("rotation.windows", json!([{"name": "a", "schedule": "0 3 * * *", "duration": "1h"}, {"name": "a", "schedule": "0 4 * * *", "duration": "1h"}]))],
+            "Duplicate value",
+        ),
     ]);
     for refused in [
         "kubernetes.io/service-account-token",
@@ -502,7 +556,7 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
         }
     }
     for zero in ["0s", "00d0h"] {
-        let windows = json!([{"schedule": "0 3 * * *", "duration": zero}]);
+        let windows = json!([{"name": "w", "schedule": "0 3 * * *", "duration": zero}]);
         cases.push((
             vec![("rotation.interval", json!(zero))],
             "spec.rotation.interval",
@@ -512,7 +566,7 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
             "spec.rotation.windows[0].duration",
         ));
     }
-    for field in ["rotation.interval", "rotation.overlap"] {
+    for field in ["rotation.interval", "rotation.overlap.minimum"] {
         for bad in [
             "1h1d",
             "1h1h",
@@ -537,7 +591,8 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
 async fn what_people_often_get_wrong_is_quoted_beside_an_example_and_not_beside_a_pattern() {
     let kind = Kind::app_secrets("sentences").await;
     let window = |schedule: &str, zone: &str, duration: &str| {
-        let window = json!([{"schedule": schedule, "timeZone": zone, "duration": duration}]);
+        let window =
+            json!([{"name": "w", "schedule": schedule, "timeZone": zone, "duration": duration}]);
         vec![("rotation.windows", window)]
     };
     let at_three = "0 3 * * *";
@@ -549,8 +604,8 @@ async fn what_people_often_get_wrong_is_quoted_beside_an_example_and_not_beside_
         "30 days", "1.5h", "1h1d", "@daily", "30", "P30D", "1mo", "-1d", "30D", "",
     ] {
         let quoted = format!("\"{bad}\" {duration}");
-        for field in ["rotation.interval", "rotation.overlap"] {
-            let both = vec![(field, json!(bad)), ("standbyAppId", json!("3"))];
+        for field in ["rotation.interval", "rotation.overlap.minimum"] {
+            let both = vec![(field, json!(bad)), ("standby", standby("3"))];
             cases.push((both, quoted.clone()));
         }
         cases.push((window(at_three, "UTC", bad), quoted));
@@ -575,8 +630,33 @@ async fn what_people_often_get_wrong_is_quoted_beside_an_example_and_not_beside_
     let zero = |text: &str| format!("\"0s\" must be longer than 0s, such as {text}");
     cases.push((vec![("rotation.interval", json!("0s"))], zero("30d")));
     cases.push((window(at_three, "UTC", "0s"), zero("2h")));
-    let same = "standbyAppId must be another application than appId: both are \"2\"".to_owned();
-    cases.push((vec![("standbyAppId", json!("2"))], same));
+    let same = "standby.appId must be another application than appId: both are \"2\"".to_owned();
+    cases.push((vec![("standby", standby("2"))], same));
+    let id = "is not an id: copy it from ZITADEL, such as 123456789012345678";
+    for field in ["organizationId", "projectId", "appId"] {
+        for bad in ["", "my project", "a/b"] {
+            cases.push((vec![(field, json!(bad))], format!("\"{bad}\" {id}")));
+        }
+    }
+    for (field, bad, text) in [
+        (
+            "secret.name",
+            "My_Secret",
+            "is not the name of a Kubernetes object",
+        ),
+        (
+            "connectionRef.name",
+            "a/b",
+            "is not the name of a Kubernetes object",
+        ),
+        ("secret.type", "a b", "is not a type of a Secret"),
+        ("rotation.trigger", "é", "is not a trigger"),
+    ] {
+        cases.push((vec![(field, json!(bad))], format!("\"{bad}\" {text}")));
+    }
+    let entry = json!([{"key": "client secret", "from": "ClientSecret"}]);
+    let text = "\"client secret\" is not a key of a Secret: write letters".to_owned();
+    cases.push((vec![("secret.data", entry)], text));
     let reserved = "has a reserved name: zitadel-secrets.dev/, kubernetes.io/";
     for (field, what, name) in [
         ("secret.labels", "label", "app.kubernetes.io/managed-by"),
@@ -700,7 +780,7 @@ async fn an_address_that_may_have_a_password_in_it_is_refused_without_a_word_of_
 }
 
 #[tokio::test]
-async fn project_and_application_of_an_object_cannot_be_changed_and_the_rest_can() {
+async fn project_application_and_organization_of_an_object_cannot_be_changed_and_the_rest_can() {
     let kind = Kind::app_secrets("immutable").await;
     kind.api
         .create(&PostParams::default(), &kind.object("orders", &[]))
@@ -730,14 +810,24 @@ async fn project_and_application_of_an_object_cannot_be_changed_and_the_rest_can
             "{removed}"
         );
     }
-    let rest = json!({"organizationId": "9", "connectionRef": {"name": "other"}, "secret": {"name": "x"}, "rotation": {"interval": "1h"}});
+    patch(json!({"organizationId": "9"})).await.unwrap();
+    for change in [json!("10"), Value::Null] {
+        let refused = patch(json!({"organizationId": change})).await.unwrap_err();
+        let message = "organizationId cannot be changed from \"9\": delete the object";
+        assert!(
+            matches!(&refused, kube::Error::Api(status) if status.code == 422 && status.message.contains(message)),
+            "{refused}"
+        );
+    }
+    let rest = json!({"standby": standby("3"), "connectionRef": {"name": "other"}, "secret": {"name": "x"}, "rotation": {"interval": "1h"}});
     patch(rest).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_connection_with_every_field_is_accepted_and_unchanged() {
     let kind = Kind::connections().await;
-    let grant = |namespaces: Value| json!([{"namespaces": namespaces, "projectIds": ["*"]}]);
+    let grant = |field: &str, namespaces: Value| json!([{"name": "a", field: namespaces, "projectIds": ["*"]}]);
+    let selector = |selector: Value| vec![("grants", grant("namespaceSelector", selector))];
     kind.accepts(vec![
         vec![],
         vec![("url", json!("https://iam.example.com:8443/"))],
@@ -747,52 +837,50 @@ async fn a_connection_with_every_field_is_accepted_and_unchanged() {
         vec![("url", json!("http://[::1]:8080"))],
         vec![
             ("url", json!("http://zitadel.zitadel:8080")),
-            ("allowInsecure", json!(true)),
+            ("tls.plaintext", json!("Allow")),
         ],
         vec![("endpoint", json!("http://127.0.0.1:9000"))],
         vec![
             ("endpoint", json!("http://zitadel:8080")),
-            ("allowInsecure", json!(true)),
+            ("tls.plaintext", json!("Allow")),
         ],
         vec![(
-            "caBundle",
-            json!({"configMapRef": {"name": "ca", "key": "ca.crt"}}),
+            "tls.caBundle",
+            json!({"configMapKeyRef": {"name": "ca", "key": "ca.crt"}}),
         )],
         vec![(
-            "caBundle",
-            json!({"secretRef": {"name": "ca", "key": "ca.crt"}}),
+            "tls.caBundle",
+            json!({"secretKeyRef": {"name": "ca", "key": "ca.crt"}}),
         )],
         vec![("proxy", json!({"url": "http://proxy:3128"}))],
         vec![("proxy", json!({"url": "http://[fd00::1]:3128/", "noProxy": ["zitadel", ".svc.cluster.local", "10.0.0.5", "10.0.0.0/8", "::1", "fd00::/8", "a_b.example-1.com"]}))],
         vec![("proxy", json!({"url": "https://proxy.example.com", "caBundle": {"configMapKeyRef": {"name": "ca", "key": "ca.crt"}}}))],
         vec![("grants", json!([]))],
-        vec![("grants", grant(json!({"names": ["orders"]})))],
-        vec![(
-            "grants",
-            grant(json!({"selector": {"matchLabels": {"team": "orders"}}})),
-        )],
-        vec![(
-            "grants",
-            grant(json!({"names": ["a"], "selector": {"matchLabels": {"team": "orders"}}})),
-        )],
-        vec![(
-            "limits",
-            json!({"maxInFlight": 16, "repairsPer10Minutes": 10_000}),
-        )],
+        vec![("grants", grant("namespaces", json!(["orders"])))],
+        selector(json!({"matchLabels": {"team": "orders"}})),
+        selector(json!({"matchExpressions": [{"key": "team", "operator": "In", "values": ["a", "b"]}, {"key": "x", "operator": "DoesNotExist"}]})),
+        vec![("grants", json!([
+            {"name": "a", "namespaces": ["a"], "projectIds": ["1"]},
+            {"name": "b", "namespaces": ["a"], "projectIds": ["1"], "appIds": ["2", "3"]},
+        ]))],
+        vec![("limits", json!({"concurrentGenerates": 16, "repairs": {"count": 10_000, "window": "1d"}}))],
+        vec![("limits", json!({"repairs": {"window": "5m"}}))],
+        vec![("rehearsal", json!("Required"))],
+        vec![("tls.plaintext", json!("Forbid"))],
     ])
     .await;
     let full = json!({
-        "url": "https://iam.example.com", "endpoint": "https://zitadel.zitadel:8443", "allowInsecure": false,
-        "caBundle": {"configMapRef": {"name": "ca", "key": "ca.crt"}},
+        "url": "https://iam.example.com", "endpoint": "https://zitadel.zitadel:8443", "rehearsal": "BestEffort",
+        "tls": {"caBundle": {"configMapKeyRef": {"name": "ca", "key": "ca.crt"}}, "plaintext": "Allow"},
         "proxy": {
             "url": "https://proxy.example.com:3128", "noProxy": ["10.0.0.0/8"],
             "auth": {"secretKeyRef": {"name": "proxy", "key": "auth"}},
             "caBundle": {"secretKeyRef": {"name": "proxy", "key": "ca.crt"}},
         },
-        "credential": {"secretRef": {"name": "key", "key": "key.json"}, "type": "PersonalAccessToken"},
+        "auth": {"personalAccessToken": {"secretKeyRef": {"name": "key", "key": "key.json"}}},
         "organizationId": "9", "controllerClass": "team-a",
-        "grants": [{"namespaces": {"names": ["orders"]}, "projectIds": ["1"], "appIds": ["2"]}],
-        "limits": {"maxInFlight": 1, "repairsPer10Minutes": 30},
+        "grants": [{"name": "orders", "namespaces": ["orders"], "projectIds": ["1"], "appIds": ["2"]}],
+        "limits": {"concurrentGenerates": 1, "repairs": {"count": 30, "window": "10m"}},
     });
     let params = PostParams {
         dry_run: true,
@@ -809,35 +897,47 @@ async fn a_connection_with_every_field_is_accepted_and_unchanged() {
 #[tokio::test]
 async fn a_connection_that_could_send_the_credential_astray_is_refused() {
     let kind = Kind::connections().await;
-    let grant = |namespaces: Value| {
-        vec![(
-            "grants",
-            json!([{"namespaces": namespaces, "projectIds": ["*"]}]),
-        )]
+    let grant = |field: &str, namespaces: Value| {
+        let grant = json!([{"name": "a", field: namespaces, "projectIds": ["*"]}]);
+        vec![("grants", grant)]
     };
+    let requirement = |requirement: Value| {
+        grant(
+            "namespaceSelector",
+            json!({"matchExpressions": [requirement]}),
+        )
+    };
+    let one_of = "grant \"a\" must have exactly one of namespaces and namespaceSelector";
+    let key = json!({"secretKeyRef": {"name": "a", "key": "b"}});
     let granted = |more: Value| {
-        let mut grant = json!({"namespaces": {"names": ["a"]}});
+        let mut grant = json!({"name": "a", "namespaces": ["a"]});
         grant
             .as_object_mut()
             .unwrap()
             .extend(more.as_object().unwrap().clone());
         vec![("grants", json!([grant]))]
     };
-    let insecure = "must be https; plain http only for loopback addresses or with allowInsecure";
+    let insecure =
+        "must be https; plain http only for loopback addresses or with tls.plaintext: Allow";
     let mut cases = vec![
         (vec![("url", Value::Null)], "spec.url"),
-        (vec![("credential", Value::Null)], "spec.credential"),
+        (vec![("auth", Value::Null)], "spec.auth"),
+        (vec![("auth", json!({}))], "auth must have exactly one of"),
         (
-            vec![("credential.type", json!("Password"))],
-            "spec.credential.type",
+            vec![("auth.personalAccessToken", key.clone())],
+            "auth must have exactly one of",
         ),
         (
-            vec![("credential.secretRef.key", json!("a/b"))],
-            "spec.credential.secretRef.key",
+            vec![("auth", json!({"password": key}))],
+            "auth must have exactly one of",
         ),
         (
-            vec![("credential.secretRef.name", json!("../x"))],
-            "spec.credential.secretRef.name",
+            vec![("auth.serviceAccountKey.secretKeyRef.key", json!("a/b"))],
+            "spec.auth.serviceAccountKey.secretKeyRef.key",
+        ),
+        (
+            vec![("auth.serviceAccountKey.secretKeyRef.name", json!("../x"))],
+            "spec.auth.serviceAccountKey.secretKeyRef.name",
         ),
         (
             vec![("organizationId", json!("a/b"))],
@@ -849,16 +949,21 @@ async fn a_connection_that_could_send_the_credential_astray_is_refused() {
         ),
         (vec![("controllerClass", json!(""))], "spec.controllerClass"),
         (
-            vec![("caBundle", json!({}))],
-            "exactly one of configMapRef and secretRef",
+            vec![("tls.caBundle", json!({}))],
+            "exactly one of configMapKeyRef and secretKeyRef",
         ),
         (
             vec![(
-                "caBundle",
-                json!({"configMapRef": {"name": "a", "key": "b"}, "secretRef": {"name": "a", "key": "b"}}),
+                "tls.caBundle",
+                json!({"configMapKeyRef": {"name": "a", "key": "b"}, "secretKeyRef": {"name": "a", "key": "b"}}),
             )],
-            "exactly one of configMapRef and secretRef",
+            "exactly one of configMapKeyRef and secretKeyRef",
         ),
+        (
+            vec![("tls.plaintext", json!("Maybe"))],
+            "spec.tls.plaintext",
+        ),
+        (vec![("rehearsal", json!("Never"))], "spec.rehearsal"),
         (vec![("proxy", json!({}))], "spec.proxy.url"),
         (
             vec![("proxy", json!({"url": "http://a", "auth": {}}))],
@@ -875,14 +980,49 @@ async fn a_connection_that_could_send_the_credential_astray_is_refused() {
             )],
             "proxy.caBundle is for a proxy with an https:// URL",
         ),
-        (grant(json!({})), "names or selector must be given"),
-        (grant(json!({"names": []})), "names"),
-        (grant(json!({"names": ["A"]})), "names"),
-        (grant(json!({"names": ["x".repeat(64)]})), "names"),
-        (grant(json!({"selector": {}})), "matchLabels"),
+        (grant("appIds", json!(["1"])), one_of),
         (
-            grant(json!({"selector": {"matchLabels": {}}})),
-            "matchLabels",
+            granted(json!({"projectIds": ["1"], "namespaceSelector": {"matchLabels": {"a": "b"}}})),
+            one_of,
+        ),
+        (grant("namespaces", json!([])), "namespaces"),
+        (grant("namespaces", json!(["A"])), "\"A\" is not a name"),
+        (grant("namespaces", json!(["x".repeat(64)])), "namespaces"),
+        (grant("namespaces", json!(["a", "a"])), "Duplicate value"),
+        (grant("namespaceSelector", json!({})), "must not be empty"),
+        (
+            grant("namespaceSelector", json!({"matchLabels": {}})),
+            "must not be empty",
+        ),
+        (
+            grant("namespaceSelector", json!({"matchExpressions": []})),
+            "must not be empty",
+        ),
+        (
+            requirement(json!({"key": "team", "operator": "In"})),
+            "the requirement on label \"team\": In and NotIn need values",
+        ),
+        (
+            requirement(json!({"key": "team", "operator": "Exists", "values": ["a"]})),
+            "Exists and DoesNotExist have none",
+        ),
+        (
+            requirement(json!({"key": "team", "operator": "in", "values": ["a"]})),
+            "operator",
+        ),
+        (
+            vec![(
+                "grants",
+                json!([{"namespaces": ["a"], "projectIds": ["1"]}]),
+            )],
+            "name",
+        ),
+        (
+            vec![(
+                "grants",
+                json!([{"name": "a", "namespaces": ["a"], "projectIds": ["1"]}, {"name": "a", "namespaces": ["b"], "projectIds": ["1"]}]),
+            )],
+            "Duplicate value",
         ),
         (granted(json!({})), "projectIds"),
         (granted(json!({"projectIds": []})), "projectIds"),
@@ -894,19 +1034,27 @@ async fn a_connection_that_could_send_the_credential_astray_is_refused() {
         ),
         (
             granted(json!({"projectIds": ["*"], "namespaces": null})),
-            "namespaces",
+            "exactly one of namespaces and namespaceSelector",
         ),
         (
-            vec![("limits.maxInFlight", json!(0))],
-            "spec.limits.maxInFlight",
+            vec![("limits.concurrentGenerates", json!(0))],
+            "spec.limits.concurrentGenerates",
         ),
         (
-            vec![("limits.maxInFlight", json!(17))],
-            "spec.limits.maxInFlight",
+            vec![("limits.concurrentGenerates", json!(17))],
+            "spec.limits.concurrentGenerates",
         ),
         (
-            vec![("limits.repairsPer10Minutes", json!(0))],
-            "spec.limits.repairsPer10Minutes",
+            vec![("limits.repairs.count", json!(0))],
+            "spec.limits.repairs.count",
+        ),
+        (
+            vec![("limits.repairs.window", json!("ten minutes"))],
+            "\"ten minutes\" is not a duration",
+        ),
+        (
+            vec![("limits.repairs.window", json!("0s"))],
+            "must be longer than 0s, such as 10m",
         ),
     ];
     for bad in [
@@ -1022,7 +1170,7 @@ async fn kubectl_knows_both_kinds_by_short_name_and_category_and_prints_what_mat
         .await
         .unwrap();
     let now = "2026-01-01T00:00:00Z";
-    let ready = json!({"type": "Ready", "status": "True", "reason": "UpToDate", "message": "", "lastTransitionTime": now});
+    let ready = json!({"type": "Ready", "status": "True", "reason": "UpToDate", "message": "the credential works", "lastTransitionTime": now});
     let status = json!({"status": {
         "conditions": [ready], "secretName": "orders-oauth", "sequence": "18446744073709551615", "nextRotationTime": "2999-01-01T00:00:00Z",
         "schedule": "every 30d", "lastRotation": {"time": now, "reason": "Due", "attempt": "x"},
@@ -1066,29 +1214,32 @@ async fn kubectl_knows_both_kinds_by_short_name_and_category_and_prints_what_mat
             "READY",
             "STATUS",
             "SECRET",
-            "SEQUENCE",
             "LAST ROTATION",
             "NEXT ROTATION",
             "AGE"
         ]
     );
     assert_eq!(
-        short[1][..5],
-        [
-            "orders",
-            "True",
-            "UpToDate",
-            "orders-oauth",
-            "18446744073709551615"
-        ]
+        short[1][..4],
+        ["orders", "True", "UpToDate", "orders-oauth"]
     );
     assert_eq!(
-        short[1][6], "2999-01-01T00:00:00Z",
+        short[1][5], "2999-01-01T00:00:00Z",
         "kubectl would print a date in the future as <invalid>"
     );
     let wide = table(&["get", "aas", "-n", &namespace, "-o", "wide"]);
-    assert_eq!(wide[0][8..], ["APP", "SCHEDULE"]);
-    assert_eq!(wide[1][8..], ["2", "every 30d"]);
+    assert_eq!(
+        wide[0][7..],
+        [
+            "VERIFIED",
+            "REASON",
+            "CONNECTION",
+            "APP",
+            "SCHEDULE",
+            "MESSAGE"
+        ]
+    );
+    assert_eq!(wide[1][7..], ["2", "every 30d", "the credential works"]);
     let connection = table(&["get", "zc", "columns"]);
     assert_eq!(
         connection[0],

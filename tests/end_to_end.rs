@@ -15,8 +15,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use support::controlplane::Options;
-use support::eventually;
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
+use support::{data, eventually};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, Status};
 use zitadel_simulator::{
     Action, Availability, Config, Cut, Fault, Operation, Reply, Role, Scope, Simulator,
@@ -132,8 +132,8 @@ async fn an_object_without_connection_ref_uses_the_connection_named_default() {
         "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ZitadelConnection", "metadata": {"name": "default"},
         "spec": {
             "url": tenant.url, "organizationId": tenant.organization,
-            "credential": {"secretRef": {"name": tenant.namespace, "key": "token"}, "type": "PersonalAccessToken"},
-            "grants": [{"namespaces": {"names": [tenant.namespace]}, "projectIds": ["*"]}],
+            "auth": {"personalAccessToken": {"secretKeyRef": {"name": tenant.namespace, "key": "token"}}},
+            "grants": [{"name": "by-name", "namespaces": [tenant.namespace], "projectIds": ["*"]}],
         },
     });
     let connections: Api<zitadel_secret_operator::api::ZitadelConnection> =
@@ -152,10 +152,10 @@ async fn the_secret_is_made_as_the_template_says_and_nothing_of_the_object_itsel
     let app = tenant.app("orders");
     let mut manifest = tenant.manifest("orders", &app.id, json!({"secret": {
         "name": "oauth", "type": "example.com/oauth", "labels": {"team": "orders"}, "annotations": {"reloader.example.com/match": "true"},
-        "keys": {
-            "clientId": "id", "clientSecret": "secret", "issuer": "issuer", "introspectionEndpoint": "introspection",
-            "tokenEndpoint": "token", "projectId": "project", "appId": "app",
-        },
+        "data": data(&[
+            ("id", "ClientId"), ("secret", "ClientSecret"), ("issuer", "Issuer"), ("introspection", "IntrospectionEndpoint"),
+            ("token", "TokenEndpoint"), ("project", "ProjectId"), ("app", "AppId"),
+        ]),
     }}));
     manifest["metadata"]["labels"] = json!({"argocd.argoproj.io/instance": "x"});
     manifest["metadata"]["annotations"] = json!({"note": "x"});
@@ -257,7 +257,7 @@ async fn an_interval_rotates_when_it_is_due_never_earlier_and_the_history_keeps_
         .apply(
             "orders",
             &app.id,
-            json!({"rotation": {"interval": "1s", "jitter": 0}}),
+            json!({"rotation": {"interval": "1s", "jitterPercent": 0}}),
         )
         .await
         .unwrap();
@@ -268,7 +268,7 @@ async fn an_interval_rotates_when_it_is_due_never_earlier_and_the_history_keeps_
         .apply(
             "orders",
             &app.id,
-            json!({"rotation": {"interval": "1s", "jitter": 0}, "suspend": true}),
+            json!({"rotation": {"interval": "1s", "jitterPercent": 0}, "suspend": true}),
         )
         .await
         .unwrap();
@@ -314,20 +314,26 @@ async fn a_due_rotation_waits_for_its_window_and_says_when_it_opens() {
     let tenant = tenant("window").await;
     let app = tenant.app("orders");
     // A window on 29 February only.
-    let windows = json!([{"schedule": "0 3 29 2 *", "duration": "1m"}]);
+    let windows = json!([{"name": "w", "schedule": "0 3 29 2 *", "duration": "1m"}]);
     tenant
         .apply(
             "orders",
             &app.id,
-            json!({"rotation": {"interval": "1s", "jitter": 0, "windows": windows}}),
+            json!({"rotation": {"interval": "1s", "jitterPercent": 0, "windows": windows}}),
         )
         .await
         .unwrap();
     let object = tenant.reason("orders", "AwaitingWindow").await;
     assert!(holds(&object, ConditionType::Ready));
-    let next = object.status.unwrap().next_rotation_time.unwrap();
+    let next = object
+        .status
+        .unwrap()
+        .next_rotation_time
+        .unwrap()
+        .0
+        .to_string();
     assert!(next.ends_with("-02-29T03:00:00Z"), "{next}");
-    tenant.apply("orders", &app.id, json!({"rotation": {"interval": "1s", "jitter": 0, "windows": windows, "trigger": "now"}})).await.unwrap();
+    tenant.apply("orders", &app.id, json!({"rotation": {"interval": "1s", "jitterPercent": 0, "windows": windows, "trigger": "now"}})).await.unwrap();
     tenant.until_generates(&app, 2).await;
     tenant.reason("orders", "AwaitingWindow").await;
     assert_eq!(
@@ -349,7 +355,7 @@ async fn a_suspended_object_is_left_alone_until_it_is_resumed() {
     assert!(tenant.secrets().get_opt("orders").await.unwrap().is_none());
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
     tenant.ready("orders").await;
-    tenant.apply("orders", &app.id, json!({"suspend": true, "rotation": {"trigger": "a"}, "secret": {"keys": {"clientId": "id"}}})).await.unwrap();
+    tenant.apply("orders", &app.id, json!({"suspend": true, "rotation": {"trigger": "a"}, "secret": {"data": data(&[("id", "ClientId"), ("CLIENT_SECRET", "ClientSecret")])}})).await.unwrap();
     let object = tenant.reason("orders", "Suspended").await;
     assert!(
         holds(&object, ConditionType::Ready),
@@ -374,13 +380,14 @@ async fn a_suspended_object_is_left_alone_until_it_is_resumed() {
 async fn a_changed_template_is_rendered_from_the_value_that_is_held_and_old_names_vanish() {
     let tenant = tenant("render").await;
     let app = tenant.app("orders");
-    let secret = |keys: Value, labels: Value, annotations: Value| json!({"secret": {"keys": keys, "labels": labels, "annotations": annotations}});
+    let secret = |entries: &[(&str, &str)], labels: Value, annotations: Value| json!({"secret": {"data": data(entries), "labels": labels, "annotations": annotations}});
+    let (id, pair) = (("CLIENT_ID", "ClientId"), ("CLIENT_SECRET", "ClientSecret"));
     tenant
         .apply(
             "orders",
             &app.id,
             secret(
-                json!({"issuer": "ISSUER"}),
+                &[id, pair, ("ISSUER", "Issuer")],
                 json!({"a": "1", "b": "1"}),
                 json!({"a": "1"}),
             ),
@@ -395,34 +402,36 @@ async fn a_changed_template_is_rendered_from_the_value_that_is_held_and_old_name
             json!({"stringData": {"mine": "kept"}, "metadata": {"labels": {"mine": "kept"}}}),
         )
         .await;
-    for (keys, names) in [
+    for (key, entries, names) in [
         (
-            json!({"clientSecret": "password", "projectId": "project"}),
+            "password",
+            vec![id, ("password", "ClientSecret"), ("project", "ProjectId")],
             vec!["CLIENT_ID", "mine", "password", "project"],
         ),
         (
-            json!({"clientSecret": "x", "clientId": "y"}),
+            "x",
+            vec![("x", "ClientSecret"), ("y", "ClientId")],
             vec!["mine", "x", "y"],
         ),
         // The two names swapped.
         (
-            json!({"clientSecret": "y", "clientId": "x"}),
+            "y",
+            vec![("y", "ClientSecret"), ("x", "ClientId")],
             vec!["mine", "x", "y"],
         ),
     ] {
-        let key = keys["clientSecret"].as_str().unwrap().to_owned();
         tenant
             .apply(
                 "orders",
                 &app.id,
-                secret(keys, json!({"b": "2"}), json!({})),
+                secret(&entries, json!({"b": "2"}), json!({})),
             )
             .await
             .unwrap();
         tenant.ready("orders").await;
         let data = tenant.data("orders").await;
         assert_eq!(data.keys().map(String::as_str).collect::<Vec<_>>(), names);
-        assert_eq!(data[&key], value);
+        assert_eq!(data[key], value);
     }
     let metadata = tenant.secret("orders").await.metadata;
     assert_eq!(
@@ -532,7 +541,7 @@ async fn an_edited_interval_never_rotates_a_credential_that_is_not_due_by_it() {
         .apply(
             "orders",
             &app.id,
-            json!({"rotation": {"interval": "1h"}, "recovery": {"missingSecret": "Report"}}),
+            json!({"rotation": {"interval": "1h"}, "recovery": {"missing": "Report"}}),
         )
         .await
         .unwrap();
@@ -588,7 +597,7 @@ async fn spec_labels_and_annotations_of_an_object_are_never_written() {
         .apply(
             "orders",
             &app.id,
-            json!({"rotation": {"interval": "1s", "jitter": 0}}),
+            json!({"rotation": {"interval": "1s", "jitterPercent": 0}}),
         )
         .await
         .unwrap();
@@ -870,7 +879,7 @@ async fn a_secret_deleted_by_a_person_is_restored_by_one_generate() {
 async fn a_secret_deleted_by_a_person_is_only_reported_if_the_policy_says_so() {
     let tenant = tenant("report").await;
     let app = tenant.app("orders");
-    let recovery = json!({"missingSecret": "Report"});
+    let recovery = json!({"missing": "Report"});
     tenant
         .apply("orders", &app.id, json!({"recovery": recovery}))
         .await
@@ -1010,7 +1019,7 @@ async fn a_tool_that_applies_a_key_as_well_is_named_at_once_and_a_trigger_takes_
 async fn rotations_in_quick_succession_have_an_event_each_with_a_text_of_its_own() {
     let tenant = tenant("succession").await;
     let app = tenant.app("orders");
-    let at_once = json!({"rotation": {"interval": "1s", "jitter": 0}});
+    let at_once = json!({"rotation": {"interval": "1s", "jitterPercent": 0}});
     tenant.apply("orders", &app.id, at_once).await.unwrap();
     tenant.until_generates(&app, 2).await;
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
@@ -1049,7 +1058,7 @@ async fn rotations_in_quick_succession_have_an_event_each_with_a_text_of_its_own
 async fn a_value_edited_by_hand_is_only_reported_if_the_policy_says_so() {
     let tenant = tenant("invalid").await;
     let app = tenant.app("orders");
-    let recovery = json!({"invalidSecret": "Report"});
+    let recovery = json!({"rejected": "Report"});
     tenant
         .apply("orders", &app.id, json!({"recovery": recovery}))
         .await
@@ -1105,9 +1114,14 @@ async fn a_client_id_or_label_edited_by_hand_is_put_right_without_a_generate() {
 async fn whatever_stands_beside_the_pair_is_put_right_without_a_generate() {
     let tenant = tenant("beside").await;
     let app = tenant.app("orders");
-    let keys =
-        json!({"issuer": "ISSUER", "introspectionEndpoint": "INTROSPECTION", "appId": "APP"});
-    let extra = json!({"secret": {"keys": keys}});
+    let entries = data(&[
+        ("CLIENT_ID", "ClientId"),
+        ("CLIENT_SECRET", "ClientSecret"),
+        ("ISSUER", "Issuer"),
+        ("INTROSPECTION", "IntrospectionEndpoint"),
+        ("APP", "AppId"),
+    ]);
+    let extra = json!({"secret": {"data": entries}});
     tenant.apply("orders", &app.id, extra).await.unwrap();
     tenant.ready("orders").await;
     let written = tenant.data("orders").await;
@@ -1125,12 +1139,97 @@ async fn whatever_stands_beside_the_pair_is_put_right_without_a_generate() {
 }
 
 #[tokio::test]
+async fn a_template_is_rendered_from_the_value_that_is_held_and_a_wrong_one_generates_nothing() {
+    let tenant = tenant("templates").await;
+    let app = tenant.app("orders");
+    let with = |template: &str| {
+        let entries = json!([
+            {"key": "CLIENT_SECRET", "from": "ClientSecret"},
+            {"key": "oauth", "template": template},
+        ]);
+        json!({"secret": {"data": entries}})
+    };
+    let oauth = async || tenant.data("orders").await.get("oauth").cloned();
+    // What is wrong is said before anything is generated.
+    for (template, told) in [
+        (
+            "id={{ clientId }}\nsecret={{ clientsecret }}",
+            "template of key oauth: line 2: ",
+        ),
+        (
+            "{% for x in range(1000000000) %}x{% endfor %}",
+            "template of key oauth: line 1: ",
+        ),
+        ("{{ clientId", "template of key oauth: line 1: "),
+        ("{# nothing #}", "template of key oauth: line 1: "),
+    ] {
+        tenant
+            .apply("orders", &app.id, with(template))
+            .await
+            .unwrap();
+        let object = tenant
+            .until("orders", |object| {
+                object
+                    .status
+                    .as_ref()?
+                    .conditions
+                    .get(ConditionType::Ready)?;
+                message(object).contains(told).then_some(())
+            })
+            .await;
+        assert!(holds(&object, ConditionType::Stalled), "{object:?}");
+    }
+    assert_eq!(tenant.generates(&app), 0);
+    let json = r#"{"id": {{ clientId | tojson }}, "secret": {{ clientSecret | tojson }}, "issuer": {{ issuer | tojson }}}"#;
+    tenant.apply("orders", &app.id, with(json)).await.unwrap();
+    tenant.ready("orders").await;
+    let value = tenant.client_secret("orders").await.unwrap();
+    let expected = json!({"id": app.client_id, "secret": value, "issuer": tenant.url});
+    let rendered: Value = serde_json::from_str(&oauth().await.unwrap()).unwrap();
+    assert_eq!(rendered, expected);
+    // Edited, it is rendered anew; spoilt by hand, it is put right; wrong, what was written stays.
+    let pair = format!("{}:{value}", app.client_id);
+    tenant
+        .apply("orders", &app.id, with("{{ clientId }}:{{ clientSecret }}"))
+        .await
+        .unwrap();
+    eventually(PATIENCE, || async {
+        (oauth().await? == pair).then_some(())
+    })
+    .await;
+    tenant
+        .edit_secret("orders", json!({"stringData": {"oauth": "spoilt"}}))
+        .await;
+    eventually(PATIENCE, || async {
+        (oauth().await? == pair).then_some(())
+    })
+    .await;
+    tenant.ready("orders").await;
+    tenant
+        .apply("orders", &app.id, with("{{ nonsense }}"))
+        .await
+        .unwrap();
+    tenant.reason("orders", "InvalidSpec").await;
+    assert_eq!(oauth().await, Some(pair));
+    assert_eq!(tenant.generates(&app), 1);
+    // A rotation renders it with the new value.
+    let mut rotated = with("{{ clientSecret }}");
+    rotated["rotation"] = json!({"trigger": "a"});
+    tenant.apply("orders", &app.id, rotated).await.unwrap();
+    tenant.until_generates(&app, 2).await;
+    tenant.ready("orders").await;
+    let value = tenant.client_secret("orders").await;
+    assert_eq!(oauth().await, value);
+    assert!(tenant.accepted(&app, "orders").await);
+}
+
+#[tokio::test]
 async fn a_secret_can_have_the_type_for_basic_authentication() {
     let tenant = tenant("basic").await;
     let app = tenant.app("orders");
     let extra = |trigger: &str| {
-        let keys = json!({"clientId": "username", "clientSecret": "password"});
-        json!({"secret": {"type": "kubernetes.io/basic-auth", "keys": keys}, "rotation": {"trigger": trigger}})
+        let entries = data(&[("username", "ClientId"), ("password", "ClientSecret")]);
+        json!({"secret": {"type": "kubernetes.io/basic-auth", "data": entries}, "rotation": {"trigger": trigger}})
     };
     for (trigger, generates) in [("a", 1), ("b", 2)] {
         tenant
@@ -1160,7 +1259,7 @@ async fn a_foreign_secret_is_refused_and_untouched_unless_adopt_is_set() {
     tenant.fence().await;
     assert_eq!(tenant.secret("orders").await, before);
     assert_eq!(tenant.generates(&app), 0);
-    assert!(message(&object).contains("adopt"));
+    assert!(message(&object).contains("adoptionPolicy"));
 }
 
 #[tokio::test]
@@ -1177,7 +1276,7 @@ async fn an_adopted_secret_keeps_its_value_if_it_authenticates_and_its_other_key
             json!({"metadata": {"labels": {"theirs": "kept"}, "annotations": {"theirs": "kept"}}}),
         )
         .await;
-    let spec = |trigger: &str| json!({"secret": {"name": "oauth", "adopt": true}, "rotation": {"trigger": trigger, "interval": "30d"}});
+    let spec = |trigger: &str| json!({"secret": {"name": "oauth", "adoptionPolicy": "Required"}, "rotation": {"trigger": trigger, "interval": "30d"}});
     tenant.apply("orders", &app.id, spec("a")).await.unwrap();
     let object = tenant.ready("orders").await;
     assert_eq!(tenant.generates(&app), 0);
@@ -1204,7 +1303,7 @@ async fn an_adopted_secret_keeps_its_value_if_it_authenticates_and_its_other_key
 #[tokio::test]
 async fn with_nothing_to_adopt_nothing_is_generated_until_a_trigger_asks_for_it() {
     let tenant = tenant("adoptnone").await;
-    let spec = |secret: &str, trigger: &str| json!({"secret": {"name": secret, "adopt": true}, "rotation": {"trigger": trigger}});
+    let spec = |secret: &str, trigger: &str| json!({"secret": {"name": secret, "adoptionPolicy": "Required"}, "rotation": {"trigger": trigger}});
     let objects = ["absent", "lacking", "rejected"];
     let apps = objects.map(|name| tenant.app(name));
     tenant
@@ -1285,7 +1384,7 @@ async fn an_object_without_a_grant_keeps_nobody_waiting_and_whoever_was_first_ke
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
     tenant.ready("orders").await;
     // Granted later, it is the older one, and comes second.
-    let both = json!([{"namespaces": {"names": [tenant.namespace, stranger.namespace]}, "projectIds": [tenant.project]}]);
+    let both = json!([{"name": "by-name", "namespaces": [tenant.namespace, stranger.namespace], "projectIds": [tenant.project]}]);
     tenant.apply_connection(json!({"grants": both})).await;
     let told = stranger.reason("orders", "AppAlreadyClaimed").await;
     assert!(message(&told).contains(&format!("{}/orders", tenant.namespace)));
@@ -1313,7 +1412,7 @@ async fn an_older_object_that_can_be_used_no_more_keeps_nobody_waiting() {
     tenant.reason("elder", "Suspended").await;
     tenant.apply("younger", &app.id, json!({})).await.unwrap();
     tenant.reason("younger", "AppAlreadyClaimed").await;
-    let windows = json!([{"schedule": "61 * * * *", "duration": "1h"}]);
+    let windows = json!([{"name": "w", "schedule": "61 * * * *", "duration": "1h"}]);
     let unusable = json!({"rotation": {"interval": "1h", "windows": windows}});
     tenant.apply("elder", &app.id, unusable).await.unwrap();
     tenant.reason("elder", "InvalidSpec").await;
@@ -1334,7 +1433,7 @@ async fn of_two_objects_for_one_secret_the_second_says_who_keeps_it() {
         .apply(
             "second",
             &second.id,
-            json!({"secret": {"name": "oauth", "adopt": true}}),
+            json!({"secret": {"name": "oauth", "adoptionPolicy": "Required"}}),
         )
         .await
         .unwrap();
@@ -1376,7 +1475,7 @@ async fn the_credential_of_a_connection_can_be_exchanged_without_a_pause() {
 async fn more_repairs_than_the_connection_allows_wait() {
     let tenant = tenant("limit").await;
     tenant
-        .apply_connection(json!({"limits": {"repairsPer10Minutes": 1}}))
+        .apply_connection(json!({"limits": {"repairs": {"count": 1}}}))
         .await;
     tenant.connected().await;
     let apps = [tenant.app("first"), tenant.app("second")];
@@ -1404,7 +1503,7 @@ async fn no_more_generate_calls_are_under_way_than_the_connection_allows() {
     for limit in [1, 2] {
         let zitadel = Simulator::start(Config::default()).unwrap();
         let tenant = World::shared().await.tenant_at("in-flight", &zitadel).await;
-        let limits = json!({"limits": {"maxInFlight": limit}});
+        let limits = json!({"limits": {"concurrentGenerates": limit}});
         tenant.apply_connection(limits).await;
         tenant.connected().await;
         let slow = Action::DelayAfter(Duration::from_millis(300));
@@ -1426,7 +1525,7 @@ async fn no_more_generate_calls_are_under_way_than_the_connection_allows() {
 async fn a_namespace_may_use_several_connections_and_an_object_names_its_own_organisation() {
     let world = World::shared().await;
     let (one, other) = (world.tenant("one").await, world.tenant("other").await);
-    let grants = |tenant: &Tenant| json!([{"namespaces": {"names": [one.namespace]}, "projectIds": [tenant.project]}]);
+    let grants = |tenant: &Tenant| json!([{"name": "by-name", "namespaces": [one.namespace], "projectIds": [tenant.project]}]);
     // A connection whose default organisation is not the one that the object needs.
     other
         .apply_connection(json!({"organizationId": one.organization, "grants": grants(&other)}))
@@ -1458,7 +1557,7 @@ async fn a_namespace_may_use_several_connections_and_an_object_names_its_own_org
 async fn a_grant_by_label_follows_the_labels_of_the_namespace() {
     let tenant = tenant("selector").await;
     let app = tenant.app("orders");
-    let grants = json!([{"namespaces": {"selector": {"matchLabels": {"team": tenant.namespace}}}, "projectIds": ["*"]}]);
+    let grants = json!([{"name": "by-label", "namespaceSelector": {"matchLabels": {"team": tenant.namespace}}, "projectIds": ["*"]}]);
     tenant.apply_connection(json!({"grants": grants})).await;
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
     tenant.reason("orders", "NotGranted").await;
@@ -1502,15 +1601,16 @@ async fn a_service_account_key_works_also_where_zitadel_is_dialled_inside_the_cl
     let tenant = world.tenant_at("key", &zitadel).await;
     let key = zitadel.create_machine_key(&tenant.user).unwrap();
     tenant.set_credential(&key.json).await;
-    let credential = json!({"secretRef": {"name": tenant.namespace, "key": "token"}, "type": "ServiceAccountKey"});
-    tenant.apply_connection(json!({"url": "https://iam.example.com", "endpoint": zitadel.url(), "credential": credential})).await;
+    let credential =
+        json!({"serviceAccountKey": {"secretKeyRef": {"name": tenant.namespace, "key": "token"}}});
+    tenant.apply_connection(json!({"url": "https://iam.example.com", "endpoint": zitadel.url(), "auth": credential})).await;
     tenant.connected().await;
     let app = tenant.app("orders");
     tenant
         .apply(
             "orders",
             &app.id,
-            json!({"secret": {"keys": {"issuer": "issuer", "tokenEndpoint": "token"}}}),
+            json!({"secret": {"data": data(&[("CLIENT_ID", "ClientId"), ("CLIENT_SECRET", "ClientSecret"), ("issuer", "Issuer"), ("token", "TokenEndpoint")])}}),
         )
         .await
         .unwrap();
@@ -1604,7 +1704,7 @@ async fn a_ca_bundle_is_trusted_from_a_config_map_or_a_secret_and_read_again_whe
     bundle(other.ca_pem().unwrap()).await;
     tenant
         .apply_connection(
-            json!({"caBundle": {"configMapRef": {"name": tenant.namespace, "key": "ca.crt"}}}),
+            json!({"tls": {"caBundle": {"configMapKeyRef": {"name": tenant.namespace, "key": "ca.crt"}}}}),
         )
         .await;
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
@@ -1626,7 +1726,9 @@ async fn a_ca_bundle_is_trusted_from_a_config_map_or_a_secret_and_read_again_whe
         .await
         .unwrap();
     tenant
-        .apply_connection(json!({"caBundle": {"secretRef": {"name": name, "key": "ca.crt"}}}))
+        .apply_connection(
+            json!({"tls": {"caBundle": {"secretKeyRef": {"name": name, "key": "ca.crt"}}}}),
+        )
         .await;
     tenant
         .apply("orders", &app.id, json!({"rotation": {"trigger": "x"}}))
@@ -1648,7 +1750,7 @@ async fn a_rotation_by_somebody_else_is_found_and_replaced_once_if_the_policy_sa
         .apply(
             "reported",
             &reported.id,
-            json!({"recovery": {"invalidSecret": "Report"}}),
+            json!({"recovery": {"rejected": "Report"}}),
         )
         .await
         .unwrap();

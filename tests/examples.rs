@@ -146,8 +146,8 @@ impl Team {
             ("312345678901234568".into(), tenant.project.clone()),
             (id("appId", "312345678901234569"), id("appId", &app.id)),
             (
-                id("standbyAppId", "312345678901234570"),
-                id("standbyAppId", &standby.id),
+                format!("Existing\n    {}", id("appId", "312345678901234570")),
+                format!("Existing\n    {}", id("appId", &standby.id)),
             ),
             (
                 id("CLIENT_ID", "312345678901234570"),
@@ -162,8 +162,8 @@ impl Team {
                 format!("namespace: {}\n", tenant.namespace),
             ),
             (
-                "names: [orders]".into(),
-                format!("names: [{}]", tenant.namespace),
+                "namespaces: [orders]".into(),
+                format!("namespaces: [{}]", tenant.namespace),
             ),
         ];
         let mut applied = Applied {
@@ -258,7 +258,7 @@ async fn scheduled(team: &Team) {
     let scheduled = team.apply(&["scheduled/object.yaml"]);
     let object = tenant.ready("orders-api").await;
     let status = object.status.unwrap();
-    let next: jiff::Timestamp = status.next_rotation_time.unwrap().parse().unwrap();
+    let next: jiff::Timestamp = status.next_rotation_time.unwrap().0;
     let next = next.in_tz("Europe/Zurich").unwrap();
     assert_eq!(next.hour(), 3, "{next}");
     assert_eq!(

@@ -80,7 +80,7 @@ fn is_sample(tenant: &Tenant, name: &str, object: &impl Serialize) {
     let id = |value: &Value| value.as_str().unwrap_or("no-id").to_owned();
     let (app, standby, client) = (
         id(&object["spec"]["appId"]),
-        id(&object["spec"]["standbyAppId"]),
+        id(&object["spec"]["standby"]["appId"]),
         id(&object["status"]["clientId"]),
     );
     for (real, told) in [
@@ -106,7 +106,7 @@ fn is_sample(tenant: &Tenant, name: &str, object: &impl Serialize) {
     ];
     metadata.retain(|field, _| kept.contains(&field.as_str()));
     // What tools look at, and with a standby what became of each application; the rest of the status is told in other tests.
-    let two = object["spec"].get("standbyAppId").is_some();
+    let two = object["spec"].get("standby").is_some();
     if let Some(status) = object["status"].as_object_mut() {
         let looked_at = ["observedGeneration", "conditions"];
         let of_two = ["activeAppId", "history"];
@@ -182,7 +182,7 @@ async fn an_object_from_its_creation_to_its_deletion() {
     let app = tenant.app("api");
     let manifest =
         |extra| serde_json::from_value::<ApiAppSecret>(tenant.manifest("api", &app.id, extra));
-    let made = manifest(json!({"rotation": {"interval": "30d", "jitter": 0}})).unwrap();
+    let made = manifest(json!({"rotation": {"interval": "30d", "jitterPercent": 0}})).unwrap();
     let made = tenant
         .objects()
         .create(&PostParams::default(), &made)
@@ -233,7 +233,7 @@ async fn an_object_that_waits_for_a_window_or_has_missed_one() {
     let app = tenant.app("api");
     // Not open now, and open once an hour.
     let minute = (Timestamp::now().as_second() / 60 + 30) % 60;
-    let window = |schedule: &str| json!({"rotation": {"interval": "1d", "jitter": 0, "windows": [{"schedule": schedule, "duration": "1m"}]}});
+    let window = |schedule: &str| json!({"rotation": {"interval": "1d", "jitterPercent": 0, "windows": [{"name": "w", "schedule": schedule, "duration": "1m"}]}});
     let hourly = format!("{minute} * * * *");
     tenant.apply("api", &app.id, window(&hourly)).await.unwrap();
     tenant.ready("api").await;
@@ -269,7 +269,7 @@ async fn an_object_that_waits_for_its_turn_after_the_operator_was_away() {
     let names = ["a", "b", "c", "d"];
     let apps = names.map(|name| tenant.app(name));
     for (name, app) in names.iter().zip(&apps) {
-        let daily = json!({"rotation": {"interval": "1d", "jitter": 0}});
+        let daily = json!({"rotation": {"interval": "1d", "jitterPercent": 0}});
         tenant.apply(name, &app.id, daily).await.unwrap();
     }
     for name in names {
@@ -322,8 +322,9 @@ async fn an_object_with_two_applications() {
     let tenant = tenant("standby").await;
     let (first, second) = (tenant.app("a"), tenant.app("b"));
     let apply = async |trigger: &str, overlap: &str| {
-        let rotation = json!({"trigger": trigger, "overlap": overlap});
-        let extra = json!({"standbyAppId": second.id, "rotation": rotation});
+        let rotation = json!({"trigger": trigger, "overlap": {"minimum": overlap}});
+        let extra =
+            json!({"standby": {"type": "Existing", "appId": second.id}, "rotation": rotation});
         tenant.apply("api", &first.id, extra).await.unwrap();
     };
     apply("0", "1h").await;
@@ -349,7 +350,8 @@ async fn an_object_with_two_applications() {
     tenant.zitadel.deactivate_app(&second.id).unwrap();
     let apply = async |trigger: &str| {
         let rotation = json!({"trigger": trigger});
-        let extra = json!({"standbyAppId": second.id, "rotation": rotation});
+        let extra =
+            json!({"standby": {"type": "Existing", "appId": second.id}, "rotation": rotation});
         tenant.apply("unready", &first.id, extra).await.unwrap();
     };
     apply("0").await;
@@ -380,7 +382,7 @@ async fn an_object_for_which_a_person_must_act() {
     apply(
         "zero",
         &app.id,
-        json!({"rotation": {"windows": [{"schedule": "0 0 30 2 *", "duration": "1h"}]}}),
+        json!({"rotation": {"windows": [{"name": "w", "schedule": "0 0 30 2 *", "duration": "1h"}]}}),
     )
     .await;
     is_sample(
@@ -395,7 +397,7 @@ async fn an_object_for_which_a_person_must_act() {
         &tenant.reason("never", "Suspended").await,
     );
 
-    let report = json!({"recovery": {"missingSecret": "Report", "invalidSecret": "Report"}});
+    let report = json!({"recovery": {"missing": "Report", "rejected": "Report"}});
     let (gone, dead) = (tenant.app("gone"), tenant.app("dead"));
     apply("gone", &gone.id, report.clone()).await;
     apply("dead", &dead.id, report).await;
@@ -452,19 +454,13 @@ async fn an_object_whose_zitadel_is_down() {
         .apply(
             "due",
             &due.id,
-            json!({"rotation": {"interval": "1s", "jitter": 0}}),
+            json!({"rotation": {"interval": "1s", "jitterPercent": 0}}),
         )
         .await
         .unwrap();
     let is_due = |object: &ApiAppSecret| {
         says_it(object)?;
-        let since: Timestamp = object
-            .status
-            .as_ref()?
-            .next_rotation_time
-            .as_ref()?
-            .parse()
-            .ok()?;
+        let since: Timestamp = object.status.as_ref()?.next_rotation_time.as_ref()?.0;
         let seen = object.status.as_ref()?.observed_generation == object.metadata.generation;
         (seen && since <= Timestamp::now()).then_some(())
     };
@@ -476,8 +472,7 @@ async fn an_object_whose_zitadel_is_down() {
         .next_rotation_time
         .as_ref()
         .unwrap()
-        .parse()
-        .unwrap();
+        .0;
     assert!(
         since <= Timestamp::now(),
         "it says since when it is due: {since}"
@@ -551,7 +546,7 @@ async fn a_connection_in_its_states() {
     tenant.set_credential(&tenant.pat).await;
     let told = async |reason: &str| {
         tenant
-            .apply_connection(json!({"limits": {"maxInFlight": 1}}))
+            .apply_connection(json!({"limits": {"concurrentGenerates": 1}}))
             .await;
         eventually(PATIENCE, || async {
             (tenant.connection_reason().await == reason).then_some(())
@@ -748,7 +743,7 @@ async fn in_production_an_interval_needs_a_window() {
         dry_run: true,
         ..PostParams::default()
     };
-    let windows = json!([{"schedule": "0 3 * * *", "duration": "2h"}]);
+    let windows = json!([{"name": "w", "schedule": "0 3 * * *", "duration": "2h"}]);
     let create = async |tenant: &Tenant, rotation: Value| {
         let object = tenant.manifest("api", "2", json!({"rotation": rotation}));
         let object = serde_json::from_value(object).unwrap();
@@ -850,7 +845,7 @@ async fn only_who_has_the_verb_trigger_may_set_one() {
     assert!(message.contains("needs the verb trigger"), "{message}");
     for harmless in [
         json!({"interval": "30d"}),
-        json!({"trigger": "a", "jitter": 5}),
+        json!({"trigger": "a", "jitterPercent": 5}),
         json!({"trigger": null}),
     ] {
         assert_eq!(

@@ -70,10 +70,9 @@ async fn everything_that_alerts_and_dashboard_ask_for_is_exported() {
     // A key says when it expires, a token does not.
     let key = tenant.zitadel.create_machine_key(&tenant.user).unwrap();
     tenant.set_credential(&key.json).await;
-    let credential = json!({"secretRef": {"name": tenant.namespace, "key": "token"}, "type": "ServiceAccountKey"});
-    tenant
-        .apply_connection(json!({"credential": credential}))
-        .await;
+    let credential =
+        json!({"serviceAccountKey": {"secretKeyRef": {"name": tenant.namespace, "key": "token"}}});
+    tenant.apply_connection(json!({"auth": credential})).await;
     tenant.connected().await;
     let app = tenant.app("api");
     tenant
@@ -108,13 +107,7 @@ async fn everything_that_alerts_and_dashboard_ask_for_is_exported() {
         );
     }
     let expiry = tenant.connections().get(&tenant.namespace).await.unwrap();
-    let expiry: Timestamp = expiry
-        .status
-        .unwrap()
-        .credential_expiry
-        .unwrap()
-        .parse()
-        .unwrap();
+    let expiry: Timestamp = expiry.status.unwrap().credential_expiry.unwrap().0;
     let series = format!(
         "connection_credential_expiry_timestamp_seconds{{connection=\"{}\"}}",
         tenant.namespace
@@ -177,7 +170,7 @@ async fn the_series_of_an_object_say_what_its_status_says_and_go_with_it() {
     .await;
     let status = object.status.unwrap();
     let at = |series: String| time(found[&series]);
-    let next: Timestamp = status.next_rotation_time.unwrap().parse().unwrap();
+    let next: Timestamp = status.next_rotation_time.unwrap().0;
     assert_eq!(
         at(format!("object_next_rotation_timestamp_seconds{{{api}}}")),
         next

@@ -17,8 +17,8 @@ use kube::core::{ApiResource, DynamicObject};
 use kube::discovery::{Discovery, verbs};
 use serde_json::{Value, json};
 use support::controlplane::{ControlPlane, Options};
-use support::eventually;
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
+use support::{data, eventually};
 use zitadel_simulator::{Action, AppHandle, Execution, Fault, Operation};
 
 /// The forms in which a secret could be found again.
@@ -123,7 +123,7 @@ async fn lived(tenants: [&Tenant; 2]) -> Apps<'_> {
                 tenant
                     .create_secret(name, json!({"CLIENT_SECRET": app.secret}))
                     .await;
-                extra = json!({"secret": {"adopt": true}});
+                extra = json!({"secret": {"adoptionPolicy": "Required"}});
             }
             "lost" => generated(Action::Truncate(60)),
             "echoed" => generated(Action::ContentType("text/html".to_owned())),
@@ -148,7 +148,7 @@ async fn lived(tenants: [&Tenant; 2]) -> Apps<'_> {
         tenant
             .edit(
                 "plain",
-                json!({"spec": {"secret": {"keys": {"clientSecret": "renamed"}}}}),
+                json!({"spec": {"secret": {"data": data(&[("CLIENT_ID", "ClientId"), ("renamed", "ClientSecret")])}}}),
             )
             .await;
     }
@@ -219,7 +219,7 @@ async fn secrets_tokens_and_keys_appear_nowhere_but_in_their_secrets() {
     let (pat, key) = (world.tenant("pat").await, world.tenant("key").await);
     let file = world.zitadel.create_machine_key(&key.user).unwrap().json;
     key.set_credential(&file).await;
-    key.apply_connection(json!({"credential": {"secretRef": {"name": key.namespace, "key": "token"}, "type": "ServiceAccountKey"}})).await;
+    key.apply_connection(json!({"auth": {"serviceAccountKey": {"secretKeyRef": {"name": key.namespace, "key": "token"}}}})).await;
     key.connected().await;
 
     let apps = lived([&pat, &key]).await;

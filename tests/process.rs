@@ -541,7 +541,7 @@ async fn a_fleet_that_became_due_while_nobody_was_there_is_rotated_one_after_ano
     let operator = start(world, &[]);
     let names: Vec<String> = (0..FLEET).map(|n| format!("app-{n}")).collect();
     let apps: Vec<_> = names.iter().map(|name| tenant.app(name)).collect();
-    let rotation = json!({"rotation": {"interval": "8s", "jitter": 0}});
+    let rotation = json!({"rotation": {"interval": "8s", "jitterPercent": 0}});
     for (name, app) in names.iter().zip(&apps) {
         tenant.apply(name, &app.id, rotation.clone()).await.unwrap();
     }

@@ -16,9 +16,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 use support::controlplane::{ControlPlane, Options};
-use support::eventually;
 use support::policy::{allow_secrets, deny_secrets};
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
+use support::{data, eventually};
 use zitadel_secret_operator::api::ConditionType;
 use zitadel_simulator::{
     Action, AppHandle, Availability, Config, Cut, Fault, Lag, Operation, Simulator,
@@ -122,12 +122,12 @@ impl Walk<'_> {
         let mut spec = json!({
             "suspend": suspend,
             "rotation": {"trigger": format!("t{}", self.trigger)},
-            "secret": {"name": self.secret, "keys": {"clientSecret": self.key}, "deletionPolicy": "Retain"},
+            "secret": {"name": self.secret, "data": data(&[("CLIENT_ID", "ClientId"), (&self.key, "ClientSecret")]), "deletionPolicy": "Retain"},
         });
         if self.standby {
-            spec["standbyAppId"] = json!(self.apps[1].id);
+            spec["standby"] = json!({"type": "Existing", "appId": self.apps[1].id});
             if self.overlap {
-                spec["rotation"]["overlap"] = json!("1s");
+                spec["rotation"]["overlap"] = json!({"minimum": "1s"});
             }
         }
         spec

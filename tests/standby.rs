@@ -42,7 +42,8 @@ impl Pair {
     }
 
     async fn apply(&self, rotation: Value) {
-        let extra = json!({"standbyAppId": self.second.id, "rotation": rotation});
+        let extra =
+            json!({"standby": {"type": "Existing", "appId": self.second.id}, "rotation": rotation});
         let applied = self.tenant.apply("orders", &self.first.id, extra).await;
         applied.unwrap();
     }
@@ -129,9 +130,14 @@ async fn rotations_alternate_and_the_former_pair_is_accepted_until_the_next_one(
 
 #[tokio::test]
 async fn when_the_overlap_ends_the_former_secret_is_replaced_and_nobody_gets_the_new_one() {
-    let pair = Pair::issued("overlap", json!({"trigger": "0", "overlap": "2s"})).await;
+    let pair = Pair::issued(
+        "overlap",
+        json!({"trigger": "0", "overlap": {"minimum": "2s"}}),
+    )
+    .await;
     let before = pair.secret().await;
-    pair.apply(json!({"trigger": "1", "overlap": "2s"})).await;
+    pair.apply(json!({"trigger": "1", "overlap": {"minimum": "2s"}}))
+        .await;
     let status = pair.handled("1").await;
     assert!(status.previous.unwrap().ends.is_some());
     assert!(pair.accepts(&pair.first, &before), "the overlap has begun");
@@ -175,7 +181,8 @@ async fn when_the_overlap_ends_the_former_secret_is_replaced_and_nobody_gets_the
     // It is over, and the next rotation goes on as always.
     pair.tenant.fence().await;
     assert_eq!(pair.generates(), (2, 1));
-    pair.apply(json!({"trigger": "2", "overlap": "1h"})).await;
+    pair.apply(json!({"trigger": "2", "overlap": {"minimum": "1h"}}))
+        .await;
     pair.handled("2").await;
     assert_eq!(pair.generates(), (3, 1));
     assert!(pair.accepts(&pair.second, &after));
@@ -183,9 +190,14 @@ async fn when_the_overlap_ends_the_former_secret_is_replaced_and_nobody_gets_the
 
 #[tokio::test]
 async fn with_an_overlap_of_nothing_the_former_secret_is_replaced_at_once() {
-    let pair = Pair::issued("no-overlap", json!({"trigger": "0", "overlap": "0s"})).await;
+    let pair = Pair::issued(
+        "no-overlap",
+        json!({"trigger": "0", "overlap": {"minimum": "0s"}}),
+    )
+    .await;
     let before = pair.secret().await;
-    pair.apply(json!({"trigger": "1", "overlap": "0s"})).await;
+    pair.apply(json!({"trigger": "1", "overlap": {"minimum": "0s"}}))
+        .await;
     eventually(PATIENCE, || async {
         (pair.generates() == (2, 1)).then_some(())
     })
@@ -314,7 +326,7 @@ async fn two_objects_never_share_an_application() {
         ("standby-as-app", &pair.second, &third),
         ("third-with-app", &third, &pair.first),
     ] {
-        let extra = json!({"standbyAppId": standby.id});
+        let extra = json!({"standby": {"type": "Existing", "appId": standby.id}});
         tenant.apply(name, &app.id, extra).await.unwrap();
         tenant.reason(name, "AppAlreadyClaimed").await;
     }
@@ -398,7 +410,7 @@ async fn an_existing_pair_of_either_application_is_adopted_without_a_generate() 
     let value = tenant.zitadel.accepted_secret(&pair.second.id).unwrap();
     let data = json!({"CLIENT_ID": pair.second.client_id, "CLIENT_SECRET": value.expose()});
     tenant.create_secret("orders", data).await;
-    let extra = json!({"standbyAppId": pair.second.id, "secret": {"adopt": true}});
+    let extra = json!({"standby": {"type": "Existing", "appId": pair.second.id}, "secret": {"adoptionPolicy": "Required"}});
     tenant.apply("orders", &pair.first.id, extra).await.unwrap();
     let status = tenant.ready("orders").await.status.unwrap();
     assert_eq!(status.active_app_id.as_ref(), Some(&pair.second.id));
@@ -415,7 +427,7 @@ async fn an_object_that_is_made_again_keeps_the_standbys_pair() {
     let pair = Pair::new("again").await;
     let tenant = &pair.tenant;
     let apply = async |trigger: &str| {
-        let extra = json!({"standbyAppId": pair.second.id, "secret": {"deletionPolicy": "Retain"}, "rotation": {"trigger": trigger}});
+        let extra = json!({"standby": {"type": "Existing", "appId": pair.second.id}, "secret": {"deletionPolicy": "Retain"}, "rotation": {"trigger": trigger}});
         tenant.apply("orders", &pair.first.id, extra).await.unwrap();
     };
     apply("0").await;
@@ -464,7 +476,7 @@ async fn a_secret_that_is_deleted_after_rotations_is_made_anew_beside_the_pair_i
     // Only reported: nothing is made before there is a new trigger.
     pair.rotate("2").await;
     let used = pair.secret().await;
-    let report = json!({"recovery": {"missingSecret": "Report"}, "rotation": {"trigger": "2"}, "standbyAppId": pair.second.id});
+    let report = json!({"recovery": {"missing": "Report"}, "rotation": {"trigger": "2"}, "standby": {"type": "Existing", "appId": pair.second.id}});
     let applied = pair.tenant.apply("orders", &pair.first.id, report).await;
     applied.unwrap();
     pair.tenant.ready("orders").await;
@@ -499,12 +511,17 @@ async fn a_lost_answer_costs_one_more_generate_and_no_outage() {
 
 #[tokio::test]
 async fn a_lost_answer_of_a_retirement_is_not_repeated() {
-    let pair = Pair::issued("lost-retire", json!({"trigger": "0", "overlap": "1s"})).await;
+    let pair = Pair::issued(
+        "lost-retire",
+        json!({"trigger": "0", "overlap": {"minimum": "1s"}}),
+    )
+    .await;
     let before = pair.secret().await;
     let zitadel = &pair.tenant.zitadel;
     let fault = Fault::on(Operation::Generate, Action::DropAfter(Cut::Reset)).app(&pair.first.id);
     let fault = zitadel.inject(fault);
-    pair.apply(json!({"trigger": "1", "overlap": "1s"})).await;
+    pair.apply(json!({"trigger": "1", "overlap": {"minimum": "1s"}}))
+        .await;
     pair.handled("1").await;
     pair.tenant
         .until("orders", |object| {
@@ -520,7 +537,7 @@ async fn a_lost_answer_of_a_retirement_is_not_repeated() {
 #[tokio::test]
 async fn without_a_grant_for_the_standby_nothing_is_done() {
     let pair = Pair::new("ungranted").await;
-    let grants = json!({"grants": [{"namespaces": {"names": [pair.tenant.namespace]}, "projectIds": [pair.tenant.project], "appIds": [pair.first.id]}]});
+    let grants = json!({"grants": [{"name": "by-name", "namespaces": [pair.tenant.namespace], "projectIds": [pair.tenant.project], "appIds": [pair.first.id]}]});
     pair.tenant.apply_connection(grants).await;
     pair.tenant.connected().await;
     pair.apply(json!({})).await;

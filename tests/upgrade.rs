@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use support::controlplane::{ControlPlane, Options};
 use support::process::{Launch, Process};
 use support::world::{OPERATOR_NAMESPACE, PATIENCE, Tenant, World};
-use support::{eventually, fleet};
+use support::{data, eventually, fleet};
 use tokio::time::timeout;
 use zitadel_secret_operator::api::ApiAppSecret;
 use zitadel_simulator::{AppHandle, Operation};
@@ -93,10 +93,10 @@ impl Steady {
         let apps = ["one", "pair", "standby"].map(|name| tenant.app(name));
         let extra = json!({
             "rotation": {"trigger": "a", "interval": "30d"},
-            "secret": {"name": "renamed", "labels": {"team": "orders"}, "keys": {"issuer": "ISSUER"}},
+            "secret": {"name": "renamed", "labels": {"team": "orders"}, "data": data(&[("CLIENT_ID", "ClientId"), ("CLIENT_SECRET", "ClientSecret"), ("ISSUER", "Issuer")])},
         });
         tenant.apply("one", &apps[0].id, extra).await.unwrap();
-        let extra = json!({"standbyAppId": apps[2].id, "rotation": {"trigger": "a"}});
+        let extra = json!({"standby": {"type": "Existing", "appId": apps[2].id}, "rotation": {"trigger": "a"}});
         tenant.apply("pair", &apps[1].id, extra).await.unwrap();
         tenant.ready("one").await;
         tenant.ready("pair").await;

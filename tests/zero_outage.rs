@@ -112,12 +112,12 @@ async fn watch(prefix: &str, how: Rotated) -> Vec<Seen> {
     let tenant = Arc::new(World::shared().await.tenant(prefix).await);
     let (first, second) = (tenant.app("orders-a"), tenant.app("orders-b"));
     let spec = |interval: &str| {
-        let mut spec = json!({"rotation": {"interval": interval, "jitter": 0}});
+        let mut spec = json!({"rotation": {"interval": interval, "jitterPercent": 0}});
         if how.standby {
-            spec["standbyAppId"] = json!(second.id);
+            spec["standby"] = json!({"type": "Existing", "appId": second.id});
         }
         if let Some(overlap) = how.overlap {
-            spec["rotation"]["overlap"] = json!(overlap);
+            spec["rotation"]["overlap"] = json!({"minimum": overlap});
         }
         spec
     };

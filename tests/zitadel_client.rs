@@ -611,7 +611,7 @@ async fn a_proxy_that_asks_for_credentials_gets_them_and_opens_tunnels() {
     let detail = error.detail().unwrap();
     assert!(!detail.is_proxy());
     let said = format!(
-        "(through the proxy {address}) is self-signed or of an unknown issuer: see spec.caBundle"
+        "(through the proxy {address}) is self-signed or of an unknown issuer: see spec.tls.caBundle"
     );
     assert!(detail.to_string().ends_with(&said), "{detail}");
 }

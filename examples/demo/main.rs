@@ -279,12 +279,13 @@ metadata:
   name: default
 spec:
   url: {url}
-  credential:
-    type: ServiceAccountKey
-    secretRef: {{name: zitadel-key, key: key.json}}
+  auth:
+    serviceAccountKey:
+      secretKeyRef: {{name: zitadel-key, key: key.json}}
   organizationId: \"{organization}\"
   grants:
-  - namespaces: {{names: [{TEAM_NAMESPACE}]}}
+  - name: team
+    namespaces: [{TEAM_NAMESPACE}]
     projectIds: [\"{project}\"]
 "
         );
@@ -312,7 +313,7 @@ spec:
     name: orders-api-oauth
   rotation:
     interval: {INTERVAL}s
-    jitter: 0
+    jitterPercent: 0
 "
         );
         self.screen.file("orders-api.yaml", &object)?;
@@ -411,7 +412,7 @@ spec:
         let (value, before) = (self.value()?, self.zitadel.generated().await?);
         self.screen.kubectl("label aas orders-api team=orders")?;
         self.screen.kubectl(
-            r#"patch aas orders-api --type=merge -p '{"spec":{"secret":{"keys":{"issuer":"ISSUER"}}}}'"#,
+            r#"patch aas orders-api --type=merge -p '{"spec":{"secret":{"data":[{"key":"CLIENT_ID","from":"ClientId"},{"key":"CLIENT_SECRET","from":"ClientSecret"},{"key":"ISSUER","from":"Issuer"}]}}}'"#,
         )?;
         let patience = Instant::now() + PATIENCE;
         while self.data("ISSUER")?.as_deref() != Some(&self.zitadel.url) {
@@ -529,7 +530,7 @@ spec:
     /// Shows sequence, time and cause of the stored value; the cause must be this one.
     fn show_status(&self, cause: &str) -> anyhow::Result<Value> {
         self.screen.kubectl(
-            r"get aas orders-api -o jsonpath='{.status.sequence} {.status.changeDate} {.status.lastRotation.reason} {.status.lastRotation.darkWindow}'",
+            r"get aas orders-api -o jsonpath='{.status.sequence} {.status.changeDate} {.status.lastRotation.reason} {.status.lastRotation.darkWindowMilliseconds}'",
         )?;
         let status = self.status()?;
         ensure!(

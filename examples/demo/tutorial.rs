@@ -46,15 +46,15 @@ metadata:
   name: default
 spec:
   url: {issuer}
-  credential:
-    type: ServiceAccountKey
-    secretRef:
-      name: zitadel-key
-      key: key.json
+  auth:
+    serviceAccountKey:
+      secretKeyRef:
+        name: zitadel-key
+        key: key.json
   organizationId: \"{organization}\"
   grants:
-  - namespaces:
-      names: [orders]
+  - name: orders
+    namespaces: [orders]
     projectIds: [\"{project}\"]
 "
     );

@@ -1,27 +1,34 @@
 //! The kinds people write, their status and its vocabulary. No client, no I/O.
 
 mod api_app_secret;
+mod auth;
 mod condition;
+mod grant;
 mod proxy;
 mod reason;
+mod rotation;
 mod rule;
+mod secret_template;
 mod status;
+mod tls;
 mod zitadel_connection;
 
-pub use api_app_secret::{
-    ApiAppSecret, ApiAppSecretSpec, ConnectionRef, DeletionPolicy, Recovery, RecoveryPolicy,
-    Rotation, SecretKeys, SecretTemplate, Window,
-};
+pub use api_app_secret::{ApiAppSecret, ApiAppSecretSpec, ConnectionRef, Standby, StandbyType};
+pub use auth::{Auth, AuthMethod, KeyRef, SecretSource};
 pub use condition::{Condition, ConditionType, Conditions, Status, seconds};
-pub use proxy::{NoProxyHost, Proxy, ProxyAuth, ProxyCaBundle};
+pub use grant::{Grant, GrantedId, LabelOperator, LabelRequirement, NamespaceSelector};
+pub use proxy::{NoProxyHost, Proxy};
 pub use reason::Reason;
+pub use rotation::{Overlap, Recovery, RecoveryPolicy, Rotation, Window};
+pub use secret_template::{AdoptionPolicy, DataEntry, DeletionPolicy, SecretTemplate, ValueSource};
 pub use status::{
     ApiAppSecretStatus, ForeignSecret, HistoryEntry, LastRotation, OpenAttempt, Outcome,
     PreviousPair,
 };
+pub use tls::{CaBundle, PlaintextPolicy, Tls};
 pub use zitadel_connection::{
-    CaBundle, Credential, CredentialType, DEFAULT_CLASS, Grant, KeyRef, Limits, NamespaceGrant,
-    ZitadelConnection, ZitadelConnectionSpec, ZitadelConnectionStatus,
+    DEFAULT_CLASS, Limits, RehearsalPolicy, RepairLimit, ZitadelConnection, ZitadelConnectionSpec,
+    ZitadelConnectionStatus,
 };
 
 /// The API group of both kinds.

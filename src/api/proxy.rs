@@ -1,13 +1,12 @@
 //! The forward proxy between the operator and ZITADEL. No I/O.
 
-use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{KeyRef, rule};
+use super::{CaBundle, SecretSource, rule};
 
 /// A forward proxy that the operator goes through to ZITADEL.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = rule::proxy_ca_bundle()))]
 pub struct Proxy {
@@ -25,38 +24,17 @@ pub struct Proxy {
     #[schemars(length(max = 64), extend("x-kubernetes-validations" = rule::no_proxy()))]
     pub no_proxy: Option<Vec<NoProxyHost>>,
 
-    /// User and password for the proxy. Default: none.
+    /// User and password for the proxy, stored as `user:password`. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth: Option<ProxyAuth>,
+    pub auth: Option<SecretSource>,
 
     /// Certificate authorities (PEM) in the operator's namespace for a proxy with an https URL; they replace the system's, for the proxy
     /// alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_bundle: Option<ProxyCaBundle>,
+    pub ca_bundle: Option<CaBundle>,
 }
 
 /// A host name, domain, IP address or CIDR range.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(transparent)]
 pub struct NoProxyHost(#[schemars(length(min = 1, max = 253))] pub String);
-
-/// User and password for a proxy (Basic).
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct ProxyAuth {
-    /// The key of a Secret in the operator's own namespace that holds `user:password`. It is read again when it changes.
-    pub secret_key_ref: KeyRef,
-}
-
-/// Where a PEM bundle is: exactly one of the two.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.configMapKeyRef) != has(self.secretKeyRef)").message("exactly one of configMapKeyRef and secretKeyRef must be given"))]
-pub struct ProxyCaBundle {
-    /// A key of a ConfigMap in the operator's namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config_map_key_ref: Option<KeyRef>,
-    /// A key of a Secret in the operator's namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_key_ref: Option<KeyRef>,
-}

@@ -12,6 +12,90 @@ fn rule(rule: &str, text: &str) -> Value {
     json!({"rule": rule, "messageExpression": format!("'\"' + self + '\" {text}'"), "message": text})
 }
 
+/// An id as ZITADEL gives it.
+pub fn id() -> Value {
+    json!([spelled_id()])
+}
+
+/// An id that stays as it is. `field` is its name.
+pub fn immutable_id(field: &str) -> Value {
+    let changed = format!(
+        "'{field} cannot be changed from \"' + oldSelf + '\" to \"' + self + '\": delete the object and create another'"
+    );
+    let message = format!("{field} cannot be changed: delete the object and create another");
+    json!([
+        spelled_id(),
+        {"rule": "self == oldSelf", "messageExpression": changed, "message": message},
+    ])
+}
+
+fn spelled_id() -> Value {
+    rule(
+        "self.matches('^[A-Za-z0-9_.-]+$')",
+        "is not an id: copy it from ZITADEL, such as 123456789012345678",
+    )
+}
+
+/// An id, or `*` for all.
+pub fn granted_id() -> Value {
+    json!([rule(
+        "self == '*' || self.matches('^[A-Za-z0-9_.-]+$')",
+        "is neither an id, such as 123456789012345678, nor * for all",
+    )])
+}
+
+/// The name of a Kubernetes object.
+pub fn object_name(example: &str) -> Value {
+    let text = format!(
+        "is not the name of a Kubernetes object: write lower case letters, digits and -, in parts that are separated by single dots, such as {example}"
+    );
+    json!([rule(
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+        &text,
+    )])
+}
+
+/// A name as that of a namespace: a label of DNS.
+pub fn label_name(example: &str) -> Value {
+    let text = format!(
+        "is not a name: write lower case letters, digits and -, beginning and ending with a letter or digit, such as {example}"
+    );
+    json!([rule(
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        &text
+    )])
+}
+
+/// A key of a Secret or ConfigMap.
+pub fn data_key() -> Value {
+    json!([rule(
+        "self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')",
+        "is not a key of a Secret: write letters, digits, -, _ and . only, such as CLIENT_SECRET",
+    )])
+}
+
+/// The type of a Secret.
+pub fn secret_type() -> Value {
+    json!([
+        rule(
+            "self.matches('^[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?$')",
+            "is not a type of a Secret: write Opaque, kubernetes.io/basic-auth or a type of your own, such as example.com/oauth",
+        ),
+        rule(
+            "self == 'kubernetes.io/basic-auth' || !self.matches('^([^/]*[.])?(kubernetes|k8s)[.]io/')",
+            "must be Opaque, kubernetes.io/basic-auth or a type of your own: to the others Kubernetes gives a meaning, such as the token of a service account",
+        ),
+    ])
+}
+
+/// A trigger: text of one line.
+pub fn trigger() -> Value {
+    json!([rule(
+        r"self.matches('^[\\x20-\\x7e]+$')",
+        "is not a trigger: write one line of printable ASCII characters, such as 2026-11-leak",
+    )])
+}
+
 /// A length of time, as `rotation::interval` reads it.
 pub fn duration() -> Value {
     json!([spelled()])
@@ -97,8 +181,7 @@ pub fn proxy_url() -> Value {
 /// The authorities of a proxy, for one that is reached over TLS.
 pub fn proxy_ca_bundle() -> Value {
     let text = "proxy.caBundle is for a proxy with an https:// URL";
-    let next =
-        "the authorities of ZITADEL, or of a proxy that intercepts TLS, belong in spec.caBundle";
+    let next = "the authorities of ZITADEL, or of a proxy that intercepts TLS, belong in spec.tls.caBundle";
     json!([{
         "rule": "!has(self.caBundle) || self.url.startsWith('https://')",
         "messageExpression": format!("'{text}' + (self.url.{WITHOUT_PASSWORD} ? ', and proxy.url is \"' + self.url + '\"' : '') + '; {next}'"),

@@ -64,10 +64,9 @@ pub struct ApiAppSecretStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_rotation: Option<LastRotation>,
 
-    /// When the next rotation can start, as RFC 3339. In the past while a due one cannot be carried out.
+    /// When the next rotation can start. In the past while a due one cannot be carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 40))]
-    pub next_rotation_time: Option<String>,
+    pub next_rotation_time: Option<Time>,
 
     /// The schedule in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,10 +98,9 @@ pub struct PreviousPair {
     /// Its client id.
     #[schemars(length(max = 512))]
     pub client_id: String,
-    /// When its client secret is replaced by one that nobody has, as RFC 3339; absent: at the next rotation.
+    /// When its client secret is replaced by one that no one has. Absent: at the next rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 40))]
-    pub ends: Option<String>,
+    pub ends: Option<Time>,
 }
 
 /// The last rotation.
@@ -117,10 +115,9 @@ pub struct LastRotation {
     /// The attempt that made it.
     #[schemars(length(max = 64))]
     pub attempt: String,
-    /// From ZITADEL's answer to the written Secret, such as `12ms`.
+    /// The time from ZITADEL's answer to the written Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
-    pub dark_window: Option<String>,
+    pub dark_window_milliseconds: Option<i64>,
 }
 
 /// An attempt under way.
@@ -168,10 +165,9 @@ pub struct HistoryEntry {
     /// The client secret that it replaced, if that was not the operator's: it may have been in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<ForeignSecret>,
-    /// From ZITADEL's answer to the written Secret, such as `12ms`.
+    /// The time from ZITADEL's answer to the written Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
-    pub dark_window: Option<String>,
+    pub dark_window_milliseconds: Option<i64>,
     /// Fields of another version, kept as they are: the list is written as a whole.
     #[serde(flatten)]
     #[schemars(skip)]

@@ -1,12 +1,12 @@
 //! `ZitadelConnection`: where the operator's credential goes and who may use it. No I/O.
 
-use std::collections::BTreeMap;
-
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Conditions, Proxy, rule};
+use super::tls::PlaintextPolicy;
+use super::{Auth, CaBundle, Conditions, Grant, Proxy, Tls, rule};
 
 /// A ZITADEL instance, the operator's credential for it, and the namespaces that may use it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -36,7 +36,7 @@ use super::{Conditions, Proxy, rule};
         name = "Credential Expiry",
         type_ = "string",
         json_path = ".status.credentialExpiry",
-        description = "A text: kubectl prints dates in the future as <invalid>"
+        description = "A string: kubectl prints dates in the future as <invalid>"
     ),
     printcolumn(
         name = "Age",
@@ -45,10 +45,10 @@ use super::{Conditions, Proxy, rule};
     )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.url.startsWith('https://') || (has(self.allowInsecure) && self.allowInsecure) || self.url.matches('^http://(localhost|127[.][0-9.]+|[[]::1[]])(:[0-9]+)?/?$')").message("url must be https; plain http only for loopback addresses or with allowInsecure"))]
-#[x_kube(validation = Rule::new("!has(self.endpoint) || self.endpoint.startsWith('https://') || (has(self.allowInsecure) && self.allowInsecure) || self.endpoint.matches('^http://(localhost|127[.][0-9.]+|[[]::1[]])(:[0-9]+)?/?$')").message("endpoint must be https; plain http only for loopback addresses or with allowInsecure"))]
+#[x_kube(validation = Rule::new("self.url.startsWith('https://') || (has(self.tls) && has(self.tls.plaintext) && self.tls.plaintext == 'Allow') || self.url.matches('^http://(localhost|127[.][0-9.]+|[[]::1[]])(:[0-9]+)?/?$')").message("url must be https; plain http only for loopback addresses or with tls.plaintext: Allow"))]
+#[x_kube(validation = Rule::new("!has(self.endpoint) || self.endpoint.startsWith('https://') || (has(self.tls) && has(self.tls.plaintext) && self.tls.plaintext == 'Allow') || self.endpoint.matches('^http://(localhost|127[.][0-9.]+|[[]::1[]])(:[0-9]+)?/?$')").message("endpoint must be https; plain http only for loopback addresses or with tls.plaintext: Allow"))]
 pub struct ZitadelConnectionSpec {
-    /// External URL of ZITADEL, which is its issuer: https, or plain http for loopback addresses or with allowInsecure.
+    /// External URL of ZITADEL, which is its issuer: https, or plain http for loopback addresses or with tls.plaintext: Allow.
     #[schemars(
         length(max = 512),
         extend("x-kubernetes-validations" = rule::origin("https://iam.example.com"))
@@ -63,173 +63,84 @@ pub struct ZitadelConnectionSpec {
     )]
     pub endpoint: Option<String>,
 
-    /// Allow plain http to addresses that are not loopback. The credential can be read on the way. Default: false.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allow_insecure: Option<bool>,
-
     /// A forward proxy to go through. Default: none; the environment variables of proxies never count for ZITADEL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
 
-    /// Certificate authorities (PEM) in the operator's namespace; they replace the system's.
+    /// How connections to ZITADEL are secured. Default: https, with the system's certificate authorities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_bundle: Option<CaBundle>,
+    pub tls: Option<Tls>,
 
-    /// The operator's credential, in a Secret in the operator's own namespace.
-    pub credential: Credential,
+    /// How the operator authenticates to ZITADEL: exactly one way.
+    pub auth: Auth,
 
-    /// The organisation of objects that name none. Default: the credential's own.
+    /// The organization of objects that name none. Default: the organization of the operator's user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[A-Za-z0-9_.-]+$"))]
+    #[schemars(length(max = 200), extend("x-kubernetes-validations" = rule::id()))]
     pub organization_id: Option<String>,
 
-    /// Who may use it. Without a grant nothing is rotated.
+    /// Who may use the connection. Without a grant nothing is rotated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256))]
+    #[schemars(
+        length(max = 128),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
     pub grants: Vec<Grant>,
 
-    /// How much at once.
+    /// How much the operator does at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
 
-    /// Rotate even where a webhook cannot take part in a dry run, so that the write of the Secret cannot be rehearsed.
-    /// Default: false.
+    /// Whether a rotation needs the rehearsal of its write, a dry run of the Secret's write. Default: Required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allow_without_rehearsal: Option<bool>,
+    pub rehearsal: Option<RehearsalPolicy>,
 
-    /// Which operator keeps it, where a cluster has several: the one that runs with this --controller-class. Default: default.
+    /// The operator that manages it, where a cluster has several: the one that runs with this --controller-class. Default: default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 63),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-    )]
+    #[schemars(length(max = 63), extend("x-kubernetes-validations" = rule::label_name("default")))]
     pub controller_class: Option<String>,
 }
 
 /// The class of a connection that names none, and of an operator that is told none.
 pub const DEFAULT_CLASS: &str = "default";
 
-/// Where a PEM bundle is: exactly one of the two.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.configMapRef) != has(self.secretRef)").message("exactly one of configMapRef and secretRef must be given"))]
-pub struct CaBundle {
-    /// A ConfigMap in the operator's namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config_map_ref: Option<KeyRef>,
-    /// A Secret in the operator's namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_ref: Option<KeyRef>,
-}
-
-/// A key of a Secret or ConfigMap in the operator's namespace.
-#[derive(
-    KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
-)]
-pub struct KeyRef {
-    /// Its name.
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
-    )]
-    pub name: String,
-    /// The key in it.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
-    pub key: String,
-}
-
-/// The operator's credential.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Credential {
-    /// The Secret that holds it. It is read again when it changes.
-    pub secret_ref: KeyRef,
-    /// What it is.
-    #[serde(rename = "type")]
-    pub type_: CredentialType,
-}
-
-/// The kind of credential.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialType {
-    /// The JSON key file of a service user (JWT profile). Preferred.
-    ServiceAccountKey,
-    /// A personal access token of a service user.
-    PersonalAccessToken,
-}
-
-/// Namespaces, and what they may use.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Grant {
-    /// Which namespaces.
-    pub namespaces: NamespaceGrant,
-    /// Which projects. `*` stands for all and must be written out.
-    #[schemars(length(min = 1, max = 256))]
-    pub project_ids: Vec<GrantedId>,
-    /// Which applications of them. Absent: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
-    pub app_ids: Option<Vec<GrantedId>>,
-}
-
-/// An id, or `*`.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(transparent)]
-pub struct GrantedId(
-    #[schemars(length(min = 1, max = 200), regex(pattern = r"^([A-Za-z0-9_.-]+|\*)$"))] pub String,
-);
-
-/// Namespaces by name or label: one of the two is enough.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.names) || has(self.selector)").message("names or selector must be given"))]
-pub struct NamespaceGrant {
-    /// By name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
-    pub names: Option<Vec<NamespaceName>>,
-    /// By label.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selector: Option<NamespaceSelector>,
-}
-
-/// The name of a namespace.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(transparent)]
-pub struct NamespaceName(
-    #[schemars(
-        length(min = 1, max = 63),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-    )]
-    pub String,
-);
-
-/// Labels that a namespace must have, all of them.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct NamespaceSelector {
-    /// Label and value.
-    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
-    pub match_labels: BTreeMap<String, super::api_app_secret::LabelValue>,
-}
-
-/// How much at once.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How much the operator does at once.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Generate calls under way at once. Default: 1; ZITADEL can lose a rotation when several are committed at once.
+    /// Generate calls in flight at once. Default: 1; ZITADEL can lose a rotation when several are committed at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16))]
-    pub max_in_flight: Option<i32>,
-    /// Repairs (not scheduled rotations) within ten minutes. Default: 30.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        rename = "repairsPer10Minutes"
-    )]
+    pub concurrent_generates: Option<i32>,
+    /// Repairs of all objects together; scheduled and triggered rotations do not count. Default: 30 within 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repairs: Option<RepairLimit>,
+}
+
+/// So many repairs within a time.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepairLimit {
+    /// How many. Default: 30.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
-    pub repairs_per_10_minutes: Option<i32>,
+    pub count: Option<i32>,
+    /// Within how long, such as 10m; at most 1d. Default: 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 32),
+        extend("x-kubernetes-validations" = rule::duration_above_zero("10m"))
+    )]
+    pub window: Option<String>,
+}
+
+/// Whether a rotation needs the rehearsal of its write.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RehearsalPolicy {
+    /// Nothing is rotated where the write of the Secret cannot be rehearsed.
+    #[default]
+    Required,
+    /// Rotations go on where an admission webhook does not support dry runs.
+    BestEffort,
 }
 
 /// What is known of the connection.
@@ -248,36 +159,48 @@ pub struct ZitadelConnectionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     pub user_id: Option<String>,
-    /// When the credential expires, as RFC 3339, if it says so.
+    /// When the credential expires, if it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 40))]
-    pub credential_expiry: Option<String>,
+    pub credential_expiry: Option<Time>,
     /// Whether ZITADEL's change list could be read the last time it was tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal_readable: Option<bool>,
 }
 
 impl ZitadelConnectionSpec {
-    /// Which operator keeps it.
+    /// The class of the operator that manages it.
     pub fn class(&self) -> &str {
         self.controller_class.as_deref().unwrap_or(DEFAULT_CLASS)
     }
 
-    /// Generate calls under way at once.
-    pub fn max_in_flight(&self) -> usize {
+    /// Whether plain http is allowed to addresses that are not loopback.
+    pub fn allows_plaintext(&self) -> bool {
+        let plaintext = self.tls.as_ref().and_then(|tls| tls.plaintext);
+        plaintext.unwrap_or_default() == PlaintextPolicy::Allow
+    }
+
+    /// The certificate authorities for ZITADEL, if they are not the system's.
+    pub fn ca_bundle(&self) -> Option<&CaBundle> {
+        self.tls.as_ref()?.ca_bundle.as_ref()
+    }
+
+    /// Whether a rotation needs the rehearsal of its write.
+    pub fn rehearsal(&self) -> RehearsalPolicy {
+        self.rehearsal.unwrap_or_default()
+    }
+
+    /// Generate calls in flight at once.
+    pub fn concurrent_generates(&self) -> usize {
         let limit = self
             .limits
-            .and_then(|limits| limits.max_in_flight)
+            .as_ref()
+            .and_then(|limits| limits.concurrent_generates)
             .unwrap_or(1);
         usize::try_from(limit).unwrap_or(1).clamp(1, 16)
     }
 
-    /// Repairs within ten minutes.
-    pub fn repairs_per_10_minutes(&self) -> u32 {
-        let limit = self
-            .limits
-            .and_then(|limits| limits.repairs_per_10_minutes)
-            .unwrap_or(30);
-        u32::try_from(limit).unwrap_or(30).clamp(1, 10_000)
+    /// The limit of repairs, if one is given.
+    pub fn repair_limit(&self) -> Option<&RepairLimit> {
+        self.limits.as_ref()?.repairs.as_ref()
     }
 }

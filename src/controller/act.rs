@@ -20,7 +20,7 @@ use super::rotate;
 use super::secret::{self, Place, Published, Undone};
 use super::wiped::Stored;
 use super::write;
-use crate::api::Reason;
+use crate::api::{Reason, RehearsalPolicy};
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
     Claim, ClaimView, CommitRecord, Entry, Facts, Failure, Observed, Recorded, Slot, Step,
@@ -199,7 +199,16 @@ async fn rehearse(
         trigger: facts.object.trigger.clone(),
     };
     let commit = place.commit(&application.app.app, recorded, before, published);
-    let object = place.full(commit, &client_id, &placeholder, Some(over));
+    let object = match place.rehearsal(commit, &client_id, &placeholder, over) {
+        Ok(object) => object,
+        Err(error) => {
+            let failure = Failure {
+                answer: Some(error.to_string()),
+                ..Failure::new(Reason::InvalidSpec, true)
+            };
+            return back_off(round, facts, &failure);
+        }
+    };
     let params = write::apply().dry_run();
     let result = secrets(context, round)
         .patch(&place.target.secret.name, &params, &Patch::Apply(&*object))
@@ -216,7 +225,7 @@ async fn rehearse(
             let allowed = round
                 .connection
                 .as_ref()
-                .is_ok_and(|connection| connection.without_rehearsal);
+                .is_ok_and(|connection| connection.rehearsal == RehearsalPolicy::BestEffort);
             if failure.reason == Reason::DryRunUnsupported && allowed {
                 lock(&round.state).memory.rehearsed(slot, over.clone());
             } else {

@@ -1,5 +1,5 @@
 //! What other versions of the operator store is read, and stays as it is. `tests/fixtures/0.1.0` was written by commit 1da56b4, against a
-//! ZITADEL simulator: see `make upgrade`.
+//! ZITADEL simulator (see `make upgrade`); its specs, and the hashes over them, have the fields of today.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ fn an_attempt_of_the_first_version_that_is_open_is_known_as_such_and_the_origin_
 }
 
 #[test]
-fn a_secret_that_the_first_version_wrote_is_not_written_again_because_of_a_hash() {
+fn a_stored_secret_is_not_written_again_because_a_hash_is_made_in_another_way() {
     for stored in &STORED {
         let record = CommitRecord::from_json(stored.record).unwrap();
         let target = Target::read(&object(stored.object), Duration::from_secs(3600)).unwrap();

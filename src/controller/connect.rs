@@ -1,5 +1,6 @@
 //! Makes a `ZitadelConnection` into a client: read, checked at ZITADEL, reported.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,23 +10,26 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
-use super::connections::{Connection, Declared, Reach, Shared, organization, permanent, unreached};
+use super::connections::{
+    Connection, Declared, Reach, RepairLimit, Shared, TermsError, organization, permanent,
+    unreached,
+};
 use super::context::{Context, GuardedConnection};
 use super::failure;
-use super::material::material;
+use super::material::{material, method};
 use super::metered::Metered;
 use super::secret::Endpoints;
 use super::target::{Edition, edition};
 use super::{news, quote, unreadable, write};
 use crate::api::{
-    ConditionType, CredentialType, KeyRef, Reason, Status, ZitadelConnection,
+    AuthMethod, ConditionType, KeyRef, Reason, RehearsalPolicy, Status, ZitadelConnection,
     ZitadelConnectionStatus,
 };
 use crate::ids::UserId;
 use crate::rotation::Failure;
 use crate::zitadel::{
-    Client, ClientConfig, ConfigError, Credential, Detail, Discovery, Endpoint, ErrorClass, Fault,
-    Issuer, IssuerError, Operation, Timeouts, Zitadel, ZitadelError,
+    Client, ClientConfig, ConfigError, Credential, CredentialError, Detail, Discovery, Endpoint,
+    ErrorClass, Fault, Issuer, IssuerError, Operation, Timeouts, Zitadel, ZitadelError,
 };
 
 /// A connection can't be used; the sentence says what to do about it.
@@ -76,7 +80,7 @@ pub async fn reconcile(
     // What is under way and what was counted goes on, whatever becomes of the client.
     let shared = context
         .connections
-        .shared(&name, object.spec.max_in_flight());
+        .shared(&name, object.spec.concurrent_generates());
     let before = former.and_then(|former| on_new_terms(object, &context, former));
     let outcome = connect(object, &context, before.as_ref().ok(), Arc::clone(&shared)).await;
     // It was deleted or given to another operator meanwhile.
@@ -150,6 +154,13 @@ fn on_new_terms(
     Ok(after)
 }
 
+fn credential(method: AuthMethod<'_>, bytes: &[u8]) -> Result<Credential, CredentialError> {
+    match method {
+        AuthMethod::ServiceAccountKey(_) => Credential::service_account_key(bytes),
+        AuthMethod::PersonalAccessToken(_) => Credential::personal_access_token(bytes),
+    }
+}
+
 type Connected = (Arc<Connection>, Option<jiff::Timestamp>);
 
 async fn connect(
@@ -160,19 +171,19 @@ async fn connect(
 ) -> Result<Connected, Refusal> {
     let spec = &object.spec;
     let name = object.metadata.name.clone().unwrap_or_default();
-    let insecure = spec.allow_insecure.unwrap_or(false);
+    let plaintext = spec.allows_plaintext();
     let unusable = |field: &str, value: &str, error: IssuerError| {
         let message = format!("spec.{field}: {} {error}", quote::url(value));
         Refusal::new(Reason::InvalidSpec, message)
     };
     let url = |error| unusable("url", &spec.url, error);
-    let issuer = Issuer::parse(&spec.url, insecure).map_err(url)?;
-    let invalid = |error| Refusal::new(Reason::InvalidSpec, format!("spec.organizationId {error}"));
-    organization(spec).map_err(invalid)?;
+    let issuer = Issuer::parse(&spec.url, plaintext).map_err(url)?;
+    let invalid = |error: TermsError| Refusal::new(Reason::InvalidSpec, error.to_string());
+    organization(spec).map_err(|error| invalid(error.into()))?;
     let endpoint = spec
         .endpoint
         .as_deref()
-        .map(|endpoint| Endpoint::parse(endpoint, insecure))
+        .map(|endpoint| Endpoint::parse(endpoint, plaintext))
         .transpose();
     let declared = spec.endpoint.as_deref().unwrap_or_default();
     let endpoint = endpoint.map_err(|error| unusable("endpoint", declared, error))?;
@@ -183,18 +194,10 @@ async fn connect(
         authorities: material.ca_revision,
         proxy: material.proxy_revision,
     };
-    let credential = match spec.credential.type_ {
-        CredentialType::ServiceAccountKey => Credential::service_account_key(&material.credential),
-        CredentialType::PersonalAccessToken => {
-            Credential::personal_access_token(&material.credential)
-        }
-    };
-    let KeyRef { name: secret, key } = &spec.credential.secret_ref;
-    let credential = credential.map_err(|error| {
-        let message = format!(
-            "Secret {}/{secret}, key {key}: {error}",
-            context.settings.namespace
-        );
+    let method = method(spec)?;
+    let credential = credential(method, &material.credential).map_err(|error| {
+        let (namespace, KeyRef { name, key }) = (&context.settings.namespace, method.key());
+        let message = format!("Secret {namespace}/{name}, key {key}: {error}");
         Refusal::new(Reason::CredentialMalformed, message)
     })?;
     let expiry = credential.expiry();
@@ -221,9 +224,10 @@ async fn connect(
         ..ClientConfig::new(issuer.clone(), credential)
     };
     let client = Client::new(config).map_err(|error| match error {
-        ConfigError::CaBundle => {
-            Refusal::new(Reason::CaBundleInvalid, format!("spec.caBundle: {error}"))
-        }
+        ConfigError::CaBundle => Refusal::new(
+            Reason::CaBundleInvalid,
+            format!("spec.tls.caBundle: {error}"),
+        ),
         ConfigError::ProxyCaBundle => Refusal::new(
             Reason::CaBundleInvalid,
             format!("spec.proxy.caBundle: {error}"),
@@ -248,10 +252,10 @@ async fn connect(
             token: discovery.token_endpoint,
         },
         organization: None,
-        without_rehearsal: false,
+        rehearsal: RehearsalPolicy::Required,
         grants: Vec::new(),
         shared,
-        repair_limit: 0,
+        repair_limit: RepairLimit::default(),
         made_from: String::new(),
         reach,
         terms: Edition::default(),
@@ -314,7 +318,7 @@ fn judged(error: &ZitadelError, discovery: Result<Discovery, ZitadelError>) -> R
     match discovery {
         Ok(_) if key => Refusal::passing(
             Reason::CredentialRejected,
-            "ZITADEL answers, but its token endpoint answers server_error: probably the service account key was deleted or has expired. Make a new key and put it into the Secret, see spec.credential",
+            "ZITADEL answers, but its token endpoint answers server_error: probably the service account key was deleted or has expired. Make a new key and put it into the Secret, see spec.auth",
         ),
         Err(other) if away && is_away(&other) => Refusal {
             outage: true,
@@ -370,7 +374,7 @@ async fn report(
     match result {
         Ok((connection, expiry)) => {
             status.user_id = Some(connection.user.to_string());
-            status.credential_expiry = expiry.map(|expiry| expiry.to_string());
+            status.credential_expiry = expiry.map(Time);
             status.journal_readable = connection.shared.journal_readable();
             let message = format!(
                 "ZITADEL answers; the credential is of user {}",

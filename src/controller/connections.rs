@@ -4,16 +4,20 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::{Selector, SelectorExt as _};
 use tokio::sync::{Semaphore, watch};
 
 use super::context::lock;
 use super::secret::Endpoints;
 use super::target::{Edition, edition};
 use crate::api::{
-    CaBundle, Credential, Grant, Proxy, Reason, ZitadelConnection, ZitadelConnectionSpec,
+    Auth, Grant, NamespaceSelector, Proxy, Reason, RehearsalPolicy, Tls, ZitadelConnection,
+    ZitadelConnectionSpec,
 };
 use crate::ids::{AppId, IdError, OrganizationId, ProjectId, Sequence, UserId};
 use crate::rotation::Failure;
+use crate::rotation::interval::{self, IntervalError};
 use crate::zitadel::{AppRef, Zitadel, ZitadelError};
 
 /// A connection that can be used.
@@ -29,14 +33,14 @@ pub struct Connection {
     pub endpoints: Endpoints,
     /// The organisation of objects that name none.
     pub organization: Option<OrganizationId>,
-    /// Whether a Secret may be written whose write could not be rehearsed.
-    pub without_rehearsal: bool,
+    /// Whether a rotation needs the rehearsal of its write.
+    pub rehearsal: RehearsalPolicy,
     /// Who may use it.
     pub(super) grants: Vec<Grant>,
     /// What of it lives longer than this client.
     pub shared: Arc<Shared>,
-    /// Repairs within ten minutes.
-    pub(super) repair_limit: u32,
+    /// The limit of repairs.
+    pub(super) repair_limit: RepairLimit,
     /// Tells one state of its spec, credential and certificate authorities from another.
     pub(super) made_from: String,
     /// What its client was made from.
@@ -63,10 +67,9 @@ pub struct Reach {
 pub struct Declared {
     url: String,
     endpoint: Option<String>,
-    insecure: bool,
-    ca_bundle: Option<CaBundle>,
+    tls: Option<Tls>,
     proxy: Option<Proxy>,
-    credential: Credential,
+    auth: Auth,
 }
 
 impl Declared {
@@ -75,10 +78,9 @@ impl Declared {
         Self {
             url: spec.url.clone(),
             endpoint: spec.endpoint.clone(),
-            insecure: spec.allow_insecure.unwrap_or(false),
-            ca_bundle: spec.ca_bundle.clone(),
+            tls: spec.tls.clone(),
             proxy: spec.proxy.clone(),
-            credential: spec.credential.clone(),
+            auth: spec.auth.clone(),
         }
     }
 }
@@ -105,8 +107,6 @@ pub struct Shared {
     doubted: Mutex<Option<Duration>>,
 }
 
-/// Ten minutes, the period of the limit of repairs.
-const REPAIR_PERIOD: Duration = Duration::from_secs(600);
 /// So far apart the checks are that failed calls ask for.
 const DOUBT_PERIOD: Duration = Duration::from_secs(10);
 
@@ -191,18 +191,73 @@ impl Shared {
     }
 }
 
+/// How many repairs may be made within which time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RepairLimit {
+    count: usize,
+    window: Duration,
+}
+
+impl Default for RepairLimit {
+    fn default() -> Self {
+        Self {
+            count: 30,
+            window: Duration::from_mins(10),
+        }
+    }
+}
+
+impl RepairLimit {
+    /// The longest window.
+    const LONGEST: Duration = Duration::from_hours(24);
+
+    fn read(spec: &ZitadelConnectionSpec) -> Result<Self, TermsError> {
+        let default = Self::default();
+        let Some(given) = spec.repair_limit() else {
+            return Ok(default);
+        };
+        let window = given.window.as_deref();
+        let window = window.map_or(Ok(default.window), |text| {
+            interval::parse(text).map_err(TermsError::RepairWindow)
+        })?;
+        if window.is_zero() || window > Self::LONGEST {
+            return Err(TermsError::RepairWindowLength);
+        }
+        let count = given.count.and_then(|count| usize::try_from(count).ok());
+        Ok(Self {
+            count: count.map_or(default.count, |count| count.clamp(1, 10_000)),
+            window,
+        })
+    }
+}
+
+/// Why the terms of a connection cannot be used: the field, and what to write instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TermsError {
+    /// The organization is no id.
+    #[error("spec.organizationId {0}")]
+    Organization(#[from] IdError),
+    /// The window of the limit of repairs cannot be read.
+    #[error("spec.limits.repairs.window {0}")]
+    RepairWindow(IntervalError),
+    /// The window of the limit of repairs is zero or too long.
+    #[error("spec.limits.repairs.window must be longer than 0s and at most 1d, such as 10m")]
+    RepairWindowLength,
+}
+
 impl Connection {
     /// The same client on the terms of a spec: who may use it, and how much.
-    pub(super) fn on_terms(self, object: &ZitadelConnection) -> Result<Self, IdError> {
+    pub(super) fn on_terms(self, object: &ZitadelConnection) -> Result<Self, TermsError> {
         let spec = &object.spec;
         let terms = edition(&object.metadata);
         let organization = organization(spec)?;
-        self.shared.limit(spec.max_in_flight());
+        let repair_limit = RepairLimit::read(spec)?;
+        self.shared.limit(spec.concurrent_generates());
         Ok(Self {
             organization,
-            without_rehearsal: spec.allow_without_rehearsal.unwrap_or(false),
+            rehearsal: spec.rehearsal(),
             grants: spec.grants.clone(),
-            repair_limit: spec.repairs_per_10_minutes(),
+            repair_limit,
             made_from: format!(
                 "{terms:?}/{}/{}/{}",
                 self.reach.credential, self.reach.authorities, self.reach.proxy
@@ -217,11 +272,11 @@ impl Connection {
         let mut repairs = lock(&self.shared.repairs);
         while repairs
             .front()
-            .is_some_and(|at| now.saturating_sub(*at) >= REPAIR_PERIOD)
+            .is_some_and(|at| now.saturating_sub(*at) >= self.repair_limit.window)
         {
             repairs.pop_front();
         }
-        repairs.len() >= self.repair_limit as usize
+        repairs.len() >= self.repair_limit.count
     }
 
     /// The application's sequence by the last look at its project.
@@ -282,15 +337,10 @@ fn covers(
     labels: &impl Fn(&str) -> Option<String>,
     app: &AppRef,
 ) -> bool {
-    let names = grant.namespaces.names.as_ref();
+    let names = grant.namespaces.as_ref();
     let by_name = names.is_some_and(|names| names.iter().any(|name| name.0 == namespace));
-    let by_label = grant.namespaces.selector.as_ref().is_some_and(|selector| {
-        !selector.match_labels.is_empty()
-            && selector
-                .match_labels
-                .iter()
-                .all(|(name, value)| labels(name).as_ref() == Some(&value.0))
-    });
+    let by_label = grant.namespace_selector.as_ref();
+    let by_label = by_label.is_some_and(|selector| selects(selector, labels));
     let project = grant
         .project_ids
         .iter()
@@ -300,6 +350,17 @@ fn covers(
         .as_ref()
         .is_none_or(|ids| ids.iter().any(|id| id.0 == "*" || id.0 == app.app.as_str()));
     (by_name || by_label) && project && one
+}
+
+/// Whether a namespace has the labels. An empty selector, or one that this version does not understand, selects none.
+fn selects(selector: &NamespaceSelector, labels: &impl Fn(&str) -> Option<String>) -> bool {
+    let Ok(parsed) = Selector::try_from(LabelSelector::from(selector)) else {
+        return false;
+    };
+    let named = selector
+        .keys()
+        .filter_map(|key| Some((key.to_owned(), labels(key)?)));
+    !parsed.selects_all() && parsed.matches(&named.collect())
 }
 
 type ByName = HashMap<String, Result<Arc<Connection>, Failure>>;
@@ -406,7 +467,7 @@ mod tests {
         let made = |uid: &str, generation: i64| {
             let spec = json!({
                 "url": "https://iam.example.com", "grants": [],
-                "credential": {"type": "PersonalAccessToken", "secretRef": {"name": "a", "key": "b"}},
+                "auth": {"personalAccessToken": {"secretKeyRef": {"name": "a", "key": "b"}}},
             });
             let mut made = ZitadelConnection::new("default", serde_json::from_value(spec).unwrap());
             made.metadata.uid = Some(uid.to_owned());
@@ -463,27 +524,68 @@ mod tests {
     #[test]
     fn without_a_grant_that_covers_all_three_nothing_is_granted() {
         let labels = |name: &str| (name == "team").then(|| "orders".to_owned());
-        let named = grant(json!({"namespaces": {"names": ["a"]}, "projectIds": ["1"]}));
-        assert!(covers(&named, "a", &labels, &app("1", "7")));
-        assert!(!covers(&named, "b", &labels, &app("1", "7")));
-        assert!(!covers(&named, "a", &labels, &app("2", "7")));
+        let granted = |grant: &Grant, project: &str, id: &str| {
+            let here = covers(grant, "a", &labels, &app(project, id));
+            (here, covers(grant, "b", &labels, &app(project, id)))
+        };
+        let named = grant(json!({"name": "g", "namespaces": ["a"], "projectIds": ["1"]}));
+        assert_eq!(granted(&named, "1", "7"), (true, false));
+        assert_eq!(granted(&named, "2", "7"), (false, false));
         let narrowed =
-            grant(json!({"namespaces": {"names": ["a"]}, "projectIds": ["*"], "appIds": ["7"]}));
-        assert!(covers(&narrowed, "a", &labels, &app("2", "7")));
-        assert!(!covers(&narrowed, "a", &labels, &app("2", "8")));
-        let labelled = grant(
-            json!({"namespaces": {"selector": {"matchLabels": {"team": "orders"}}}, "projectIds": ["*"]}),
-        );
-        assert!(covers(&labelled, "any", &labels, &app("2", "8")));
-        let other = grant(
-            json!({"namespaces": {"selector": {"matchLabels": {"team": "x"}}}, "projectIds": ["*"]}),
-        );
-        assert!(!covers(&other, "any", &labels, &app("2", "8")));
-        let empty =
-            grant(json!({"namespaces": {"selector": {"matchLabels": {}}}, "projectIds": ["*"]}));
+            grant(json!({"name": "g", "namespaces": ["a"], "projectIds": ["*"], "appIds": ["7"]}));
+        assert_eq!(granted(&narrowed, "2", "7"), (true, false));
+        assert_eq!(granted(&narrowed, "2", "8"), (false, false));
+        let is = |operator: &str, key: &str, values: &[&str]| json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
+        for (selector, selected) in [
+            (json!({"matchLabels": {"team": "orders"}}), true),
+            (json!({"matchLabels": {"team": "x"}}), false),
+            (
+                json!({"matchLabels": {"team": "orders", "more": "x"}}),
+                false,
+            ),
+            (is("In", "team", &["billing", "orders"]), true),
+            (is("In", "team", &["billing"]), false),
+            (is("NotIn", "team", &["billing"]), true),
+            (is("NotIn", "team", &["orders"]), false),
+            (is("Exists", "team", &[]), true),
+            (is("Exists", "more", &[]), false),
+            (is("DoesNotExist", "more", &[]), true),
+            (is("DoesNotExist", "team", &[]), false),
+            // What selects everything, or cannot be read, selects nothing.
+            (json!({}), false),
+            (json!({"matchLabels": {}, "matchExpressions": []}), false),
+            (is("In", "team", &[]), false),
+        ] {
+            let grant =
+                grant(json!({"name": "g", "namespaceSelector": selector, "projectIds": ["*"]}));
+            let covered = covers(&grant, "any", &labels, &app("2", "8"));
+            assert_eq!(covered, selected, "{:?}", grant.namespace_selector);
+        }
+    }
+
+    #[test]
+    fn the_limit_of_repairs_has_defaults_and_bounds() {
+        let read = |limits: serde_json::Value| {
+            let spec = json!({
+                "url": "https://iam.example.com", "limits": limits,
+                "auth": {"personalAccessToken": {"secretKeyRef": {"name": "a", "key": "b"}}},
+            });
+            let limit = RepairLimit::read(&serde_json::from_value(spec).unwrap())?;
+            Ok::<_, TermsError>((limit.count, limit.window.as_secs()))
+        };
+        assert_eq!(read(json!({})), Ok((30, 600)));
+        assert_eq!(read(json!({"repairs": {"count": 5}})), Ok((5, 600)));
+        assert_eq!(read(json!({"repairs": {"window": "1d"}})), Ok((30, 86_400)));
+        for window in ["0s", "1d1s"] {
+            let refused = read(json!({"repairs": {"window": window}}));
+            assert_eq!(refused, Err(TermsError::RepairWindowLength));
+        }
+        let refused = read(json!({"repairs": {"window": "soon"}})).unwrap_err();
         assert!(
-            !covers(&empty, "any", &labels, &app("2", "8")),
-            "an empty selector selects nothing"
+            refused
+                .to_string()
+                .starts_with("spec.limits.repairs.window "),
+            "{refused}"
         );
     }
 }

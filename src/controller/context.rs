@@ -28,7 +28,7 @@ use crate::api::{
 };
 use crate::ids::AppId;
 use crate::rotation::{
-    Backlog, ClaimView, CommitRecord, Holder, Memory, Owner, SecretState, Timing,
+    Backlog, ClaimView, CommitRecord, Holder, Memory, Owner, SecretState, Timing, Version,
 };
 use crate::runtime::clock::{Clock, ServerClock};
 use crate::runtime::holding::Holding;
@@ -72,6 +72,8 @@ pub struct AppState {
     pub claims: HashMap<String, Written<ClaimView>>,
     /// The same for the Secret.
     pub secret: Option<Written<Stored>>,
+    /// The Secret whose data was read and is not as declared. What the watch shows of it does not tell.
+    pub spoilt: Option<Version>,
     /// The rotation that this process finished last, until it is reported.
     pub flushed: Option<Flushed>,
     /// The secret of somebody else that a rotation replaced whose answer is lost, until that is told.
@@ -133,15 +135,15 @@ impl Index {
             .status
             .as_ref()
             .and_then(|status| status.active_app_id.as_ref());
-        let ids: BTreeSet<&String> = std::iter::once(&spec.app_id)
-            .chain(spec.standby_app_id.as_ref())
-            .chain(stored)
+        let ids: BTreeSet<&str> = std::iter::once(spec.app_id.as_str())
+            .chain(spec.standby_app_id())
+            .chain(stored.map(String::as_str))
             .collect();
         let apps: Vec<AppKey> = ids
             .into_iter()
             .map(|app| {
                 let connection = spec.connection_name().to_owned();
-                (connection, spec.project_id.clone(), app.clone())
+                (connection, spec.project_id.clone(), app.to_owned())
             })
             .collect();
         let created = object
@@ -420,8 +422,7 @@ impl Context {
         let now = self.clock.wall();
         let due = |object: &Arc<Guarded>| {
             let status = object.0.as_ref().ok()?.status.as_ref()?;
-            let next = status.next_rotation_time.as_deref()?;
-            Some(next.parse::<jiff::Timestamp>().ok()? < now)
+            Some(status.next_rotation_time.as_ref()?.0 < now)
         };
         let count = || {
             let objects = self.objects();

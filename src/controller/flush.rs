@@ -509,7 +509,12 @@ async fn judge_stored(context: &Context, received: &Received, target: &Target, s
     if is_known {
         return;
     }
-    let verdict = match (&reading.value, &reading.client_id) {
+    // NB: a client id that should be there and is not makes the Secret useless.
+    let stored_id = match target.secret.data.client_id_key() {
+        Some(_) => reading.client_id.as_ref(),
+        None => Some(&received.client_id),
+    };
+    let verdict = match (&reading.value, stored_id) {
         (Some(value), Some(id)) => probe(&received.connection, &received.app, id, value).await,
         _ => Probe::Refused,
     };

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::connect::Refusal;
 use super::context::Context;
-use crate::api::{KeyRef, Reason, ZitadelConnectionSpec};
+use crate::api::{AuthMethod, CaBundle, KeyRef, Reason, ZitadelConnectionSpec};
 use crate::zitadel::{Proxy, ProxyAuth};
 
 /// What a connection is made from, as it is stored.
@@ -25,24 +25,33 @@ pub(super) struct Material {
 /// The bytes under a key, if they are there, and the revision of what holds them.
 type Stored = (Option<Zeroizing<Vec<u8>>>, String);
 
+/// How the operator authenticates, by the spec.
+pub(super) fn method(spec: &ZitadelConnectionSpec) -> Result<AuthMethod<'_>, Refusal> {
+    spec.auth.method().ok_or_else(|| {
+        let message = "spec.auth: exactly one of serviceAccountKey and personalAccessToken must be given; this version of the operator knows no other";
+        Refusal::new(Reason::InvalidSpec, message.to_owned())
+    })
+}
+
 /// Reads the credentials and the certificate authorities from the operator's own namespace.
 pub(super) async fn material(
     spec: &ZitadelConnectionSpec,
     context: &Context,
 ) -> Result<Material, Refusal> {
     let namespace = &context.settings.namespace;
-    let KeyRef { name, key } = &spec.credential.secret_ref;
-    let (credential, credential_revision) = secret(context, &spec.credential.secret_ref).await?;
+    let method = method(spec)?;
+    let KeyRef { name, key } = method.key();
+    let (credential, credential_revision) = secret(context, method.key()).await?;
     let credential = credential.ok_or_else(|| {
-        let message = format!("Secret {namespace}/{name} with key {key} does not exist: create it, see spec.credential");
+        let message = format!(
+            "Secret {namespace}/{name} with key {key} does not exist: create it, see {}",
+            method.field()
+        );
         Refusal::new(Reason::CredentialMissing, message)
     })?;
-    let (ca_pem, mut ca_revision) = match &spec.ca_bundle {
+    let (ca_pem, mut ca_revision) = match spec.ca_bundle() {
         None => (None, String::new()),
-        Some(ca) => {
-            let (map, secret) = (ca.config_map_ref.as_ref(), ca.secret_ref.as_ref());
-            bundle(context, map, secret, "spec.caBundle").await?
-        }
+        Some(ca) => bundle(context, ca, "spec.tls.caBundle").await?,
     };
     let mut proxy = None;
     let mut proxy_revision = String::new();
@@ -61,8 +70,7 @@ pub(super) async fn material(
             made = made.with_auth(Some(auth.0));
         }
         if let Some(ca) = &declared.ca_bundle {
-            let (map, secret) = (ca.config_map_key_ref.as_ref(), ca.secret_key_ref.as_ref());
-            let (pem, revision) = bundle(context, map, secret, "spec.proxy.caBundle").await?;
+            let (pem, revision) = bundle(context, ca, "spec.proxy.caBundle").await?;
             ca_revision = format!("{ca_revision}/{revision}");
             made = made.with_ca(pem);
         }
@@ -101,23 +109,23 @@ async fn proxy_auth(context: &Context, reference: &KeyRef) -> Result<(ProxyAuth,
 
 async fn bundle(
     context: &Context,
-    map: Option<&KeyRef>,
-    of_secret: Option<&KeyRef>,
+    declared: &CaBundle,
     field: &str,
 ) -> Result<(Option<Vec<u8>>, String), Refusal> {
     let namespace = &context.settings.namespace;
-    let (kind, reference, (bytes, revision)) = match (map, of_secret) {
-        (_, Some(reference)) => ("Secret", reference, secret(context, reference).await?),
-        (Some(reference), None) => (
-            "ConfigMap",
-            reference,
-            config_map(context, reference).await?,
-        ),
-        (None, None) => {
-            let message = format!("{field}: give the key of a ConfigMap or of a Secret");
-            return Err(Refusal::new(Reason::CaBundleInvalid, message));
-        }
-    };
+    let (kind, reference, (bytes, revision)) =
+        match (&declared.config_map_key_ref, &declared.secret_key_ref) {
+            (_, Some(reference)) => ("Secret", reference, secret(context, reference).await?),
+            (Some(reference), None) => (
+                "ConfigMap",
+                reference,
+                config_map(context, reference).await?,
+            ),
+            (None, None) => {
+                let message = format!("{field}: give the key of a ConfigMap or of a Secret");
+                return Err(Refusal::new(Reason::CaBundleInvalid, message));
+            }
+        };
     let bytes = bytes.ok_or_else(|| {
         let message = format!(
             "{kind} {namespace}/{} with key {} does not exist: see {field}",

@@ -165,6 +165,7 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::ConnectionNotFound => format!("ZitadelConnection {connection} does not exist: create it, or correct spec.connectionRef.name"),
         Reason::NotGranted => format!("ZitadelConnection {connection} has no grant for namespace {namespace}, project {project} and app {app}: ask its owner to add one to spec.grants"),
         // NB: an object that can't be read itself is told in other words.
+        Reason::InvalidSpec if blocked.answer.is_some() => "A template cannot be rendered for this application, so nothing was generated: correct it".to_owned(),
         Reason::InvalidObject | Reason::InvalidSpec | Reason::CredentialMissing | Reason::CredentialMalformed | Reason::CredentialRejected | Reason::CaBundleInvalid | Reason::Forbidden => {
             format!("ZitadelConnection {connection} cannot be used; its status says why")
         }
@@ -187,12 +188,12 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
         },
         Reason::StandbyNotReady => {
             let idle = scene.idle.or(target.standby.as_ref()).unwrap_or(app);
-            let field = if idle == app { "spec.appId" } else { "spec.standbyAppId" };
+            let field = if idle == app { "spec.appId" } else { "spec.standby.appId" };
             format!("App {idle} ({field}), which is next, is not an active API application of project {project} that authenticates by client secret (BASIC): rotations wait until it is")
         }
         Reason::ProjectInactive => format!("Project {project} is inactive, so ZITADEL rejects every credential of its applications: activate it in ZITADEL. Nothing is generated until then"),
         Reason::SecretNotOwned if scene.former.is_some() => format!("Secret {secret} exists but is not managed by this operator: delete it, or choose another spec.secret.name"),
-        Reason::SecretNotOwned => format!("Secret {secret} exists but is not managed by this operator: choose another spec.secret.name, delete the Secret, or set spec.secret.adopt: true to keep its value"),
+        Reason::SecretNotOwned => format!("Secret {secret} exists but is not managed by this operator: choose another spec.secret.name, delete the Secret, or set spec.secret.adoptionPolicy: Required to keep its value"),
         Reason::NothingToAdopt => nothing_to_adopt(scene),
         Reason::SecretKeyConflict => format!("Secret {secret} is already managed by ApiAppSecret {by}: choose another spec.secret.name"),
         Reason::SecretContested => contested(blocked, scene),
@@ -206,7 +207,7 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::SecretMutated => format!("An admission policy or webhook changes what the operator writes to Secret {secret}: exclude the Secret from it"),
         Reason::QuotaExceeded => format!("A ResourceQuota of namespace {namespace} does not allow Secret {secret}: raise it, or delete a Secret that is not needed"),
         Reason::NamespaceTerminating => format!("Namespace {namespace} is being deleted, so nothing is generated for it"),
-        Reason::DryRunUnsupported => format!("An admission webhook does not support dry runs, so the write of Secret {secret} cannot be rehearsed: set sideEffects: None or NoneOnDryRun in its configuration, exempt namespace {namespace}, or have spec.allowWithoutRehearsal set on ZitadelConnection {connection}"),
+        Reason::DryRunUnsupported => format!("An admission webhook does not support dry runs, so the write of Secret {secret} cannot be rehearsed: set sideEffects: None or NoneOnDryRun in its configuration, exempt namespace {namespace}, or have spec.rehearsal set to BestEffort on ZitadelConnection {connection}"),
         Reason::KubernetesUnavailable => "The Kubernetes API server does not answer, or answers with an error of its own. The operator tries again".to_owned() + &scene.next.map_or_else(String::new, |next| format!(" at {next}")),
         Reason::SecretHeld if scene.candidate => format!("ZITADEL does not accept the new client secret of app {app} yet, so Secret {secret} keeps the one that works. The new one is in the operator's memory only: do not restart the operator until this is over"),
         Reason::SecretHeld => format!("A new client secret of app {app} is being proven and written to Secret {secret}. It is in the operator's memory only: do not restart the operator until this is over"),
@@ -221,13 +222,13 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
             Some(breaker) => repairs_are_held(breaker, secret),
             None => "The credential was repaired too often within an hour or a day; set a new spec.rotation.trigger to rotate it now".to_owned(),
         },
-        Reason::RepairLimit => format!("More repairs were made within 10 minutes than spec.limits.repairsPer10Minutes of ZitadelConnection {connection} allows. This one follows by itself"),
+        Reason::RepairLimit => format!("More repairs were made than spec.limits.repairs of ZitadelConnection {connection} allows. This one follows by itself"),
         Reason::LostAttempt => format!("ZITADEL carried out a rotation whose answer was lost, so Secret {secret} holds an older client secret; it is replaced {}, because that happened before within the hour", scene.next.map_or_else(|| "after a pause".to_owned(), |next| format!("after a pause, at {next}"))),
         Reason::SecretMissing => match target.recovery.missing() {
             RecoveryPolicy::Rotate => format!("The client secret in Secret {secret} is gone. A new one is generated unless it is back {}", scene.next.map_or_else(|| format!("within {}", span(timing.missing)), |next| format!("by {next}"))),
-            RecoveryPolicy::Report => format!("The client secret in Secret {secret} is gone, and spec.recovery.missingSecret is Report: restore the Secret, or set a new spec.rotation.trigger to generate a new client secret"),
+            RecoveryPolicy::Report => format!("The client secret in Secret {secret} is gone, and spec.recovery.missing is Report: restore the Secret, or set a new spec.rotation.trigger to generate a new client secret"),
         },
-        Reason::SecretInvalid => format!("ZITADEL rejects the client secret in Secret {secret}, and spec.recovery.invalidSecret is Report: put the right value back, or set a new spec.rotation.trigger to generate a new one"),
+        Reason::SecretInvalid => format!("ZITADEL rejects the client secret in Secret {secret}, and spec.recovery.rejected is Report: put the right value back, or set a new spec.rotation.trigger to generate a new one"),
         Reason::RotatedElsewhere => format!("Another user of ZITADEL rotated app {app}, and the client secret in Secret {secret} is rejected: put the new value into the Secret, or set a new spec.rotation.trigger to generate another one. The app's change list in ZITADEL names the user"),
         Reason::Contested => format!("Another user of ZITADEL rotates app {app} again and again: find out who, in the app's change list in ZITADEL, then set a new spec.rotation.trigger"),
         Reason::ClockSkew => "The clocks of the operator, of the API server and of ZITADEL differ by more than 5 minutes: correct them. Scheduled rotations wait; a new spec.rotation.trigger still rotates".to_owned(),
@@ -347,13 +348,13 @@ fn nothing_to_adopt(scene: &Scene<'_>) -> String {
     /// More say no more.
     const NAMED: usize = 10;
     let secret = &scene.target.secret.name;
-    let key = &scene.target.secret.keys.client_secret;
+    let key = scene.target.secret.data.secret_key();
     let (found, next) = match scene.keys {
         None => (
             format!("Secret {secret} does not exist"),
             "create it or correct spec.secret.name",
         ),
-        Some(keys) if !keys.contains(key) => {
+        Some(keys) if !keys.iter().any(|found| found == key) => {
             let mut list = keys
                 .iter()
                 .take(NAMED)
@@ -370,12 +371,12 @@ fn nothing_to_adopt(scene: &Scene<'_>) -> String {
             };
             (
                 format!("Secret {secret} has no client secret under the key {key}; {there}"),
-                "add the key or correct spec.secret.keys.clientSecret",
+                "add the key or correct the entry with from: ClientSecret in spec.secret.data",
             )
         }
         Some(_) => (
             format!("ZITADEL rejects the value of key {key} in Secret {secret}"),
-            "store the current client secret there, or correct spec.secret.name, spec.secret.keys or spec.appId",
+            "store the current client secret there, or correct spec.secret.name, spec.secret.data or spec.appId",
         ),
     };
     format!(

@@ -50,10 +50,6 @@ mod progress;
 mod prune;
 mod quote;
 mod reconcile;
-#[cfg_attr(
-    not(any(test, fuzzing)),
-    expect(dead_code, reason = "no field takes templates yet")
-)]
 pub(crate) mod render;
 mod report;
 mod retries;

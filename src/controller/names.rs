@@ -12,6 +12,8 @@ const DESCRIBING: &str = "app.kubernetes.io/";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// A type with keys that its consumers agree on, and no other meaning.
 pub const BASIC_AUTH: &str = "kubernetes.io/basic-auth";
+/// The keys of such a Secret, one of which must be there.
+pub const BASIC_AUTH_KEYS: [&str; 2] = ["username", "password"];
 
 /// Whether a Secret may have that type.
 pub fn is_allowed_type(text: &str) -> bool {

@@ -238,7 +238,7 @@ mod tests {
             time: Time(Timestamp::UNIX_EPOCH),
             reason: "Adopted".to_owned(),
             attempt: String::new(),
-            dark_window: None,
+            dark_window_milliseconds: None,
         });
         let none = ApiAppSecretStatus::default();
         let sentence = "Adopted the client secret in Secret orders, which ZITADEL accepts; nothing was generated";

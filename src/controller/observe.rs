@@ -391,7 +391,11 @@ impl Round {
             });
         let record = reading.as_ref().and_then(|reading| reading.commit.as_ref());
         self.take_record(record);
-        secret::state(reading.as_ref())
+        let mut state = secret::state(reading.as_ref());
+        if let SecretState::Present(view) = &mut state {
+            view.rendered &= lock(&self.state).spoilt.as_ref() != Some(&view.version);
+        }
+        state
     }
 
     /// The claims as the watch shows them, or as this process wrote them where the watch lags behind.
@@ -436,6 +440,9 @@ impl Round {
                 context.keeps_secret(owner, place.target)
             })
         });
+        let view = reading.as_ref().map(|reading| &reading.view);
+        let spoilt = view.filter(|view| !view.rendered);
+        lock(&self.state).spoilt = spoilt.map(|view| view.version.clone());
         facts.secret = Observed::Live(secret::state(reading.as_ref()));
         if self.take_record(reading.as_ref().and_then(|reading| reading.commit.as_ref())) {
             self.line_up(facts);
@@ -540,7 +547,7 @@ fn explained(status: &ApiAppSecretStatus) -> Explained {
 /// suppose it.
 fn proven(status: &ApiAppSecretStatus) -> Option<Sequence> {
     let published = |past: &&HistoryEntry| {
-        past.outcome == Outcome::Published.as_str() && past.dark_window.is_some()
+        past.outcome == Outcome::Published.as_str() && past.dark_window_milliseconds.is_some()
     };
     let newest = status.history.iter().find(published)?;
     newest.sequence.as_ref()?.parse().ok().map(Sequence)

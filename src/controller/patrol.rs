@@ -137,7 +137,7 @@ fn apps(object: &ApiAppSecret) -> impl Iterator<Item = AppRef> {
     let spec = &object.spec;
     let status = object.status.as_ref();
     let active = status.and_then(|status| status.active_app_id.as_deref());
-    let named = [Some(spec.app_id.as_str()), spec.standby_app_id.as_deref()];
+    let named = [Some(spec.app_id.as_str()), spec.standby_app_id()];
     let others = active.filter(|active| !named.contains(&Some(*active)));
     let apps: Vec<_> = named
         .into_iter()

@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn the_value_of_the_field_that_is_refused_is_quoted() {
         let window = json!({"schedule": "0 25 * * *", "timeZone": "CEST"});
-        let rotation = json!({"interval": "30 days", "jitter": 70, "windows": [window]});
+        let rotation = json!({"interval": "30 days", "jitterPercent": 70, "windows": [window]});
         let object = json!({"spec": {"appId": "a\nb", "rotation": rotation}});
         for (given, told) in [
             (
@@ -56,8 +56,8 @@ mod tests {
                 "spec.rotation.windows[0].timeZone \"CEST\" is not known",
             ),
             (
-                "spec.rotation.jitter is not between",
-                "spec.rotation.jitter 70 is not between",
+                "spec.rotation.jitterPercent is not between",
+                "spec.rotation.jitterPercent 70 is not between",
             ),
             ("spec.appId has", "spec.appId \"a\\nb\" has"),
             ("spec.rotation: no", "spec.rotation: no"),

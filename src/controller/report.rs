@@ -382,6 +382,8 @@ pub(super) fn stall(
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
     use super::*;
 
     const PAUSE: Duration = Duration::from_secs(20);
@@ -398,7 +400,7 @@ mod tests {
     fn while_the_spec_is_invalid_no_schedule_of_a_former_one_is_shown() {
         let mut status = ApiAppSecretStatus {
             schedule: Some("on day 31".to_owned()),
-            next_rotation_time: Some("2026-12-31T03:00:00Z".to_owned()),
+            next_rotation_time: Some(Time("2026-12-31T03:00:00Z".parse().unwrap())),
             sequence: Some("7".to_owned()),
             ..ApiAppSecretStatus::default()
         };

@@ -27,7 +27,7 @@ use super::open_claims;
 use super::patrol;
 use super::prune;
 use super::watch::{NoPause, watch, with_missed_deletions};
-use crate::api::ZitadelConnectionSpec;
+use crate::api::{AuthMethod, CaBundle, ZitadelConnectionSpec};
 use crate::rotation::ClaimView;
 use crate::runtime::readiness::Readiness;
 
@@ -271,27 +271,30 @@ where
 }
 
 fn names_of_secrets(spec: &ZitadelConnectionSpec) -> Vec<&str> {
-    let ca = spec.ca_bundle.as_ref();
-    let proxy = spec.proxy.as_ref();
-    let auth = proxy.and_then(|proxy| proxy.auth.as_ref());
-    let proxy_ca = proxy.and_then(|proxy| proxy.ca_bundle.as_ref());
-    std::iter::once(&spec.credential.secret_ref)
-        .chain(ca.and_then(|ca| ca.secret_ref.as_ref()))
-        .chain(auth.map(|auth| &auth.secret_key_ref))
-        .chain(proxy_ca.and_then(|ca| ca.secret_key_ref.as_ref()))
+    let auth = spec.auth.method().map(AuthMethod::key);
+    let proxy_auth = spec.proxy.as_ref().and_then(|proxy| proxy.auth.as_ref());
+    let bundles = bundles(spec).filter_map(|bundle| bundle.secret_key_ref.as_ref());
+    auth.into_iter()
+        .chain(proxy_auth.map(|auth| &auth.secret_key_ref))
+        .chain(bundles)
         .map(|reference| reference.name.as_str())
         .collect()
 }
 
 fn names_of_maps(spec: &ZitadelConnectionSpec) -> Vec<&str> {
-    let ca = spec.ca_bundle.as_ref();
-    let proxy = spec.proxy.as_ref();
-    let proxy_ca = proxy.and_then(|proxy| proxy.ca_bundle.as_ref());
-    ca.and_then(|ca| ca.config_map_ref.as_ref())
-        .into_iter()
-        .chain(proxy_ca.and_then(|ca| ca.config_map_key_ref.as_ref()))
+    bundles(spec)
+        .filter_map(|bundle| bundle.config_map_key_ref.as_ref())
         .map(|reference| reference.name.as_str())
         .collect()
+}
+
+/// The certificate authorities that a connection names.
+fn bundles(spec: &ZitadelConnectionSpec) -> impl Iterator<Item = &CaBundle> {
+    let of_proxy = spec
+        .proxy
+        .as_ref()
+        .and_then(|proxy| proxy.ca_bundle.as_ref());
+    spec.ca_bundle().into_iter().chain(of_proxy)
 }
 
 fn users_of(

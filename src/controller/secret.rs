@@ -9,9 +9,11 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::api::Patch;
 use serde_json::{Value as Json, json};
+use zeroize::Zeroizing;
 
 use super::names;
-use super::target::{Target, Template, hash};
+use super::render::Values;
+use super::target::{Content, Target, TargetError, Template, hash};
 use super::wiped::Manifest;
 use super::write::FIELD_MANAGER;
 use crate::api::{DeletionPolicy, GROUP, Reason};
@@ -68,13 +70,16 @@ const fn encoded(deletion: DeletionPolicy) -> &'static str {
     }
 }
 
+/// The data of a Secret, by key.
+type Contents<'a> = BTreeMap<&'a str, Zeroizing<String>>;
+
 impl Place<'_> {
     /// What the Secret is made from besides its value, as a hash.
     pub fn template_hash(&self) -> String {
         let Template {
             name,
             type_,
-            keys,
+            data,
             labels,
             annotations,
             adopt: _,
@@ -86,8 +91,9 @@ impl Place<'_> {
             token,
         } = self.endpoints;
         let mut parts: Vec<&str> = vec![name, type_, issuer, introspection, token];
-        let keys: Vec<String> = vec![keys.encoded(), encoded(*deletion).to_owned()];
-        parts.extend(keys.iter().map(String::as_str));
+        let data = data.encoded();
+        parts.extend(data.iter().map(String::as_str));
+        parts.push(encoded(*deletion));
         for (name, value) in labels.iter().chain(annotations) {
             parts.extend([name.as_str(), value.as_str()]);
         }
@@ -139,7 +145,7 @@ impl Place<'_> {
             owner: self.target.owner.clone(),
             scope: self.scope.to_owned(),
             active,
-            key: self.target.secret.keys.client_secret.clone(),
+            key: self.target.secret.data.secret_key().to_owned(),
             template: self.template_hash(),
             apps,
             fingerprint: None,
@@ -152,7 +158,14 @@ impl Place<'_> {
     /// The Secret without data: what is there before any secret exists.
     pub fn shell(&self) -> Manifest {
         let active = self.target.app.app.clone();
-        self.object(&self.record(active, BTreeMap::new()), None, None)
+        let mut data = Contents::new();
+        if self.target.secret.type_ == names::BASIC_AUTH {
+            // One of its two keys at least must be there, with whatever value.
+            let declared = self.target.secret.data.keys();
+            let required = declared.filter(|key| names::BASIC_AUTH_KEYS.contains(key));
+            data.extend(required.map(|key| (key, Zeroizing::default())));
+        }
+        self.object(&self.record(active, BTreeMap::new()), data, None)
     }
 
     /// The Secret in its final form, with a value that the operator received, or that ZITADEL accepted.
@@ -164,8 +177,32 @@ impl Place<'_> {
         over: Option<&Version>,
     ) -> Manifest {
         let data = self.data(&commit.active, client_id, value);
-        commit.fingerprint = Some(Fingerprints::of(self.salt, data));
-        self.object(&commit, Some((client_id, value)), over)
+        commit.fingerprint = Some(fingerprints(self.salt, &data));
+        self.object(&commit, data, over)
+    }
+
+    /// The Secret in the greatest size that it can have with a client secret as long as the placeholder, for a rehearsal. An error is a
+    /// template that cannot be rendered for this application.
+    pub fn rehearsal(
+        &self,
+        mut commit: CommitRecord,
+        client_id: &str,
+        placeholder: &str,
+        over: &Version,
+    ) -> Result<Manifest, TargetError> {
+        let values = self.values(&commit.active, client_id, placeholder);
+        let mut data = Contents::new();
+        for (key, content) in self.target.secret.data.entries() {
+            let text = match content {
+                Content::From(source) => Zeroizing::new(values.of(*source).to_owned()),
+                Content::Template(template) => template
+                    .rehearse(values, placeholder.len())
+                    .map_err(|error| TargetError::Template(key.to_owned(), error))?,
+            };
+            data.insert(key, text);
+        }
+        commit.fingerprint = Some(fingerprints(self.salt, &data));
+        Ok(self.object(&commit, data, Some(over)))
     }
 
     /// The Secret in its final form, with the value that is in it. Whose that is stays as `before` has it.
@@ -183,47 +220,44 @@ impl Place<'_> {
         });
         let salt = written.map_or(self.salt, |(salt, _)| salt);
         let data = self.data(&commit.active, client_id, value);
-        let mut fingerprint = Fingerprints::of(salt, data);
+        let mut fingerprint = fingerprints(salt, &data);
         fingerprint.keys.remove(&commit.key);
         if let Some((_, digest)) = written {
             fingerprint.keys.insert(commit.key.clone(), digest);
         }
         commit.fingerprint = Some(fingerprint);
-        self.object(&commit, Some((client_id, value)), over)
+        self.object(&commit, data, over)
     }
 
-    /// What stands under each declared key.
-    fn data<'a>(
-        &'a self,
-        active: &'a AppId,
-        client_id: &'a str,
-        value: &'a str,
-    ) -> BTreeMap<&'a str, &'a str> {
-        let keys = &self.target.secret.keys;
-        let mut data = self.extras(active);
-        data.insert(&keys.client_id, client_id);
-        data.insert(&keys.client_secret, value);
-        data
+    /// The data of the Secret, by key. A template that cannot be rendered leaves its key out: the client secret is never lost for it.
+    fn data(&self, active: &AppId, client_id: &str, value: &str) -> Contents<'_> {
+        let values = self.values(active, client_id, value);
+        let content = |content: &Content| match content {
+            Content::From(source) => Some(Zeroizing::new(values.of(*source).to_owned())),
+            Content::Template(template) => template.render(values).ok(),
+        };
+        let entries = self.target.secret.data.entries();
+        entries
+            .filter_map(|(key, wanted)| Some((key, content(wanted)?)))
+            .collect()
     }
 
-    /// What stands beside the pair of an application, by key.
-    fn extras<'a>(&'a self, active: &'a AppId) -> BTreeMap<&'a str, &'a str> {
-        let keys = &self.target.secret.keys;
-        let extras = [
-            (&keys.issuer, self.endpoints.issuer.as_str()),
-            (&keys.introspection_endpoint, &self.endpoints.introspection),
-            (&keys.token_endpoint, &self.endpoints.token),
-            (&keys.project_id, self.target.app.project.as_str()),
-            (&keys.app_id, active.as_str()),
-        ];
-        let named = |(key, value): (&'a Option<String>, &'a str)| Some((key.as_deref()?, value));
-        extras.into_iter().filter_map(named).collect()
+    fn values<'b>(&'b self, active: &'b AppId, client_id: &'b str, value: &'b str) -> Values<'b> {
+        Values {
+            client_id,
+            client_secret: value,
+            issuer: &self.endpoints.issuer,
+            introspection_endpoint: &self.endpoints.introspection,
+            token_endpoint: &self.endpoints.token,
+            project_id: self.target.app.project.as_str(),
+            app_id: active.as_str(),
+        }
     }
 
     fn object(
         &self,
         commit: &CommitRecord,
-        pair: Option<(&str, &str)>,
+        data: Contents<'_>,
         over: Option<&Version>,
     ) -> Manifest {
         let Target { owner, secret, .. } = self.target;
@@ -252,23 +286,20 @@ impl Place<'_> {
             put(&mut metadata, "resourceVersion", version.revision.as_str());
         }
         let mut object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": secret.type_});
-        let mut data = BTreeMap::new();
-        if let Some((client_id, value)) = pair {
-            data = self.data(&commit.active, client_id, value);
-        } else if secret.type_ == names::BASIC_AUTH {
-            // One of its two keys at least must be there, with whatever value.
-            data.insert(&secret.keys.client_id, "");
-        }
         if !data.is_empty() {
             // NB: stringData would be kept in managedFields as its own field; the API server takes data as base64.
             let data: serde_json::Map<_, _> = data
                 .into_iter()
-                .map(|(key, value)| (key.to_owned(), STANDARD.encode(value).into()))
+                .map(|(key, value)| (key.to_owned(), STANDARD.encode(&*value).into()))
                 .collect();
             put(&mut object, "data", data);
         }
         object.into()
     }
+}
+
+fn fingerprints(salt: Salt, data: &Contents<'_>) -> Fingerprints {
+    Fingerprints::of(salt, data.iter().map(|(key, value)| (*key, value.as_str())))
 }
 
 /// Sets a field of a JSON object.
@@ -393,8 +424,8 @@ pub fn read(
         .map(|record| &record.owner)
         .filter(|owner| **owner != target.owner && exists(owner))
         .cloned();
-    let keys = &target.secret.keys;
-    let held = full.and_then(|secret| held(secret, record, &keys.client_secret));
+    let data = &target.secret.data;
+    let held = full.and_then(|secret| held(secret, record, data.secret_key()));
     let version = Version {
         uid: metadata.uid.clone().unwrap_or_default(),
         revision: metadata.resource_version.clone().unwrap_or_default(),
@@ -404,10 +435,11 @@ pub fn read(
             .iter()
             .all(|(name, value)| all.as_ref().and_then(|all| all.get(name)) == Some(value))
     };
-    let data_rendered = full.is_none_or(|secret| has_keys(place, secret, recorded.zip(record)));
+    let data_rendered =
+        full.is_none_or(|secret| has_data(place, secret, recorded.zip(record), held.as_ref()));
     let posted = full.and_then(|secret| {
         let kept = record.map(|record| record.key.as_str());
-        posted(secret, &keys.names().chain(kept).collect())
+        posted(secret, &data.keys().chain(kept).collect())
     });
     let rendered = labelled
         && posted
@@ -425,7 +457,7 @@ pub fn read(
         (Some(_), None) => Value::Absent,
     };
     let origin = origin(record, full);
-    let kept = record.map_or(keys.client_secret.as_str(), |record| &record.key);
+    let kept = record.map_or(data.secret_key(), |record| &record.key);
     let writer = writer(target, kept, metadata);
     let is_applied = writer.as_ref().is_some_and(|writer| writer.applies);
     let refused = full.and_then(|secret| refused(target, secret));
@@ -452,7 +484,7 @@ pub fn read(
         view,
         commit: commit.ok().flatten(),
         value: held,
-        client_id: full.and_then(|secret| text(secret, &keys.client_id)),
+        client_id: full.and_then(|secret| text(secret, data.client_id_key()?)),
         keys: full.map_or_else(Vec::new, key_names),
         posted,
         undone: full.and_then(|_| undone(target, metadata, data_rendered)),
@@ -485,12 +517,12 @@ fn writer(target: &Target, kept: &str, metadata: &ObjectMeta) -> Option<Writer> 
         key: key.to_owned(),
         applies: applies(entry),
     };
-    let secret = target.secret.keys.client_secret.as_str();
+    let secret = target.secret.data.secret_key();
     let applied = others.clone().filter(|(entry, _)| applies(entry));
     let applied = applied.filter_map(|(entry, manager)| {
         let owns = |key: &&str| owned_keys(entry).any(|owned| owned == *key);
         let key = std::iter::once(secret)
-            .chain(target.secret.keys.names())
+            .chain(target.secret.data.keys())
             .find(owns)?;
         Some(named(entry, manager, key))
     });
@@ -548,16 +580,22 @@ fn key_names(secret: &Secret) -> Vec<String> {
         .collect()
 }
 
-/// Whether a Secret has the declared keys, with what stands beside the client secret as it is recorded.
-fn has_keys(place: Place<'_>, secret: &Secret, known: Option<(&Recorded, &CommitRecord)>) -> bool {
-    let keys = &place.target.secret.keys;
+/// Whether a Secret has the declared keys, with what is recorded and what is made of the client secret in it.
+fn has_data(
+    place: Place<'_>,
+    secret: &Secret,
+    known: Option<(&Recorded, &CommitRecord)>,
+    held: Option<&ClientSecret>,
+) -> bool {
     let stored = |key: &str| Some(&secret.data.as_ref()?.get(key)?.0);
-    let is = |key: &str, value: &str| stored(key).is_some_and(|it| it == value.as_bytes());
-    let recorded = known.is_none_or(|(recorded, record)| {
-        let extras = place.extras(&record.active);
-        is(&keys.client_id, &recorded.client_id) && extras.iter().all(|(key, value)| is(key, value))
-    });
-    recorded && keys.names().all(|key| stored(key).is_some())
+    let Some(((recorded, record), held)) = known.zip(held) else {
+        let mut keys = place.target.secret.data.keys();
+        return keys.all(|key| stored(key).is_some());
+    };
+    let wanted = place.data(&record.active, &recorded.client_id, held.expose());
+    wanted
+        .iter()
+        .all(|(key, value)| stored(key).is_some_and(|stored| stored == value.as_bytes()))
 }
 
 /// What a commit record says of an object's applications.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, SignedDurationRound, Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
@@ -94,7 +94,7 @@ pub fn status(
         status.observed_trigger = claim.handled(carried).map(ToOwned::to_owned);
     }
     let next = facts.object.due.next_rotation();
-    status.next_rotation_time = next.map(|time| seconds(time).to_string());
+    status.next_rotation_time = next.map(|time| Time(seconds(time)));
     conditions(&mut status, round, facts, report, now);
     let is_new = flushed.is_some_and(|flushed| Some(flushed.attempt) == carried);
     verified(&mut status, round, facts, is_new, now);
@@ -117,10 +117,7 @@ fn stored(
         Some(PreviousPair {
             app_id: idle.app.app.to_string(),
             client_id: idle.client_id.clone()?,
-            ends: facts
-                .object
-                .overlap_ends
-                .map(|ends| seconds(ends).to_string()),
+            ends: facts.object.overlap_ends.map(|ends| Time(seconds(ends))),
         })
     });
     status.sequence = Some(entry.sequence.to_string());
@@ -165,12 +162,12 @@ fn remember(
             (cause.map_or("Unknown", Cause::as_str), outcome)
         }
     };
-    let dark_window = mine.map(|flushed| short(flushed.proving + flushed.writing));
+    let dark_window = mine.map(|flushed| milliseconds(flushed.proving + flushed.writing));
     status.last_rotation = Some(LastRotation {
         time: time.clone(),
         reason: reason.to_owned(),
         attempt,
-        dark_window: dark_window.clone(),
+        dark_window_milliseconds: dark_window,
     });
     let past = HistoryEntry {
         time,
@@ -180,7 +177,7 @@ fn remember(
         outcome: outcome.as_str().to_owned(),
         app_id: round.standby.as_ref().and(status.active_app_id.clone()),
         replaced: mine.and_then(|flushed| flushed.replaced.clone()),
-        dark_window,
+        dark_window_milliseconds: dark_window,
         unknown: BTreeMap::new(),
     };
     status.history.insert(0, past);
@@ -204,7 +201,7 @@ fn remember_unwritten(status: &mut ApiAppSecretStatus, round: &Round, flushed: &
         outcome: flushed.outcome.as_str().to_owned(),
         app_id: round.standby.as_ref().map(|_| flushed.app.to_string()),
         replaced: None,
-        dark_window: None,
+        dark_window_milliseconds: None,
         unknown: BTreeMap::new(),
     };
     status.history.insert(0, past);
@@ -486,12 +483,9 @@ fn asked(
     }
 }
 
-fn short(span: std::time::Duration) -> String {
-    let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
-    let rounded = span
-        .round(SignedDurationRound::new().smallest(Unit::Millisecond))
-        .unwrap_or(span);
-    format!("{rounded:#}")
+/// A length of time in whole milliseconds, rounded up.
+fn milliseconds(span: std::time::Duration) -> i64 {
+    i64::try_from(span.as_micros().div_ceil(1000)).unwrap_or(i64::MAX)
 }
 
 /// The JSON merge patch that turns one status into another: only the fields that differ, at whatever depth, those that are gone as null.
@@ -545,7 +539,7 @@ mod tests {
         let before = status(json!({
             "sequence": "7",
             "clientId": "c",
-            "lastRotation": rotation(json!({"darkWindow": "12ms"})),
+            "lastRotation": rotation(json!({"darkWindowMilliseconds": 12})),
         }));
         let after = status(json!({
             "sequence": "7",
@@ -553,7 +547,7 @@ mod tests {
         }));
         assert_eq!(
             merge_patch(&before, &after),
-            json!({"clientId": null, "lastRotation": {"reason": "Trigger", "darkWindow": null}})
+            json!({"clientId": null, "lastRotation": {"reason": "Trigger", "darkWindowMilliseconds": null}})
         );
         assert_eq!(merge_patch(&after, &after), json!({}));
     }

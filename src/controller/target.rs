@@ -7,8 +7,11 @@ use aws_lc_rs::digest;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
-use super::{names, quote};
-use crate::api::{ApiAppSecret, ApiAppSecretSpec, DeletionPolicy, Recovery, SecretKeys};
+use super::{names, quote, render};
+use crate::api::{
+    AdoptionPolicy, ApiAppSecret, ApiAppSecretSpec, DataEntry, DeletionPolicy, Recovery,
+    ValueSource,
+};
 use crate::ids::{AppId, IdError, OrganizationId, ProjectId};
 use crate::rotation::{Owner, Schedule, ScheduleError};
 use crate::zitadel::AppRef;
@@ -47,8 +50,8 @@ pub struct Template {
     pub name: String,
     /// Its type.
     pub type_: String,
-    /// Its keys.
-    pub keys: Keys,
+    /// What it contains.
+    pub data: Data,
     /// Labels for it.
     pub labels: BTreeMap<String, String>,
     /// Annotations for it.
@@ -59,50 +62,126 @@ pub struct Template {
     pub deletion: DeletionPolicy,
 }
 
-/// The names of the keys; those that are none are not written.
+/// What the Secret contains: at least one key holds the client secret as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keys {
-    /// For the client id.
-    pub client_id: String,
-    /// For the client secret.
-    pub client_secret: String,
-    /// For the issuer.
-    pub issuer: Option<String>,
-    /// For the introspection endpoint.
-    pub introspection_endpoint: Option<String>,
-    /// For the token endpoint.
-    pub token_endpoint: Option<String>,
-    /// For the project id.
-    pub project_id: Option<String>,
-    /// For the application id.
-    pub app_id: Option<String>,
+pub struct Data(BTreeMap<String, Content>);
+
+/// What a key of the Secret holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A value as it is.
+    From(ValueSource),
+    /// What a template makes of the values.
+    Template(render::Template),
 }
 
-impl Keys {
-    /// The names as the template hash in the commit record has them. Persisted: 0.1.0 wrote this text, so a change renders every Secret
-    /// anew. A key that is added later appears only where it is set.
-    pub fn encoded(&self) -> String {
-        let quoted = |name: &str| format!("\"{name}\"");
-        let optional = [
-            ("issuer", &self.issuer),
-            ("introspection_endpoint", &self.introspection_endpoint),
-            ("token_endpoint", &self.token_endpoint),
-            ("project_id", &self.project_id),
-            ("app_id", &self.app_id),
-        ]
-        .map(|(field, name)| {
-            let name = name.as_deref().map_or_else(
-                || "None".to_owned(),
-                |name| format!("Some({})", quoted(name)),
-            );
-            format!("{field}: {name}")
-        })
-        .join(", ");
-        format!(
-            "Keys {{ client_id: {}, client_secret: {}, {optional} }}",
-            quoted(&self.client_id),
-            quoted(&self.client_secret),
-        )
+/// The values of a rehearsal without an application: ids and URLs of the greatest length.
+const LONGEST_ID: usize = 200;
+const LONGEST_URL: usize = 512;
+/// Client secrets of ZITADEL have 64 characters. A template must have room for longer ones.
+const LONGEST_SECRET: usize = 512;
+
+/// Checks a template, and that its text stays within the limits whatever the values are.
+fn template(text: &str) -> Result<render::Template, render::TemplateError> {
+    let template = render::Template::parse(text)?;
+    let id = "9".repeat(LONGEST_ID);
+    let url = format!("https://{:x>1$}", "", LONGEST_URL);
+    let values = render::Values {
+        client_id: &url,
+        client_secret: "",
+        issuer: &url,
+        introspection_endpoint: &url,
+        token_endpoint: &url,
+        project_id: &id,
+        app_id: &id,
+    };
+    match template.rehearse(values, LONGEST_SECRET) {
+        // NB: it may print something for the ids that are really there. That is rehearsed before each rotation.
+        Err(error) if error.kind != render::ErrorKind::Empty || !template.text().contains("if") => {
+            Err(error)
+        }
+        Err(_) | Ok(_) => Ok(template),
+    }
+}
+
+impl Data {
+    fn read(entries: Option<&[DataEntry]>) -> Result<Self, TargetError> {
+        let Some(entries) = entries else {
+            return Ok(Self::default());
+        };
+        let mut data = BTreeMap::new();
+        for entry in entries {
+            let key = &entry.key;
+            let content = match (entry.from, &entry.template) {
+                (Some(source), None) => Content::From(source),
+                (None, Some(text)) => {
+                    let refused = |error| TargetError::Template(key.clone(), error);
+                    Content::Template(template(text).map_err(refused)?)
+                }
+                (None, None) | (Some(_), Some(_)) => {
+                    return Err(TargetError::Content(key.clone()));
+                }
+            };
+            if data.insert(key.clone(), content).is_some() {
+                return Err(TargetError::SameKey(key.clone()));
+            }
+        }
+        let data = Self(data);
+        let holds_secret = data.keys_of(ValueSource::ClientSecret).next().is_some();
+        holds_secret
+            .then_some(data)
+            .ok_or(TargetError::NoClientSecret)
+    }
+
+    /// The keys and what they hold, sorted.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Content)> {
+        self.0.iter().map(|(key, content)| (key.as_str(), content))
+    }
+
+    /// The keys, sorted.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The key that the client secret is read from and verified at: the first one that holds it as it is.
+    pub fn secret_key(&self) -> &str {
+        // NB: `read` lets nothing through without one.
+        self.keys_of(ValueSource::ClientSecret)
+            .next()
+            .unwrap_or_default()
+    }
+
+    /// The key that the client id is read from, if there is one.
+    pub fn client_id_key(&self) -> Option<&str> {
+        self.keys_of(ValueSource::ClientId).next()
+    }
+
+    fn keys_of(&self, source: ValueSource) -> impl Iterator<Item = &str> {
+        let of =
+            move |(key, content): (_, &Content)| (*content == Content::From(source)).then_some(key);
+        self.entries().filter_map(of)
+    }
+
+    /// The contents as the template hash in the commit record has them. Persisted: another text renders every Secret again.
+    pub fn encoded(&self) -> Vec<String> {
+        let encoded = |(key, content): (&str, &Content)| match content {
+            Content::From(source) => [key.to_owned(), source.as_str().to_owned()],
+            Content::Template(template) => {
+                [key.to_owned(), format!("template {}", template.text())]
+            }
+        };
+        self.entries().flat_map(encoded).collect()
+    }
+}
+
+impl Default for Data {
+    /// The client id and the client secret.
+    fn default() -> Self {
+        let entry = |key: &str, source| (key.to_owned(), Content::From(source));
+        Self(BTreeMap::from([
+            entry("CLIENT_ID", ValueSource::ClientId),
+            entry("CLIENT_SECRET", ValueSource::ClientSecret),
+        ]))
     }
 }
 
@@ -112,9 +191,20 @@ pub enum TargetError {
     /// An id is none.
     #[error("{0} {1}")]
     Id(&'static str, IdError),
-    /// Two values have the same key.
-    #[error("spec.secret.keys: two values cannot have the same key")]
-    SameKey,
+    /// Two entries have the same key.
+    #[error("spec.secret.data has two entries with the key {0}")]
+    SameKey(String),
+    /// A key has no content that this version of the operator knows.
+    #[error("spec.secret.data, key {0}: give exactly one of from and template")]
+    Content(String),
+    /// A template cannot be used.
+    #[error("spec.secret.data, template of key {0}: {1}")]
+    Template(String, render::TemplateError),
+    /// No key holds the client secret as it is.
+    #[error(
+        "spec.secret.data has no entry with from: ClientSecret; add one, such as {{key: CLIENT_SECRET, from: ClientSecret}}"
+    )]
+    NoClientSecret,
     /// A label or an annotation that the operator or Kubernetes acts on.
     #[error(
         "{0} has the name {name}: names under zitadel-secrets.dev/, kubernetes.io/ and k8s.io/ are reserved, and so is the label app.kubernetes.io/managed-by", name = quote::value(.1)
@@ -135,54 +225,13 @@ pub enum TargetError {
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     /// The standby application is the application itself.
-    #[error("spec.standbyAppId must be another application than spec.appId")]
+    #[error("spec.standby.appId must be another application than spec.appId")]
     StandbyIsApp,
     /// An overlap without a second application.
     #[error(
-        "spec.rotation.overlap needs spec.standbyAppId: one application has one client secret at a time"
+        "spec.rotation.overlap needs spec.standby: one application has one client secret at a time"
     )]
     OverlapWithoutStandby,
-}
-
-impl Keys {
-    fn new(keys: Option<&SecretKeys>) -> Result<Self, TargetError> {
-        let keys = keys.cloned().unwrap_or_default();
-        let keys = Self {
-            client_id: keys.client_id.unwrap_or_else(|| "CLIENT_ID".to_owned()),
-            client_secret: keys
-                .client_secret
-                .unwrap_or_else(|| "CLIENT_SECRET".to_owned()),
-            issuer: keys.issuer,
-            introspection_endpoint: keys.introspection_endpoint,
-            token_endpoint: keys.token_endpoint,
-            project_id: keys.project_id,
-            app_id: keys.app_id,
-        };
-        let mut names: Vec<&str> = keys.names().collect();
-        let all = names.len();
-        names.sort_unstable();
-        names.dedup();
-        if names.len() == all {
-            Ok(keys)
-        } else {
-            Err(TargetError::SameKey)
-        }
-    }
-
-    /// All names in use.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        let optional = [
-            &self.issuer,
-            &self.introspection_endpoint,
-            &self.token_endpoint,
-            &self.project_id,
-            &self.app_id,
-        ];
-        [&self.client_id, &self.client_secret]
-            .into_iter()
-            .chain(optional.into_iter().flatten())
-            .map(String::as_str)
-    }
 }
 
 impl Template {
@@ -220,10 +269,10 @@ impl Template {
         Ok(Self {
             name,
             type_,
-            keys: Keys::new(secret.keys.as_ref())?,
+            data: Data::read(secret.data.as_deref())?,
             labels,
             annotations,
-            adopt: spec.adopt(),
+            adopt: spec.adoption_policy() == AdoptionPolicy::Required,
             deletion: spec.deletion_policy(),
         })
     }
@@ -238,11 +287,10 @@ impl Target {
         let id = |field| move |error| TargetError::Id(field, error);
         let app = AppId::try_from(spec.app_id.as_str()).map_err(id("spec.appId"))?;
         let standby = spec
-            .standby_app_id
-            .as_deref()
+            .standby_app_id()
             .map(AppId::try_from)
             .transpose()
-            .map_err(id("spec.standbyAppId"))?;
+            .map_err(id("spec.standby.appId"))?;
         if standby.as_ref() == Some(&app) {
             return Err(TargetError::StandbyIsApp);
         }
@@ -363,26 +411,6 @@ mod tests {
     }
 
     #[test]
-    fn the_names_of_keys_are_encoded_as_the_first_version_did() {
-        let mut keys = Keys {
-            client_id: "CLIENT_ID".to_owned(),
-            client_secret: "client.secret-1_x".to_owned(),
-            issuer: Some("ISSUER".to_owned()),
-            introspection_endpoint: None,
-            token_endpoint: None,
-            project_id: Some("P".to_owned()),
-            app_id: None,
-        };
-        // Written by 0.1.0.
-        assert_eq!(
-            keys.encoded(),
-            "Keys { client_id: \"CLIENT_ID\", client_secret: \"client.secret-1_x\", issuer: Some(\"ISSUER\"), introspection_endpoint: None, token_endpoint: None, project_id: Some(\"P\"), app_id: None }"
-        );
-        keys.app_id = Some("A".to_owned());
-        assert!(keys.encoded().ends_with(", app_id: Some(\"A\") }"));
-    }
-
-    #[test]
     fn one_application_has_one_claim_however_its_organisation_is_given() {
         let url = "https://iam.example.com";
         assert_eq!(
@@ -434,7 +462,7 @@ mod tests {
             (target.connection.as_str(), target.secret.name.as_str()),
             ("default", "api")
         );
-        let names: Vec<_> = target.secret.keys.names().collect();
+        let names: Vec<_> = target.secret.data.keys().collect();
         assert_eq!(names, ["CLIENT_ID", "CLIENT_SECRET"]);
         assert_eq!(target.secret.deletion, DeletionPolicy::Delete);
     }
@@ -453,9 +481,18 @@ mod tests {
             id.to_string(),
             "spec.appId has a character outside A-Z a-z 0-9 _ . - at position 2"
         );
+        let entry = |key: &str, from: &str| serde_json::json!({"key": key, "from": from});
+        let data =
+            |entries: &[serde_json::Value]| base(serde_json::json!({"secret": {"data": entries}}));
+        let secret = entry("A", "ClientSecret");
         assert_eq!(
-            base(serde_json::json!({"secret": {"keys": {"clientId": "CLIENT_SECRET"}}})),
-            TargetError::SameKey
+            data(&[secret.clone(), entry("A", "ClientId")]),
+            TargetError::SameKey("A".to_owned())
+        );
+        assert_eq!(data(&[entry("A", "ClientId")]), TargetError::NoClientSecret);
+        assert_eq!(
+            data(&[secret, serde_json::json!({"key": "B"})]),
+            TargetError::Content("B".to_owned())
         );
         let label =
             serde_json::json!({"secret": {"labels": {"zitadel-secrets.dev/managed": "no"}}});
@@ -497,11 +534,11 @@ mod tests {
             assert_eq!(base(serde_json::json!({"secret": secret})), error);
         }
         assert_eq!(
-            base(serde_json::json!({"standbyAppId": "2"})),
+            base(serde_json::json!({"standby": {"type": "Existing", "appId": "2"}})),
             TargetError::StandbyIsApp
         );
         assert_eq!(
-            base(serde_json::json!({"rotation": {"overlap": "1h"}})),
+            base(serde_json::json!({"rotation": {"overlap": {"minimum": "1h"}}})),
             TargetError::OverlapWithoutStandby
         );
     }

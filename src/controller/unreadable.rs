@@ -198,7 +198,10 @@ mod tests {
             ),
             (told(json!({"projectId": "1"})), "spec.appId is missing"),
             (
-                with("rotation", json!({"windows": [{"schedule": "0 3 * * *"}]})),
+                with(
+                    "rotation",
+                    json!({"windows": [{"name": "a", "schedule": "0 3 * * *"}]}),
+                ),
                 "spec.rotation.windows[0].duration is missing",
             ),
             (
@@ -206,16 +209,15 @@ mod tests {
                 "spec.rotation.windows: expected a sequence, found a map",
             ),
             (
-                with("rotation", json!({"jitter": 1.5})),
-                "spec.rotation.jitter: expected i32, found a number",
+                with("rotation", json!({"jitterPercent": 1.5})),
+                "spec.rotation.jitterPercent: expected i32, found a number",
             ),
         ] {
             assert_eq!(told.as_deref(), Some(expected));
         }
-        let policy = with("recovery", json!({"missingSecret": "canary"})).unwrap();
+        let policy = with("recovery", json!({"missing": "canary"})).unwrap();
         assert!(
-            policy.starts_with("spec.recovery.missingSecret: expected")
-                && policy.contains("Report"),
+            policy.starts_with("spec.recovery.missing: expected") && policy.contains("Report"),
             "{policy}"
         );
         assert!(!policy.contains("canary"), "{policy}");
@@ -236,7 +238,7 @@ mod tests {
         let told =
             read(json!({"projectId": "1", "appId": "2", "suspend": "canary. Expected canary"}));
         assert_eq!(told, "expected a boolean");
-        let policy = json!({"missingSecret": "canary"});
+        let policy = json!({"missing": "canary"});
         let told = read(json!({"projectId": "1", "appId": "2", "recovery": policy}));
         assert!(told.contains("Rotate") && told.contains("Report"), "{told}");
         assert!(!told.contains("canary"), "{told}");

@@ -103,7 +103,7 @@ pub struct ObjectView {
     pub observed_trigger: Option<String>,
     /// `spec.recovery`.
     pub recovery: RecoveryView,
-    /// `spec.secret.adopt`.
+    /// Whether `spec.secret.adoptionPolicy` is `Required`.
     pub adopt: bool,
     /// The revision of the Secret that the status says was verified.
     pub verified: Option<String>,
@@ -135,7 +135,7 @@ impl From<Recovery> for RecoveryView {
         use crate::api::RecoveryPolicy::Rotate;
         Self {
             missing: recovery.missing() == Rotate,
-            invalid: recovery.invalid() == Rotate,
+            invalid: recovery.rejected() == Rotate,
         }
     }
 }
@@ -239,7 +239,7 @@ pub enum Slot {
     /// `spec.appId`.
     #[default]
     Primary,
-    /// `spec.standbyAppId`, or what that was when the stored pair was made.
+    /// `spec.standby.appId`, or what that was when the stored pair was made.
     Standby,
 }
 
@@ -499,14 +499,14 @@ mod tests {
 
     #[test]
     fn what_is_not_said_of_recovery_is_repaired() {
-        for (missing_secret, invalid_secret, missing, invalid) in [
+        for (missing_policy, rejected_policy, missing, invalid) in [
             (None, None, true, true),
             (Some(Report), Some(Rotate), false, true),
             (Some(Rotate), Some(Report), true, false),
         ] {
             let recovery = Recovery {
-                missing_secret,
-                invalid_secret,
+                missing: missing_policy,
+                rejected: rejected_policy,
             };
             let view = RecoveryView { missing, invalid };
             assert_eq!(RecoveryView::from(recovery), view);

@@ -13,7 +13,7 @@ mod facts;
 mod fence;
 mod fingerprint;
 mod foreign;
-mod interval;
+pub mod interval;
 mod memory;
 mod obstacle;
 mod pair;

@@ -17,6 +17,8 @@ pub fn is_usable_beside(reason: Reason, facts: &Facts, memory: &Memory) -> bool 
     concerns_what_is_next(reason)
         && as_declared
         && facts.former.is_none()
+        // What was received last is not what is stored, and replaced it perhaps at ZITADEL.
+        && memory.holding.is_none()
         && verified(facts, memory).is_usable()
 }
 

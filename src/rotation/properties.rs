@@ -99,6 +99,7 @@ pub fn window(data: &[u8]) {
     let mut lines = rest.split('\n');
     let mut line = || lines.next().unwrap_or_default().to_owned();
     let window = api::Window {
+        name: "w".to_owned(),
         schedule: line(),
         time_zone: Some(line()).filter(|zone| !zone.is_empty()),
         duration: line(),
@@ -128,6 +129,7 @@ pub fn schedule(data: &[u8]) {
     let windows = lines.chunks(3).map(|lines| {
         let line = |at: usize| lines.get(at).copied().unwrap_or_default().to_owned();
         api::Window {
+            name: "w".to_owned(),
             schedule: line(0),
             time_zone: Some(line(1)).filter(|zone| !zone.is_empty()),
             duration: line(2),

@@ -163,17 +163,22 @@ pub enum ScheduleError {
     IntervalTooLong,
     /// The jitter is no percentage between 0 and 50.
     #[error(
-        "spec.rotation.jitter is not between 0 and 50; write percent of the interval, such as 10"
+        "spec.rotation.jitterPercent is not between 0 and 50; write percent of the interval, such as 10"
     )]
     Jitter,
     /// The overlap can't be read.
-    #[error("spec.rotation.overlap {0}")]
+    #[error("spec.rotation.overlap.minimum {0}")]
     Overlap(IntervalError),
     /// The overlap is above [`MAX_INTERVAL`].
     #[error(
-        "spec.rotation.overlap is longer than ten years; leave it out to keep the old credential until the next rotation"
+        "spec.rotation.overlap.minimum is longer than ten years; leave spec.rotation.overlap out to keep the old credential until the next rotation"
     )]
     OverlapTooLong,
+    /// The overlap lasts at least until the next rotation.
+    #[error(
+        "spec.rotation.overlap.minimum is not shorter than spec.rotation.interval; write a shorter time, or leave spec.rotation.overlap out to keep the old credential until the next rotation"
+    )]
+    OverlapNotShorter,
     /// More windows than are read.
     #[error(
         "spec.rotation.windows has more than 16 windows; combine some, such as 0 1,3 * * MON-FRI"
@@ -198,7 +203,7 @@ impl Schedule {
     ) -> Result<Self, ScheduleError> {
         let default = Rotation::default();
         let rotation = rotation.unwrap_or(&default);
-        let jitter = u32::try_from(rotation.jitter.unwrap_or(DEFAULT_JITTER))
+        let jitter = u32::try_from(rotation.jitter_percent.unwrap_or(DEFAULT_JITTER))
             .ok()
             .filter(|percent| *percent <= 50)
             .ok_or(ScheduleError::Jitter)?;
@@ -221,11 +226,16 @@ impl Schedule {
                 Window::parse(window).map_err(|error| ScheduleError::Window { index, error })
             })
             .collect::<Result<_, _>>()?;
-        let overlap = match rotation.overlap.as_deref() {
-            Some(text) => match interval::parse(text).map_err(ScheduleError::Overlap)? {
-                overlap if overlap > MAX_INTERVAL => return Err(ScheduleError::OverlapTooLong),
-                overlap => Some(overlap),
-            },
+        let overlap = match &rotation.overlap {
+            Some(overlap) => {
+                match interval::parse(&overlap.minimum).map_err(ScheduleError::Overlap)? {
+                    overlap if overlap > MAX_INTERVAL => return Err(ScheduleError::OverlapTooLong),
+                    overlap if age.is_some_and(|age| overlap >= age.interval) => {
+                        return Err(ScheduleError::OverlapNotShorter);
+                    }
+                    overlap => Some(overlap),
+                }
+            }
             None => None,
         };
         Ok(Self {

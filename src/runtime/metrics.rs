@@ -389,7 +389,7 @@ mod tests {
         });
         let connection = json!({
             "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ZitadelConnection", "metadata": {"name": "x"},
-            "spec": {"url": "https://x", "credential": {"secretRef": {"name": "x", "key": "x"}, "type": "PersonalAccessToken"}},
+            "spec": {"url": "https://x", "auth": {"personalAccessToken": {"secretKeyRef": {"name": "x", "key": "x"}}}},
             "status": {"conditions": [condition], "credentialExpiry": "2026-01-01T00:00:00Z"},
         });
         let object = Arc::new(serde_json::from_value(object).unwrap());

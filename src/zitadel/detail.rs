@@ -195,7 +195,7 @@ impl Detail {
                 if self.is_proxy {
                     ""
                 } else {
-                    ": see spec.caBundle"
+                    ": see spec.tls.caBundle"
                 }
             ),
             Fault::OtherPurpose => {
@@ -359,7 +359,7 @@ mod tests {
             ),
             (
                 CertificateError::UnknownIssuer.into(),
-                "the certificate of iam.example.com:443 is self-signed or of an unknown issuer: see spec.caBundle",
+                "the certificate of iam.example.com:443 is self-signed or of an unknown issuer: see spec.tls.caBundle",
             ),
             (
                 InvalidMessage::InvalidContentType.into(),

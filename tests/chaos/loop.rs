@@ -68,7 +68,7 @@ pub async fn run(plan: Plan) {
     let tenant = world.tenant("chaos").await;
     // Each kill in the window is a repair; how many are too many is not the question here.
     tenant
-        .apply_connection(json!({"limits": {"repairsPer10Minutes": 1000}}))
+        .apply_connection(json!({"limits": {"repairs": {"count": 1000}}}))
         .await;
     let fleet = Fleet::new(tenant, plan.objects);
     world.zitadel.configure(|settings| {

@@ -96,7 +96,7 @@ async fn connection(client: &Client) -> ZitadelConnection {
     let connections: Api<ZitadelConnection> = Api::all(client.clone());
     let spec = json!({
         "url": "https://iam.example.com",
-        "credential": {"type": "ServiceAccountKey", "secretRef": {"name": "zitadel-key", "key": "key.json"}},
+        "auth": {"serviceAccountKey": {"secretKeyRef": {"name": "zitadel-key", "key": "key.json"}}},
     });
     let object = json!({"metadata": {"name": "default"}, "spec": spec});
     let object = serde_json::from_value(object).unwrap();

@@ -210,7 +210,7 @@ async fn an_application_is_not_taken_from_an_object_in_a_namespace_that_is_no_lo
     // The same application, granted to another namespace as well.
     let names = [&before.namespace, &after.namespace];
     let grants =
-        json!({"grants": [{"namespaces": {"names": names}, "projectIds": [before.project]}]});
+        json!({"grants": [{"name": "both", "namespaces": names, "projectIds": [before.project]}]});
     before.apply_connection(grants).await;
     let mut manifest = before.manifest("orders", &app.id, json!({}));
     manifest["metadata"]["namespace"] = json!(after.namespace);
@@ -296,7 +296,7 @@ async fn whichever_rule_is_missing_ready_names_it() {
         // Something to report.
         let trigger = json!({"spec": {"rotation": {"trigger": account}}});
         tenant.edit("orders", trigger).await;
-        let limit = json!({"limits": {"repairsPer10Minutes": 100 + number}});
+        let limit = json!({"limits": {"repairs": {"count": 100 + number}}});
         tenant.apply_connection(limit).await;
         let resource = absent["resources"][0].as_str().unwrap();
         let place = match namespace.as_str() {

@@ -165,7 +165,7 @@ async fn whole_life(world: &World, tenant: &Tenant, account: &str, arguments: &[
     let arguments = [&["--protocol-speed", "20"], arguments].concat();
     let operator = Operator::start_with(&kubeconfig, &world.directory, &arguments);
     let operator = Arc::new(operator);
-    let ca = json!({"caBundle": {"configMapRef": {"name": "kube-root-ca.crt", "key": "ca.crt"}}});
+    let ca = json!({"tls": {"caBundle": {"configMapKeyRef": {"name": "kube-root-ca.crt", "key": "ca.crt"}}}});
     tenant.apply_connection(ca).await;
     let app = tenant.app("orders");
     let secret = |name: &str| json!({"secret": {"name": name}});
@@ -191,6 +191,8 @@ async fn whole_life(world: &World, tenant: &Tenant, account: &str, arguments: &[
     tenant.ready("orders").await;
     assert!(tenant.accepted(&app, "second").await);
     assert_eq!(tenant.generates(&app), 3, "another name costs nothing");
+    // A claim is kept for a day after the last rotation.
+    tenant.age_claims("orders").await;
     tenant.delete("orders").await;
     tenant.secret_gone("second").await;
     // The claim goes last. Events are written beside all this.
@@ -435,7 +437,7 @@ async fn grants_by_label_work_where_only_some_namespaces_are_watched() {
     let tenant = world.tenant("labelled").await;
     let scope = format!("watchNamespaces={{{}}}", tenant.namespace);
     apply(world, &rules(account, &["--set", &scope]));
-    let grant = json!({"grants": [{"namespaces": {"selector": {"matchLabels": {"team": "orders"}}}, "projectIds": ["*"]}]});
+    let grant = json!({"grants": [{"name": "by-label", "namespaceSelector": {"matchLabels": {"team": "orders"}}, "projectIds": ["*"]}]});
     tenant.apply_connection(grant).await;
     let arguments = [
         "--protocol-speed",

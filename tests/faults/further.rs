@@ -591,6 +591,7 @@ pub async fn recreated_meanwhile(replicas: usize) {
 
 /// A replica whose watch of the objects stands still sees a claim, and not whose it is: it takes it from nobody.
 pub async fn blind() {
+    use zitadel_secret_operator::controller::CLAIM_ANNOTATION;
     let (lane, _) = at_rest(2).await;
     let blind = lane.replicas[1].controls.number;
     let other = lane
@@ -623,6 +624,23 @@ pub async fn blind() {
     let objects = lane.objects();
     objects
         .patch("second", &apply, &Patch::Apply(&second))
+        .await
+        .unwrap();
+    eventually(PATIENCE, || async {
+        let status = objects.get("second").await.unwrap().status;
+        let text = serde_json::to_string(&status).unwrap();
+        text.contains("UpToDate").then_some(())
+    })
+    .await;
+    // A claim is kept for a day after the last rotation. This one looks older.
+    let name = lane.claim_name(&other);
+    let lease = lane.leases().get(&name).await.unwrap();
+    let text = &lease.metadata.annotations.unwrap()[CLAIM_ANNOTATION];
+    let mut claim: serde_json::Value = serde_json::from_str(text).unwrap();
+    claim["attempt"]["time"] = json!("2020-01-01T00:00:00Z");
+    let patch = json!({"metadata": {"annotations": {CLAIM_ANNOTATION: claim.to_string()}}});
+    lane.leases()
+        .patch(&name, &PatchParams::default(), &Patch::Merge(patch))
         .await
         .unwrap();
     eventually(PATIENCE, || async {
@@ -783,7 +801,7 @@ pub async fn no_dry_run(replicas: usize) {
     lane.says("DryRunUnsupported").await;
     lane.look_again().await;
     assert_eq!(invariants::executed(&lane, &app).len(), 0);
-    lane.edit_connection(json!({"allowWithoutRehearsal": true}))
+    lane.edit_connection(json!({"rehearsal": "BestEffort"}))
         .await;
     // That no rehearsal came before the claim is what was allowed; everything else holds.
     let broken = lane.broken_at_the_end(&app, "b", 1..=1).await;

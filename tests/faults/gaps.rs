@@ -303,7 +303,7 @@ pub async fn two_clusters(replicas: usize) {
         .await
         .unwrap();
     let mut spec = ours.connection_spec().await;
-    spec["grants"][0]["namespaces"]["names"] = json!([theirs.namespace]);
+    spec["grants"][0]["namespaces"] = json!([theirs.namespace]);
     theirs.edit_connection(spec).await;
     theirs.taken_in().await;
     let stored = ours.secrets().get(NAME).await.unwrap();
@@ -318,7 +318,7 @@ pub async fn two_clusters(replicas: usize) {
         "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret", "metadata": {"name": "shared"},
         "spec": {
             "connectionRef": {"name": theirs.namespace}, "projectId": ours.project, "appId": app.id,
-            "rotation": {"trigger": "a"}, "secret": {"adopt": true},
+            "rotation": {"trigger": "a"}, "secret": {"adoptionPolicy": "Required"},
         },
     });
     let apply = PatchParams::apply("tests").force();

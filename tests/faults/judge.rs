@@ -51,7 +51,7 @@ fn says(object: &ApiAppSecret) -> (bool, Option<bool>) {
     let Some(status) = &object.status else {
         return (false, None);
     };
-    let of = |type_| status.conditions.get(type_).map(|it| it.status.clone());
+    let of = |type_| status.conditions.get(type_).map(|it| it.status);
     let verified = match of(ConditionType::Verified) {
         Some(Status::True) => Some(true),
         Some(Status::False) => Some(false),

@@ -98,9 +98,9 @@ impl Lane {
             "spec": {
                 "url": zitadel.url(),
                 "endpoint": relay.url(),
-                "credential": {"secretRef": {"name": "credential", "key": "key.json"}, "type": "ServiceAccountKey"},
+                "auth": {"serviceAccountKey": {"secretKeyRef": {"name": "credential", "key": "key.json"}}},
                 "organizationId": organization,
-                "grants": [{"namespaces": {"names": [namespace]}, "projectIds": [project]}],
+                "grants": [{"name": "by-name", "namespaces": [namespace], "projectIds": [project]}],
             },
         });
         let connections: Api<ZitadelConnection> = Api::all(client.clone());
@@ -272,11 +272,11 @@ impl Lane {
             "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret", "metadata": {"name": NAME},
             "spec": {
                 "connectionRef": {"name": self.namespace}, "projectId": self.project, "appId": app.id,
-                "rotation": {"trigger": trigger}, "secret": {"adopt": true},
+                "rotation": {"trigger": trigger}, "secret": {"adoptionPolicy": "Required"},
             },
         });
         if let Some(standby) = &self.standby {
-            object["spec"]["standbyAppId"] = json!(standby.id);
+            object["spec"]["standby"] = json!({"type": "Existing", "appId": standby.id});
         }
         object
     }

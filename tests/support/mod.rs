@@ -24,6 +24,12 @@ use std::future::Future;
 use std::panic::Location;
 use std::time::Duration;
 
+/// The list for `spec.secret.data`, from keys and the names of what they hold.
+pub fn data(entries: &[(&str, &str)]) -> serde_json::Value {
+    let entry = |(key, from): &(&str, &str)| serde_json::json!({"key": key, "from": from});
+    entries.iter().map(entry).collect()
+}
+
 /// Asks again and again until the answer is `Some`, and returns what is in it.
 ///
 /// # Panics

@@ -351,9 +351,9 @@ impl Tenant {
     pub async fn apply_connection(&self, extra: Value) {
         let mut spec = json!({
             "url": self.url,
-            "credential": {"secretRef": {"name": self.namespace, "key": "token"}, "type": "PersonalAccessToken"},
+            "auth": {"personalAccessToken": {"secretKeyRef": {"name": self.namespace, "key": "token"}}},
             "organizationId": self.organization,
-            "grants": [{"namespaces": {"names": [self.namespace]}, "projectIds": [self.project]}],
+            "grants": [{"name": "by-name", "namespaces": [self.namespace], "projectIds": [self.project]}],
         });
         spec.as_object_mut()
             .unwrap()

@@ -33,7 +33,7 @@ fn plain(blocked: impl Into<Blocked>) -> String {
 
 #[test]
 fn what_is_missing_for_an_adoption_is_named() {
-    let spec = json!({"secret": {"name": "oauth", "adopt": true}});
+    let spec = json!({"secret": {"name": "oauth", "adoptionPolicy": "Required"}});
     let (target, timing) = (target(&spec), Timing::default());
     let told = |keys: Option<&[String]>| {
         let scene = Scene {
@@ -57,7 +57,10 @@ fn what_is_missing_for_an_adoption_is_named() {
 #[test]
 fn the_application_that_is_not_ready_is_the_one_that_is_next() {
     let of = |id: &str| {
-        let (target, timing) = (target(&json!({"standbyAppId": "3"})), Timing::default());
+        let (target, timing) = (
+            target(&json!({"standby": {"type": "Existing", "appId": "3"}})),
+            Timing::default(),
+        );
         let idle = AppId::try_from(id).unwrap();
         let scene = Scene {
             idle: Some(&idle),
@@ -67,7 +70,7 @@ fn the_application_that_is_not_ready_is_the_one_that_is_next() {
     };
     assert!(of("2").starts_with("App 2 (spec.appId)"), "{}", of("2"));
     assert!(
-        of("3").starts_with("App 3 (spec.standbyAppId)"),
+        of("3").starts_with("App 3 (spec.standby.appId)"),
         "{}",
         of("3")
     );
@@ -333,7 +336,7 @@ fn during_a_rename_it_is_said_where_the_value_is_and_nobody_is_told_to_adopt() {
     );
     assert!(renaming(Reason::QuotaExceeded).ends_with("stays in Secret old"));
     assert!(!renaming(Reason::ZitadelTimeout).contains("Secret old"));
-    assert!(plain(Reason::SecretNotOwned).contains("spec.secret.adopt"));
+    assert!(plain(Reason::SecretNotOwned).contains("spec.secret.adoptionPolicy"));
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub(super) fn call(blocked: &Blocked, scene: &Scene<'_>) -> Option<String> {
         ),
         Reason::TlsFailed => (
             "There is no TLS connection to ZITADEL",
-            "check spec.url and spec.caBundle of the connection, and the certificate",
+            "check spec.url and spec.tls.caBundle of the connection, and the certificate",
         ),
         Reason::ZitadelTimeout => (
             "ZITADEL did not answer in time",

@@ -8,7 +8,7 @@ use crate::controller::quote;
 /// Why a template is refused or cannot be rendered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {kind}")]
-pub(crate) struct TemplateError {
+pub struct TemplateError {
     /// The line of the template, from 1.
     pub(crate) line: usize,
     /// What is wrong there.
@@ -17,7 +17,7 @@ pub(crate) struct TemplateError {
 
 /// What is wrong with a template. A name is quoted only from the template itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ErrorKind {
+pub enum ErrorKind {
     /// The template is too long.
     TooLong,
     /// It is not the syntax of Jinja.

@@ -51,8 +51,6 @@ pub(crate) fn template(data: &[u8]) {
         }
     }
     let Ok(template) = template else { return };
-    let contains = template.contains_secret(values(SECRET));
-    assert!(template.mentions_secret() || contains != Ok(true));
     let Ok(longest) = template.rehearse(values(SECRET), LENGTH) else {
         return;
     };

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::properties::values;
 use super::*;
 
-const PAGE: &str = include_str!("templates.md");
+const PAGE: &str = include_str!("../../../docs/how-to/templates.md");
 
 /// ZITADEL's default, its symbols, and characters that one format or another escapes.
 const SECRETS: [&str; 7] = [
@@ -181,5 +181,6 @@ fn the_page_has_every_value_and_filter_and_an_error_as_it_is() {
         assert!(PAGE.contains(&format!("\n| `{name}` | ")), "{name}");
     }
     let error = Template::parse("CLIENT_ID={{ clientId }}\nX={{ clientsecret }}").unwrap_err();
-    assert!(PAGE.contains(&format!("\n{error}\n")), "{error}");
+    let shown = format!("spec.secret.data, template of key oauth.env: {error}\n");
+    assert!(PAGE.contains(&shown), "{error}");
 }

@@ -136,7 +136,11 @@ impl Bytes<'_> {
                 pre_sequence: b.maybe(Self::sequence),
                 cause: match usize::from(b.below(29)) {
                     28 => AttemptCause::Other("Foretold".to_owned().try_into().expect("a word")),
-                    number => Cause::ALL[number % 7].into(),
+                    number => Cause::ALL
+                        .get(number % 7)
+                        .copied()
+                        .unwrap_or(Cause::Due)
+                        .into(),
                 },
                 trigger: b.trigger(),
                 stored: None,

@@ -9,16 +9,23 @@ const HOUR: Duration = Duration::from_hours(1);
 
 fn window((schedule, zone, duration): (&str, &str, &str)) -> api::Window {
     api::Window {
+        name: "w".to_owned(),
         schedule: schedule.to_owned(),
         time_zone: (!zone.is_empty()).then(|| zone.to_owned()),
         duration: duration.to_owned(),
     }
 }
 
+fn overlap_of(minimum: &str) -> api::Overlap {
+    api::Overlap {
+        minimum: minimum.to_owned(),
+    }
+}
+
 fn rotation(interval: &str, jitter: i32, windows: &[(&str, &str, &str)]) -> Rotation {
     Rotation {
         interval: Some(interval.to_owned()),
-        jitter: Some(jitter),
+        jitter_percent: Some(jitter),
         windows: Some(windows.iter().copied().map(window).collect()),
         ..Rotation::default()
     }
@@ -281,9 +288,9 @@ fn the_ends_of_time_are_not_due_and_break_nothing() {
 fn bad_values_are_refused_with_their_field_and_what_to_write() {
     let interval = |text: &str| rotation(text, 10, &[]);
     let mut overlap = interval("30d");
-    overlap.overlap = Some("1x".to_owned());
+    overlap.overlap = Some(overlap_of("1x"));
     let mut long_overlap = interval("30d");
-    long_overlap.overlap = Some("3651d".to_owned());
+    long_overlap.overlap = Some(overlap_of("3651d"));
     let good = ("0 3 * * *", "", "1h");
     for (given, expected) in [
         (
@@ -308,19 +315,19 @@ fn bad_values_are_refused_with_their_field_and_what_to_write() {
         ),
         (
             rotation("30d", 51, &[]),
-            "spec.rotation.jitter is not between 0 and 50; write percent of the interval, such as 10",
+            "spec.rotation.jitterPercent is not between 0 and 50; write percent of the interval, such as 10",
         ),
         (
             rotation("30d", -1, &[]),
-            "spec.rotation.jitter is not between 0 and 50; write percent of the interval, such as 10",
+            "spec.rotation.jitterPercent is not between 0 and 50; write percent of the interval, such as 10",
         ),
         (
             overlap,
-            "spec.rotation.overlap has something that is neither a digit nor one of the units w d h m s at position 1; write such as 30d or 1d12h",
+            "spec.rotation.overlap.minimum has something that is neither a digit nor one of the units w d h m s at position 1; write such as 30d or 1d12h",
         ),
         (
             long_overlap,
-            "spec.rotation.overlap is longer than ten years; leave it out to keep the old credential until the next rotation",
+            "spec.rotation.overlap.minimum is longer than ten years; leave spec.rotation.overlap out to keep the old credential until the next rotation",
         ),
         (
             rotation("30d", 0, &[good; 17]),
@@ -352,7 +359,7 @@ fn bad_values_are_refused_with_their_field_and_what_to_write() {
 fn a_refusal_never_repeats_what_was_written() {
     let long = "q".repeat(100_000);
     let mut overlap = rotation("30d", 10, &[]);
-    overlap.overlap = Some(long.clone());
+    overlap.overlap = Some(overlap_of(&long));
     for given in [
         rotation(&long, 10, &[]),
         rotation("30d", 10, &[(&long, "", "1h")]),
@@ -402,7 +409,7 @@ fn a_schedule_is_described_in_a_sentence() {
 fn the_overlap_is_read_and_can_be_zero() {
     for (text, expected) in [("24h", 24 * 3600), ("0s", 0)] {
         let mut given = rotation("30d", 10, &[]);
-        given.overlap = Some(text.to_owned());
+        given.overlap = Some(overlap_of(text));
         let schedule = Schedule::parse(Some(&given), UID, HOUR).unwrap();
         assert_eq!(schedule.overlap(), Some(Duration::from_secs(expected)));
     }

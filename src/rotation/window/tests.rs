@@ -5,6 +5,7 @@ use super::*;
 
 fn given(schedule: &str, zone: Option<&str>, duration: &str) -> api::Window {
     api::Window {
+        name: "w".to_owned(),
         schedule: schedule.to_owned(),
         time_zone: zone.map(str::to_owned),
         duration: duration.to_owned(),

@@ -94,7 +94,7 @@ fn the_object_is_read_once_more_with_the_application_before_anything_is_claimed(
         matches!(
             step,
             Step::Read {
-                sources: [Source::Object, Source::App],
+                sources: [Source::Object, Source::Journal, Source::App],
                 ..
             }
         ),

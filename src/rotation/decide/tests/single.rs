@@ -19,7 +19,7 @@ fn a_first_issue_creates_the_shell_rehearses_claims_rechecks_and_sends() {
     let send = Step::Send {
         slot: Slot::Primary,
         attempt: id(99),
-        cause: Cause::FirstIssue.into(),
+        cause: Cause::FirstIssue,
         secret: version("7"),
     };
     assert_eq!(step(&facts), send);
@@ -32,8 +32,8 @@ fn a_first_issue_creates_the_shell_rehearses_claims_rechecks_and_sends() {
     rotated.primary.journal = journal(&[4]);
     let mut revoked = facts.clone();
     revoked.gates.granted = false;
-    for facts in [old, moved, rotated, revoked] {
-        assert_eq!(voids(&facts), Slot::Primary);
+    for facts in [&old, &moved, &rotated, &revoked] {
+        assert_eq!(voids(facts), Slot::Primary);
     }
 }
 

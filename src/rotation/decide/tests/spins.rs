@@ -331,10 +331,6 @@ fn what_is_known_is_not_read_again() {
     assert_eq!(reads(&facts), [Source::App, Source::Probe]);
     facts.primary.journal = Observed::Unread;
     assert_eq!(reads(&facts), [Source::Journal]);
-    let mut due = due();
-    due.current = Observed::Unread;
-    due.primary.app = Observed::Unread;
-    assert_eq!(reads(&due), [Source::Object, Source::App]);
 }
 
 #[test]

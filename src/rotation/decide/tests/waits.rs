@@ -157,6 +157,10 @@ fn a_value_that_works_is_usable_beside_an_obstacle_to_the_next_one() {
         usable(&facts, contested)
     };
     assert!(
+        !with(|facts| facts.memory.holding = Some(id(99))),
+        "a newer value waits to be written"
+    );
+    assert!(
         with(|facts| facts.memory = Memory::default()),
         "the operator wrote it last"
     );
