@@ -8,13 +8,19 @@ pub use reason::Reason;
 pub struct Rotation {
     pub interval: Option<String>,
     pub windows: Option<Vec<Window>>,
-    pub jitter: Option<i32>,
-    pub overlap: Option<String>,
+    pub jitter_percent: Option<i32>,
+    pub overlap: Option<Overlap>,
     pub trigger: Option<String>,
 }
 
 #[derive(Clone, Debug)]
+pub struct Overlap {
+    pub minimum: String,
+}
+
+#[derive(Clone, Debug)]
 pub struct Window {
+    pub name: String,
     pub schedule: String,
     pub time_zone: Option<String>,
     pub duration: String,
@@ -22,8 +28,8 @@ pub struct Window {
 
 #[derive(Clone, Copy)]
 pub struct Recovery {
-    pub missing_secret: Option<RecoveryPolicy>,
-    pub invalid_secret: Option<RecoveryPolicy>,
+    pub missing: Option<RecoveryPolicy>,
+    pub rejected: Option<RecoveryPolicy>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -34,10 +40,10 @@ pub enum RecoveryPolicy {
 
 impl Recovery {
     pub fn missing(self) -> RecoveryPolicy {
-        self.missing_secret.unwrap_or(RecoveryPolicy::Rotate)
+        self.missing.unwrap_or(RecoveryPolicy::Rotate)
     }
 
-    pub fn invalid(self) -> RecoveryPolicy {
-        self.invalid_secret.unwrap_or(RecoveryPolicy::Rotate)
+    pub fn rejected(self) -> RecoveryPolicy {
+        self.rejected.unwrap_or(RecoveryPolicy::Rotate)
     }
 }
