@@ -1187,7 +1187,7 @@ async fn a_template_is_rendered_from_the_value_that_is_held_and_a_wrong_one_gene
     let expected = json!({"id": app.client_id, "secret": value, "issuer": tenant.url});
     let rendered: Value = serde_json::from_str(&oauth().await.unwrap()).unwrap();
     assert_eq!(rendered, expected);
-    // Edited, it is rendered anew; spoilt by hand, it is put right; wrong, what was written stays.
+    // Edited, it is rendered again; changed by hand, it is put right; wrong, what was written stays.
     let pair = format!("{}:{value}", app.client_id);
     tenant
         .apply("orders", &app.id, with("{{ clientId }}:{{ clientSecret }}"))
@@ -1198,7 +1198,10 @@ async fn a_template_is_rendered_from_the_value_that_is_held_and_a_wrong_one_gene
     })
     .await;
     tenant
-        .edit_secret("orders", json!({"stringData": {"oauth": "spoilt"}}))
+        .edit_secret(
+            "orders",
+            json!({"stringData": {"oauth": "changed by hand"}}),
+        )
         .await;
     eventually(PATIENCE, || async {
         (oauth().await? == pair).then_some(())

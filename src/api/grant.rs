@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -100,43 +99,5 @@ impl NamespaceSelector {
         let expressions = self.match_expressions.iter().flatten();
         let keys = labels.chain(expressions.map(|requirement| &requirement.key));
         keys.map(String::as_str)
-    }
-}
-
-impl From<&NamespaceSelector> for meta::LabelSelector {
-    fn from(selector: &NamespaceSelector) -> Self {
-        let labels = selector.match_labels.iter().flatten();
-        let expressions = selector.match_expressions.iter().flatten();
-        Self {
-            match_labels: Some(
-                labels
-                    .map(|(key, value)| (key.clone(), value.0.clone()))
-                    .collect(),
-            ),
-            match_expressions: Some(
-                expressions
-                    .map(|requirement| meta::LabelSelectorRequirement {
-                        key: requirement.key.clone(),
-                        operator: requirement.operator.as_str().to_owned(),
-                        values: requirement
-                            .values
-                            .as_ref()
-                            .map(|values| values.iter().map(|value| value.0.clone()).collect()),
-                    })
-                    .collect(),
-            ),
-        }
-    }
-}
-
-impl LabelOperator {
-    /// The word that Kubernetes uses.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::In => "In",
-            Self::NotIn => "NotIn",
-            Self::Exists => "Exists",
-            Self::DoesNotExist => "DoesNotExist",
-        }
     }
 }

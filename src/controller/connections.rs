@@ -36,7 +36,7 @@ pub struct Connection {
     /// Whether a rotation needs the rehearsal of its write.
     pub rehearsal: RehearsalPolicy,
     /// Who may use it.
-    pub(super) grants: Vec<Grant>,
+    pub(super) grants: Vec<ParsedGrant>,
     /// What of it lives longer than this client.
     pub shared: Arc<Shared>,
     /// The limit of repairs.
@@ -256,7 +256,7 @@ impl Connection {
         Ok(Self {
             organization,
             rehearsal: spec.rehearsal(),
-            grants: spec.grants.clone(),
+            grants: spec.grants.iter().map(ParsedGrant::from).collect(),
             repair_limit,
             made_from: format!(
                 "{terms:?}/{}/{}/{}",
@@ -331,16 +331,43 @@ impl Connection {
     }
 }
 
+/// A grant, with its selector as Kubernetes reads it. An empty selector, or one that this version does not understand, is none.
+#[derive(Debug, Clone)]
+pub(super) struct ParsedGrant {
+    grant: Grant,
+    selector: Option<Selector>,
+}
+
+impl From<&Grant> for ParsedGrant {
+    fn from(grant: &Grant) -> Self {
+        let selector = grant.namespace_selector.as_ref();
+        let selector = selector.and_then(|selector| {
+            // NB: both have the same fields.
+            let selector = serde_json::to_value(selector).ok()?;
+            let selector: LabelSelector = serde_json::from_value(selector).ok()?;
+            Selector::try_from(selector).ok()
+        });
+        Self {
+            grant: grant.clone(),
+            selector: selector.filter(|selector| !selector.selects_all()),
+        }
+    }
+}
+
 fn covers(
-    grant: &Grant,
+    ParsedGrant { grant, selector }: &ParsedGrant,
     namespace: &str,
     labels: &impl Fn(&str) -> Option<String>,
     app: &AppRef,
 ) -> bool {
     let names = grant.namespaces.as_ref();
     let by_name = names.is_some_and(|names| names.iter().any(|name| name.0 == namespace));
-    let by_label = grant.namespace_selector.as_ref();
-    let by_label = by_label.is_some_and(|selector| selects(selector, labels));
+    let label = |key: &str| Some((key.to_owned(), labels(key)?));
+    let keys = grant.namespace_selector.iter();
+    let keys = keys.flat_map(NamespaceSelector::keys);
+    let by_label = selector
+        .as_ref()
+        .is_some_and(|selector| selector.matches(&keys.filter_map(label).collect()));
     let project = grant
         .project_ids
         .iter()
@@ -350,17 +377,6 @@ fn covers(
         .as_ref()
         .is_none_or(|ids| ids.iter().any(|id| id.0 == "*" || id.0 == app.app.as_str()));
     (by_name || by_label) && project && one
-}
-
-/// Whether a namespace has the labels. An empty selector, or one that this version does not understand, selects none.
-fn selects(selector: &NamespaceSelector, labels: &impl Fn(&str) -> Option<String>) -> bool {
-    let Ok(parsed) = Selector::try_from(LabelSelector::from(selector)) else {
-        return false;
-    };
-    let named = selector
-        .keys()
-        .filter_map(|key| Some((key.to_owned(), labels(key)?)));
-    !parsed.selects_all() && parsed.matches(&named.collect())
 }
 
 type ByName = HashMap<String, Result<Arc<Connection>, Failure>>;
@@ -450,8 +466,8 @@ mod tests {
 
     use super::*;
 
-    fn grant(value: serde_json::Value) -> Grant {
-        serde_json::from_value(value).unwrap()
+    fn grant(value: serde_json::Value) -> ParsedGrant {
+        ParsedGrant::from(&serde_json::from_value::<Grant>(value).unwrap())
     }
 
     fn app(project: &str, app: &str) -> AppRef {
@@ -524,7 +540,7 @@ mod tests {
     #[test]
     fn without_a_grant_that_covers_all_three_nothing_is_granted() {
         let labels = |name: &str| (name == "team").then(|| "orders".to_owned());
-        let granted = |grant: &Grant, project: &str, id: &str| {
+        let granted = |grant: &ParsedGrant, project: &str, id: &str| {
             let here = covers(grant, "a", &labels, &app(project, id));
             (here, covers(grant, "b", &labels, &app(project, id)))
         };
@@ -559,7 +575,7 @@ mod tests {
             let grant =
                 grant(json!({"name": "g", "namespaceSelector": selector, "projectIds": ["*"]}));
             let covered = covers(&grant, "any", &labels, &app("2", "8"));
-            assert_eq!(covered, selected, "{:?}", grant.namespace_selector);
+            assert_eq!(covered, selected, "{grant:?}");
         }
     }
 

@@ -73,7 +73,7 @@ pub struct AppState {
     /// The same for the Secret.
     pub secret: Option<Written<Stored>>,
     /// The Secret whose data was read and is not as declared. What the watch shows of it does not tell.
-    pub spoilt: Option<Version>,
+    pub drifted: Option<Version>,
     /// The rotation that this process finished last, until it is reported.
     pub flushed: Option<Flushed>,
     /// The secret of somebody else that a rotation replaced whose answer is lost, until that is told.

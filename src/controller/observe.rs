@@ -393,7 +393,7 @@ impl Round {
         self.take_record(record);
         let mut state = secret::state(reading.as_ref());
         if let SecretState::Present(view) = &mut state {
-            view.rendered &= lock(&self.state).spoilt.as_ref() != Some(&view.version);
+            view.rendered &= lock(&self.state).drifted.as_ref() != Some(&view.version);
         }
         state
     }
@@ -441,8 +441,8 @@ impl Round {
             })
         });
         let view = reading.as_ref().map(|reading| &reading.view);
-        let spoilt = view.filter(|view| !view.rendered);
-        lock(&self.state).spoilt = spoilt.map(|view| view.version.clone());
+        let drifted = view.filter(|view| !view.rendered);
+        lock(&self.state).drifted = drifted.map(|view| view.version.clone());
         facts.secret = Observed::Live(secret::state(reading.as_ref()));
         if self.take_record(reading.as_ref().and_then(|reading| reading.commit.as_ref())) {
             self.line_up(facts);

@@ -75,16 +75,20 @@ fn assert_no_lie(lane: &Lane, made: &Execution, judged: bool) {
     }
 }
 
-/// It answers nothing.
-pub async fn hangs(replicas: usize) {
-    let (mut lane, app) = lane(replicas, false).await;
+/// From now on no question to it is answered. Returns the fault.
+fn answers_nothing(lane: &Lane) -> u64 {
     let hang = Action::DelayBefore {
         delay: PATIENCE * 4,
         outlives_client: false,
     };
-    let hang = lane
-        .zitadel
-        .inject(Script::on(Operation::Introspect, hang).always());
+    lane.zitadel
+        .inject(Script::on(Operation::Introspect, hang).always())
+}
+
+/// It answers nothing.
+pub async fn hangs(replicas: usize) {
+    let (mut lane, app) = lane(replicas, false).await;
+    let hang = answers_nothing(&lane);
     lane.history.clear();
     lane.trigger(&app, "b").await;
     let made = made(&lane, &app).await;
@@ -101,13 +105,7 @@ pub async fn hangs(replicas: usize) {
 pub async fn hangs_beside_a_standby(replicas: usize) {
     let (mut lane, app) = lane(replicas, true).await;
     let before = lane.stored().await;
-    let hang = Action::DelayBefore {
-        delay: PATIENCE * 4,
-        outlives_client: false,
-    };
-    let hang = lane
-        .zitadel
-        .inject(Script::on(Operation::Introspect, hang).always());
+    let hang = answers_nothing(&lane);
     lane.history.clear();
     lane.trigger(&app, "b").await;
     let made = made(&lane, &app).await;
