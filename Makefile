@@ -95,7 +95,7 @@ crds: ## Write crds/ and the chart's copy of it from src/api
 deploy: helm ## Write deploy/ from the chart
 	deploy/render.sh
 
-reference: helm ## Write docs/reference/metrics.md from src/runtime/metrics, the tables of docs/reference/api.md from the CRDs, the chart's README from its values
+reference: helm ## Write docs/reference/metrics.md from src/process/metrics, the tables of docs/reference/api.md from the CRDs, the chart's README from its values
 	$(CARGO) run --quiet -- metrics > docs/reference/metrics.md
 	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test docs the_reference_has_every_field
 	UPDATE_REFERENCE=1 $(CARGO) test --quiet --test chart the_readme_lists_every_value

@@ -19,11 +19,11 @@ use kube::{Client, ResourceExt as _};
 use crate::api::{ConditionType, ZitadelConnection};
 use crate::cli::Check;
 use crate::controller::Scope;
+use crate::process::clock::{ServerClock, SystemClock};
+use crate::process::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
+use crate::process::metrics::Metrics;
+use crate::process::proxy;
 use crate::rights::{Place, RIGHTS, Right};
-use crate::runtime::clock::{ServerClock, SystemClock};
-use crate::runtime::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
-use crate::runtime::metrics::Metrics;
-use crate::runtime::proxy;
 
 mod leader;
 

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::api::DEFAULT_CLASS;
 use crate::controller::{class_name, namespace_name};
-use crate::runtime::telemetry::LogFormat;
+use crate::process::telemetry::LogFormat;
 
 /// Keeps the client secrets of ZITADEL API applications in Kubernetes Secrets.
 #[derive(Debug, Parser)]

@@ -8,7 +8,7 @@
 //! * [`rotation`] the pure core: what is known goes in, one next step comes out
 //! * [`controller`] the shell around it: reads, carries out one step, reports
 //! * [`rights`] what all of that needs in a cluster; [`check`] asks the API server whether it is granted
-//! * [`runtime`] the process: leader election, admin server, metrics, clocks, shutdown
+//! * [`process`] the process: leader election, admin server, metrics, clocks, shutdown
 
 pub mod api;
 pub mod check;
@@ -16,9 +16,9 @@ pub mod cli;
 pub mod controller;
 pub mod ids;
 pub mod operator;
+pub mod process;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 pub mod rights;
 pub mod rotation;
-pub mod runtime;
 pub mod zitadel;

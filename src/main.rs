@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use zitadel_secret_operator::cli::{Cli, Command};
-use zitadel_secret_operator::runtime::{metrics, telemetry};
+use zitadel_secret_operator::process::{metrics, telemetry};
 use zitadel_secret_operator::{api, operator};
 
 fn main() -> ExitCode {

@@ -119,6 +119,6 @@ pub const RIGHTS: &[Right] = &[
         "leases",
         &["get", "list", "watch", "create", "update", "delete"],
         "claims: src/controller/act.rs writes, live.rs reads, run.rs watches, patrol.rs deletes them; leader election: \
-         src/runtime/leader/lease.rs, read by src/check/leader.rs",
+         src/process/leader/lease.rs, read by src/check/leader.rs",
     ),
 ];

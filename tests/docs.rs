@@ -14,7 +14,7 @@ use clap::CommandFactory as _;
 use serde_json::Value;
 use zitadel_secret_operator::api::{self, Reason};
 use zitadel_secret_operator::cli::Cli;
-use zitadel_secret_operator::runtime::metrics;
+use zitadel_secret_operator::process::metrics;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

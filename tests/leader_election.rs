@@ -27,11 +27,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use zitadel_secret_operator::api::ApiAppSecret;
-use zitadel_secret_operator::runtime::clock::{ServerClock, SystemClock};
-use zitadel_secret_operator::runtime::kube_client::{KubeRequestLayer, kube_client};
-use zitadel_secret_operator::runtime::leader::{Identity, LeaderElector, LeadershipWatch, Timing};
-use zitadel_secret_operator::runtime::metrics::Metrics;
-use zitadel_secret_operator::runtime::rewind::Rewind;
+use zitadel_secret_operator::process::clock::{ServerClock, SystemClock};
+use zitadel_secret_operator::process::kube_client::{KubeRequestLayer, kube_client};
+use zitadel_secret_operator::process::leader::{Identity, LeaderElector, LeadershipWatch, Timing};
+use zitadel_secret_operator::process::metrics::Metrics;
+use zitadel_secret_operator::process::rewind::Rewind;
 use zitadel_simulator::{AppHandle, Operation};
 
 const TIMING: Timing = Timing {

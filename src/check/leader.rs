@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 
 use crate::operator::LEADER_LEASE;
-use crate::runtime::clock::ServerClock;
+use crate::process::clock::ServerClock;
 
 /// Whether one leads within the time. Says which, or why none does.
 pub(super) async fn leader(

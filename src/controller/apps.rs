@@ -25,8 +25,8 @@ use super::report::{self, Error};
 use super::run::{or_never_began, stream_of};
 use super::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
 use super::watch::{NoPause, watch, with_missed_deletions};
+use crate::process::refusals::Refusal;
 use crate::rotation::CommitRecord;
-use crate::runtime::refusals::Refusal;
 
 /// How long an object that cannot be looked at yet waits, once that was reported.
 const NOT_YET: Duration = Duration::from_secs(5);

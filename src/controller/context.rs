@@ -27,16 +27,16 @@ use crate::api::{
     ApiAppSecret, ApiAppSecretStatus, ConditionType, ForeignSecret, ZitadelConnection,
 };
 use crate::ids::AppId;
+use crate::process::clock::{Clock, ServerClock};
+use crate::process::holding::Holding;
+use crate::process::leader::LeadershipWatch;
+use crate::process::log_limit::LogLimit;
+use crate::process::metrics::Metrics;
+use crate::process::refusals::Refusals;
+use crate::process::rewind::Rewind;
 use crate::rotation::{
     Backlog, ClaimView, CommitRecord, Holder, Memory, Owner, SecretState, Timing, Version,
 };
-use crate::runtime::clock::{Clock, ServerClock};
-use crate::runtime::holding::Holding;
-use crate::runtime::leader::LeadershipWatch;
-use crate::runtime::log_limit::LogLimit;
-use crate::runtime::metrics::Metrics;
-use crate::runtime::refusals::Refusals;
-use crate::runtime::rewind::Rewind;
 use crate::zitadel::Issuer;
 
 /// An `ApiAppSecret`, or why it can't be read.

@@ -19,8 +19,8 @@ use super::context::lock;
 use super::scope::Scope;
 use super::write;
 use crate::api::{ApiAppSecret, Reason, ZitadelConnection};
+use crate::process::clock::Clock;
 use crate::rotation::Owner;
-use crate::runtime::clock::Clock;
 
 /// Whether an event is about an outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -438,7 +438,7 @@ mod tests {
             }),
             "default",
         );
-        let clock: Arc<dyn Clock> = Arc::new(crate::runtime::clock::SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(crate::process::clock::SystemClock);
         let events = Events::new(
             client,
             &"i".repeat(300),

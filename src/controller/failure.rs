@@ -2,8 +2,8 @@
 
 use super::names;
 use crate::api::Reason;
+use crate::process::kube_client::DeadlineExceeded;
 use crate::rotation::Failure;
-use crate::runtime::kube_client::DeadlineExceeded;
 use crate::zitadel::{Detail, ErrorClass, Fault, ZitadelError};
 
 /// The reason of a failed call to ZITADEL.

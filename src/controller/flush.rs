@@ -19,12 +19,12 @@ use super::wiped::{self, Manifest};
 use super::write;
 use crate::api::{ForeignSecret, Outcome, Reason};
 use crate::ids::{AppId, AttemptId, Sequence};
+use crate::process::metrics::WindowPart;
+use crate::process::panics::{caught, until_it_returns};
 use crate::rotation::{
     Beside, Cause, CommitRecord, Entry, Failure, Fence, Next, Probe, Publish, Question, Recorded,
     Salt, SecretState, Slot, UnknownFields, Verdict, Version, fence,
 };
-use crate::runtime::metrics::WindowPart;
-use crate::runtime::panics::{caught, until_it_returns};
 use crate::zitadel::{AppRef, ClientSecret, Introspection, ProbeToken};
 
 /// A value that was just received, and everything that is needed to write it.

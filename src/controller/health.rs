@@ -8,8 +8,8 @@ use kube::ResourceExt as _;
 
 use super::context::{Context, GuardedConnection};
 use super::scope::Scope;
-use crate::runtime::readiness::{Check, Readiness};
-use crate::runtime::refusals::Refusal;
+use crate::process::readiness::{Check, Readiness};
+use crate::process::refusals::Refusal;
 
 /// Of more than so many sentences the rest is counted.
 const SENTENCES: usize = 10;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use crate::runtime::metrics::Inventory;
+use crate::process::metrics::Inventory;
 
 /// From now on a scrape of the replica that leads shows the objects and connections as the watches have them.
 pub fn export(context: &Arc<Context>) {

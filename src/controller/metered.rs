@@ -5,8 +5,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 use crate::ids::{AttemptId, OrganizationId, ProjectId, UserId};
-use crate::runtime::clock::ServerClock;
-use crate::runtime::metrics::Metrics;
+use crate::process::clock::ServerClock;
+use crate::process::metrics::Metrics;
 use crate::zitadel::{
     AppRef, Application, Change, ClientSecret, Detail, Discovery, ErrorClass, Fault, Introspection,
     Outcome, ProbeToken, ProjectState, Since, Zitadel, ZitadelError,

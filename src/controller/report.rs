@@ -21,8 +21,8 @@ use super::write;
 use crate::api::{
     ApiAppSecret, ApiAppSecretStatus, Condition, ConditionType, Conditions, Reason, Status,
 };
+use crate::process::refusals::Refusal;
 use crate::rotation::{Facts, Loss, Memory, Report, Retry};
-use crate::runtime::refusals::Refusal;
 
 /// Why a reconcile ended early.
 #[derive(Debug, thiserror::Error)]

@@ -16,8 +16,8 @@ use super::secret::Reading;
 use super::target::Target;
 use crate::api::{ForeignSecret, Outcome as Ended, Reason};
 use crate::ids::{AttemptId, Sequence};
+use crate::process::panics::caught;
 use crate::rotation::{Attempt, Cause, ClaimView, Facts, Slot, Version};
-use crate::runtime::panics::caught;
 use crate::zitadel::{AppRef, ChangeKind, Outcome, Since, ZitadelError};
 
 /// How long a reconcile waits for a rotation that it started. After that the rotation goes on by itself and asks for another look.

@@ -28,8 +28,8 @@ use super::patrol;
 use super::prune;
 use super::watch::{NoPause, watch, with_missed_deletions};
 use crate::api::{AuthMethod, CaBundle, ZitadelConnectionSpec};
+use crate::process::readiness::Readiness;
 use crate::rotation::ClaimView;
-use crate::runtime::readiness::Readiness;
 
 /// Runs until `parts.stop`, and then until every reconcile under way has ended. What is still being written goes on in tasks of
 /// its own, which the returned context tracks.

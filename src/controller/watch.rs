@@ -14,7 +14,7 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
 use super::prune::PAGE;
-use crate::runtime::rewind::Rewind;
+use crate::process::rewind::Rewind;
 
 /// Failures in a row after which a watch begins anew.
 const MOST_FAILURES: u32 = 3;

@@ -26,7 +26,7 @@ use super::token::{Audience, Token};
 use super::transport::{LIST_BODY, SMALL_BODY};
 use super::{AppRef, Zitadel};
 use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
-use crate::runtime::clock::ServerClock;
+use crate::process::clock::ServerClock;
 
 /// Applications asked for at once, under ZITADEL's own limit of 1,000.
 const APP_PAGE: usize = 500;

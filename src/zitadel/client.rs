@@ -17,7 +17,7 @@ use super::proxy::Proxy;
 use super::sensitive;
 use super::token::{Audience, Token, TokenSource};
 use super::transport::Transport;
-use crate::runtime::clock::{Clock, SystemClock};
+use crate::process::clock::{Clock, SystemClock};
 
 /// How long calls may take; each is over everything the call does, tokens and bodies included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

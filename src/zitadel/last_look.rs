@@ -13,7 +13,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tower::{Layer, Service};
 
-use crate::runtime::clock::Clock;
+use crate::process::clock::Clock;
 
 tokio::task_local! {
     /// Until when, since boot, the request of this task may leave.

@@ -59,7 +59,7 @@ pub use secret::{ClientSecret, SecretError};
 pub use since::Since;
 
 use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, UserId};
-use crate::runtime::clock::ServerClock;
+use crate::process::clock::ServerClock;
 
 /// One application, and the organisation in which calls about it act.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

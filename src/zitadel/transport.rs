@@ -17,7 +17,7 @@ use super::last_look::{LastLook, Late};
 use super::proxy::Proxy;
 use super::sensitive;
 use super::trust::{self, TrustError};
-use crate::runtime::clock::{Clock, ServerClock};
+use crate::process::clock::{Clock, ServerClock};
 
 /// Largest body that is read, in bytes.
 pub(super) const SMALL_BODY: usize = 64 * 1024;

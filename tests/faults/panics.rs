@@ -1,6 +1,6 @@
 //! Panics of the operator: bugs that nobody knows of yet.
 
-use zitadel_secret_operator::runtime::shutdown::ExitCode;
+use zitadel_secret_operator::process::shutdown::ExitCode;
 use zitadel_simulator::Operation;
 
 use super::further::{PATIENCE, at_rest, at_rest_with, patient};

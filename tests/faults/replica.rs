@@ -13,16 +13,16 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use zitadel_secret_operator::controller::{self, Parts, Scope, Settings};
+use zitadel_secret_operator::process::clock::{Clock, ServerClock, SystemClock};
+use zitadel_secret_operator::process::holding::Holding;
+use zitadel_secret_operator::process::kube_client::KubeRequestLayer;
+use zitadel_secret_operator::process::leader::{self, Identity, LeaderElector, LeadershipWatch};
+use zitadel_secret_operator::process::metrics::Metrics;
+use zitadel_secret_operator::process::readiness::Readiness;
+use zitadel_secret_operator::process::refusals::Refusals;
+use zitadel_secret_operator::process::rewind::Rewind;
+use zitadel_secret_operator::process::shutdown::{ExitCode, Signals, drain};
 use zitadel_secret_operator::rotation::{Holder, Timing};
-use zitadel_secret_operator::runtime::clock::{Clock, ServerClock, SystemClock};
-use zitadel_secret_operator::runtime::holding::Holding;
-use zitadel_secret_operator::runtime::kube_client::KubeRequestLayer;
-use zitadel_secret_operator::runtime::leader::{self, Identity, LeaderElector, LeadershipWatch};
-use zitadel_secret_operator::runtime::metrics::Metrics;
-use zitadel_secret_operator::runtime::readiness::Readiness;
-use zitadel_secret_operator::runtime::refusals::Refusals;
-use zitadel_secret_operator::runtime::rewind::Rewind;
-use zitadel_secret_operator::runtime::shutdown::{ExitCode, Signals, drain};
 
 use super::layer::{DEADLINE, FaultLayer, Wire};
 

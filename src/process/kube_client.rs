@@ -209,7 +209,7 @@ mod tests {
     use futures::{StreamExt as _, stream};
 
     use super::*;
-    use crate::runtime::clock::SystemClock;
+    use crate::process::clock::SystemClock;
 
     fn request(method: &str, uri: &str) -> Request<Body> {
         Request::builder()

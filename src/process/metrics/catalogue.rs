@@ -182,7 +182,7 @@ fn label_notes() -> Vec<(&'static str, String)> {
 pub fn reference() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
-         <!-- Written by `make reference` from src/runtime/metrics/catalogue.rs. Do not edit. -->\n\n\
+         <!-- Written by `make reference` from src/process/metrics/catalogue.rs. Do not edit. -->\n\n\
          The operator exports these at `/metrics` as OpenMetrics text. Names and labels are stable: a change of one stands in\n\
          `CHANGELOG.md`. All names begin with `zitadel_secret_operator_`. What to do about them is in\n\
          [alerts](../how-to/alerts.md).\n\n\

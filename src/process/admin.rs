@@ -182,7 +182,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
-    use crate::runtime::readiness::Check;
+    use crate::process::readiness::Check;
 
     async fn started(limits: Limits) -> (SocketAddr, Subject, CancellationToken) {
         let stop = CancellationToken::new();

@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
     use crate::ids::AttemptId;
-    use crate::runtime::holding::Ending;
+    use crate::process::holding::Ending;
 
     fn attempt() -> AttemptId {
         AttemptId(uuid::Uuid::now_v7())

@@ -6,7 +6,7 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 
 use super::election::{Record, Timing, Write};
-use crate::runtime::rewind::Rewind;
+use crate::process::rewind::Rewind;
 
 /// Why a write did not go through, as far as one knows.
 #[derive(Debug, thiserror::Error)]

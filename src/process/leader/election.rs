@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Its pod. Another process of the same pod is taken to have ended: whoever gives this must know that no two of them live at
-    /// the same time ([`crate::runtime::pod_lock`]).
+    /// the same time ([`crate::process::pod_lock`]).
     pub pod: String,
     /// Made anew by each process.
     pub process: String,
