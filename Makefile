@@ -156,7 +156,8 @@ upgrade: controlplane ## Run an older version, this one, the older one and this 
 	rm -rf target/upgrade/source && mkdir -p target/upgrade/source
 	git archive $(OLDER) | tar -x -C target/upgrade/source
 	cd target/upgrade/source && $(CARGO) build --locked --bin zitadel-secret-operator --target-dir $(CURDIR)/target/upgrade
-	ZSO_OLDER_OPERATOR=$(CURDIR)/target/upgrade/debug/zitadel-secret-operator \
+	ZSO_OLDER_SOURCE=$(CURDIR)/target/upgrade/source \
+		ZSO_OLDER_OPERATOR=$(CURDIR)/target/upgrade/debug/zitadel-secret-operator \
 		$(CARGO) test --test upgrade -- --ignored --nocapture
 
 fault-matrix: controlplane ## Inject every fault at every boundary; prints the table
