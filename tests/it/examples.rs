@@ -1,24 +1,15 @@
 //! Every manifest in `examples/`, and those that the chart shows at Artifact Hub, are accepted by a real API server with the operator's
 //! CRDs; and with ids that exist, the operator does for each of them what it says.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
-
-mod support;
 
 use std::path::{Path, PathBuf};
 
+use crate::support::controlplane::{ControlPlane, Options};
+use crate::support::helm::documents;
+use crate::support::world::{OPERATOR_NAMESPACE, Operator, Tenant, World, install_definitions};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt as _;
 use kube::api::{Api, ObjectMeta, PostParams};
 use serde_json::{Value, json};
-use support::controlplane::{ControlPlane, Options};
-use support::helm::documents;
-use support::world::{OPERATOR_NAMESPACE, Operator, Tenant, World, install_definitions};
 use zitadel_simulator::AppHandle;
 
 fn manifests(directory: &Path, found: &mut Vec<PathBuf>) {

@@ -1,24 +1,15 @@
 //! Secrets and tokens appear nowhere but in the one Secret: everything that the operator says and writes is searched for them.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
-
-mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::support::controlplane::{ControlPlane, Options};
+use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
+use crate::support::{data, eventually};
 use k8s_openapi::ByteString;
 use kube::api::{Api, ListParams};
 use kube::core::{ApiResource, DynamicObject};
 use kube::discovery::{Discovery, verbs};
 use serde_json::{Value, json};
-use support::controlplane::{ControlPlane, Options};
-use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
-use support::{data, eventually};
 use zitadel_simulator::{Action, AppHandle, Execution, Fault, Operation};
 
 /// The forms in which a secret could be found again.

@@ -1,14 +1,12 @@
 //! Bad input of every kind: each has its own reason, costs no generate and leaves the Secret that is there as it is.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
 
-mod support;
-
+use crate::support::audit::{AuditLog, Request};
+use crate::support::controlplane::{ControlPlane, Options};
+use crate::support::eventually;
+use crate::support::policy::{
+    allow_lease, allow_secrets, deny_lease, deny_secrets, dry_run, leave_secrets, mutate_secrets,
+};
+use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ResourceQuota, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
@@ -16,13 +14,6 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
-use support::audit::{AuditLog, Request};
-use support::controlplane::{ControlPlane, Options};
-use support::eventually;
-use support::policy::{
-    allow_lease, allow_secrets, deny_lease, deny_secrets, dry_run, leave_secrets, mutate_secrets,
-};
-use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
 use zitadel_simulator::{
     Action, AppHandle, AuthMethod, Availability, Config, Fault, NewApp, Operation, Reply, Role,

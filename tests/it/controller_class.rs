@@ -1,23 +1,14 @@
 //! Several operators in one cluster: each keeps the connections of its class, and nothing of another's.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
-
-mod support;
 
 use std::path::Path;
 
+use crate::support::controlplane::{ControlPlane, Options};
+use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
+use crate::support::{eventually, rights};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use support::controlplane::{ControlPlane, Options};
-use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
-use support::{eventually, rights};
 use tokio::process::Command;
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
 

@@ -1,22 +1,13 @@
 //! The main job on real parts: a cluster, the operator's binary, and a server that behaves as ZITADEL does.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::controlplane::Options;
+use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
+use crate::support::{data, eventually};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use support::controlplane::Options;
-use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
-use support::{data, eventually};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, Status};
 use zitadel_simulator::{
     Action, Availability, Config, Cut, Fault, Operation, Reply, Role, Scope, Simulator,
@@ -630,7 +621,7 @@ async fn spec_labels_and_annotations_of_an_object_are_never_written() {
 
 #[tokio::test]
 async fn a_killed_and_restarted_operator_finds_everything_in_order_and_writes_nothing() {
-    if !support::controlplane::ControlPlane::can_start() {
+    if !crate::support::controlplane::ControlPlane::can_start() {
         return;
     }
     let world = World::own(Options {

@@ -1,17 +1,8 @@
 //! Two applications for one Secret: rotations alternate between them, and the pair that consumers use goes on being accepted.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
 
-mod support;
-
+use crate::support::eventually;
+use crate::support::world::{PATIENCE, Tenant, World};
 use serde_json::{Value, json};
-use support::eventually;
-use support::world::{PATIENCE, Tenant, World};
 use zitadel_secret_operator::api::{ApiAppSecret, ApiAppSecretStatus, ConditionType};
 use zitadel_simulator::{Action, AppHandle, Cut, Fault, Operation};
 

@@ -1,21 +1,12 @@
 //! What a running operator exports: each metric that an alert or the dashboard asks for, and the series of objects and connections.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
-
-mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::support::eventually;
+use crate::support::world::{Operator, PATIENCE, Tenant, World};
 use jiff::Timestamp;
 use serde_json::json;
-use support::eventually;
-use support::world::{Operator, PATIENCE, Tenant, World};
 use zitadel_secret_operator::api::ApiAppSecret;
 use zitadel_simulator::{Config, Operation, Simulator};
 

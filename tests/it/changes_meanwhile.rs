@@ -1,19 +1,10 @@
 //! What is changed while something is under way, or by somebody else: names of Secrets, objects that wait for their turn.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
+use crate::support::world::{PATIENCE, Tenant, World};
+use crate::support::{data, eventually};
 use serde_json::{Value, json};
-use support::world::{PATIENCE, Tenant, World};
-use support::{data, eventually};
 use zitadel_simulator::{Action, Fault, Operation};
 
 async fn tenant(prefix: &str) -> Tenant {

@@ -1,17 +1,11 @@
 //! GitOps: what tools see of an object in each of its states, that what was applied never drifts, and the policies in `gitops/`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::support::controlplane::{ControlPlane, Options};
+use crate::support::eventually;
+use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Client;
@@ -20,9 +14,6 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::ObjectMeta;
 use serde::Serialize;
 use serde_json::{Value, json};
-use support::controlplane::{ControlPlane, Options};
-use support::eventually;
-use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, ZitadelConnection};
 use zitadel_simulator::{Action, Availability, Config, Fault, Operation, Simulator};
 

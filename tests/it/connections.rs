@@ -1,29 +1,20 @@
 //! Connections that change, or can't be read, while objects use them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
+use crate::support::controlplane::{ControlPlane, Options};
+use crate::support::eventually;
+use crate::support::forward_proxy::ForwardProxy;
+use crate::support::policy::dry_run;
+use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
-use support::controlplane::{ControlPlane, Options};
-use support::eventually;
-use support::forward_proxy::ForwardProxy;
-use support::policy::dry_run;
-use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use zitadel_secret_operator::api::{ConditionType, ZitadelConnection};
 use zitadel_simulator::{
     Action, AppHandle, Availability, Config, Fault, Operation, Reply, Simulator,
 };
-
-mod support;
 
 async fn issued(tenant: &Tenant) -> AppHandle {
     let app = tenant.app("orders");
