@@ -195,7 +195,7 @@ async fn the_series_of_an_object_say_what_its_status_says_and_go_with_it() {
 
 #[tokio::test]
 async fn a_rotation_is_counted_once_and_timed_and_what_is_under_way_is_told_with_its_age() {
-    // The only test in this file that loses a Secret. A call that is held too long is lost, and made up for.
+    // The only test with this operator. A call that is held too long is lost, and made up for.
     let repairs = |scrape: &BTreeMap<String, f64>, metric: &str| -> f64 {
         let of_repairs = |series: &&String| {
             series.starts_with(metric)
@@ -207,7 +207,9 @@ async fn a_rotation_is_counted_once_and_timed_and_what_is_under_way_is_told_with
     let windows = "dark_window_seconds_count{part=\"total\"}";
     let zitadel = Simulator::start(Config::default()).unwrap();
     let world = World::shared().await;
-    let tenant = world.tenant_at("counted", &zitadel).await;
+    let own = world.own_operator(&["--protocol-speed", "20"]).await;
+    let scrape = async || scrape_of(&own.operator).await;
+    let tenant = own.tenant_at("counted", world, &zitadel).await;
     let app = tenant.app("api");
     tenant.apply("api", &app.id, json!({})).await.unwrap();
     tenant.ready("api").await;

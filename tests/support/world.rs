@@ -1,6 +1,6 @@
 //! A world for tests: a cluster, a simulator and the operator's real binary, which all tests of one file share.
 //!
-//! Each test takes a [`Tenant`]: a namespace, a connection and an organisation of its own.
+//! Each test takes a [`Tenant`]: a namespace, a connection and an organization of its own.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -254,13 +254,35 @@ impl World {
         }
     }
 
-    /// A namespace, an organisation with a project, a service user and a connection that grants the one to the other.
+    /// An operator of its own controller class, in a namespace of its own, for a test that needs other settings than the shared one has.
+    /// Its tenants come from [`OwnOperator::tenant_at`].
+    pub async fn own_operator(&self, arguments: &[&str]) -> OwnOperator {
+        let namespace = self.cluster.fresh_namespace("operator").await;
+        let kubeconfig = rights::grant(self.cluster, &namespace).await;
+        let own = ["--controller-class", &namespace, "--namespace", &namespace];
+        let arguments = [&own, arguments].concat();
+        OwnOperator {
+            operator: Operator::start(&kubeconfig, &self.directory, &arguments),
+            namespace,
+        }
+    }
+
+    /// A namespace, an organization with a project, a service user and a connection that grants the one to the other.
     pub async fn tenant(&self, prefix: &str) -> Tenant {
         self.tenant_at(prefix, &self.zitadel).await
     }
 
     /// The same at another ZITADEL.
     pub async fn tenant_at(&self, prefix: &str, zitadel: &Simulator) -> Tenant {
+        self.tenant_of(prefix, zitadel, None).await
+    }
+
+    async fn tenant_of(
+        &self,
+        prefix: &str,
+        zitadel: &Simulator,
+        operator: Option<&OwnOperator>,
+    ) -> Tenant {
         let client = self.cluster.client().await;
         let namespace = self.cluster.fresh_namespace(prefix).await;
         let organization = zitadel.create_org(&namespace);
@@ -277,12 +299,28 @@ impl World {
             project,
             user,
             pat,
+            class: operator.map(|operator| operator.namespace.clone()),
         };
         tenant.set_credential(&tenant.pat).await;
         if !zitadel.url().starts_with("https") {
             tenant.apply_connection(json!({})).await;
         }
         tenant
+    }
+}
+
+/// An operator beside the shared one.
+pub struct OwnOperator {
+    /// The process.
+    pub operator: Operator,
+    /// Its namespace, and its controller class.
+    pub namespace: String,
+}
+
+impl OwnOperator {
+    /// A tenant of this operator.
+    pub async fn tenant_at(&self, prefix: &str, world: &World, zitadel: &Simulator) -> Tenant {
+        world.tenant_of(prefix, zitadel, Some(self)).await
     }
 }
 
@@ -318,7 +356,7 @@ pub struct Tenant {
     pub url: String,
     /// The namespace; the connection has the same name, and so has its credential Secret.
     pub namespace: String,
-    /// The organisation.
+    /// The organization.
     pub organization: String,
     /// The project.
     pub project: String,
@@ -326,6 +364,8 @@ pub struct Tenant {
     pub user: String,
     /// The service user's token.
     pub pat: String,
+    /// The controller class of an [`OwnOperator`], which is its namespace, too.
+    class: Option<String>,
 }
 
 impl Tenant {
@@ -334,9 +374,14 @@ impl Tenant {
         self.zitadel.create_api_app(&self.project, name).unwrap()
     }
 
+    /// The namespace of the operator that serves this tenant.
+    fn operator_namespace(&self) -> &str {
+        self.class.as_deref().unwrap_or(OPERATOR_NAMESPACE)
+    }
+
     /// Stores the operator's credential.
     pub async fn set_credential(&self, token: &str) {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), self.operator_namespace());
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": self.namespace}, "stringData": {"token": token}});
         api.patch(
             &self.namespace,
@@ -355,6 +400,9 @@ impl Tenant {
             "organizationId": self.organization,
             "grants": [{"name": "by-name", "namespaces": [self.namespace], "projectIds": [self.project]}],
         });
+        if let Some(class) = &self.class {
+            spec["controllerClass"] = json!(class);
+        }
         spec.as_object_mut()
             .unwrap()
             .extend(extra.as_object().unwrap().clone());
@@ -459,7 +507,7 @@ impl Tenant {
     }
 
     fn leases(&self) -> Api<Lease> {
-        Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE)
+        Api::namespaced(self.client.clone(), self.operator_namespace())
     }
 
     /// Deletes an object.
