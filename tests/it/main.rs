@@ -19,6 +19,8 @@ mod controller_class;
 mod end_to_end;
 mod examples;
 mod gitops;
+mod long_journals;
 mod metrics;
 mod no_leaks;
 mod standby;
+mod zitadel_client;

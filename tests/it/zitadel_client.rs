@@ -1,12 +1,5 @@
 //! The client against the simulator: real sockets, tokens, TLS and faults.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
 use std::time::Duration;
 
 use zitadel_secret_operator::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
@@ -19,10 +12,7 @@ use zitadel_simulator::{
     Action, Availability, Config, Cut, Fault, Operation, Reply, Simulator, StandardWorld,
 };
 
-#[path = "support/forward_proxy.rs"]
-mod forward_proxy;
-
-use forward_proxy::{ForwardProxy, Manner};
+use crate::support::forward_proxy::{ForwardProxy, Manner};
 
 struct World {
     simulator: Simulator,

@@ -1,24 +1,8 @@
-//! What an object may cost in requests: with a long journal, and while a fault lasts.
+//! How many requests an application with a long change list costs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
+use crate::support::world::{Tenant, World};
 use serde_json::json;
-use support::world::{Tenant, World};
 use zitadel_simulator::{AppHandle, Config, Operation, Simulator};
-
-#[path = "faults/lasting.rs"]
-#[allow(
-    clippy::pedantic,
-    dead_code,
-    reason = "the fault matrix holds all of them"
-)]
-mod lasting;
-mod support;
 
 fn journal_requests(tenant: &Tenant, app: &AppHandle) -> usize {
     let log = tenant.zitadel.request_log();
@@ -79,9 +63,4 @@ async fn a_lost_answer_is_found_behind_thousands_of_other_changes() {
     }
     tenant.until_generates(&app, 3).await;
     tenant.until_accepted(&app, "orders").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lasting_fault_of_each_kind_costs_few_requests_and_nothing_untrue_is_said_of_it() {
-    lasting::prove(lasting::Which::OfEachKind).await;
 }

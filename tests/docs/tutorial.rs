@@ -1,22 +1,14 @@
 //! The tutorial's commands are run as they stand there, in one shell, and print what the page says they print.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
 
-mod support;
-#[path = "../examples/demo/tutorial.rs"]
-mod tutorial;
+#[path = "../../examples/demo/tutorial.rs"]
+mod files;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use support::controlplane::{ControlPlane, Options};
+use crate::support::controlplane::{ControlPlane, Options};
 use zitadel_simulator::{Config, Role, Scope, Simulator};
 
 /// How long the whole page may take.
@@ -97,7 +89,7 @@ fn prepare(checkout: &Path, cluster: &ControlPlane, zitadel: &Simulator) {
     let caller = zitadel.create_user(&organization, "caller");
     let kubectl = root.join("target/controlplane");
     let operator = Path::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"));
-    let place = tutorial::Place {
+    let place = files::Place {
         kubectl: kubectl.to_str().unwrap(),
         operator: operator.parent().unwrap().to_str().unwrap(),
         kubeconfig: cluster.admin_kubeconfig().to_str().unwrap(),
@@ -107,7 +99,7 @@ fn prepare(checkout: &Path, cluster: &ControlPlane, zitadel: &Simulator) {
         app: &app.id,
         token: &zitadel.create_pat(&caller).unwrap(),
     };
-    for (name, text) in tutorial::files(&place) {
+    for (name, text) in files::files(&place) {
         std::fs::write(directory.join(name), text).unwrap();
     }
     std::fs::create_dir(checkout.join("bin")).unwrap();

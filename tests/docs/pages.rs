@@ -1,11 +1,4 @@
 //! The documentation says what the program does: every reason, every field, and no flag that does not exist.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,13 @@
+//! The documentation: the pages agree with the program, and the tutorial's commands print what its page says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod pages;
+#[path = "../support/mod.rs"]
+mod support;
+mod tutorial;
