@@ -7,6 +7,7 @@
     missing_docs
 )]
 
+mod examples;
 mod pages;
 #[path = "../support/mod.rs"]
 mod support;

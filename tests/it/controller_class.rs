@@ -200,7 +200,7 @@ async fn two_operators_of_one_class_that_keep_the_same_object_say_so() {
     let says = async |operator: &Operator| {
         let text = operator.get("/ready").await.unwrap().1;
         let named = format!(
-            "another operator of class default keeps the same objects: {}/api",
+            "another operator of class default keeps the same objects: {}/",
             tenant.namespace
         );
         let said = text.contains(&named);

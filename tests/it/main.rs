@@ -17,7 +17,6 @@ mod changes_meanwhile;
 mod connections;
 mod controller_class;
 mod end_to_end;
-mod examples;
 mod gitops;
 mod long_journals;
 mod metrics;

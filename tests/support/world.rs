@@ -28,7 +28,7 @@ use super::{eventually, rights};
 /// The namespace that the operator runs in.
 pub const OPERATOR_NAMESPACE: &str = "zitadel-secret-operator";
 /// How long anything that should happen may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The operator's binary, running.
 pub struct Operator {

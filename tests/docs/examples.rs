@@ -71,7 +71,6 @@ async fn every_example_is_accepted_by_the_api_server() {
         let output = cluster.kubectl(&[
             "apply",
             "--server-side",
-            "--force-conflicts",
             "--dry-run=server",
             "--validate=strict",
             "--filename",
