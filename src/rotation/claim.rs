@@ -3,19 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptCause, Cause, Fingerprint, Repairs, UnknownFields};
 use crate::ids::{AttemptId, Sequence};
-
-/// The `ApiAppSecret` that a claim or a Secret belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Owner {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its uid, which tells it from one that was deleted and created again.
-    pub uid: String,
-}
+use crate::rotation::cause::kind::{AttemptCause, Cause};
+use crate::rotation::fingerprint::Fingerprint;
+use crate::rotation::record::{Owner, RecordError, UnknownFields, check_version};
+use crate::rotation::repairs::Repairs;
 
 /// The process that made an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,34 +99,6 @@ pub struct Claim {
     /// What another version wrote besides.
     #[serde(flatten)]
     pub unknown: UnknownFields,
-}
-
-/// Why a claim can't be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
-pub enum RecordError {
-    /// It is not what this version or an older one writes.
-    #[error("can't be read")]
-    Unreadable,
-    /// A newer version wrote it.
-    #[error("was written by a newer version")]
-    Newer,
-}
-
-/// The version of a record, read before anything else so that a newer format is told from a damaged one.
-pub(super) fn check_version(text: &str, known: u32) -> Result<(), RecordError> {
-    #[derive(Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
-    // NB: claims and commit records are written by us and small; a large one was edited.
-    if text.len() > 16 * 1024 {
-        return Err(RecordError::Unreadable);
-    }
-    match serde_json::from_str::<Versioned>(text) {
-        Ok(Versioned { version }) if version > known => Err(RecordError::Newer),
-        Ok(Versioned { version: 0 }) | Err(_) => Err(RecordError::Unreadable),
-        Ok(_) => Ok(()),
-    }
 }
 
 impl Claim {

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::UnknownFields;
-use super::claim::{Owner, RecordError, check_version};
-use super::fingerprint::Fingerprints;
 use crate::ids::{AppId, AttemptId, Sequence};
+use crate::rotation::fingerprint::Fingerprints;
+use crate::rotation::record::{Owner, RecordError, UnknownFields, check_version};
 
 /// What is recorded of one application's value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

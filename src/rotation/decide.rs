@@ -1,14 +1,28 @@
 //! `decide`: what is known goes in, one next step comes out. No I/O.
 
-use super::attempt::{prepare, recheck};
-use super::cause::{Cause, Found};
-use super::facts::{ClaimView, Facts, Failure, Observed, SecretState, SecretView, Slot};
-use super::memory::Memory;
-use super::pair::{self, Claims};
-use super::round::{Round, rest, stalled, waiting};
-use super::verified::{Verified, verified};
-use super::{Awaits, Blocked, Claim, DueState, RecordError, Report, Retry, Source, Step, takeover};
+use std::convert::Infallible;
+use std::ops::ControlFlow::{self, Break, Continue};
+
 use crate::api::Reason;
+use crate::rotation::attempt::{prepare, recheck};
+use crate::rotation::cause::find::find;
+use crate::rotation::cause::found::Found;
+use crate::rotation::cause::kind::Cause;
+use crate::rotation::claim::{Attempt, Claim};
+use crate::rotation::claims::{Claims, target};
+use crate::rotation::facts::{ClaimView, Facts};
+use crate::rotation::gate::{gate, not_ours};
+use crate::rotation::memory::Memory;
+use crate::rotation::observed::{Failure, Observed};
+use crate::rotation::record::RecordError;
+use crate::rotation::rename::renamed;
+use crate::rotation::round::Round;
+use crate::rotation::secret::SecretState;
+use crate::rotation::settled::settled;
+use crate::rotation::standby::retirement;
+use crate::rotation::step::{Blocked, Report, Retry, Source, Step, rest, stalled, waiting};
+use crate::rotation::takeover::{self, AttemptOutcome};
+use crate::rotation::unreadable::unreadable;
 
 /// A step, and what to remember for the next round.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,7 +38,7 @@ pub fn decide(facts: &Facts) -> Decision {
     let mut round = Round::new(facts);
     round.take_verdict();
     round.see_news();
-    let step = steps(&mut round).unwrap_or_else(|step| step);
+    let Break(step) = steps(&mut round);
     let step = round.truthful(step);
     Decision {
         step,
@@ -45,16 +59,16 @@ pub fn out_of_steps(facts: &Facts) -> Decision {
     }
 }
 
-/// NB: `Err` is a step as well: it leaves the search early.
-fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
+/// The questions, in order. The first one that asks for a step ends them.
+fn steps(round: &mut Round<'_>) -> ControlFlow<Step, Infallible> {
     let facts = round.facts;
     if facts.object.deleting {
         let retry = Retry::OnChange;
-        return Ok(rest(Report::Outdated { retry }));
+        return Break(rest(Report::Outdated { retry }));
     }
     if round.memory.holding.is_some() {
         let retry = Retry::OnChange;
-        return Ok(rest(match &round.memory.held_back {
+        return Break(rest(match &round.memory.held_back {
             Some(failure) => Report::Stalled {
                 blocked: failure.into(),
                 retry,
@@ -63,31 +77,31 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
             None => waiting(held(facts), retry),
         }));
     }
-    let closed = gate(facts);
-    match (&round.memory.claimed, closed) {
-        (None, Some(report)) => return Ok(rest(report)),
-        (None, None) if settled(facts, &round.memory) => {
+    if round.memory.claimed.is_none() {
+        if let Some(report) = gate(facts) {
+            return Break(rest(report));
+        }
+        if settled(facts, &round.memory) {
             // All is well: the next failure is a first one.
             round.memory.inherited = false;
             round.memory.backoff = None;
-            return Ok(rest(settled_report(facts)));
+            return Break(rest(Report::settled(facts.object.due)));
         }
-        _ => {}
-    }
-    if round.memory.claimed.is_none()
-        && let Some(step) = round.resting()
-    {
-        return Ok(step);
+        if let Some(report) = round.resting() {
+            return Break(rest(report));
+        }
     }
     let secret = match &facts.secret {
         Observed::Live(secret) => secret,
-        Observed::Failed(failure) => return Ok(round.failed(failure)),
-        Observed::Unread | Observed::Cached(_) => return Ok(look(round)),
+        Observed::Failed(failure) => return Break(rest(round.failed(failure))),
+        Observed::Unread | Observed::Cached(_) => return Break(look(round)),
     };
     let claims = claims(round, secret)?;
     round.memory.unreadable = None;
-    if let SecretState::Present(secret) = secret {
-        usable(facts, secret)?;
+    if let SecretState::Present(view) = secret
+        && let Some(report) = not_ours(facts, view)
+    {
+        return Break(rest(report));
     }
     renamed(round, claims, secret)?;
     if let Some(claimed) = round.memory.claimed.clone() {
@@ -110,28 +124,128 @@ fn steps(round: &mut Round<'_>) -> Result<Step, Step> {
         && let Some(open) = claims.open(idle, secret)
     {
         round.slot = idle;
-        return pair::idle(round, claims, open, secret);
+        return open_beside(round, claims, open, secret);
     }
-    let active = facts.active();
-    match pair::cause(round, claims, secret)? {
-        Found::Nothing(step) => Ok(step),
+    let found = cause(round, claims, secret)?;
+    act(round, found, claims, secret)
+}
+
+/// The step that what was found asks for.
+fn act(
+    round: &mut Round<'_>,
+    found: Found,
+    claims: Claims<'_>,
+    secret: &SecretState,
+) -> ControlFlow<Step, Infallible> {
+    let active = round.facts.active();
+    match found {
+        Found::Nothing(report) => Break(rest(report)),
+        Found::Claim(claim) => Break(round.write_claim(*claim)),
+        Found::Render { over, record } => Break(round.render(over, record)),
         Found::Cause(cause) => prepare(round, cause, claims, secret),
         Found::Again => {
             let not_made = claims.of(active).map(Claim::not_made);
             let claims = claims.with(active, not_made.as_ref());
             prepare(round, Cause::LostAttempt, claims, secret)
         }
-        Found::Instead(cause) => {
+        Found::Replace(cause) => {
             let voided = claims.of(active).map(Claim::voided);
             prepare(round, cause, claims.with(active, voided.as_ref()), secret)
         }
     }
 }
 
+/// Why to rotate, by what is known of the stored pair.
+fn cause(
+    round: &mut Round<'_>,
+    claims: Claims<'_>,
+    secret: &SecretState,
+) -> ControlFlow<Step, Found> {
+    round.slot = round.facts.active();
+    let Some((claim, attempt)) = claims.open(round.slot, secret) else {
+        return find(round, claims, secret);
+    };
+    let sent = takeover::sent(round, attempt, secret)?;
+    let outcome = takeover::settled_outcome(round, attempt, sent, secret)?;
+    if outcome == AttemptOutcome::NotExecuted {
+        return in_place_of(round, claims, claim, secret);
+    }
+    if outcome == AttemptOutcome::Executed
+        && let Some(stored) = secret.recorded()
+    {
+        return takeover::executed(round, attempt, sent, stored);
+    }
+    let found = if takeover::is_lost(round, claims, secret)? {
+        Found::Cause(Cause::LostAttempt)
+    } else {
+        find(round, claims, secret)?
+    };
+    Continue(match found {
+        Found::Cause(Cause::LostAttempt) if outcome == AttemptOutcome::OlderLost => Found::Again,
+        found => found,
+    })
+}
+
+/// Why to rotate in place of an attempt that is known not to have been carried out. Without a cause it is given up.
+fn in_place_of(
+    round: &mut Round<'_>,
+    claims: Claims<'_>,
+    claim: &Claim,
+    secret: &SecretState,
+) -> ControlFlow<Step, Found> {
+    let voided = claim.voided();
+    let claims = claims.with(round.slot, Some(&voided));
+    Continue(match find(round, claims, secret)? {
+        Found::Cause(cause) if target(round, cause, claims, secret)? == round.slot => {
+            Found::Replace(cause)
+        }
+        Found::Claim(claim) => Found::Claim(claim),
+        _ => Found::Claim(Box::new(voided)),
+    })
+}
+
+/// An attempt on the idle application that may be under way. The stored pair is another application's, so nothing is lost.
+fn open_beside(
+    round: &mut Round<'_>,
+    claims: Claims<'_>,
+    (claim, attempt): (&Claim, &Attempt),
+    secret: &SecretState,
+) -> ControlFlow<Step, Infallible> {
+    let slot = round.slot;
+    let sent = takeover::sent(round, attempt, secret)?;
+    if let Some((view, entry)) = retirement(round, attempt, sent, secret)? {
+        return Break(round.render(view.version.clone(), Some((slot, entry))));
+    }
+    let outcome = takeover::settled_outcome(round, attempt, sent, secret)?;
+    if outcome != AttemptOutcome::Executed {
+        return Break(round.write_claim(claim.voided()));
+    }
+    let cause = match cause(round, claims, secret)? {
+        // What had no effect is made again for the same cause, and counts as a repair all the same.
+        Found::Cause(cause) | Found::Replace(cause)
+            if cause.is_repair() || round.memory.without_effect == Some(attempt.id) =>
+        {
+            cause
+        }
+        // A repair, so that the breaker can hold it back.
+        Found::Cause(_) | Found::Replace(_) | Found::Again => Cause::LostAttempt,
+        Found::Claim(_) | Found::Render { .. } | Found::Nothing(_) => {
+            round.slot = slot;
+            // NB: if it was a repair, it was made.
+            let voided = claim.voided().remembering(claim.repairs.clone());
+            return Break(round.write_claim(voided));
+        }
+    };
+    prepare(round, cause, claims, secret)
+}
+
 /// The claim of one's own is none any more. It alone is carried past the gates, to be given up there.
-fn forget_claim(round: &mut Round<'_>) -> Result<(), Step> {
+fn forget_claim(round: &mut Round<'_>) -> ControlFlow<Step> {
     round.memory.claimed = None;
-    gate(round.facts).map_or(Ok(()), |report| Err(rest(report)))
+    match gate(round.facts) {
+        Some(report) => Break(rest(report)),
+        None => Continue(()),
+    }
 }
 
 /// What a received value waits for: where ZITADEL cannot be asked about it, that is why it takes long.
@@ -146,10 +260,7 @@ fn held(facts: &Facts) -> Blocked {
 fn see_open(round: &mut Round<'_>, claims: Claims<'_>, secret: &SecretState) {
     let facts = round.facts;
     let now = facts.now.boot;
-    let stored = match secret {
-        SecretState::Present(secret) => Some(secret.version.clone()),
-        SecretState::Absent => None,
-    };
+    let stored = secret.version();
     let (mut attempts, mut versions) = (Vec::new(), Vec::new());
     for slot in facts.slots() {
         let Some((_, attempt)) = claims.open(*slot, secret) else {
@@ -161,7 +272,7 @@ fn see_open(round: &mut Round<'_>, claims: Claims<'_>, secret: &SecretState) {
             versions.push(version.clone());
             round
                 .memory
-                .seen_unchanged(version.clone(), stored.clone(), now);
+                .seen_unchanged(version.clone(), stored.cloned(), now);
         }
     }
     round.memory.keep_open(&attempts, &versions);
@@ -179,7 +290,7 @@ fn look(round: &mut Round<'_>) -> Step {
 }
 
 /// The claims, if all of them can be used.
-fn claims<'a>(round: &mut Round<'a>, secret: &SecretState) -> Result<Claims<'a>, Step> {
+fn claims<'a>(round: &mut Round<'a>, secret: &SecretState) -> ControlFlow<Step, Claims<'a>> {
     let facts = round.facts;
     let mut claims = Claims::default();
     for slot in facts.slots() {
@@ -195,7 +306,8 @@ fn claims<'a>(round: &mut Round<'a>, secret: &SecretState) -> Result<Claims<'a>,
                     claims = claims.with(*slot, Some(claim));
                 }
                 Err(RecordError::Newer) => {
-                    return Err(stalled(Reason::ClaimFromNewerVersion, Retry::OnChange));
+                    let reason = Reason::ClaimFromNewerVersion;
+                    return Break(rest(stalled(reason, Retry::OnChange)));
                 }
                 Err(RecordError::Unreadable) => {
                     if round.memory.claimed.is_some() {
@@ -204,209 +316,30 @@ fn claims<'a>(round: &mut Round<'a>, secret: &SecretState) -> Result<Claims<'a>,
                     }
                     forget_claim(round)?;
                     round.slot = *slot;
-                    return Err(takeover::unreadable(round, version, secret)?);
+                    let found = unreadable(round, version, secret)?;
+                    match act(round, found, Claims::default(), secret)? {}
                 }
             },
-            Observed::Failed(failure) => return Err(round.failed(failure)),
-            Observed::Unread | Observed::Cached(_) => return Err(look(round)),
+            Observed::Failed(failure) => return Break(rest(round.failed(failure))),
+            Observed::Unread | Observed::Cached(_) => return Break(look(round)),
         }
     }
-    Ok(claims)
+    Continue(claims)
 }
 
 /// A claim that is not another object's.
-fn ours<'a>(facts: &Facts, claim: &'a Claim, held_elsewhere: bool) -> Result<&'a Claim, Step> {
+fn ours<'a>(facts: &Facts, claim: &'a Claim, held_elsewhere: bool) -> ControlFlow<Step, &'a Claim> {
     if !held_elsewhere {
-        return Ok(claim);
+        return Continue(claim);
     }
     let blocked = Blocked {
         by: Some(claim.owner.clone()),
         ..Reason::AppAlreadyClaimed.into()
     };
-    Err(rest(Report::Stalled {
+    Break(rest(Report::Stalled {
         blocked,
         retry: Retry::After(facts.timing.retry_most),
     }))
-}
-
-/// `spec.secret.name` was changed. That is no cause: the newest value moves.
-fn renamed(round: &mut Round<'_>, claims: Claims<'_>, secret: &SecretState) -> Result<(), Step> {
-    let facts = round.facts;
-    let Some(former) = &facts.former else {
-        return Ok(());
-    };
-    if round.memory.claimed.is_some() {
-        return Ok(());
-    }
-    if let Some(step) = round.backing_off() {
-        return Err(step);
-    }
-    round.current()?;
-    // Whoever has generated under the former name may still be writing there.
-    for slot in facts.slots() {
-        let Some((_, attempt)) = claims.open(*slot, secret) else {
-            continue;
-        };
-        let known =
-            former.carries.contains(&attempt.id) || round.memory.not_executed == Some(attempt.id);
-        if !known {
-            let since = round.memory.attempt_seen(attempt.id, facts.now.boot);
-            takeover::quiet(round, Some(since))?;
-        }
-    }
-    let moved = |over: Option<&SecretView>| Step::Move {
-        former: former.clone(),
-        over: over.map(|view| view.version.clone()),
-    };
-    Err(match secret {
-        SecretState::Absent => moved(None),
-        SecretState::Present(view) => match &view.commit {
-            Ok(Some(entry)) if entry.sequence >= former.sequence => {
-                Step::DropFormer(former.clone())
-            }
-            // One of long ago that was kept.
-            Ok(Some(_)) => moved(Some(view)),
-            // There was another Secret of the new name, and a value that is held is not thrown away for it.
-            _ => stalled(Reason::SecretNotOwned, Retry::OnChange),
-        },
-    })
-}
-
-/// The attempt that the Secret carries for an application.
-pub(super) fn entry_attempt(secret: &SecretState, slot: Slot) -> Option<crate::ids::AttemptId> {
-    match secret {
-        SecretState::Present(secret) => secret.entry(slot)?.attempt,
-        SecretState::Absent => None,
-    }
-}
-
-/// What must hold before anything else is looked at.
-pub(super) fn gate(facts: &Facts) -> Option<Report> {
-    if facts.object.suspended {
-        return Some(Report::Quiet(Reason::Suspended));
-    }
-    if let Some(rival) = &facts.gates.rival {
-        let blocked = Blocked {
-            by: Some(rival.clone()),
-            ..Reason::AppAlreadyClaimed.into()
-        };
-        return Some(Report::Stalled {
-            blocked,
-            retry: Retry::After(facts.timing.retry_most),
-        });
-    }
-    if let Err(failure) = &facts.gates.connection {
-        let blocked = Blocked::from(failure);
-        return Some(if failure.permanent {
-            Report::Stalled {
-                blocked,
-                retry: Retry::OnChange,
-            }
-        } else {
-            waiting(blocked, Retry::After(facts.timing.probe))
-        });
-    }
-    (!facts.gates.granted).then(|| Report::Stalled {
-        blocked: Reason::NotGranted.into(),
-        retry: Retry::OnChange,
-    })
-}
-
-/// Whether all is well by what the watches show, so that no request is needed at all.
-fn settled(facts: &Facts, memory: &Memory) -> bool {
-    let Some(SecretState::Present(secret)) = facts.secret.known() else {
-        return false;
-    };
-    let claim = |slot| match facts.of(slot).claim.known() {
-        Some(ClaimView::Present {
-            record: Ok(claim),
-            held_elsewhere: false,
-            ..
-        }) => Some(claim),
-        _ => None,
-    };
-    let open = |slot: Slot| {
-        let attempt = claim(slot).and_then(Claim::live_attempt);
-        attempt.is_some_and(|attempt| {
-            secret.entry(slot).and_then(|entry| entry.attempt) != Some(attempt.id)
-        })
-    };
-    let idle_is_quiet = facts.idle().is_none_or(|idle| {
-        let absent = matches!(facts.of(idle).claim.known(), Some(ClaimView::Absent));
-        (absent || claim(idle).is_some()) && !open(idle)
-    });
-    let (Some(claim), Ok(Some(entry))) = (claim(secret.active), &secret.commit) else {
-        return false;
-    };
-    let overlap_is_over = facts
-        .object
-        .overlap_ends
-        .is_some_and(|ends| ends <= facts.now.time);
-    facts.former.is_none()
-        && secret.managed
-        && secret.owned
-        && secret.held_elsewhere.is_none()
-        && secret.refused.is_none()
-        && secret.rendered
-        && secret.value != super::Value::Absent
-        && claim.owner == facts.object.owner
-        && !open(secret.active)
-        && idle_is_quiet
-        && !overlap_is_over
-        && !facts.object.standby_unseen
-        && (facts.object.trigger.is_none()
-            || facts.object.trigger.as_deref() == claim.handled(entry.attempt))
-        && memory.drift.is_none()
-        && verified(facts, memory) == Verified::Accepted
-        && facts
-            .of(secret.active)
-            .hint
-            .is_none_or(|hint| !memory.is_news(hint, entry.sequence))
-        && !matches!(facts.object.due, DueState::Due { .. })
-}
-
-pub(super) fn settled_report(facts: &Facts) -> Report {
-    let (next, awaits, overdue) = match facts.object.due {
-        DueState::OnTriggerOnly => (None, Awaits::Nothing, false),
-        DueState::NotDue { next } => (Some(next), Awaits::Nothing, false),
-        DueState::AwaitingWindow { opens, overdue, .. } => (Some(opens), Awaits::Window, overdue),
-        DueState::AwaitingTurn {
-            starts, overdue, ..
-        } => (Some(starts), Awaits::Turn, overdue),
-        DueState::Due { since, overdue } => (Some(since), Awaits::Nothing, overdue),
-    };
-    Report::Settled {
-        next,
-        awaits,
-        overdue,
-    }
-}
-
-/// Refuses Secrets that are not ours to touch.
-fn usable(facts: &Facts, secret: &SecretView) -> Result<(), Step> {
-    if let Some(owner) = &secret.held_elsewhere {
-        let blocked = Blocked {
-            by: Some(owner.clone()),
-            ..Reason::SecretKeyConflict.into()
-        };
-        return Err(rest(Report::Stalled {
-            blocked,
-            retry: Retry::After(facts.timing.retry_most),
-        }));
-    }
-    if secret.commit == Err(RecordError::Newer) {
-        return Err(stalled(
-            Reason::CommitRecordFromNewerVersion,
-            Retry::OnChange,
-        ));
-    }
-    if !secret.managed && !facts.object.adopt {
-        return Err(stalled(
-            Reason::SecretNotOwned,
-            Retry::After(facts.timing.retry_most),
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,72 +4,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Claim, DueState, Entry, Explained, Holder, Memory, Owner, RecordError, Timing};
 use crate::api::{Reason, Recovery};
 use crate::ids::{AttemptId, Sequence};
-
-/// Something that is read when a decision needs it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Observed<T> {
-    /// Not read in this round.
-    Unread,
-    /// Taken from a watch: may lag behind, so good enough to rest on, never to act on.
-    Cached(T),
-    /// Read from the server in this round.
-    Live(T),
-    /// The read failed.
-    Failed(Failure),
-}
-
-impl<T> Observed<T> {
-    /// What is known, from a watch or a read.
-    pub fn known(&self) -> Option<&T> {
-        match self {
-            Self::Cached(value) | Self::Live(value) => Some(value),
-            Self::Unread | Self::Failed(_) => None,
-        }
-    }
-}
-
-/// Why a read or a call failed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Failure {
-    /// The reason that a person is told.
-    pub reason: Reason,
-    /// Whether it will stay so until somebody changes something.
-    pub permanent: bool,
-    /// ZITADEL's error id, if it has the form of one.
-    pub error_id: Option<String>,
-    /// What came back, in words of the operator's own: the HTTP status, or what kind of answer it was.
-    pub answer: Option<String>,
-    /// The call to ZITADEL that failed, if it was one.
-    pub call: Option<&'static str>,
-    /// Why the connection cannot be used, in its own sentence, if that is why.
-    pub connection: Option<String>,
-}
-
-impl Failure {
-    /// A failure of which no more is known than its reason.
-    pub const fn new(reason: Reason, permanent: bool) -> Self {
-        Self {
-            reason,
-            permanent,
-            error_id: None,
-            answer: None,
-            call: None,
-            connection: None,
-        }
-    }
-}
-
-/// A revision of a Kubernetes object. Only both together name one very object.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Version {
-    /// Its uid.
-    pub uid: String,
-    /// Its resourceVersion.
-    pub revision: String,
-}
+use crate::rotation::cause::kind::Cause;
+use crate::rotation::claim::{Claim, Holder};
+use crate::rotation::commit::HandledTrigger;
+use crate::rotation::journal::Journal;
+use crate::rotation::memory::Memory;
+use crate::rotation::observed::{Failure, Observed, Version};
+use crate::rotation::record::{Owner, RecordError};
+use crate::rotation::schedule::DueState;
+use crate::rotation::secret::{Former, SecretState, Value};
+use crate::rotation::slot::Slot;
+use crate::rotation::timing::Timing;
 
 /// The clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -140,6 +87,29 @@ impl From<Recovery> for RecoveryView {
     }
 }
 
+/// Rotations of the application that are no repairs, and those that are, by what the status's history says: ten at most, so that
+/// who writes it can widen the breaker where the claim is gone, and not switch it off.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Explained {
+    /// First issues, scheduled rotations, triggers, retirements.
+    pub asked: Vec<Sequence>,
+    /// Repairs.
+    pub repairs: Vec<Sequence>,
+}
+
+impl Explained {
+    /// The rotations that don't count where the journal stands in. The commit record explains one that the history does not know.
+    pub(super) fn sequences(&self, secret: Option<&SecretState>) -> Vec<Sequence> {
+        let mut all = self.asked.clone();
+        if let Some(SecretState::Present(view)) = secret {
+            let recorded = Slot::ALL.into_iter().filter_map(|slot| view.entry(slot));
+            let recorded = recorded.map(|entry| entry.sequence);
+            all.extend(recorded.filter(|sequence| !self.repairs.contains(sequence)));
+        }
+        all
+    }
+}
+
 /// What must hold before ZITADEL is called at all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Gates {
@@ -183,179 +153,11 @@ impl ClaimView {
     }
 }
 
-/// The Secret of the declared name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one a round, and nearly always it is there"
-)]
-pub enum SecretState {
-    /// There is none.
-    Absent,
-    /// There is one.
-    Present(SecretView),
-}
-
-/// What matters of the Secret.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, as the Secret shows it"
-)]
-pub struct SecretView {
-    /// Its revision.
-    pub version: Version,
-    /// Whether the operator made it or took it over.
-    pub managed: bool,
-    /// The application whose pair it holds, or is taken to hold where nothing is recorded.
-    pub active: Slot,
-    /// The entry of its commit record for the pair that it holds; `Ok(None)` without one.
-    pub commit: Result<Option<super::Entry>, RecordError>,
-    /// The entry of its commit record for the other application, if there is one.
-    pub idle: Option<super::Entry>,
-    /// The `ApiAppSecret` that its commit record names, if that is another one that exists.
-    pub held_elsewhere: Option<Owner>,
-    /// Whether the commit record names this very object as the owner.
-    pub owned: bool,
-    /// The client secret in it.
-    pub value: Value,
-    /// Whose it is, by the bytes; unknown where only metadata was read.
-    pub origin: super::Origin,
-    /// Its fingerprint, if it was read.
-    pub fingerprint: Option<super::Fingerprint>,
-    /// The trigger that was handled when it was written, by the commit record.
-    pub handled_trigger: super::HandledTrigger,
-    /// Whether keys, labels, annotations, type and owner are as declared.
-    pub rendered: bool,
-    /// Whether the API server would refuse to change it, immutable or of another type, or another tool applies one of its keys as well.
-    pub refused: Option<Reason>,
-    /// Whether a field manager besides the operator wrote the client secret; only known where the data was read.
-    pub co_written: bool,
-}
-
-/// Which of an object's two applications.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub enum Slot {
-    /// `spec.appId`.
-    #[default]
-    Primary,
-    /// `spec.standby.appId`, or what that was when the stored pair was made.
-    Standby,
-}
-
-impl Slot {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Primary, Self::Standby];
-
-    /// The other one.
-    #[must_use]
-    pub const fn other(self) -> Self {
-        match self {
-            Self::Primary => Self::Standby,
-            Self::Standby => Self::Primary,
-        }
-    }
-}
-
-/// A Secret under a name that the object does not give it any more.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Former {
-    /// Its name.
-    pub name: String,
-    /// Its revision.
-    pub version: Version,
-    /// The sequence of the value in it.
-    pub sequence: Sequence,
-    /// The attempts that it carries.
-    pub carries: Vec<AttemptId>,
-}
-
-impl SecretView {
-    /// What is recorded of the last value of an application.
-    pub fn entry(&self, slot: Slot) -> Option<&super::Entry> {
-        if slot == self.active {
-            self.commit.as_ref().ok()?.as_ref()
-        } else {
-            self.idle.as_ref()
-        }
-    }
-}
-
-/// The client secret in a Secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Value {
-    /// Not looked at: only metadata is watched.
-    Unseen,
-    /// There is none.
-    Absent,
-    /// There is one.
-    Present,
-}
-
 /// The application at ZITADEL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AppView {
     /// Why it can't be rotated, if so.
     pub refused: Option<Reason>,
-}
-
-/// One `secret.changed` of the application.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct JournalEvent {
-    /// Its sequence.
-    pub sequence: Sequence,
-    /// Its time.
-    pub time: Timestamp,
-    /// Whether the operator's own user made it.
-    pub own: bool,
-}
-
-impl JournalEvent {
-    /// What to record of the value that it made.
-    pub const fn entry(&self, attempt: Option<AttemptId>) -> Entry {
-        Entry {
-            attempt,
-            sequence: self.sequence,
-            change_date: self.time,
-        }
-    }
-}
-
-/// The `secret.changed` events of the application, oldest first.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Journal(pub Vec<JournalEvent>);
-
-impl Journal {
-    /// The newest event.
-    pub fn newest(&self) -> Option<&JournalEvent> {
-        self.0.iter().max_by_key(|event| event.sequence)
-    }
-
-    /// The newest event of the operator's own user.
-    pub fn newest_own(&self) -> Option<&JournalEvent> {
-        self.0
-            .iter()
-            .filter(|event| event.own)
-            .max_by_key(|event| event.sequence)
-    }
-
-    /// Whether the operator's own user rotated after `sequence`.
-    pub fn own_after(&self, sequence: Option<Sequence>) -> bool {
-        self.newest_own()
-            .is_some_and(|event| Some(event.sequence) > sequence)
-    }
-
-    /// Own events within `period` before `now`.
-    pub fn own_within(
-        &self,
-        period: Duration,
-        now: Timestamp,
-    ) -> impl Iterator<Item = &JournalEvent> {
-        let from = now.checked_sub(period).unwrap_or(Timestamp::MIN);
-        self.0
-            .iter()
-            .filter(move |event| event.own && event.time > from)
-    }
 }
 
 /// What introspection says of the stored client secret.
@@ -481,9 +283,28 @@ impl Facts {
         };
         let attempt = claim.and_then(Claim::live_attempt);
         let tried = attempt
-            .filter(|attempt| attempt.cause != super::Cause::Retire)
+            .filter(|attempt| attempt.cause != Cause::Retire)
             .map(|attempt| attempt.id);
         (tried, std::cmp::Reverse(slot))
+    }
+
+    /// The trigger that counts as handled where no claim says: by the record of the object's own Secret, where there is none by the
+    /// status, and where that says nothing the one that is there.
+    ///
+    /// NB: the status of an object that was made again during a rotation may be a mirror of the former one's claim.
+    pub(super) fn handled_trigger(&self) -> Option<String> {
+        let object = &self.object;
+        if let Some(SecretState::Present(secret)) = self.secret.known()
+            && let HandledTrigger::Recorded(trigger) = &secret.handled_trigger
+            && (secret.owned || *trigger == object.trigger)
+        {
+            return trigger.clone();
+        }
+        let observed = object.observed_trigger.as_ref();
+        observed
+            .or(object.trigger.as_ref())
+            .filter(|trigger| !trigger.is_empty())
+            .cloned()
     }
 
     /// The application whose pair the Secret does not hold.

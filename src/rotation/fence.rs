@@ -1,7 +1,10 @@
 //! May a value that was just received replace what the Secret holds? An older one never replaces a newer one. No I/O.
 
-use super::{SecretState, Slot, Version};
 use crate::ids::{AttemptId, Sequence};
+use crate::rotation::observed::Version;
+use crate::rotation::record::RecordError;
+use crate::rotation::secret::SecretState;
+use crate::rotation::slot::Slot;
 
 /// What to do with a received value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,7 +40,7 @@ pub fn fence(
     if secret.held_elsewhere.is_some() || (!secret.managed && !adopt) {
         return Fence::Refused;
     }
-    if secret.commit == Err(super::RecordError::Newer) {
+    if secret.commit == Err(RecordError::Newer) {
         return Fence::Refused;
     }
     match secret.entry(slot) {

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::{ClaimView, Facts, Observed, SecretState, Slot};
 use crate::ids::AttemptId;
+use crate::rotation::facts::{ClaimView, Facts};
+use crate::rotation::observed::Observed;
+use crate::rotation::secret::SecretState;
+use crate::rotation::slot::Slot;
 
 /// By how much the clocks of two operators may differ for their attempts to be put in order.
 const CLOCKS: Duration = Duration::from_mins(1);

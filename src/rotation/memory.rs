@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Failure, Slot, Version};
 use crate::ids::{AttemptId, Sequence};
+use crate::rotation::observed::{Failure, Version};
+use crate::rotation::slot::Slot;
 
 /// A rotation that was rehearsed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -4,54 +4,73 @@
 //! out and observes again; the model checker explores this very function.
 
 mod attempt;
+mod backoff;
 mod breaker;
 mod cause;
 mod claim;
+mod claims;
 mod commit;
 mod decide;
 mod facts;
 mod fence;
 mod fingerprint;
 mod foreign;
+mod gate;
+mod hash;
 pub mod interval;
+mod journal;
 mod memory;
+mod new_claim;
+mod observed;
 mod obstacle;
-mod pair;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod publish;
+mod record;
+mod rename;
+mod repair;
+mod repairs;
 mod round;
 mod schedule;
+mod secret;
+mod settled;
+mod slot;
+mod standby;
 mod step;
 mod takeover;
 mod timing;
-mod unknown;
+mod truth;
+mod unreadable;
 mod verified;
 mod wait;
 mod window;
 
-pub use breaker::{Explained, OpenBreaker, RepairCause, Repairs, Standing};
-pub use cause::{AttemptCause, Cause, CauseWord};
-pub use claim::{Attempt, AttemptState, Claim, Holder, Owner, RecordError, Replaced};
+pub use breaker::{OpenBreaker, Standing};
+pub use cause::kind::{AttemptCause, Cause, CauseWord};
+pub use claim::{Attempt, AttemptState, Claim, Holder, Replaced};
 pub use commit::{CommitRecord, Entry, HandledTrigger, Recorded};
 pub use decide::{Decision, decide, out_of_steps};
 pub use facts::{
-    AppFacts, AppView, ClaimView, Facts, Failure, Former, Gates, Journal, JournalEvent, Now,
-    ObjectView, Observed, Probe, RecoveryView, SecretState, SecretView, Slot, Value, Version,
+    AppFacts, AppView, ClaimView, Explained, Facts, Gates, Now, ObjectView, Probe, RecoveryView,
 };
 pub use fence::{Fence, fence};
 pub use fingerprint::{Bytes32, Fingerprint, Fingerprints, Origin, Salt};
 pub use foreign::foreign_attempt;
 pub use interval::{format as format_interval, parse as parse_interval};
+pub use journal::{Journal, JournalEvent};
 pub use memory::{
     Backoff, Claimed, Doubt, DoubtKind, Looked, Loss, Memory, Prepared, Refusals, Rejection,
     Watched,
 };
+pub use observed::{Failure, Observed, Version};
 pub use obstacle::is_usable_beside;
 pub use publish::{Beside, Next, Publish, Question, Verdict};
+pub use record::{Owner, RecordError, UnknownFields};
+pub use repairs::{RepairCause, Repairs};
 pub use schedule::{Backlog, DueState, GRACE, Schedule, ScheduleError};
+pub use secret::{Former, SecretState, SecretView, Value};
+pub use slot::Slot;
 pub use step::{Awaits, Blocked, Report, Retry, Source, Step};
 pub use timing::{Timing, TimingError};
-pub use unknown::UnknownFields;
 pub use verified::{Verified, verified};
 pub use wait::next_try;

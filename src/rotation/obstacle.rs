@@ -1,9 +1,10 @@
 //! Obstacles that are in the way of the next rotation only: the stored client secret is as declared, and works. No I/O.
 
-use super::facts::{Facts, SecretState};
-use super::memory::Memory;
-use super::verified::verified;
 use crate::api::Reason;
+use crate::rotation::facts::Facts;
+use crate::rotation::memory::Memory;
+use crate::rotation::secret::SecretState;
+use crate::rotation::verified::verified;
 
 /// Whether consumers can use what the Secret holds, although a person must act before anything else can be written to it.
 pub fn is_usable_beside(reason: Reason, facts: &Facts, memory: &Memory) -> bool {

@@ -12,7 +12,7 @@ mod facts;
 
 use jiff::Timestamp;
 
-use super::claim::RecordError;
+use super::record::RecordError;
 use super::window::{MAX_DURATION, Window};
 use super::{
     AttemptState, Cause, Claim, ClaimView, CommitRecord, Decision, DoubtKind, DueState, Facts,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Timing;
+use crate::rotation::timing::Timing;
 
 /// What is asked before a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,11 +1,17 @@
-//! One round of decisions: the facts, the memory as it becomes, and the waits that follow from both. No I/O.
+//! One round of decisions: the facts, the memory as it becomes, and what every question needs of both. No I/O.
 
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
-use super::facts::{AppFacts, AppView, Facts, Failure, Observed, Slot, Version};
-use super::memory::{Backoff, Memory, Refusals};
-use super::{Blocked, Claim, Entry, Report, Retry, Source, Step};
 use crate::api::Reason;
+use crate::rotation::claim::Claim;
+use crate::rotation::commit::Entry;
+use crate::rotation::facts::{AppFacts, AppView, Facts};
+use crate::rotation::memory::{Backoff, Memory, Refusals};
+use crate::rotation::observed::{Failure, Observed, Version};
+use crate::rotation::repairs::Repairs;
+use crate::rotation::slot::Slot;
+use crate::rotation::step::{Blocked, Report, Retry, Source, Step, rest, waiting};
 
 /// One round: the facts, and the memory as it becomes.
 pub(super) struct Round<'a> {
@@ -62,39 +68,39 @@ impl<'a> Round<'a> {
     }
 
     /// The application, read live.
-    pub(super) fn app(&mut self) -> Result<AppView, Step> {
+    pub(super) fn app(&mut self) -> ControlFlow<Step, AppView> {
         match &self.seen().app {
-            Observed::Live(app) => Ok(*app),
-            Observed::Failed(failure) => Err(self.failed(failure)),
-            Observed::Unread | Observed::Cached(_) => Err(self.read(&[Source::App])),
+            Observed::Live(app) => Continue(*app),
+            Observed::Failed(failure) => Break(rest(self.failed(failure))),
+            Observed::Unread | Observed::Cached(_) => Break(self.read(&[Source::App])),
         }
     }
 
     /// Makes sure that the object is what the watch shows: on the word of a watch that lags behind, nothing is changed.
-    pub(super) fn current(&mut self) -> Result<(), Step> {
+    pub(super) fn current(&mut self) -> ControlFlow<Step> {
         match &self.facts.current {
-            Observed::Live(true) => Ok(()),
-            Observed::Live(false) => Err(rest(Report::Outdated {
+            Observed::Live(true) => Continue(()),
+            Observed::Live(false) => Break(rest(Report::Outdated {
                 retry: Retry::After(self.facts.timing.probe),
             })),
-            Observed::Failed(failure) => Err(self.failed(failure)),
-            Observed::Unread | Observed::Cached(_) => Err(self.read(&[Source::Object])),
+            Observed::Failed(failure) => Break(rest(self.failed(failure))),
+            Observed::Unread | Observed::Cached(_) => Break(self.read(&[Source::Object])),
         }
     }
 
     /// The rest that a failure asks for. A changed object or connection does not wait.
-    pub(super) fn backing_off(&self) -> Option<Step> {
+    pub(super) fn backing_off(&self) -> Option<Report> {
         let backoff = self.memory.backoff.as_ref()?;
         self.waits_for(backoff)
     }
 
     /// The rest that a used up step budget asks for.
-    pub(super) fn resting(&self) -> Option<Step> {
+    pub(super) fn resting(&self) -> Option<Report> {
         let backoff = self.memory.backoff.as_ref()?;
         self.waits_for(backoff).filter(|_| backoff.everything)
     }
 
-    fn waits_for(&self, backoff: &Backoff) -> Option<Step> {
+    fn waits_for(&self, backoff: &Backoff) -> Option<Report> {
         let facts = self.facts;
         if backoff.inputs != facts.object.inputs {
             return None;
@@ -105,19 +111,66 @@ impl<'a> Round<'a> {
             .filter(|left| !left.is_zero())?;
         let blocked = Blocked::from(&backoff.failure);
         let retry = Retry::After(left);
-        Some(rest(if backoff.failure.permanent {
+        Some(if backoff.failure.permanent {
             Report::Stalled { blocked, retry }
         } else {
             waiting(blocked, retry)
-        }))
+        })
     }
 
-    /// The step that writes the Secret again from the value it holds. What somebody else undoes each time is written ever more rarely.
+    /// The rest before the Secret is written again from the value it holds. What somebody else undoes each time is written ever more
+    /// rarely.
+    pub(super) fn backing_off_rewrites(&self) -> Option<Report> {
+        self.waits_for(self.memory.rewrites.as_ref()?)
+    }
+
+    /// The step that writes the Secret again from the value it holds.
     pub(super) fn render(&self, over: Version, record: Option<(Slot, Entry)>) -> Step {
-        let rewrites = self.memory.rewrites.as_ref();
-        rewrites
-            .and_then(|rewrites| self.waits_for(rewrites))
-            .unwrap_or(Step::Render { over, record })
+        self.backing_off_rewrites()
+            .map_or(Step::Render { over, record }, rest)
+    }
+
+    /// The repairs that a claim has to remember which is written over this one. Where there is none, the journal stands in: a claim that
+    /// was deleted must not reset the breaker.
+    pub(super) fn repairs(&mut self, claim: Option<&Claim>) -> ControlFlow<Step, Repairs> {
+        if let Some(claim) = claim {
+            return Continue(claim.counted());
+        }
+        let facts = self.facts;
+        match &self.seen().journal {
+            Observed::Live(journal) => {
+                let explained = facts.object.explained.sequences(facts.secret.known());
+                let (now, timing) = (facts.now.time, &facts.timing);
+                Continue(Repairs::by_journal(journal, &explained, now, timing))
+            }
+            Observed::Unread | Observed::Cached(_) => Break(self.read(&[Source::Journal])),
+            Observed::Failed(failure) if failure.permanent => Continue(Repairs::default()),
+            Observed::Failed(failure) => Break(rest(self.failed(failure))),
+        }
+    }
+
+    /// A value that is taken over is recorded with the newest event, so it must be probed after that event was read and its effect
+    /// can be seen. What an earlier probe said is of before.
+    pub(super) fn read_before_probe(&self) -> ControlFlow<Step> {
+        if matches!(self.seen().journal, Observed::Unread | Observed::Cached(_)) {
+            return Break(self.read(&[Source::Journal, Source::App, Source::Probe]));
+        }
+        // NB: after the journal, so that the effect of its newest event can be seen.
+        if matches!(self.seen().app, Observed::Unread | Observed::Cached(_)) {
+            return Break(self.read(&[Source::App, Source::Probe]));
+        }
+        Continue(())
+    }
+
+    /// While the request may still be on its way, the old credential works and nothing is done.
+    pub(super) fn quiet(&self, sent: Option<Duration>) -> ControlFlow<Step> {
+        match sent.and_then(|since| self.left(since, self.facts.timing.quiet)) {
+            Some(left) => {
+                let retry = Retry::After(left);
+                Break(rest(waiting(self.outcome_unknown(), retry)))
+            }
+            None => Continue(()),
+        }
     }
 
     /// It is not known whether the attempt was carried out; what came back, where this process made it.
@@ -167,141 +220,14 @@ impl<'a> Round<'a> {
     }
 
     /// A read failed: forget what depends on uninterrupted reads, and wait, longer each time.
-    pub(super) fn failed(&mut self, failure: &Failure) -> Step {
+    pub(super) fn failed(&mut self, failure: &Failure) -> Report {
         self.memory.read_failed();
-        let delay = self.memory.back_off(self.facts, failure);
+        let retry = Retry::After(self.memory.back_off(self.facts, failure));
         let blocked = Blocked::from(failure);
-        rest(if failure.permanent {
-            Report::Stalled {
-                blocked,
-                retry: Retry::After(delay),
-            }
+        if failure.permanent {
+            Report::Stalled { blocked, retry }
         } else {
-            waiting(blocked, Retry::After(delay))
-        })
+            waiting(blocked, retry)
+        }
     }
-}
-
-impl Memory {
-    /// Generate was not carried out, or a read failed: the wait before the next try, by what is remembered of earlier ones.
-    pub fn back_off(&mut self, facts: &Facts, failure: &Failure) -> Duration {
-        let next = longer(
-            self.backoff.as_ref(),
-            facts,
-            failure,
-            facts.timing.retry_first,
-            false,
-        );
-        self.backoff.insert(next).left(facts)
-    }
-
-    /// Something was tried and nothing came of it, for example a claim that was given up: as [`Memory::back_off`], but sooner again.
-    pub fn set_back(&mut self, facts: &Facts, failure: &Failure) -> Duration {
-        let next = longer(
-            self.backoff.as_ref(),
-            facts,
-            failure,
-            facts.timing.retry_soonest,
-            false,
-        );
-        self.backoff.insert(next).left(facts)
-    }
-
-    /// More steps were made at once than any rotation takes: nothing at all is done for a while.
-    pub(super) fn stop_for_a_while(&mut self, facts: &Facts, failure: &Failure) -> Duration {
-        let soonest = facts.timing.retry_soonest;
-        let next = longer(self.backoff.as_ref(), facts, failure, soonest, true);
-        self.backoff.insert(next).left(facts)
-    }
-
-    /// The Secret was written again with the value that it holds. If that is undone, the next time is later; it is forgotten once it
-    /// has held for ten times as long.
-    pub fn rewritten(&mut self, facts: &Facts, failure: &Failure) {
-        let soonest = facts.timing.retry_soonest;
-        let lasted = |before: &&Backoff| {
-            let wait = doubled(soonest, 2, before.count, facts.timing.retry_most);
-            facts.now.boot < before.until.saturating_add(wait.saturating_mul(10))
-        };
-        let before = self.rewrites.as_ref().filter(lasted);
-        self.rewrites = Some(longer(before, facts, failure, soonest, false));
-    }
-}
-
-impl Memory {
-    /// The API server stores labels or annotations of the Secret otherwise than they are sent: they are left so for as long as a wait is
-    /// at most, unless the object is changed.
-    pub fn left_as_it_is(&mut self, facts: &Facts, failure: &Failure) {
-        self.rewrites = Some(Backoff {
-            until: facts.now.boot.saturating_add(facts.timing.retry_most),
-            ..longer(None, facts, failure, facts.timing.retry_most, false)
-        });
-    }
-}
-
-impl Backoff {
-    fn left(&self, facts: &Facts) -> Duration {
-        self.until.saturating_sub(facts.now.boot)
-    }
-}
-
-/// The one waiting rule for everything that did not change the world: longer each time, up to an hour, and anew only for a changed object
-/// or connection, after a rotation, or when all is well.
-fn longer(
-    before: Option<&Backoff>,
-    facts: &Facts,
-    failure: &Failure,
-    first: Duration,
-    everything: bool,
-) -> Backoff {
-    // Whoever has changed the object meanwhile need not wait for what failed before.
-    let inputs = &facts.object.inputs;
-    let before = before.filter(|it| it.inputs == *inputs);
-    let count = before.map_or(0, |it| it.count).saturating_add(1);
-    // NB: a refusal that should be for good may pass all the same: ZITADEL answers 401 and 403 while it fails to load something,
-    // and for a moment after a role was given. Nor do many steps at once say that there is no end of them. So the first wait is as short as any, and the longest is reached sooner.
-    let sooner = failure.permanent || everything;
-    let factor = if sooner { 4 } else { 2 };
-    let wait = doubled(first, factor, count, facts.timing.retry_most);
-    let wait = spread(wait, &facts.object.owner.uid, count);
-    Backoff {
-        count,
-        until: facts.now.boot.saturating_add(wait),
-        failure: failure.clone(),
-        inputs: inputs.clone(),
-        everything,
-    }
-}
-
-fn doubled(first: Duration, factor: u32, count: u32, most: Duration) -> Duration {
-    first
-        .saturating_mul(factor.saturating_pow(count.saturating_sub(1).min(16)))
-        .min(most)
-}
-
-/// ±20 %, the same for an object and count every time.
-fn spread(wait: Duration, uid: &str, count: u32) -> Duration {
-    let hash = uid
-        .bytes()
-        .chain(count.to_le_bytes())
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    let percent = 80 + u32::try_from(hash % 41).unwrap_or(20);
-    wait.saturating_mul(percent) / 100
-}
-
-pub(super) fn rest(report: Report) -> Step {
-    Step::Rest(report)
-}
-
-pub(super) fn stalled(reason: Reason, retry: Retry) -> Step {
-    rest(Report::Stalled {
-        blocked: reason.into(),
-        retry,
-    })
-}
-
-/// Waiting. Whether there is a credential that can be used meanwhile, [`Round::truthful`] says of every report.
-pub(super) const fn waiting(blocked: Blocked, retry: Retry) -> Report {
-    Report::Usable { blocked, retry }
 }

@@ -17,11 +17,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    interval::{self, IntervalError},
-    window::{Window, WindowError},
-};
 use crate::api::Rotation;
+use crate::rotation::hash::fnv1a;
+use crate::rotation::interval::{self, IntervalError};
+use crate::rotation::window::{Window, WindowError};
 
 /// How long a due rotation may wait without a window to blame before it is overdue.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
@@ -134,7 +133,7 @@ impl Backlog {
     /// The turn of the object with that uid.
     fn turn(self, uid: &str) -> Timestamp {
         let millis = u64::try_from(self.span.as_millis()).unwrap_or(u64::MAX);
-        let offset = hash(uid).checked_rem(millis).unwrap_or(0);
+        let offset = fnv1a(uid.bytes()).checked_rem(millis).unwrap_or(0);
         later(self.since, Duration::from_millis(offset))
     }
 }
@@ -379,14 +378,7 @@ fn later(instant: Timestamp, by: Duration) -> Timestamp {
 /// The object's own share of the jitter.
 fn offset(interval: Duration, percent: u32, uid: &str) -> Duration {
     let span = interval.as_secs() * u64::from(percent) / 100;
-    Duration::from_secs(hash(uid).checked_rem(span).unwrap_or(0))
-}
-
-/// FNV-1a: the same number in every build and on every machine, which the standard library's hasher does not promise.
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    Duration::from_secs(fnv1a(uid.bytes()).checked_rem(span).unwrap_or(0))
 }
 
 #[cfg(test)]

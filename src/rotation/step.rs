@@ -4,9 +4,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Cause, Claim, Failure, Former, OpenBreaker, Owner, Slot, Version};
 use crate::api::Reason;
 use crate::ids::AttemptId;
+use crate::rotation::breaker::OpenBreaker;
+use crate::rotation::cause::kind::Cause;
+use crate::rotation::claim::Claim;
+use crate::rotation::commit::Entry;
+use crate::rotation::observed::{Failure, Version};
+use crate::rotation::record::Owner;
+use crate::rotation::schedule::DueState;
+use crate::rotation::secret::Former;
+use crate::rotation::slot::Slot;
 
 /// Something to read before a decision can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,7 +78,7 @@ pub enum Step {
         /// The revision to replace.
         over: Version,
         /// An application, and the entry to record for it; none: those that are there.
-        record: Option<(Slot, super::Entry)>,
+        record: Option<(Slot, Entry)>,
     },
     /// Write the Secret under its new name from the one under its former name.
     Move {
@@ -194,4 +202,44 @@ pub enum Report {
         /// When to look again, if the watch does not show it by then.
         retry: Retry,
     },
+}
+
+impl Report {
+    /// Nothing is due, or what is due waits.
+    pub(super) const fn settled(due: DueState) -> Self {
+        let (next, awaits, overdue) = match due {
+            DueState::OnTriggerOnly => (None, Awaits::Nothing, false),
+            DueState::NotDue { next } => (Some(next), Awaits::Nothing, false),
+            DueState::AwaitingWindow { opens, overdue, .. } => {
+                (Some(opens), Awaits::Window, overdue)
+            }
+            DueState::AwaitingTurn {
+                starts, overdue, ..
+            } => (Some(starts), Awaits::Turn, overdue),
+            DueState::Due { since, overdue } => (Some(since), Awaits::Nothing, overdue),
+        };
+        Self::Settled {
+            next,
+            awaits,
+            overdue,
+        }
+    }
+}
+
+/// The step that only reports.
+pub(super) const fn rest(report: Report) -> Step {
+    Step::Rest(report)
+}
+
+/// A person must act, for this reason.
+pub(super) fn stalled(reason: Reason, retry: Retry) -> Report {
+    Report::Stalled {
+        blocked: reason.into(),
+        retry,
+    }
+}
+
+/// Waiting. Whether there is a credential that can be used meanwhile, [`truth`](super::truth) says of every report.
+pub(super) const fn waiting(blocked: Blocked, retry: Retry) -> Report {
+    Report::Usable { blocked, retry }
 }

@@ -2,9 +2,9 @@
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
-use super::facts::{ClaimView, Facts};
-use super::step::Blocked;
 use crate::api::Reason;
+use crate::rotation::facts::{ClaimView, Facts};
+use crate::rotation::step::Blocked;
 
 /// When the operator acts next, if it waits for a time and not for a change: the end of the wait, on the clock that due times are judged
 /// on. It stays the same for as long as the wait lasts.

@@ -25,9 +25,9 @@ use jiff::Timestamp;
 use super::*;
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
-    AppFacts, AppView, Attempt, AttemptState, Cause, Entry, Explained, Failure, Former, Gates,
-    HandledTrigger, Holder, Journal, JournalEvent, Now, ObjectView, Origin, Owner, Probe,
-    RecoveryView, Refusals, Repairs, Timing, UnknownFields, Value, Version,
+    AppFacts, AppView, Attempt, AttemptState, Cause, DueState, Entry, Explained, Failure, Former,
+    Gates, HandledTrigger, Holder, Journal, JournalEvent, Now, ObjectView, Origin, Owner, Probe,
+    RecoveryView, Refusals, Repairs, SecretView, Slot, Timing, UnknownFields, Value, Version,
 };
 
 const BOOT: Duration = Duration::from_hours(1);

@@ -2,7 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::AttemptId;
-use crate::rotation::{Entry, JournalEvent, SecretView, Value, Version};
+use crate::rotation::{
+    Entry, Explained, JournalEvent, SecretState, SecretView, Slot, Value, Version,
+};
 
 const NOW: i64 = 1_000_000;
 

@@ -1,0 +1,76 @@
+//! What claims and commit records have in common: a version, and fields that this version does not know. Another version of the same
+//! format wrote those; they are kept where the record is written again. No I/O.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+/// The `ApiAppSecret` that a claim or a Secret belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Owner {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid, which tells it from one that was deleted and created again.
+    pub uid: String,
+}
+
+/// Why a record can't be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
+pub enum RecordError {
+    /// It is not what this version or an older one writes.
+    #[error("can't be read")]
+    Unreadable,
+    /// A newer version wrote it.
+    #[error("was written by a newer version")]
+    Newer,
+}
+
+/// The version of a record, read before anything else so that a newer format is told from a damaged one.
+pub(super) fn check_version(text: &str, known: u32) -> Result<(), RecordError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    // NB: claims and commit records are written by us and small; a large one was edited.
+    if text.len() > 16 * 1024 {
+        return Err(RecordError::Unreadable);
+    }
+    match serde_json::from_str::<Versioned>(text) {
+        Ok(Versioned { version }) if version > known => Err(RecordError::Newer),
+        Ok(Versioned { version: 0 }) | Err(_) => Err(RecordError::Unreadable),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Fields of another version, by name, each with its JSON text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct UnknownFields(BTreeMap<String, String>);
+
+impl UnknownFields {
+    /// More bytes than this are kept by no version of the operator: a record must not grow beyond what can be read again.
+    const MOST: usize = 2048;
+}
+
+impl Serialize for UnknownFields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = |text: &String| serde_json::from_str::<Value>(text).unwrap_or_default();
+        serializer.collect_map(self.0.iter().map(|(name, text)| (name, value(text))))
+    }
+}
+
+impl<'de> Deserialize<'de> for UnknownFields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = BTreeMap::<String, Value>::deserialize(deserializer)?;
+        let texts = fields.into_iter().map(|(name, it)| (name, it.to_string()));
+        let texts: BTreeMap<_, _> = texts.collect();
+        let size: usize = texts.iter().map(|(name, it)| name.len() + it.len()).sum();
+        Ok(Self(if size > Self::MOST {
+            BTreeMap::new()
+        } else {
+            texts
+        }))
+    }
+}

@@ -1,0 +1,122 @@
+//! A standby application: what became of an attempt on the idle one, and whether it can take over. No I/O.
+//!
+//! With a standby the Secret holds the pair of one application, the *active* one, and the next value is generated on the other, the
+//! *idle* one: the pair that consumers use goes on being accepted. An attempt on the idle application that ended unseen is no
+//! outage, so it is simply given up, or made again where its cause still holds.
+
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::time::Duration;
+
+use crate::api::Reason;
+use crate::rotation::cause::kind::Cause;
+use crate::rotation::claim::Attempt;
+use crate::rotation::commit::Entry;
+use crate::rotation::observed::Observed;
+use crate::rotation::round::Round;
+use crate::rotation::secret::{SecretState, SecretView, Value};
+use crate::rotation::step::{Retry, Source, Step, rest, waiting};
+
+/// The entry that records a retirement whose answer was not recorded, and the Secret to record it in. `None` if the attempt was none, or
+/// was not carried out.
+pub(super) fn retirement<'a>(
+    round: &mut Round<'_>,
+    attempt: &Attempt,
+    sent: Option<Duration>,
+    secret: &'a SecretState,
+) -> ControlFlow<Step, Option<(&'a SecretView, Entry)>> {
+    // NB: only beside a pair, and in a record that has an entry for it already, can it be recorded that a former one is gone.
+    let entry = match secret {
+        SecretState::Present(view)
+            if attempt.cause == Cause::Retire
+                && view.value != Value::Absent
+                && secret.is_recorded()
+                && view.entry(round.slot).is_some() =>
+        {
+            retired(round, attempt, sent, view)?.map(|entry| (view, entry))
+        }
+        _ => None,
+    };
+    Continue(entry)
+}
+
+/// The former pair's secret was replaced by one that nobody has: what is to be recorded, and then it is over. `None` if it was not
+/// replaced.
+pub(super) fn retired(
+    round: &mut Round<'_>,
+    attempt: &Attempt,
+    sent: Option<Duration>,
+    secret: &SecretView,
+) -> ControlFlow<Step, Option<Entry>> {
+    let facts = round.facts;
+    let (sequence, change_date) = match &round.seen().journal {
+        Observed::Unread | Observed::Cached(_) => return Break(round.read(&[Source::Journal])),
+        Observed::Live(journal) => {
+            let newest = journal
+                .newest_own()
+                .filter(|event| Some(event.sequence) > attempt.pre_sequence);
+            let Some(newest) = newest else {
+                return Continue(None);
+            };
+            (newest.sequence, newest.time)
+        }
+        Observed::Failed(failure) if !failure.permanent => {
+            return Break(rest(round.failed(failure)));
+        }
+        // Whether it was carried out can't be known. Made again and again it would never end, so it counts as done.
+        Observed::Failed(_) => {
+            round.quiet(sent)?;
+            (attempt.pre_sequence.unwrap_or_default(), facts.now.time)
+        }
+    };
+    if let Some(report) = round.backing_off() {
+        return Break(rest(report));
+    }
+    if let Some(reason) = secret.refused {
+        return Break(rest(waiting(reason.into(), Retry::OnChange)));
+    }
+    Continue(Some(Entry {
+        attempt: Some(attempt.id),
+        sequence,
+        change_date,
+    }))
+}
+
+/// Whether the pair before the stored one is to be made useless now.
+pub(super) fn overlap_is_over(round: &Round<'_>) -> bool {
+    let facts = round.facts;
+    facts.standby.is_some()
+        && facts
+            .object
+            .overlap_ends
+            .is_some_and(|ends| ends <= facts.now.time)
+        // Only once the stored pair is known to work.
+        && round.memory.doubt.is_none()
+        && round.memory.rejected.is_none()
+}
+
+/// A standby application that can't take over is told as soon as it is named, not at the first rotation.
+pub(super) fn standby_is_ready(round: &Round<'_>) -> ControlFlow<Step> {
+    let facts = round.facts;
+    let Some(idle) = facts.idle().filter(|_| facts.object.standby_unseen) else {
+        return Continue(());
+    };
+    match &facts.of(idle).app {
+        Observed::Unread | Observed::Cached(_) => Break(Step::Read {
+            sources: &[Source::App],
+            slot: idle,
+        }),
+        Observed::Live(app) if app.refused.is_some() => Break(rest(waiting(
+            Reason::StandbyNotReady.into(),
+            Retry::After(facts.timing.retry_most),
+        ))),
+        Observed::Live(_) => Continue(()),
+        Observed::Failed(failure) => Break(rest(waiting(
+            if failure.permanent {
+                Reason::StandbyNotReady.into()
+            } else {
+                failure.into()
+            },
+            Retry::After(facts.timing.retry_first),
+        ))),
+    }
+}
