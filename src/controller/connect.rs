@@ -17,7 +17,6 @@ use super::connections::{
 use super::context::{Context, GuardedConnection};
 use super::failure;
 use super::material::{material, method};
-use super::metered::Metered;
 use super::secret::Endpoints;
 use super::target::{Edition, edition};
 use super::{news, quote, unreadable, write};
@@ -29,7 +28,7 @@ use crate::ids::UserId;
 use crate::rotation::Failure;
 use crate::zitadel::{
     Client, ClientConfig, ConfigError, Credential, CredentialError, Detail, Discovery, Endpoint,
-    ErrorClass, Fault, Issuer, IssuerError, Operation, Timeouts, Zitadel, ZitadelError,
+    ErrorClass, Fault, Issuer, IssuerError, Observer, Operation, Timeouts, ZitadelError,
 };
 
 /// A connection can't be used; the sentence says what to do about it.
@@ -205,7 +204,7 @@ async fn connect(
         && before.reach == reach
     {
         // Nothing changed: one cheap call shows whether the credential still works.
-        who(&*before.zitadel).await?;
+        who(&before.zitadel).await?;
         return Ok((Arc::clone(before), expiry));
     }
     if before.is_some_and(|before| before.reach.authorities != reach.authorities) {
@@ -221,6 +220,7 @@ async fn connect(
         ca_pem: material.ca_pem,
         proxy: material.proxy,
         timeouts,
+        observer: Some(observer(context, &name, &shared)),
         ..ClientConfig::new(issuer.clone(), credential)
     };
     let client = Client::new(config).map_err(|error| match error {
@@ -235,16 +235,11 @@ async fn connect(
         ConfigError::Proxy => Refusal::new(Reason::InvalidSpec, format!("spec.proxy.url: {error}")),
         ConfigError::Tls => Refusal::new(Reason::TlsFailed, error.to_string()),
     })?;
-    let zitadel: Arc<dyn Zitadel> = Arc::new(Metered::new(
-        client,
-        context.metrics.clone(),
-        doubt(context, &name, &shared),
-    ));
-    let discovery = zitadel.discovery().await.map_err(|error| refused(&error))?;
-    let user = who(&*zitadel).await?;
+    let discovery = client.discovery().await.map_err(|error| refused(&error))?;
+    let user = who(&client).await?;
     let connection = Connection {
         name,
-        zitadel,
+        zitadel: Arc::new(client),
         user,
         endpoints: Endpoints {
             issuer: issuer.as_str().to_owned(),
@@ -285,7 +280,7 @@ fn refused(error: &ZitadelError) -> Refusal {
 
 /// Whose credential it is. Where that is not answered, one more question tells whether anything of ZITADEL answers; it is asked at the
 /// same time where the first one takes long, so that both take no longer than one.
-async fn who(zitadel: &dyn Zitadel) -> Result<UserId, Refusal> {
+async fn who(zitadel: &Client) -> Result<UserId, Refusal> {
     const LONG: Duration = Duration::from_secs(3);
     const REST: Duration = Duration::from_secs(7);
     let more = async || {
@@ -293,7 +288,7 @@ async fn who(zitadel: &dyn Zitadel) -> Result<UserId, Refusal> {
         let asked = tokio::time::timeout(REST, zitadel.discovery()).await;
         asked.unwrap_or_else(|_| away())
     };
-    let mut me = zitadel.me();
+    let mut me = std::pin::pin!(zitadel.me());
     if let Ok(answer) = tokio::time::timeout(LONG, &mut me).await {
         return match answer {
             Ok(user) => Ok(user),
@@ -339,6 +334,30 @@ fn is_away(error: &ZitadelError) -> bool {
             | ErrorClass::Timeout
             | ErrorClass::Unavailable
     )
+}
+
+/// Counts the calls of a connection, and has the connection checked when one of them casts doubt on it.
+fn observer(context: &Context, name: &str, shared: &Arc<Shared>) -> Observer {
+    let metrics = context.metrics.clone();
+    let doubt = doubt(context, name, shared);
+    Box::new(move |operation, error, took| {
+        let outcome = error.map_or("Ok", |error| error.class().reason());
+        metrics.zitadel_request(operation.as_str(), outcome, took);
+        // NB: the check itself consists of these two calls.
+        let is_check = matches!(operation, Operation::Me | Operation::Discovery);
+        if !is_check && error.is_some_and(casts_doubt) {
+            doubt();
+        }
+    })
+}
+
+/// Whether a call that failed so makes it doubtful that the connection works.
+fn casts_doubt(error: &ZitadelError) -> bool {
+    needs_more(error)
+        || matches!(
+            error.class(),
+            ErrorClass::Unauthenticated | ErrorClass::TokenRefused
+        )
 }
 
 /// Has the connection checked, at most every few seconds.

@@ -18,7 +18,7 @@ use crate::api::{
 use crate::ids::{AppId, IdError, OrganizationId, ProjectId, Sequence, UserId};
 use crate::rotation::Failure;
 use crate::rotation::interval::{self, IntervalError};
-use crate::zitadel::{AppRef, Zitadel, ZitadelError};
+use crate::zitadel::{AppRef, Client, ZitadelError};
 
 /// A connection that can be used.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ pub struct Connection {
     /// Its name.
     pub name: String,
     /// The client.
-    pub zitadel: Arc<dyn Zitadel>,
+    pub zitadel: Arc<Client>,
     /// Whose credential it is: own journal entries are this user's.
     pub user: UserId,
     /// Where consumers find things.

@@ -37,7 +37,6 @@ mod kept;
 mod live;
 mod material;
 mod message;
-mod metered;
 mod mutated;
 mod names;
 mod news;

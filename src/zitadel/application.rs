@@ -4,7 +4,18 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::wire;
-use crate::ids::{AppId, OrganizationId, Sequence};
+use crate::ids::{AppId, OrganizationId, ProjectId, Sequence};
+
+/// One application, and the organization in which calls about it act.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AppRef {
+    /// Sent as `x-zitadel-orgid`; it must be the one that owns the project. `None` means the caller's own organization.
+    pub organization: Option<OrganizationId>,
+    /// The project of the application.
+    pub project: ProjectId,
+    /// The application.
+    pub app: AppId,
+}
 
 /// Whether an application takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

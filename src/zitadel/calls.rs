@@ -1,17 +1,16 @@
 //! The calls: path, parameters and judgement of each.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, Failure};
-use super::application::{self, Application};
-use super::client::{Client, authorised, within};
+use super::application::{self, AppRef, Application};
+use super::client::{Client, authorized, within};
 use super::discovery::{self, Discovery};
 use super::error::{ErrorClass, Operation, ZitadelError};
 use super::introspection::{self, Introspection, ProbeToken};
@@ -24,9 +23,7 @@ use super::sensitive;
 use super::since::Since;
 use super::token::{Audience, Token};
 use super::transport::{LIST_BODY, SMALL_BODY};
-use super::{AppRef, Zitadel};
 use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
-use crate::process::clock::ServerClock;
 
 /// Applications asked for at once, under ZITADEL's own limit of 1,000.
 const APP_PAGE: usize = 500;
@@ -45,18 +42,19 @@ const JUNK_TOKEN: &str = "zitadel-secret-operator-probe";
 /// A probe token that is younger than this is not suspected when a probe says `Inactive`.
 const SUSPECT_AGE: Duration = Duration::from_mins(1);
 
-#[async_trait]
-impl Zitadel for Client {
-    async fn me(&self) -> Result<UserId, ZitadelError> {
+impl Client {
+    /// The service user of the credential: the editor of own journal entries (`GET /auth/v1/users/me`).
+    pub async fn me(&self) -> Result<UserId, ZitadelError> {
         let request = || self.transport.read(Method::GET, "/auth/v1/users/me");
         let read = self.read(Operation::Me, SMALL_BODY, request, |answer| {
             let body: Value = serde_json::from_slice(&answer.body).ok()?;
             UserId::try_from(body.pointer("/user/id")?.as_str()?).ok()
         });
-        within(Operation::Me, self.timeouts.call, read).await
+        self.call(Operation::Me, self.timeouts.call, read).await
     }
 
-    async fn prepare(&self, project: &ProjectId) -> Result<(), ZitadelError> {
+    /// Fetches the access tokens, so that generate does not have to ask for one first.
+    pub async fn prepare(&self, project: &ProjectId) -> Result<(), ZitadelError> {
         let project = Audience::Project(project.clone());
         let both = async {
             let api = self.tokens.token(&Audience::Api, &self.transport);
@@ -69,7 +67,19 @@ impl Zitadel for Client {
             .map(drop)
     }
 
-    async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome {
+    /// Generates a new secret, which invalidates the current one. At most one request is ever sent: no retry, no redirect.
+    pub async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome {
+        let started = Instant::now();
+        let outcome = self.generate_once(app, attempt).await;
+        let error = match &outcome {
+            Outcome::NotExecuted(error) | Outcome::Unknown(error) => Some(error),
+            Outcome::Success { .. } | Outcome::SuccessWithoutSequence { .. } => None,
+        };
+        self.report(Operation::Generate, error, started);
+        outcome
+    }
+
+    async fn generate_once(&self, app: &AppRef, attempt: AttemptId) -> Outcome {
         let operation = Operation::Generate;
         let started = self.transport.clock.boot();
         let token = self.tokens.token(&Audience::Api, &self.transport);
@@ -94,7 +104,7 @@ impl Zitadel for Client {
             .header("x-zitadel-secret-operator-attempt", attempt.to_string())
             .header(CONTENT_TYPE, "application/json")
             .body("{}");
-        let request = match authorised(request, &token, operation) {
+        let request = match authorized(request, &token, operation) {
             Ok(request) => request,
             Err(error) => return Outcome::NotExecuted(error),
         };
@@ -106,7 +116,8 @@ impl Zitadel for Client {
         outcome::classify(result.as_ref().map_err(Failure::clone))
     }
 
-    async fn app(&self, app: &AppRef) -> Result<Application, ZitadelError> {
+    /// Reads one application. As a side effect ZITADEL's projection catches up, so that a new secret is known afterwards.
+    pub async fn app(&self, app: &AppRef) -> Result<Application, ZitadelError> {
         let path = app_path(app);
         let request = || {
             let request = self.transport.read(Method::GET, &path);
@@ -115,10 +126,11 @@ impl Zitadel for Client {
         let read = self.read(Operation::App, SMALL_BODY, request, |answer| {
             application::parse(&answer.body).filter(|read| read.id == app.app)
         });
-        within(Operation::App, self.timeouts.call, read).await
+        self.call(Operation::App, self.timeouts.call, read).await
     }
 
-    async fn project(
+    /// Whether a project is active (`GET /management/v1/projects/{id}`, which needs `project.read`).
+    pub async fn project(
         &self,
         organization: Option<&OrganizationId>,
         id: &ProjectId,
@@ -128,34 +140,49 @@ impl Zitadel for Client {
         let read = self.read(Operation::Project, SMALL_BODY, request, |answer| {
             project::parse(&answer.body, id)
         });
-        within(Operation::Project, self.timeouts.call, read).await
+        self.call(Operation::Project, self.timeouts.call, read)
+            .await
     }
 
-    async fn apps(
+    /// All applications of a project.
+    pub async fn apps(
         &self,
         organization: Option<&OrganizationId>,
         project: &ProjectId,
     ) -> Result<Vec<Application>, ZitadelError> {
         let all = self.all_apps(organization, project);
-        within(Operation::Apps, self.timeouts.list, all).await
+        self.call(Operation::Apps, self.timeouts.list, all).await
     }
 
-    async fn changes(&self, app: &AppRef, since: Since) -> Result<Vec<Change>, ZitadelError> {
+    /// The application's journal as far back as requested, possibly further; ascending, each sequence once. It is complete that far, or an
+    /// error is returned: a gap could hide a rotation. Only where there are tens of thousands of entries the oldest of them are left out;
+    /// without a new secret among the newest ones it is an error ([`ErrorClass::TooLarge`]).
+    pub async fn changes(&self, app: &AppRef, since: Since) -> Result<Vec<Change>, ZitadelError> {
         let all = self.all_changes(app, since);
-        within(Operation::Changes, self.timeouts.list, all).await
+        self.call(Operation::Changes, self.timeouts.list, all).await
     }
 
-    async fn introspect(
+    /// ZITADEL's verdict on a client id and secret.
+    pub async fn introspect(
         &self,
         client_id: &str,
         secret: &ClientSecret,
         token: ProbeToken,
     ) -> Result<Introspection, ZitadelError> {
         let probe = self.probe(client_id, secret, token);
-        within(Operation::Introspect, self.timeouts.call, probe).await
+        self.call(Operation::Introspect, self.timeouts.call, probe)
+            .await
     }
 
-    async fn discovery(&self) -> Result<Discovery, ZitadelError> {
+    /// ZITADEL's OIDC configuration; an error unless its issuer is the configured URL.
+    pub async fn discovery(&self) -> Result<Discovery, ZitadelError> {
+        let started = Instant::now();
+        let result = self.read_discovery().await;
+        self.report(Operation::Discovery, result.as_ref().err(), started);
+        result
+    }
+
+    async fn read_discovery(&self) -> Result<Discovery, ZitadelError> {
         let request = self
             .transport
             .read(Method::GET, "/.well-known/openid-configuration");
@@ -167,12 +194,6 @@ impl Zitadel for Client {
         discovery::parse(&answer, &self.issuer)
     }
 
-    fn clock(&self) -> &ServerClock {
-        &self.transport.server
-    }
-}
-
-impl Client {
     async fn all_apps(
         &self,
         organization: Option<&OrganizationId>,

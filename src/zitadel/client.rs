@@ -1,7 +1,6 @@
-//! The client that speaks HTTP: what it is made of, and how every call but generate is sent.
+//! The client: its parts, and how every call but generate is sent.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::AUTHORIZATION;
 use jiff::Timestamp;
@@ -9,89 +8,14 @@ use reqwest::RequestBuilder;
 use zeroize::Zeroizing;
 
 use super::answer::Answer;
-use super::credential::Credential;
+use super::config::{ClientConfig, ConfigError, Observer, Timeouts};
 use super::error::{ErrorClass, Operation, ZitadelError};
 use super::error_body::error_of;
-use super::issuer::{Endpoint, Issuer};
-use super::proxy::Proxy;
+use super::issuer::Issuer;
 use super::sensitive;
 use super::token::{Audience, Token, TokenSource};
 use super::transport::Transport;
-use crate::process::clock::{Clock, SystemClock};
-
-/// How long calls may take; each is over everything the call does, tokens and bodies included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Making a connection.
-    pub connect: Duration,
-    /// A call that reads one thing.
-    pub call: Duration,
-    /// A call that reads a list, all pages of it.
-    pub list: Duration,
-    /// Generate. ZITADEL takes up to 15 s for a transaction.
-    pub generate: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            call: Duration::from_secs(10),
-            list: Duration::from_secs(30),
-            generate: Duration::from_secs(30),
-        }
-    }
-}
-
-/// What a client is made from.
-pub struct ClientConfig {
-    /// ZITADEL's external URL.
-    pub url: Issuer,
-    /// Where to connect instead; ZITADEL is then told the host of `url`.
-    pub endpoint: Option<Endpoint>,
-    /// Certificates in PEM that replace the system's roots.
-    pub ca_pem: Option<Vec<u8>>,
-    /// The proxy to go through. Environment variables never name one.
-    pub proxy: Option<Proxy>,
-    /// The service user's credential.
-    pub credential: Credential,
-    /// Deadlines.
-    pub timeouts: Timeouts,
-    /// The host's clocks.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl ClientConfig {
-    /// That URL and credential; everything else as usual.
-    pub fn new(url: Issuer, credential: Credential) -> Self {
-        Self {
-            url,
-            endpoint: None,
-            ca_pem: None,
-            proxy: None,
-            credential,
-            timeouts: Timeouts::default(),
-            clock: Arc::new(SystemClock),
-        }
-    }
-}
-
-/// Why no client can be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// The CA bundle holds no certificate, or one that cannot be read.
-    #[error("the CA bundle is not one or more certificates in PEM")]
-    CaBundle,
-    /// The same of the proxy's.
-    #[error("the CA bundle of the proxy is not one or more certificates in PEM")]
-    ProxyCaBundle,
-    /// The proxy's URL cannot be used.
-    #[error("the URL of the proxy cannot be used")]
-    Proxy,
-    /// TLS cannot be set up, such as without any system root.
-    #[error("TLS cannot be set up; are there system root certificates?")]
-    Tls,
-}
+use crate::process::clock::ServerClock;
 
 /// A client of one ZITADEL instance with one credential.
 pub struct Client {
@@ -99,6 +23,7 @@ pub struct Client {
     pub(super) transport: Transport,
     pub(super) tokens: TokenSource,
     pub(super) timeouts: Timeouts,
+    observer: Option<Observer>,
 }
 
 impl Client {
@@ -118,6 +43,7 @@ impl Client {
             issuer: config.url,
             transport,
             timeouts: config.timeouts,
+            observer: config.observer,
         })
     }
 
@@ -126,7 +52,37 @@ impl Client {
         self.tokens.credential().expiry()
     }
 
-    /// An authorised request that may be repeated, judged by `parse` if it was answered with 200. A refused token is
+    /// ZITADEL's clock, from the newest answer that had a `Date` header.
+    pub fn clock(&self) -> &ServerClock {
+        &self.transport.server
+    }
+
+    /// The call within its deadline, reported to the observer.
+    pub(super) async fn call<T>(
+        &self,
+        operation: Operation,
+        deadline: Duration,
+        call: impl Future<Output = Result<T, ZitadelError>> + Send,
+    ) -> Result<T, ZitadelError> {
+        let started = Instant::now();
+        let result = within(operation, deadline, call).await;
+        self.report(operation, result.as_ref().err(), started);
+        result
+    }
+
+    /// Reports a call that ended to the observer.
+    pub(super) fn report(
+        &self,
+        operation: Operation,
+        error: Option<&ZitadelError>,
+        started: Instant,
+    ) {
+        if let Some(observer) = &self.observer {
+            observer(operation, error, started.elapsed());
+        }
+    }
+
+    /// An authorized request that may be repeated, judged by `parse` if it was answered with 200. A rejected token is
     /// replaced once.
     pub(super) async fn read<T>(
         &self,
@@ -138,10 +94,10 @@ impl Client {
         let mut may_replace = true;
         loop {
             let token = self.tokens.token(&Audience::Api, &self.transport).await?;
-            let authorised = authorised(request(), &token, operation)?;
+            let request = authorized(request(), &token, operation)?;
             let answer = self
                 .transport
-                .send(authorised, limit, self.timeouts.call)
+                .send(request, limit, self.timeouts.call)
                 .await
                 .map_err(|failure| failure.of(operation))?;
             if answer.status == 200 {
@@ -159,7 +115,7 @@ impl Client {
 }
 
 /// The request with the token.
-pub(super) fn authorised(
+pub(super) fn authorized(
     request: RequestBuilder,
     token: &Token,
     operation: Operation,
@@ -170,7 +126,7 @@ pub(super) fn authorised(
     Ok(request.header(AUTHORIZATION, value))
 }
 
-/// The call within its time.
+/// The call within its deadline.
 pub(super) async fn within<T>(
     operation: Operation,
     deadline: Duration,

@@ -8,7 +8,7 @@ use reqwest::{Certificate, Method, RequestBuilder, redirect, retry};
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, Failure};
-use super::client::ConfigError;
+use super::config::ConfigError;
 use super::detail::{self, Detail, Fault};
 use super::dns::SystemDns;
 use super::error::ErrorClass;

@@ -6,7 +6,7 @@ use zitadel_secret_operator::ids::{AppId, AttemptId, OrganizationId, ProjectId, 
 use zitadel_secret_operator::zitadel::{
     AppKind, AppRef, AppState, ChangeKind, Client, ClientConfig, ClientSecret, ConfigError,
     Credential, Endpoint, ErrorClass, Introspection, Issuer, Outcome, ProbeToken, Proxy, ProxyAuth,
-    Since, Timeouts, Zitadel,
+    Since, Timeouts,
 };
 use zitadel_simulator::{
     Action, Availability, Config, Cut, Fault, Operation, Reply, Simulator, StandardWorld,

@@ -1,5 +1,5 @@
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 use axum::extract::Request;
@@ -9,9 +9,10 @@ use serde_json::json;
 
 use super::*;
 use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence};
-use crate::zitadel::{
-    AppRef, ClientSecret, Introspection, Outcome, ProbeToken, Since, Zitadel, credential,
-};
+use crate::process::clock::Clock;
+use crate::zitadel::credential::Credential;
+use crate::zitadel::issuer::Endpoint;
+use crate::zitadel::{AppRef, ClientSecret, Introspection, Outcome, ProbeToken, Since, credential};
 
 mod tokens;
 
@@ -156,7 +157,7 @@ async fn serve_journal(last: u64, item: fn(u64) -> serde_json::Value) -> (Socket
             let (_, rest) = seen.line.split_once(&format!("query.{name}="))?;
             rest.split('&').next()?.parse::<u64>().ok()
         };
-        let limit = usize::try_from(parameter("limit").unwrap()).unwrap();
+        let limit = usize::try_from(parameter("limit").unwrap_or_default()).unwrap();
         let before = parameter("sequence").unwrap_or(last + 1);
         let changes: Vec<_> = (1..before).rev().take(limit).map(item).collect();
         json!({ "result": changes }).to_string()
@@ -197,6 +198,39 @@ async fn the_journal_is_read_page_by_page_as_far_as_is_asked() {
             "query.limit=500&query.sequence=251",
             "query.limit=500&query.sequence=1",
             "query.limit=100",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn each_call_is_observed_once_when_it_ends_whatever_it_takes() {
+    let (address, log) = serve_journal(850, change).await;
+    let observed = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&observed);
+    let observer: Observer = Box::new(move |operation, error, _| {
+        let class = error.map(ZitadelError::class);
+        seen.lock().unwrap().push((operation, class));
+    });
+    let client = Client::new(ClientConfig {
+        observer: Some(observer),
+        ..config(address, pat())
+    })
+    .unwrap();
+    let project = ProjectId::try_from("42").unwrap();
+    client.prepare(&project).await.unwrap();
+    client.changes(&app(), Since::BEGINNING).await.unwrap();
+    assert_eq!(log.lock().unwrap().len(), 4, "pages");
+    // Nothing else is served there.
+    assert!(client.discovery().await.is_err());
+    let outcome = client.generate(&app(), attempt()).await;
+    assert!(matches!(outcome, Outcome::Unknown(_)));
+    let malformed = Some(ErrorClass::Malformed);
+    assert_eq!(
+        *observed.lock().unwrap(),
+        [
+            (Operation::Changes, None),
+            (Operation::Discovery, malformed),
+            (Operation::Generate, malformed),
         ]
     );
 }
