@@ -22,28 +22,12 @@ use inventory::InventoryCollector;
 pub use inventory::{Inventory, Source};
 use labels::{
     Build, ByCause, ByCheck, ByKubeRequest, ByOperation, ByOutcome, ByPart, ByReason, ByResult,
-    ByVerdict,
+    ByVerdict, GENERATE_OUTCOMES, VERDICTS, rotation_outcomes,
 };
 pub use labels::{KubeCode, WindowPart};
 
 /// The media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// How a generate call can end.
-const GENERATE_OUTCOMES: [&str; 4] = [
-    "Success",
-    "SuccessWithoutSequence",
-    "NotExecuted",
-    "Unknown",
-];
-/// How a rotation whose value was received can end.
-fn rotation_outcomes() -> impl Iterator<Item = Outcome> {
-    let all = Outcome::ALL.into_iter();
-    // An adoption generates nothing.
-    all.filter(|outcome| *outcome != Outcome::Adopted)
-}
-/// What trying a stored value can come to.
-const VERDICTS: [&str; 3] = ["valid", "refused", "none"];
 
 type HistogramFamily<S> = Family<S, Histogram, fn() -> Histogram>;
 

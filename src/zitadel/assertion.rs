@@ -1,11 +1,11 @@
-//! Assertions of the JWT profile (RFC 7523): signed statements that are exchanged for tokens. No I/O.
+//! Assertions of the JWT profile (RFC 7523): signed statements that are exchanged for access tokens. No I/O.
 
 use jiff::Timestamp;
-use jsonwebtoken::{Algorithm, Header};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::SecretString;
 use serde::Serialize;
 
-use super::credential::ServiceAccountKey;
+use crate::ids::UserId;
 
 /// ZITADEL refuses an `iat` more than 1 s ahead of its clock or more than 1 h behind it.
 const BACKDATED_SECONDS: i64 = 60;
@@ -24,23 +24,28 @@ struct Claims<'a> {
 #[derive(Debug)]
 pub(super) struct CannotSign;
 
-/// A statement of who the service user is, for that audience, valid around `now` on ZITADEL's clock.
-pub(super) fn sign(
-    key: &ServiceAccountKey,
-    audience: &str,
-    now: Timestamp,
-) -> Result<SecretString, CannotSign> {
-    let mut header = Header::new(Algorithm::RS256);
-    header.kid = Some(key.key_id.clone());
-    let claims = Claims {
-        iss: key.user.as_str(),
-        sub: key.user.as_str(),
-        aud: audience,
-        iat: now.as_second() - BACKDATED_SECONDS,
-        exp: now.as_second() + VALID_SECONDS,
-    };
-    jsonwebtoken::encode(&header, &claims, &key.key)
-        .map(SecretString::from)
-        // NB: the error itself is dropped: it may quote what was signed.
-        .map_err(|_| CannotSign)
+/// The key of a service user that signs assertions.
+pub(super) struct SigningKey {
+    pub(super) id: String,
+    pub(super) user: UserId,
+    pub(super) key: EncodingKey,
+}
+
+impl SigningKey {
+    /// A statement of who the service user is, for that audience, valid around `now` on ZITADEL's clock.
+    pub(super) fn sign(&self, audience: &str, now: Timestamp) -> Result<SecretString, CannotSign> {
+        let mut header = Header::new(Algorithm::RS256);
+        header.kid = Some(self.id.clone());
+        let claims = Claims {
+            iss: self.user.as_str(),
+            sub: self.user.as_str(),
+            aud: audience,
+            iat: now.as_second() - BACKDATED_SECONDS,
+            exp: now.as_second() + VALID_SECONDS,
+        };
+        jsonwebtoken::encode(&header, &claims, &self.key)
+            .map(SecretString::from)
+            // NB: the error itself is dropped: it may quote what was signed.
+            .map_err(|_| CannotSign)
+    }
 }

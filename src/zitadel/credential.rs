@@ -1,4 +1,4 @@
-//! What an administrator hands over for the operator's service user. No I/O.
+//! The credential of the operator's service user, as an administrator provides it. No I/O.
 
 use jiff::Timestamp;
 use jsonwebtoken::EncodingKey;
@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::assertion;
+use super::assertion::SigningKey;
 use crate::ids::UserId;
 
 /// The operator's credential. It cannot be printed.
@@ -19,22 +19,20 @@ pub enum Credential {
 
 /// A machine key file (`type: serviceaccount`).
 pub struct ServiceAccountKey {
-    pub(super) key_id: String,
-    pub(super) user: UserId,
-    pub(super) key: EncodingKey,
+    pub(super) signing: SigningKey,
     expires: Option<Timestamp>,
 }
 
-/// Which part of a credential is wrong; never what stands there.
+/// Which part of a credential is wrong, without its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
-    /// Nothing was given.
+    /// There is nothing.
     #[error("is empty")]
     Empty,
-    /// More than any true one.
+    /// Larger than any real one.
     #[error("is larger than 64 KiB")]
     TooLarge,
-    /// A token has a space, a line break or a character outside ASCII in its midst.
+    /// A token contains a space, a line break or a character outside ASCII.
     #[error("has a character that no token has")]
     TokenCharacter,
     /// JSON where a token should be.
@@ -91,7 +89,7 @@ impl Credential {
         Ok(Self::PersonalAccessToken(SecretString::from(text)))
     }
 
-    /// A machine key file; the key is tried out.
+    /// A machine key file. The key must be able to sign.
     pub fn service_account_key(bytes: &[u8]) -> Result<Self, CredentialError> {
         ServiceAccountKey::parse(within_limits(bytes)?).map(Self::ServiceAccountKey)
     }
@@ -127,15 +125,16 @@ impl ServiceAccountKey {
         let pem = file.key.ok_or(CredentialError::Key)?;
         let key = EncodingKey::from_rsa_pem(pem.expose_secret().as_bytes())
             .map_err(|_| CredentialError::Key)?;
-        let parsed = Self {
-            key_id: key_id.to_owned(),
+        let signing = SigningKey {
+            id: key_id.to_owned(),
             user,
             key,
-            expires: expiry(&file.expiration_date)?,
         };
+        let expires = expiry(&file.expiration_date)?;
         // A key that cannot sign is found now and not at the first call.
-        assertion::sign(&parsed, "", Timestamp::UNIX_EPOCH).map_err(|_| CredentialError::Key)?;
-        Ok(parsed)
+        let signed = signing.sign("", Timestamp::UNIX_EPOCH);
+        signed.map_err(|_| CredentialError::Key)?;
+        Ok(Self { signing, expires })
     }
 }
 

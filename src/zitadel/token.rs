@@ -8,7 +8,6 @@ use std::time::Duration;
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::assertion;
 use super::credential::{Credential, ServiceAccountKey};
 use super::error::{ErrorClass, Operation, ZitadelError};
 use super::sensitive;
@@ -151,7 +150,9 @@ impl TokenSource {
         audience: &Audience,
         transport: &Transport,
     ) -> Result<Token, ZitadelError> {
-        let assertion = assertion::sign(key, &self.issuer, transport.now())
+        let assertion = key
+            .signing
+            .sign(&self.issuer, transport.now())
             .map_err(|_| ZitadelError::new(Operation::Token, ErrorClass::CredentialMalformed))?;
         let form = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),

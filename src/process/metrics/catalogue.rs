@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::labels::WindowPart;
+use super::labels::{GENERATE_OUTCOMES, VERDICTS, WindowPart, rotation_outcomes};
 use crate::api::Outcome;
 use crate::rotation::Cause;
 
@@ -153,7 +153,7 @@ fn label_notes() -> Vec<(&'static str, String)> {
     };
     let causes = Cause::ALL.map(Cause::as_str);
     let rotated = [&causes[..], &["Adopted", "Unknown"]].concat();
-    let rotated_to: Vec<_> = super::rotation_outcomes().map(Outcome::as_str).collect();
+    let rotated_to: Vec<_> = rotation_outcomes().map(Outcome::as_str).collect();
     let parts = WindowPart::ALL.map(WindowPart::as_str);
     vec![
         ("namespace, name", "of the ApiAppSecret. Where Prometheus has a label `namespace` for the scraped pod, it calls this one `exported_namespace`, unless `honorLabels` is on, as in the chart's monitors".to_owned()),
@@ -164,10 +164,10 @@ fn label_notes() -> Vec<(&'static str, String)> {
         ("cause", format!("{}. Of `object_rotation_timestamp_seconds` also {}", quoted(&causes), quoted(rotated.get(causes.len()..).unwrap_or_default()))),
         ("outcome", format!(
             "of `generates_total`: {}. Of `rotations_total`: {}. Of `zitadel_requests_total`: `Ok`, or the class of the error",
-            quoted(&super::GENERATE_OUTCOMES), quoted(&rotated_to)
+            quoted(&GENERATE_OUTCOMES), quoted(&rotated_to)
         )),
         ("part", format!("{}: until ZITADEL accepts the new value, from then until the Secret is written, both", quoted(&parts))),
-        ("verdict", quoted(&super::VERDICTS)),
+        ("verdict", quoted(&VERDICTS)),
         ("state", format!("{}: Ready; a person must act; neither", quoted(&["ready", "stalled", "working"]))),
         ("result", quoted(&["ok", "error"])),
         ("operation", quoted(&OPERATIONS)),

@@ -1,6 +1,26 @@
-//! The label sets of the metrics. No I/O.
+//! The label sets of the metrics and the closed lists of their values. No I/O.
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+
+use crate::api::Outcome;
+
+/// The outcomes of a generate call.
+pub(super) const GENERATE_OUTCOMES: [&str; 4] = [
+    "Success",
+    "SuccessWithoutSequence",
+    "NotExecuted",
+    "Unknown",
+];
+
+/// The outcomes of a rotation whose value was received.
+pub(super) fn rotation_outcomes() -> impl Iterator<Item = Outcome> {
+    let all = Outcome::ALL.into_iter();
+    // An adoption generates nothing.
+    all.filter(|outcome| *outcome != Outcome::Adopted)
+}
+
+/// The results of verifying a stored value.
+pub(super) const VERDICTS: [&str; 3] = ["valid", "refused", "none"];
 
 /// A part of the time from the answer until the new credential is in the Secret. Only with a standby does the stored one work meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -129,7 +129,7 @@ fn an_assertion_says_what_zitadel_checks() {
         panic!("no key");
     };
     let now = "2026-07-10T10:00:00Z".parse().unwrap();
-    let signed = assertion::sign(&key, "https://iam.example.com", now).unwrap();
+    let signed = key.signing.sign("https://iam.example.com", now).unwrap();
     let signed = signed.expose_secret();
     let header = jsonwebtoken::decode_header(signed).unwrap();
     assert_eq!(
