@@ -14,7 +14,7 @@ use crate::ids::{AppId, Sequence};
 use crate::rotation::{
     Attempt, ClaimView, Entry, Facts, Journal, JournalEvent, Loss, Observed, SecretState, Slot,
 };
-use crate::zitadel::{AppRef, Change, ChangeKind, ErrorClass, Since, ZitadelError};
+use crate::zitadel::{AppRef, Change, ChangeKind, ErrorClass, JournalDepth, ZitadelError};
 
 /// How far back the journal of an application has to be read for what is known now.
 ///
@@ -22,7 +22,7 @@ use crate::zitadel::{AppRef, Change, ChangeKind, ErrorClass, Since, ZitadelError
 /// * A stored value is compared with what is newer, and that its own event is there explains a refusal away.
 /// * Of an open attempt it is asked what came after it, and whether what was there before it still is.
 /// * Before a claimed attempt is sent, only whether there is a newer secret, and there is little time for that.
-pub fn needed(facts: &Facts, slot: Slot) -> Since {
+pub fn needed(facts: &Facts, slot: Slot) -> JournalDepth {
     let claim = facts.of(slot).claim.known();
     let attempt = claim.and_then(attempt);
     // NB: what was written itself is not read yet when it is checked for the last time.
@@ -31,7 +31,7 @@ pub fn needed(facts: &Facts, slot: Slot) -> Since {
         claimed.slot == slot && stands
     });
     if is_claimed {
-        return Since::NEWEST;
+        return JournalDepth::NEWEST;
     }
     let stored = match facts.secret.known() {
         Some(SecretState::Present(secret)) => secret.entry(slot),
@@ -44,11 +44,11 @@ pub fn needed(facts: &Facts, slot: Slot) -> Since {
 }
 
 /// Back to what is recorded of the stored value, to what an open attempt found, and to where the breaker's count begins.
-fn since(stored: Option<&Entry>, open: Option<&Attempt>, counted: Timestamp) -> Since {
+fn since(stored: Option<&Entry>, open: Option<&Attempt>, counted: Timestamp) -> JournalDepth {
     let recorded = stored.map(|entry| entry.sequence);
     // One that found no secret at all, or could not look, is asked about the whole journal.
     let before = open.map(|open| open.pre_sequence.or(recorded).unwrap_or(Sequence(0)));
-    Since {
+    JournalDepth {
         sequence: recorded.into_iter().chain(before).min(),
         time: stored.map_or(counted, |entry| entry.change_date.min(counted)),
     }
@@ -223,7 +223,7 @@ mod tests {
             (None, Some(open(None)), (Some(0), 0)),
         ];
         for (stored, open, (sequence, hour)) in rows {
-            let wanted = Since {
+            let wanted = JournalDepth {
                 sequence: sequence.map(Sequence),
                 time: at(hour),
             };

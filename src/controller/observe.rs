@@ -23,7 +23,7 @@ use crate::rotation::{
     AppFacts, Backlog, Bytes32, Cause, ClaimView, CommitRecord, DueState, Entry, Explained, Facts,
     Failure, Former, Gates, Now, ObjectView, Observed, Owner, Salt, SecretState, Slot,
 };
-use crate::zitadel::{AppRef, ProjectState, Since};
+use crate::zitadel::{AppRef, JournalDepth, ProjectState};
 
 /// Clocks that differ by more than this are not trusted with due times.
 const MOST_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
@@ -68,7 +68,7 @@ pub struct Round {
     /// The issuer, as the connection declares it, whether it can be used or not.
     issuer: String,
     /// How far back each application's journal was last read.
-    pub read_since: HashMap<AppId, Since>,
+    pub read_since: HashMap<AppId, JournalDepth>,
     /// Random bytes for fingerprints.
     salt: Salt,
 }

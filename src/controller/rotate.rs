@@ -14,11 +14,11 @@ use super::flush::{Flushed, Received, correct, prove_and_write};
 use super::observe::{Application, Round, fresh_salt};
 use super::secret::Reading;
 use super::target::Target;
-use crate::api::{ForeignSecret, Outcome as Ended, Reason};
+use crate::api::{ForeignSecret, Outcome, Reason};
 use crate::ids::{AttemptId, Sequence};
 use crate::process::panics::caught;
 use crate::rotation::{Attempt, Cause, ClaimView, Facts, Slot, Version};
-use crate::zitadel::{AppRef, ChangeKind, Outcome, Since, ZitadelError};
+use crate::zitadel::{AppRef, ChangeKind, GenerateOutcome, JournalDepth, ZitadelError};
 
 /// How long a reconcile waits for a rotation that it started. After that the rotation goes on by itself and asks for another look.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -183,20 +183,20 @@ impl Task {
         self.audit(&outcome);
         let now = self.context.clock.boot();
         let (value, sequence, change_date, resource_owner) = match outcome {
-            Outcome::Success {
+            GenerateOutcome::Success {
                 secret,
                 sequence,
                 change_date,
                 resource_owner,
             } => (secret, sequence, change_date, resource_owner),
-            Outcome::SuccessWithoutSequence { secret } => {
+            GenerateOutcome::SuccessWithoutSequence { secret } => {
                 // The order is known at least; the rest is corrected from the journal once the value is written.
                 sequenced = false;
                 let before = self.pre_sequence().map_or(0, |before| before.0);
                 let next = Sequence(before.saturating_add(1));
                 (secret, next, self.facts.now.time, None)
             }
-            Outcome::NotExecuted(error) => {
+            GenerateOutcome::NotExecuted(error) => {
                 let mut state = lock(&self.state);
                 state.memory.refused(self.attempt);
                 state
@@ -204,7 +204,7 @@ impl Task {
                     .back_off(&self.facts, &failure::zitadel(&error));
                 return self.stored;
             }
-            Outcome::Unknown(error) => {
+            GenerateOutcome::Unknown(error) => {
                 let mut state = lock(&self.state);
                 let failure = failure::zitadel(&error);
                 state.memory.unanswered(self.attempt, now, failure);
@@ -256,8 +256,8 @@ impl Task {
         let verified = flushed
             .revision
             .clone()
-            .filter(|_| flushed.outcome == Ended::Published);
-        if flushed.outcome == Ended::WithoutEffect {
+            .filter(|_| flushed.outcome == Outcome::Published);
+        if flushed.outcome == Outcome::WithoutEffect {
             state.memory.dropped(self.attempt);
         } else {
             state.memory.flushed(verified);
@@ -269,7 +269,7 @@ impl Task {
     /// The value is nobody's. That it was made is recorded at the next look, from the journal, as after a lost answer.
     fn retired(&self, sequence: Sequence, change_date: jiff::Timestamp) {
         self.connection.rotated(&self.app, sequence);
-        let outcome = Ended::Retired;
+        let outcome = Outcome::Retired;
         self.context.metrics.rotation(self.cause.as_str(), outcome);
         let mut state = lock(&self.state);
         state
@@ -309,7 +309,7 @@ impl Task {
     /// Where a rotation stands that was answered without saying so, if the journal can tell now.
     async fn place_in_journal(&self) -> Option<(Sequence, jiff::Timestamp)> {
         let before = self.pre_sequence();
-        let since = before.map_or(Since::NEWEST, Since::entry);
+        let since = before.map_or(JournalDepth::NEWEST, JournalDepth::to_entry);
         let changes = self
             .connection
             .zitadel
@@ -339,7 +339,7 @@ impl Task {
     }
 
     /// One record for each call, whatever came of it.
-    fn audit(&self, outcome: &Outcome) {
+    fn audit(&self, outcome: &GenerateOutcome) {
         let error = |error: &ZitadelError| {
             (
                 error.class().reason(),
@@ -347,12 +347,14 @@ impl Task {
             )
         };
         let (result, sequence, (class, error_id)) = match outcome {
-            Outcome::Success { sequence, .. } => ("Success", Some(sequence.0), Default::default()),
-            Outcome::SuccessWithoutSequence { .. } => {
+            GenerateOutcome::Success { sequence, .. } => {
+                ("Success", Some(sequence.0), Default::default())
+            }
+            GenerateOutcome::SuccessWithoutSequence { .. } => {
                 ("SuccessWithoutSequence", None, Default::default())
             }
-            Outcome::NotExecuted(e) => ("NotExecuted", None, error(e)),
-            Outcome::Unknown(e) => ("Unknown", None, error(e)),
+            GenerateOutcome::NotExecuted(e) => ("NotExecuted", None, error(e)),
+            GenerateOutcome::Unknown(e) => ("Unknown", None, error(e)),
         };
         self.context.metrics.generate(self.cause.as_str(), result);
         tracing::info!(

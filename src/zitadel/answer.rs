@@ -1,4 +1,4 @@
-//! What came back, or did not, before anybody judges it. No I/O.
+//! Answers, and requests without one, before they are interpreted. No I/O.
 
 use zeroize::Zeroizing;
 
@@ -13,17 +13,17 @@ pub struct Answer {
     pub body: Zeroizing<Vec<u8>>,
 }
 
-/// No complete answer.
+/// A request without a complete answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// Certainly no byte of the request left: it was not resolved, connected, secured or built.
+pub enum SendError {
+    /// No byte of the request was sent: building, name resolution, connection or TLS failed.
     NotSent(ErrorClass, Option<Detail>),
-    /// The request may have arrived; the status is there if the answer had begun.
+    /// The request may have arrived. The status is known if the answer had begun.
     MaybeSent(ErrorClass, Option<u16>, Option<Detail>),
 }
 
-impl Failure {
-    /// The failure as an error of that call.
+impl SendError {
+    /// The error of that call.
     pub fn of(self, operation: Operation) -> ZitadelError {
         match self {
             Self::NotSent(class, detail) | Self::MaybeSent(class, None, detail) => {

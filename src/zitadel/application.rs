@@ -6,10 +6,10 @@ use serde_json::Value;
 use super::wire;
 use crate::ids::{AppId, OrganizationId, ProjectId, Sequence};
 
-/// One application, and the organization in which calls about it act.
+/// Identifies an application, and the organization that calls act in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AppRef {
-    /// Sent as `x-zitadel-orgid`; it must be the one that owns the project. `None` means the caller's own organization.
+    /// The organization that owns the project, sent as `x-zitadel-orgid`. `None` means the service user's own organization.
     pub organization: Option<OrganizationId>,
     /// The project of the application.
     pub project: ProjectId,
@@ -17,23 +17,23 @@ pub struct AppRef {
     pub app: AppId,
 }
 
-/// Whether an application takes part.
+/// The state of an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppState {
-    /// Its credentials are accepted, if project and organisation are active too.
+    /// Its credentials are accepted if its project and organization are active too.
     Active,
-    /// Deactivated: a secret can be made, but is refused.
+    /// Deactivated: a secret can be generated, but is rejected.
     Inactive,
     /// A state this client does not know.
     Other,
 }
 
-/// What sort of application it is.
+/// The kind of an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppKind {
-    /// An API that authenticates by client secret.
+    /// An API that authenticates with a client secret.
     ApiBasic,
-    /// An API that authenticates by key. ZITADEL would make a secret all the same.
+    /// An API that authenticates with a key. ZITADEL would generate a secret nevertheless.
     ApiPrivateKeyJwt,
     /// An OIDC client.
     Oidc,
@@ -43,40 +43,40 @@ pub enum AppKind {
     Other,
 }
 
-/// One application. Its name is left out on purpose: nothing here is text that somebody chose freely.
+/// An application. Its name is omitted on purpose: nothing here is freely chosen text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Application {
     /// Its id.
     pub id: AppId,
     /// The OAuth client id, of API and OIDC applications.
     pub client_id: Option<String>,
-    /// Whether it takes part.
+    /// Its state.
     pub state: AppState,
-    /// What sort it is.
+    /// Its kind.
     pub kind: AppKind,
-    /// The last event of this application that ZITADEL's projection has seen; renames count as well.
+    /// The last event of this application in ZITADEL's projection, including renames.
     pub sequence: Sequence,
-    /// When that event was made, by ZITADEL's clock.
+    /// The time of that event, by ZITADEL's clock.
     pub change_date: Timestamp,
-    /// The organisation that owns it.
+    /// The organization that owns it.
     pub resource_owner: Option<String>,
 }
 
 /// One page of a list of applications.
 pub struct AppPage {
-    /// How many items there were, readable or not.
+    /// The number of items, readable or not.
     pub len: usize,
-    /// Those that could be read.
+    /// The readable ones.
     pub apps: Vec<Application>,
 }
 
-/// The answer to a single read.
+/// Parses the answer to a single read.
 pub fn parse(body: &[u8]) -> Option<Application> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     application(answer.get("app")?)
 }
 
-/// The answer to a search; items that cannot be read are left out.
+/// Parses the answer to a search; unreadable items are omitted.
 pub fn parse_page(body: &[u8]) -> Option<AppPage> {
     let items = wire::result_items(body)?;
     Some(AppPage {
@@ -108,7 +108,7 @@ fn application(app: &Value) -> Option<Application> {
     })
 }
 
-/// Digits on current versions, `digits@project` on applications of old ones.
+/// Digits in current versions, `digits@project` in applications of old ones.
 fn client_id(config: &Value) -> Option<String> {
     let id = config.get("clientId")?.as_str()?;
     let fits = (1..=255).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
@@ -123,7 +123,7 @@ fn kind(app: &Value) -> AppKind {
             _ => AppKind::Other,
         };
     };
-    // NB: BASIC is the enum's zero and so is left out of the JSON.
+    // NB: BASIC is the enum's zero value, so the JSON omits it.
     match api.get("authMethodType").map(Value::as_str) {
         None | Some(Some("API_AUTH_METHOD_TYPE_BASIC")) => AppKind::ApiBasic,
         Some(Some("API_AUTH_METHOD_TYPE_PRIVATE_KEY_JWT")) => AppKind::ApiPrivateKeyJwt,
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_is_told_by_the_configuration() {
+    fn the_configuration_determines_the_kind() {
         let api = |method: Value| {
             app(
                 "apiConfig",
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_of_another_type_is_no_application() {
+    fn an_application_with_a_missing_or_mistyped_field_is_rejected() {
         for (pointer, bad) in [
             ("/id", json!("a/b")),
             ("/id", json!(7)),

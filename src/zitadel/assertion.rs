@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::ids::UserId;
 
-/// ZITADEL refuses an `iat` more than 1 s ahead of its clock or more than 1 h behind it.
+/// ZITADEL rejects an `iat` more than 1 s ahead of its clock or more than 1 h behind it.
 const BACKDATED_SECONDS: i64 = 60;
 const VALID_SECONDS: i64 = 600;
 
@@ -32,7 +32,7 @@ pub(super) struct SigningKey {
 }
 
 impl SigningKey {
-    /// A statement of who the service user is, for that audience, valid around `now` on ZITADEL's clock.
+    /// An assertion of the service user's identity for that audience, valid around `now` on ZITADEL's clock.
     pub(super) fn sign(&self, audience: &str, now: Timestamp) -> Result<SecretString, CannotSign> {
         let mut header = Header::new(Algorithm::RS256);
         header.kid = Some(self.id.clone());
@@ -45,7 +45,7 @@ impl SigningKey {
         };
         jsonwebtoken::encode(&header, &claims, &self.key)
             .map(SecretString::from)
-            // NB: the error itself is dropped: it may quote what was signed.
+            // NB: the error itself is dropped: it may quote the signed text.
             .map_err(|_| CannotSign)
     }
 }

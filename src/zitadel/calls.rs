@@ -1,4 +1,4 @@
-//! The calls: path, parameters and judgement of each.
+//! The calls: path, parameters and parser of each.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,38 +8,38 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::answer::{Answer, Failure};
+use super::answer::{Answer, SendError};
 use super::application::{self, AppRef, Application};
 use super::client::{Client, authorized, within};
 use super::discovery::{self, Discovery};
 use super::error::{ErrorClass, Operation, ZitadelError};
+use super::generate_outcome::{self, GenerateOutcome};
 use super::introspection::{self, Introspection, ProbeToken};
 use super::journal::{self, Change};
-use super::last_look;
-use super::outcome::{self, Outcome};
+use super::journal_depth::JournalDepth;
 use super::project::{self, ProjectState};
 use super::secret::ClientSecret;
+use super::send_deadline;
 use super::sensitive;
-use super::since::Since;
 use super::token::{Audience, Token};
 use super::transport::{LIST_BODY, SMALL_BODY};
 use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
 
-/// Applications asked for at once, under ZITADEL's own limit of 1,000.
+/// Page size of a list of applications, below ZITADEL's own limit of 1,000.
 const APP_PAGE: usize = 500;
-/// How often the pages are read while some of them seem to be missing.
+/// How often all pages are read while applications seem to be missing.
 const APP_PASSES: usize = 4;
-/// Applications of a project beyond which it is called too large.
+/// A project with more applications is too large.
 const MOST_APPS: usize = 20 * APP_PAGE;
-/// Entries of a journal asked for first.
+/// Size of the first page of a journal.
 const PAGE: usize = 100;
-/// Entries of a journal asked for at once after the first page: nearly every answer is in that one.
+/// Size of later pages of a journal. Nearly always the first page is enough.
 const LATER_PAGE: usize = 500;
-/// Pages of a journal read before it is called too large.
+/// A journal with more pages is too large.
 const MAX_PAGES: usize = 100;
-/// Something in the form of a token that is none.
+/// A text in the form of a token that is not one.
 const JUNK_TOKEN: &str = "zitadel-secret-operator-probe";
-/// A probe token that is younger than this is not suspected when a probe says `Inactive`.
+/// When a probe says `Inactive`, a token younger than this is not suspected to be revoked.
 const SUSPECT_AGE: Duration = Duration::from_mins(1);
 
 impl Client {
@@ -58,7 +58,7 @@ impl Client {
         let project = Audience::Project(project.clone());
         let both = async {
             let api = self.tokens.token(&Audience::Api, &self.transport);
-            // NB: without the token of the proof a rotation is only not proven in that way.
+            // NB: a rotation can do without the token for the project; it is then not proven in that way.
             let proof = self.tokens.token(&project, &self.transport);
             futures::join!(api, proof).0
         };
@@ -68,32 +68,34 @@ impl Client {
     }
 
     /// Generates a new secret, which invalidates the current one. At most one request is ever sent: no retry, no redirect.
-    pub async fn generate(&self, app: &AppRef, attempt: AttemptId) -> Outcome {
+    pub async fn generate(&self, app: &AppRef, attempt: AttemptId) -> GenerateOutcome {
         let started = Instant::now();
         let outcome = self.generate_once(app, attempt).await;
         let error = match &outcome {
-            Outcome::NotExecuted(error) | Outcome::Unknown(error) => Some(error),
-            Outcome::Success { .. } | Outcome::SuccessWithoutSequence { .. } => None,
+            GenerateOutcome::NotExecuted(error) | GenerateOutcome::Unknown(error) => Some(error),
+            GenerateOutcome::Success { .. } | GenerateOutcome::SuccessWithoutSequence { .. } => {
+                None
+            }
         };
         self.report(Operation::Generate, error, started);
         outcome
     }
 
-    async fn generate_once(&self, app: &AppRef, attempt: AttemptId) -> Outcome {
+    async fn generate_once(&self, app: &AppRef, attempt: AttemptId) -> GenerateOutcome {
         let operation = Operation::Generate;
         let started = self.transport.clock.boot();
         let token = self.tokens.token(&Audience::Api, &self.transport);
         let deadline = self.timeouts.call.min(self.timeouts.generate);
         let token = match within(Operation::Token, deadline, token).await {
             Ok(token) => token,
-            Err(error) => return Outcome::NotExecuted(error),
+            Err(error) => return GenerateOutcome::NotExecuted(error),
         };
-        // NB: one deadline over token and request, on a clock that goes on while the host is suspended: after it nothing may
-        // leave, because others rely on the journal being final soon after. It is looked at once more when there is a connection.
+        // NB: one deadline for token and request, on a clock that includes suspension of the host. Nothing may be sent after it, because
+        // other replicas rely on the journal being final soon after. It is checked once more when there is a connection.
         let deadline = started.saturating_add(self.timeouts.generate);
         let left = deadline.saturating_sub(self.transport.clock.boot());
         if left.is_zero() {
-            return Outcome::NotExecuted(ZitadelError::new(operation, ErrorClass::Timeout));
+            return GenerateOutcome::NotExecuted(ZitadelError::new(operation, ErrorClass::Timeout));
         }
         let path = format!("{}/api_config/_generate_client_secret", app_path(app));
         let request = in_organization(
@@ -106,14 +108,14 @@ impl Client {
             .body("{}");
         let request = match authorized(request, &token, operation) {
             Ok(request) => request,
-            Err(error) => return Outcome::NotExecuted(error),
+            Err(error) => return GenerateOutcome::NotExecuted(error),
         };
         let sending = self.transport.send(request, SMALL_BODY, left);
-        let result = last_look::until(deadline, sending).await;
+        let result = send_deadline::send_before(deadline, sending).await;
         if matches!(&result, Ok(answer) if answer.status == 401) {
-            self.tokens.forget(&token);
+            self.tokens.discard(&token);
         }
-        outcome::classify(result.as_ref().map_err(Failure::clone))
+        generate_outcome::classify(result.as_ref().map_err(SendError::clone))
     }
 
     /// Reads one application. As a side effect ZITADEL's projection catches up, so that a new secret is known afterwards.
@@ -157,8 +159,12 @@ impl Client {
     /// The application's journal as far back as requested, possibly further; ascending, each sequence once. It is complete that far, or an
     /// error is returned: a gap could hide a rotation. Only where there are tens of thousands of entries the oldest of them are left out;
     /// without a new secret among the newest ones it is an error ([`ErrorClass::TooLarge`]).
-    pub async fn changes(&self, app: &AppRef, since: Since) -> Result<Vec<Change>, ZitadelError> {
-        let all = self.all_changes(app, since);
+    pub async fn changes(
+        &self,
+        app: &AppRef,
+        depth: JournalDepth,
+    ) -> Result<Vec<Change>, ZitadelError> {
+        let all = self.all_changes(app, depth);
         self.call(Operation::Changes, self.timeouts.list, all).await
     }
 
@@ -202,7 +208,7 @@ impl Client {
         let path = format!("/management/v1/projects/{project}/apps/_search");
         let parse = |answer: &Answer| application::parse_page(&answer.body);
         let mut apps: BTreeMap<AppId, Application> = BTreeMap::new();
-        // NB: ZITADEL gives no order, so of several pages each may show what another one showed, and none what it should have.
+        // NB: ZITADEL guarantees no order, so pages may overlap and miss applications.
         for _ in 0..APP_PASSES {
             let (mut seen, mut unreadable) = (0, 0);
             loop {
@@ -232,9 +238,13 @@ impl Client {
         Ok(apps.into_values().collect())
     }
 
-    async fn all_changes(&self, app: &AppRef, since: Since) -> Result<Vec<Change>, ZitadelError> {
-        // NB: the parameters go in the query string, a body is ignored; newest first, `query.sequence` means "less than". What is
-        // added meanwhile is newer than the first page.
+    async fn all_changes(
+        &self,
+        app: &AppRef,
+        depth: JournalDepth,
+    ) -> Result<Vec<Change>, ZitadelError> {
+        // NB: ZITADEL reads the parameters from the query string and ignores a body. It lists the newest entry first, and
+        // `query.sequence` means "less than". Entries added meanwhile are newer than the first page.
         let path = format!("{}/changes/_search", app_path(app));
         let parse = |answer: &Answer| journal::parse_page(&answer.body);
         let mut all: Vec<Change> = Vec::new();
@@ -250,7 +260,7 @@ impl Client {
             let page = self
                 .read(Operation::Changes, LIST_BODY, request, parse)
                 .await?;
-            // NB: that a page of this size is given whole was seen; a larger one may be cut, and then only an empty one is the end.
+            // NB: a page of this size was seen to be complete. A larger one may be truncated, so only an empty page is the end.
             let is_last = page.len == 0 || (number == 0 && page.len < PAGE);
             let newest_first = page
                 .changes
@@ -261,17 +271,17 @@ impl Client {
             if is_last {
                 return Ok(journal::in_order(all));
             }
-            // A page that is in another order, not older than the one before, or not readable at all: the rest cannot be seen.
+            // A page in another order, not older than the one before, or without a readable entry: the rest is unreachable.
             let is_older = cursor.is_none_or(|cursor| newest < Some(cursor));
             if oldest.is_none() || !newest_first || !is_older {
                 return Err(ZitadelError::new(Operation::Changes, ErrorClass::Malformed));
             }
-            if since.is_reached_by(&all) {
+            if depth.is_reached_by(&all) {
                 return Ok(journal::in_order(all));
             }
             cursor = oldest;
         }
-        if Since::NEWEST.is_reached_by(&all) {
+        if JournalDepth::NEWEST.is_reached_by(&all) {
             return Ok(journal::in_order(all));
         }
         Err(ZitadelError::new(Operation::Changes, ErrorClass::TooLarge))
@@ -311,8 +321,8 @@ impl Client {
             && verdict == Introspection::Inactive
             && token.age(self.transport.clock.boot()) > SUSPECT_AGE
         {
-            // Perhaps revoked meanwhile; the next probe gets another one.
-            self.tokens.forget(&token);
+            // It may have been revoked; the next probe gets a new one.
+            self.tokens.discard(&token);
         }
         Ok(verdict)
     }

@@ -27,7 +27,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client; nothing is sent yet.
+    /// Creates a client. Nothing is sent yet.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
         let transport = Transport::new(
             &config.url,
@@ -47,7 +47,7 @@ impl Client {
         })
     }
 
-    /// When the credential ends, if it says so.
+    /// When the credential expires, if that is known.
     pub fn credential_expiry(&self) -> Option<Timestamp> {
         self.tokens.credential().expiry()
     }
@@ -105,7 +105,7 @@ impl Client {
                     || ZitadelError::new(operation, ErrorClass::Malformed).with_answer(200, None);
                 return parse(&answer).ok_or_else(malformed);
             }
-            let replaced = answer.status == 401 && may_replace && self.tokens.forget(&token);
+            let replaced = answer.status == 401 && may_replace && self.tokens.discard(&token);
             if !replaced {
                 return Err(error_of(operation, &answer));
             }

@@ -12,7 +12,7 @@ use crate::process::clock::{Clock, SystemClock};
 /// Deadlines of calls. Each covers everything the call does, including access tokens and bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Making a connection.
+    /// Connecting.
     pub connect: Duration,
     /// A call that reads one thing.
     pub call: Duration,
@@ -37,7 +37,7 @@ impl Default for Timeouts {
 pub struct ClientConfig {
     /// ZITADEL's external URL.
     pub url: Issuer,
-    /// Where to connect instead; ZITADEL is then told the host of `url`.
+    /// The address to connect to instead; requests then carry the host of `url`.
     pub endpoint: Option<Endpoint>,
     /// Certificates in PEM that replace the system's roots.
     pub ca_pem: Option<Vec<u8>>,

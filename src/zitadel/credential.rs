@@ -13,7 +13,7 @@ use crate::ids::UserId;
 pub enum Credential {
     /// A personal access token, sent as it is.
     PersonalAccessToken(SecretString),
-    /// A key that signs assertions, for which the token endpoint gives short-lived tokens.
+    /// A key that signs assertions, which the token endpoint exchanges for short-lived tokens.
     ServiceAccountKey(ServiceAccountKey),
 }
 
@@ -81,7 +81,7 @@ impl Credential {
         if token.starts_with(b"{") {
             return Err(CredentialError::KeyFileAsToken);
         }
-        // NB: no assumption about length or alphabet beyond what a header can carry.
+        // NB: no assumption about length or alphabet, except that it fits a header.
         if !token.iter().all(u8::is_ascii_graphic) {
             return Err(CredentialError::TokenCharacter);
         }
@@ -94,7 +94,7 @@ impl Credential {
         ServiceAccountKey::parse(within_limits(bytes)?).map(Self::ServiceAccountKey)
     }
 
-    /// When it ends, if it says so. Tokens do not.
+    /// When it expires, if that is known. Tokens do not contain it.
     pub fn expiry(&self) -> Option<Timestamp> {
         match self {
             Self::PersonalAccessToken(_) => None,
@@ -107,7 +107,7 @@ impl ServiceAccountKey {
     fn parse(bytes: &[u8]) -> Result<Self, CredentialError> {
         let file: KeyFile =
             serde_json::from_slice(bytes).map_err(|error| match error.classify() {
-                // NB: the one field with a type of its own is the key.
+                // NB: only the key is not declared as any JSON value.
                 serde_json::error::Category::Data if bytes.starts_with(b"{") => {
                     CredentialError::Key
                 }

@@ -1,6 +1,6 @@
-//! What exactly went wrong with a call, in words of the operator's own. No I/O.
+//! The detailed cause of a failed call, in the operator's own words. No I/O.
 //!
-//! Nothing in it was written by the remote side, apart from an origin that parses as one and the dates of a certificate.
+//! Nothing in it was written by the remote side, except an origin that parses as one and the dates of a certificate.
 
 use std::error::Error;
 use std::fmt;
@@ -12,12 +12,12 @@ use jiff::Timestamp;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
 
-/// What went wrong, and with which host.
+/// A fault and the host it occurred at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detail {
-    /// `host:port` as it is configured.
+    /// `host:port` as configured.
     peer: Arc<str>,
-    /// Whether that is the connection's proxy, so that ZITADEL was never asked.
+    /// Whether that is the connection's proxy, so that ZITADEL was never reached.
     is_proxy: bool,
     fault: Fault,
 }
@@ -39,7 +39,7 @@ pub enum Fault {
     ConnectTimeout(Duration),
     /// No complete answer within that time.
     AnswerTimeout(Duration),
-    /// What came back is not HTTP/1.1.
+    /// The answer is not HTTP/1.1.
     NotHttp,
     /// The certificate expired; since when, if that is known.
     Expired(Option<Timestamp>),
@@ -55,23 +55,23 @@ pub enum Fault {
     Revoked,
     /// The certificate cannot be read, or its signature is wrong.
     BadCertificate,
-    /// The server answered something that is no TLS, such as plain HTTP.
+    /// The server does not speak TLS but, for example, plain HTTP.
     NotTls,
     /// The server asks for a client certificate.
     ClientCertificate,
-    /// The server offers no TLS version that the operator takes (1.2 and 1.3).
+    /// The server offers no TLS version that the operator supports (1.2 and 1.3).
     TlsVersion,
     /// Another failure of the TLS handshake.
     Handshake,
-    /// ZITADEL calls itself by that origin, if what it gave is one.
+    /// ZITADEL's issuer is that origin, if it is one.
     OtherIssuer(Option<String>),
-    /// An endpoint in the OIDC configuration is of another origin than the issuer.
+    /// An endpoint in the OIDC configuration has another origin than the issuer.
     EndpointElsewhere(&'static str),
     /// The token endpoint answers `server_error`.
     TokenServerError,
     /// The client id of an application cannot be used.
     ClientId,
-    /// The proxy asks for a user and a password (407), or for others than those that are stored there.
+    /// The proxy requires a user and a password (407), or rejects the ones stored there.
     ProxyCredentials(Option<Arc<str>>),
     /// The proxy opens no tunnel to that address.
     NoTunnel(Arc<str>),
@@ -80,7 +80,7 @@ pub enum Fault {
 }
 
 impl Detail {
-    /// That fault of the host.
+    /// A fault at the host.
     pub fn new(peer: &Arc<str>, fault: Fault) -> Self {
         Self {
             peer: Arc::clone(peer),
@@ -89,7 +89,7 @@ impl Detail {
         }
     }
 
-    /// That fault of the connection's proxy, before ZITADEL was asked.
+    /// A fault at the connection's proxy, before ZITADEL was reached.
     pub fn of_proxy(peer: &Arc<str>, fault: Fault) -> Self {
         Self {
             peer: Arc::clone(peer),
@@ -98,7 +98,7 @@ impl Detail {
         }
     }
 
-    /// A fault that is not one of the network.
+    /// A fault without a host.
     pub fn of(fault: Fault) -> Self {
         Self {
             peer: "".into(),
@@ -112,12 +112,12 @@ impl Detail {
         &self.fault
     }
 
-    /// Whether it is the connection's proxy that failed, and ZITADEL was never asked.
+    /// Whether the connection's proxy failed, so that ZITADEL was never reached.
     pub fn is_proxy(&self) -> bool {
         self.is_proxy
     }
 
-    /// What to do about a proxy that failed, unless the sentence about the fault says so.
+    /// The next step after a proxy failed, unless the sentence about the fault contains it.
     fn next_step(&self) -> &'static str {
         match &self.fault {
             Fault::ProxyCredentials(_) | Fault::NoTunnel(_) => "",
@@ -249,7 +249,7 @@ impl Detail {
 
 /// The first error of that type among an error and its sources.
 ///
-/// NB: an `io::Error` does not give what it wraps as its source, only the source of that.
+/// NB: an `io::Error` does not return the error it wraps as its source, only that error's source.
 pub(super) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -267,9 +267,9 @@ pub(super) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> 
     None
 }
 
-/// What an error of a tunnel through a proxy says, if one is among an error and its sources.
+/// The text of a proxy tunnel error, if one is among an error and its sources.
 ///
-/// NB: the type of hyper-util's errors of tunnels cannot be named, its texts are all there is.
+/// NB: hyper-util's type for tunnel errors is private, so its text is the only way to recognize it.
 pub(super) fn tunnel(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -281,7 +281,7 @@ pub(super) fn tunnel(error: &(dyn Error + 'static)) -> Option<String> {
     None
 }
 
-/// What a failed TLS session stands for.
+/// The fault that a failed TLS session represents.
 pub(super) fn tls(error: &rustls::Error) -> Fault {
     match error {
         rustls::Error::InvalidCertificate(certificate) => certificate_fault(certificate),
@@ -318,7 +318,7 @@ fn certificate_fault(error: &CertificateError) -> Fault {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             Fault::OtherName
         }
-        // NB: a certificate that signed itself is an authority in the place of a server.
+        // NB: a self-signed certificate is an authority used as a server certificate.
         CertificateError::UnknownIssuer | CertificateError::Other(_) => Fault::UnknownIssuer,
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             Fault::OtherPurpose

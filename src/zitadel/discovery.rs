@@ -1,4 +1,4 @@
-//! What ZITADEL says of itself in its OIDC configuration. No I/O.
+//! ZITADEL's OIDC configuration. No I/O.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::error::{ErrorClass, Operation, ZitadelError};
 use super::error_body::error_of;
 use super::issuer::Issuer;
 
-/// The part of the OIDC configuration that users of a secret need.
+/// The part of the OIDC configuration that consumers of a secret need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discovery {
     /// The issuer: the configured URL.
@@ -19,7 +19,7 @@ pub struct Discovery {
     pub token_endpoint: String,
 }
 
-/// Judges an answer; an error unless the issuer is the configured one and the endpoints are of that origin: consumers send
+/// Parses an answer. It is an error unless the issuer is the configured one and the endpoints have its origin, because consumers send
 /// their credentials there.
 pub fn parse(answer: &Answer, issuer: &Issuer) -> Result<Discovery, ZitadelError> {
     if answer.status != 200 {

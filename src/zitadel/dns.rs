@@ -1,4 +1,4 @@
-//! Names, resolved as this host is configured to, or not at all.
+//! Name resolution as this host is configured, without a fallback.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -8,10 +8,10 @@ use hickory_resolver::config::LookupIpStrategy;
 use hickory_resolver::net::NetError;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Asks the name servers in `/etc/resolv.conf`.
+/// Queries the name servers in `/etc/resolv.conf`.
 ///
-/// NB: reqwest's own resolver asks Google's where that file has none, or cannot be read: then strangers learn the names of a cluster,
-/// and say where the credential goes.
+/// NB: reqwest's own resolver falls back to Google's name servers if that file has none or cannot be read. A third party would then learn
+/// the names of a cluster, and decide where the credential is sent.
 #[derive(Clone, Default)]
 pub(super) struct SystemDns(Arc<OnceLock<TokioResolver>>);
 
@@ -20,7 +20,7 @@ impl SystemDns {
         if let Some(resolver) = self.0.get() {
             return Ok(resolver);
         }
-        // Not kept if it fails: the file may come.
+        // A failure is not cached: the file may appear later.
         let mut builder = TokioResolver::builder_tokio()?;
         builder.options_mut().ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
         let resolver = builder.build()?;

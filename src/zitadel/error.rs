@@ -1,7 +1,7 @@
 //! Error classes of calls to ZITADEL. No I/O.
 //!
-//! Nothing in an error was written by the remote side, apart from an error id of a form that can hold no message: what is
-//! logged or stands in a condition can then leak nothing and be forged by nobody.
+//! Nothing in an error was written by the remote side, except an error id in a form that cannot contain a message. So logs and
+//! conditions leak nothing and cannot be forged.
 
 use std::fmt;
 
@@ -11,9 +11,9 @@ pub use super::error_class::ErrorClass;
 /// Which call failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// Who am I.
+    /// Read the own user.
     Me,
-    /// Make a new secret.
+    /// Generate a new secret.
     Generate,
     /// Read one application.
     App,
@@ -23,11 +23,11 @@ pub enum Operation {
     Apps,
     /// Read the journal.
     Changes,
-    /// Ask whether a secret is good.
+    /// Check whether a secret is valid.
     Introspect,
     /// Read the OIDC configuration.
     Discovery,
-    /// Ask for an access token.
+    /// Request an access token.
     Token,
 }
 
@@ -48,12 +48,12 @@ impl Operation {
     }
 }
 
-/// An error id of ZITADEL such as `COMMAND-2g66f`; of the form `[A-Z]{2,10}-[A-Za-z0-9]{3,8}`, always.
+/// An error id of ZITADEL such as `COMMAND-2g66f`, always of the form `[A-Z]{2,10}-[A-Za-z0-9]{3,8}`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ErrorId(String);
 
 impl ErrorId {
-    /// The id, if the text has the form of one.
+    /// The id, if the text has that form.
     pub fn parse(text: &str) -> Option<Self> {
         let (area, code) = text.split_once('-')?;
         let area_fits =
@@ -116,7 +116,7 @@ impl ZitadelError {
         }
     }
 
-    /// Adds what an answer said.
+    /// Adds status and error id of an answer.
     #[must_use]
     pub fn with_answer(self, http_status: u16, id: Option<ErrorId>) -> Self {
         Self {
@@ -126,13 +126,13 @@ impl ZitadelError {
         }
     }
 
-    /// Adds what exactly went wrong.
+    /// Adds the detailed cause.
     #[must_use]
     pub fn with_detail(self, detail: Option<Detail>) -> Self {
         Self { detail, ..self }
     }
 
-    /// What exactly went wrong, if more is known than the class.
+    /// The detailed cause, if more than the class is known.
     pub fn detail(&self) -> Option<&Detail> {
         self.detail.as_ref()
     }
@@ -142,12 +142,12 @@ impl ZitadelError {
         self.operation
     }
 
-    /// What kind of failure it was.
+    /// The class of the error.
     pub fn class(&self) -> ErrorClass {
         self.class
     }
 
-    /// ZITADEL's error id, if there was one of the usual form.
+    /// ZITADEL's error id, if there was one in the usual form.
     pub fn error_id(&self) -> Option<&str> {
         self.id.as_ref().map(ErrorId::as_str)
     }
@@ -157,7 +157,7 @@ impl ZitadelError {
         self.http_status
     }
 
-    /// What came in place of an answer that can be used, in a few words for a person: `malformed answer, HTTP 200`.
+    /// A short description of the unusable answer: `malformed answer, HTTP 200`.
     pub fn answer(&self) -> String {
         match self.http_status {
             Some(status) => format!("{}, HTTP {status}", self.class),
@@ -165,7 +165,7 @@ impl ZitadelError {
         }
     }
 
-    /// Whether trying again soon is pointless; see [`ErrorClass::is_permanent`].
+    /// Whether retrying soon is pointless; see [`ErrorClass::is_permanent`].
     pub fn is_permanent(&self) -> bool {
         self.class.is_permanent()
     }

@@ -1,4 +1,4 @@
-//! Error answers: JSON of the API in its two shapes, and everything else. No I/O.
+//! Error answers: JSON of the API in its two forms, and everything else. No I/O.
 
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ impl ErrorBody {
         Some(Self { code, ids })
     }
 
-    /// Whether an action target wrote this: then it may have come after the call was carried out.
+    /// Whether an action target wrote this, possibly after the call was executed.
     pub(super) fn is_from_an_action(&self) -> bool {
         let is_action = |id: &String| {
             id.get(..4)
@@ -42,7 +42,7 @@ impl ErrorBody {
     }
 }
 
-/// The error that an answer stands for.
+/// The error that an answer represents.
 pub(super) fn error_of(operation: Operation, answer: &Answer) -> ZitadelError {
     let body = ErrorBody::parse(&answer.body);
     let id = body
@@ -58,7 +58,7 @@ pub(super) fn error_of(operation: Operation, answer: &Answer) -> ZitadelError {
     ZitadelError::new(operation, class).with_answer(answer.status, id)
 }
 
-/// Ids that say more than the status does.
+/// The class of an id that is more specific than the status.
 fn class_of_id(id: &str) -> Option<ErrorClass> {
     match id {
         "COMMAND-2g66f" | "QUERY-pCP8P" | "MANAG-SFf2a" => Some(ErrorClass::AppNotFound),
@@ -70,7 +70,7 @@ fn class_of_id(id: &str) -> Option<ErrorClass> {
 }
 
 fn class_of_status(answer: &Answer, body: Option<&ErrorBody>) -> ErrorClass {
-    // NB: a proxy refuses, and misses, in the same words, until its next configuration. Only an error with an id is ZITADEL's verdict.
+    // NB: a proxy answers 403 and 404 in the same words until it is reconfigured. Only an error with an id is ZITADEL's verdict.
     let is_verdict = body.is_some_and(|body| !body.ids.is_empty());
     match (answer.status, body.map(|body| body.code)) {
         (200..=299, _) => ErrorClass::Malformed,
@@ -89,14 +89,14 @@ fn class_of_status(answer: &Answer, body: Option<&ErrorBody>) -> ErrorClass {
     }
 }
 
-/// An unknown host is answered without details, as JSON or plain text; the id stands in the message only.
+/// ZITADEL answers an unknown host without details, as JSON or plain text; only the message contains the id.
 fn names_no_instance(body: &[u8]) -> bool {
     [b"QUERY-1kIjX", b"QUERY-IuGh1"]
         .iter()
         .any(|id| body.windows(id.len()).any(|part| part == *id))
 }
 
-/// A route that this version does not have is answered by the gateway before ZITADEL, without details.
+/// ZITADEL's gateway answers a route that this version does not have, without details.
 fn names_no_route(body: &[u8]) -> bool {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return false;
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_error_of_the_api_is_none() {
+    fn another_body_is_not_an_error_of_the_api() {
         for bad in [
             "",
             "null",

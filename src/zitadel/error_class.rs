@@ -1,39 +1,39 @@
-//! What kinds of failure there are. No I/O.
+//! The classes of failed calls. No I/O.
 
 use std::fmt;
 
-/// What kind of failure it was.
+/// The class of a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
     /// The host name does not resolve.
     UnreachableDns,
-    /// No connection could be made.
+    /// The connection could not be established.
     UnreachableConnect,
-    /// No TLS session could be made: certificate, name, protocol.
+    /// The TLS session could not be established: certificate, name, protocol.
     Tls,
     /// The deadline passed.
     Timeout,
     /// The connection broke before the answer was complete.
     Interrupted,
-    /// The credential or token was not accepted (401). ZITADEL says so too when it fails to load a token.
+    /// The credential or token was not accepted (401). ZITADEL also answers this when it fails to load a token.
     Unauthenticated,
     /// The service user lacks the role (403 with an id).
     PermissionDenied,
-    /// The organisation does not exist, or could not be loaded (`AUTH-Bs7Ds`).
+    /// The organization does not exist, or could not be loaded (`AUTH-Bs7Ds`).
     OrganizationNotFound,
-    /// The service user has no membership at all in the organisation (`AUTHZ-cdgFk`).
+    /// The service user has no membership at all in the organization (`AUTHZ-cdgFk`).
     NotAMember,
-    /// No such application in that project and organisation.
+    /// No such application in that project and organization.
     AppNotFound,
     /// An OIDC or SAML application (`COMMAND-aeH4`).
     NotAnApiApp,
-    /// ZITADEL knows no instance of that host name.
+    /// ZITADEL has no instance with that host name.
     InstanceNotFound,
     /// Another 404 of ZITADEL's own: with an id, or a route that this version does not have.
     NotFound,
-    /// Another request error (4xx), also that of a proxy before ZITADEL.
+    /// Another request error (4xx), also from a proxy in front of ZITADEL.
     Rejected,
-    /// An action target of ZITADEL interrupted the call (`EXEC-…`), before or after it was carried out.
+    /// An action target of ZITADEL interrupted the call (`EXEC-…`), before or after its execution.
     ActionInterrupted,
     /// Too many requests, quota used up, instance blocked (429).
     RateLimited,
@@ -43,15 +43,15 @@ pub enum ErrorClass {
     Internal,
     /// An answer that is not what the API documents.
     Malformed,
-    /// An answer larger than any true one.
+    /// An answer larger than any real one.
     TooLarge,
-    /// A redirect; they are never followed.
+    /// A redirect, which is never followed.
     Redirected,
-    /// ZITADEL calls itself by another URL than the configured one.
+    /// ZITADEL's issuer is not the configured URL.
     IssuerMismatch,
     /// The key in the credential cannot sign.
     CredentialMalformed,
-    /// The token endpoint refused the service account key.
+    /// The token endpoint rejected the service account key.
     TokenRefused,
 }
 
@@ -86,8 +86,8 @@ impl ErrorClass {
         }
     }
 
-    /// Whether a person has to change something first, so that trying again soon is pointless. Answers that ZITADEL also
-    /// gives on a passing failure (401, `AUTH-Bs7Ds`, a refused assertion) are not permanent.
+    /// Whether manual action is required, so that retrying soon is pointless. Answers that ZITADEL also gives during a temporary failure
+    /// (401, `AUTH-Bs7Ds`, a rejected assertion) are not permanent.
     pub fn is_permanent(self) -> bool {
         match self {
             Self::PermissionDenied

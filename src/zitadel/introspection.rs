@@ -1,4 +1,4 @@
-//! What introspection says of a client id and secret. No I/O.
+//! The verdict of introspection on a client id and secret. No I/O.
 
 use serde_json::Value;
 
@@ -10,26 +10,26 @@ use crate::ids::ProjectId;
 /// The token that is introspected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeToken {
-    /// A valid token of the operator's own whose audience holds this project: good credentials give `Active`.
+    /// A valid token of the operator whose audience includes this project: valid credentials give `Active`.
     Own(ProjectId),
-    /// No token at all, in form of one: good credentials give `Inactive`.
+    /// A text in the form of a token that is not one: valid credentials give `Inactive`.
     Junk,
 }
 
-/// What ZITADEL says. Judged by the body, not by the status: the documentation says 401 where the code says 400.
+/// ZITADEL's verdict. It is read from the body, not from the status: the documentation says 401 where the code says 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Introspection {
-    /// The credentials are good; proof.
+    /// The credentials are valid: a proof.
     Active,
-    /// Good credentials and a token that is not theirs, *or* an internal error of ZITADEL: proves nothing alone.
+    /// Valid credentials and a token for another audience, *or* an internal error of ZITADEL: no proof on its own.
     Inactive,
-    /// The credentials were refused: wrong, or application, project or organisation inactive.
+    /// The credentials were rejected: they are wrong, or the application, project or organization is inactive.
     Refused,
     /// An answer that says nothing about the credentials.
     NoVerdict,
 }
 
-/// Judges an answer; an error if it is none about credentials at all (5xx, 404, 429, redirect).
+/// The verdict in an answer; an error if the answer is not about credentials (5xx, 404, 429, redirect).
 pub fn judge(answer: &Answer) -> Result<Introspection, ZitadelError> {
     let body = || serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
     match answer.status {

@@ -1,10 +1,10 @@
-//! Which URLs are taken for ZITADEL. No I/O.
+//! Accepted URLs of ZITADEL. No I/O.
 
 use std::fmt;
 
 use reqwest::Url;
 
-/// Why a URL is not taken.
+/// Why a URL is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerError {
     /// It cannot be read.
@@ -59,16 +59,16 @@ impl Issuer {
         self.0.authority()
     }
 
-    /// The origin that a text names and nothing else: safe to be shown, whoever wrote it.
+    /// Only the origin that a text names: safe to show, regardless of its author.
     pub fn origin_of(text: &str) -> Option<String> {
         let origin = Origin::parse(text, true).ok()?.text;
         (origin.len() <= 300 && origin.bytes().all(|b| b.is_ascii_graphic())).then_some(origin)
     }
 
-    /// Whether a URL is of this origin, and reads so for everybody.
+    /// Whether a URL has this origin, for every parser.
     ///
-    /// NB: it ends up in Secrets, and other programs read `user@`, a backslash before the host, an escaped letter in it or a missing
-    /// slash in other ways than browsers do. The case of scheme and host means nothing to any of them (RFC 3986, 6.2.2.1).
+    /// NB: the URL ends up in Secrets, and other programs interpret `user@`, a backslash before the host, an escaped letter in it or a missing
+    /// slash differently from browsers. The case of scheme and host means nothing to any of them (RFC 3986, 6.2.2.1).
     pub fn is_origin_of(&self, url: &str) -> bool {
         let origin = &self.0.text;
         let head = url.get(..origin.len());
@@ -110,8 +110,8 @@ impl fmt::Display for Issuer {
 
 impl Origin {
     fn parse(text: &str, allow_insecure: bool) -> Result<Self, IssuerError> {
-        // NB: checked on the text itself, because the URL parser mends what it finds: it drops tabs and line breaks, takes
-        // `\` for `/`, and resolves dots.
+        // NB: checked on the text itself, because the URL parser repairs its input: it drops tabs and line breaks, treats
+        // `\` as `/`, and resolves dots.
         let odd = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
         if text.chars().any(odd) {
             return Err(IssuerError::NotAUrl);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_and_told_why() {
+    fn anything_else_is_rejected_with_the_reason() {
         for (text, why) in [
             ("", IssuerError::NotAUrl),
             ("iam.example.com", IssuerError::NotAUrl),

@@ -1,4 +1,4 @@
-//! The journal: ZITADEL's own list of what was done to an application, when and by whom. No I/O.
+//! The journal: ZITADEL's list of changes of an application, with time and editor. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::wire;
 use crate::ids::{Sequence, UserId};
 
-/// What a change was.
+/// The kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// A new secret was made.
+    /// A new secret was generated.
     SecretChanged,
-    /// The stored hash was renewed after a successful check; the secret stayed.
+    /// The stored hash was renewed after a successful check. The secret stays the same.
     SecretUpdated,
-    /// The application was created, with a secret if it was to authenticate by one.
+    /// The application was created, with a secret if it authenticates with one.
     Created,
     /// Anything else: renamed, deactivated, …
     Other,
@@ -37,25 +37,25 @@ impl ChangeKind {
 pub struct Change {
     /// The event's number in the project.
     pub sequence: Sequence,
-    /// When it was made, by ZITADEL's clock.
+    /// The time of the change, by ZITADEL's clock.
     pub change_date: Timestamp,
-    /// Who did it, if ZITADEL says so.
+    /// The editor, if ZITADEL names one.
     pub editor: Option<UserId>,
-    /// What was done.
+    /// The kind of change.
     pub kind: ChangeKind,
 }
 
 /// One page of the journal.
 #[derive(Debug)]
 pub struct ChangePage {
-    /// How many items there were, readable or not.
+    /// The number of items, readable or not.
     pub len: usize,
-    /// Those that could be read.
+    /// The readable ones.
     pub changes: Vec<Change>,
 }
 
-/// One page. `None` if it is no journal, or if an entry about a secret cannot be read: left out, it would hide a rotation.
-/// Other entries that cannot be read are left out.
+/// Parses a page. `None` if it is not a journal, or if an entry about a secret is unreadable: omitting it would hide a rotation.
+/// Other unreadable entries are omitted.
 pub fn parse_page(body: &[u8]) -> Option<ChangePage> {
     let items = wire::result_items(body)?;
     let mut changes = Vec::with_capacity(items.len());
@@ -87,7 +87,7 @@ fn change(item: &Value, kind: ChangeKind) -> Option<Change> {
     })
 }
 
-/// Entries ascending, each sequence once; a new secret wins over another entry of the same sequence.
+/// Sorts entries, each sequence once; a new secret takes precedence over another entry with the same sequence.
 pub fn in_order(changes: Vec<Change>) -> Vec<Change> {
     let mut ordered = BTreeMap::new();
     for change in changes {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_left_out_unless_it_could_hide_a_rotation() {
+    fn garbage_is_omitted_unless_it_could_hide_a_rotation() {
         let garbage = vec![
             json!(null),
             json!(7),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn an_editor_that_is_no_id_is_nobody() {
+    fn an_editor_that_is_not_an_id_is_unknown() {
         for bad in [json!("a/b"), json!(7), json!(null)] {
             let mut item = item(&json!("4"), "config.api.secret.changed");
             item["editorId"] = bad;

@@ -1,14 +1,15 @@
-//! A typed client of the few ZITADEL routes that are needed: one method per call.
+//! A typed client of the ZITADEL routes that the operator needs: one method per call.
 //!
-//! * [`Client`] the calls
-//! * [`issuer`] which URLs are taken, and what another endpoint implies
-//! * [`credential`] what an administrator hands over; `token` what is sent for it
-//! * [`answer`] what came back, unjudged
-//! * [`outcome`] what an answer of generate means; pure
-//! * [`application`], [`project`], [`journal`], [`since`], [`introspection`], [`discovery`] parsers of answers; pure
-//! * [`detail`] what exactly went wrong, in the operator's own words
-//! * [`proxy`] the proxy on the way, and its credentials
-//! * [`error`] error classes; nothing in them was written by the remote side
+//! * [`Client`] the calls; `config` what it is made from
+//! * [`issuer`] accepted URLs of ZITADEL and of its endpoint
+//! * [`credential`] the service user's credential; `token` the access tokens for it
+//! * [`answer`] answers before they are interpreted
+//! * [`generate_outcome`] the outcome of a generate call; pure
+//! * [`application`], [`project`], [`journal`], [`introspection`], [`discovery`] parsers of answers; pure
+//! * [`journal_depth`] how far back the journal is read; pure
+//! * [`detail`] the cause of a failed call, in the operator's own words
+//! * [`proxy`] the forward proxy and its credentials
+//! * [`error`] error classes, without text from the remote side
 //! * [`secret`] the one type that holds a client secret
 
 pub mod answer;
@@ -24,18 +25,18 @@ mod dns;
 pub mod error;
 mod error_body;
 mod error_class;
+pub mod generate_outcome;
 pub mod introspection;
 pub mod issuer;
 pub mod journal;
-mod last_look;
-pub mod outcome;
+pub mod journal_depth;
 pub mod project;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 pub mod proxy;
 pub mod secret;
+mod send_deadline;
 mod sensitive;
-pub mod since;
 mod token;
 mod token_answer;
 mod transport;
@@ -49,11 +50,11 @@ pub use credential::{Credential, CredentialError};
 pub use detail::{Detail, Fault};
 pub use discovery::Discovery;
 pub use error::{ErrorClass, ErrorId, Operation, ZitadelError};
+pub use generate_outcome::GenerateOutcome;
 pub use introspection::{Introspection, ProbeToken};
 pub use issuer::{Endpoint, Issuer, IssuerError};
 pub use journal::{Change, ChangeKind};
-pub use outcome::Outcome;
+pub use journal_depth::JournalDepth;
 pub use project::ProjectState;
 pub use proxy::{NoProxyError, Proxy, ProxyAuth, ProxyAuthError, ProxyUrlError};
 pub use secret::{ClientSecret, SecretError};
-pub use since::Since;

@@ -4,18 +4,18 @@ use serde_json::Value;
 
 use crate::ids::ProjectId;
 
-/// Whether a project takes part.
+/// The state of a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProjectState {
     /// The credentials of its active applications are accepted.
     Active,
-    /// Deactivated: secrets can be made, but are refused.
+    /// Deactivated: secrets can be generated, but are rejected.
     Inactive,
     /// A state this client does not know.
     Other,
 }
 
-/// The answer to a read of that project.
+/// Parses the answer to a read of that project.
 pub fn parse(body: &[u8], wanted: &ProjectId) -> Option<ProjectState> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     let project = answer.get("project")?;

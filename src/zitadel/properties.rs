@@ -21,10 +21,10 @@ use super::answer::Answer;
 use super::credential::Credential;
 use super::error::{ErrorClass, ErrorId, Operation};
 use super::error_body::{ErrorBody, error_of};
+use super::generate_outcome::{GenerateOutcome, classify};
 use super::introspection::{Introspection, judge};
 use super::issuer::Issuer;
 use super::journal::ChangeKind;
-use super::outcome::{Outcome, classify};
 use super::project::ProjectState;
 use super::{application, discovery, journal, project, token_answer};
 use crate::ids::ProjectId;
@@ -48,7 +48,8 @@ pub fn generate(data: &[u8]) {
     let answer = answer(data);
     let body = json(&answer.body);
     match classify(Ok(&answer)) {
-        Outcome::Success { secret, .. } | Outcome::SuccessWithoutSequence { secret } => {
+        GenerateOutcome::Success { secret, .. }
+        | GenerateOutcome::SuccessWithoutSequence { secret } => {
             assert!((200..300).contains(&answer.status));
             assert!((1..=4096).contains(&secret.len()));
             assert!(!secret.expose().chars().any(char::is_control));
@@ -57,7 +58,7 @@ pub fn generate(data: &[u8]) {
                 assert_eq!(body["clientSecret"].as_str(), Some(secret.expose()));
             }
         }
-        Outcome::NotExecuted(error) => {
+        GenerateOutcome::NotExecuted(error) => {
             assert!((400..500).contains(&answer.status));
             assert!(!matches!(answer.status, 408 | 499));
             assert_ne!(error.class(), ErrorClass::ActionInterrupted);
@@ -74,7 +75,7 @@ pub fn generate(data: &[u8]) {
             let is_action = |id: &&str| id.to_ascii_lowercase().starts_with("exec");
             assert!(!ids.iter().any(is_action));
         }
-        Outcome::Unknown(error) => assert_eq!(error.http_status(), Some(answer.status)),
+        GenerateOutcome::Unknown(error) => assert_eq!(error.http_status(), Some(answer.status)),
     }
 }
 
@@ -165,7 +166,7 @@ pub fn introspection(data: &[u8]) {
     }
 }
 
-/// An application and a list of them: nothing in them can hold a text that somebody chose freely.
+/// An application and a list of them: neither contains freely chosen text.
 pub fn application(data: &[u8]) {
     let fits = |app: &application::Application| {
         let plain = |text: &String| text.len() <= 255 && text.bytes().all(|b| b.is_ascii_graphic());

@@ -9,10 +9,10 @@ use hyper_util::client::proxy::matcher::Matcher;
 use super::issuer::{Endpoint, IssuerError};
 use super::sensitive;
 
-/// The longest user and password that are taken, in bytes.
+/// The maximum length of user and password, in bytes.
 const MAX_AUTH: usize = 4096;
 
-/// A proxy, and for which hosts there is none.
+/// A proxy, and the hosts that are reached without it.
 pub struct Proxy {
     url: Endpoint,
     auth: Option<ProxyAuth>,
@@ -26,10 +26,10 @@ pub struct ProxyAuth {
     stored_in: Arc<str>,
 }
 
-/// Why a URL is not taken for a proxy's.
+/// Why a URL is not accepted as a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyUrlError {
-    /// No URL, another scheme, or more than an origin.
+    /// Not a URL, another scheme, or more than an origin.
     #[error(
         "is not the address of an HTTP proxy, such as http://proxy.example.com:3128: http or https, without a path"
     )]
@@ -41,13 +41,13 @@ pub enum ProxyUrlError {
     UserInfo,
 }
 
-/// What is wrong with user and password; never what stands there.
+/// Why user and password are rejected, without their value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyAuthError {
-    /// Nothing was given.
+    /// There is nothing.
     #[error("is empty: store user:password there, see spec.proxy.auth")]
     Empty,
-    /// One of the two is not there.
+    /// There is no colon.
     #[error(
         "has no colon between user and password: store user:password there, see spec.proxy.auth"
     )]
@@ -58,7 +58,7 @@ pub enum ProxyAuthError {
     /// Nothing after the colon.
     #[error("has no password after the colon: store user:password there, see spec.proxy.auth")]
     NoPassword,
-    /// More than any true one.
+    /// Longer than any real one.
     #[error("is longer than {MAX_AUTH} bytes: store user:password there, see spec.proxy.auth")]
     TooLong,
     /// Not text, or more than one line.
@@ -88,19 +88,19 @@ impl Proxy {
         })
     }
 
-    /// The same with credentials.
+    /// Sets the credentials.
     #[must_use]
     pub fn with_auth(self, auth: Option<ProxyAuth>) -> Self {
         Self { auth, ..self }
     }
 
-    /// The same with authorities (PEM) that replace the system's for a proxy that speaks TLS.
+    /// Sets certificate authorities (PEM) that replace the system's for a proxy that speaks TLS.
     #[must_use]
     pub fn with_ca(self, ca_pem: Option<Vec<u8>>) -> Self {
         Self { ca_pem, ..self }
     }
 
-    /// The same, but another host that is dialled directly: a name with all names below it, an address, or a range.
+    /// Adds hosts that are reached directly: a name with its subdomains, an address, or a range.
     pub fn without(mut self, host: &str) -> Result<Self, NoProxyError> {
         if !names_hosts(host) {
             return Err(NoProxyError);
@@ -134,7 +134,7 @@ impl Proxy {
         self.auth.as_ref().map(|auth| Arc::clone(&auth.stored_in))
     }
 
-    /// As reqwest has it, for those origins that it is for.
+    /// The proxy for reqwest, restricted to those origins.
     pub(super) fn rule(&self) -> Result<reqwest::Proxy, reqwest::Error> {
         let rule = reqwest::Proxy::all(self.url())?;
         Ok(match &self.auth {
@@ -145,7 +145,7 @@ impl Proxy {
 }
 
 impl ProxyAuth {
-    /// `user:password`; a line break at the end is ignored. `stored_in` says where that stands, for messages.
+    /// `user:password`; a line break at the end is ignored. `stored_in` names its place in messages.
     pub fn parse(bytes: &[u8], stored_in: &str) -> Result<Self, ProxyAuthError> {
         let text = std::str::from_utf8(bytes).map_err(|_| ProxyAuthError::NotALine)?;
         let text = text.trim_end_matches(['\r', '\n']);
@@ -173,7 +173,7 @@ impl ProxyAuth {
     }
 }
 
-/// Whether an entry names hosts in a way that reqwest understands. NB: others it takes for names that no host has.
+/// Whether reqwest understands an entry. NB: it treats others as names that no host has.
 fn names_hosts(entry: &str) -> bool {
     if let Some((address, bits)) = entry.split_once('/') {
         let digits = !bits.is_empty() && bits.bytes().all(|b| b.is_ascii_digit());

@@ -2,19 +2,19 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// Why bytes are no client secret.
+/// Why bytes are not a client secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// Nothing was given.
+    /// There is nothing.
     #[error("is empty")]
     Empty,
-    /// ZITADEL makes 64 characters unless told otherwise.
+    /// ZITADEL generates 64 characters by default.
     #[error("is longer than {} bytes", ClientSecret::MAX_LEN)]
     TooLong,
     /// Secrets are text.
     #[error("is not UTF-8")]
     NotUtf8,
-    /// A line break would make another value of it in most places where a secret is used.
+    /// Most consumers would read a value with a line break differently.
     #[error("has a control character")]
     ControlCharacter,
 }
@@ -23,10 +23,10 @@ pub enum SecretError {
 pub struct ClientSecret(SecretString);
 
 impl ClientSecret {
-    /// The longest that is taken, in bytes.
+    /// The maximum length, in bytes.
     pub const MAX_LEN: usize = 4096;
 
-    /// The value itself, for the place that writes or sends it.
+    /// The value itself, for writing or sending it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }

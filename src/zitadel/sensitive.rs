@@ -1,6 +1,6 @@
-//! Headers and bodies that hold a credential: they cannot be printed, and the last one who drops them wipes them. No I/O.
+//! Headers and bodies that contain a credential: they cannot be printed, and are wiped when the last reference is dropped. No I/O.
 //!
-//! NB: what hyper and rustls copy of them into their own buffers is out of reach.
+//! NB: copies in the buffers of hyper and rustls are out of reach.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use http::header::CONTENT_TYPE;
 use reqwest::RequestBuilder;
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// A header of that text; none if the text cannot stand in a header.
+/// A header with that text; none if a header cannot contain it.
 pub(super) fn header(text: Zeroizing<Vec<u8>>) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()?;
     value.set_sensitive(true);
@@ -20,7 +20,7 @@ pub(super) fn header(text: Zeroizing<Vec<u8>>) -> Option<HeaderValue> {
 /// The value of an `Authorization` header of the scheme Basic (RFC 7617).
 pub(super) fn basic(user: &str, password: &str) -> Option<HeaderValue> {
     const SCHEME: &[u8] = b"Basic ";
-    // NB: room for all of it from the start, so that no copy is left behind by growing.
+    // NB: the capacity fits all of it, so that growing leaves no copy behind.
     let mut pair = Zeroizing::new(Vec::with_capacity(user.len() + 1 + password.len()));
     pair.extend_from_slice(user.as_bytes());
     pair.push(b':');
@@ -40,23 +40,23 @@ pub(super) fn form(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestB
 }
 
 fn encoded(fields: &[(&str, &str)]) -> Zeroizing<String> {
-    // NB: room for all of it, each byte escaped, so that no copy is left behind by growing.
-    let room = fields
+    // NB: the capacity fits all of it with each byte escaped, so that growing leaves no copy behind.
+    let capacity = fields
         .iter()
         .map(|(name, value)| 3 * (name.len() + value.len()) + 2)
         .sum();
-    let mut text = Zeroizing::new(String::with_capacity(room));
+    let mut text = Zeroizing::new(String::with_capacity(capacity));
     form_urlencoded::Serializer::new(&mut *text).extend_pairs(fields);
     text
 }
 
-/// Adds what was received, and wipes it where nobody else holds it.
-pub(super) fn take(body: &mut Zeroizing<Vec<u8>>, chunk: Bytes) {
+/// Appends a received chunk to the body, and wipes the chunk unless it is shared.
+pub(super) fn append(body: &mut Zeroizing<Vec<u8>>, chunk: Bytes) {
     let wanted = body.len() + chunk.len();
     if wanted > body.capacity() {
         let mut larger = Zeroizing::new(Vec::with_capacity(wanted.max(2 * body.capacity())));
         larger.extend_from_slice(body);
-        // NB: what is replaced is wiped.
+        // NB: this wipes the old buffer.
         *body = larger;
     }
     body.extend_from_slice(&chunk);
@@ -96,16 +96,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_received_is_put_together() {
+    fn received_chunks_are_joined() {
         let mut body = Zeroizing::new(Vec::with_capacity(4));
         for chunk in ["abc", "", "defgh", "i"] {
-            take(&mut body, Bytes::from(chunk.to_owned()));
+            append(&mut body, Bytes::from(chunk.to_owned()));
         }
         assert_eq!(&**body, b"abcdefghi");
     }
 
     #[test]
-    fn what_no_header_can_hold_is_none() {
+    fn a_text_with_a_line_break_is_no_header() {
         assert!(header(Zeroizing::new(b"a\nb".to_vec())).is_none());
     }
 }

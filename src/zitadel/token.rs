@@ -1,4 +1,4 @@
-//! Access tokens: a personal one as it is, or short-lived ones got for a service account key and kept until they end.
+//! Access tokens: a personal one as it is, or short-lived ones for a service account key, cached until they expire.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +15,12 @@ use super::token_answer;
 use super::transport::{SMALL_BODY, Transport, lock};
 use crate::ids::ProjectId;
 
-/// What a token is for.
+/// The audience of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Audience {
     /// ZITADEL's own API.
     Api,
-    /// The applications of a project: introspection of such a token says `active`.
+    /// The applications of a project. Their introspection of such a token says `active`.
     Project(ProjectId),
 }
 
@@ -38,9 +38,9 @@ impl Audience {
 #[derive(Clone)]
 pub(super) struct Token {
     value: Arc<SecretString>,
-    refused: Arc<AtomicBool>,
-    /// When it was got, on the clock since boot.
-    got: Duration,
+    rejected: Arc<AtomicBool>,
+    /// When it was requested, on the clock since boot.
+    requested: Duration,
     /// How long it may be used from then on.
     usable: Duration,
 }
@@ -51,17 +51,17 @@ impl Token {
     }
 
     fn is_usable(&self, boottime: Duration) -> bool {
-        self.age(boottime) < self.usable && !self.refused.load(Ordering::Relaxed)
+        self.age(boottime) < self.usable && !self.rejected.load(Ordering::Relaxed)
     }
 
     pub(super) fn age(&self, boottime: Duration) -> Duration {
-        boottime.saturating_sub(self.got)
+        boottime.saturating_sub(self.requested)
     }
 }
 
 type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
 
-/// Gives tokens. Of many callers that need a new one, one asks for it and the others wait for that.
+/// Provides tokens. When several callers need a new one, one of them requests it and the others wait.
 pub(super) struct TokenSource {
     credential: Credential,
     issuer: String,
@@ -84,13 +84,13 @@ impl TokenSource {
         &self.credential
     }
 
-    /// A token that is good for a while yet.
+    /// A token that remains valid for a while.
     pub(super) async fn token(
         &self,
         audience: &Audience,
         transport: &Transport,
     ) -> Result<Token, ZitadelError> {
-        // A personal access token is good for every audience: introspection adds the client's ids to it.
+        // A personal access token is valid for every audience: introspection adds the client's ids to it.
         let audience = match self.credential {
             Credential::PersonalAccessToken(_) => &Audience::Api,
             Credential::ServiceAccountKey(_) => audience,
@@ -105,46 +105,46 @@ impl TokenSource {
         let token = match &self.credential {
             Credential::PersonalAccessToken(token) => Token {
                 value: Arc::new(token.clone()),
-                refused: Arc::default(),
-                got: transport.clock.boot(),
+                rejected: Arc::default(),
+                requested: transport.clock.boot(),
                 usable: Duration::MAX,
             },
-            Credential::ServiceAccountKey(key) => self.ask(key, audience, transport).await?,
+            Credential::ServiceAccountKey(key) => self.request(key, audience, transport).await?,
         };
         *slot = Some(token.clone());
         Ok(token)
     }
 
-    /// Forgets a token that was refused: nobody is given it any more. Whether asking again can give another one.
-    pub(super) fn forget(&self, refused: &Token) -> bool {
+    /// Discards a token that was rejected, for all callers. Returns whether a new one can be requested.
+    pub(super) fn discard(&self, rejected: &Token) -> bool {
         if matches!(self.credential, Credential::PersonalAccessToken(_)) {
             return false;
         }
-        refused.refused.store(true, Ordering::Relaxed);
+        rejected.rejected.store(true, Ordering::Relaxed);
         true
     }
 
-    async fn ask(
+    async fn request(
         &self,
         key: &ServiceAccountKey,
         audience: &Audience,
         transport: &Transport,
     ) -> Result<Token, ZitadelError> {
         let assumed = transport.now();
-        let first = self.ask_once(key, audience, transport).await;
-        // The refusal itself told ZITADEL's time: if that is why, the next assertion is right.
+        let first = self.request_once(key, audience, transport).await;
+        // The rejection itself carried ZITADEL's time: if a wrong time was the cause, the next assertion is right.
         match first {
             Err(error)
                 if error.class() == ErrorClass::TokenRefused
                     && transport.now().duration_since(assumed).abs().as_secs() > 30 =>
             {
-                self.ask_once(key, audience, transport).await
+                self.request_once(key, audience, transport).await
             }
             first => first,
         }
     }
 
-    async fn ask_once(
+    async fn request_once(
         &self,
         key: &ServiceAccountKey,
         audience: &Audience,
@@ -161,8 +161,8 @@ impl TokenSource {
         ];
         let request = transport.read(Method::POST, "/oauth/v2/token");
         let request = sensitive::form(request, &form);
-        // NB: counted from before the request, so a token is never thought younger than it is.
-        let got = transport.clock.boot();
+        // NB: measured before the request, so a token's age is never underestimated.
+        let requested = transport.clock.boot();
         let answer = transport
             .send(request, SMALL_BODY, self.deadline)
             .await
@@ -170,8 +170,8 @@ impl TokenSource {
         let (value, usable) = token_answer::parse(&answer)?;
         Ok(Token {
             value: Arc::new(value),
-            refused: Arc::default(),
-            got,
+            rejected: Arc::default(),
+            requested,
             usable,
         })
     }
@@ -182,24 +182,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_token_is_given_to_nobody_also_while_another_caller_looks_at_it() {
+    fn a_rejected_token_is_not_used_again_even_while_another_caller_checks_it() {
         let key = crate::zitadel::credential::tests::service_account_key();
         let source = TokenSource::new(key, "https://iam.example.com".to_owned(), Duration::ZERO);
         let token = Token {
             value: Arc::new(SecretString::from("a")),
-            refused: Arc::default(),
-            got: Duration::ZERO,
+            rejected: Arc::default(),
+            requested: Duration::ZERO,
             usable: Duration::from_secs(60),
         };
         let slot = Slot::default();
         slot.try_lock().unwrap().replace(token.clone());
         lock(&source.slots).insert(Audience::Api, Arc::clone(&slot));
-        let looking = slot.try_lock().unwrap();
-        assert!(looking.as_ref().unwrap().is_usable(Duration::ZERO));
-        assert!(source.forget(&token));
-        drop(looking);
-        let kept = slot.try_lock().unwrap();
-        assert!(!kept.as_ref().unwrap().is_usable(Duration::ZERO));
+        let checking = slot.try_lock().unwrap();
+        assert!(checking.as_ref().unwrap().is_usable(Duration::ZERO));
+        assert!(source.discard(&token));
+        drop(checking);
+        let cached = slot.try_lock().unwrap();
+        assert!(!cached.as_ref().unwrap().is_usable(Duration::ZERO));
     }
 
     #[test]

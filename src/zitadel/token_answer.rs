@@ -1,4 +1,4 @@
-//! What the token endpoint answers. No I/O.
+//! Answers of the token endpoint. No I/O.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ struct TokenAnswer {
     expires_in: Value,
 }
 
-/// The token and how long it may be used.
+/// The token and how long it is usable.
 pub(super) fn parse(answer: &Answer) -> Result<(SecretString, Duration), ZitadelError> {
     let error = |class| ZitadelError::new(Operation::Token, class).with_answer(answer.status, None);
     if answer.status != 200 {
@@ -29,7 +29,7 @@ pub(super) fn parse(answer: &Answer) -> Result<(SecretString, Duration), Zitadel
         let is_oauth_error = word.is_some();
         return Err(match answer.status {
             400 | 401 if is_oauth_error => error(ErrorClass::TokenRefused),
-            // NB: ZITADEL 4.13 answers so for a key that was deleted.
+            // NB: the answer of ZITADEL 4.13 for a deleted key.
             500..=599 if word == Some("server_error") => {
                 error(ErrorClass::Internal).with_detail(Some(Detail::of(Fault::TokenServerError)))
             }
@@ -51,8 +51,8 @@ pub(super) fn parse(answer: &Answer) -> Result<(SecretString, Duration), Zitadel
     Ok((body.access_token, usable_for(&body.expires_in)))
 }
 
-/// How long a token may be used: `expires_in` seconds less a margin, at most a day. One that says nothing usable about
-/// itself serves the present call only.
+/// How long a token is usable: `expires_in` seconds less a margin, at most a day. Without a usable `expires_in` it serves only the
+/// current call.
 fn usable_for(expires_in: &Value) -> Duration {
     const DAY: f64 = 86_400.0;
     let seconds = expires_in.as_f64().unwrap_or(0.0).clamp(0.0, DAY);

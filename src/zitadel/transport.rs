@@ -1,4 +1,4 @@
-//! HTTP as this client wants it: deadlines over whole calls, bounded bodies, no redirects, no proxy that is not declared, nothing sent twice.
+//! HTTP with deadlines for whole calls, bounded bodies, no redirects, no undeclared proxy, and nothing sent twice.
 
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,21 +7,21 @@ use std::time::Duration;
 use reqwest::{Certificate, Method, RequestBuilder, redirect, retry};
 use zeroize::Zeroizing;
 
-use super::answer::{Answer, Failure};
+use super::answer::{Answer, SendError};
 use super::config::ConfigError;
 use super::detail::{self, Detail, Fault};
 use super::dns::SystemDns;
 use super::error::ErrorClass;
 use super::issuer::{Endpoint, Issuer};
-use super::last_look::{LastLook, Late};
 use super::proxy::Proxy;
+use super::send_deadline::{DeadlinePassed, SendDeadline};
 use super::sensitive;
 use super::trust::{self, TrustError};
 use crate::process::clock::{Clock, ServerClock};
 
-/// Largest body that is read, in bytes.
+/// The largest body that is read, in bytes.
 pub(super) const SMALL_BODY: usize = 64 * 1024;
-/// Largest list that is read, in bytes.
+/// The largest list that is read, in bytes.
 pub(super) const LIST_BODY: usize = 4 * 1024 * 1024;
 
 pub(super) struct Transport {
@@ -39,11 +39,11 @@ pub(super) struct Transport {
 struct Through {
     /// `host:port` of the proxy.
     proxy: Arc<str>,
-    /// `host:port` that it is asked for.
+    /// `host:port` that it connects to.
     target: Arc<str>,
     /// Where its credentials are stored, if it has any.
     stored_in: Option<Arc<str>>,
-    /// Whether a tunnel is opened: plain HTTP is handed to the proxy as it is.
+    /// Whether the proxy opens a tunnel. Plain HTTP is forwarded without one.
     is_tunnel: bool,
 }
 
@@ -67,12 +67,12 @@ impl Transport {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
         let base = endpoint.map_or(issuer.as_str(), Endpoint::as_str);
-        // Where the list says that there is none for this host, there is none.
+        // NO_PROXY lists hosts that are reached directly.
         let proxy = proxy.filter(|proxy| proxy.is_for(base));
         let roots = ca_pem.map(roots).transpose()?;
         let tls = proxy.map(|proxy| tls(proxy, base, ca_pem)).transpose()?;
         let tls = tls.flatten();
-        let build = |pool: usize, last_look: Option<LastLook>| {
+        let build = |pool: usize, send_deadline: Option<SendDeadline>| {
             let mut builder = reqwest::Client::builder()
                 .user_agent(concat!(
                     "zitadel-secret-operator/",
@@ -86,12 +86,12 @@ impl Transport {
                 .dns_resolver(SystemDns::default())
                 .redirect(redirect::Policy::none())
                 .referer(false)
-                // HTTP/1.1: a server that refuses an HTTP/2 stream invites the client to send it again, and one connection
-                // that hangs would hold up every call.
+                // HTTP/1.1: a server that refuses an HTTP/2 stream invites the client to send the request again, and one hanging
+                // connection would block every call.
                 .http1_only()
                 .retry(retry::never());
-            if let Some(last_look) = last_look {
-                builder = builder.connector_layer(last_look);
+            if let Some(send_deadline) = send_deadline {
+                builder = builder.connector_layer(send_deadline);
             }
             if let Some(proxy) = proxy {
                 builder = builder.proxy(proxy.rule().map_err(|_| ConfigError::Proxy)?);
@@ -101,7 +101,7 @@ impl Transport {
             } else if let Some(roots) = &roots {
                 builder = builder.tls_certs_only(roots.clone());
             }
-            // The certificates of a bundle are read only here.
+            // The certificates of a bundle are parsed only here.
             let unusable = match roots {
                 Some(_) => ConfigError::CaBundle,
                 None => ConfigError::Tls,
@@ -121,9 +121,9 @@ impl Transport {
         };
         Ok(Self {
             reads: build(8, None)?,
-            // Generate gets a fresh connection each time: on a pooled one that the server has just closed, hyper sends a
-            // request again by itself, whatever the retry policy says.
-            once: build(0, Some(LastLook(Arc::clone(&clock))))?,
+            // Generate uses a new connection each time: on a pooled one that the server has just closed, hyper itself
+            // sends the request again, regardless of the retry policy.
+            once: build(0, Some(SendDeadline(Arc::clone(&clock))))?,
             peer,
             through,
             base: base.to_owned(),
@@ -138,7 +138,7 @@ impl Transport {
         self.reads.request(method, format!("{}{path}", self.base))
     }
 
-    /// A request that leaves at most once.
+    /// A request that is sent at most once.
     pub(super) fn once(&self, method: Method, path: &str) -> RequestBuilder {
         self.once.request(method, format!("{}{path}", self.base))
     }
@@ -149,39 +149,43 @@ impl Transport {
         request: RequestBuilder,
         limit: usize,
         deadline: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer, SendError> {
         tokio::time::timeout(deadline, self.exchange(request, limit))
             .await
             .unwrap_or_else(|_| {
                 let detail = self.detail(Fault::AnswerTimeout(deadline));
-                Err(Failure::MaybeSent(ErrorClass::Timeout, None, Some(detail)))
+                Err(SendError::MaybeSent(
+                    ErrorClass::Timeout,
+                    None,
+                    Some(detail),
+                ))
             })
     }
 
-    async fn exchange(&self, request: RequestBuilder, limit: usize) -> Result<Answer, Failure> {
+    async fn exchange(&self, request: RequestBuilder, limit: usize) -> Result<Answer, SendError> {
         let mut response = request.send().await.map_err(|error| self.failure(&error))?;
         self.server.observe(response.headers());
         let status = response.status().as_u16();
-        // NB: only a proxy says 407, and without a tunnel it says so to the request itself.
+        // NB: only a proxy answers 407, and without a tunnel it answers the request itself.
         if let Some(through) = self.through.as_ref().filter(|through| !through.is_tunnel)
             && status == 407
         {
             let detail = through.no_credentials();
             let class = ErrorClass::UnreachableConnect;
-            return Err(Failure::MaybeSent(class, None, Some(detail)));
+            return Err(SendError::MaybeSent(class, None, Some(detail)));
         }
-        let too_large = Failure::MaybeSent(ErrorClass::TooLarge, Some(status), None);
+        let too_large = SendError::MaybeSent(ErrorClass::TooLarge, Some(status), None);
         let announced = response.content_length().unwrap_or(0);
         if announced > limit as u64 {
             return Err(too_large);
         }
-        // NB: room for the usual answer from the start, so that no copy of a secret is left behind by growing.
+        // NB: the capacity fits the usual answer, so that growing leaves no copy of a secret behind.
         let mut body = Zeroizing::new(Vec::with_capacity(limit.min(16 * 1024)));
         loop {
             let chunk = response.chunk().await;
             let interrupted = || {
                 let detail = self.detail(Fault::Closed);
-                Failure::MaybeSent(ErrorClass::Interrupted, Some(status), Some(detail))
+                SendError::MaybeSent(ErrorClass::Interrupted, Some(status), Some(detail))
             };
             let Some(chunk) = chunk.map_err(|_| interrupted())? else {
                 return Ok(Answer { status, body });
@@ -189,7 +193,7 @@ impl Transport {
             if body.len() + chunk.len() > limit {
                 return Err(too_large);
             }
-            sensitive::take(&mut body, chunk);
+            sensitive::append(&mut body, chunk);
         }
     }
 
@@ -197,18 +201,18 @@ impl Transport {
         Detail::new(&self.peer, fault)
     }
 
-    /// NB: the error itself is dropped, its texts hold URLs and what the remote side sent.
-    fn failure(&self, error: &reqwest::Error) -> Failure {
+    /// NB: the error itself is dropped because its texts contain URLs and what the remote side sent.
+    fn failure(&self, error: &reqwest::Error) -> SendError {
         if error.is_builder() {
-            return Failure::NotSent(ErrorClass::Rejected, None);
+            return SendError::NotSent(ErrorClass::Rejected, None);
         }
-        // The connector failed, so there was no connection to write to (`hyper-util` makes this kind of error nowhere else).
+        // The connector failed, so there was no connection to write to (`hyper-util` returns this kind of error nowhere else).
         if error.is_connect() {
             let (class, detail) = self.not_connected(error);
-            return Failure::NotSent(class, detail);
+            return SendError::NotSent(class, detail);
         }
         let (class, fault) = not_answered(error);
-        Failure::MaybeSent(class, None, Some(self.detail(fault)))
+        SendError::MaybeSent(class, None, Some(self.detail(fault)))
     }
 
     fn not_connected(&self, error: &reqwest::Error) -> (ErrorClass, Option<Detail>) {
@@ -235,7 +239,7 @@ impl Transport {
             Some("unexpected end of file") => return unreachable(Fault::Closed),
             _ => {}
         }
-        // What comes after the tunnel is between the operator and ZITADEL.
+        // Anything after the tunnel concerns ZITADEL and not the proxy.
         let at_proxy = text.is_some() || !through.is_tunnel;
         let (class, fault) = self.no_connection(error);
         let detail = fault.map(|fault| match fault {
@@ -248,7 +252,7 @@ impl Transport {
         (class, detail)
     }
 
-    /// Why there is no connection to whoever is dialled.
+    /// Why there is no connection to the dialed host.
     fn no_connection(&self, error: &reqwest::Error) -> (ErrorClass, Option<Fault>) {
         if error.is_dns() {
             return (ErrorClass::UnreachableDns, Some(Fault::NameNotFound));
@@ -256,7 +260,7 @@ impl Transport {
         if let Some(error) = detail::find::<rustls::Error>(error) {
             return (ErrorClass::Tls, Some(detail::tls(error)));
         }
-        if detail::find::<Late>(error).is_some() {
+        if detail::find::<DeadlinePassed>(error).is_some() {
             return (ErrorClass::Timeout, None);
         }
         let unreachable = ErrorClass::UnreachableConnect;
@@ -280,12 +284,12 @@ impl Transport {
     }
 }
 
-/// A mutex's content, also if another task panicked: what stands in it is always whole.
+/// Locks a mutex even if another task panicked: its content is always consistent.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a proxy that speaks TLS needs: its authorities are not ZITADEL's. None where one set of them serves both.
+/// The TLS configuration for a proxy with its own certificate authorities; none if one set of them serves both.
 fn tls(
     proxy: &Proxy,
     base: &str,
@@ -295,7 +299,7 @@ fn tls(
     let Some(proxy_host) = host(proxy.url()).filter(|_| proxy.is_tls()) else {
         return Ok(None);
     };
-    // NB: of one name it cannot be told whose certificate it is, and nobody but ZITADEL's authorities may vouch for ZITADEL.
+    // NB: if both have the same name, their certificates cannot be distinguished, and only ZITADEL's authorities may vouch for ZITADEL.
     if host(base).as_ref() == Some(&proxy_host) {
         return Ok(None);
     }
@@ -315,8 +319,8 @@ fn roots(pem: &[u8]) -> Result<Vec<Certificate>, ConfigError> {
     Ok(roots)
 }
 
-/// `x-zitadel-instance-host` chooses instance and issuer, whatever host is dialled; `x-forwarded-proto` the issuer's scheme
-/// where ZITADEL does not insist on https.
+/// `x-zitadel-instance-host` selects the instance and its issuer independently of the dialed host; `x-forwarded-proto` selects the
+/// issuer's scheme unless ZITADEL requires https.
 fn headers(issuer: &Issuer, endpoint: Option<&Endpoint>) -> Result<http::HeaderMap, ConfigError> {
     let value = |text: &str| http::HeaderValue::from_str(text).map_err(|_| ConfigError::Tls);
     let mut headers = http::HeaderMap::new();
@@ -330,9 +334,9 @@ fn headers(issuer: &Issuer, endpoint: Option<&Endpoint>) -> Result<http::HeaderM
     Ok(headers)
 }
 
-/// Why a request that may have left has no answer.
+/// Why a request that may have been sent has no answer.
 fn not_answered(error: &reqwest::Error) -> (ErrorClass, Fault) {
-    // NB: of a client certificate that is wanted the server says so after the handshake.
+    // NB: a server that requires a client certificate reports it after the handshake.
     if let Some(error) = detail::find::<rustls::Error>(error) {
         return (ErrorClass::Tls, detail::tls(error));
     }

@@ -1,4 +1,4 @@
-//! Which certificates are trusted where a proxy speaks TLS itself: its authorities are its own, and count for nothing else. No I/O.
+//! Trusted certificates when the proxy itself speaks TLS: its authorities are valid for the proxy only. No I/O.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier as SystemVerifier;
 
-/// Why there is no TLS.
+/// Why TLS cannot be configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TrustError {
     /// The bundle of the proxy holds no certificate, or one that cannot be read.
     ProxyBundle,
-    /// The same of ZITADEL's.
+    /// The bundle of ZITADEL holds no certificate, or one that cannot be read.
     Bundle,
-    /// Without a bundle: there are no system roots.
+    /// There is no bundle and there are no system roots.
     System,
 }
 
-/// Asks the verifier of the proxy for the proxy's name, and the other one for every other name.
+/// Uses the verifier of the proxy for the proxy's name, and ZITADEL's for every other name.
 #[derive(Debug)]
 struct ByName {
     proxy: ServerName<'static>,
@@ -29,7 +29,7 @@ struct ByName {
     of_zitadel: Arc<dyn ServerCertVerifier>,
 }
 
-/// TLS for both: bundles (PEM) replace the system's roots, each for its own side.
+/// The TLS configuration for both. Each bundle (PEM) replaces the system's roots for its own side.
 pub(super) fn config(
     proxy_host: &str,
     proxy_pem: Option<&[u8]>,
@@ -70,7 +70,7 @@ fn verifier(
     }
     let builder =
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-    // NB: without any certificate it is not built.
+    // NB: an empty bundle fails here.
     let verifier = builder.build().map_err(|_| unusable)?;
     Ok(verifier)
 }

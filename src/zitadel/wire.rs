@@ -1,4 +1,4 @@
-//! How ZITADEL writes numbers and times in JSON. No I/O.
+//! ZITADEL's JSON encoding of numbers, times and lists. No I/O.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::ids::Sequence;
 /// A sequence: protobuf JSON writes 64-bit numbers as strings and allows plain ones. The first event has number 1.
 pub(super) fn sequence(value: &Value) -> Option<Sequence> {
     let number = match value {
-        // NB: `u64::from_str` takes a leading `+`.
+        // NB: `u64::from_str` accepts a leading `+`.
         Value::String(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok()?,
         Value::Number(number) => number.as_u64()?,
         _ => return None,

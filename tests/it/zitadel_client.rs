@@ -5,8 +5,8 @@ use std::time::Duration;
 use zitadel_secret_operator::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
 use zitadel_secret_operator::zitadel::{
     AppKind, AppRef, AppState, ChangeKind, Client, ClientConfig, ClientSecret, ConfigError,
-    Credential, Endpoint, ErrorClass, Introspection, Issuer, Outcome, ProbeToken, Proxy, ProxyAuth,
-    Since, Timeouts,
+    Credential, Endpoint, ErrorClass, GenerateOutcome, Introspection, Issuer, JournalDepth,
+    ProbeToken, Proxy, ProxyAuth, Timeouts,
 };
 use zitadel_simulator::{
     Action, Availability, Config, Cut, Fault, Operation, Reply, Simulator, StandardWorld,
@@ -80,18 +80,18 @@ fn attempt() -> AttemptId {
     AttemptId(uuid::Uuid::now_v7())
 }
 
-fn unknown(outcome: Outcome) -> ErrorClass {
+fn unknown(outcome: GenerateOutcome) -> ErrorClass {
     match outcome {
-        Outcome::Unknown(error) => error.class(),
-        Outcome::NotExecuted(error) => panic!("not executed: {error}"),
+        GenerateOutcome::Unknown(error) => error.class(),
+        GenerateOutcome::NotExecuted(error) => panic!("not executed: {error}"),
         _ => panic!("success"),
     }
 }
 
-fn not_executed(outcome: Outcome) -> ErrorClass {
+fn not_executed(outcome: GenerateOutcome) -> ErrorClass {
     match outcome {
-        Outcome::NotExecuted(error) => error.class(),
-        Outcome::Unknown(error) => panic!("unknown: {error}"),
+        GenerateOutcome::NotExecuted(error) => error.class(),
+        GenerateOutcome::Unknown(error) => panic!("unknown: {error}"),
         _ => panic!("success"),
     }
 }
@@ -101,10 +101,10 @@ async fn rotates(world: &World, client: &Client) {
     let operator = UserId::try_from(world.world.operator.id.as_str()).unwrap();
     assert_eq!(client.me().await, Ok(operator.clone()));
     let orders = world.orders();
-    let before = client.changes(&orders, Since::BEGINNING).await.unwrap();
+    let before = client.changes(&orders, JournalDepth::FULL).await.unwrap();
     let newest = before.last().map(|change| change.sequence);
     let id = attempt();
-    let Outcome::Success {
+    let GenerateOutcome::Success {
         secret,
         sequence,
         change_date,
@@ -117,7 +117,7 @@ async fn rotates(world: &World, client: &Client) {
     assert_eq!(executions.len(), 1);
     assert_eq!(executions[0].attempt, Some(id.to_string()));
     assert_eq!(Sequence(executions[0].sequence), sequence);
-    let since = Since::entry(newest.unwrap());
+    let since = JournalDepth::to_entry(newest.unwrap());
     let mut after = client.changes(&orders, since).await.unwrap();
     after.retain(|change| Some(change.sequence) > newest);
     assert_eq!(after.len(), 1);
@@ -429,7 +429,7 @@ async fn every_call_ends_whatever_the_server_does() {
     // The reset may come while the connection is being made.
     assert!(matches!(
         outcome,
-        Outcome::Unknown(_) | Outcome::NotExecuted(_)
+        GenerateOutcome::Unknown(_) | GenerateOutcome::NotExecuted(_)
     ));
     world.simulator.set_availability(Availability::Up);
     assert!(world.simulator.executions().is_empty());
@@ -443,7 +443,7 @@ async fn every_call_ends_whatever_the_server_does() {
             .inject(Fault::on(Operation::Journal, action));
         let error = world
             .client()
-            .changes(&world.orders(), Since::NEWEST)
+            .changes(&world.orders(), JournalDepth::NEWEST)
             .await
             .unwrap_err();
         assert_eq!(error.class(), class);
@@ -482,7 +482,7 @@ async fn a_long_journal_is_read_from_its_newest_entry_only_as_far_as_is_asked() 
         (changes, pages)
     };
     // The newest new secret is 3,000 entries back, after that it is the newest entry.
-    let (changes, pages) = asked(Since::NEWEST).await;
+    let (changes, pages) = asked(JournalDepth::NEWEST).await;
     let has = |sequence| {
         move |change: &zitadel_secret_operator::zitadel::Change| {
             change.sequence == Sequence(sequence)
@@ -491,13 +491,13 @@ async fn a_long_journal_is_read_from_its_newest_entry_only_as_far_as_is_asked() 
     assert!(changes.iter().any(has(stored.sequence)));
     assert_eq!(pages, 7);
     let newer = world.simulator.rotate_elsewhere(app, None).unwrap();
-    let (changes, pages) = asked(Since::NEWEST).await;
+    let (changes, pages) = asked(JournalDepth::NEWEST).await;
     assert_eq!((changes.len(), pages), (100, 1));
     assert!(changes.iter().any(has(newer.sequence)));
-    let (changes, _) = asked(Since::entry(Sequence(stored.sequence))).await;
+    let (changes, _) = asked(JournalDepth::to_entry(Sequence(stored.sequence))).await;
     assert!(changes.iter().any(has(stored.sequence)));
     assert!(changes.is_sorted_by_key(|change| change.sequence));
-    let (all, _) = asked(Since::BEGINNING).await;
+    let (all, _) = asked(JournalDepth::FULL).await;
     assert_eq!(all.len(), 3_004);
 }
 
@@ -559,7 +559,7 @@ async fn said_of_the_proxy(world: &World, config: ClientConfig) -> String {
     let detail = error.detail().unwrap();
     assert!(detail.is_proxy(), "{detail}");
     let outcome = client.generate(&world.orders(), attempt()).await;
-    let Outcome::NotExecuted(other) = outcome else {
+    let GenerateOutcome::NotExecuted(other) = outcome else {
         panic!("nothing was sent");
     };
     assert_eq!(other.detail(), error.detail());
@@ -589,7 +589,7 @@ async fn a_proxy_that_asks_for_credentials_gets_them_and_opens_tunnels() {
     let client = Client::new(through(&world, &proxy, Some("operator:pass:word\n"))).unwrap();
     client.me().await.unwrap();
     let outcome = client.generate(&world.orders(), attempt()).await;
-    assert!(matches!(outcome, Outcome::Success { .. }));
+    assert!(matches!(outcome, GenerateOutcome::Success { .. }));
     assert_eq!(proxy.opened(), 2);
     // Whoever ZITADEL is, is seen through the tunnel too.
     let client = Client::new(ClientConfig {
@@ -666,13 +666,13 @@ async fn plain_http_goes_through_the_proxy_as_it_is() {
     assert!(error.to_string().starts_with(&said), "{error}");
     // NB: without a tunnel only ZITADEL's word proves that nothing was done.
     let outcome = client.generate(&world.orders(), attempt()).await;
-    assert!(matches!(outcome, Outcome::Unknown(_)));
+    assert!(matches!(outcome, GenerateOutcome::Unknown(_)));
     assert!(world.simulator.request_log().is_empty());
     let config = || through(&world, &proxy, Some("operator:password"));
     let client = Client::new(config()).unwrap();
     client.me().await.unwrap();
     let outcome = client.generate(&world.orders(), attempt()).await;
-    assert!(matches!(outcome, Outcome::Success { .. }));
+    assert!(matches!(outcome, GenerateOutcome::Success { .. }));
     let config = config();
     proxy.stop().await;
     let told = said_of_the_proxy(&world, config).await;

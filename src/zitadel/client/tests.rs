@@ -12,7 +12,9 @@ use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence};
 use crate::process::clock::Clock;
 use crate::zitadel::credential::Credential;
 use crate::zitadel::issuer::Endpoint;
-use crate::zitadel::{AppRef, ClientSecret, Introspection, Outcome, ProbeToken, Since, credential};
+use crate::zitadel::{
+    AppRef, ClientSecret, GenerateOutcome, Introspection, JournalDepth, ProbeToken, credential,
+};
 
 mod tokens;
 
@@ -93,7 +95,7 @@ fn answer((status, body): (u16, String)) -> (http::StatusCode, String) {
 }
 
 #[tokio::test]
-async fn generate_is_one_post_that_names_organisation_and_attempt() {
+async fn generate_is_one_post_that_names_organization_and_attempt() {
     let body = json!({"clientSecret": "s", "details": {"sequence": "12", "changeDate": "2026-07-10T09:52:56Z"}});
     let (address, log) = serve(move |_, _| body.to_string()).await;
     let client = client(address, pat());
@@ -101,7 +103,7 @@ async fn generate_is_one_post_that_names_organisation_and_attempt() {
     let outcome = client.generate(&app(), attempt).await;
     assert!(matches!(
         outcome,
-        Outcome::Success {
+        GenerateOutcome::Success {
             sequence: Sequence(12),
             ..
         }
@@ -127,7 +129,7 @@ async fn generate_is_one_post_that_names_organisation_and_attempt() {
 }
 
 #[tokio::test]
-async fn another_endpoint_is_told_host_and_scheme_of_the_url() {
+async fn requests_to_another_endpoint_carry_host_and_scheme_of_the_url() {
     let (address, log) = serve(|_, _| answer(me())).await;
     let url = Issuer::parse("https://iam.example.com:8443", false).unwrap();
     let client = Client::new(ClientConfig {
@@ -175,13 +177,13 @@ fn renamed(sequence: u64) -> serde_json::Value {
 async fn the_journal_is_read_page_by_page_as_far_as_is_asked() {
     let (address, log) = serve_journal(850, change).await;
     let client = client(address, pat());
-    let all = client.changes(&app(), Since::BEGINNING).await.unwrap();
+    let all = client.changes(&app(), JournalDepth::FULL).await.unwrap();
     assert_eq!(
         (all.len(), all[0].sequence, all[849].sequence),
         (850, Sequence(1), Sequence(850))
     );
     let late = client
-        .changes(&app(), Since::entry(Sequence(848)))
+        .changes(&app(), JournalDepth::to_entry(Sequence(848)))
         .await
         .unwrap();
     assert_eq!((late.len(), late[0].sequence), (100, Sequence(751)));
@@ -218,12 +220,12 @@ async fn each_call_is_observed_once_when_it_ends_whatever_it_takes() {
     .unwrap();
     let project = ProjectId::try_from("42").unwrap();
     client.prepare(&project).await.unwrap();
-    client.changes(&app(), Since::BEGINNING).await.unwrap();
+    client.changes(&app(), JournalDepth::FULL).await.unwrap();
     assert_eq!(log.lock().unwrap().len(), 4, "pages");
     // Nothing else is served there.
     assert!(client.discovery().await.is_err());
     let outcome = client.generate(&app(), attempt()).await;
-    assert!(matches!(outcome, Outcome::Unknown(_)));
+    assert!(matches!(outcome, GenerateOutcome::Unknown(_)));
     let malformed = Some(ErrorClass::Malformed);
     assert_eq!(
         *observed.lock().unwrap(),
@@ -241,12 +243,14 @@ async fn a_journal_whose_rest_cannot_be_seen_is_an_error() {
     let ascending = |_: &Seen, _| json!({"result": (1..=100).map(change).collect::<Vec<_>>()});
     let (address, log) = serve(move |seen, number| same(seen, number).to_string()).await;
     let read = client(address, pat())
-        .changes(&app(), Since::BEGINNING)
+        .changes(&app(), JournalDepth::FULL)
         .await;
     assert_eq!(read.unwrap_err().class(), ErrorClass::Malformed);
     assert_eq!(log.lock().unwrap().len(), 2);
     let (address, _) = serve(move |seen, number| ascending(seen, number).to_string()).await;
-    let read = client(address, pat()).changes(&app(), Since::NEWEST).await;
+    let read = client(address, pat())
+        .changes(&app(), JournalDepth::NEWEST)
+        .await;
     assert_eq!(read.unwrap_err().class(), ErrorClass::Malformed);
 }
 
@@ -254,12 +258,14 @@ async fn a_journal_whose_rest_cannot_be_seen_is_an_error() {
 async fn of_a_journal_without_end_the_newest_part_is_taken_if_a_new_secret_is_in_it() {
     let (address, log) = serve_journal(10_000_000, change).await;
     let read = client(address, pat())
-        .changes(&app(), Since::BEGINNING)
+        .changes(&app(), JournalDepth::FULL)
         .await;
     assert_eq!(read.unwrap().last().unwrap().sequence, Sequence(10_000_000));
     assert_eq!(log.lock().unwrap().len(), 100);
     let (address, _) = serve_journal(10_000_000, renamed).await;
-    let read = client(address, pat()).changes(&app(), Since::NEWEST).await;
+    let read = client(address, pat())
+        .changes(&app(), JournalDepth::NEWEST)
+        .await;
     assert_eq!(read.unwrap_err().class(), ErrorClass::TooLarge);
 }
 
@@ -314,7 +320,9 @@ async fn a_redirect_is_not_followed() {
         ErrorClass::Redirected
     );
     let outcome = client.generate(&app(), attempt()).await;
-    assert!(matches!(outcome, Outcome::Unknown(error) if error.class() == ErrorClass::Redirected));
+    assert!(
+        matches!(outcome, GenerateOutcome::Unknown(error) if error.class() == ErrorClass::Redirected)
+    );
     assert!(reached.lock().unwrap().is_empty());
 }
 
@@ -322,11 +330,13 @@ async fn a_redirect_is_not_followed() {
 async fn too_much_is_not_read() {
     let (address, _) = serve(|_, _| Bytes::from(vec![b' '; 65 * 1024])).await;
     let outcome = client(address, pat()).generate(&app(), attempt()).await;
-    assert!(matches!(outcome, Outcome::Unknown(error) if error.class() == ErrorClass::TooLarge));
+    assert!(
+        matches!(outcome, GenerateOutcome::Unknown(error) if error.class() == ErrorClass::TooLarge)
+    );
 }
 
 #[tokio::test]
-async fn errors_tell_nothing_that_was_sent_or_received() {
+async fn errors_contain_nothing_that_was_sent_or_received() {
     let (address, _) = serve(|_, _| (http::StatusCode::IM_A_TEAPOT, "canary")).await;
     let client = client(
         address,
@@ -336,9 +346,9 @@ async fn errors_tell_nothing_that_was_sent_or_received() {
     assert!(!format!("{error} {error:?}").contains("canary"));
 }
 
-/// A host that is suspended, for an hour, after the clock was looked at so many times.
+/// A host that is suspended, for an hour, after that many readings of the clock.
 struct Suspended {
-    looks: std::sync::atomic::AtomicUsize,
+    readings: std::sync::atomic::AtomicUsize,
     after: usize,
 }
 
@@ -348,15 +358,15 @@ impl Clock for Suspended {
     }
 
     fn boot(&self) -> Duration {
-        let looks = self
-            .looks
+        let readings = self
+            .readings
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Duration::from_hours(if looks < self.after { 1 } else { 2 })
+        Duration::from_hours(if readings < self.after { 1 } else { 2 })
     }
 }
 
 #[tokio::test]
-async fn nothing_leaves_after_its_time_however_long_the_host_was_suspended_meanwhile() {
+async fn nothing_is_sent_after_the_deadline_even_if_the_host_was_suspended() {
     let body = json!({"clientSecret": "s", "details": {"sequence": "12", "changeDate": "2026-07-10T09:52:56Z"}});
     let mut sent = 0;
     for after in 1..10 {
@@ -364,21 +374,21 @@ async fn nothing_leaves_after_its_time_however_long_the_host_was_suspended_meanw
         let (address, log) = serve(move |_, _| body.clone()).await;
         let client = Client::new(ClientConfig {
             clock: Arc::new(Suspended {
-                looks: std::sync::atomic::AtomicUsize::new(0),
+                readings: std::sync::atomic::AtomicUsize::new(0),
                 after,
             }),
             ..config(address, pat())
         })
         .unwrap();
         match client.generate(&app(), attempt()).await {
-            Outcome::NotExecuted(error) => {
+            GenerateOutcome::NotExecuted(error) => {
                 assert_eq!(error.class(), ErrorClass::Timeout, "{after}");
                 assert!(log.lock().unwrap().is_empty(), "{after}");
             }
-            Outcome::Success { .. } => sent += 1,
+            GenerateOutcome::Success { .. } => sent += 1,
             _ => panic!("{after}: no outcome"),
         }
     }
-    // Start, token, after the token, connection: four looks before the request leaves.
+    // Start, token, after the token, connection: four readings before the request is sent.
     assert_eq!(sent, 6);
 }

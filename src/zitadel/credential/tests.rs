@@ -87,7 +87,7 @@ fn the_part_that_is_wrong_is_named_and_not_quoted() {
 }
 
 #[test]
-fn what_is_no_key_file_is_told_so() {
+fn another_file_is_rejected_with_the_reason() {
     use CredentialError as E;
     for (bytes, error) in [
         (&b""[..], E::Empty),

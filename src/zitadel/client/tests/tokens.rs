@@ -7,7 +7,7 @@ fn token_answer(number: usize, expires_in: i64) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_replaced_once_for_a_read() {
+async fn a_rejected_token_is_replaced_once_for_a_read() {
     let (address, log) = serve(|seen, number| {
         answer(match (seen.line.as_str(), seen.header("authorization")) {
             ("POST /oauth/v2/token", _) => token_answer(number, 3600),
@@ -57,7 +57,7 @@ async fn generate_is_not_repeated_on_401_but_the_next_one_has_a_new_token() {
     .await;
     let client = client(address, credential::tests::service_account_key());
     for requests in [2, 4] {
-        let Outcome::NotExecuted(error) = client.generate(&app(), attempt()).await else {
+        let GenerateOutcome::NotExecuted(error) = client.generate(&app(), attempt()).await else {
             panic!("not refused");
         };
         assert_eq!(error.error_id(), Some("AUTH-7fs1e"));

@@ -9,37 +9,37 @@ use crate::ids::Sequence;
 
 /// How far back a journal is read: to a sequence, to an instant, and in any case to the newest new secret, if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Since {
-    /// The oldest entry that is needed. None: the newest new secret is enough.
+pub struct JournalDepth {
+    /// The oldest entry that is needed; `None` if the newest new secret is enough.
     pub sequence: Option<Sequence>,
     /// The oldest date that is needed, by ZITADEL's clock.
     pub time: Timestamp,
 }
 
-impl Since {
+impl JournalDepth {
     /// The whole journal.
-    pub const BEGINNING: Self = Self {
+    pub const FULL: Self = Self {
         sequence: Some(Sequence(0)),
         time: Timestamp::MIN,
     };
-    /// No more than the newest new secret needs.
+    /// As far as the newest new secret.
     pub const NEWEST: Self = Self {
         sequence: None,
         time: Timestamp::MAX,
     };
-    /// Of two changes at once the later one may have the lower sequence. ZITADEL takes up to 15 s for a transaction.
-    const CROSSED: Duration = Duration::from_mins(1);
+    /// Of two concurrent changes the later one may have the lower sequence. ZITADEL takes up to 15 s for a transaction.
+    const OVERLAP: Duration = Duration::from_mins(1);
 
-    /// No more than that entry, and what is newer.
-    pub fn entry(sequence: Sequence) -> Self {
+    /// As far as that entry.
+    pub fn to_entry(sequence: Sequence) -> Self {
         Self {
             sequence: Some(sequence),
             ..Self::NEWEST
         }
     }
 
-    /// Whether a journal that was read that far has all that `other` asks for. An instant that is later by less than a minute
-    /// counts as the same one: it is reckoned from the present, and clocks are set.
+    /// Whether a journal that was read this far contains everything that `other` requires. An instant up to a minute earlier counts as
+    /// the same: it is computed from the current time, and clocks are adjusted.
     pub fn covers(self, other: Self) -> bool {
         let early_enough = self.from() <= other.time;
         let far_enough = match (self.sequence, other.sequence) {
@@ -51,11 +51,11 @@ impl Since {
     }
 
     fn from(self) -> Timestamp {
-        let from = self.time.checked_sub(Self::CROSSED);
+        let from = self.time.checked_sub(Self::OVERLAP);
         from.unwrap_or(Timestamp::MIN)
     }
 
-    /// Whether what was read so far, all of it newer than what is left, is enough.
+    /// Whether the entries read so far, all newer than the rest, are enough.
     pub(super) fn is_reached_by(self, read: &[Change]) -> bool {
         let Some(oldest) = read.iter().min_by_key(|change| change.sequence) else {
             return false;
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn enough_is_read_when_sequence_date_and_a_new_secret_are_reached() {
         use ChangeKind::{Other, SecretChanged};
-        let since = |sequence: Option<u64>, minutes| Since {
+        let since = |sequence: Option<u64>, minutes| JournalDepth {
             sequence: sequence.map(Sequence),
             time: NOON.parse::<Timestamp>().unwrap() - SignedDuration::from_mins(minutes),
         };
@@ -104,23 +104,23 @@ mod tests {
         let none = changes(&[(9, 1, Other), (7, 100, ChangeKind::SecretUpdated)]);
         assert!(!since(None, 60).is_reached_by(&none), "no new secret");
         assert!(!since(None, 60).is_reached_by(&[]));
-        assert!(!Since::BEGINNING.is_reached_by(&read));
-        assert!(Since::NEWEST.is_reached_by(&changes(&[(9, 0, SecretChanged)])));
+        assert!(!JournalDepth::FULL.is_reached_by(&read));
+        assert!(JournalDepth::NEWEST.is_reached_by(&changes(&[(9, 0, SecretChanged)])));
     }
 
     #[test]
     fn a_deeper_reading_covers_a_shallower_one() {
         let noon: Timestamp = NOON.parse().unwrap();
-        let day = |sequence: Option<u64>| Since {
+        let day = |sequence: Option<u64>| JournalDepth {
             sequence: sequence.map(Sequence),
             time: noon,
         };
         assert!(day(Some(7)).covers(day(Some(7))) && day(Some(7)).covers(day(Some(8))));
         assert!(day(Some(7)).covers(day(None)) && day(None).covers(day(None)));
         assert!(!day(Some(7)).covers(day(Some(6))) && !day(None).covers(day(Some(7))));
-        assert!(Since::BEGINNING.covers(day(Some(7))) && !Since::NEWEST.covers(day(None)));
-        assert!(day(None).covers(Since::NEWEST));
-        let earlier = |seconds| Since {
+        assert!(JournalDepth::FULL.covers(day(Some(7))) && !JournalDepth::NEWEST.covers(day(None)));
+        assert!(day(None).covers(JournalDepth::NEWEST));
+        let earlier = |seconds| JournalDepth {
             time: noon - SignedDuration::from_secs(seconds),
             ..day(None)
         };

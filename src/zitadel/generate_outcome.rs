@@ -1,40 +1,40 @@
-//! What an answer of generate means. No I/O.
+//! The outcome of a generate call. No I/O.
 //!
-//! The one question: was a new secret made? Generate is carried out once or not at all, cannot be asked for again, and
-//! shows the secret only here, so every doubt is [`Outcome::Unknown`].
+//! The question is whether a new secret was generated. The call is executed once or not at all, cannot be repeated, and returns the secret
+//! only once, so every doubt is [`GenerateOutcome::Unknown`].
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::{Answer, Failure};
+use super::answer::{Answer, SendError};
 use super::error::{ErrorClass, Operation, ZitadelError};
 use super::error_body::{ErrorBody, error_of};
 use super::secret::ClientSecret;
 use super::wire;
 use crate::ids::{OrganizationId, Sequence};
 
-/// What became of one generate call.
-pub enum Outcome {
-    /// Carried out, and this is the new secret.
+/// The outcome of one generate call.
+pub enum GenerateOutcome {
+    /// Executed, with the new secret.
     Success {
-        /// The new secret; shown nowhere else.
+        /// The new secret, which ZITADEL does not show again.
         secret: ClientSecret,
         /// The event's number in the project.
         sequence: Sequence,
-        /// When the event was made, by ZITADEL's clock.
+        /// The time of the event, by ZITADEL's clock.
         change_date: Timestamp,
-        /// The organisation that owns the project.
+        /// The organization that owns the project.
         resource_owner: Option<String>,
     },
-    /// Carried out and this is the new secret, but its place in the journal must be looked up.
+    /// Executed, with the new secret, but its sequence must be read from the journal.
     SuccessWithoutSequence {
-        /// The new secret; shown nowhere else.
+        /// The new secret, which ZITADEL does not show again.
         secret: ClientSecret,
     },
-    /// Proven not to have been carried out; the present secret lives.
+    /// Proven not to have been executed: the current secret stays valid.
     NotExecuted(ZitadelError),
-    /// It may have been carried out, now or later: only the journal can tell.
+    /// It may have been or may still be executed: only the journal shows it.
     Unknown(ZitadelError),
 }
 
@@ -46,20 +46,22 @@ struct Generated {
     details: Value,
 }
 
-/// Judges what came back from generate.
-pub fn classify(result: Result<&Answer, Failure>) -> Outcome {
+/// The outcome of a generate call, from its answer.
+pub fn classify(result: Result<&Answer, SendError>) -> GenerateOutcome {
     match result {
         Ok(answer) if (200..300).contains(&answer.status) => {
-            success(&answer.body).unwrap_or_else(|| Outcome::Unknown(malformed(answer)))
+            success(&answer.body).unwrap_or_else(|| GenerateOutcome::Unknown(malformed(answer)))
         }
         Ok(answer) if proves_no_execution(answer) => {
-            Outcome::NotExecuted(error_of(Operation::Generate, answer))
+            GenerateOutcome::NotExecuted(error_of(Operation::Generate, answer))
         }
-        Ok(answer) => Outcome::Unknown(error_of(Operation::Generate, answer)),
-        Err(failure @ Failure::NotSent(..)) => {
-            Outcome::NotExecuted(failure.of(Operation::Generate))
+        Ok(answer) => GenerateOutcome::Unknown(error_of(Operation::Generate, answer)),
+        Err(failure @ SendError::NotSent(..)) => {
+            GenerateOutcome::NotExecuted(failure.of(Operation::Generate))
         }
-        Err(failure @ Failure::MaybeSent(..)) => Outcome::Unknown(failure.of(Operation::Generate)),
+        Err(failure @ SendError::MaybeSent(..)) => {
+            GenerateOutcome::Unknown(failure.of(Operation::Generate))
+        }
     }
 }
 
@@ -67,7 +69,7 @@ fn malformed(answer: &Answer) -> ZitadelError {
     ZitadelError::new(Operation::Generate, ErrorClass::Malformed).with_answer(answer.status, None)
 }
 
-fn success(body: &[u8]) -> Option<Outcome> {
+fn success(body: &[u8]) -> Option<GenerateOutcome> {
     use secrecy::ExposeSecret;
     let answer: Generated = serde_json::from_slice(body).ok()?;
     let secret = ClientSecret::try_from(answer.client_secret.expose_secret()).ok()?;
@@ -75,13 +77,13 @@ fn success(body: &[u8]) -> Option<Outcome> {
     let sequence = wire::sequence(detail("sequence"));
     let change_date = wire::timestamp(detail("changeDate"));
     let (Some(sequence), Some(change_date)) = (sequence, change_date) else {
-        return Some(Outcome::SuccessWithoutSequence { secret });
+        return Some(GenerateOutcome::SuccessWithoutSequence { secret });
     };
     let owner = detail("resourceOwner").as_str();
     let resource_owner = owner
         .and_then(|owner| OrganizationId::try_from(owner).ok())
         .map(String::from);
-    Some(Outcome::Success {
+    Some(GenerateOutcome::Success {
         secret,
         sequence,
         change_date,
@@ -89,10 +91,10 @@ fn success(body: &[u8]) -> Option<Outcome> {
     })
 }
 
-/// Whether ZITADEL itself refused the call before carrying it out. An action target's refusal proves nothing: targets on the
-/// response side run after the deed and choose their 4xx freely. Nor does an error without an id: a proxy could have made it.
+/// Whether ZITADEL itself rejected the call before executing it. An action target's rejection proves nothing: targets on the
+/// response side run after the execution and choose their 4xx freely. Nor does an error without an id: a proxy may have sent it.
 fn proves_no_execution(answer: &Answer) -> bool {
-    // NB: 408 and 499 say that somebody stopped waiting, not that nothing was done.
+    // NB: 408 and 499 say that a party stopped waiting, not that nothing was executed.
     if !(400..500).contains(&answer.status) || matches!(answer.status, 408 | 499) {
         return false;
     }

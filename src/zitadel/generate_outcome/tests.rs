@@ -12,16 +12,16 @@ enum Seen {
     Unknown(ErrorClass),
 }
 
-fn seen(outcome: Outcome) -> Seen {
+fn seen(outcome: GenerateOutcome) -> Seen {
     match outcome {
-        Outcome::Success {
+        GenerateOutcome::Success {
             secret, sequence, ..
         } => Seen::Success(secret.expose().to_owned(), sequence.0),
-        Outcome::SuccessWithoutSequence { secret } => {
+        GenerateOutcome::SuccessWithoutSequence { secret } => {
             Seen::WithoutSequence(secret.expose().to_owned())
         }
-        Outcome::NotExecuted(error) => Seen::NotExecuted(error.class()),
-        Outcome::Unknown(error) => Seen::Unknown(error.class()),
+        GenerateOutcome::NotExecuted(error) => Seen::NotExecuted(error.class()),
+        GenerateOutcome::Unknown(error) => Seen::Unknown(error.class()),
     }
 }
 
@@ -50,7 +50,7 @@ fn a_new_secret_is_a_success_whatever_the_white_space() {
     assert_eq!(judged(200, generated().to_string()), expected());
     assert_eq!(judged(201, format!("\n {} \n", generated())), expected());
     let body = Zeroizing::new(generated().to_string().into_bytes());
-    let Outcome::Success {
+    let GenerateOutcome::Success {
         change_date,
         resource_owner,
         ..
@@ -227,7 +227,7 @@ fn every_error_that_zitadel_documents_or_shows() {
             "<html>Gateway Time-out</html>".to_owned(),
             Unknown(C::Unavailable),
         ),
-        // Somebody stopped waiting, or another code.
+        // A party stopped waiting, or another code.
         (408, error(5, "COMMAND-2g66f"), Unknown(C::AppNotFound)),
         (499, error(1, ""), Unknown(C::Unavailable)),
         (409, error(10, "COMMAND-abcde"), Unknown(C::Rejected)),
@@ -262,7 +262,7 @@ fn only_a_request_that_never_left_is_known_not_to_be_executed() {
     use ErrorClass as C;
     for class in [C::UnreachableDns, C::UnreachableConnect, C::Tls] {
         assert_eq!(
-            seen(classify(Err(Failure::NotSent(class, None)))),
+            seen(classify(Err(SendError::NotSent(class, None)))),
             Seen::NotExecuted(class)
         );
     }
@@ -273,7 +273,7 @@ fn only_a_request_that_never_left_is_known_not_to_be_executed() {
         (C::Interrupted, Some(404)),
         (C::TooLarge, Some(200)),
     ] {
-        let outcome = classify(Err(Failure::MaybeSent(class, status, None)));
+        let outcome = classify(Err(SendError::MaybeSent(class, status, None)));
         assert_eq!(seen(outcome), Seen::Unknown(class));
     }
 }

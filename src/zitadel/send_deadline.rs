@@ -1,8 +1,8 @@
-//! The last look at the clock, between the connection and the request: what is late does not leave. No I/O but reading the clock.
+//! A deadline that is checked between the connection and the request, so that nothing is sent after it. No I/O except reading the clock.
 //!
-//! Tokio's timers stand still while the host is suspended, and making a connection takes several round trips. So the clock that goes
-//! on is asked once more when there is a connection to write to. A host that is suspended in the microseconds after that is the one
-//! case that is left.
+//! Tokio's timers stop while the host is suspended, and connecting takes several round trips. So a clock that includes suspension is
+//! checked once more when there is a connection to write to. The only remaining case is a host that is suspended in the microseconds
+//! after that.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -16,25 +16,25 @@ use tower::{Layer, Service};
 use crate::process::clock::Clock;
 
 tokio::task_local! {
-    /// Until when, since boot, the request of this task may leave.
-    static UNTIL: Duration;
+    /// The deadline, since boot, for sending the request of this task.
+    static DEADLINE: Duration;
 }
 
-/// Sends, but only until that instant since boot.
-pub(super) async fn until<T>(instant: Duration, sending: impl Future<Output = T>) -> T {
-    UNTIL.scope(instant, sending).await
+/// Sends a request unless the deadline, since boot, passes before there is a connection.
+pub(super) async fn send_before<T>(deadline: Duration, sending: impl Future<Output = T>) -> T {
+    DEADLINE.scope(deadline, sending).await
 }
 
-/// The time was up when the connection stood.
+/// The deadline passed before there was a connection.
 #[derive(Debug, thiserror::Error)]
 #[error("too late to send")]
-pub(super) struct Late;
+pub(super) struct DeadlinePassed;
 
-/// Looks at the clock after a connection was made.
+/// Checks the deadline when a connection is established.
 #[derive(Clone)]
-pub(super) struct LastLook(pub(super) Arc<dyn Clock>);
+pub(super) struct SendDeadline(pub(super) Arc<dyn Clock>);
 
-impl<S> Layer<S> for LastLook {
+impl<S> Layer<S> for SendDeadline {
     type Service = Connector<S>;
 
     fn layer(&self, inner: S) -> Connector<S> {
@@ -45,7 +45,7 @@ impl<S> Layer<S> for LastLook {
     }
 }
 
-/// Makes connections that are still in time.
+/// Connects, and fails if the deadline has passed by then.
 #[derive(Clone)]
 pub(super) struct Connector<S> {
     inner: S,
@@ -73,12 +73,12 @@ where
         let connecting = self.inner.call(request);
         async move {
             let connection = connecting.await?;
-            // NB: a client without a pool connects in the task that sends; where nothing is said of the time it is late.
-            let in_time = UNTIL.try_with(|until| clock.boot() < *until);
+            // NB: a client without a pool connects in the task that sends. Without a deadline the request counts as late.
+            let in_time = DEADLINE.try_with(|deadline| clock.boot() < *deadline);
             if in_time.unwrap_or(false) {
                 Ok(connection)
             } else {
-                Err(Late.into())
+                Err(DeadlinePassed.into())
             }
         }
         .boxed()
