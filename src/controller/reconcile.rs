@@ -23,7 +23,7 @@ const STEPS: usize = 20;
 pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let started = Instant::now();
     let result = match &guarded.0 {
-        Ok(object) => one(object, &context).await,
+        Ok(object) => Box::pin(one(object, &context)).await,
         Err(invalid) => {
             let told = unreadable::tell::<ApiAppSecret>(&context, guarded.meta(), &invalid.error);
             let told = told.await.map_err(Error::Status);

@@ -109,7 +109,10 @@ impl TokenSource {
                 requested: transport.clock.boot(),
                 usable: Duration::MAX,
             },
-            Credential::ServiceAccountKey(key) => self.request(key, audience, transport).await?,
+            // NB: boxed, because it is rare and large.
+            Credential::ServiceAccountKey(key) => {
+                Box::pin(self.request(key, audience, transport)).await?
+            }
         };
         *slot = Some(token.clone());
         Ok(token)

@@ -150,7 +150,8 @@ impl Transport {
         limit: usize,
         deadline: Duration,
     ) -> Result<Answer, SendError> {
-        tokio::time::timeout(deadline, self.exchange(request, limit))
+        // NB: boxed, so that every future above it stays small.
+        tokio::time::timeout(deadline, Box::pin(self.exchange(request, limit)))
             .await
             .unwrap_or_else(|_| {
                 let detail = self.detail(Fault::AnswerTimeout(deadline));

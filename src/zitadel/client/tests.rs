@@ -207,8 +207,8 @@ async fn the_journal_is_read_page_by_page_as_far_as_is_asked() {
 #[tokio::test]
 async fn each_call_is_observed_once_when_it_ends_whatever_it_takes() {
     let (address, log) = serve_journal(850, change).await;
-    let observed = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&observed);
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&calls);
     let observer: Observer = Box::new(move |operation, error, _| {
         let class = error.map(ZitadelError::class);
         seen.lock().unwrap().push((operation, class));
@@ -228,7 +228,7 @@ async fn each_call_is_observed_once_when_it_ends_whatever_it_takes() {
     assert!(matches!(outcome, GenerateOutcome::Unknown(_)));
     let malformed = Some(ErrorClass::Malformed);
     assert_eq!(
-        *observed.lock().unwrap(),
+        *calls.lock().unwrap(),
         [
             (Operation::Changes, None),
             (Operation::Discovery, malformed),
