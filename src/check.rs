@@ -18,12 +18,12 @@ use kube::{Client, ResourceExt as _};
 
 use crate::api::{ConditionType, ZitadelConnection};
 use crate::cli::Check;
-use crate::controller::Scope;
 use crate::process::clock::{ServerClock, SystemClock};
 use crate::process::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
 use crate::process::metrics::Metrics;
 use crate::process::proxy;
 use crate::rights::{Place, RIGHTS, Right};
+use crate::store::scope::Scope;
 
 mod leader;
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::api::DEFAULT_CLASS;
-use crate::controller::{class_name, namespace_name};
 use crate::process::telemetry::LogFormat;
+use crate::store::scope::{class_name, namespace_name};
 
 /// Keeps the client secrets of ZITADEL API applications in Kubernetes Secrets.
 #[derive(Debug, Parser)]

@@ -1,5 +1,8 @@
 //! The operator as a whole: from its arguments to its exit code.
 
+pub mod controllers;
+pub(crate) mod objects;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +12,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Run;
-use crate::controller::{self, Parts, Scope, Settings};
 use crate::ids::AttemptId;
 use crate::process::admin::{self, Limits, Subject};
 use crate::process::clock::{Clock, ServerClock, SystemClock};
@@ -23,7 +25,9 @@ use crate::process::readiness::{Check, Heartbeat, Readiness};
 use crate::process::refusals::Refusals;
 use crate::process::rewind::Rewind;
 use crate::process::shutdown::{ExitCode, Signals, drain};
+use crate::reconcile::context::{Parts, Settings};
 use crate::rotation::{Holder, Timing};
+use crate::store::scope::Scope;
 
 /// The name of the Lease for leader election.
 pub(crate) const LEADER_LEASE: &str = "zitadel-secret-operator";
@@ -219,7 +223,7 @@ fn holder(arguments: &Run, lock: Option<&Result<PodLock, NotTaken>>) -> Holder {
 async fn work(parts: Parts, readiness: Readiness) {
     let metrics = parts.metrics.clone();
     let (leadership, stop) = (parts.lead.clone(), parts.stop.clone());
-    let controllers = controller::run(parts, readiness);
+    let controllers = controllers::run(parts, readiness);
     let follow = async {
         while leadership.leading().await {
             tracing::info!("leading");

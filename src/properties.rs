@@ -1,7 +1,7 @@
 //! Properties of everything that is read from elsewhere and of every decision, for tests and for the fuzzer (`fuzz/`); in no other
 //! build. Each takes bytes and panics if it does not hold.
 
-use crate::controller::render;
+use crate::target::render;
 use crate::{rotation, zitadel};
 
 /// A property of bytes.

@@ -54,42 +54,42 @@ pub const RIGHTS: &[Right] = &[
         "zitadel-secrets.dev",
         "zitadelconnections",
         &["list", "watch"],
-        "src/controller/run.rs watches the connections, src/check.rs lists them",
+        "src/operator/controllers.rs watches the connections, src/check.rs lists them",
     ),
     right(
         Place::Cluster,
         "zitadel-secrets.dev",
         "zitadelconnections/status",
         &["patch"],
-        "src/controller/connect.rs reports whether they can be used",
+        "src/connection/connect.rs reports whether they can be used",
     ),
     right(
         Place::WatchedNamespaces,
         "",
         "namespaces",
         &["list", "watch"],
-        "src/controller/apps.rs watches their labels, which grants may select",
+        "src/operator/objects.rs watches their labels, which grants may select",
     ),
     right(
         Place::Watched,
         "zitadel-secrets.dev",
         "apiappsecrets",
         &["get", "list", "watch"],
-        "src/controller/apps.rs watches the objects, live.rs reads one again before it is acted on",
+        "src/operator/objects.rs watches the objects, read.rs reads one again before it is acted on",
     ),
     right(
         Place::Watched,
         "zitadel-secrets.dev",
         "apiappsecrets/status",
         &["patch"],
-        "src/controller/reconcile.rs reports; nothing else of an object is ever written",
+        "src/report/mod.rs reports; nothing else of an object is ever written",
     ),
     right(
         Place::Watched,
         "",
         "secrets",
         &["get", "list", "watch", "create", "patch", "delete"],
-        "src/controller/apps.rs watches the metadata of those with the operator's label; live.rs reads one by name; act.rs and \
+        "src/operator/objects.rs watches the metadata of those with the operator's label; read.rs reads one by name; act.rs and \
          flush.rs create it and apply its content; act.rs deletes the one with the former name",
     ),
     right(
@@ -97,28 +97,28 @@ pub const RIGHTS: &[Right] = &[
         "events.k8s.io",
         "events",
         &["create"],
-        "src/controller/event.rs publishes events beside the object",
+        "src/report/event.rs publishes events beside the object",
     ),
     right(
         Place::Own,
         "",
         "secrets",
         &["get", "list", "watch"],
-        "src/controller/connect.rs reads the credential, run.rs watches the metadata for changes",
+        "src/connection/connect.rs reads the credential, controllers.rs watches the metadata for changes",
     ),
     right(
         Place::Own,
         "",
         "configmaps",
         &["get", "list", "watch"],
-        "src/controller/connect.rs reads certificate authorities, run.rs watches the metadata for changes",
+        "src/connection/connect.rs reads certificate authorities, controllers.rs watches the metadata for changes",
     ),
     right(
         Place::Own,
         "coordination.k8s.io",
         "leases",
         &["get", "list", "watch", "create", "update", "delete"],
-        "claims: src/controller/act.rs writes, live.rs reads, run.rs watches, patrol.rs deletes them; leader election: \
+        "claims: src/reconcile/act.rs writes, read.rs reads, controllers.rs watches, patrol.rs deletes them; leader election: \
          src/process/leader/lease.rs, read by src/check/leader.rs",
     ),
 ];

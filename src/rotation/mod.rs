@@ -1,6 +1,6 @@
 //! The pure core: everything that was observed goes in, one next step comes out. No I/O, no clock, no randomness.
 //!
-//! [`decide()`] is the only place in the operator where anything is decided. The shell in [`crate::controller`] carries the step
+//! [`decide()`] is the only place in the operator where anything is decided. The shell in [`crate::reconcile`] carries the step
 //! out and observes again; the model checker explores this very function.
 
 mod attempt;

@@ -10,8 +10,8 @@ use kube::api::{Api, ListParams};
 
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::ConditionType;
-use zitadel_secret_operator::controller::CLAIM_ANNOTATION;
 use zitadel_secret_operator::rights::RIGHTS;
+use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
 
 use super::rights::{apply, kubeconfig, rules, stop, world};
 use crate::support::controlplane::ControlPlane;

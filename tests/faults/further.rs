@@ -420,7 +420,7 @@ pub async fn claim_deleted(replicas: usize) {
 
 /// C43 and C44: a claim that cannot be read, and one of a newer version.
 pub async fn claim_replaced(replicas: usize) {
-    use zitadel_secret_operator::controller::CLAIM_ANNOTATION;
+    use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
     let (mut lane, app) = at_rest(replicas).await;
     let name = lane.claim_name(&app);
     let write = async |lane: &Lane, text: &str| {
@@ -440,7 +440,8 @@ pub async fn claim_replaced(replicas: usize) {
 
 /// Records that were edited by hand: whatever stands in them, the value that is stored is good, and nothing is generated.
 pub async fn records_edited(replicas: usize) {
-    use zitadel_secret_operator::controller::{CLAIM_ANNOTATION, COMMIT_ANNOTATION};
+    use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
+    use zitadel_secret_operator::store::secret::COMMIT_ANNOTATION;
     let (mut lane, app) = at_rest(replicas).await;
     let name = lane.claim_name(&app);
     let value = lane.stored().await;
@@ -591,7 +592,7 @@ pub async fn recreated_meanwhile(replicas: usize) {
 
 /// A replica whose watch of the objects stands still sees a claim, and not whose it is: it takes it from nobody.
 pub async fn blind() {
-    use zitadel_secret_operator::controller::CLAIM_ANNOTATION;
+    use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
     let (lane, _) = at_rest(2).await;
     let blind = lane.replicas[1].controls.number;
     let other = lane
@@ -878,7 +879,8 @@ pub async fn after_fifty_triggers(replicas: usize) {
 
 /// I22: another version of the operator was at work, and left an open attempt. `attempt` is executed and its answer is lost.
 pub async fn versions(replicas: usize) {
-    use zitadel_secret_operator::controller::{CLAIM_ANNOTATION, COMMIT_ANNOTATION};
+    use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
+    use zitadel_secret_operator::store::secret::COMMIT_ANNOTATION;
     let (mut lane, app) = at_rest(replicas).await;
     let gate = lane.zitadel.hold_after(Operation::Generate);
     lane.trigger(&app, "b").await;

@@ -9,9 +9,11 @@ use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, ZitadelConnection};
-use zitadel_secret_operator::controller::{CLAIM_ANNOTATION, COMMIT_ANNOTATION, claim_name};
 use zitadel_secret_operator::ids::{AppId, ProjectId};
 use zitadel_secret_operator::rotation::{Claim, CommitRecord};
+use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
+use zitadel_secret_operator::store::secret::COMMIT_ANNOTATION;
+use zitadel_secret_operator::target::claim_name;
 use zitadel_secret_operator::zitadel::AppRef;
 use zitadel_simulator::{AppHandle, Config, Operation, Role, Scope, Simulator};
 

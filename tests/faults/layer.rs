@@ -16,9 +16,9 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Layer, Service};
-use zitadel_secret_operator::controller::CLAIM_ANNOTATION;
 use zitadel_secret_operator::ids::AttemptId;
 use zitadel_secret_operator::rotation::{AttemptState, Claim};
+use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
 
 use super::replica::Controls;
 

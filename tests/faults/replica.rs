@@ -12,7 +12,7 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use zitadel_secret_operator::controller::{self, Parts, Scope, Settings};
+use zitadel_secret_operator::operator::controllers;
 use zitadel_secret_operator::process::clock::{Clock, ServerClock, SystemClock};
 use zitadel_secret_operator::process::holding::Holding;
 use zitadel_secret_operator::process::kube_client::KubeRequestLayer;
@@ -22,7 +22,10 @@ use zitadel_secret_operator::process::readiness::Readiness;
 use zitadel_secret_operator::process::refusals::Refusals;
 use zitadel_secret_operator::process::rewind::Rewind;
 use zitadel_secret_operator::process::shutdown::{ExitCode, Signals, drain};
+use zitadel_secret_operator::reconcile::context::Parts;
+use zitadel_secret_operator::reconcile::context::Settings;
 use zitadel_secret_operator::rotation::{Holder, Timing};
+use zitadel_secret_operator::store::scope::Scope;
 
 use super::layer::{DEADLINE, FaultLayer, Wire};
 
@@ -358,7 +361,7 @@ async fn run(
     let work = async move {
         let release = CancellationToken::new();
         let election = election.map(|elector| tokio::spawn(elector.run(release.clone())));
-        controller::run(parts, readiness).await;
+        controllers::run(parts, readiness).await;
         release.cancel();
         if let Some(election) = election {
             let _ = election.await;

@@ -19,7 +19,7 @@ use kube::{Client, CustomResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, ZitadelConnection};
-use zitadel_secret_operator::controller::CLAIM_ANNOTATION;
+use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
 use zitadel_simulator::{AppHandle, Config, Role, Scope, Simulator, UserHandle};
 
 use super::controlplane::{ControlPlane, Options};

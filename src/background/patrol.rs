@@ -1,0 +1,329 @@
+//! What is looked at from time to time rather than on an event: rotations by others, claims that nobody needs any more, and whether
+//! the API server was restored from a backup.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{DeleteParams, ObjectMeta, Preconditions};
+use kube::{Api, ResourceExt};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::api::ApiAppSecret;
+use crate::connection::Connection;
+use crate::ids::{AppId, OrganizationId, ProjectId, Sequence};
+use crate::reconcile::context::{Context, owner, revision};
+use crate::rotation::{ClaimView, CommitRecord, Owner};
+use crate::store::cache::Cache;
+use crate::store::claim;
+use crate::store::secret::COMMIT_ANNOTATION;
+use crate::target;
+use crate::zitadel::AppRef;
+
+/// How often projects are looked at that could not be looked at; then it is the next patrol's turn.
+const LOOKS: u32 = 3;
+/// How long they are left alone meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Looks at every project that an object names: one request a project, however many objects there are. Each connection by itself: one
+/// that hangs keeps no other waiting.
+pub async fn look_for_rotations_by_others(context: Arc<Context>) {
+    let mut ticks =
+        tokio::time::interval(context.settings.drift_interval.max(Duration::from_secs(1)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut looks: HashMap<String, AbortOnDropHandle<()>> = HashMap::new();
+    loop {
+        ticks.tick().await;
+        looks.retain(|_, look| !look.is_finished());
+        for connection in context.connections.usable() {
+            let name = connection.name.clone();
+            looks.entry(name).or_insert_with(|| {
+                let look = look_at_projects(Arc::clone(&context), connection);
+                AbortOnDropHandle::new(tokio::spawn(look))
+            });
+        }
+    }
+}
+
+async fn look_at_projects(context: Arc<Context>, connection: Arc<Connection>) {
+    let objects = named(&context, &connection.name);
+    let projects: HashSet<_> = objects
+        .keys()
+        .map(|app| {
+            let app = connection.app(app);
+            (app.organization, app.project)
+        })
+        .collect();
+    let mut left = projects;
+    for look in 0..LOOKS {
+        if look > 0 {
+            tokio::time::sleep(context.settings.drift_interval.min(LOOK_AGAIN)).await;
+        }
+        left = look_at(&context, &connection, &objects, left).await;
+        if left.is_empty() {
+            return;
+        }
+    }
+}
+
+/// Looks at each of these projects, and wakes the objects of what has changed. Those that could not be looked at are given back.
+async fn look_at(
+    context: &Context,
+    connection: &Connection,
+    objects: &HashMap<AppRef, Vec<Owner>>,
+    projects: HashSet<(Option<OrganizationId>, ProjectId)>,
+) -> HashSet<(Option<OrganizationId>, ProjectId)> {
+    let mut failed = HashSet::new();
+    for (organization, project) in projects {
+        let changed = match connection.look(organization.as_ref(), &project).await {
+            Ok(changed) => changed,
+            Err(error) => {
+                if let Some(left_out) = context.log.allows("ProjectNotLookedAt") {
+                    tracing::warn!(
+                        connection = connection.name,
+                        %project,
+                        %error,
+                        left_out,
+                        "the applications of a project cannot be listed, so rotations by others go unnoticed; it is tried again"
+                    );
+                }
+                failed.insert((organization, project));
+                continue;
+            }
+        };
+        for (app, owners) in objects {
+            // NB: the sequence may be the one that was seen before the last rotation, and be news all the same: of a restored ZITADEL.
+            let behind = |owner: &&Owner| {
+                let hint = connection.hint(&connection.app(app));
+                hint.is_some() && hint < stored_sequence(context, owner, &app.app)
+            };
+            let changed = changed.contains(&app.app);
+            if app.project == project {
+                let woken = owners.iter().filter(|owner| changed || behind(owner));
+                woken.for_each(|owner| context.wake(owner));
+            }
+        }
+    }
+    failed
+}
+
+/// What the Secret of an object records of the newest value of an application.
+fn stored_sequence(context: &Context, owner: &Owner, app: &AppId) -> Option<Sequence> {
+    let object = context.object(owner)?;
+    let name = object.0.as_ref().ok()?.spec.secret_name(&owner.name);
+    let secret = context.caches.secret(&owner.namespace, name)?;
+    let record = CommitRecord::from_json(secret.annotations().get(COMMIT_ANNOTATION)?).ok()?;
+    Some(record.apps.get(app)?.entry.sequence)
+}
+
+/// The applications that objects name over a connection, and the objects.
+fn named(context: &Context, connection: &str) -> HashMap<AppRef, Vec<Owner>> {
+    let mut all: HashMap<AppRef, Vec<Owner>> = HashMap::new();
+    for guarded in context.caches.objects() {
+        let Ok(object) = &guarded.0 else { continue };
+        if object.spec.connection_name() != connection {
+            continue;
+        }
+        for app in apps(object) {
+            all.entry(app).or_default().push(owner(object));
+        }
+    }
+    all
+}
+
+/// The applications of an object: those that it names, and the one whose pair it keeps.
+fn apps(object: &ApiAppSecret) -> impl Iterator<Item = AppRef> {
+    let spec = &object.spec;
+    let status = object.status.as_ref();
+    let active = status.and_then(|status| status.active_app_id.as_deref());
+    let named = [Some(spec.app_id.as_str()), spec.standby_app_id()];
+    let others = active.filter(|active| !named.contains(&Some(*active)));
+    let apps: Vec<_> = named
+        .into_iter()
+        .chain([others])
+        .flatten()
+        .filter_map(|app| app_ref(object, app))
+        .collect();
+    apps.into_iter()
+}
+
+fn app_ref(object: &ApiAppSecret, app: &str) -> Option<AppRef> {
+    let organization = object
+        .spec
+        .organization_id
+        .as_deref()
+        .map(OrganizationId::try_from)
+        .transpose()
+        .ok()?;
+    Some(AppRef {
+        organization,
+        project: ProjectId::try_from(object.spec.project_id.as_str()).ok()?,
+        app: AppId::try_from(app).ok()?,
+    })
+}
+
+/// Looks whether the API server still has the newest object that the watches have shown. If what it has is older, or nothing twice in a
+/// row, the watches show what is no more: its data went back. One request, however many objects there are.
+pub async fn look_for_a_rewind(context: Arc<Context>) {
+    let mut ticks =
+        tokio::time::interval(context.settings.drift_interval.max(Duration::from_secs(1)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut absent = None;
+    loop {
+        ticks.tick().await;
+        let objects = context.caches.objects();
+        let shown = objects.filter_map(|object| Some(object.0.as_ref().ok()?.metadata.clone()));
+        let Some(newest) = shown.max_by_key(version) else {
+            continue;
+        };
+        let (namespace, name) = (newest.namespace.clone(), newest.name.clone());
+        let (namespace, name) = (namespace.unwrap_or_default(), name.unwrap_or_default());
+        let api: Api<ApiAppSecret> = Api::namespaced(context.client.clone(), &namespace);
+        let known = std::mem::take(&mut absent);
+        match api.get_metadata_opt(&name).await {
+            Ok(Some(found)) if found.metadata.uid == newest.uid => {
+                if version(&found.metadata) < version(&newest) {
+                    context.rewind.noticed("the newest ApiAppSecret");
+                }
+            }
+            Ok(_) if known == newest.uid => context.rewind.noticed("no newest ApiAppSecret"),
+            Ok(_) => absent = newest.uid,
+            Err(_) => {}
+        }
+    }
+}
+
+fn version(metadata: &ObjectMeta) -> u64 {
+    revision(metadata.resource_version.as_deref().unwrap_or_default())
+}
+
+/// Deletes claims of applications that no object names any more, a day after their last rotation. One that is open stays for the quiet
+/// period at least, since whoever holds it may still be writing. While a namespace was not shown yet, an object in it may name any application: then all stay.
+pub async fn sweep_claims(context: Arc<Context>) {
+    let quiet = context.settings.timing.quiet;
+    let mut ticks = tokio::time::interval(quiet.max(Duration::from_millis(100)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut orphans: HashMap<String, (String, Duration)> = HashMap::new();
+    let namespace = context.settings.namespace.clone();
+    let api: Api<Lease> = Api::namespaced(context.client.clone(), &namespace);
+    loop {
+        ticks.tick().await;
+        let now = context.clock.boot();
+        let complete = context.caches.parts.values().all(Cache::is_filled);
+        let wanted = wanted(&context);
+        let mut seen = HashSet::new();
+        let leases = context.caches.claims.state();
+        for lease in &leases {
+            let name = lease.name_any();
+            let revision = lease.resource_version().unwrap_or_default();
+            if !complete || wanted.contains(&name) || kept(&context, lease) {
+                continue;
+            }
+            if is_recent(&context, lease) {
+                continue;
+            }
+            seen.insert(name.clone());
+            let since = match orphans.get(&name) {
+                Some((known, since)) if *known == revision => *since,
+                _ => now,
+            };
+            orphans.insert(name.clone(), (revision.clone(), since));
+            if now.saturating_sub(since) < quiet || Box::pin(has_owner(&context, lease)).await {
+                continue;
+            }
+            let preconditions = Preconditions {
+                uid: lease.uid(),
+                resource_version: Some(revision),
+            };
+            let params = DeleteParams {
+                preconditions: Some(preconditions),
+                ..DeleteParams::default()
+            };
+            if api.delete(&name, &params).await.is_ok() {
+                tracing::info!(
+                    claim = name,
+                    "deleted the claim of an application that no object names"
+                );
+            }
+        }
+        orphans.retain(|name, _| seen.contains(name));
+        // NB: as long as there is a claim, what is known of it stays: while the connections are not known yet, nothing seems wanted.
+        let claims: HashSet<String> = leases.iter().map(|lease| lease.name_any()).collect();
+        context.forget_apps(|claim| wanted.contains(claim) || claims.contains(claim));
+        let uids: HashSet<String> = context
+            .caches
+            .objects()
+            .filter_map(|object| object.uid())
+            .collect();
+        crate::reconcile::context::lock(&context.statuses).retain(|uid, _| uids.contains(uid));
+        crate::reconcile::context::lock(&context.unreadable).retain(|(uid, _)| uids.contains(uid));
+        context.retries.retain(|uid| uids.contains(uid));
+    }
+}
+
+/// Has those looked at that had to wait for others, should one of them have been missed.
+pub async fn let_in(context: Arc<Context>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(15));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        context.bulkheads.wake_those_that_fit();
+    }
+}
+
+/// The claims of all objects.
+fn wanted(context: &Context) -> HashSet<String> {
+    let mut wanted = HashSet::new();
+    for guarded in context.caches.objects() {
+        let Ok(object) = &guarded.0 else { continue };
+        let Ok(connection) = context.connections.get(object.spec.connection_name()) else {
+            continue;
+        };
+        let issuer = &connection.endpoints.issuer;
+        wanted.extend(apps(object).map(|app| target::claim_name(issuer, &connection.app(&app))));
+    }
+    wanted
+}
+
+/// Whether a claim's owner exists by the API server itself, or can't be told: the watch of the objects may lag behind that of the claims.
+async fn has_owner(context: &Context, lease: &Lease) -> bool {
+    let ClaimView::Present {
+        record: Ok(claim), ..
+    } = claim::view(Some(lease), |_| false)
+    else {
+        return true;
+    };
+    let owner = claim.owner;
+    let api: Api<ApiAppSecret> = Api::namespaced(context.client.clone(), &owner.namespace);
+    let found = api.get_metadata_opt(&owner.name).await;
+    found.map_or(true, |found| {
+        found.is_some_and(|found| found.metadata.uid == Some(owner.uid))
+    })
+}
+
+/// Whether a claim knows of rotations that still count: whoever makes the object again inherits them. Of one that is swept the journal
+/// would have to stand in, which knows no causes, so that what was asked for would count as repairs.
+fn is_recent(context: &Context, lease: &Lease) -> bool {
+    let now = context.clock.wall();
+    let from = now.checked_sub(context.settings.timing.breaker_long).ok();
+    match claim::view(Some(lease), |_| false) {
+        ClaimView::Present {
+            record: Ok(claim), ..
+        } => claim.last_rotation() > from,
+        _ => false,
+    }
+}
+
+/// Whether a claim's owner still exists by the watches, or can't be told.
+fn kept(context: &Context, lease: &Lease) -> bool {
+    match claim::view(Some(lease), |_| false) {
+        // NB: a claim that can't be read is never taken to be nobody's.
+        ClaimView::Absent | ClaimView::Present { record: Err(_), .. } => true,
+        ClaimView::Present {
+            record: Ok(claim), ..
+        } => {
+            !context.caches.knows(&claim.owner.namespace) || context.object(&claim.owner).is_some()
+        }
+    }
+}

@@ -1,0 +1,528 @@
+//! Makes a `ZitadelConnection` into a client: read, checked at ZITADEL, reported.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::Patch;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+
+use crate::api::{
+    AuthMethod, ConditionType, KeyRef, Reason, RehearsalPolicy, Status, ZitadelConnection,
+    ZitadelConnectionStatus,
+};
+use crate::connection::inputs::{material, method};
+use crate::connection::{
+    Connection, Declared, Reach, RepairLimit, Shared, TermsError, organization, permanent,
+    unreached,
+};
+use crate::ids::UserId;
+use crate::reconcile::apply;
+use crate::reconcile::context::{Context, GuardedConnection};
+use crate::report::failure;
+use crate::report::{changes, unreadable};
+use crate::rotation::Failure;
+use crate::store::secret::Endpoints;
+use crate::target::quote;
+use crate::target::{Edition, edition};
+use crate::zitadel::{
+    Client, ClientConfig, ConfigError, Credential, CredentialError, Detail, Discovery, Endpoint,
+    ErrorClass, Fault, Issuer, IssuerError, Observer, Operation, Timeouts, ZitadelError,
+};
+
+/// A connection can't be used; the sentence says what to do about it.
+pub(crate) struct Refusal {
+    pub(crate) failure: Failure,
+    pub(crate) message: String,
+    /// Whether nothing of ZITADEL answers.
+    outage: bool,
+}
+
+impl Refusal {
+    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            failure: permanent(reason),
+            message: message.into(),
+            outage: false,
+        }
+    }
+
+    /// A failure that passes by itself.
+    pub(crate) fn passing(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            failure: Failure::new(reason, false),
+            ..Self::new(reason, message)
+        }
+    }
+
+    /// As those who use the connection find it: with its own sentence, since they may not be allowed to read connections.
+    fn stored(&self) -> Failure {
+        Failure {
+            connection: Some(self.message.clone()),
+            ..self.failure.clone()
+        }
+    }
+}
+
+/// Reads a connection, checks it at ZITADEL and reports.
+pub async fn reconcile(
+    guarded: Arc<GuardedConnection>,
+    context: Arc<Context>,
+) -> Result<Action, kube::Error> {
+    let name = guarded.name_any();
+    let object = match &guarded.0 {
+        Ok(object) => object,
+        Err(invalid) => return unreadable(&guarded, &invalid.error, &context).await,
+    };
+    let former = context.connections.get(&name);
+    // What is under way and what was counted goes on, whatever becomes of the client.
+    let shared = context
+        .connections
+        .shared(&name, object.spec.concurrent_generates());
+    let before = former.and_then(|former| on_new_terms(object, &context, former));
+    let outcome = connect(object, &context, before.as_ref().ok(), Arc::clone(&shared)).await;
+    // It was deleted or given to another operator meanwhile.
+    if !context.keeps_connection(&name) {
+        return Ok(Action::await_change());
+    }
+    let (retry, result) = match outcome {
+        Ok(connection) => (Duration::from_secs(3600), Ok(connection)),
+        // A connection that worked goes on being used while a check of it fails for a passing reason: calls judge for themselves.
+        Err(refusal) if !refusal.failure.permanent && context.connections.get(&name).is_ok() => {
+            // Only where nothing of ZITADEL answers, this check is the one that asks again.
+            let outage = refusal.outage.then(|| refusal.stored());
+            let soon = outage.is_some();
+            if shared.saw_outage(outage) && !soon {
+                context.wake_users(&name);
+            }
+            (
+                Duration::from_secs(if soon { 10 } else { 30 }),
+                Err(refusal),
+            )
+        }
+        Err(refusal) => {
+            context.connections.set(&name, Err(refusal.stored()));
+            // NB: of a right that is granted later no watch tells.
+            let soon = !refusal.failure.permanent || refusal.failure.reason == Reason::Forbidden;
+            (
+                Duration::from_secs(if soon { 15 } else { 300 }),
+                Err(refusal),
+            )
+        }
+    };
+    let changed = match (&before, &result) {
+        (Ok(before), Ok((after, _))) => !Arc::ptr_eq(before, after),
+        (Err(before), Err(after)) => *before != after.stored(),
+        _ => true,
+    };
+    let mut changed = changed;
+    if let Ok((connection, _)) = &result {
+        changed |= shared.saw_outage(None);
+        context.connections.set(&name, Ok(Arc::clone(connection)));
+    }
+    // NB: before the report, which may fail: nobody else wakes those who wait for this connection.
+    if changed {
+        context.wake_users(&name);
+    }
+    report(object, &context, &result).await?;
+    Ok(Action::requeue(retry))
+}
+
+/// What needs no ZITADEL applies at once, whether it answers or not: who may use the connection, and how much. The client goes on being
+/// used for the same address and the same declared credential only: nothing is sent to an address that is not declared any more.
+fn on_new_terms(
+    object: &ZitadelConnection,
+    context: &Context,
+    before: Arc<Connection>,
+) -> Result<Arc<Connection>, Failure> {
+    if before.terms == edition(&object.metadata) {
+        return Ok(before);
+    }
+    let name = &before.name;
+    let same = before.reach.declared == Declared::by(&object.spec);
+    let after = Connection::clone(&before).on_terms(object);
+    let Some(after) = after.ok().filter(|_| same) else {
+        let failure = unreached();
+        context.connections.set(name, Err(failure.clone()));
+        return Err(failure);
+    };
+    let after = Arc::new(after);
+    context.connections.set(name, Ok(Arc::clone(&after)));
+    context.wake_users(name);
+    Ok(after)
+}
+
+fn credential(method: AuthMethod<'_>, bytes: &[u8]) -> Result<Credential, CredentialError> {
+    match method {
+        AuthMethod::ServiceAccountKey(_) => Credential::service_account_key(bytes),
+        AuthMethod::PersonalAccessToken(_) => Credential::personal_access_token(bytes),
+    }
+}
+
+type Connected = (Arc<Connection>, Option<jiff::Timestamp>);
+
+async fn connect(
+    object: &ZitadelConnection,
+    context: &Context,
+    before: Option<&Arc<Connection>>,
+    shared: Arc<Shared>,
+) -> Result<Connected, Refusal> {
+    let spec = &object.spec;
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let plaintext = spec.allows_plaintext();
+    let unusable = |field: &str, value: &str, error: IssuerError| {
+        let message = format!("spec.{field}: {} {error}", quote::url(value));
+        Refusal::new(Reason::InvalidSpec, message)
+    };
+    let url = |error| unusable("url", &spec.url, error);
+    let issuer = Issuer::parse(&spec.url, plaintext).map_err(url)?;
+    let invalid = |error: TermsError| Refusal::new(Reason::InvalidSpec, error.to_string());
+    organization(spec).map_err(|error| invalid(error.into()))?;
+    let endpoint = spec
+        .endpoint
+        .as_deref()
+        .map(|endpoint| Endpoint::parse(endpoint, plaintext))
+        .transpose();
+    let declared = spec.endpoint.as_deref().unwrap_or_default();
+    let endpoint = endpoint.map_err(|error| unusable("endpoint", declared, error))?;
+    let material = material(spec, context).await?;
+    let reach = Reach {
+        declared: Declared::by(spec),
+        credential: material.credential_revision,
+        authorities: material.ca_revision,
+        proxy: material.proxy_revision,
+    };
+    let method = method(spec)?;
+    let credential = credential(method, &material.credential).map_err(|error| {
+        let (namespace, KeyRef { name, key }) = (&context.settings.namespace, method.key());
+        let message = format!("Secret {namespace}/{name}, key {key}: {error}");
+        Refusal::new(Reason::CredentialMalformed, message)
+    })?;
+    let expiry = credential.expiry();
+    if let Some(before) = before
+        && before.reach == reach
+    {
+        // Nothing changed: one cheap call shows whether the credential still works.
+        who(&before.zitadel).await?;
+        return Ok((Arc::clone(before), expiry));
+    }
+    if before.is_some_and(|before| before.reach.authorities != reach.authorities) {
+        // Whoever was trusted may not be any more. A credential that is replaced may go on being used meanwhile: it goes to the same one.
+        context.connections.set(&name, Err(unreached()));
+    }
+    let timeouts = Timeouts {
+        generate: context.settings.timing.request,
+        ..Timeouts::default()
+    };
+    let config = ClientConfig {
+        endpoint,
+        ca_pem: material.ca_pem,
+        proxy: material.proxy,
+        timeouts,
+        observer: Some(observer(context, &name, &shared)),
+        ..ClientConfig::new(issuer.clone(), credential)
+    };
+    let client = Client::new(config).map_err(|error| match error {
+        ConfigError::CaBundle => Refusal::new(
+            Reason::CaBundleInvalid,
+            format!("spec.tls.caBundle: {error}"),
+        ),
+        ConfigError::ProxyCaBundle => Refusal::new(
+            Reason::CaBundleInvalid,
+            format!("spec.proxy.caBundle: {error}"),
+        ),
+        ConfigError::Proxy => Refusal::new(Reason::InvalidSpec, format!("spec.proxy.url: {error}")),
+        ConfigError::Tls => Refusal::new(Reason::TlsFailed, error.to_string()),
+    })?;
+    let discovery = client.discovery().await.map_err(|error| refused(&error))?;
+    let user = who(&client).await?;
+    let connection = Connection {
+        name,
+        zitadel: Arc::new(client),
+        user,
+        endpoints: Endpoints {
+            issuer: issuer.as_str().to_owned(),
+            introspection: discovery.introspection_endpoint,
+            token: discovery.token_endpoint,
+        },
+        organization: None,
+        rehearsal: RehearsalPolicy::Required,
+        grants: Vec::new(),
+        shared,
+        repair_limit: RepairLimit::default(),
+        made_from: String::new(),
+        reach,
+        terms: Edition::default(),
+    };
+    let connection = connection.on_terms(object).map_err(invalid)?;
+    Ok((Arc::new(connection), expiry))
+}
+
+fn refused(error: &ZitadelError) -> Refusal {
+    let mut failure = failure::zitadel(error);
+    // NB: what a connection asks for exists in every ZITADEL: a route that does not is somebody else's, such as while a proxy is
+    // configured anew.
+    failure.permanent &= !matches!(
+        error.class(),
+        ErrorClass::NotFound | ErrorClass::PermissionDenied
+    );
+    let message = match error.detail().filter(|detail| detail.is_proxy()) {
+        Some(detail) => format!("spec.proxy: {detail}"),
+        None => format!("ZITADEL: {error}"),
+    };
+    Refusal {
+        outage: false,
+        message,
+        failure,
+    }
+}
+
+/// Whose credential it is. Where that is not answered, one more question tells whether anything of ZITADEL answers; it is asked at the
+/// same time where the first one takes long, so that both take no longer than one.
+async fn who(zitadel: &Client) -> Result<UserId, Refusal> {
+    const LONG: Duration = Duration::from_secs(3);
+    const REST: Duration = Duration::from_secs(7);
+    let more = async || {
+        let away = || Err(ZitadelError::new(Operation::Discovery, ErrorClass::Timeout));
+        let asked = tokio::time::timeout(REST, zitadel.discovery()).await;
+        asked.unwrap_or_else(|_| away())
+    };
+    let mut me = std::pin::pin!(zitadel.me());
+    if let Ok(answer) = tokio::time::timeout(LONG, &mut me).await {
+        return match answer {
+            Ok(user) => Ok(user),
+            Err(error) if needs_more(&error) => Err(judged(&error, more().await)),
+            Err(error) => Err(refused(&error)),
+        };
+    }
+    let (answer, other) = futures::join!(me, more());
+    answer.map_err(|error| judged(&error, other))
+}
+
+/// Whether one more question tells more.
+fn needs_more(error: &ZitadelError) -> bool {
+    is_away(error) || error.detail().map(Detail::fault) == Some(&Fault::TokenServerError)
+}
+
+/// Why the service user is not told who it is, by whether the issuer answers.
+fn judged(error: &ZitadelError, discovery: Result<Discovery, ZitadelError>) -> Refusal {
+    let refusal = refused(error);
+    let key = error.detail().map(Detail::fault) == Some(&Fault::TokenServerError);
+    let away = is_away(error);
+    match discovery {
+        Ok(_) if key => Refusal::passing(
+            Reason::CredentialRejected,
+            "ZITADEL answers, but its token endpoint answers server_error: probably the service account key was deleted or has expired. Make a new key and put it into the Secret, see spec.auth",
+        ),
+        Err(other) if away && is_away(&other) => Refusal {
+            outage: true,
+            ..refusal
+        },
+        _ => refusal,
+    }
+}
+
+/// Whether nobody answered who knows ZITADEL.
+fn is_away(error: &ZitadelError) -> bool {
+    matches!(
+        error.class(),
+        ErrorClass::UnreachableDns
+            | ErrorClass::UnreachableConnect
+            | ErrorClass::Tls
+            | ErrorClass::Interrupted
+            | ErrorClass::Timeout
+            | ErrorClass::Unavailable
+    )
+}
+
+/// Counts the calls of a connection, and has the connection checked when one of them casts doubt on it.
+fn observer(context: &Context, name: &str, shared: &Arc<Shared>) -> Observer {
+    let metrics = context.metrics.clone();
+    let doubt = doubt(context, name, shared);
+    Box::new(move |operation, error, took| {
+        let outcome = error.map_or("Ok", |error| error.class().reason());
+        metrics.zitadel_request(operation.as_str(), outcome, took);
+        // NB: the check itself consists of these two calls.
+        let is_check = matches!(operation, Operation::Me | Operation::Discovery);
+        if !is_check && error.is_some_and(casts_doubt) {
+            doubt();
+        }
+    })
+}
+
+/// Whether a call that failed so makes it doubtful that the connection works.
+fn casts_doubt(error: &ZitadelError) -> bool {
+    needs_more(error)
+        || matches!(
+            error.class(),
+            ErrorClass::Unauthenticated | ErrorClass::TokenRefused
+        )
+}
+
+/// Has the connection checked, at most every few seconds.
+fn doubt(context: &Context, name: &str, shared: &Arc<Shared>) -> impl Fn() + Send + Sync + 'static {
+    let wake = context.wake_connections.clone();
+    let clock = Arc::clone(&context.clock);
+    let shared = Arc::clone(shared);
+    let connection = ObjectRef::new(name);
+    move || {
+        let Some(wait) = shared.doubts(clock.boot()) else {
+            return;
+        };
+        let (wake, connection) = (wake.clone(), connection.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            let _ = wake.send(connection);
+        });
+    }
+}
+
+async fn report(
+    object: &ZitadelConnection,
+    context: &Context,
+    result: &Result<Connected, Refusal>,
+) -> Result<(), kube::Error> {
+    let before = object.status.clone().unwrap_or_default();
+    let mut status = ZitadelConnectionStatus {
+        observed_generation: object.metadata.generation,
+        ..before.clone()
+    };
+    let now = context.clock.wall();
+    let generation = object.metadata.generation;
+    match result {
+        Ok((connection, expiry)) => {
+            status.user_id = Some(connection.user.to_string());
+            status.credential_expiry = expiry.map(Time);
+            status.journal_readable = connection.shared.journal_readable();
+            let message = format!(
+                "ZITADEL answers; the credential is of user {}",
+                connection.user
+            );
+            status.conditions.set(
+                ConditionType::Ready,
+                Status::True,
+                Reason::Connected,
+                message,
+                generation,
+                now,
+            );
+            status.conditions.remove(ConditionType::Stalled);
+        }
+        Err(Refusal {
+            failure, message, ..
+        }) => {
+            let ready = &mut status.conditions;
+            ready.set(
+                ConditionType::Ready,
+                Status::False,
+                failure.reason,
+                message,
+                generation,
+                now,
+            );
+            if failure.permanent {
+                ready.set(
+                    ConditionType::Stalled,
+                    Status::True,
+                    failure.reason,
+                    message,
+                    generation,
+                    now,
+                );
+            } else {
+                ready.remove(ConditionType::Stalled);
+            }
+        }
+    }
+    if status == before {
+        return Ok(());
+    }
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let api: Api<ZitadelConnection> = Api::all(context.client.clone());
+    let patch =
+        Patch::Merge(json!({"status": crate::report::status::merge_patch(&before, &status)}));
+    api.patch_status(&name, &apply::patch(), &patch).await?;
+    if let Some(news) = changes::of_ready(&before.conditions, &status.conditions) {
+        context
+            .events
+            .paced(object, news.severity, news.reason, &news.note);
+    }
+    Ok(())
+}
+
+/// The connection can't even be read, so nobody may use it: a value that the schema of another version let through.
+async fn unreadable(
+    guarded: &GuardedConnection,
+    error: &str,
+    context: &Context,
+) -> Result<Action, kube::Error> {
+    let name = guarded.name_any();
+    let set = |failure: Failure| {
+        let before = context.connections.get(&name);
+        context.connections.set(&name, Err(failure.clone()));
+        if before.err() != Some(failure) {
+            context.wake_users(&name);
+        }
+    };
+    let failure = permanent(Reason::InvalidObject);
+    let known = context.connections.get(&name).err();
+    if known.is_none_or(|known| known.reason != failure.reason) {
+        set(failure.clone());
+    }
+    let told = unreadable::tell::<ZitadelConnection>(context, guarded.meta(), error).await?;
+    // NB: those who use it may not be allowed to read it.
+    if told.is_some() {
+        set(Failure {
+            connection: told,
+            ..failure
+        });
+    }
+    Ok(Action::await_change())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(operation: Operation, class: ErrorClass) -> ZitadelError {
+        ZitadelError::new(operation, class)
+    }
+
+    #[test]
+    fn a_token_endpoint_that_fails_while_the_issuer_answers_names_the_key() {
+        let gone = error(Operation::Token, ErrorClass::Internal)
+            .with_detail(Some(Detail::of(Fault::TokenServerError)));
+        assert!(needs_more(&gone));
+        let discovery = Discovery {
+            issuer: Issuer::parse("https://iam.example.com", false).unwrap(),
+            introspection_endpoint: String::new(),
+            token_endpoint: String::new(),
+        };
+        let refusal = judged(&gone, Ok(discovery));
+        assert_eq!(refusal.failure.reason, Reason::CredentialRejected);
+        assert!(refusal.message.contains("service account key was deleted"));
+        let down = error(Operation::Discovery, ErrorClass::Internal);
+        let refusal = judged(&gone, Err(down));
+        assert_eq!(refusal.failure.reason, Reason::ZitadelUnavailable);
+    }
+
+    #[test]
+    fn only_where_nothing_of_zitadel_answers_nobody_else_asks() {
+        use ErrorClass::{Malformed, Timeout, Unauthenticated, Unavailable};
+        let of = |me, other| {
+            let me = error(Operation::Me, me);
+            judged(&me, Err(error(Operation::Discovery, other))).outage
+        };
+        assert!(of(Timeout, Timeout) && of(Unavailable, Unavailable));
+        assert!(!of(Timeout, Malformed) && !of(Unauthenticated, Timeout));
+    }
+
+    #[test]
+    fn a_403_on_who_one_is_leaves_the_objects_alone() {
+        let refusal = refused(&error(Operation::Me, ErrorClass::PermissionDenied));
+        assert!(!refusal.failure.permanent);
+    }
+}

@@ -1,0 +1,320 @@
+//! Runs the controllers: the watches, what each event wakes, and the order in which things start.
+
+use std::fmt::Debug;
+use std::future::ready;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::core::{ObjectMeta, PartialObjectMeta};
+use kube::runtime::controller::{Action, Controller};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{PredicateConfig, WatchStreamExt, predicates};
+use kube::{Api, Resource, ResourceExt};
+use tokio::sync::mpsc;
+
+use crate::api::{AuthMethod, CaBundle, ZitadelConnectionSpec};
+use crate::background::health;
+use crate::background::inventory;
+use crate::background::patrol;
+use crate::background::standby_replica;
+use crate::connection::connect;
+use crate::operator::objects::{self, Feed};
+use crate::process::readiness::Readiness;
+use crate::reconcile::context::{Context, GuardedConnection, Parts};
+use crate::rotation::ClaimView;
+use crate::store::cache::{Cache, Caches, Filled};
+use crate::store::claim::{self, CLAIM_LABEL};
+use crate::store::prune;
+use crate::store::watch::{NoPause, watch, with_missed_deletions};
+
+/// Runs until `parts.stop`, and then until every reconcile under way has ended. What is still being written goes on in tasks of
+/// its own, which the returned context tracks.
+pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
+    let stop = parts.stop.clone();
+    let (wake_connections, woken_connections) = mpsc::unbounded_channel();
+    let (claims, claims_writer) = reflector::store();
+    let (connections, connections_writer) = reflector::store();
+    let scope = parts.settings.scope.parts();
+    let scope: Vec<_> = scope
+        .into_iter()
+        .map(|namespace| (namespace.map(ToOwned::to_owned), objects::cache()))
+        .collect();
+    let by_namespace = |(namespace, (cache, _)): &(Option<String>, (Cache, Feed))| {
+        (namespace.clone(), cache.clone())
+    };
+    let caches = Caches {
+        parts: scope.iter().map(by_namespace).collect(),
+        connections,
+        connections_filled: Filled::default(),
+        claims,
+        claims_filled: Filled::default(),
+        claims_shown: Arc::default(),
+    };
+    let context = Arc::new(Context::new(parts, caches, wake_connections));
+    inventory::export(&context);
+    let apps = scope.into_iter().map(|(namespace, (cache, feed))| {
+        Box::pin(objects::control(
+            Arc::clone(&context),
+            namespace,
+            cache,
+            feed,
+        ))
+    });
+    let connections = or_never_began(
+        connections_controller(&context, connections_writer, woken_connections),
+        &context.caches.connections_filled,
+        &context,
+    );
+    let standby = async {
+        context.caches.begun().await;
+        standby_replica::watch(Arc::clone(&context)).await;
+    };
+    let leader = async {
+        context.caches.begun().await;
+        while context.lead.leading().await {
+            let patrols = futures::future::join4(
+                patrol::look_for_rotations_by_others(Arc::clone(&context)),
+                patrol::look_for_a_rewind(Arc::clone(&context)),
+                patrol::sweep_claims(Arc::clone(&context)),
+                patrol::let_in(Arc::clone(&context)),
+            );
+            tokio::select! {
+                _ = Box::pin(patrols) => {}
+                () = context.lead.standby() => {}
+            }
+        }
+    };
+    let beside = async {
+        futures::join!(
+            Box::pin(watch_claims(&context, claims_writer)),
+            Box::pin(health::tell(&context, &readiness)),
+            Box::pin(standby),
+            Box::pin(leader)
+        );
+    };
+    futures::join!(
+        futures::future::join_all(apps),
+        Box::pin(connections),
+        stop.run_until_cancelled(beside)
+    );
+    context
+}
+
+/// Shows the claims, and has the object looked at whose claim has changed.
+async fn watch_claims(context: &Context, writer: Writer<Lease>) {
+    let leases: Api<Lease> = Api::namespaced(context.client.clone(), &context.settings.namespace);
+    let caches = &context.caches;
+    let changes = watch(
+        leases,
+        watcher::Config::default().labels(CLAIM_LABEL),
+        &context.rewind,
+    )
+    .modify(prune::managed_fields);
+    with_missed_deletions(changes.boxed(), caches.claims.clone())
+        .reflect(writer)
+        .inspect(|event| {
+            caches.claims_shown.note(event);
+            caches.claims_filled.note(event);
+        })
+        .filter(|event| ready(!context.own_claims.explain(event)))
+        .touched_objects()
+        .for_each(|changed| {
+            if let Ok(lease) = changed
+                && let ClaimView::Present {
+                    record: Ok(claim), ..
+                } = claim::view(Some(&lease), |_| false)
+            {
+                context.wake(&claim.owner);
+            }
+            ready(())
+        })
+        .await;
+}
+
+/// NB: a controller that is stopped while its cache fills waits for it for ever. Nothing was begun then, and neither by a replica that
+/// never led: leave it.
+pub(crate) async fn or_never_began(
+    work: impl Future<Output = ()>,
+    filled: &Filled,
+    context: &Context,
+) {
+    let never_began = async {
+        let begun = async {
+            context.lead.leading().await;
+            filled.wait().await;
+        };
+        if context.stop.run_until_cancelled(begun).await.is_some() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = never_began => {}
+    }
+}
+
+pub(crate) fn stream_of<T>(receiver: mpsc::UnboundedReceiver<T>) -> impl futures::Stream<Item = T> {
+    futures::stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|item| (item, receiver))
+    })
+}
+
+/// Forgets the connections that are gone or another operator's by now; the objects that name them are looked at.
+fn forget_connections(context: &Context) {
+    let kept = |name: &str| context.keeps_connection(name);
+    for gone in context.connections.retain(kept) {
+        context.wake_users(&gone);
+    }
+}
+
+/// Waits until this replica leads: a standby asks ZITADEL nothing.
+async fn connect_when_leading(
+    connection: Arc<GuardedConnection>,
+    context: Arc<Context>,
+) -> Result<Action, kube::Error> {
+    let stop = context.stop.clone();
+    if stop
+        .run_until_cancelled(context.lead.leading())
+        .await
+        .is_none()
+    {
+        return Ok(Action::await_change());
+    }
+    let name = connection.name_any();
+    if !context.is_own(&connection) {
+        return Ok(Action::await_change());
+    }
+    let result = Box::pin(connect::reconcile(connection, Arc::clone(&context))).await;
+    if result.is_ok() {
+        context.connection_retries.succeeded(&name);
+    }
+    result
+}
+
+/// The controller of the connections.
+fn connections_controller(
+    context: &Arc<Context>,
+    writer: Writer<GuardedConnection>,
+    woken: mpsc::UnboundedReceiver<ObjectRef<GuardedConnection>>,
+) -> impl Future<Output = ()> + use<> {
+    let client = context.client.clone();
+    let namespace = context.settings.namespace.clone();
+    let store = context.caches.connections.clone();
+    let listed = Arc::clone(context);
+    let changes = watch(
+        Api::<GuardedConnection>::all(client.clone()),
+        watcher::Config::default(),
+        &context.rewind,
+    )
+    .modify(prune::annotations)
+    .reflect(writer)
+    .inspect(move |event| {
+        // NB: a list shows what was deleted only by leaving it out, and a change may have given a connection to another operator.
+        if let Ok(Event::Apply(_) | Event::Delete(_) | Event::InitDone) = event {
+            forget_connections(&listed);
+        }
+        // Of one that was another operator's nothing is forgotten; those who name it are told now.
+        if let Ok(Event::Delete(connection)) = event {
+            listed.wake_users(&connection.name_any());
+        }
+        listed.caches.connections_filled.note(event);
+    })
+    .applied_objects()
+    .predicate_filter(predicates::generation, PredicateConfig::default());
+    let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), &namespace);
+    let secret_changes = touched_names(context, secrets);
+    let maps: Api<PartialObjectMeta<ConfigMap>> = Api::namespaced(client, &namespace);
+    let map_changes = touched_names(context, maps);
+    let (by_secret, by_map) = (store.clone(), store.clone());
+    Controller::for_stream(changes, store)
+        .trigger_backoff(NoPause)
+        .watches_stream(secret_changes, move |secret: PartialObjectMeta<Secret>| {
+            users_of(&by_secret, &secret.name_any(), names_of_secrets)
+        })
+        .watches_stream(map_changes, move |map: PartialObjectMeta<ConfigMap>| {
+            users_of(&by_map, &map.name_any(), names_of_maps)
+        })
+        .reconcile_on(stream_of(woken))
+        .graceful_shutdown_on(context.stop.clone().cancelled_owned())
+        .run(
+            connect_when_leading,
+            |object, error: &kube::Error, context| {
+                let wait = context.connection_retries.failed(object.name_any());
+                if let Some(left_out) = context.log.allows("ConnectionStatusWriteFailed") {
+                    tracing::warn!(connection = object.name_any(), %error, left_out, "the status of a connection cannot be written");
+                }
+                Action::requeue(wait)
+            },
+            Arc::clone(context),
+        )
+        .for_each(|_| ready(()))
+}
+
+/// What has changed, or is gone: names, and nothing else of it is kept.
+fn touched_names<K>(
+    context: &Context,
+    api: Api<PartialObjectMeta<K>>,
+) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let changes = watch(api, watcher::Config::default(), &context.rewind).modify(|object| {
+        object.metadata = ObjectMeta {
+            name: object.metadata.name.take(),
+            namespace: object.metadata.namespace.take(),
+            ..ObjectMeta::default()
+        };
+    });
+    with_missed_deletions(changes.boxed(), store)
+        .reflect(writer)
+        .touched_objects()
+}
+
+fn names_of_secrets(spec: &ZitadelConnectionSpec) -> Vec<&str> {
+    let auth = spec.auth.method().map(AuthMethod::key);
+    let proxy_auth = spec.proxy.as_ref().and_then(|proxy| proxy.auth.as_ref());
+    let bundles = bundles(spec).filter_map(|bundle| bundle.secret_key_ref.as_ref());
+    auth.into_iter()
+        .chain(proxy_auth.map(|auth| &auth.secret_key_ref))
+        .chain(bundles)
+        .map(|reference| reference.name.as_str())
+        .collect()
+}
+
+fn names_of_maps(spec: &ZitadelConnectionSpec) -> Vec<&str> {
+    bundles(spec)
+        .filter_map(|bundle| bundle.config_map_key_ref.as_ref())
+        .map(|reference| reference.name.as_str())
+        .collect()
+}
+
+/// The certificate authorities that a connection names.
+fn bundles(spec: &ZitadelConnectionSpec) -> impl Iterator<Item = &CaBundle> {
+    let of_proxy = spec
+        .proxy
+        .as_ref()
+        .and_then(|proxy| proxy.ca_bundle.as_ref());
+    spec.ca_bundle().into_iter().chain(of_proxy)
+}
+
+fn users_of(
+    store: &Store<GuardedConnection>,
+    name: &str,
+    names: fn(&ZitadelConnectionSpec) -> Vec<&str>,
+) -> Vec<ObjectRef<GuardedConnection>> {
+    let uses = |connection: &Arc<GuardedConnection>| {
+        let object = connection.0.as_ref();
+        object.is_ok_and(|object| names(&object.spec).contains(&name))
+    };
+    store
+        .state()
+        .into_iter()
+        .filter(uses)
+        .map(|connection| ObjectRef::from_obj(connection.as_ref()))
+        .collect()
+}

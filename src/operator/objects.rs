@@ -1,0 +1,270 @@
+//! The controller of the `ApiAppSecret`s of one namespace, or of all of them: its watches, and what each event wakes.
+
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::Api;
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::controller::{self, Action, Controller};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
+use kube::{Resource, ResourceExt};
+use tokio::sync::mpsc;
+
+use crate::operator::controllers::{or_never_began, stream_of};
+use crate::process::refusals::Refusal;
+use crate::reconcile::context::{Context, Guarded, lock};
+use crate::reconcile::limits;
+use crate::reconcile::reconcile;
+use crate::report::{self, Error};
+use crate::rotation::CommitRecord;
+use crate::store::cache::{Cache, Filled};
+use crate::store::prune;
+use crate::store::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
+use crate::store::watch::{NoPause, watch, with_missed_deletions};
+
+/// How long an object that cannot be looked at yet waits, once that was reported.
+const NOT_YET: Duration = Duration::from_secs(5);
+/// How long an object that names a connection of another operator is left alone. A change of either is looked at anyway, but of a
+/// connection that was deleted while the watch was interrupted nobody is told.
+const FOREIGN: Duration = Duration::from_mins(5);
+
+/// Where the watches of a cache write.
+pub struct Feed {
+    objects: Writer<Guarded>,
+    secrets: Writer<PartialObjectMeta<Secret>>,
+    namespaces: Writer<PartialObjectMeta<Namespace>>,
+    woken: mpsc::UnboundedReceiver<ObjectRef<Guarded>>,
+}
+
+/// An empty cache and its feed.
+pub fn cache() -> (Cache, Feed) {
+    let (wake, woken) = mpsc::unbounded_channel();
+    let (objects, objects_writer) = reflector::store();
+    let (secrets, secrets_writer) = reflector::store();
+    let (namespaces, namespaces_writer) = reflector::store();
+    let cache = Cache {
+        objects,
+        objects_filled: Filled::default(),
+        objects_shown: Arc::default(),
+        secrets,
+        kept: Arc::default(),
+        secrets_filled: Filled::default(),
+        secrets_shown: Arc::default(),
+        namespaces,
+        namespaces_filled: Filled::default(),
+        wake,
+    };
+    let feed = Feed {
+        objects: objects_writer,
+        secrets: secrets_writer,
+        namespaces: namespaces_writer,
+        woken,
+    };
+    (cache, feed)
+}
+
+/// Watches a namespace, or the whole cluster, and looks at its objects, until the process is to stop.
+pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Cache, feed: Feed) {
+    let client = context.client.clone();
+    let secrets: Api<PartialObjectMeta<Secret>> = match &namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let (shown, filled) = (
+        Arc::clone(&cache.secrets_shown),
+        cache.secrets_filled.clone(),
+    );
+    let kept = Arc::clone(&cache.kept);
+    let secret_changes = watch(
+        secrets,
+        watcher::Config::default().labels(MANAGED_LABEL),
+        &context.rewind,
+    )
+    .modify(prune::secret);
+    let secret_changes = with_missed_deletions(secret_changes.boxed(), cache.secrets.clone())
+        .reflect(feed.secrets)
+        .inspect(move |event| {
+            shown.note(event);
+            lock(&kept).note(event);
+            filled.note(event);
+        })
+        .touched_objects();
+    let mut named = watcher::Config::default();
+    if let Some(namespace) = &namespace {
+        // NB: RBAC can grant list and watch of one object by its name, and this is the request that it grants.
+        named = named.fields(&format!("metadata.name={namespace}"));
+    }
+    let filled = cache.namespaces_filled.clone();
+    let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
+    let namespace_changes = watch(namespaces, named, &context.rewind).modify(prune::annotations);
+    let namespace_changes =
+        with_missed_deletions(namespace_changes.boxed(), cache.namespaces.clone())
+            .reflect(feed.namespaces)
+            .inspect(move |event| filled.note(event))
+            .touched_objects();
+    let objects: Api<Guarded> = match &namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
+    let (indexed, shown, own) = (Arc::clone(&context), cache.clone(), Arc::clone(&context));
+    let object_changes =
+        watch(objects, watcher::Config::default(), &context.rewind).modify(prune::object);
+    let object_changes = with_missed_deletions(object_changes.boxed(), cache.objects.clone())
+        .reflect(feed.objects)
+        .inspect(move |event| {
+            shown.objects_shown.note(event);
+            index(&indexed, namespace.as_deref(), event);
+            shown.objects_filled.note(event);
+        })
+        .filter(move |event| ready(!own.own_statuses.explain(event)))
+        .applied_objects();
+
+    let in_namespace = cache.objects.clone();
+    let work = Controller::for_stream(object_changes, cache.objects.clone())
+        .with_config(controller::Config::default().concurrency(limits::IN_ALL))
+        .trigger_backoff(NoPause)
+        .watches_stream(secret_changes, |secret: PartialObjectMeta<Secret>| {
+            Some(keeper(&secret))
+        })
+        .watches_stream(
+            namespace_changes,
+            move |changed: PartialObjectMeta<Namespace>| {
+                objects_in(&in_namespace, &changed.name_any())
+            },
+        )
+        .reconcile_on(stream_of(feed.woken))
+        .graceful_shutdown_on(context.stop.clone().cancelled_owned())
+        .run(reconcile_when_ready, on_error, Arc::clone(&context))
+        .for_each(|_| ready(()));
+    or_never_began(work, &cache.objects_filled, &context).await;
+}
+
+/// Keeps the index of which object names which application; those that come free are looked at. `watched` is the namespace of the
+/// watch, if it is not all of them.
+fn index(context: &Context, watched: Option<&str>, event: &Result<Event<Guarded>, watcher::Error>) {
+    let mut index = lock(&context.index);
+    let mut forget = |guarded: &Guarded| {
+        let namespace = guarded.namespace().unwrap_or_default();
+        index.remove(&namespace, &guarded.name_any())
+    };
+    let freed = match event {
+        Ok(Event::Apply(guarded) | Event::InitApply(guarded)) => match &guarded.0 {
+            Ok(object) => index.insert(object),
+            Err(_) => forget(guarded),
+        },
+        Ok(Event::Delete(guarded)) => forget(guarded),
+        // What was deleted while the watch was interrupted is only missing in the list.
+        Ok(Event::InitDone) => index.retain(watched, |owner| context.object(owner).is_some()),
+        Ok(Event::Init) | Err(_) => return,
+    };
+    drop(index);
+    for owner in &freed {
+        context.wake(owner);
+    }
+}
+
+/// Waits until this replica leads and the watches have shown everything: a cache that is still filling looks like a cluster in which
+/// everything is gone. Where a watch is refused, that is said.
+async fn reconcile_when_ready(
+    guarded: Arc<Guarded>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    let namespace = guarded.namespace().unwrap_or_default();
+    let connection = match &guarded.0 {
+        Ok(object) => object.spec.connection_name(),
+        Err(_) => "",
+    };
+    let in_the_way = |refusal: &Refusal| {
+        let here = refusal.namespace.is_empty()
+            || refusal.namespace == namespace
+            || refusal.namespace == context.settings.namespace;
+        let needed = ["secrets", "namespaces", "leases", "zitadelconnections"];
+        refusal.blinds() && here && needed.contains(&refusal.resource)
+    };
+    let ready = async {
+        context.lead.leading().await;
+        tokio::select! {
+            biased;
+            () = context.caches.filled(&namespace) => None,
+            refusal = context.refusals.until(in_the_way) => Some(refusal),
+        }
+    };
+    // NB: the end of the process waits for every reconcile, and nothing fills the caches any more then.
+    match context.stop.run_until_cancelled(ready).await {
+        None => return Ok(Action::await_change()),
+        Some(_) if context.is_foreign(connection) => return Ok(Action::requeue(FOREIGN)),
+        Some(Some(refusal)) => {
+            report::blind(&guarded, &refusal, &context).await?;
+            return Ok(Action::requeue(NOT_YET));
+        }
+        Some(None) => {}
+    }
+    if context.awaits_connection(connection) {
+        return Ok(Action::await_change());
+    }
+    let who = ObjectRef::from_obj(guarded.as_ref());
+    // NB: it may have waited for long: to lead, for example.
+    let cache = context.caches.of(&namespace);
+    let Some(guarded) = cache.and_then(|cache| cache.objects.get(&who)) else {
+        return Ok(Action::await_change());
+    };
+    let Some(_place) = context.bulkheads.enter(&who, connection, &namespace) else {
+        return Ok(Action::await_change());
+    };
+    let result = Box::pin(reconcile(Arc::clone(&guarded), Arc::clone(&context))).await;
+    if result.is_ok() {
+        context
+            .retries
+            .succeeded(&guarded.uid().unwrap_or_default());
+    }
+    result
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature is the controller's"
+)]
+fn on_error(guarded: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    let wait = context.retries.failed(guarded.uid().unwrap_or_default());
+    if let Some(left_out) = context.log.allows(error.reason()) {
+        tracing::warn!(
+            namespace = guarded.meta().namespace,
+            name = guarded.meta().name,
+            reason = error.reason(),
+            left_out,
+            "looking at an object failed; it is tried again"
+        );
+    }
+    Action::requeue(wait)
+}
+
+fn objects_in(objects: &Store<Guarded>, namespace: &str) -> Vec<ObjectRef<Guarded>> {
+    let objects = objects.state();
+    let inside = objects
+        .iter()
+        .filter(|object| object.namespace().as_deref() == Some(namespace));
+    inside
+        .map(|object| ObjectRef::from_obj(object.as_ref()))
+        .collect()
+}
+
+/// The object that keeps a Secret.
+fn keeper(secret: &PartialObjectMeta<Secret>) -> ObjectRef<Guarded> {
+    let namespace = secret.namespace().unwrap_or_default();
+    let record = secret
+        .annotations()
+        .get(COMMIT_ANNOTATION)
+        .and_then(|text| CommitRecord::from_json(text).ok());
+    let owner = record
+        .map(|record| record.owner)
+        .filter(|owner| owner.namespace == namespace);
+    // A record that was removed or damaged: by default the object has the Secret's name.
+    let name = owner.map_or_else(|| secret.name_any(), |owner| owner.name);
+    ObjectRef::new(&name).within(&namespace)
+}

@@ -1,0 +1,492 @@
+//! Acts: carries out exactly one step. It decides nothing; what came of the step is remembered for the next decision.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::Patch;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::api::{Reason, RehearsalPolicy};
+use crate::ids::{AttemptId, Sequence};
+use crate::reconcile::apply;
+use crate::reconcile::context::{Context, lock};
+use crate::reconcile::flush;
+use crate::reconcile::mutated::Mutations;
+use crate::reconcile::observe::Round;
+use crate::reconcile::rename;
+use crate::reconcile::rotate;
+use crate::reconcile::wiped::Stored;
+use crate::report::failure;
+use crate::rotation::{
+    Claim, ClaimView, CommitRecord, Entry, Facts, Failure, Observed, Recorded, Slot, Step,
+    UnknownFields, Version,
+};
+use crate::store::claim;
+use crate::store::secret::{self, Place, Published, Undone};
+use crate::zitadel::ClientSecret;
+
+/// The length of the placeholder in a rehearsal when nothing is stored: ZITADEL's default.
+const SECRET_LENGTH: usize = 64;
+
+/// What one rotation has been permitted so far.
+#[derive(Default)]
+pub struct Turn {
+    /// To have a claim open: from before the claim until generate was sent.
+    pub(crate) claim: Option<OwnedSemaphorePermit>,
+    /// To send generate.
+    pub(crate) generate: Option<OwnedSemaphorePermit>,
+}
+
+/// Carries out a step. Afterwards `facts` hold only what is still known.
+pub async fn act(
+    context: &Arc<Context>,
+    round: &mut Round,
+    turn: &mut Turn,
+    step: Step,
+    facts: &mut Facts,
+) {
+    match step {
+        Step::Read { sources, slot } => round.read(context, sources, slot, facts).await,
+        Step::CreateShell => {
+            // The answer of a creation is as fresh as a read, so what else was read still stands beside it.
+            let known = (facts.primary.clone(), facts.standby.clone());
+            forget(facts);
+            if create_shell(context, round, facts).await {
+                (facts.primary, facts.standby) = known;
+            }
+        }
+        Step::Rehearse { slot, over } => rehearse(context, round, slot, &over, facts).await,
+        Step::WriteClaim { slot, claim, over } => {
+            if claim.live_attempt().is_none() || has_turn(context, round, turn, facts).await {
+                write_claim(context, round, turn, slot, &claim, over.as_ref(), facts).await;
+            }
+            forget(facts);
+            facts.fresh_attempt = AttemptId(uuid::Uuid::now_v7());
+        }
+        Step::Send {
+            slot,
+            attempt,
+            cause,
+            secret,
+        } => {
+            let what = rotate::Ordered {
+                slot,
+                attempt,
+                cause,
+            };
+            // NB: what was read for the recheck is not read again for the next decision, which is checked by a recheck of its own.
+            if rotate::send(context, round, turn, what, &secret, facts).await {
+                forget_zitadel(facts);
+            } else {
+                forget(facts);
+                forget_zitadel(facts);
+                round.recall(context, facts);
+            }
+        }
+        Step::Render { over, record } => {
+            render(context, round, &over, record, facts).await;
+            forget(facts);
+        }
+        Step::Move { former, over } => {
+            facts.secret = Observed::Unread;
+            rename::move_from(context, round, &former, over.as_ref(), facts).await;
+        }
+        Step::DropFormer(former) => rename::drop_former(context, round, &former, facts).await,
+        Step::Rest(_) => {}
+    }
+    round.refresh(context, facts);
+}
+
+fn forget(facts: &mut Facts) {
+    facts.current = Observed::Unread;
+    facts.secret = Observed::Unread;
+    facts.primary.forget();
+    if let Some(standby) = &mut facts.standby {
+        standby.forget();
+    }
+    facts.probe = Observed::Unread;
+}
+
+/// Generate was sent: what ZITADEL said is of before.
+fn forget_zitadel(facts: &mut Facts) {
+    facts.current = Observed::Unread;
+    for slot in Slot::ALL {
+        let of = facts.of_mut(slot);
+        (of.journal, of.app) = (Observed::Unread, Observed::Unread);
+    }
+    facts.probe = Observed::Unread;
+}
+
+pub(crate) fn back_off(round: &Round, facts: &Facts, failure: &Failure) {
+    lock(&round.state).memory.back_off(facts, failure);
+}
+
+pub(crate) fn secrets(context: &Context, round: &Round) -> Api<Secret> {
+    Api::namespaced(context.client.clone(), &round.target.owner.namespace)
+}
+
+/// Whether the Secret was created.
+async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) -> bool {
+    let Some(place) = round.place() else {
+        return false;
+    };
+    let sent = place.shell();
+    let Ok(shell) = serde_json::from_value((*sent).clone()) else {
+        return false;
+    };
+    match secrets(context, round).create(&apply::put(), &shell).await {
+        Ok(written) => {
+            flush::remember(context, place, &round.state, &written);
+            round.saw_secret(context, Some(&written), facts);
+            match Mutations::between(&sent, &written).failure() {
+                Some(mutated) => back_off(round, facts, &mutated),
+                None => return true,
+            }
+            false
+        }
+        // It is there already, or it is not known whether it is: the next round looks.
+        Err(error) if matches!(&error, kube::Error::Api(status) if status.code == 409) => false,
+        Err(error) => {
+            let failure = failure::before_generate(failure::kubernetes(&error));
+            back_off(round, facts, &failure);
+            false
+        }
+    }
+}
+
+/// Step 4 of the protocol: everything that would refuse the write shows up while the old credential still lives.
+async fn rehearse(
+    context: &Context,
+    round: &mut Round,
+    slot: Slot,
+    over: &Version,
+    facts: &mut Facts,
+) {
+    let Some(place) = round.place() else { return };
+    let length = round
+        .reading
+        .as_ref()
+        .and_then(|reading| reading.value.as_ref())
+        .map_or(SECRET_LENGTH, ClientSecret::len);
+    let placeholder: String = uuid::Uuid::new_v4()
+        .simple()
+        .to_string()
+        .chars()
+        .cycle()
+        .take(length)
+        .collect();
+    let application = round.application(slot);
+    let client_id = application.client_id.clone().unwrap_or_default();
+    let entry = Entry {
+        attempt: Some(facts.fresh_attempt),
+        sequence: Sequence(u64::MAX),
+        change_date: facts.now.time,
+    };
+    let before = round
+        .reading
+        .as_ref()
+        .and_then(|reading| reading.commit.as_ref());
+    let recorded = Recorded {
+        entry,
+        client_id: client_id.clone(),
+        unknown: UnknownFields::default(),
+    };
+    let published = Published {
+        time: Some(context.clock.wall()),
+        trigger: facts.object.trigger.clone(),
+    };
+    let commit = place.commit(&application.app.app, recorded, before, published);
+    let object = match place.rehearsal(commit, &client_id, &placeholder, over) {
+        Ok(object) => object,
+        Err(error) => {
+            let failure = Failure {
+                answer: Some(error.to_string()),
+                ..Failure::new(Reason::InvalidSpec, true)
+            };
+            return back_off(round, facts, &failure);
+        }
+    };
+    let params = apply::apply().dry_run();
+    let result = secrets(context, round)
+        .patch(&place.target.secret.name, &params, &Patch::Apply(&*object))
+        .await;
+    match result {
+        Ok(stored) => match Mutations::between(&object, &Stored::from(stored)).failure() {
+            None => lock(&round.state).memory.rehearsed(slot, over.clone()),
+            Some(mutated) => back_off(round, facts, &mutated),
+        },
+        // NB: journal and probe speak of the Secret as it was; kept, a dead value would count as verified.
+        Err(error) if failure::is_conflict(&error) => forget(facts),
+        Err(error) => {
+            let failure = failure::before_generate(failure::kubernetes(&error));
+            let allowed = round
+                .connection
+                .as_ref()
+                .is_ok_and(|connection| connection.rehearsal == RehearsalPolicy::BestEffort);
+            if failure.reason == Reason::DryRunUnsupported && allowed {
+                lock(&round.state).memory.rehearsed(slot, over.clone());
+            } else {
+                back_off(round, facts, &failure);
+            }
+        }
+    }
+}
+
+/// Waits for permission to claim. Not so where that took long, or the operator is told to stop meanwhile: what the claim was decided
+/// on is of before, and is looked at anew with the permission in hand.
+async fn has_turn(
+    context: &Context,
+    round: &mut Round,
+    turn: &mut Turn,
+    facts: &mut Facts,
+) -> bool {
+    let Ok(connection) = &round.connection else {
+        return false;
+    };
+    if turn.claim.is_some() {
+        return true;
+    }
+    let began = context.clock.boot();
+    // NB: never closed.
+    let permit = Arc::clone(&connection.shared.ahead).acquire_owned();
+    turn.claim = context
+        .stop
+        .run_until_cancelled(permit)
+        .await
+        .and_then(Result::ok);
+    let fresh = context.clock.boot().saturating_sub(began) < facts.timing.send;
+    if !fresh {
+        round.project = None;
+        facts.primary.app = Observed::Unread;
+        if let Some(standby) = &mut facts.standby {
+            standby.app = Observed::Unread;
+        }
+    }
+    fresh && turn.claim.is_some()
+}
+
+async fn write_claim(
+    context: &Context,
+    round: &Round,
+    turn: &mut Turn,
+    slot: Slot,
+    claim: &Claim,
+    over: Option<&Version>,
+    facts: &Facts,
+) {
+    let attempt = claim.live_attempt().map(|attempt| attempt.id);
+    let namespace = &context.settings.namespace;
+    let api: Api<Lease> = Api::namespaced(context.client.clone(), namespace);
+    let name = &round.application(slot).claim;
+    let Ok(lease) = serde_json::from_value::<Lease>(claim::lease(namespace, name, claim, over))
+    else {
+        return;
+    };
+    let owner = &round.target.owner;
+    let writing = context.own_claims.begin(namespace, name, || {
+        // NB: another actor has written it meanwhile: perhaps for another object.
+        context.wake(owner);
+        let reference = ObjectRef::new(name).within(namespace);
+        let lease = context.caches.claims.get(&reference);
+        if let ClaimView::Present {
+            record: Ok(claim), ..
+        } = claim::view(lease.as_deref(), |_| false)
+        {
+            context.wake(&claim.owner);
+        }
+    });
+    let result = match over {
+        Some(_) => api.replace(name, &apply::put(), &lease).await,
+        None => api.create(&apply::put(), &lease).await,
+    };
+    match &result {
+        Ok(written) => writing.written(written),
+        Err(_) => drop(writing),
+    }
+    let mut state = lock(&round.state);
+    match (result, attempt) {
+        (Ok(written), attempt) => {
+            let view = claim::view(Some(&written), |_| false);
+            if let ClaimView::Present { version, .. } = &view {
+                let revision = version.revision.clone();
+                let shown = &context.caches.claims_shown;
+                let written = shown.written(name, &revision, view);
+                state.claims.insert(name.clone(), written);
+            }
+            match attempt {
+                Some(attempt) => state.memory.claimed(slot, attempt, context.clock.boot()),
+                None => state.memory.claim_refused(),
+            }
+        }
+        (Err(error), _) if failure::is_refusal(&error) => {
+            state.memory.claim_refused();
+            if !failure::is_conflict(&error) {
+                state.memory.back_off(facts, &failure::claim(&error));
+            }
+        }
+        (Err(error), _) if failure::is_webhook(&error) => {
+            state.memory.claim_refused();
+            state.memory.back_off(facts, &failure::claim(&error));
+        }
+        // Perhaps written: the recheck goes on only if the claim that is stored is this one.
+        (Err(_), Some(attempt)) => state.memory.claimed(slot, attempt, context.clock.boot()),
+        (Err(_), None) => state.memory.claim_refused(),
+    }
+    if state.memory.claimed.is_none() {
+        *turn = Turn::default();
+    }
+}
+
+/// The trigger that counts as handled for a value that is taken over.
+fn handled_trigger(facts: &Facts, slot: Slot) -> Option<String> {
+    match facts.of(slot).claim.known() {
+        Some(ClaimView::Present {
+            record: Ok(claim), ..
+        }) => claim.handled(None).map(ToOwned::to_owned),
+        _ => facts.object.trigger.clone(),
+    }
+}
+
+/// The trigger that counts as handled by the object's own claim, for the value that a record is about; empty if there was none.
+fn handled_by_claim(facts: &Facts, record: &CommitRecord) -> Option<String> {
+    match facts.of(facts.active()).claim.known() {
+        Some(ClaimView::Present {
+            record: Ok(claim), ..
+        }) if claim.owner == record.owner => {
+            let stored = record.stored().and_then(|stored| stored.entry.attempt);
+            Some(claim.handled(stored).unwrap_or_default().to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Takes off a Secret that was just applied what was only posted before, such as a key that has another name by now.
+async fn disown(
+    api: &Api<Secret>,
+    place: Place<'_>,
+    written: &Secret,
+) -> Result<Option<Stored>, kube::Error> {
+    let reading = secret::read(place, &written.metadata, Some(written), |_| true);
+    let Some(patch) = reading.disowned() else {
+        return Ok(None);
+    };
+    let name = &place.target.secret.name;
+    let written = api.patch(name, &apply::patch(), &patch).await?;
+    Ok(Some(written.into()))
+}
+
+/// Writes the Secret again from the value it holds.
+async fn render(
+    context: &Context,
+    round: &Round,
+    over: &Version,
+    record: Option<(Slot, Entry)>,
+    facts: &Facts,
+) {
+    let Some(place) = round.place() else { return };
+    let Some(reading) = round
+        .reading
+        .as_ref()
+        .filter(|reading| reading.view.version == *over)
+    else {
+        return;
+    };
+    let Some(value) = &reading.value else { return };
+    let api = secrets(context, round);
+    let name = &place.target.secret.name;
+    let known = [
+        facts.memory.verified.as_ref(),
+        facts.object.verified.as_ref(),
+    ];
+    let accepted = known.contains(&Some(&over.revision));
+    // The value is the same, so what is known of it holds for the new revision.
+    let rewritten = |written: &Secret| {
+        let revision = flush::remember(context, place, &round.state, written);
+        if accepted {
+            lock(&round.state).memory.verified = Some(revision);
+        }
+    };
+    let failed = |error: &kube::Error| {
+        if !failure::is_conflict(error) {
+            back_off(round, facts, &failure::kubernetes(error));
+        }
+    };
+    if let Some(patch) = reading.disowned() {
+        match api.patch(name, &apply::patch(), &patch).await {
+            // NB: not counted: what is left is written right after it.
+            Ok(written) => rewritten(&Stored::from(written)),
+            Err(error) => failed(&error),
+        }
+        return;
+    }
+    let recorded = reading.commit.as_ref();
+    let recorded = recorded.filter(|_| matches!(reading.view.commit, Ok(Some(_))));
+    let app = |slot| &round.application(slot).app.app;
+    let (commit, client_id) = match (recorded, record) {
+        (Some(before), record) => {
+            let entry = record.map(|(slot, entry)| (app(slot), entry));
+            let stored = before.stored().map(|stored| stored.client_id.clone());
+            let mut commit = place.amended(before, entry);
+            // What the record says is of when the value was written, or of an object before this one.
+            if let Some(handled) = handled_by_claim(facts, &commit) {
+                commit.trigger = Some(handled);
+            }
+            (commit, stored)
+        }
+        // A pair that is taken over.
+        (None, Some((slot, entry))) => {
+            let client_id = round.application(slot).client_id.clone();
+            let recorded = Recorded {
+                entry,
+                client_id: client_id.clone().unwrap_or_default(),
+                unknown: UnknownFields::default(),
+            };
+            let published = Published {
+                time: None,
+                trigger: handled_trigger(facts, slot),
+            };
+            (
+                place.commit(app(slot), recorded, None, published),
+                client_id,
+            )
+        }
+        (None, None) => return,
+    };
+    let Some(client_id) = client_id else { return };
+    // A value that ZITADEL accepts is the operator's from now on; of any other the origin stays what it is.
+    let object = if accepted {
+        place.full(commit, &client_id, value.expose(), Some(over))
+    } else {
+        let before = recorded;
+        place.again(commit, &client_id, value.expose(), before, Some(over))
+    };
+    match apply::secret(&api, name, &object, Some(over)).await {
+        Ok(written) => {
+            let mutations = Mutations::between(&object, &written);
+            if let Some(mutated) = mutations.failure() {
+                flush::remember(context, place, &round.state, &written);
+                back_off(round, facts, &mutated);
+                return;
+            }
+            match disown(&api, place, &written).await {
+                Ok(disowned) => rewritten(disowned.as_ref().unwrap_or(&written)),
+                Err(error) => {
+                    rewritten(&written);
+                    failed(&error);
+                }
+            }
+            let mut state = lock(&round.state);
+            if let Some(left) = mutations.left() {
+                state.memory.left_as_it_is(facts, &left);
+            } else {
+                let undone = reading.undone.as_ref().map(Undone::failure);
+                let undone = undone.unwrap_or_else(|| Failure::new(Reason::SecretMutated, false));
+                state.memory.rewritten(facts, &undone);
+            }
+        }
+        Err(error) => failed(&error),
+    }
+}

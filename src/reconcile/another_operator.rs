@@ -1,0 +1,59 @@
+//! Says that another operator of the same class keeps the same objects. Both rotate each credential then, and neither sees the claims of
+//! the other: what shows it is the record on the Secret.
+
+use std::sync::Arc;
+
+use crate::api::{ApiAppSecret, Reason};
+use crate::ids::AttemptId;
+use crate::reconcile::context::{Context, lock};
+use crate::reconcile::observe::Round;
+use crate::rotation::{Facts, foreign_attempt};
+
+/// An attempt of another operator's that was seen on a Secret, and whether that was said.
+pub type Foreign = Option<(AttemptId, bool)>;
+
+/// Says so where the record shows it for the second time: of claim and Secret, which are read one after the other, the one that was read
+/// first may be the older one.
+pub fn report(object: &ApiAppSecret, context: &Arc<Context>, round: &Round, facts: &Facts) {
+    let Some(attempt) = foreign_attempt(facts) else {
+        return;
+    };
+    {
+        let foreign = &mut lock(&round.state).foreign;
+        let seen = foreign.filter(|(known, _)| *known == attempt);
+        *foreign = Some((attempt, seen.is_some()));
+        if seen != Some((attempt, false)) {
+            return;
+        }
+    }
+    let owner = &round.target.owner;
+    let note = note(
+        &round.target.secret.name,
+        attempt,
+        &context.settings.namespace,
+        &context.settings.class,
+    );
+    tracing::warn!(
+        namespace = owner.namespace,
+        name = owner.name,
+        %attempt,
+        class = context.settings.class,
+        "another operator of this class keeps the same object"
+    );
+    context
+        .events
+        .warning(object, Reason::AnotherOperator, &note);
+    context.another_operator.send_replace(Some(format!(
+        "another operator of class {} keeps the same objects: {}/{}, {}",
+        context.settings.class,
+        owner.namespace,
+        owner.name,
+        context.clock.wall().strftime("%FT%TZ")
+    )));
+}
+
+fn note(secret: &str, attempt: AttemptId, namespace: &str, class: &str) -> String {
+    format!(
+        "Secret {secret} was written by attempt {attempt}, which no claim in namespace {namespace} knows: another operator of class {class} keeps this object too, so each rotation is made twice. Stop one of them, or give each a class of its own (--controller-class, and spec.controllerClass of the connection). If the claims were restored from a backup, nothing is to be done"
+    )
+}

@@ -1,0 +1,228 @@
+//! How many objects are looked at at once. Whoever hangs (a ZITADEL that does not answer, a webhook of one namespace) keeps only places
+//! of its own kind, so that the others go on. Does no I/O.
+//!
+//! An object that finds no place does not wait in it: its name is put on a list, and it is woken when a place is free. A thousand
+//! waiting objects are a thousand names then, and not a thousand tasks.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex};
+
+use crate::reconcile::context::lock;
+
+/// Objects that are looked at at once, in all.
+pub const IN_ALL: u16 = 64;
+/// Objects that are looked at at once, of one connection.
+const OF_CONNECTION: usize = 16;
+/// The same, of one connection and one namespace: the namespaces of a connection cannot take all of its places.
+const OF_NAMESPACE: usize = 12;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Kind {
+    Connection(String),
+    Namespace(String, String),
+}
+
+impl Kind {
+    const fn places(&self) -> usize {
+        match self {
+            Self::Connection(_) => OF_CONNECTION,
+            Self::Namespace(..) => OF_NAMESPACE,
+        }
+    }
+}
+
+/// Who is in, and who waits.
+#[derive(Debug)]
+struct Room<T> {
+    taken: usize,
+    waiting: VecDeque<T>,
+    listed: HashSet<T>,
+}
+
+impl<T> Default for Room<T> {
+    fn default() -> Self {
+        Self {
+            taken: 0,
+            waiting: VecDeque::new(),
+            listed: HashSet::new(),
+        }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Room<T> {
+    fn list(&mut self, who: &T) {
+        if self.listed.insert(who.clone()) {
+            self.waiting.push_back(who.clone());
+        }
+    }
+
+    fn next(&mut self) -> Option<T> {
+        let who = self.waiting.pop_front()?;
+        self.listed.remove(&who);
+        Some(who)
+    }
+}
+
+/// The places. Clones share them.
+pub struct Bulkheads<T> {
+    rooms: Arc<Mutex<HashMap<Kind, Room<T>>>>,
+    wake: Arc<dyn Fn(T) + Send + Sync>,
+}
+
+impl<T> Clone for Bulkheads<T> {
+    fn clone(&self) -> Self {
+        Self {
+            rooms: Arc::clone(&self.rooms),
+            wake: Arc::clone(&self.wake),
+        }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Bulkheads<T> {
+    /// `wake` has somebody come again who found no place.
+    pub fn new(wake: impl Fn(T) + Send + Sync + 'static) -> Self {
+        Self {
+            rooms: Arc::default(),
+            wake: Arc::new(wake),
+        }
+    }
+
+    /// A place for an object of that connection and namespace. None: it will be woken when there is one.
+    pub fn enter(&self, who: &T, connection: &str, namespace: &str) -> Option<Place<T>> {
+        let kinds = [
+            Kind::Namespace(connection.to_owned(), namespace.to_owned()),
+            Kind::Connection(connection.to_owned()),
+        ];
+        let mut rooms = lock(&self.rooms);
+        for kind in &kinds {
+            let room = rooms.entry(kind.clone()).or_default();
+            if room.taken >= kind.places() {
+                room.list(who);
+                return None;
+            }
+        }
+        for kind in &kinds {
+            rooms.entry(kind.clone()).or_default().taken += 1;
+        }
+        drop(rooms);
+        Some(Place {
+            all: self.clone(),
+            kinds,
+        })
+    }
+
+    /// Wakes those for whom there are places. Whoever leaves wakes the next one; to be called now and then all the same, since one that
+    /// was woken may be gone meanwhile, and never leaves.
+    pub fn wake_those_that_fit(&self) {
+        let kinds: Vec<Kind> = lock(&self.rooms).keys().cloned().collect();
+        self.wake_of(&kinds, usize::MAX);
+    }
+
+    fn wake_of(&self, kinds: &[Kind], most: usize) {
+        let mut woken = Vec::new();
+        let mut rooms = lock(&self.rooms);
+        for kind in kinds {
+            let Some(room) = rooms.get_mut(kind) else {
+                continue;
+            };
+            let free = kind.places().saturating_sub(room.taken);
+            woken.extend((0..free.min(most)).map_while(|_| room.next()));
+            if room.taken == 0 && room.waiting.is_empty() {
+                rooms.remove(kind);
+            }
+        }
+        drop(rooms);
+        for who in woken {
+            (self.wake)(who);
+        }
+    }
+
+    fn leave(&self, kinds: &[Kind; 2]) {
+        for kind in kinds {
+            if let Some(room) = lock(&self.rooms).get_mut(kind) {
+                room.taken = room.taken.saturating_sub(1);
+            }
+        }
+        self.wake_of(kinds, 1);
+    }
+}
+
+/// A place; whoever drops it leaves.
+#[must_use = "who drops the place has left it"]
+pub struct Place<T: Clone + Eq + Hash> {
+    all: Bulkheads<T>,
+    kinds: [Kind; 2],
+}
+
+impl<T: Clone + Eq + Hash> Drop for Place<T> {
+    fn drop(&mut self) {
+        self.all.leave(&self.kinds);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Woken = Arc<Mutex<Vec<usize>>>;
+
+    fn bulkheads() -> (Bulkheads<usize>, Woken) {
+        let woken = Woken::default();
+        let noted = Arc::clone(&woken);
+        let wake = move |who| noted.lock().unwrap().push(who);
+        (Bulkheads::new(wake), woken)
+    }
+
+    #[test]
+    fn a_connection_that_is_full_leaves_room_for_others_and_so_does_a_namespace() {
+        let (all, _) = bulkheads();
+        let of_one: Vec<_> = (0..OF_NAMESPACE)
+            .map(|who| all.enter(&who, "hangs", "a").unwrap())
+            .collect();
+        assert!(all.enter(&90, "hangs", "a").is_none());
+        let of_another: Vec<_> = (OF_NAMESPACE..OF_CONNECTION)
+            .map(|who| all.enter(&who, "hangs", "b").unwrap())
+            .collect();
+        assert!(all.enter(&91, "hangs", "c").is_none());
+        // NB: also in a namespace whose objects of the other connection all wait.
+        assert!(all.enter(&92, "works", "a").is_some());
+        drop((of_one, of_another));
+        assert!(all.enter(&90, "hangs", "a").is_some());
+    }
+
+    #[test]
+    fn whoever_found_no_place_is_woken_in_turn_once_for_each_place() {
+        let (all, woken) = bulkheads();
+        let mut places: Vec<_> = (0..OF_NAMESPACE)
+            .map(|who| all.enter(&who, "c", "a").unwrap())
+            .collect();
+        for who in [20, 21, 20, 22] {
+            assert!(all.enter(&who, "c", "a").is_none());
+        }
+        assert!(woken.lock().unwrap().is_empty());
+        places.pop();
+        assert_eq!(*woken.lock().unwrap(), [20]);
+        let _taken = all.enter(&20, "c", "a").unwrap();
+        assert!(all.enter(&23, "c", "a").is_none());
+        places.pop();
+        assert_eq!(*woken.lock().unwrap(), [20, 21]);
+    }
+
+    #[test]
+    fn one_that_was_woken_and_is_gone_strands_nobody() {
+        let (all, woken) = bulkheads();
+        let places: Vec<_> = (0..OF_NAMESPACE)
+            .map(|who| all.enter(&who, "c", "a").unwrap())
+            .collect();
+        for who in 20..40 {
+            assert!(all.enter(&who, "c", "a").is_none());
+        }
+        drop(places);
+        assert_eq!(woken.lock().unwrap().len(), OF_NAMESPACE);
+        // None of them comes.
+        all.wake_those_that_fit();
+        assert_eq!(*woken.lock().unwrap(), (20..40).collect::<Vec<_>>());
+        assert!(all.rooms.lock().unwrap().is_empty(), "nothing is kept");
+    }
+}

@@ -1,0 +1,136 @@
+//! Reconciles one object: observe, decide, act, until there is nothing to do; then report.
+
+pub(crate) mod act;
+pub(crate) mod another_operator;
+pub mod apply;
+#[cfg(test)]
+pub(crate) mod compatibility;
+pub mod context;
+pub(crate) mod flush;
+pub(crate) mod journal;
+pub(crate) mod limits;
+pub(crate) mod mutated;
+pub(crate) mod observe;
+pub(crate) mod probe;
+pub(crate) mod read;
+pub(crate) mod rename;
+pub(crate) mod retries;
+pub(crate) mod rivals;
+pub(crate) mod rotate;
+pub(crate) mod wiped;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use kube::Resource;
+use kube::runtime::controller::Action;
+
+use crate::api::ApiAppSecret;
+use crate::reconcile::act::{Turn, act};
+use crate::reconcile::context::{Context, Guarded, lock};
+use crate::reconcile::observe::Round;
+use crate::report::unreadable;
+use crate::report::{self, Error};
+use crate::rotation::{Report, Step, decide, out_of_steps};
+use crate::target::Target;
+
+/// Steps of one round at most. A rotation takes about ten, and twice as many where others change things meanwhile; more than this means
+/// that there is no end of it.
+const STEPS: usize = 20;
+
+/// Looks at one object and does what is to be done.
+pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let started = Instant::now();
+    let result = match &guarded.0 {
+        Ok(object) => Box::pin(one(object, &context)).await,
+        Err(invalid) => {
+            let told = unreadable::tell::<ApiAppSecret>(&context, guarded.meta(), &invalid.error);
+            let told = told.await.map_err(Error::Status);
+            told.map(|_| Action::await_change())
+        }
+    };
+    match &result {
+        Ok(_) => context.metrics.reconciled("ok", started.elapsed()),
+        Err(error) => context
+            .metrics
+            .reconcile_failed(error.reason(), started.elapsed()),
+    }
+    result
+}
+
+async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Error> {
+    // NB: no finalizer: whatever is still to be written is written by its own task, and claims are swept.
+    if object.meta().deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let target = match Target::read(object, context.settings.minimum_interval) {
+        Ok(target) => Arc::new(target),
+        Err(error) => return report::invalid(object, &error, context).await,
+    };
+    let current = report::current(object, context);
+    let mut round = Round::new(context, target, &current.status);
+    let mut facts = round.begin(context);
+    let mut turn = Turn::default();
+    for _ in 0..STEPS {
+        let (step, lost) = {
+            let mut state = lock(&round.state);
+            let known = state.memory.lost;
+            facts.memory = state.memory.clone();
+            let decision = decide(&facts);
+            state.memory = decision.memory;
+            facts.memory = state.memory.clone();
+            (decision.step, facts.memory.lost != known)
+        };
+        if lost {
+            report::lost(object, context, &facts.memory);
+            round.take_loss(&facts);
+        }
+        tracing::trace!(
+            namespace = round.target.owner.namespace,
+            name = round.target.owner.name,
+            ?step,
+            "decided"
+        );
+        match step {
+            Step::Rest(Report::Outdated { retry }) => return Ok(report::next_look(&facts, retry)),
+            Step::Rest(rest) => {
+                return report::settle(object, context, &current, &round, &facts, &rest).await;
+            }
+            // No new work by a replica that does not lead any more, or whose process was suspended so long that it cannot know.
+            Step::CreateShell | Step::Rehearse { .. } | Step::WriteClaim { .. }
+                if !context.lead.leads()
+                    && !context.stop.is_cancelled()
+                    && facts.memory.claimed.is_none() =>
+            {
+                return Ok(Action::requeue(std::time::Duration::from_secs(1)));
+            }
+            // No new work after the signal to stop; what was claimed is sent or given up.
+            Step::CreateShell | Step::Rehearse { .. } | Step::WriteClaim { .. }
+                if context.stop.is_cancelled() && facts.memory.claimed.is_none() =>
+            {
+                return Ok(Action::await_change());
+            }
+            step => act(context, &mut round, &mut turn, step, &mut facts).await,
+        }
+    }
+    // What was read is forgotten by now; the report is made from what the watches show.
+    drop(turn);
+    let mut facts = round.begin(context);
+    let report = {
+        let mut state = lock(&round.state);
+        facts.memory = state.memory.clone();
+        let decision = out_of_steps(&facts);
+        state.memory = decision.memory;
+        facts.memory = state.memory.clone();
+        decision.step
+    };
+    tracing::warn!(
+        namespace = round.target.owner.namespace,
+        name = round.target.owner.name,
+        "too many changes at once; waiting, longer each time"
+    );
+    match report {
+        Step::Rest(rest) => report::settle(object, context, &current, &round, &facts, &rest).await,
+        _ => Ok(Action::requeue(facts.timing.retry_soonest)),
+    }
+}

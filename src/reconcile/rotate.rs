@@ -1,0 +1,426 @@
+//! One rotation, from the call to the written Secret, in a task of its own that nothing stops.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::api::{ForeignSecret, Outcome, Reason};
+use crate::connection::Connection;
+use crate::ids::{AttemptId, Sequence};
+use crate::process::panics::caught;
+use crate::reconcile::act::Turn;
+use crate::reconcile::context::{AppState, Context, lock};
+use crate::reconcile::flush::{Flushed, Received, correct, prove_and_write};
+use crate::reconcile::observe::{Application, Round, fresh_salt};
+use crate::report::event::Severity;
+use crate::report::failure;
+use crate::rotation::{Attempt, Cause, ClaimView, Facts, Slot, Version};
+use crate::store::secret::Reading;
+use crate::target::Target;
+use crate::zitadel::{AppRef, ChangeKind, GenerateOutcome, JournalDepth, ZitadelError};
+
+/// How long a reconcile waits for a rotation that it started. After that the rotation goes on by itself and asks for another look.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What is to be generated.
+#[derive(Debug, Clone, Copy)]
+pub struct Ordered {
+    /// The application.
+    pub slot: Slot,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Steps 7 to 10 of the protocol. They run in a task of their own: from the call on, nothing may stop them.
+///
+/// Whether the claim and the Secret still stand as they were read for the recheck: no value was received, and they are as fresh as `T_send`
+/// asks for.
+pub async fn send(
+    context: &Arc<Context>,
+    round: &mut Round,
+    turn: &mut Turn,
+    Ordered {
+        slot,
+        attempt,
+        cause,
+    }: Ordered,
+    secret: &Version,
+    facts: &Facts,
+) -> bool {
+    let Ok(connection) = round.connection.clone() else {
+        return false;
+    };
+    // The last answer of the recheck: whatever moves after that is not seen.
+    let rechecked = facts.now.boot;
+    let late = |now: Duration| now.saturating_sub(rechecked) >= facts.timing.send;
+    if turn.generate.is_none() {
+        let claimed = lock(&round.state)
+            .memory
+            .claimed
+            .as_ref()
+            .map(|it| it.since);
+        let gone = claimed.map_or(Duration::MAX, |since| rechecked.saturating_sub(since));
+        let wait = facts.timing.recheck.saturating_sub(gone);
+        let permit = Arc::clone(&connection.shared.sending).acquire_owned();
+        turn.generate = tokio::time::timeout(wait, permit)
+            .await
+            .ok()
+            .and_then(Result::ok);
+    }
+    let Application { app, client_id, .. } = round.application(slot).clone();
+    let (true, Some(client_id), Ok(guard)) = (
+        turn.generate.is_some(),
+        client_id,
+        context.holding.hold(attempt),
+    ) else {
+        lock(&round.state).memory.claim_unusable();
+        return false;
+    };
+    // Before the last look at the clock, since it may take its time. Where it fails, generate says so.
+    let _ = connection.zitadel.prepare(&app.project).await;
+    // The last look at the clock before the bytes leave. What is late is rechecked, now with the permission and a token at hand.
+    if late(context.clock.boot()) {
+        return false;
+    }
+    let Some(permit) = turn.generate.take() else {
+        return false;
+    };
+    lock(&round.state).memory.sending(attempt);
+    if cause.is_repair() {
+        connection.shared.repaired(context.clock.boot());
+    }
+    // NB: that an answer was lost is said when that is seen.
+    if matches!(cause, Cause::SecretMissing | Cause::SecretInvalid) {
+        let note = repairing(cause, &round.target.secret.name, app.app.as_str());
+        let (about, severity) = (&round.target.owner, Severity::Warning);
+        context
+            .events
+            .attempt(about, severity, reason(cause), &note);
+    }
+    let stored = round
+        .reading
+        .take()
+        .filter(|reading| reading.view.version == *secret);
+    let (done, finished) = oneshot::channel();
+    let task = Task {
+        context: Arc::clone(context),
+        target: Arc::clone(&round.target),
+        connection,
+        replaced: match cause {
+            // Only then it may have been in use.
+            Cause::FirstIssue => round.foreign.remove(&app.app),
+            // NB: of that one the answer was lost, so nobody was told yet.
+            Cause::LostAttempt => lock(&round.state).untold.take(),
+            _ => None,
+        },
+        app,
+        slot,
+        scope: round.scope.clone(),
+        state: Arc::clone(&round.state),
+        attempt,
+        cause,
+        client_id,
+        stored,
+        facts: facts.clone(),
+    };
+    let ahead = turn.claim.take();
+    let (shared, state) = (Arc::clone(context), Arc::clone(&round.state));
+    let owner = round.target.owner.clone();
+    context.tasks.spawn(async move {
+        let rotation = Box::pin(task.run(permit, ahead));
+        let ended = caught("a rotation", attempt, rotation).await;
+        if ended.is_none() {
+            // If there was a value, it is gone. The journal tells, as after a lost answer.
+            let now = shared.clock.boot();
+            lock(&state).memory.unknown(attempt, now);
+        }
+        drop(guard);
+        // A reconcile that still waits goes on by itself, from what is known now.
+        if done.send(ended.flatten()).is_err() {
+            shared.wake(&owner);
+        }
+    });
+    let ended = tokio::time::timeout(PATIENCE, finished).await;
+    round.reading = ended.ok().and_then(Result::ok).flatten();
+    round.reading.is_some() && !late(context.clock.boot())
+}
+
+struct Task {
+    context: Arc<Context>,
+    target: Arc<Target>,
+    connection: Arc<Connection>,
+    slot: Slot,
+    app: AppRef,
+    replaced: Option<ForeignSecret>,
+    scope: String,
+    state: Arc<std::sync::Mutex<AppState>>,
+    attempt: AttemptId,
+    cause: Cause,
+    client_id: String,
+    stored: Option<Reading>,
+    facts: Facts,
+}
+
+impl Task {
+    /// Gives back the Secret as it was read, unless it may have been written.
+    async fn run(
+        mut self,
+        permit: OwnedSemaphorePermit,
+        ahead: Option<OwnedSemaphorePermit>,
+    ) -> Option<Reading> {
+        let outcome = self
+            .connection
+            .zitadel
+            .generate(&self.app, self.attempt)
+            .await;
+        let answered = Instant::now();
+        let answered_boot = self.context.clock.boot();
+        let mut sequenced = true;
+        drop((permit, ahead));
+        self.audit(&outcome);
+        let now = self.context.clock.boot();
+        let (value, sequence, change_date, resource_owner) = match outcome {
+            GenerateOutcome::Success {
+                secret,
+                sequence,
+                change_date,
+                resource_owner,
+            } => (secret, sequence, change_date, resource_owner),
+            GenerateOutcome::SuccessWithoutSequence { secret } => {
+                // The order is known at least; the rest is corrected from the journal once the value is written.
+                sequenced = false;
+                let before = self.pre_sequence().map_or(0, |before| before.0);
+                let next = Sequence(before.saturating_add(1));
+                (secret, next, self.facts.now.time, None)
+            }
+            GenerateOutcome::NotExecuted(error) => {
+                let mut state = lock(&self.state);
+                state.memory.refused(self.attempt);
+                state
+                    .memory
+                    .back_off(&self.facts, &failure::zitadel(&error));
+                return self.stored;
+            }
+            GenerateOutcome::Unknown(error) => {
+                let mut state = lock(&self.state);
+                let failure = failure::zitadel(&error);
+                state.memory.unanswered(self.attempt, now, failure);
+                state.memory.answer = Some((self.attempt, error.answer()));
+                state.untold = self.replaced;
+                return self.stored;
+            }
+        };
+        if self.cause == Cause::Retire {
+            drop(value);
+            self.retired(sequence, change_date);
+            return None;
+        }
+        let trigger = self.claimed().and_then(|attempt| attempt.trigger.clone());
+        let mut received = Received {
+            target: Arc::clone(&self.target),
+            connection: Arc::clone(&self.connection),
+            slot: self.slot,
+            app: self.app.clone(),
+            replaced: self.replaced.take(),
+            scope: self.scope.clone(),
+            attempt: self.attempt,
+            cause: self.cause,
+            value,
+            sequence,
+            change_date,
+            resource_owner,
+            client_id: self.client_id.clone(),
+            trigger,
+            published: self.context.clock.wall(),
+            salt: fresh_salt(),
+            stored: self.stored.take(),
+            answered,
+            answered_boot,
+            state: Arc::clone(&self.state),
+        };
+        let mut flushed = prove_and_write(&self.context, &received).await;
+        if !sequenced {
+            self.place(&mut received, &mut flushed).await;
+        }
+        drop(received);
+        if flushed.revision.is_some() {
+            self.connection.rotated(&self.app, flushed.sequence);
+        }
+        self.context
+            .metrics
+            .rotation(self.cause.as_str(), flushed.outcome);
+        let mut state = lock(&self.state);
+        let verified = flushed
+            .revision
+            .clone()
+            .filter(|_| flushed.outcome == Outcome::Published);
+        if flushed.outcome == Outcome::WithoutEffect {
+            state.memory.dropped(self.attempt);
+        } else {
+            state.memory.flushed(verified);
+        }
+        state.flushed = Some(flushed);
+        None
+    }
+
+    /// The value is nobody's. That it was made is recorded at the next look, from the journal, as after a lost answer.
+    fn retired(&self, sequence: Sequence, change_date: jiff::Timestamp) {
+        self.connection.rotated(&self.app, sequence);
+        let outcome = Outcome::Retired;
+        self.context.metrics.rotation(self.cause.as_str(), outcome);
+        let mut state = lock(&self.state);
+        state
+            .memory
+            .unknown(self.attempt, self.context.clock.boot());
+        state.flushed = Some(Flushed {
+            attempt: self.attempt,
+            cause: self.cause,
+            outcome,
+            app: self.app.app.clone(),
+            replaced: None,
+            sequence,
+            change_date,
+            resource_owner: None,
+            proving: Duration::ZERO,
+            writing: Duration::ZERO,
+            revision: None,
+        });
+    }
+
+    /// Corrects the record of a value that was written before it was known where it stands in the journal.
+    async fn place(&self, received: &mut Received, flushed: &mut Flushed) {
+        let Some(revision) = flushed.revision.as_deref() else {
+            return;
+        };
+        let Some((sequence, change_date)) = self.place_in_journal().await else {
+            return;
+        };
+        (received.sequence, received.change_date) = (sequence, change_date);
+        // NB: where it can't be corrected now, the record has the order that is known, and the next look corrects it.
+        if let Some(revision) = correct(&self.context, received, Some(revision)).await {
+            (flushed.sequence, flushed.change_date) = (sequence, change_date);
+            flushed.revision = Some(revision);
+        }
+    }
+
+    /// Where a rotation stands that was answered without saying so, if the journal can tell now.
+    async fn place_in_journal(&self) -> Option<(Sequence, jiff::Timestamp)> {
+        let before = self.pre_sequence();
+        let since = before.map_or(JournalDepth::NEWEST, JournalDepth::to_entry);
+        let changes = self
+            .connection
+            .zitadel
+            .changes(&self.app, since)
+            .await
+            .unwrap_or_default();
+        let own = changes.into_iter().rev().find(|change| {
+            change.kind == ChangeKind::SecretChanged
+                && Some(change.sequence) > before
+                && change.editor.as_ref() == Some(&self.connection.user)
+        });
+        own.map(|change| (change.sequence, change.change_date))
+    }
+
+    fn pre_sequence(&self) -> Option<Sequence> {
+        self.claimed()?.pre_sequence
+    }
+
+    /// The attempt, as it was claimed.
+    fn claimed(&self) -> Option<&Attempt> {
+        match self.facts.of(self.slot).claim.known() {
+            Some(ClaimView::Present {
+                record: Ok(claim), ..
+            }) => claim.attempt.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// One record for each call, whatever came of it.
+    fn audit(&self, outcome: &GenerateOutcome) {
+        let error = |error: &ZitadelError| {
+            (
+                error.class().reason(),
+                error.error_id().unwrap_or_default().to_owned(),
+            )
+        };
+        let (result, sequence, (class, error_id)) = match outcome {
+            GenerateOutcome::Success { sequence, .. } => {
+                ("Success", Some(sequence.0), Default::default())
+            }
+            GenerateOutcome::SuccessWithoutSequence { .. } => {
+                ("SuccessWithoutSequence", None, Default::default())
+            }
+            GenerateOutcome::NotExecuted(e) => ("NotExecuted", None, error(e)),
+            GenerateOutcome::Unknown(e) => ("Unknown", None, error(e)),
+        };
+        self.context.metrics.generate(self.cause.as_str(), result);
+        tracing::info!(
+            target: "audit",
+            attempt = %self.attempt,
+            cause = self.cause.as_str(),
+            connection = self.connection.name,
+            project = %self.app.project,
+            app = %self.app.app,
+            namespace = self.target.owner.namespace,
+            name = self.target.owner.name,
+            uid = self.target.owner.uid,
+            result,
+            sequence,
+            class,
+            error_id,
+            "generate"
+        );
+    }
+}
+
+/// The reason of the event that says why a repair is made.
+const fn reason(cause: Cause) -> Reason {
+    match cause {
+        Cause::SecretMissing => Reason::SecretMissing,
+        Cause::SecretInvalid => Reason::SecretInvalid,
+        Cause::FirstIssue | Cause::Due | Cause::Trigger | Cause::LostAttempt | Cause::Retire => {
+            Reason::LostAttempt
+        }
+    }
+}
+
+/// Why a repair is made, and that it is.
+fn repairing(cause: Cause, secret: &str, app: &str) -> String {
+    let why = match cause {
+        Cause::SecretMissing => format!("The client secret in Secret {secret} is gone"),
+        Cause::SecretInvalid => format!("ZITADEL rejects the client secret in Secret {secret}"),
+        Cause::FirstIssue | Cause::Due | Cause::Trigger | Cause::LostAttempt | Cause::Retire => {
+            "A client secret was generated and lost before it was written".to_owned()
+        }
+    };
+    format!("{why}; a new one is generated for app {app}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_repair_says_why_it_is_made() {
+        for (cause, note) in [
+            (
+                Cause::LostAttempt,
+                "A client secret was generated and lost before it was written; a new one is generated for app 7",
+            ),
+            (
+                Cause::SecretInvalid,
+                "ZITADEL rejects the client secret in Secret orders; a new one is generated for app 7",
+            ),
+            (
+                Cause::SecretMissing,
+                "The client secret in Secret orders is gone; a new one is generated for app 7",
+            ),
+        ] {
+            assert_eq!(repairing(cause, "orders", "7"), note);
+            assert_eq!(reason(cause).as_str(), cause.as_str());
+        }
+    }
+}

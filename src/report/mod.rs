@@ -1,0 +1,448 @@
+//! Reports: the object's status, and events about it.
+
+pub(crate) mod changes;
+pub(crate) mod event;
+pub(crate) mod failure;
+pub(crate) mod message;
+pub(crate) mod status;
+pub(crate) mod unreadable;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::Patch;
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use crate::api::{
+    ApiAppSecret, ApiAppSecretStatus, Condition, ConditionType, Conditions, Reason, Status,
+};
+use crate::process::refusals::Refusal;
+use crate::reconcile::another_operator;
+use crate::reconcile::apply;
+use crate::reconcile::context::{Context, Guarded, lock, owner};
+use crate::reconcile::flush;
+use crate::reconcile::observe::Round;
+use crate::report::event::Severity;
+use crate::rotation::{Facts, Loss, Memory, Report, Retry};
+use crate::target::TargetError;
+use crate::target::quote;
+
+/// Why a reconcile ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The status could not be written.
+    #[error("the status could not be written")]
+    Status(#[source] kube::Error),
+}
+
+impl Error {
+    /// The reason, for metrics and logs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Status(_) => "StatusWriteFailed",
+        }
+    }
+}
+
+/// An object's status, and the revision of the object that carries it.
+pub struct Current {
+    /// The status. Empty if there is none.
+    pub status: ApiAppSecretStatus,
+    /// None: the view is known to be old, and the status is written over whatever is there.
+    revision: Option<String>,
+}
+
+/// The object's status: as it was written last, if the watch lags behind.
+pub fn current(object: &ApiAppSecret, context: &Context) -> Current {
+    let seen = object.resource_version().unwrap_or_default();
+    let uid = object.uid().unwrap_or_default();
+    let cache = context.caches.of(&object.namespace().unwrap_or_default());
+    let listed = |written| cache.is_none_or(|cache| cache.objects_shown.listed_since(written));
+    let mut statuses = lock(&context.statuses);
+    match statuses.get(&uid) {
+        Some(written) if written.is_newer_than(&seen) && !listed(written) => Current {
+            status: written.view.clone(),
+            revision: Some(written.revision()),
+        },
+        _ => {
+            statuses.remove(&uid);
+            Current {
+                status: object.status.clone().unwrap_or_default(),
+                revision: Some(seen),
+            }
+        }
+    }
+}
+
+/// What an object's status said when this process wrote it last.
+#[derive(Debug, Clone)]
+pub struct Told {
+    status: ApiAppSecretStatus,
+    time: Duration,
+}
+
+impl Told {
+    /// How long the same is not said again, because somebody else has said something different since. Two replicas that do not agree,
+    /// as when only one of them reaches ZITADEL, would answer each other without end.
+    fn contradicted(
+        &self,
+        current: &ApiAppSecretStatus,
+        status: &ApiAppSecretStatus,
+        now: Duration,
+        pause: Duration,
+    ) -> Option<Duration> {
+        let words = |status: &ApiAppSecretStatus| -> Vec<_> {
+            let conditions = status.conditions.iter();
+            conditions
+                .map(|condition| {
+                    let Condition {
+                        type_,
+                        status,
+                        reason,
+                        message,
+                        observed_generation,
+                        ..
+                    } = condition.clone();
+                    (type_, status, reason, message, observed_generation)
+                })
+                .collect()
+        };
+        let said = words(&self.status);
+        let left = (self.time + pause).checked_sub(now)?;
+        (said == words(status) && said != words(current)).then_some(left)
+    }
+}
+
+/// Reports what a round came to: its status, the event of a rotation, the event of an object that is now stalled. When to look again.
+///
+/// # Errors
+///
+/// The API server did not take the status.
+pub async fn settle(
+    object: &ApiAppSecret,
+    context: &Arc<Context>,
+    current: &Current,
+    round: &Round,
+    facts: &Facts,
+    report: &Report,
+) -> Result<Action, Error> {
+    another_operator::report(object, context, round, facts);
+    let (flushed, told) = {
+        let state = lock(&round.state);
+        (state.flushed.clone(), state.told.clone())
+    };
+    let wall = context.clock.wall();
+    let mut status = status::status(round, facts, report, flushed.as_ref(), wall);
+    let said = |status: &ApiAppSecretStatus| status.conditions.get(ConditionType::Ready).cloned();
+    let is_own = told
+        .as_ref()
+        .is_some_and(|told| said(&told.status) == said(&round.status));
+    status::steady(&mut status, &round.status, is_own, facts.now.time);
+    let now = context.clock.boot();
+    let timing = &context.settings.timing;
+    let contradicted = told
+        .filter(|_| flushed.is_none())
+        .and_then(|told| told.contradicted(&round.status, &status, now, timing.probe));
+    if let Some(left) = contradicted {
+        return Ok(next_look(facts, Retry::After(left)));
+    }
+    if status != round.status {
+        if !write(object, context, current, &status).await? {
+            // Somebody else changed the object meanwhile: what the watch shows next is looked at first.
+            return Ok(next_look(facts, Retry::After(timing.retry_first)));
+        }
+        lock(&round.state).told = Some(Told {
+            status: status.clone(),
+            time: now,
+        });
+    }
+    if let Some(flushed) = flushed {
+        // Once: another look may have reported it meanwhile.
+        let mut state = lock(&round.state);
+        if state
+            .flushed
+            .as_ref()
+            .is_some_and(|present| present.attempt == flushed.attempt)
+        {
+            state.flushed = None;
+            drop(state);
+            let (severity, reason, note) = flush::event(&flushed);
+            context.events.attempt(object, severity, reason, &note);
+        }
+    }
+    publish(object, context, &round.status, &status);
+    let retry = match report {
+        Report::Settled { next, .. } => {
+            let change = round.next_change(facts);
+            let first = next.iter().copied().chain(change).min();
+            first.map_or(Retry::OnChange, Retry::At)
+        }
+        Report::Quiet(_) => Retry::OnChange,
+        Report::Usable { retry, .. }
+        | Report::Working { retry, .. }
+        | Report::Stalled { retry, .. }
+        | Report::Outdated { retry } => *retry,
+    };
+    Ok(next_look(facts, retry))
+}
+
+/// When to look again without being told.
+pub fn next_look(facts: &Facts, retry: Retry) -> Action {
+    match retry {
+        Retry::OnChange => Action::await_change(),
+        Retry::After(wait) => Action::requeue(wait.max(Duration::from_millis(10))),
+        Retry::At(time) => {
+            let left = time.duration_since(facts.now.time).unsigned_abs();
+            let left = if time <= facts.now.time {
+                Duration::from_millis(10)
+            } else {
+                left
+            };
+            // NB: timers stand still while the host sleeps; a day at most, and the clock is looked at again.
+            Action::requeue(left.min(Duration::from_secs(24 * 3600)))
+        }
+    }
+}
+
+/// Writes the status, if it differs. False if the object was changed since it was looked at: a replica with an old view does not undo
+/// what another one wrote.
+async fn write(
+    object: &ApiAppSecret,
+    context: &Context,
+    current: &Current,
+    after: &ApiAppSecretStatus,
+) -> Result<bool, Error> {
+    // NB: not by whether `object` has a status: the watch may not show the one that was just written. And not by the values, of which more
+    // may be known than what is written, such as fractions of a second.
+    let status = status::merge_patch(&current.status, after);
+    if status.as_object().is_some_and(serde_json::Map::is_empty) {
+        return Ok(true);
+    }
+    let uid = object.uid().unwrap_or_default();
+    // NB: with the uid, the status of an object that was deleted and created again is not written over its successor's.
+    let metadata = match &current.revision {
+        Some(revision) => json!({"uid": uid, "resourceVersion": revision}),
+        None => json!({"uid": uid}),
+    };
+    let patch = json!({"metadata": metadata, "status": status});
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<ApiAppSecret> = Api::namespaced(context.client.clone(), &namespace);
+    let writing = context
+        .own_statuses
+        .begin(&namespace, &object.name_any(), || {
+            context.wake(&owner(object));
+        });
+    let written = api
+        .patch_status(&object.name_any(), &apply::patch(), &Patch::Merge(patch))
+        .await;
+    match written {
+        Ok(written) => {
+            let revision = written.resource_version().unwrap_or_default();
+            writing.written(&written);
+            let status = written.status.unwrap_or_default();
+            let cache = context.caches.of(&namespace);
+            // NB: an object comes out of its namespace's cache, so there is one.
+            if let Some(shown) = cache.map(|cache| &cache.objects_shown) {
+                let written = shown.written(&object.name_any(), &revision, status);
+                lock(&context.statuses).insert(uid, written);
+            }
+            Ok(true)
+        }
+        Err(kube::Error::Api(answer)) if answer.code == 409 => Ok(false),
+        Err(error) => Err(Error::Status(error)),
+    }
+}
+
+/// An answer was lost: an event for each.
+pub fn lost(object: &ApiAppSecret, context: &Arc<Context>, memory: &Memory) {
+    let what = match memory.lost {
+        None => return,
+        Some(Loss::Event(sequence)) => format!("a rotation (sequence {sequence})"),
+        Some(Loss::Attempt(attempt)) => format!("rotation {attempt}"),
+    };
+    let open = memory.open.iter().map(|(attempt, _)| *attempt);
+    let answer = memory.answer.as_ref();
+    let answer = answer.filter(|(attempt, _)| open.into_iter().any(|open| open == *attempt));
+    let answer = answer.map_or_else(String::new, |(_, answer)| format!(" ({answer})"));
+    let note = format!(
+        "ZITADEL carried out {what} whose answer was lost{answer}, so nobody has that client secret; it is replaced"
+    );
+    let (severity, reason) = (Severity::Warning, Reason::LostAttempt);
+    context.events.attempt(object, severity, reason, &note);
+}
+
+/// Publishes what is news in a status that was just written.
+fn publish(
+    object: &ApiAppSecret,
+    context: &Context,
+    before: &ApiAppSecretStatus,
+    after: &ApiAppSecretStatus,
+) {
+    for news in changes::of_object(before, after) {
+        context
+            .events
+            .paced(object, news.severity, news.reason, &news.note);
+    }
+}
+
+/// What a former spec said is no plan any more.
+fn unscheduled(status: &mut ApiAppSecretStatus) {
+    status.schedule = None;
+    status.next_rotation_time = None;
+}
+
+/// The spec can't be used.
+pub async fn invalid(
+    object: &ApiAppSecret,
+    error: &TargetError,
+    context: &Arc<Context>,
+) -> Result<Action, Error> {
+    let reason = Reason::InvalidSpec;
+    let current = current(object, context);
+    let mut after = current.status.clone();
+    after.observed_generation = object.metadata.generation;
+    unscheduled(&mut after);
+    // NB: a spec serializes, always.
+    let spec = json!({"spec": serde_json::to_value(&object.spec).unwrap_or_default()});
+    stall(
+        &mut after.conditions,
+        reason,
+        &quote::refusal(&error.to_string(), &spec),
+        object.metadata.generation,
+        context,
+    );
+    if !write(object, context, &current, &after).await? {
+        return Ok(Action::requeue(context.settings.timing.retry_first));
+    }
+    publish(object, context, &current.status, &after);
+    Ok(Action::await_change())
+}
+
+/// A watch is refused, so nothing is known of the object. What was known of it stands, and nothing is done.
+pub async fn blind(guarded: &Guarded, refusal: &Refusal, context: &Context) -> Result<(), Error> {
+    let Ok(object) = &guarded.0 else {
+        return Ok(());
+    };
+    let current = Current {
+        revision: None,
+        ..current(object, context)
+    };
+    let mut after = current.status.clone();
+    let message = format!("{refusal}; nothing is decided before the operator can see everything");
+    let generation = object.metadata.generation;
+    let was = current.status.conditions.get(ConditionType::Ready);
+    let was = was.map_or(Status::Unknown, |ready| ready.status);
+    stall(
+        &mut after.conditions,
+        Reason::Forbidden,
+        &message,
+        generation,
+        context,
+    );
+    let now = context.clock.wall();
+    let conditions = &mut after.conditions;
+    conditions.set(
+        ConditionType::Ready,
+        was,
+        Reason::Forbidden,
+        message,
+        generation,
+        now,
+    );
+    if write(object, context, &current, &after).await? {
+        publish(object, context, &current.status, &after);
+    }
+    Ok(())
+}
+
+/// Not `Ready`, and `Stalled`: somebody has to do something.
+pub(crate) fn stall(
+    conditions: &mut Conditions,
+    reason: Reason,
+    message: &str,
+    generation: Option<i64>,
+    context: &Context,
+) {
+    let now = context.clock.wall();
+    conditions.set(
+        ConditionType::Ready,
+        Status::False,
+        reason,
+        message,
+        generation,
+        now,
+    );
+    conditions.set(
+        ConditionType::Stalled,
+        Status::True,
+        reason,
+        message,
+        generation,
+        now,
+    );
+    conditions.remove(ConditionType::Reconciling);
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_secs(20);
+
+    fn saying(reason: Reason) -> ApiAppSecretStatus {
+        let mut status = ApiAppSecretStatus::default();
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let conditions = &mut status.conditions;
+        conditions.set(ConditionType::Ready, Status::True, reason, "", Some(1), now);
+        status
+    }
+
+    #[test]
+    fn while_the_spec_is_invalid_no_schedule_of_a_former_one_is_shown() {
+        let mut status = ApiAppSecretStatus {
+            schedule: Some("on day 31".to_owned()),
+            next_rotation_time: Some(Time("2026-12-31T03:00:00Z".parse().unwrap())),
+            sequence: Some("7".to_owned()),
+            ..ApiAppSecretStatus::default()
+        };
+        unscheduled(&mut status);
+        assert_eq!((status.schedule, status.next_rotation_time), (None, None));
+        assert_eq!(
+            status.sequence.as_deref(),
+            Some("7"),
+            "what is stored is stored"
+        );
+    }
+
+    #[test]
+    fn replicas_that_do_not_agree_do_not_answer_each_other_without_end() {
+        let (mine, others) = (saying(Reason::NoVerdict), saying(Reason::UpToDate));
+        let told = Told {
+            status: mine.clone(),
+            time: Duration::from_secs(100),
+        };
+        let left = |current, status, now| {
+            told.contradicted(current, status, Duration::from_secs(now), PAUSE)
+        };
+        assert_eq!(left(&others, &mine, 105), Some(Duration::from_secs(15)));
+        assert_eq!(
+            left(&others, &mine, 121),
+            None,
+            "after a while it is said again"
+        );
+        assert_eq!(left(&mine, &mine, 105), None, "nobody said anything else");
+        let news = saying(Reason::Refused);
+        assert_eq!(left(&others, &news, 105), None, "it is news");
+        let mut changed = mine.clone();
+        changed.sequence = Some("7".into());
+        let left = told.contradicted(&mine, &changed, Duration::from_secs(105), PAUSE);
+        assert_eq!(
+            left, None,
+            "nobody said anything else, and a field has changed"
+        );
+    }
+}
