@@ -318,22 +318,22 @@ async fn write_claim(
             }
             match attempt {
                 Some(attempt) => state.memory.claimed(slot, attempt, context.clock.boot()),
-                None => state.memory.claim_refused(),
+                None => state.memory.claim_not_written(),
             }
         }
         (Err(error), _) if failure::is_refusal(&error) => {
-            state.memory.claim_refused();
+            state.memory.claim_not_written();
             if !failure::is_conflict(&error) {
                 state.memory.back_off(facts, &failure::claim(&error));
             }
         }
         (Err(error), _) if failure::is_webhook(&error) => {
-            state.memory.claim_refused();
+            state.memory.claim_not_written();
             state.memory.back_off(facts, &failure::claim(&error));
         }
         // Perhaps written: the recheck goes on only if the claim that is stored is this one.
         (Err(_), Some(attempt)) => state.memory.claimed(slot, attempt, context.clock.boot()),
-        (Err(_), None) => state.memory.claim_refused(),
+        (Err(_), None) => state.memory.claim_not_written(),
     }
     if state.memory.claimed.is_none() {
         *turn = Turn::default();

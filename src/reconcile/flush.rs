@@ -20,8 +20,8 @@ use crate::reconcile::wiped::{self, Manifest};
 use crate::report::event::Severity;
 use crate::report::failure;
 use crate::rotation::{
-    Beside, Cause, CommitRecord, Entry, Failure, Fence, Next, Probe, Publish, Question, Recorded,
-    Salt, SecretState, Slot, UnknownFields, Verdict, Version, fence,
+    Beside, Cause, CommitRecord, Entry, Failure, Fence, Next, Publish, Question, Recorded, Salt,
+    SecretState, Slot, UnknownFields, Verdict, Version, fence,
 };
 use crate::store::secret::{self, Place, Published, Reading};
 use crate::target::Target;
@@ -165,23 +165,19 @@ impl Received {
             .map_or(&self.client_id, |stored| &stored.client_id)
     }
 
-    async fn accepted(&self) -> Option<bool> {
+    async fn verdict(&self) -> Verdict {
         self.judge(&self.client_id, &self.value).await
     }
 
-    async fn judge(&self, client_id: &str, value: &ClientSecret) -> Option<bool> {
+    async fn judge(&self, client_id: &str, value: &ClientSecret) -> Verdict {
         let token = ProbeToken::Own(self.app.project.clone());
         let zitadel = &self.connection.zitadel;
         match zitadel.introspect(client_id, value, token).await {
-            Ok(Introspection::Active) => Some(true),
-            Ok(Introspection::Refused) => Some(false),
+            Ok(Introspection::Active) => Verdict::Accepted,
+            Ok(Introspection::Refused) => Verdict::Rejected,
             // NB: also because the operator's own token was revoked, and that may stay so.
             Ok(Introspection::Inactive | Introspection::NoVerdict) | Err(_) => {
-                match paired(&self.connection, client_id, value).await {
-                    Probe::Valid => Some(true),
-                    Probe::Refused => Some(false),
-                    Probe::NoVerdict => None,
-                }
+                paired(&self.connection, client_id, value).await
             }
         }
     }
@@ -204,12 +200,12 @@ impl Received {
 
     async fn ask(&self, question: Question) -> Verdict {
         let zitadel = &self.connection.zitadel;
-        let accepted = match question {
+        match question {
             Question::App => {
                 let _ = zitadel.app(&self.app).await;
-                None
+                Verdict::Unknown
             }
-            Question::New => self.accepted().await,
+            Question::New => self.verdict().await,
             Question::Stored => {
                 let stored = self
                     .stored
@@ -217,14 +213,9 @@ impl Received {
                     .and_then(|reading| reading.value.as_ref());
                 match stored {
                     Some(stored) => self.judge(self.stored_client_id(), stored).await,
-                    None => None,
+                    None => Verdict::Unknown,
                 }
             }
-        };
-        match accepted {
-            Some(true) => Verdict::Accepted,
-            Some(false) => Verdict::Refused,
-            None => Verdict::None,
         }
     }
 
@@ -239,11 +230,11 @@ impl Received {
             match machine.next(context.clock.boot()) {
                 Next::Ask(question, within) => {
                     let asked = tokio::time::timeout(within, self.ask(question)).await;
-                    let verdict = asked.unwrap_or(Verdict::None);
+                    let verdict = asked.unwrap_or(Verdict::Unknown);
                     if (question, verdict) == (Question::Stored, Verdict::Accepted) {
                         dark_since = Instant::now();
                     }
-                    machine.told(question, verdict, context.clock.boot());
+                    machine.record_answer(question, verdict, context.clock.boot());
                 }
                 Next::Wait(pause) => {
                     if machine.is_candidate() && !kept {
@@ -376,13 +367,13 @@ async fn publish(
                 tracing::warn!(attempt = %received.attempt, "the object and its Secret are gone, so its new credential is dropped");
                 return (Outcome::Superseded, None);
             }
-            Fence::Prove(version) => match received.accepted().await {
-                Some(true) => {
+            Fence::Prove(version) => match received.verdict().await {
+                Verdict::Accepted => {
                     outlived = Some(version);
                     continue;
                 }
-                Some(false) => return (Outcome::Superseded, None),
-                None => None,
+                Verdict::Rejected => return (Outcome::Superseded, None),
+                Verdict::Unknown => None,
             },
             Fence::Refused => None,
         };
@@ -477,7 +468,7 @@ fn present(
 /// Says, once a reason, that a value is held and can't be written.
 fn hold_back(context: &Context, received: &Received, failure: Failure) {
     let mut state = lock(&received.state);
-    if state.memory.held_back.as_ref() != Some(&failure) {
+    if state.memory.write_blocked.as_ref() != Some(&failure) {
         tracing::error!(
             attempt = %received.attempt,
             namespace = received.target.owner.namespace,
@@ -486,7 +477,7 @@ fn hold_back(context: &Context, received: &Received, failure: Failure) {
             answer = failure.answer,
             "a new credential is held in memory because its Secret cannot be written; it is tried again until it can"
         );
-        state.memory.held_back = Some(failure);
+        state.memory.write_blocked = Some(failure);
         drop(state);
         context.wake(&received.target.owner);
     }
@@ -516,7 +507,7 @@ async fn judge_stored(context: &Context, received: &Received, target: &Target, s
     };
     let verdict = match (&reading.value, stored_id) {
         (Some(value), Some(id)) => probe(&received.connection, &received.app, id, value).await,
-        _ => Probe::Refused,
+        _ => Verdict::Rejected,
     };
     lock(&received.state)
         .memory

@@ -170,7 +170,7 @@ impl Round {
                 observed_trigger: (self.status.last_rotation.as_ref())
                     .map(|_| self.status.observed_trigger.clone().unwrap_or_default()),
                 recovery: target.recovery.into(),
-                adopt: target.secret.adopt,
+                adoption_required: target.secret.adopt,
                 verified: revision.filter(|_| verified),
                 proven: proven(&self.status),
                 due: DueState::OnTriggerOnly,

@@ -1,7 +1,7 @@
 //! Asks introspection whether a client secret is accepted.
 
 use crate::connection::Connection;
-use crate::rotation::Probe;
+use crate::rotation::Verdict;
 use crate::zitadel::{AppRef, ClientSecret, Introspection, ProbeToken};
 
 /// Tries a client secret. The positive proof is an own token that is found active; without one, the stored value and a wrong one are
@@ -11,11 +11,11 @@ pub async fn probe(
     app: &AppRef,
     client_id: &str,
     value: &ClientSecret,
-) -> Probe {
+) -> Verdict {
     let zitadel = &connection.zitadel;
     let own = ProbeToken::Own(app.project.clone());
     match zitadel.introspect(client_id, value, own.clone()).await {
-        Ok(Introspection::Active) => Probe::Valid,
+        Ok(Introspection::Active) => Verdict::Accepted,
         Ok(Introspection::Refused) => beside_a_wrong_one(connection, client_id, own).await,
         Ok(Introspection::Inactive | Introspection::NoVerdict) | Err(_) => {
             paired(connection, client_id, value).await
@@ -24,16 +24,20 @@ pub async fn probe(
 }
 
 /// A client secret was refused: rejected, if a wrong one is refused beside the same token as well.
-async fn beside_a_wrong_one(connection: &Connection, client_id: &str, token: ProbeToken) -> Probe {
+async fn beside_a_wrong_one(
+    connection: &Connection,
+    client_id: &str,
+    token: ProbeToken,
+) -> Verdict {
     match ask_with_a_wrong_one(connection, client_id, token).await {
-        Some(Introspection::Refused) => Probe::Refused,
-        _ => Probe::NoVerdict,
+        Some(Introspection::Refused) => Verdict::Rejected,
+        _ => Verdict::Unknown,
     }
 }
 
 /// Compares a client secret with a wrong one, beside a token that is none. It needs no token of the operator's own, which ZITADEL may have
 /// revoked meanwhile.
-pub async fn paired(connection: &Connection, client_id: &str, value: &ClientSecret) -> Probe {
+pub async fn paired(connection: &Connection, client_id: &str, value: &ClientSecret) -> Verdict {
     let zitadel = &connection.zitadel;
     match zitadel.introspect(client_id, value, ProbeToken::Junk).await {
         Ok(Introspection::Refused) => {
@@ -41,11 +45,11 @@ pub async fn paired(connection: &Connection, client_id: &str, value: &ClientSecr
         }
         Ok(Introspection::Active | Introspection::Inactive) => {
             match ask_with_a_wrong_one(connection, client_id, ProbeToken::Junk).await {
-                Some(Introspection::Refused) => Probe::Valid,
-                _ => Probe::NoVerdict,
+                Some(Introspection::Refused) => Verdict::Accepted,
+                _ => Verdict::Unknown,
             }
         }
-        Ok(Introspection::NoVerdict) | Err(_) => Probe::NoVerdict,
+        Ok(Introspection::NoVerdict) | Err(_) => Verdict::Unknown,
     }
 }
 

@@ -13,7 +13,9 @@ use crate::reconcile::observe::Round;
 use crate::reconcile::probe::probe;
 use crate::reconcile::wiped::Stored;
 use crate::report::failure::{self, CLIENT_ID, NotReady};
-use crate::rotation::{AppView, Doubt, Facts, Failure, Observed, Probe, SecretState, Slot, Source};
+use crate::rotation::{
+    AppView, Doubt, Facts, Failure, Observed, SecretState, Slot, Source, Verdict,
+};
 use crate::zitadel::{
     AppKind, AppRef, AppState as State, Application as Found, ProjectState, ZitadelError,
 };
@@ -120,7 +122,7 @@ impl Round {
             };
             let probe = self.probe(context, &connection, facts);
             let verdict = tokio::time::timeout(within, probe).await;
-            facts.probe = Observed::Live(verdict.unwrap_or(Probe::NoVerdict));
+            facts.probe = Observed::Live(verdict.unwrap_or(Verdict::Unknown));
         }
         self.compare_with_claims(facts);
         self.refresh(context, facts);
@@ -192,7 +194,7 @@ impl Round {
         context: &Context,
         connection: &Connection,
         facts: &mut Facts,
-    ) -> Probe {
+    ) -> Verdict {
         let mut slot = facts.active();
         for candidate in facts.slots() {
             let application = self.application(*candidate);
@@ -221,12 +223,12 @@ impl Round {
             (Some(client_id), Some(value)) => {
                 probe(connection, &application.app, client_id, value).await
             }
-            _ => Probe::NoVerdict,
+            _ => Verdict::Unknown,
         };
         context.metrics.verification(match verdict {
-            Probe::Valid => "valid",
-            Probe::Refused => "refused",
-            Probe::NoVerdict => "none",
+            Verdict::Accepted => "valid",
+            Verdict::Rejected => "refused",
+            Verdict::Unknown => "none",
         });
         verdict
     }

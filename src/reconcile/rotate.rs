@@ -198,7 +198,7 @@ impl Task {
             }
             GenerateOutcome::NotExecuted(error) => {
                 let mut state = lock(&self.state);
-                state.memory.refused(self.attempt);
+                state.memory.generate_not_executed(self.attempt);
                 state
                     .memory
                     .back_off(&self.facts, &failure::zitadel(&error));

@@ -16,8 +16,8 @@ use crate::reconcile::flush::Flushed;
 use crate::reconcile::observe::{Round, previous};
 use crate::report::message::{self, Scene, first_in, journal_denied, message};
 use crate::rotation::{
-    self, Awaits, Blocked, Cause, Claim, ClaimView, Entry, Facts, Observed, Probe, Report,
-    SecretState, Slot, Value, Verified,
+    self, Awaits, Blocked, Cause, Claim, ClaimView, Entry, Facts, Observed, Report, SecretState,
+    Slot, Value, Verdict, Verified,
 };
 
 /// Entries of the history that are kept.
@@ -470,7 +470,7 @@ fn asked(
     const FINE: SignedDuration = SignedDuration::from_mins(1);
     let before = before.filter(|before| before.reason == Reason::Accepted.as_str());
     let before = before.and_then(|before| first_in(&before.message));
-    let is_asked = matches!(facts.probe, Observed::Live(Probe::Valid));
+    let is_asked = matches!(facts.probe, Observed::Live(Verdict::Accepted));
     let revision = match facts.secret.known() {
         Some(SecretState::Present(view)) => Some(&view.version.revision),
         _ => None,

@@ -78,7 +78,7 @@ fn longer(
     first: Duration,
     everything: bool,
 ) -> Backoff {
-    // Whoever has changed the object meanwhile need not wait for what failed before.
+    // A changed object does not wait for what failed before.
     let inputs = &facts.object.inputs;
     let before = before.filter(|it| it.inputs == *inputs);
     let count = before.map_or(0, |it| it.count).saturating_add(1);

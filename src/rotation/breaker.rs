@@ -17,7 +17,7 @@ pub enum Standing {
     Rejected,
     /// There is none.
     Gone,
-    /// Nobody can tell.
+    /// There is no verdict.
     Unknown,
 }
 

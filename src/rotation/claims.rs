@@ -4,8 +4,8 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use crate::rotation::cause::kind::Cause;
 use crate::rotation::claim::{Attempt, Claim};
+use crate::rotation::evaluation::Evaluation;
 use crate::rotation::observed::Observed;
-use crate::rotation::round::Round;
 use crate::rotation::secret::{SecretState, Value};
 use crate::rotation::slot::Slot;
 use crate::rotation::step::{Source, Step};
@@ -50,12 +50,12 @@ impl<'a> Claims<'a> {
 
 /// The application that a value is generated on for this cause.
 pub(super) fn target(
-    round: &Round<'_>,
+    eval: &Evaluation<'_>,
     cause: Cause,
     claims: Claims<'_>,
     secret: &SecretState,
 ) -> ControlFlow<Step, Slot> {
-    let facts = round.facts;
+    let facts = eval.facts;
     let active = facts.active();
     if facts.standby.is_none() {
         return Continue(Slot::Primary);
@@ -68,7 +68,7 @@ pub(super) fn target(
     if facts.object.last_active.is_some()
         || !matches!(cause, Cause::FirstIssue | Cause::LostAttempt)
     {
-        // What was stored is gone. Whoever still has it in memory keeps a pair that works.
+        // What was stored is gone. A consumer that still has it in memory keeps a pair that works.
         return Continue(active.other());
     }
     // What was begun last is gone on with, so that one application at most has an answer that is lost.
@@ -76,7 +76,7 @@ pub(super) fn target(
     if let Some((_, slot)) = Slot::ALL.iter().filter_map(begun).max() {
         return Continue(slot);
     }
-    // A secret that somebody else made, and may be using, is spared if there is an application without one.
+    // A secret of another actor, which may be in use, is spared if there is an application without one.
     for slot in Slot::ALL {
         match &facts.of(slot).journal {
             Observed::Unread | Observed::Cached(_) => {

@@ -10,13 +10,13 @@ use crate::rotation::cause::found::Found;
 use crate::rotation::cause::kind::Cause;
 use crate::rotation::claim::{Attempt, Claim};
 use crate::rotation::claims::{Claims, target};
+use crate::rotation::evaluation::Evaluation;
 use crate::rotation::facts::{ClaimView, Facts};
 use crate::rotation::gate::{gate, not_ours};
 use crate::rotation::memory::Memory;
 use crate::rotation::observed::{Failure, Observed};
 use crate::rotation::record::RecordError;
 use crate::rotation::rename::renamed;
-use crate::rotation::round::Round;
 use crate::rotation::secret::SecretState;
 use crate::rotation::settled::settled;
 use crate::rotation::standby::retirement;
@@ -24,51 +24,51 @@ use crate::rotation::step::{Blocked, Report, Retry, Source, Step, rest, stalled,
 use crate::rotation::takeover::{self, AttemptOutcome};
 use crate::rotation::unreadable::unreadable;
 
-/// A step, and what to remember for the next round.
+/// A step, and what to remember for the next reconciliation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Decision {
     /// The step.
     pub step: Step,
-    /// The memory for the next round.
+    /// The memory for the next reconciliation.
     pub memory: Memory,
 }
 
 /// Decides on the next step.
 pub fn decide(facts: &Facts) -> Decision {
-    let mut round = Round::new(facts);
-    round.take_verdict();
-    round.see_news();
-    let Break(step) = steps(&mut round);
-    let step = round.truthful(step);
+    let mut eval = Evaluation::new(facts);
+    eval.take_verdict();
+    eval.see_news();
+    let Break(step) = steps(&mut eval);
+    let step = eval.truthful(step);
     Decision {
         step,
-        memory: round.memory,
+        memory: eval.memory,
     }
 }
 
 /// So many steps were made at once that there is no end of it: the world changes as fast as it is read, or a write does not stick.
 /// Nothing is done or read for a while, longer each time, and a claim that was not used is given up then.
 pub fn out_of_steps(facts: &Facts) -> Decision {
-    let mut round = Round::new(facts);
+    let mut eval = Evaluation::new(facts);
     let failure = Failure::new(Reason::ConcurrentChanges, false);
-    let wait = round.memory.stop_for_a_while(facts, &failure);
-    round.memory.claim_unusable();
+    let wait = eval.memory.stop_for_a_while(facts, &failure);
+    eval.memory.claim_unusable();
     Decision {
-        step: round.said(rest(waiting(Blocked::from(&failure), Retry::After(wait)))),
-        memory: round.memory,
+        step: eval.said(rest(waiting(Blocked::from(&failure), Retry::After(wait)))),
+        memory: eval.memory,
     }
 }
 
 /// The questions, in order. The first one that asks for a step ends them.
-fn steps(round: &mut Round<'_>) -> ControlFlow<Step, Infallible> {
-    let facts = round.facts;
+fn steps(eval: &mut Evaluation<'_>) -> ControlFlow<Step, Infallible> {
+    let facts = eval.facts;
     if facts.object.deleting {
         let retry = Retry::OnChange;
         return Break(rest(Report::Outdated { retry }));
     }
-    if round.memory.holding.is_some() {
+    if eval.memory.holding.is_some() {
         let retry = Retry::OnChange;
-        return Break(rest(match &round.memory.held_back {
+        return Break(rest(match &eval.memory.write_blocked {
             Some(failure) => Report::Stalled {
                 blocked: failure.into(),
                 retry,
@@ -77,108 +77,108 @@ fn steps(round: &mut Round<'_>) -> ControlFlow<Step, Infallible> {
             None => waiting(held(facts), retry),
         }));
     }
-    if round.memory.claimed.is_none() {
+    if eval.memory.claimed.is_none() {
         if let Some(report) = gate(facts) {
             return Break(rest(report));
         }
-        if settled(facts, &round.memory) {
+        if settled(facts, &eval.memory) {
             // All is well: the next failure is a first one.
-            round.memory.inherited = false;
-            round.memory.backoff = None;
+            eval.memory.inherited = false;
+            eval.memory.backoff = None;
             return Break(rest(Report::settled(facts.object.due)));
         }
-        if let Some(report) = round.resting() {
+        if let Some(report) = eval.resting() {
             return Break(rest(report));
         }
     }
     let secret = match &facts.secret {
         Observed::Live(secret) => secret,
-        Observed::Failed(failure) => return Break(rest(round.failed(failure))),
-        Observed::Unread | Observed::Cached(_) => return Break(look(round)),
+        Observed::Failed(failure) => return Break(rest(eval.failed(failure))),
+        Observed::Unread | Observed::Cached(_) => return Break(read_first(eval)),
     };
-    let claims = claims(round, secret)?;
-    round.memory.unreadable = None;
+    let claims = claims(eval, secret)?;
+    eval.memory.unreadable = None;
     if let SecretState::Present(view) = secret
         && let Some(report) = not_ours(facts, view)
     {
         return Break(rest(report));
     }
-    renamed(round, claims, secret)?;
-    if let Some(claimed) = round.memory.claimed.clone() {
-        round.slot = claimed.slot;
+    renamed(eval, claims, secret)?;
+    if let Some(claimed) = eval.memory.claimed.clone() {
+        eval.slot = claimed.slot;
         let claim = claims.of(claimed.slot);
         match claim.and_then(Claim::live_attempt) {
             Some(attempt) if attempt.id == claimed.attempt => {
-                return recheck(round, &claimed, attempt, claim, secret);
+                return recheck(eval, &claimed, attempt, claim, secret);
             }
-            // Somebody else replaced the claim, or deleted it: nothing was sent, and nothing will be.
+            // Another actor replaced the claim, or deleted it: nothing was sent, and nothing will be.
             _ => {
                 let moved = Failure::new(Reason::ConcurrentChanges, false);
-                round.memory.set_back(facts, &moved);
-                forget_claim(round)?;
+                eval.memory.set_back(facts, &moved);
+                forget_claim(eval)?;
             }
         }
     }
-    see_open(round, claims, secret);
+    see_open(eval, claims, secret);
     if let Some(idle) = facts.idle()
         && let Some(open) = claims.open(idle, secret)
     {
-        round.slot = idle;
-        return open_beside(round, claims, open, secret);
+        eval.slot = idle;
+        return open_beside(eval, claims, open, secret);
     }
-    let found = cause(round, claims, secret)?;
-    act(round, found, claims, secret)
+    let found = cause(eval, claims, secret)?;
+    act(eval, found, claims, secret)
 }
 
 /// The step that what was found asks for.
 fn act(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     found: Found,
     claims: Claims<'_>,
     secret: &SecretState,
 ) -> ControlFlow<Step, Infallible> {
-    let active = round.facts.active();
+    let active = eval.facts.active();
     match found {
         Found::Nothing(report) => Break(rest(report)),
-        Found::Claim(claim) => Break(round.write_claim(*claim)),
-        Found::Render { over, record } => Break(round.render(over, record)),
-        Found::Cause(cause) => prepare(round, cause, claims, secret),
+        Found::Claim(claim) => Break(eval.write_claim(*claim)),
+        Found::Render { over, record } => Break(eval.render(over, record)),
+        Found::Cause(cause) => prepare(eval, cause, claims, secret),
         Found::Again => {
             let not_made = claims.of(active).map(Claim::not_made);
             let claims = claims.with(active, not_made.as_ref());
-            prepare(round, Cause::LostAttempt, claims, secret)
+            prepare(eval, Cause::LostAttempt, claims, secret)
         }
         Found::Replace(cause) => {
             let voided = claims.of(active).map(Claim::voided);
-            prepare(round, cause, claims.with(active, voided.as_ref()), secret)
+            prepare(eval, cause, claims.with(active, voided.as_ref()), secret)
         }
     }
 }
 
 /// Why to rotate, by what is known of the stored pair.
 fn cause(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     claims: Claims<'_>,
     secret: &SecretState,
 ) -> ControlFlow<Step, Found> {
-    round.slot = round.facts.active();
-    let Some((claim, attempt)) = claims.open(round.slot, secret) else {
-        return find(round, claims, secret);
+    eval.slot = eval.facts.active();
+    let Some((claim, attempt)) = claims.open(eval.slot, secret) else {
+        return find(eval, claims, secret);
     };
-    let sent = takeover::sent(round, attempt, secret)?;
-    let outcome = takeover::settled_outcome(round, attempt, sent, secret)?;
+    let sent = takeover::sent(eval, attempt, secret)?;
+    let outcome = takeover::settled_outcome(eval, attempt, sent, secret)?;
     if outcome == AttemptOutcome::NotExecuted {
-        return in_place_of(round, claims, claim, secret);
+        return in_place_of(eval, claims, claim, secret);
     }
     if outcome == AttemptOutcome::Executed
         && let Some(stored) = secret.recorded()
     {
-        return takeover::executed(round, attempt, sent, stored);
+        return takeover::executed(eval, attempt, sent, stored);
     }
-    let found = if takeover::is_lost(round, claims, secret)? {
+    let found = if takeover::is_lost(eval, claims, secret)? {
         Found::Cause(Cause::LostAttempt)
     } else {
-        find(round, claims, secret)?
+        find(eval, claims, secret)?
     };
     Continue(match found {
         Found::Cause(Cause::LostAttempt) if outcome == AttemptOutcome::OlderLost => Found::Again,
@@ -188,15 +188,15 @@ fn cause(
 
 /// Why to rotate in place of an attempt that is known not to have been carried out. Without a cause it is given up.
 fn in_place_of(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     claims: Claims<'_>,
     claim: &Claim,
     secret: &SecretState,
 ) -> ControlFlow<Step, Found> {
     let voided = claim.voided();
-    let claims = claims.with(round.slot, Some(&voided));
-    Continue(match find(round, claims, secret)? {
-        Found::Cause(cause) if target(round, cause, claims, secret)? == round.slot => {
+    let claims = claims.with(eval.slot, Some(&voided));
+    Continue(match find(eval, claims, secret)? {
+        Found::Cause(cause) if target(eval, cause, claims, secret)? == eval.slot => {
             Found::Replace(cause)
         }
         Found::Claim(claim) => Found::Claim(claim),
@@ -206,43 +206,43 @@ fn in_place_of(
 
 /// An attempt on the idle application that may be under way. The stored pair is another application's, so nothing is lost.
 fn open_beside(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     claims: Claims<'_>,
     (claim, attempt): (&Claim, &Attempt),
     secret: &SecretState,
 ) -> ControlFlow<Step, Infallible> {
-    let slot = round.slot;
-    let sent = takeover::sent(round, attempt, secret)?;
-    if let Some((view, entry)) = retirement(round, attempt, sent, secret)? {
-        return Break(round.render(view.version.clone(), Some((slot, entry))));
+    let slot = eval.slot;
+    let sent = takeover::sent(eval, attempt, secret)?;
+    if let Some((view, entry)) = retirement(eval, attempt, sent, secret)? {
+        return Break(eval.render(view.version.clone(), Some((slot, entry))));
     }
-    let outcome = takeover::settled_outcome(round, attempt, sent, secret)?;
+    let outcome = takeover::settled_outcome(eval, attempt, sent, secret)?;
     if outcome != AttemptOutcome::Executed {
-        return Break(round.write_claim(claim.voided()));
+        return Break(eval.write_claim(claim.voided()));
     }
-    let cause = match cause(round, claims, secret)? {
+    let cause = match cause(eval, claims, secret)? {
         // What had no effect is made again for the same cause, and counts as a repair all the same.
         Found::Cause(cause) | Found::Replace(cause)
-            if cause.is_repair() || round.memory.without_effect == Some(attempt.id) =>
+            if cause.is_repair() || eval.memory.without_effect == Some(attempt.id) =>
         {
             cause
         }
         // A repair, so that the breaker can hold it back.
         Found::Cause(_) | Found::Replace(_) | Found::Again => Cause::LostAttempt,
         Found::Claim(_) | Found::Render { .. } | Found::Nothing(_) => {
-            round.slot = slot;
+            eval.slot = slot;
             // NB: if it was a repair, it was made.
             let voided = claim.voided().remembering(claim.repairs.clone());
-            return Break(round.write_claim(voided));
+            return Break(eval.write_claim(voided));
         }
     };
-    prepare(round, cause, claims, secret)
+    prepare(eval, cause, claims, secret)
 }
 
 /// The claim of one's own is none any more. It alone is carried past the gates, to be given up there.
-fn forget_claim(round: &mut Round<'_>) -> ControlFlow<Step> {
-    round.memory.claimed = None;
-    match gate(round.facts) {
+fn forget_claim(eval: &mut Evaluation<'_>) -> ControlFlow<Step> {
+    eval.memory.claimed = None;
+    match gate(eval.facts) {
         Some(report) => Break(rest(report)),
         None => Continue(()),
     }
@@ -257,8 +257,8 @@ fn held(facts: &Facts) -> Blocked {
 }
 
 /// Takes note of every attempt that may be under way: two are watched at the same time, not one after the other.
-fn see_open(round: &mut Round<'_>, claims: Claims<'_>, secret: &SecretState) {
-    let facts = round.facts;
+fn see_open(eval: &mut Evaluation<'_>, claims: Claims<'_>, secret: &SecretState) {
+    let facts = eval.facts;
     let now = facts.now.boot;
     let stored = secret.version();
     let (mut attempts, mut versions) = (Vec::new(), Vec::new());
@@ -267,31 +267,30 @@ fn see_open(round: &mut Round<'_>, claims: Claims<'_>, secret: &SecretState) {
             continue;
         };
         attempts.push(attempt.id);
-        round.memory.attempt_seen(attempt.id, now);
+        eval.memory.attempt_seen(attempt.id, now);
         if let Some(version) = facts.of(*slot).claim.known().and_then(ClaimView::version) {
             versions.push(version.clone());
-            round
-                .memory
+            eval.memory
                 .seen_unchanged(version.clone(), stored.cloned(), now);
         }
     }
-    round.memory.keep_open(&attempts, &versions);
+    eval.memory.keep_open(&attempts, &versions);
 }
 
 /// Reads what every decision needs.
-fn look(round: &mut Round<'_>) -> Step {
-    match &round.memory.claimed {
+fn read_first(eval: &mut Evaluation<'_>) -> Step {
+    match &eval.memory.claimed {
         Some(claimed) => {
-            round.slot = claimed.slot;
-            round.read(&[Source::Secret, Source::Claim, Source::Journal])
+            eval.slot = claimed.slot;
+            eval.read(&[Source::Secret, Source::Claim, Source::Journal])
         }
-        None => round.read(&[Source::Secret, Source::Claim]),
+        None => eval.read(&[Source::Secret, Source::Claim]),
     }
 }
 
 /// The claims, if all of them can be used.
-fn claims<'a>(round: &mut Round<'a>, secret: &SecretState) -> ControlFlow<Step, Claims<'a>> {
-    let facts = round.facts;
+fn claims<'a>(eval: &mut Evaluation<'a>, secret: &SecretState) -> ControlFlow<Step, Claims<'a>> {
+    let facts = eval.facts;
     let mut claims = Claims::default();
     for slot in facts.slots() {
         match &facts.of(*slot).claim {
@@ -310,18 +309,18 @@ fn claims<'a>(round: &mut Round<'a>, secret: &SecretState) -> ControlFlow<Step, 
                     return Break(rest(stalled(reason, Retry::OnChange)));
                 }
                 Err(RecordError::Unreadable) => {
-                    if round.memory.claimed.is_some() {
+                    if eval.memory.claimed.is_some() {
                         let damaged = Failure::new(Reason::ClaimUnreadable, false);
-                        round.memory.set_back(facts, &damaged);
+                        eval.memory.set_back(facts, &damaged);
                     }
-                    forget_claim(round)?;
-                    round.slot = *slot;
-                    let found = unreadable(round, version, secret)?;
-                    match act(round, found, Claims::default(), secret)? {}
+                    forget_claim(eval)?;
+                    eval.slot = *slot;
+                    let found = unreadable(eval, version, secret)?;
+                    match act(eval, found, Claims::default(), secret)? {}
                 }
             },
-            Observed::Failed(failure) => return Break(rest(round.failed(failure))),
-            Observed::Unread | Observed::Cached(_) => return Break(look(round)),
+            Observed::Failed(failure) => return Break(rest(eval.failed(failure))),
+            Observed::Unread | Observed::Cached(_) => return Break(read_first(eval)),
         }
     }
     Continue(claims)

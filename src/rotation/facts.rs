@@ -17,6 +17,7 @@ use crate::rotation::schedule::DueState;
 use crate::rotation::secret::{Former, SecretState, Value};
 use crate::rotation::slot::Slot;
 use crate::rotation::timing::Timing;
+use crate::rotation::verdict::Verdict;
 
 /// The clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,7 +39,7 @@ pub struct Now {
 pub struct ObjectView {
     /// Its identity.
     pub owner: Owner,
-    /// Tells one state of the object's spec and of its connection from another.
+    /// Distinguishes one state of the object's spec and connection from another.
     pub inputs: String,
     /// Whether it is being deleted.
     pub deleting: bool,
@@ -51,7 +52,7 @@ pub struct ObjectView {
     /// `spec.recovery`.
     pub recovery: RecoveryView,
     /// Whether `spec.secret.adoptionPolicy` is `Required`.
-    pub adopt: bool,
+    pub adoption_required: bool,
     /// The revision of the Secret that the status says was verified.
     pub verified: Option<String>,
     /// The newest value that ZITADEL accepted before it was published, by the history in the status.
@@ -62,7 +63,7 @@ pub struct ObjectView {
     pub overlap_ends: Option<Timestamp>,
     /// The application whose pair was stored last, by the status; only for where the Secret is gone.
     pub last_active: Option<Slot>,
-    /// Whether the standby application is still to be looked at: the spec is new, or it was not ready.
+    /// Whether the standby application is still to be checked: the spec is new, or it was not ready.
     pub standby_unseen: bool,
     /// Rotations that the breaker does not count.
     pub explained: Explained,
@@ -73,8 +74,8 @@ pub struct ObjectView {
 pub struct RecoveryView {
     /// Whether a missing Secret is repaired.
     pub missing: bool,
-    /// Whether a refused secret is repaired.
-    pub invalid: bool,
+    /// Whether a rejected secret is repaired.
+    pub rejected: bool,
 }
 
 impl From<Recovery> for RecoveryView {
@@ -82,7 +83,7 @@ impl From<Recovery> for RecoveryView {
         use crate::api::RecoveryPolicy::Rotate;
         Self {
             missing: recovery.missing() == Rotate,
-            invalid: recovery.rejected() == Rotate,
+            rejected: recovery.rejected() == Rotate,
         }
     }
 }
@@ -127,7 +128,7 @@ pub struct Gates {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "there is one a round, and nearly always it is there"
+    reason = "there is one a eval, and nearly always it is there"
 )]
 pub enum ClaimView {
     /// There is none.
@@ -160,17 +161,6 @@ pub struct AppView {
     pub refused: Option<Reason>,
 }
 
-/// What introspection says of the stored client secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Probe {
-    /// It is accepted.
-    Valid,
-    /// It is refused, and so is a wrong one.
-    Refused,
-    /// Nothing can be concluded.
-    NoVerdict,
-}
-
 /// What is known of one application.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AppFacts {
@@ -183,7 +173,7 @@ pub struct AppFacts {
     /// Whether the stored client secret has the bytes that were stored before the call of the claim's attempt; none where it was not
     /// read, or the claim does not say.
     pub as_before_call: Option<bool>,
-    /// Its sequence by the last look at its whole project, if there was one.
+    /// Its sequence by the last scan of its project, if there was one.
     pub hint: Option<Sequence>,
 }
 
@@ -218,12 +208,12 @@ pub struct Facts {
     /// The standby application, if there is one.
     pub standby: Option<AppFacts>,
     /// The verdict on the stored value.
-    pub probe: Observed<Probe>,
+    pub probe: Observed<Verdict>,
     /// The Secret that the object kept before `spec.secret.name` was changed.
     pub former: Option<Former>,
     /// An id for the next attempt, made by the shell.
     pub fresh_attempt: AttemptId,
-    /// What this process remembers of earlier rounds.
+    /// What this process remembers of earlier reconciliations.
     pub memory: Memory,
 }
 
@@ -320,7 +310,7 @@ mod tests {
 
     #[test]
     fn what_is_not_said_of_recovery_is_repaired() {
-        for (missing_policy, rejected_policy, missing, invalid) in [
+        for (missing_policy, rejected_policy, missing, rejected) in [
             (None, None, true, true),
             (Some(Report), Some(Rotate), false, true),
             (Some(Rotate), Some(Report), true, false),
@@ -329,7 +319,7 @@ mod tests {
                 missing: missing_policy,
                 rejected: rejected_policy,
             };
-            let view = RecoveryView { missing, invalid };
+            let view = RecoveryView { missing, rejected };
             assert_eq!(RecoveryView::from(recovery), view);
         }
     }

@@ -108,7 +108,7 @@ impl Fingerprints {
 pub enum Origin {
     /// The operator's: they are as it wrote them.
     Own,
-    /// Someone else's, whoever `managedFields` names.
+    /// Another actor's, whatever `managedFields` names.
     Foreign,
     /// Not known: only metadata was read, or the record has no fingerprint, since an older version wrote it.
     Unknown,

@@ -14,7 +14,7 @@ const CLOCKS: Duration = Duration::from_mins(1);
 /// The attempt that the Secret carries, if no claim of this operator knows it although it came after the attempt in the claim.
 ///
 /// NB: only by a claim that was just read: a watch that lags behind shows what another replica wrote into the Secret before its claim.
-/// Where the claim was lost, or the Secret comes from a backup, an attempt that is not known is a sign of nobody.
+/// Where the claim was lost, or the Secret comes from a backup, an unknown attempt is no sign of another operator.
 pub fn foreign_attempt(facts: &Facts) -> Option<AttemptId> {
     let Some(SecretState::Present(secret)) = facts.secret.known() else {
         return None;

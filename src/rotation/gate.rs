@@ -6,7 +6,7 @@ use crate::rotation::record::RecordError;
 use crate::rotation::secret::SecretView;
 use crate::rotation::step::{Blocked, Report, Retry, stalled, waiting};
 
-/// What must hold before anything else is looked at.
+/// What must hold before anything is read.
 pub(super) fn gate(facts: &Facts) -> Option<Report> {
     if facts.object.suspended {
         return Some(Report::Quiet(Reason::Suspended));
@@ -54,7 +54,7 @@ pub(super) fn not_ours(facts: &Facts, secret: &SecretView) -> Option<Report> {
         let reason = Reason::CommitRecordFromNewerVersion;
         return Some(stalled(reason, Retry::OnChange));
     }
-    let adoptable = secret.managed || facts.object.adopt;
+    let adoptable = secret.managed || facts.object.adoption_required;
     (!adoptable).then(|| {
         let retry = Retry::After(facts.timing.retry_most);
         stalled(Reason::SecretNotOwned, retry)

@@ -1,4 +1,4 @@
-//! What one process remembers of an application between rounds. Nothing here is needed for safety after a crash. No I/O.
+//! What one process remembers of an application between reconciliations. Nothing here is needed for safety after a crash. No I/O.
 
 use std::time::Duration;
 
@@ -41,18 +41,18 @@ pub struct Watched {
     pub since: Duration,
 }
 
-/// What ZITADEL said last of the stored value, if it rejected it.
+/// The last verdict on the stored value, if ZITADEL rejected it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rejection {
     /// The revision of the Secret that held it.
     pub secret: Version,
-    /// How many rounds in a row asked.
+    /// How many reconciliations in a row asked.
     pub asked: u32,
 }
 
-/// Refusals of a stored value that nothing explains, on the way to the conclusion that it is dead.
+/// RejectionStreak of a stored value that nothing explains, on the way to the conclusion that it is dead.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Refusals {
+pub struct RejectionStreak {
     /// The revision of the Secret that held it.
     pub secret: Version,
     /// How many probes in a row.
@@ -63,10 +63,10 @@ pub struct Refusals {
     pub last: Duration,
 }
 
-/// A difference that was looked into and is no news any more.
+/// A difference between scan and stored value that was investigated and is no news any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Looked {
-    /// The application's sequence by the look at its whole project.
+pub struct DriftSeen {
+    /// The application's sequence by the scan of its project.
     pub hint: Sequence,
     /// The sequence of the stored value then. Beside another value the same hint is news.
     pub stored: Sequence,
@@ -130,7 +130,7 @@ pub struct Memory {
     /// Whether that one waits to be accepted while the stored one works.
     pub candidate: bool,
     /// Why what is held can't be written, if so.
-    pub held_back: Option<Failure>,
+    pub write_blocked: Option<Failure>,
     /// What came in place of the answer that this process waited for last, in words of its own.
     pub answer: Option<(AttemptId, String)>,
     /// The lost answer that is to be repaired, or was last.
@@ -149,13 +149,13 @@ pub struct Memory {
     pub inherited: bool,
     /// When the Secret, or its value, was first found to be gone, since boot.
     pub missing: Option<Duration>,
-    /// Refusals that count.
-    pub refusals: Option<Refusals>,
+    /// RejectionStreak that count.
+    pub streak: Option<RejectionStreak>,
     /// An own rotation that the Secret does not know of, and when it was first seen, since boot.
     pub drift: Option<(Sequence, Duration)>,
     /// A failure that is waited out.
     pub backoff: Option<Backoff>,
-    /// Writes of the Secret that changed nothing but what somebody else may undo: labels, annotations, owner, record.
+    /// Writes of the Secret that changed nothing but what another actor may undo: labels, annotations, owner, record.
     pub rewrites: Option<Backoff>,
     /// An attempt of this process whose outcome is not known, and what came back.
     pub unanswered: Option<(AttemptId, Failure)>,
@@ -166,7 +166,7 @@ pub struct Memory {
     /// The newest doubt about the stored value, if no verdict is younger.
     pub doubt: Option<Doubt>,
     /// The application's sequence when its journal was last read.
-    pub looked_at: Option<Looked>,
+    pub drift_seen: Option<DriftSeen>,
 }
 
 impl Memory {
@@ -186,7 +186,7 @@ impl Memory {
         now
     }
 
-    /// Somebody's open claim and the Secret were read. Since when neither changed, over uninterrupted reads. It may be called by a
+    /// An open claim and the Secret were read. Since when neither changed, over uninterrupted reads. It may be called by a
     /// replica that does not lead: it is what this process saw, on its own clock.
     pub fn seen_unchanged(
         &mut self,
@@ -214,16 +214,16 @@ impl Memory {
             .retain(|watched| claims.contains(&watched.claim));
     }
 
-    /// Whether an application's sequence, by the look at its whole project, says something new beside the stored value's.
+    /// Whether an application's sequence, by the scan of its project, is news beside the stored value's.
     pub fn is_news(&self, hint: Sequence, stored: Sequence) -> bool {
-        hint != stored && self.looked_at != Some(Looked { hint, stored })
+        hint != stored && self.drift_seen != Some(DriftSeen { hint, stored })
     }
 
-    /// What that sequence says was looked into. One below the stored value's stays news: it comes from a look that is older than the
-    /// value, or from a ZITADEL that was restored from a backup, and only a later look tells which.
-    pub fn looked_into(&mut self, hint: Option<Sequence>, stored: Sequence) {
+    /// What that sequence says was investigated. One below the stored value's stays news: it comes from a scan that is older than the
+    /// value, or from a ZITADEL that was restored from a backup, and only a later scan shows which.
+    pub fn note_drift(&mut self, hint: Option<Sequence>, stored: Sequence) {
         if let Some(hint) = hint.filter(|hint| *hint > stored) {
-            self.looked_at = Some(Looked { hint, stored });
+            self.drift_seen = Some(DriftSeen { hint, stored });
         }
     }
 
@@ -250,8 +250,8 @@ impl Memory {
         self.open.push((attempt, now));
     }
 
-    /// The claim was not written, or it is not known whether it was: look again.
-    pub fn claim_refused(&mut self) {
+    /// The claim was not written, or it is not known whether it was: it is read again.
+    pub fn claim_not_written(&mut self) {
         self.claimed = None;
         self.prepared = None;
     }
@@ -271,7 +271,7 @@ impl Memory {
     }
 
     /// Generate is known not to have been carried out.
-    pub fn refused(&mut self, attempt: AttemptId) {
+    pub fn generate_not_executed(&mut self, attempt: AttemptId) {
         self.holding = None;
         self.not_executed = Some(attempt);
         // It was never in danger, so what was known of it holds.
@@ -285,7 +285,7 @@ impl Memory {
     pub fn flushed(&mut self, verified: Option<String>) {
         self.holding = None;
         self.candidate = false;
-        self.held_back = None;
+        self.write_blocked = None;
         self.not_executed = None;
         self.without_effect = None;
         self.verified = verified;
@@ -293,12 +293,12 @@ impl Memory {
         self.rewrites = None;
         self.unanswered = None;
         self.rejected = None;
-        self.refusals = None;
+        self.streak = None;
         self.missing = None;
         self.drift = None;
         self.doubt = None;
         // NB: the stored pair may be another application's from now on.
-        self.looked_at = None;
+        self.drift_seen = None;
     }
 
     /// The value was dropped: ZITADEL goes on accepting the stored one.
@@ -339,10 +339,10 @@ mod tests {
         let mut memory = Memory::default();
         assert!(!memory.is_news(Sequence(5), Sequence(5)));
         assert!(memory.is_news(Sequence(6), Sequence(5)));
-        memory.looked_into(Some(Sequence(6)), Sequence(5));
+        memory.note_drift(Some(Sequence(6)), Sequence(5));
         assert!(!memory.is_news(Sequence(6), Sequence(5)));
-        memory.looked_into(None, Sequence(7));
-        memory.looked_into(Some(Sequence(6)), Sequence(7));
+        memory.note_drift(None, Sequence(7));
+        memory.note_drift(Some(Sequence(6)), Sequence(7));
         assert!(memory.is_news(Sequence(6), Sequence(7)));
         assert!(memory.is_news(Sequence(5), Sequence(6)));
     }
@@ -384,7 +384,7 @@ mod tests {
         memory.claimed(Slot::Primary, AttemptId(uuid::Uuid::nil()), Duration::ZERO);
         memory.rehearsed(Slot::Primary, version);
         assert!(memory.claimed.is_some() && memory.prepared.is_some());
-        memory.claim_refused();
+        memory.claim_not_written();
         assert_eq!((memory.claimed, memory.prepared), (None, None));
     }
 

@@ -11,6 +11,7 @@ mod claim;
 mod claims;
 mod commit;
 mod decide;
+mod evaluation;
 mod facts;
 mod fence;
 mod fingerprint;
@@ -30,7 +31,6 @@ mod record;
 mod rename;
 mod repair;
 mod repairs;
-mod round;
 mod schedule;
 mod secret;
 mod settled;
@@ -41,6 +41,7 @@ mod takeover;
 mod timing;
 mod truth;
 mod unreadable;
+mod verdict;
 mod verified;
 mod wait;
 mod window;
@@ -51,7 +52,7 @@ pub use claim::{Attempt, AttemptState, Claim, Holder, Replaced};
 pub use commit::{CommitRecord, Entry, HandledTrigger, Recorded};
 pub use decide::{Decision, decide, out_of_steps};
 pub use facts::{
-    AppFacts, AppView, ClaimView, Explained, Facts, Gates, Now, ObjectView, Probe, RecoveryView,
+    AppFacts, AppView, ClaimView, Explained, Facts, Gates, Now, ObjectView, RecoveryView,
 };
 pub use fence::{Fence, fence};
 pub use fingerprint::{Bytes32, Fingerprint, Fingerprints, Origin, Salt};
@@ -59,12 +60,12 @@ pub use foreign::foreign_attempt;
 pub use interval::{format as format_interval, parse as parse_interval};
 pub use journal::{Journal, JournalEvent};
 pub use memory::{
-    Backoff, Claimed, Doubt, DoubtKind, Looked, Loss, Memory, Prepared, Refusals, Rejection,
-    Watched,
+    Backoff, Claimed, Doubt, DoubtKind, DriftSeen, Loss, Memory, Prepared, Rejection,
+    RejectionStreak, Watched,
 };
 pub use observed::{Failure, Observed, Version};
 pub use obstacle::is_usable_beside;
-pub use publish::{Beside, Next, Publish, Question, Verdict};
+pub use publish::{Beside, Next, Publish, Question};
 pub use record::{Owner, RecordError, UnknownFields};
 pub use repairs::{RepairCause, Repairs};
 pub use schedule::{Backlog, DueState, GRACE, Schedule, ScheduleError};
@@ -72,5 +73,6 @@ pub use secret::{Former, SecretState, SecretView, Value};
 pub use slot::Slot;
 pub use step::{Awaits, Blocked, Report, Retry, Source, Step};
 pub use timing::{Timing, TimingError};
+pub use verdict::Verdict;
 pub use verified::{Verified, verified};
 pub use wait::next_try;

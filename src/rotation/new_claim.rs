@@ -4,10 +4,10 @@ use crate::ids::{AttemptId, Sequence};
 use crate::rotation::cause::kind::Cause;
 use crate::rotation::claim::{Attempt, AttemptState, Claim};
 use crate::rotation::claims::Claims;
+use crate::rotation::evaluation::Evaluation;
 use crate::rotation::facts::Facts;
 use crate::rotation::record::UnknownFields;
 use crate::rotation::repairs::Repairs;
-use crate::rotation::round::Round;
 use crate::rotation::secret::SecretState;
 use crate::rotation::slot::Slot;
 
@@ -41,7 +41,7 @@ impl<'a> Before<'a> {
     }
 
     /// Whether that trigger is newer than both the handled one and the open attempts': it gives exactly one attempt past every brake.
-    /// Without a claim it is not known to be: who deletes claims must not get an attempt for each.
+    /// Without a claim it is not known to be: deleting claims must not gain an attempt for each.
     pub(super) fn without(&self, trigger: Option<&str>) -> bool {
         let tried = |claim: Option<&Claim>, carried| {
             claim.is_some_and(|claim| {
@@ -72,13 +72,13 @@ impl<'a> Before<'a> {
 /// The claim for an attempt, over the one that is there. `counts`: as what it counts for the breaker, if it does, and the answer that was
 /// lost.
 pub(super) fn new_claim(
-    round: &Round<'_>,
+    eval: &Evaluation<'_>,
     cause: Cause,
     pre_sequence: Option<Sequence>,
     before: &Before<'_>,
     counts: Option<(&str, Option<String>)>,
 ) -> Claim {
-    let facts = round.facts;
+    let facts = eval.facts;
     let mut repairs = before.repairs.clone();
     let time = match counts {
         Some((word, answer)) => repairs.add(facts.now.time, word, answer),

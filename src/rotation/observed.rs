@@ -5,11 +5,11 @@ use crate::api::Reason;
 /// Something that is read when a decision needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Observed<T> {
-    /// Not read in this round.
+    /// Not read in this reconciliation.
     Unread,
     /// Taken from a watch: may lag behind, so good enough to rest on, never to act on.
     Cached(T),
-    /// Read from the server in this round.
+    /// Read from the server in this reconciliation.
     Live(T),
     /// The read failed.
     Failed(Failure),
@@ -28,9 +28,9 @@ impl<T> Observed<T> {
 /// Why a read or a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Failure {
-    /// The reason that a person is told.
+    /// The reason that is reported.
     pub reason: Reason,
-    /// Whether it will stay so until somebody changes something.
+    /// Whether it stays so until a person changes something.
     pub permanent: bool,
     /// ZITADEL's error id, if it has the form of one.
     pub error_id: Option<String>,

@@ -13,10 +13,10 @@ mod facts;
 use jiff::Timestamp;
 
 use super::record::RecordError;
-use super::window::{MAX_DURATION, Window};
+use super::window::{MAX_DURATION, RotationWindow};
 use super::{
     AttemptState, Cause, Claim, ClaimView, CommitRecord, Decision, DoubtKind, DueState, Facts,
-    Observed, Prepared, Probe, Report, Schedule, SecretState, Step, Verified, decide, interval,
+    Observed, Prepared, Report, Schedule, SecretState, Step, Verdict, Verified, decide, interval,
     verified,
 };
 use crate::api;
@@ -104,7 +104,7 @@ pub fn window(data: &[u8]) {
         time_zone: Some(line()).filter(|zone| !zone.is_empty()),
         duration: line(),
     };
-    let Ok(window) = Window::parse(&window) else {
+    let Ok(window) = RotationWindow::parse(&window) else {
         return;
     };
     assert!(!window.describe().is_empty() && window.describe().len() < 400);
@@ -245,7 +245,7 @@ fn justified(facts: &Facts, decision: &Decision) {
                 Observed::Live(journal) => assert_eq!(
                     journal.newest().map(|event| event.sequence),
                     open.pre_sequence,
-                    "somebody has rotated"
+                    "another actor rotated"
                 ),
                 Observed::Failed(failure) => {
                     assert!(failure.permanent && open.pre_sequence.is_none());
@@ -304,7 +304,7 @@ fn was_issued(facts: &Facts) -> bool {
         })
 }
 
-/// Nobody is told that the stored value works who could know better: never beside a rejection, and never on a verdict that is older than
+/// The stored value is never reported to work against better knowledge: not beside a rejection, and not on a verdict that is older than
 /// the newest doubt.
 fn truth(facts: &Facts, decision: &Decision) {
     let said = verified(facts, &decision.memory);
@@ -319,13 +319,13 @@ fn truth(facts: &Facts, decision: &Decision) {
     if facts.former.is_some() {
         return;
     }
-    // NB: what follows does not look at what is remembered of doubts.
+    // NB: what follows ignores what is remembered of doubts.
     assert_ne!(
         facts.probe,
-        Observed::Live(Probe::Refused),
+        Observed::Live(Verdict::Rejected),
         "just now it was rejected"
     );
-    let accepted = facts.probe == Observed::Live(Probe::Valid);
+    let accepted = facts.probe == Observed::Live(Verdict::Accepted);
     let slot = view.active;
     let Observed::Live(ClaimView::Present {
         record: Ok(claim), ..
@@ -379,7 +379,7 @@ fn new_attempt(facts: &Facts, live: Option<&SecretState>, decision: &Decision, c
         view.refused.is_none() || (asked && view.refused == Some(api::Reason::SecretContested)),
         "the write would be refused"
     );
-    if facts.object.adopt && !matches!(view.commit, Ok(Some(_))) && !was_issued(facts) {
+    if facts.object.adoption_required && !matches!(view.commit, Ok(Some(_))) && !was_issued(facts) {
         assert_eq!(cause, Cause::Trigger, "there was nothing to adopt");
     }
     let rehearsed = Prepared {
@@ -396,7 +396,7 @@ fn new_attempt(facts: &Facts, live: Option<&SecretState>, decision: &Decision, c
     assert!(!(facts.now.skewed && matches!(cause, Cause::Due | Cause::Retire)));
     match cause {
         Cause::SecretMissing => assert!(facts.object.recovery.missing),
-        Cause::SecretInvalid => assert!(facts.object.recovery.invalid),
+        Cause::SecretInvalid => assert!(facts.object.recovery.rejected),
         Cause::Due => assert!(matches!(facts.object.due, DueState::Due { .. })),
         Cause::Trigger => assert!(facts.object.trigger.is_some()),
         Cause::Retire => assert!(facts.standby.is_some()),

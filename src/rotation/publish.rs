@@ -1,9 +1,10 @@
-//! From ZITADEL's answer to the write of the Secret, as a state machine: prove, keep as a candidate, write, or drop. The shell asks
-//! what it is told to ask, and says what came back. No I/O, no clock.
+//! From ZITADEL's answer to the write of the Secret, as a state machine: prove, keep as a candidate, write, or drop. The shell
+//! asks what it is to ask, and records what came back. No I/O, no clock.
 
 use std::time::Duration;
 
 use crate::rotation::timing::Timing;
+use crate::rotation::verdict::Verdict;
 
 /// What is asked before a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,17 +15,6 @@ pub enum Question {
     New,
     /// Whether the pair in the Secret is accepted.
     Stored,
-}
-
-/// What introspection says of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Verdict {
-    /// It is accepted.
-    Accepted,
-    /// It is refused.
-    Refused,
-    /// Nothing can be concluded, or there was no answer in time.
-    None,
 }
 
 /// The pair in the Secret, beside which a value was received.
@@ -99,7 +89,7 @@ impl Publish {
     }
 
     /// What came back for a question.
-    pub fn told(&mut self, question: Question, verdict: Verdict, now: Duration) {
+    pub fn record_answer(&mut self, question: Question, verdict: Verdict, now: Duration) {
         let half = now.saturating_sub(self.answered) >= self.prove / 2;
         self.ask = match question {
             Question::App => Some(Question::New),
@@ -108,7 +98,7 @@ impl Publish {
                 // NB: most values are accepted within a fraction of a second: the stored one is asked about only if not.
                 let asked = self.beside != Beside::Nothing
                     && (self.is_candidate()
-                        || (half && self.stored.is_none_or(|stored| stored == Verdict::None)));
+                        || (half && self.stored.is_none_or(|stored| stored == Verdict::Unknown)));
                 (asked && verdict != Verdict::Accepted).then_some(Question::Stored)
             }
             Question::Stored => {
@@ -123,7 +113,7 @@ impl Publish {
         if self.new == Some(Verdict::Accepted) {
             return Next::Write { accepted: true };
         }
-        if self.stored == Some(Verdict::Refused) && self.new.is_some() {
+        if self.stored == Some(Verdict::Rejected) && self.new.is_some() {
             return Next::Write { accepted: false };
         }
         match self.phase {
@@ -137,7 +127,7 @@ impl Publish {
         let over = self.answered.saturating_add(self.prove);
         let left = over.saturating_sub(now);
         if left.is_zero() {
-            let refused = self.new == Some(Verdict::Refused);
+            let refused = self.new == Some(Verdict::Rejected);
             let kept = match self.beside {
                 Beside::Nothing => false,
                 Beside::Replaced => refused && self.stored == Some(Verdict::Accepted),
@@ -167,7 +157,7 @@ impl Publish {
             return Next::Ask(question, self.prove);
         }
         let lagged = now.saturating_sub(self.answered) >= self.lag;
-        if lagged && (self.new, self.stored) == (Some(Verdict::Refused), Some(Verdict::Accepted)) {
+        if lagged && (self.new, self.stored) == (Some(Verdict::Rejected), Some(Verdict::Accepted)) {
             return Next::Drop;
         }
         self.ask = Some(Question::App);
@@ -204,7 +194,7 @@ mod tests {
             match machine.next(now) {
                 Next::Ask(question, within) => {
                     let (verdict, takes) = match question {
-                        Question::App => (Verdict::None, Duration::from_millis(5)),
+                        Question::App => (Verdict::Unknown, Duration::from_millis(5)),
                         Question::New => {
                             asked += 1;
                             new(now.saturating_sub(BOOT))
@@ -212,12 +202,12 @@ mod tests {
                         Question::Stored => stored(now.saturating_sub(BOOT)),
                     };
                     let (verdict, takes) = if takes > within {
-                        (Verdict::None, within)
+                        (Verdict::Unknown, within)
                     } else {
                         (verdict, takes)
                     };
                     now += takes;
-                    machine.told(question, verdict, now);
+                    machine.record_answer(question, verdict, now);
                 }
                 Next::Wait(pause) => now += pause,
                 end => return (end, now.saturating_sub(BOOT), asked),
@@ -240,7 +230,7 @@ mod tests {
                 if accepted {
                     Verdict::Accepted
                 } else {
-                    Verdict::Refused
+                    Verdict::Rejected
                 },
                 MS,
             )
@@ -254,7 +244,7 @@ mod tests {
                 if accepted {
                     Verdict::Accepted
                 } else {
-                    Verdict::Refused
+                    Verdict::Rejected
                 },
                 MS,
             )
@@ -269,7 +259,7 @@ mod tests {
         let (end, at, asked) = run(
             Beside::Replaced,
             from(Duration::ZERO),
-            always(Verdict::Refused),
+            always(Verdict::Rejected),
         );
         assert_eq!((end, asked), (ACCEPTED, 1));
         assert!(at < Duration::from_millis(10));
@@ -290,7 +280,7 @@ mod tests {
     #[test]
     fn without_effect_is_said_only_after_the_longest_known_lag() {
         for beside in [Beside::Replaced, Beside::Standby] {
-            let (end, at, _) = run(beside, always(Verdict::Refused), always(Verdict::Accepted));
+            let (end, at, _) = run(beside, always(Verdict::Rejected), always(Verdict::Accepted));
             assert_eq!(end, Next::Drop);
             assert!(at >= S(75) && at < S(76), "{at:?}");
         }
@@ -303,7 +293,7 @@ mod tests {
         assert_eq!((end, at), (UNPROVEN, S(5)));
         let (end, at, _) = run(Beside::Nothing, hangs, hangs);
         assert_eq!((end, at), (UNPROVEN, S(5)));
-        let (end, at, _) = run(Beside::Replaced, always(Verdict::Refused), hangs);
+        let (end, at, _) = run(Beside::Replaced, always(Verdict::Rejected), hangs);
         assert_eq!(end, UNPROVEN);
         assert!(at <= S(5), "{at:?}");
     }
@@ -312,39 +302,39 @@ mod tests {
     fn where_neither_is_accepted_the_newest_is_written() {
         let (end, at, _) = run(
             Beside::Replaced,
-            always(Verdict::Refused),
-            always(Verdict::Refused),
+            always(Verdict::Rejected),
+            always(Verdict::Rejected),
         );
         assert_eq!(end, UNPROVEN);
         assert!(at <= S(5));
         let (end, at, _) = run(
             Beside::Replaced,
-            always(Verdict::None),
-            always(Verdict::None),
+            always(Verdict::Unknown),
+            always(Verdict::Unknown),
         );
         assert_eq!((end, at), (UNPROVEN, S(5)));
         // The stored one dies while the new one waits.
-        let (end, at, _) = run(Beside::Replaced, always(Verdict::Refused), until(S(12)));
+        let (end, at, _) = run(Beside::Replaced, always(Verdict::Rejected), until(S(12)));
         assert_eq!(end, UNPROVEN);
         assert!(at >= S(12) && at < S(35), "{at:?}");
     }
 
     #[test]
     fn beside_a_standby_nothing_unproven_replaces_a_pair_that_works() {
-        for stored in [Verdict::Accepted, Verdict::None] {
-            let (end, _, _) = run(Beside::Standby, always(Verdict::None), always(stored));
+        for stored in [Verdict::Accepted, Verdict::Unknown] {
+            let (end, _, _) = run(Beside::Standby, always(Verdict::Unknown), always(stored));
             assert!(matches!(end, Next::Wait(_)), "{stored:?} {end:?}");
         }
         let (end, _, _) = run(
             Beside::Standby,
-            always(Verdict::None),
-            always(Verdict::Refused),
+            always(Verdict::Unknown),
+            always(Verdict::Rejected),
         );
         assert_eq!(end, UNPROVEN);
         let (end, at, _) = run(
             Beside::Nothing,
-            always(Verdict::None),
-            always(Verdict::None),
+            always(Verdict::Unknown),
+            always(Verdict::Unknown),
         );
         assert_eq!((end, at), (UNPROVEN, S(5)));
     }
@@ -380,17 +370,17 @@ mod tests {
             times
         };
         for beside in [Beside::Replaced, Beside::Standby] {
-            let soon = asked(beside, Verdict::Refused, S(2), Verdict::Accepted);
+            let soon = asked(beside, Verdict::Rejected, S(2), Verdict::Accepted);
             assert!(soon.is_empty(), "{beside:?} {soon:?}");
             // Once it is known to work, that is enough until the time to prove the new one is over.
-            let late = asked(beside, Verdict::Refused, S(4), Verdict::Accepted);
+            let late = asked(beside, Verdict::Rejected, S(4), Verdict::Accepted);
             assert_eq!(late.len(), 1, "{beside:?} {late:?}");
             assert!(late[0] >= Duration::from_millis(2500), "{late:?}");
             // Without a verdict it is asked about again.
-            let silent = asked(beside, Verdict::Refused, S(8), Verdict::None);
+            let silent = asked(beside, Verdict::Rejected, S(8), Verdict::Unknown);
             assert!(silent.len() > 1, "{beside:?} {silent:?}");
         }
-        let nothing = asked(Beside::Nothing, Verdict::Refused, S(4), Verdict::Accepted);
+        let nothing = asked(Beside::Nothing, Verdict::Rejected, S(4), Verdict::Accepted);
         assert!(nothing.is_empty(), "there is none: {nothing:?}");
     }
 
@@ -408,8 +398,8 @@ mod tests {
     #[test]
     fn while_a_value_is_proven_it_is_asked_about_every_second_at_least() {
         let times = RefCell::default();
-        let judge = noted(&times, always(Verdict::None));
-        let (end, at, _) = run(Beside::Nothing, judge, always(Verdict::None));
+        let judge = noted(&times, always(Verdict::Unknown));
+        let (end, at, _) = run(Beside::Nothing, judge, always(Verdict::Unknown));
         assert_eq!((end, at), (UNPROVEN, S(5)));
         let times = times.into_inner();
         let apart = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
@@ -431,7 +421,7 @@ mod tests {
     fn pauses_double_and_a_candidate_is_asked_ever_more_rarely() {
         let (_, _, asked) = run(
             Beside::Replaced,
-            always(Verdict::Refused),
+            always(Verdict::Rejected),
             always(Verdict::Accepted),
         );
         assert!(asked <= 24, "{asked}");

@@ -13,7 +13,7 @@ pub struct Owner {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its uid, which tells it from one that was deleted and created again.
+    /// Its uid, which distinguishes it from one that was deleted and created again.
     pub uid: String,
 }
 
@@ -28,7 +28,7 @@ pub enum RecordError {
     Newer,
 }
 
-/// The version of a record, read before anything else so that a newer format is told from a damaged one.
+/// The version of a record, read before anything else so that a newer format is not taken for a damaged one.
 pub(super) fn check_version(text: &str, known: u32) -> Result<(), RecordError> {
     #[derive(Deserialize)]
     struct Versioned {

@@ -4,37 +4,37 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use crate::api::Reason;
 use crate::rotation::claims::Claims;
-use crate::rotation::round::Round;
+use crate::rotation::evaluation::Evaluation;
 use crate::rotation::secret::{SecretState, SecretView};
 use crate::rotation::step::{Retry, Step, rest, stalled};
 
 /// `spec.secret.name` was changed. That is no cause: the newest value moves.
 pub(super) fn renamed(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     claims: Claims<'_>,
     secret: &SecretState,
 ) -> ControlFlow<Step> {
-    let facts = round.facts;
+    let facts = eval.facts;
     let Some(former) = &facts.former else {
         return Continue(());
     };
-    if round.memory.claimed.is_some() {
+    if eval.memory.claimed.is_some() {
         return Continue(());
     }
-    if let Some(report) = round.backing_off() {
+    if let Some(report) = eval.backing_off() {
         return Break(rest(report));
     }
-    round.current()?;
-    // Whoever has generated under the former name may still be writing there.
+    eval.current()?;
+    // The process that called generate under the former name may still be writing there.
     for slot in facts.slots() {
         let Some((_, attempt)) = claims.open(*slot, secret) else {
             continue;
         };
         let known =
-            former.carries.contains(&attempt.id) || round.memory.not_executed == Some(attempt.id);
+            former.carries.contains(&attempt.id) || eval.memory.not_executed == Some(attempt.id);
         if !known {
-            let since = round.memory.attempt_seen(attempt.id, facts.now.boot);
-            round.quiet(Some(since))?;
+            let since = eval.memory.attempt_seen(attempt.id, facts.now.boot);
+            eval.quiet(Some(since))?;
         }
     }
     let moved = |over: Option<&SecretView>| Step::Move {

@@ -9,46 +9,47 @@ use crate::ids::AttemptId;
 use crate::rotation::breaker::{OpenBreaker, Standing};
 use crate::rotation::cause::kind::Cause;
 use crate::rotation::claim::Claim;
-use crate::rotation::facts::{Facts, Probe};
+use crate::rotation::evaluation::Evaluation;
+use crate::rotation::facts::Facts;
 use crate::rotation::memory::Loss;
 use crate::rotation::new_claim::Before;
 use crate::rotation::observed::Observed;
 use crate::rotation::repairs::Repairs;
-use crate::rotation::round::Round;
 use crate::rotation::secret::{SecretState, Value};
 use crate::rotation::step::{Blocked, Report, Retry, Source, Step, rest};
+use crate::rotation::verdict::Verdict;
 
 /// The breaker, and the pause before a lost answer is made up for. What came in place of that answer, if it is known.
 pub(super) fn repair(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     cause: Cause,
     held: bool,
     claims: &mut Before<'_>,
     open: Option<AttemptId>,
     secret: &SecretState,
 ) -> ControlFlow<Step, Option<String>> {
-    let facts = round.facts;
+    let facts = eval.facts;
     if claims.replaced.is_none() {
-        let counted = round.repairs(None)?;
+        let counted = eval.repairs(None)?;
         claims.repairs = Repairs::of([claims.repairs.clone(), counted].into_iter());
     }
-    let lost = round.memory.answer.as_ref();
+    let lost = eval.memory.answer.as_ref();
     let answer = lost
         .filter(|(attempt, _)| Some(*attempt) == open)
         .map(|(_, answer)| answer.clone());
     if cause == Cause::LostAttempt {
-        let event = match &round.seen().journal {
+        let event = match &eval.seen().journal {
             Observed::Live(journal) => journal.newest_own(),
             _ => None,
         };
         let event = event.map(|event| Loss::Event(event.sequence));
-        round.memory.lost = event.or(open.map(Loss::Attempt)).or(round.memory.lost);
+        eval.memory.lost = event.or(open.map(Loss::Attempt)).or(eval.memory.lost);
     }
     if !held {
         return Continue(answer);
     }
     if let Some(closes) = claims.repairs.closes(facts.now.time, &facts.timing) {
-        if let Some(step) = held_back(round, claims) {
+        if let Some(step) = breaker_holds(eval, claims) {
             return Break(step);
         }
         let breaker = OpenBreaker {
@@ -56,17 +57,17 @@ pub(super) fn repair(
             repairs: claims.repairs.clone(),
             held: cause,
             answer,
-            standing: standing(round, secret)?,
+            standing: standing(eval, secret)?,
         };
         return Break(breaker_is_open(facts, breaker));
     }
     if cause == Cause::LostAttempt {
-        pause(round, open, &claims.repairs, secret)?;
+        pause(eval, open, &claims.repairs, secret)?;
     }
     Continue(answer)
 }
 
-/// The report of a breaker that is open. It is looked at again when it closes; until then ever more rarely, so that what is said of
+/// The report of a breaker that is open. It is checked again when it closes; until then ever more rarely, so that what is said of
 /// the stored value stays true.
 fn breaker_is_open(facts: &Facts, breaker: OpenBreaker) -> Step {
     let now = facts.now.time;
@@ -94,42 +95,42 @@ fn breaker_is_open(facts: &Facts, breaker: OpenBreaker) -> Step {
 }
 
 /// What is known of the stored value while its repair waits: it is asked now, so that what is reported is true.
-fn standing(round: &mut Round<'_>, secret: &SecretState) -> ControlFlow<Step, Standing> {
+fn standing(eval: &mut Evaluation<'_>, secret: &SecretState) -> ControlFlow<Step, Standing> {
     let view = match secret {
         SecretState::Present(view) if view.value != Value::Absent => view,
         _ => return Continue(Standing::Gone),
     };
-    let verdict = match &round.facts.probe {
-        Observed::Unread | Observed::Cached(_) => return Break(round.read(&[Source::Probe])),
+    let verdict = match &eval.facts.probe {
+        Observed::Unread | Observed::Cached(_) => return Break(eval.read(&[Source::Probe])),
         Observed::Live(verdict) => *verdict,
-        Observed::Failed(_) => Probe::NoVerdict,
+        Observed::Failed(_) => Verdict::Unknown,
     };
-    let now = round.facts.now.boot;
-    round.memory.judged(&view.version, verdict, now);
+    let now = eval.facts.now.boot;
+    eval.memory.judged(&view.version, verdict, now);
     Continue(match verdict {
-        Probe::Valid => Standing::Accepted,
-        Probe::Refused => Standing::Rejected,
-        Probe::NoVerdict => Standing::Unknown,
+        Verdict::Accepted => Standing::Accepted,
+        Verdict::Rejected => Standing::Rejected,
+        Verdict::Unknown => Standing::Unknown,
     })
 }
 
 /// The first lost answer is made up for at once, the next ones after ever longer pauses: what spoils one answer may spoil the next.
 fn pause(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     open: Option<AttemptId>,
     repairs: &Repairs,
     secret: &SecretState,
 ) -> ControlFlow<Step> {
-    let facts = round.facts;
-    let Some(open) = open.filter(|open| round.memory.not_executed != Some(*open)) else {
+    let facts = eval.facts;
+    let Some(open) = open.filter(|open| eval.memory.not_executed != Some(*open)) else {
         return Continue(());
     };
     let before = repairs.lost(facts.now.time, &facts.timing);
-    let since = round.memory.attempt_seen(open, facts.now.boot);
-    let Some(left) = round.left(since, facts.timing.lost_pause(before)) else {
+    let since = eval.memory.attempt_seen(open, facts.now.boot);
+    let Some(left) = eval.left(since, facts.timing.lost_pause(before)) else {
         return Continue(());
     };
-    let standing = standing(round, secret)?;
+    let standing = standing(eval, secret)?;
     let blocked = Reason::LostAttempt.into();
     let retry = Retry::After(left);
     Break(rest(if standing == Standing::Accepted {
@@ -139,14 +140,14 @@ fn pause(
     }))
 }
 
-/// A repair is held back until there is a new trigger. Where somebody has deleted the claim, one that says which is the present one is
+/// A repair is held back until there is a new trigger. Where the claim was deleted, one that names the present trigger is
 /// written first.
-pub(super) fn held_back(round: &Round<'_>, claims: &Before<'_>) -> Option<Step> {
-    let object = &round.facts.object;
-    // NB: the present trigger counts as handled. What its rotation came to went with the claim, and whoever deletes that again and again must
+pub(super) fn breaker_holds(eval: &Evaluation<'_>, claims: &Before<'_>) -> Option<Step> {
+    let object = &eval.facts.object;
+    // NB: the present trigger counts as handled. What its rotation came to went with the claim, and deleting it again and again must
     // not get past the breaker.
     let claim = Claim::settled(object.owner.clone(), object.trigger.clone(), None)
         .remembering(claims.repairs.clone());
     let none = claims.stored.is_none() && claims.replaced.is_none();
-    none.then(|| round.write_claim(claim))
+    none.then(|| eval.write_claim(claim))
 }

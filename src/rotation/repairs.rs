@@ -129,7 +129,7 @@ impl Repairs {
         self
     }
 
-    /// When the breaker closes; none: it is closed. Its windows slide, so that needs nobody.
+    /// When the breaker closes; none: it is closed. Its windows slide, so it closes by itself.
     pub fn closes(&self, now: Timestamp, timing: &Timing) -> Option<Timestamp> {
         let end = |limit: u32, period: Duration| {
             // NB: nothing that counts is in the future; a clock that went back must not keep it open for longer.

@@ -8,8 +8,8 @@
 //! * A rotation is **overdue** one gap after it became due, where the gap is the time between the last opening at or before
 //!   the due instant and the first one after it: by then the windows were open for a whole duration. Without windows, and
 //!   where the gap is shorter, it is overdue after [`GRACE`].
-//! * Everything is judged from `last` and `now` alone. A restart changes nothing; another schedule holds from the next look
-//!   on, for the same `last`, so a changed schedule never rotates earlier than it says itself. A `last` in the future
+//! * Everything is judged from `last` and `now` alone. A restart changes nothing; another schedule holds from the next
+//!   reconcile on, for the same `last`, so a changed schedule never rotates earlier than it says itself. A `last` in the future
 //!   (clocks that disagree) is not due.
 //! * A week is 7 × 24 h and a day 24 h of elapsed time, whatever the clocks do.
 
@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::Rotation;
 use crate::rotation::hash::fnv1a;
 use crate::rotation::interval::{self, IntervalError};
-use crate::rotation::window::{Window, WindowError};
+use crate::rotation::window::{RotationWindow, WindowError};
 
 /// How long a due rotation may wait without a window to blame before it is overdue.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
@@ -41,7 +41,7 @@ const DESCRIBED_WINDOWS: usize = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     age: Option<Age>,
-    windows: Vec<Window>,
+    windows: Vec<RotationWindow>,
     overlap: Option<Duration>,
 }
 
@@ -90,7 +90,7 @@ pub enum DueState {
 }
 
 impl DueState {
-    /// The next start that lies ahead, which is also when the schedule is to be looked at again; none if it can start now,
+    /// The next start that lies ahead, which is also when the schedule is to be judged again; none if it can start now,
     /// or never.
     pub const fn next_start(self) -> Option<Timestamp> {
         match self {
@@ -101,7 +101,7 @@ impl DueState {
         }
     }
 
-    /// What people are told of the next rotation: the next start, or since when it has been due if it can start now.
+    /// The next rotation, as it is reported: the next start, or since when it has been due if it can start now.
     pub const fn next_rotation(self) -> Option<Timestamp> {
         match self {
             Self::Due { since, .. } => Some(since),
@@ -222,7 +222,8 @@ impl Schedule {
             .iter()
             .enumerate()
             .map(|(index, window)| {
-                Window::parse(window).map_err(|error| ScheduleError::Window { index, error })
+                RotationWindow::parse(window)
+                    .map_err(|error| ScheduleError::Window { index, error })
             })
             .collect::<Result<_, _>>()?;
         let overlap = match &rotation.overlap {
@@ -309,7 +310,7 @@ impl Schedule {
         };
         let every = format!("every {}", interval::format(age.interval));
         let described = self.windows.iter().take(DESCRIBED_WINDOWS);
-        let mut windows: Vec<String> = described.map(Window::describe).collect();
+        let mut windows: Vec<String> = described.map(RotationWindow::describe).collect();
         match self.windows.len().saturating_sub(DESCRIBED_WINDOWS) {
             0 => {}
             1 => windows.push("in another window".to_owned()),

@@ -13,7 +13,7 @@ use crate::rotation::slot::Slot;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "there is one a round, and nearly always it is there"
+    reason = "there is one a eval, and nearly always it is there"
 )]
 pub enum SecretState {
     /// There is none.
@@ -127,7 +127,7 @@ pub struct Former {
 /// The client secret in a Secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Value {
-    /// Not looked at: only metadata is watched.
+    /// Not read: only metadata is watched.
     Unseen,
     /// There is none.
     Absent,

@@ -11,15 +11,15 @@ use crate::api::Reason;
 use crate::rotation::cause::kind::Cause;
 use crate::rotation::claim::Attempt;
 use crate::rotation::commit::Entry;
+use crate::rotation::evaluation::Evaluation;
 use crate::rotation::observed::Observed;
-use crate::rotation::round::Round;
 use crate::rotation::secret::{SecretState, SecretView, Value};
 use crate::rotation::step::{Retry, Source, Step, rest, waiting};
 
 /// The entry that records a retirement whose answer was not recorded, and the Secret to record it in. `None` if the attempt was none, or
 /// was not carried out.
 pub(super) fn retirement<'a>(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     attempt: &Attempt,
     sent: Option<Duration>,
     secret: &'a SecretState,
@@ -30,26 +30,26 @@ pub(super) fn retirement<'a>(
             if attempt.cause == Cause::Retire
                 && view.value != Value::Absent
                 && secret.is_recorded()
-                && view.entry(round.slot).is_some() =>
+                && view.entry(eval.slot).is_some() =>
         {
-            retired(round, attempt, sent, view)?.map(|entry| (view, entry))
+            retired(eval, attempt, sent, view)?.map(|entry| (view, entry))
         }
         _ => None,
     };
     Continue(entry)
 }
 
-/// The former pair's secret was replaced by one that nobody has: what is to be recorded, and then it is over. `None` if it was not
+/// The former pair's secret was replaced by one that no one has: what is to be recorded, and then it is over. `None` if it was not
 /// replaced.
 pub(super) fn retired(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     attempt: &Attempt,
     sent: Option<Duration>,
     secret: &SecretView,
 ) -> ControlFlow<Step, Option<Entry>> {
-    let facts = round.facts;
-    let (sequence, change_date) = match &round.seen().journal {
-        Observed::Unread | Observed::Cached(_) => return Break(round.read(&[Source::Journal])),
+    let facts = eval.facts;
+    let (sequence, change_date) = match &eval.seen().journal {
+        Observed::Unread | Observed::Cached(_) => return Break(eval.read(&[Source::Journal])),
         Observed::Live(journal) => {
             let newest = journal
                 .newest_own()
@@ -60,15 +60,15 @@ pub(super) fn retired(
             (newest.sequence, newest.time)
         }
         Observed::Failed(failure) if !failure.permanent => {
-            return Break(rest(round.failed(failure)));
+            return Break(rest(eval.failed(failure)));
         }
         // Whether it was carried out can't be known. Made again and again it would never end, so it counts as done.
         Observed::Failed(_) => {
-            round.quiet(sent)?;
+            eval.quiet(sent)?;
             (attempt.pre_sequence.unwrap_or_default(), facts.now.time)
         }
     };
-    if let Some(report) = round.backing_off() {
+    if let Some(report) = eval.backing_off() {
         return Break(rest(report));
     }
     if let Some(reason) = secret.refused {
@@ -82,21 +82,21 @@ pub(super) fn retired(
 }
 
 /// Whether the pair before the stored one is to be made useless now.
-pub(super) fn overlap_is_over(round: &Round<'_>) -> bool {
-    let facts = round.facts;
+pub(super) fn overlap_is_over(eval: &Evaluation<'_>) -> bool {
+    let facts = eval.facts;
     facts.standby.is_some()
         && facts
             .object
             .overlap_ends
             .is_some_and(|ends| ends <= facts.now.time)
         // Only once the stored pair is known to work.
-        && round.memory.doubt.is_none()
-        && round.memory.rejected.is_none()
+        && eval.memory.doubt.is_none()
+        && eval.memory.rejected.is_none()
 }
 
-/// A standby application that can't take over is told as soon as it is named, not at the first rotation.
-pub(super) fn standby_is_ready(round: &Round<'_>) -> ControlFlow<Step> {
-    let facts = round.facts;
+/// A standby application that can't take over is reported as soon as it is named, not at the first rotation.
+pub(super) fn standby_is_ready(eval: &Evaluation<'_>) -> ControlFlow<Step> {
+    let facts = eval.facts;
     let Some(idle) = facts.idle().filter(|_| facts.object.standby_unseen) else {
         return Continue(());
     };

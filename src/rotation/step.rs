@@ -20,7 +20,7 @@ use crate::rotation::slot::Slot;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     /// The `ApiAppSecret`, by GET: what the watch shows may be old. Read after the claim, so that a claim over that revision fails
-    /// where somebody has acted on a newer object meanwhile.
+    /// where another replica has acted on a newer object meanwhile.
     Object,
     /// The claims, by GET.
     Claim,
@@ -93,7 +93,7 @@ pub enum Step {
     Rest(Report),
 }
 
-/// When to look again.
+/// When to reconcile again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Retry {
     /// When something changes.
@@ -162,7 +162,7 @@ pub enum Awaits {
     Turn,
 }
 
-/// What a round came to.
+/// What a reconciliation came to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Report {
     /// The Secret holds a credential that ZITADEL accepts, and nothing is due.
@@ -178,28 +178,28 @@ pub enum Report {
     Usable {
         /// What for.
         blocked: Blocked,
-        /// When to look again.
+        /// When to reconcile again.
         retry: Retry,
     },
     /// Under way; the credential may be unusable at this moment.
     Working {
         /// What is waited for.
         blocked: Blocked,
-        /// When to look again.
+        /// When to reconcile again.
         retry: Retry,
     },
     /// A person must act.
     Stalled {
         /// Why.
         blocked: Blocked,
-        /// When to look again.
+        /// When to reconcile again.
         retry: Retry,
     },
     /// Everything is stopped.
     Quiet(Reason),
     /// The object is not what the watch shows any more: nothing is done or said about the old one.
     Outdated {
-        /// When to look again, if the watch does not show it by then.
+        /// When to reconcile again, if the watch does not show it by then.
         retry: Retry,
     },
 }

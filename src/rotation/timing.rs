@@ -14,16 +14,16 @@ pub struct Timing {
     pub send: Duration,
     /// How long a new secret is tried at introspection before it is published unproven (`T_prove`).
     pub prove: Duration,
-    /// The longest known lag of ZITADEL's projection (`T_lag`): so long a new secret that is refused while the stored one is accepted
+    /// The longest known lag of ZITADEL's projection (`T_lag`): so long a new secret that is rejected while the stored one is accepted
     /// is kept in memory and asked about again.
     pub lag: Duration,
-    /// How long somebody else's open claim is watched before anything is decided about it (`T_take`).
+    /// How long another replica's open claim is watched before anything is decided about it (`T_take`).
     pub takeover: Duration,
     /// After this a request that was sent is taken to have been carried out or never to be (`Q`).
     pub quiet: Duration,
     /// A Secret that is gone is looked for again after this, before it counts as gone.
     pub missing: Duration,
-    /// A refused credential must stay refused for this long, over `dead_probes` probes, before it counts as dead.
+    /// A rejected credential must stay rejected for this long, over `dead_probes` probes, before it counts as dead.
     pub dead: Duration,
     /// See `dead`.
     pub dead_probes: u32,

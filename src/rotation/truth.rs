@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use crate::api::Reason;
-use crate::rotation::facts::{ClaimView, Probe};
+use crate::rotation::evaluation::Evaluation;
+use crate::rotation::facts::ClaimView;
 use crate::rotation::memory::DoubtKind;
 use crate::rotation::observed::Observed;
-use crate::rotation::round::Round;
 use crate::rotation::secret::{SecretState, SecretView, Value};
 use crate::rotation::step::{Blocked, Report, Retry, Source, Step, rest};
+use crate::rotation::verdict::Verdict;
 use crate::rotation::verified::{Verified, verified};
 
-impl<'a> Round<'a> {
+impl<'a> Evaluation<'a> {
     /// News about the stored value, unless ZITADEL was asked about it after the news was read.
     pub(super) fn doubts(&mut self, kind: DoubtKind) {
         if !matches!(self.facts.probe, Observed::Live(_)) {
@@ -36,8 +37,8 @@ impl<'a> Round<'a> {
         let (Some(view), Observed::Live(verdict)) = (self.judgeable(), &self.facts.probe) else {
             return;
         };
-        // NB: where nobody could tell, what is known stands.
-        if *verdict != Probe::NoVerdict {
+        // NB: without a verdict, what is known stands.
+        if *verdict != Verdict::Unknown {
             self.memory
                 .judged(&view.version, *verdict, self.facts.now.boot);
         }
@@ -125,11 +126,11 @@ impl<'a> Round<'a> {
     /// Makes a report say the truth about the stored value: it is asked about first where it may be dead.
     pub(super) fn truthful(&mut self, step: Step) -> Step {
         let facts = self.facts;
-        let told = match &step {
+        let is_reported = match &step {
             Step::Rest(report) => !matches!(report, Report::Quiet(_) | Report::Outdated { .. }),
             _ => false,
         };
-        if !told || !self.is_askable() {
+        if !is_reported || !self.is_askable() {
             return self.said(step);
         }
         if matches!(facts.probe, Observed::Unread | Observed::Cached(_)) {
@@ -158,7 +159,7 @@ impl<'a> Round<'a> {
             && self.facts.gates.connection.is_ok()
     }
 
-    /// Makes a report say the truth about the stored value: nothing is called usable that is not known to be, and it is looked at again
+    /// Makes a report say the truth about the stored value: nothing is called usable that is not known to be, and it is checked again
     /// soon as long as that lasts.
     pub(super) fn said(&self, step: Step) -> Step {
         let facts = self.facts;

@@ -9,9 +9,9 @@ use crate::rotation::cause::found::Found;
 use crate::rotation::cause::kind::Cause;
 use crate::rotation::claim::{Attempt, AttemptState, Claim};
 use crate::rotation::claims::Claims;
+use crate::rotation::evaluation::Evaluation;
 use crate::rotation::observed::{Failure, Observed, Version};
 use crate::rotation::record::UnknownFields;
-use crate::rotation::round::Round;
 use crate::rotation::secret::{SecretState, Value};
 use crate::rotation::standby::{overlap_is_over, retired};
 use crate::rotation::step::{Retry, Step, rest, waiting};
@@ -19,17 +19,17 @@ use crate::rotation::takeover::{AttemptOutcome, outcome};
 
 /// Why to rotate in place of a claim that can't be read, or the claim that replaces it.
 pub(super) fn unreadable(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     version: &Version,
     secret: &SecretState,
 ) -> ControlFlow<Step, Found> {
-    let facts = round.facts;
-    let since = match &round.memory.unreadable {
+    let facts = eval.facts;
+    let since = match &eval.memory.unreadable {
         Some((seen, since)) if seen == version => *since,
         _ => facts.now.boot,
     };
-    round.memory.unreadable = Some((version.clone(), since));
-    if let Some(left) = round.left(since, facts.timing.quiet) {
+    eval.memory.unreadable = Some((version.clone(), since));
+    if let Some(left) = eval.left(since, facts.timing.quiet) {
         return Break(rest(waiting(
             Reason::ClaimUnreadable.into(),
             Retry::After(left),
@@ -37,35 +37,35 @@ pub(super) fn unreadable(
     }
     let claim = Claim {
         // NB: with claim and Secret both gone nothing says that an adoption was made.
-        issued: !facts.object.adopt,
+        issued: !facts.object.adoption_required,
         ..Claim::settled(facts.object.owner.clone(), facts.handled_trigger(), None)
     };
     if facts.standby.is_some() {
         // With a readable claim the search goes on as always; what is lost of the stored pair shows in the journal.
-        let repairs = round.repairs(None)?;
-        let attempt = if round.slot == facts.active() {
+        let repairs = eval.repairs(None)?;
+        let attempt = if eval.slot == facts.active() {
             None
         } else {
-            lost_beside(round, since, secret)?
+            lost_beside(eval, since, secret)?
         };
         let claim = claim.remembering(repairs);
-        return replaced(round, Claim { attempt, ..claim });
+        return replaced(eval, Claim { attempt, ..claim });
     }
-    let stored = secret.sequence(round.slot).filter(|_| secret.is_recorded());
+    let stored = secret.sequence(eval.slot).filter(|_| secret.is_recorded());
     let none = Claims::default();
-    let outcome = outcome(round, stored, Some(since), secret)?;
+    let outcome = outcome(eval, stored, Some(since), secret)?;
     if outcome != AttemptOutcome::NotExecuted && stored.is_some() {
         return Continue(Found::Cause(Cause::LostAttempt));
     }
-    let settled = none.with(round.slot, Some(&claim));
-    match find(round, settled, secret)? {
+    let settled = none.with(eval.slot, Some(&claim));
+    match find(eval, settled, secret)? {
         // Its answer may be the one that is lost. As a trigger the breaker would not count it.
-        Found::Cause(Cause::Trigger) if !secret.is_recorded() && has_unexplained(round) => {
+        Found::Cause(Cause::Trigger) if !secret.is_recorded() && has_unexplained(eval) => {
             Continue(Found::Cause(Cause::LostAttempt))
         }
         Found::Claim(_) | Found::Render { .. } | Found::Nothing(_) => {
-            let repairs = round.repairs(None)?;
-            replaced(round, claim.remembering(repairs))
+            let repairs = eval.repairs(None)?;
+            replaced(eval, claim.remembering(repairs))
         }
         found => Continue(found),
     }
@@ -74,13 +74,13 @@ pub(super) fn unreadable(
 /// The attempt on the idle application whose claim can't be read, given up: its answer is lost, by the journal, and what makes up for it
 /// is a repair. Of a retirement only the record is missing.
 fn lost_beside(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     since: Duration,
     secret: &SecretState,
 ) -> ControlFlow<Step, Option<Attempt>> {
-    let facts = round.facts;
-    let pre_sequence = secret.sequence(round.slot);
-    if outcome(round, pre_sequence, Some(since), secret)? != AttemptOutcome::Executed {
+    let facts = eval.facts;
+    let pre_sequence = secret.sequence(eval.slot);
+    if outcome(eval, pre_sequence, Some(since), secret)? != AttemptOutcome::Executed {
         return Continue(None);
     }
     let attempt = Attempt {
@@ -94,21 +94,21 @@ fn lost_beside(
         state: AttemptState::Void,
         unknown: UnknownFields::default(),
     };
-    if overlap_is_over(round)
+    if overlap_is_over(eval)
         && let SecretState::Present(view) = secret
         && view.value != Value::Absent
         && pre_sequence.is_some()
-        && let Some(entry) = retired(round, &attempt, Some(since), view)?
+        && let Some(entry) = retired(eval, &attempt, Some(since), view)?
     {
-        return Break(round.render(view.version.clone(), Some((round.slot, entry))));
+        return Break(eval.render(view.version.clone(), Some((eval.slot, entry))));
     }
     Continue(Some(attempt))
 }
 
 /// Whether the journal's newest rotation by the operator is one that the status does not know.
-fn has_unexplained(round: &Round<'_>) -> bool {
-    let explained = &round.facts.object.explained;
-    let newest = match &round.seen().journal {
+fn has_unexplained(eval: &Evaluation<'_>) -> bool {
+    let explained = &eval.facts.object.explained;
+    let newest = match &eval.seen().journal {
         Observed::Live(journal) => journal.newest_own(),
         _ => None,
     };
@@ -119,12 +119,12 @@ fn has_unexplained(round: &Round<'_>) -> bool {
 }
 
 /// Writes a claim in place of one that can't be read. Where it can't be read again each time, it is written ever more rarely.
-fn replaced(round: &mut Round<'_>, claim: Claim) -> ControlFlow<Step, Found> {
-    if let Some(report) = round.backing_off() {
+fn replaced(eval: &mut Evaluation<'_>, claim: Claim) -> ControlFlow<Step, Found> {
+    if let Some(report) = eval.backing_off() {
         return Break(rest(report));
     }
-    round.current()?;
+    eval.current()?;
     let damaged = Failure::new(Reason::ClaimUnreadable, false);
-    round.memory.set_back(round.facts, &damaged);
+    eval.memory.set_back(eval.facts, &damaged);
     Continue(Found::Claim(Box::new(claim)))
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::rotation::facts::{Facts, Probe};
+use crate::rotation::facts::Facts;
 use crate::rotation::fingerprint::Origin;
 use crate::rotation::memory::{Doubt, DoubtKind, Memory, Rejection};
 use crate::rotation::observed::Version;
 use crate::rotation::secret::{SecretState, Value};
+use crate::rotation::verdict::Verdict;
 
 /// What is known of the stored client secret: the verdict of the last question about exactly these bytes, unless a doubt is younger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,7 +29,7 @@ pub enum Verified {
 }
 
 impl Verified {
-    /// Whether consumers can be told that the Secret holds a client secret that works.
+    /// Whether it may be reported that the Secret holds a client secret that works.
     pub const fn is_usable(self) -> bool {
         matches!(self, Self::Accepted | Self::Unasked)
     }
@@ -89,15 +90,15 @@ pub fn verified(facts: &Facts, memory: &Memory) -> Verified {
 impl Memory {
     /// ZITADEL was asked about the value in this revision of the Secret. A verdict answers every doubt; without one nothing that was
     /// known holds.
-    pub fn judged(&mut self, secret: &Version, verdict: Probe, now: Duration) {
+    pub fn judged(&mut self, secret: &Version, verdict: Verdict, now: Duration) {
         match verdict {
-            Probe::Valid => {
+            Verdict::Accepted => {
                 self.verified = Some(secret.revision.clone());
                 self.rejected = None;
-                self.refusals = None;
+                self.streak = None;
                 self.doubt = None;
             }
-            Probe::Refused => {
+            Verdict::Rejected => {
                 self.verified = None;
                 let same = self.rejected.take().filter(|it| it.secret == *secret);
                 self.rejected = same.or_else(|| {
@@ -108,7 +109,7 @@ impl Memory {
                 });
                 self.doubt = None;
             }
-            Probe::NoVerdict => self.doubts(DoubtKind::News, now),
+            Verdict::Unknown => self.doubts(DoubtKind::News, now),
         }
     }
 

@@ -54,7 +54,7 @@ pub fn next_try(blocked: &Blocked, facts: &Facts) -> Option<Timestamp> {
     )
 }
 
-/// NB: rounded up, so that a person who compares it with a clock is never told too early a time.
+/// NB: rounded up, so that the time that is reported is never too early.
 fn to_the_second(time: Timestamp) -> Option<Timestamp> {
     let whole = TimestampRound::new()
         .smallest(Unit::Second)

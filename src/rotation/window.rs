@@ -190,7 +190,7 @@ pub enum WindowError {
 
 /// A window that was read and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Window {
+pub struct RotationWindow {
     cron: Cron,
     zone: TimeZone,
     duration: SignedDuration,
@@ -198,7 +198,7 @@ pub struct Window {
     gapless: bool,
 }
 
-impl Window {
+impl RotationWindow {
     /// Reads a window.
     pub fn parse(window: &api::Window) -> Result<Self, WindowError> {
         let cron = cron(&window.schedule)?;

@@ -11,9 +11,7 @@ use zitadel_secret_operator::ids::{AttemptId, Sequence};
 use zitadel_secret_operator::rotation as real;
 
 use crate::hash::Wide;
-use crate::world::{
-    Age, Attempt, Claim, GONE, Memo, Object, Round, Secret, Seen, Status, TWO, Verdict,
-};
+use crate::world::{Age, Attempt, Claim, GONE, Memo, Object, Round, Secret, Seen, Status, TWO};
 
 /// The clock of every decision. What is remembered as fresh lies here, what is over lies at zero.
 const BOOT: Duration = Duration::from_hours(1000);
@@ -195,8 +193,8 @@ pub fn claimed(memo: &Memo, slot: u8, attempt: u8) -> Memo {
     })
 }
 
-pub fn claim_refused(memo: &Memo) -> Memo {
-    remember(memo, real::Memory::claim_refused)
+pub fn claim_not_written(memo: &Memo) -> Memo {
+    remember(memo, real::Memory::claim_not_written)
 }
 
 pub fn rehearsed(memo: &Memo, slot: u8, secret: u8) -> Memo {
@@ -226,7 +224,9 @@ pub fn unknown(memo: &Memo, attempt: u8) -> Memo {
 
 /// Generate was refused without being carried out.
 pub fn not_executed(known: &Known, attempt: u8) -> Memo {
-    let refused = remember(&known.memo, |m| m.refused(attempt_id(attempt)));
+    let refused = remember(&known.memo, |m| {
+        m.generate_not_executed(attempt_id(attempt))
+    });
     back_off(&Known {
         memo: refused,
         ..*known
@@ -369,7 +369,7 @@ fn memory(memo: &Memo) -> real::Memory {
             unusable: false,
         }),
         holding: some(memo.holding).map(attempt_id),
-        held_back: None,
+        write_blocked: None,
         not_executed: some(memo.not_executed).map(attempt_id),
         without_effect: some(memo.without_effect).map(attempt_id),
         open: memo
@@ -395,11 +395,11 @@ fn memory(memo: &Memo) -> real::Memory {
             })
             .collect(),
         missing: set(memo.missing),
-        refusals: some(memo.refusals.0).map(|secret| real::Refusals {
+        streak: some(memo.streak.0).map(|secret| real::RejectionStreak {
             secret: version(secret),
-            count: memo.refusals.1.into(),
-            first: instant(memo.refusals.2),
-            last: instant(memo.refusals.2),
+            count: memo.streak.1.into(),
+            first: instant(memo.streak.2),
+            last: instant(memo.streak.2),
         }),
         drift: some(memo.drift.0)
             .map(|sequence| (Sequence(sequence.into()), instant(memo.drift.1))),
@@ -427,9 +427,9 @@ fn memory(memo: &Memo) -> real::Memory {
                 since: BOOT,
                 asked: 0,
             }),
-        looked_at: some(memo.looked_at.0).map(|hint| real::Looked {
+        drift_seen: some(memo.drift_seen.0).map(|hint| real::DriftSeen {
             hint: Sequence(hint.into()),
-            stored: Sequence(memo.looked_at.1.into()),
+            stored: Sequence(memo.drift_seen.1.into()),
         }),
     }
 }
@@ -462,17 +462,14 @@ fn memo(memory: &real::Memory) -> Memo {
             }),
         watched: watched(&memory.watched),
         missing: memory.missing.map_or(Age::Unset, age),
-        refusals: memory
-            .refusals
-            .as_ref()
-            .map_or((0, 0, Age::Unset), |refusals| {
-                (
-                    revision(&refusals.secret),
-                    // More than one are not told apart: the second is counted as soon as the first is old, see `facts`.
-                    u8::try_from(refusals.count.min(1)).unwrap(),
-                    age(refusals.first),
-                )
-            }),
+        streak: memory.streak.as_ref().map_or((0, 0, Age::Unset), |streak| {
+            (
+                revision(&streak.secret),
+                // More than one are not told apart: the second is counted as soon as the first is old, see `facts`.
+                u8::try_from(streak.count.min(1)).unwrap(),
+                age(streak.first),
+            )
+        }),
         drift: memory.drift.map_or((0, Age::Unset), |(sequence, since)| {
             (sequence_number(sequence), age(since))
         }),
@@ -502,7 +499,7 @@ fn memo(memory: &real::Memory) -> Memo {
             let at = DOUBTS.iter().position(|kind| *kind == doubt.kind);
             u8::try_from(at.unwrap() + 1).unwrap()
         }),
-        looked_at: memory.looked_at.map_or((0, 0), |looked| {
+        drift_seen: memory.drift_seen.map_or((0, 0), |looked| {
             (sequence_number(looked.hint), sequence_number(looked.stored))
         }),
     }
@@ -741,7 +738,7 @@ fn facts(known: &Known) -> real::Facts {
             trigger: trigger(known.object.trigger),
             observed_trigger: None,
             recovery: real_recovery(),
-            adopt: false,
+            adoption_required: false,
             verified: some(known.status.verified).map(text),
             due,
             overlap_ends: (known.overlap && idle != 0 && idle < stored).then(long_ago),
@@ -766,9 +763,7 @@ fn facts(known: &Known) -> real::Facts {
         standby: known.standby.then(|| app(known, 1)),
         probe: match known.round.probe {
             None => real::Observed::Unread,
-            Some(Verdict::Valid) => real::Observed::Live(real::Probe::Valid),
-            Some(Verdict::Refused) => real::Observed::Live(real::Probe::Refused),
-            Some(Verdict::None) => real::Observed::Live(real::Probe::NoVerdict),
+            Some(verdict) => real::Observed::Live(verdict),
         },
         former: former(known),
         fresh_attempt: attempt_id(NEW),
@@ -821,7 +816,7 @@ fn app(known: &Known, slot: u8) -> real::AppFacts {
 fn real_recovery() -> zitadel_secret_operator::rotation::RecoveryView {
     zitadel_secret_operator::rotation::RecoveryView {
         missing: true,
-        invalid: true,
+        rejected: true,
     }
 }
 

@@ -413,7 +413,7 @@ impl World {
             Timer::Drift => &mut memo.drift.1,
             Timer::Unreadable => &mut memo.unreadable.1,
             Timer::Missing => &mut memo.missing,
-            Timer::Dead => &mut memo.refusals.2,
+            Timer::Dead => &mut memo.streak.2,
             Timer::Backoff => &mut memo.backoff.0,
         };
         if *age != Age::Fresh {

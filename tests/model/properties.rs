@@ -5,12 +5,12 @@ use std::hash::{BuildHasher, BuildHasherDefault};
 use std::time::{Duration, Instant};
 
 use stateright::{Checker, Model, Property};
-use zitadel_secret_operator::rotation::Cause;
+use zitadel_secret_operator::rotation::{Cause, Verdict};
 
 use crate::actor::{Known, Report};
 use crate::hash::{Fast, Wide};
 use crate::machine::{Action, Without, World};
-use crate::world::{Broken, Flush, Phase, Secret, Seen, State, TWO, Verdict};
+use crate::world::{Broken, Flush, Phase, Secret, Seen, State, TWO};
 
 /// The names of the properties that hold in every state.
 pub const ALWAYS: [(&str, Broken); 14] = [
@@ -206,8 +206,8 @@ pub fn usable(n: &mut State, known: &Known) {
         Seen::Unread | Seen::Down => false,
     };
     let lies = match known.round.probe {
-        Some(Verdict::Refused) => true,
-        Some(Verdict::Valid | Verdict::None) => false,
+        Some(Verdict::Rejected) => true,
+        Some(Verdict::Accepted | Verdict::Unknown) => false,
         None => open && !n.accepts(secret.value),
     };
     if lies {

@@ -1,13 +1,12 @@
 //! What a replica does: the steps that the shipped code decides on, and the task that writes a received value.
 
-use zitadel_secret_operator::rotation::{self as real, Cause, Fence, Next, Question};
+use zitadel_secret_operator::rotation::{Cause, Fence, Next, Question, Verdict};
 
 use crate::actor::{self, APP, CLAIM, JOURNAL, Known, OBJECT, PROBE, Report, SECRET, Step};
 use crate::machine::{How, Standby, Without, World};
 use crate::properties;
 use crate::world::{
     Age, Claim, Fault, Flush, Former, JUNK, Message, Phase, Round, Secret, Seen, State, TWO,
-    Verdict,
 };
 
 impl World {
@@ -74,9 +73,9 @@ impl World {
                 }
                 // A lone probe takes any 200 for a yes.
                 mine.round.probe = Some(if self.without == Without::PairedProbe {
-                    Verdict::Valid
+                    Verdict::Accepted
                 } else {
-                    Verdict::None
+                    Verdict::Unknown
                 });
                 n.spend(Fault::NoVerdict);
                 return true;
@@ -239,7 +238,7 @@ impl World {
                 mine.memo = if done && fresh {
                     actor::claimed(&memo, slot, id)
                 } else {
-                    actor::claim_refused(&memo)
+                    actor::claim_not_written(&memo)
                 };
             }
             Step::Render { over, record } => {
@@ -484,11 +483,11 @@ impl World {
                         Question::Stored => Some(n.accepts(flush.old)),
                     };
                     let verdict = match accepted {
-                        Some(true) => real::Verdict::Accepted,
-                        Some(false) => real::Verdict::Refused,
-                        None => real::Verdict::None,
+                        Some(true) => Verdict::Accepted,
+                        Some(false) => Verdict::Rejected,
+                        None => Verdict::Unknown,
                     };
-                    machine.told(question, verdict, now);
+                    machine.record_answer(question, verdict, now);
                     // The world may change between two questions.
                     if self.torn && question != Question::App {
                         break;
@@ -539,7 +538,7 @@ impl World {
                 Next::Ask(question, _) if flush.at < actor::PROVEN => {
                     flush.at += 1;
                     let now = actor::since_answer(flush.at);
-                    machine.told(question, real::Verdict::None, now);
+                    machine.record_answer(question, Verdict::Unknown, now);
                 }
                 Next::Wait(_) if flush.at < actor::PROVEN => flush.at += 1,
                 Next::Write { accepted } => {
@@ -605,9 +604,9 @@ pub fn read(n: &mut State, i: u8, slot: u8, source: u8) {
                 _ => false,
             };
             round.probe = Some(if accepted {
-                Verdict::Valid
+                Verdict::Accepted
             } else {
-                Verdict::Refused
+                Verdict::Rejected
             });
         }
     }

@@ -3,7 +3,7 @@
 //! Every identifier is a small number, and after each transition the numbers are renamed to their ranks, so that histories
 //! that differ only in how many revisions or attempts they used up are one state.
 
-use zitadel_secret_operator::rotation::Publish;
+use zitadel_secret_operator::rotation::{Publish, Verdict};
 
 pub const REPLICAS: usize = 3;
 pub const MESSAGES: usize = 4;
@@ -122,13 +122,6 @@ pub enum Seen<T> {
     Down,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Verdict {
-    Valid,
-    Refused,
-    None,
-}
-
 /// The facts of a round that are read one by one. A round starts with nothing read, and with Secret and claim from the watches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Round {
@@ -173,7 +166,7 @@ pub struct Memo {
     pub watched: [(u8, u8, Age); TWO],
     pub missing: Age,
     /// Revision, whether one counts, and the age of the first.
-    pub refusals: (u8, u8, Age),
+    pub streak: (u8, u8, Age),
     pub drift: (u8, Age),
     /// Age, trigger, permanent.
     pub backoff: (Age, u8, bool),
@@ -182,7 +175,7 @@ pub struct Memo {
     /// 0: none.
     pub doubt: u8,
     /// By the look, and stored then.
-    pub looked_at: (u8, u8),
+    pub drift_seen: (u8, u8),
 }
 
 /// The task that proves and writes a received value.
@@ -668,12 +661,12 @@ impl Replica {
             f(Name::Claim, claim);
             f(Name::Secret, secret);
         }
-        f(Name::Secret, &mut memo.refusals.0);
+        f(Name::Secret, &mut memo.streak.0);
         f(Name::Sequence, &mut memo.drift.0);
         f(Name::Secret, &mut memo.verified);
         f(Name::Secret, &mut memo.rejected);
-        f(Name::Sequence, &mut memo.looked_at.0);
-        f(Name::Sequence, &mut memo.looked_at.1);
+        f(Name::Sequence, &mut memo.drift_seen.0);
+        f(Name::Sequence, &mut memo.drift_seen.1);
         match &mut self.phase {
             Phase::Deciding => {}
             Phase::Waiting {

@@ -11,9 +11,9 @@ use crate::rotation::cause::proof::{prove, verify};
 use crate::rotation::claim::Claim;
 use crate::rotation::claims::Claims;
 use crate::rotation::commit::Entry;
+use crate::rotation::evaluation::Evaluation;
 use crate::rotation::memory::DoubtKind;
 use crate::rotation::observed::Observed;
-use crate::rotation::round::Round;
 use crate::rotation::schedule::DueState;
 use crate::rotation::secret::{SecretState, SecretView, Value};
 use crate::rotation::standby::{overlap_is_over, standby_is_ready};
@@ -21,12 +21,12 @@ use crate::rotation::step::{Report, Retry, Source, Step, rest, stalled, waiting}
 
 /// Searches for a cause where no attempt is open. One that is known not to have been carried out is void in its claim.
 pub(in crate::rotation) fn find(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     claims: Claims<'_>,
     secret: &SecretState,
 ) -> ControlFlow<Step, Found> {
-    let owner = &round.facts.object.owner;
-    let claim = claims.of(round.slot);
+    let owner = &eval.facts.object.owner;
+    let claim = claims.of(eval.slot);
     let mine = claim.filter(|claim| claim.owner == *owner);
     let ours = claims.all().filter(|claim| claim.owner == *owner);
     let used = |claim: &&Claim| claim.issued || claim.live_attempt().is_some();
@@ -38,11 +38,13 @@ pub(in crate::rotation) fn find(
             used.max_by_key(|claim| claim.live_attempt().map(|attempt| attempt.id))
         })
         // NB: a Secret that goes with the object's predecessor is not missed, it was never this one's.
-        .filter(|_| !round.memory.inherited);
+        .filter(|_| !eval.memory.inherited);
     let known = mine.or_else(|| ours.clone().next());
     match secret {
-        SecretState::Absent if issued.is_some() => missing(round, issued),
-        SecretState::Absent if round.facts.object.adopt => nothing_to_adopt(round, known, claim),
+        SecretState::Absent if issued.is_some() => missing(eval, issued),
+        SecretState::Absent if eval.facts.object.adoption_required => {
+            nothing_to_adopt(eval, known, claim)
+        }
         SecretState::Absent => Continue(Found::Cause(first(ours))),
         SecretState::Present(secret) => {
             let entry = match &secret.commit {
@@ -50,17 +52,17 @@ pub(in crate::rotation) fn find(
                 Err(_) => None,
             };
             match (entry, secret.value) {
-                (None, Value::Absent) if issued.is_some() => missing(round, issued),
-                (None, Value::Absent) if round.facts.object.adopt => {
-                    nothing_to_adopt(round, known, claim)
+                (None, Value::Absent) if issued.is_some() => missing(eval, issued),
+                (None, Value::Absent) if eval.facts.object.adoption_required => {
+                    nothing_to_adopt(eval, known, claim)
                 }
                 (None, Value::Absent) => Continue(Found::Cause(first(ours))),
-                (None, _) => adopt(round, mine, claim, secret),
-                (Some(_), Value::Absent) => missing(round, mine),
+                (None, _) => adopt(eval, mine, claim, secret),
+                (Some(_), Value::Absent) => missing(eval, mine),
                 (Some(entry), _) => {
-                    round.memory.missing = None;
-                    round.memory.inherited = !secret.owned;
-                    stored(round, mine, claim, secret, &entry)
+                    eval.memory.missing = None;
+                    eval.memory.inherited = !secret.owned;
+                    stored(eval, mine, claim, secret, &entry)
                 }
             }
         }
@@ -84,42 +86,42 @@ fn first<'a>(mine: impl IntoIterator<Item = &'a Claim>) -> Cause {
 
 /// A value that is recorded as ours: is it the newest, is it good, is something due?
 fn stored(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     mine: Option<&Claim>,
     claim: Option<&Claim>,
     secret: &SecretView,
     entry: &Entry,
 ) -> ControlFlow<Step, Found> {
-    let facts = round.facts;
+    let facts = eval.facts;
     let sequence = entry.sequence;
     let Some(mine) = mine else {
         // A CR that was deleted and created again, or a claim that was swept: the value decides, and nothing is rotated if it is good.
-        if let Some(found) = verify(round, claim, secret)? {
+        if let Some(found) = verify(eval, claim, secret)? {
             return Continue(found);
         }
-        return claimed(round, claim, facts.handled_trigger(), Claim::settled);
+        return claimed(eval, claim, facts.handled_trigger(), Claim::settled);
     };
-    let news = round
+    let news = eval
         .seen()
         .hint
-        .is_some_and(|hint| round.memory.is_news(hint, sequence));
-    let asked = news || round.memory.drift.is_some();
-    let journal = match &round.seen().journal {
+        .is_some_and(|hint| eval.memory.is_news(hint, sequence));
+    let asked = news || eval.memory.drift.is_some();
+    let journal = match &eval.seen().journal {
         Observed::Live(journal) => Some(journal),
         Observed::Unread | Observed::Cached(_) if asked => {
-            return Break(round.read(&[Source::Journal]));
+            return Break(eval.read(&[Source::Journal]));
         }
-        // NB: the question stays open. Passed over, a rotation by somebody else would never be noticed.
+        // NB: the question stays open. Passed over, a rotation by another actor would never be noticed.
         Observed::Failed(failure) if asked && !failure.permanent => {
             if news {
-                round.doubts(DoubtKind::News);
+                eval.doubts(DoubtKind::News);
             }
-            return Break(rest(round.failed(failure)));
+            return Break(rest(eval.failed(failure)));
         }
         _ => None,
     };
     if (asked || journal.is_some())
-        && let Some(found) = drift(round, mine, journal, secret, sequence)?
+        && let Some(found) = drift(eval, mine, journal, secret, sequence)?
     {
         return Continue(found);
     }
@@ -128,7 +130,7 @@ fn stored(
     {
         return Continue(Found::Cause(Cause::Trigger));
     }
-    if let Some(found) = verify(round, Some(mine), secret)? {
+    if let Some(found) = verify(eval, Some(mine), secret)? {
         return Continue(found);
     }
     if let DueState::Due { .. } = facts.object.due {
@@ -146,23 +148,23 @@ fn stored(
         return Continue(Found::Nothing(contested));
     }
     if !secret.rendered || !secret.owned {
-        if let Some(report) = round.backing_off() {
+        if let Some(report) = eval.backing_off() {
             return Continue(Found::Nothing(report));
         }
         if let Some(reason) = secret.refused {
             return Continue(Found::Nothing(stalled(reason, Retry::OnChange)));
         }
-        round.current()?;
+        eval.current()?;
         return Continue(Found::Render {
             over: secret.version.clone(),
             record: None,
         });
     }
-    standby_is_ready(round)?;
-    if overlap_is_over(round) {
+    standby_is_ready(eval)?;
+    if overlap_is_over(eval) {
         return Continue(Found::Cause(Cause::Retire));
     }
-    let report = if round.memory.doubt.is_some() {
+    let report = if eval.memory.doubt.is_some() {
         waiting(
             Reason::NoVerdict.into(),
             // NB: it is asked about again all the same.
@@ -176,8 +178,8 @@ fn stored(
 
 /// The Secret or its value is gone: looked for twice before it counts. Where that is only reported, a new trigger makes a new value.
 /// `mine` is the claim that was used last.
-fn missing(round: &mut Round<'_>, mine: Option<&Claim>) -> ControlFlow<Step, Found> {
-    let facts = round.facts;
+fn missing(eval: &mut Evaluation<'_>, mine: Option<&Claim>) -> ControlFlow<Step, Found> {
+    let facts = eval.facts;
     if !facts.object.recovery.missing {
         let handled = mine.and_then(|mine| mine.trigger(mine.live_attempt().is_some()));
         if facts.object.trigger.is_some() && facts.object.trigger.as_deref() != handled {
@@ -188,8 +190,8 @@ fn missing(round: &mut Round<'_>, mine: Option<&Claim>) -> ControlFlow<Step, Fou
             Retry::OnChange,
         )));
     }
-    let since = *round.memory.missing.get_or_insert(facts.now.boot);
-    match round.left(since, facts.timing.missing) {
+    let since = *eval.memory.missing.get_or_insert(facts.now.boot);
+    match eval.left(since, facts.timing.missing) {
         Some(left) => Break(rest(Report::Working {
             blocked: Reason::SecretMissing.into(),
             retry: Retry::After(left),
@@ -200,26 +202,26 @@ fn missing(round: &mut Round<'_>, mine: Option<&Claim>) -> ControlFlow<Step, Fou
 
 /// A value of unknown origin: kept if ZITADEL accepts it.
 fn adopt(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     mine: Option<&Claim>,
     claim: Option<&Claim>,
     secret: &SecretView,
 ) -> ControlFlow<Step, Found> {
-    let facts = round.facts;
+    let facts = eval.facts;
     if mine.is_some() {
-        round.read_before_probe()?;
+        eval.read_before_probe()?;
         // Whatever is known of this revision may be older than the newest event.
-        if let Some(found) = prove(round, claim, secret)? {
+        if let Some(found) = prove(eval, claim, secret)? {
             return Continue(found);
         }
-    } else if let Some(found) = verify(round, claim, secret)? {
+    } else if let Some(found) = verify(eval, claim, secret)? {
         return Continue(found);
     }
     if mine.is_none() {
-        return claimed(round, claim, facts.handled_trigger(), Claim::settled);
+        return claimed(eval, claim, facts.handled_trigger(), Claim::settled);
     }
-    round.current()?;
-    if let Some(report) = round.backing_off() {
+    eval.current()?;
+    if let Some(report) = eval.backing_off() {
         return Continue(Found::Nothing(report));
     }
     if let Some(reason) = secret.refused {
@@ -230,11 +232,11 @@ fn adopt(
         }
         return Continue(Found::Nothing(stalled(reason, Retry::OnChange)));
     }
-    let newest = match &round.seen().journal {
+    let newest = match &eval.seen().journal {
         Observed::Live(journal) => journal.newest().map(|event| (event.sequence, event.time)),
         Observed::Failed(failure) if failure.permanent => None,
-        Observed::Failed(failure) => return Break(rest(round.failed(failure))),
-        Observed::Unread | Observed::Cached(_) => return Break(round.read(&[Source::Journal])),
+        Observed::Failed(failure) => return Break(rest(eval.failed(failure))),
+        Observed::Unread | Observed::Cached(_) => return Break(eval.read(&[Source::Journal])),
     };
     let (sequence, change_date) = newest.unwrap_or((Sequence(0), facts.now.time));
     let entry = Entry {

@@ -8,9 +8,9 @@ use crate::api::Reason;
 use crate::rotation::cause::kind::Cause;
 use crate::rotation::claim::Claim;
 use crate::rotation::commit::Entry;
+use crate::rotation::evaluation::Evaluation;
 use crate::rotation::observed::Version;
 use crate::rotation::record::Owner;
-use crate::rotation::round::Round;
 use crate::rotation::slot::Slot;
 use crate::rotation::step::{Report, Retry, Step, stalled};
 
@@ -38,15 +38,15 @@ pub(in crate::rotation) enum Found {
 /// An existing value is to be adopted, and there is none that can be. A new one would invalidate the one that consumers use, so it is made
 /// only for a trigger that was set since. `mine` is the object's own claim, which knows the trigger that was there before.
 pub(super) fn nothing_to_adopt(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     mine: Option<&Claim>,
     claim: Option<&Claim>,
 ) -> ControlFlow<Step, Found> {
-    let facts = round.facts;
+    let facts = eval.facts;
     let trigger = facts.object.trigger.as_deref();
     let Some(mine) = mine else {
         let trigger = facts.object.trigger.clone();
-        return claimed(round, claim, trigger, Claim::unissued);
+        return claimed(eval, claim, trigger, Claim::unissued);
     };
     if trigger.is_some() && trigger != mine.trigger(false) {
         return Continue(Found::Cause(Cause::Trigger));
@@ -59,14 +59,14 @@ pub(super) fn nothing_to_adopt(
 
 /// Writes the object's own claim without an attempt, over one that was another's or over none. What that remembers of repairs is kept.
 pub(super) fn claimed(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     before: Option<&Claim>,
     trigger: Option<String>,
     make: fn(Owner, Option<String>, Option<Timestamp>) -> Claim,
 ) -> ControlFlow<Step, Found> {
-    let repairs = round.repairs(before)?;
-    round.current()?;
-    let owner = round.facts.object.owner.clone();
+    let repairs = eval.repairs(before)?;
+    eval.current()?;
+    let owner = eval.facts.object.owner.clone();
     let claim = make(owner, trigger, before.and_then(|it| it.invalid_repair));
     let unknown = before.map(|it| it.unknown.clone()).unwrap_or_default();
     let claim = Claim {

@@ -13,11 +13,11 @@ pub enum Cause {
     Trigger,
     /// The Secret, or the client secret in it, is gone.
     SecretMissing,
-    /// ZITADEL refuses the stored client secret, proven by repeated probes.
+    /// ZITADEL rejects the stored client secret, proven by repeated probes.
     SecretInvalid,
     /// A rotation was carried out and its answer lost, proven by ZITADEL's journal.
     LostAttempt,
-    /// The overlap is over: the pair before the stored one, which is the standby's, is made useless. Nobody gets what is generated.
+    /// The overlap is over: the pair before the stored one, which is the standby's, is made useless. No one gets what is generated.
     Retire,
 }
 

@@ -6,76 +6,75 @@ use crate::api::Reason;
 use crate::rotation::cause::found::{Found, nothing_to_adopt};
 use crate::rotation::cause::kind::Cause;
 use crate::rotation::claim::Claim;
-use crate::rotation::facts::{Facts, Probe};
+use crate::rotation::evaluation::Evaluation;
+use crate::rotation::facts::Facts;
 use crate::rotation::fingerprint::Origin;
 use crate::rotation::journal::{Journal, JournalEvent};
 use crate::rotation::memory::DoubtKind;
 use crate::rotation::observed::Observed;
-use crate::rotation::round::Round;
 use crate::rotation::secret::SecretView;
 use crate::rotation::step::{Blocked, Report, Retry, Source, Step, rest, stalled, waiting};
+use crate::rotation::verdict::Verdict;
 
 /// Makes sure that the stored value is accepted, unless this revision of the Secret was verified before.
 pub(super) fn verify(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     claim: Option<&Claim>,
     secret: &SecretView,
 ) -> ControlFlow<Step, Option<Found>> {
     let revision = &secret.version.revision;
-    let known = [&round.memory.verified, &round.facts.object.verified];
+    let known = [&eval.memory.verified, &eval.facts.object.verified];
     // NB: the status is a mirror that tenants may edit; it can only spare a probe, and only while nothing else is odd.
     if claim.is_some()
-        && round.memory.rejected.is_none()
-        && round.memory.doubt.is_none()
+        && eval.memory.rejected.is_none()
+        && eval.memory.doubt.is_none()
         && known.contains(&&Some(revision.clone()))
     {
         return Continue(None);
     }
-    prove(round, claim, secret)
+    prove(eval, claim, secret)
 }
 
 /// Probes the stored value. `None`: accepted, or nothing can be concluded and the rest may go on.
 pub(super) fn prove(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     claim: Option<&Claim>,
     secret: &SecretView,
 ) -> ControlFlow<Step, Option<Found>> {
-    let facts = round.facts;
+    let facts = eval.facts;
     let verdict = match &facts.probe {
         Observed::Live(verdict) => *verdict,
-        Observed::Unread | Observed::Cached(_) => return Break(round.read(&[Source::Probe])),
-        Observed::Failed(_) => Probe::NoVerdict,
+        Observed::Unread | Observed::Cached(_) => return Break(eval.read(&[Source::Probe])),
+        Observed::Failed(_) => Verdict::Unknown,
     };
-    if verdict != Probe::NoVerdict {
+    if verdict != Verdict::Unknown {
         let now = facts.now.boot;
-        round.memory.judged(&secret.version, verdict, now);
+        eval.memory.judged(&secret.version, verdict, now);
     }
     match verdict {
-        Probe::Valid => Continue(None),
-        Probe::NoVerdict => no_verdict(round, claim, secret),
-        Probe::Refused => refused(round, claim, secret),
+        Verdict::Accepted => Continue(None),
+        Verdict::Unknown => no_verdict(eval, claim, secret),
+        Verdict::Rejected => rejected(eval, claim, secret),
     }
 }
 
 /// Nothing can be concluded of the stored value.
 fn no_verdict(
-    round: &mut Round<'_>,
+    eval: &mut Evaluation<'_>,
     claim: Option<&Claim>,
     secret: &SecretView,
 ) -> ControlFlow<Step, Option<Found>> {
-    round
-        .memory
-        .doubts(DoubtKind::Unproven, round.facts.now.boot);
-    unless_ours_is_stored(round, claim, secret)
+    eval.memory.doubts(DoubtKind::Unproven, eval.facts.now.boot);
+    unless_ours_is_stored(eval, claim, secret)
 }
 
 /// Nothing is decided about a value of unknown origin, or under a claim that is not ours yet.
 fn unless_ours_is_stored(
-    round: &Round<'_>,
+    eval: &Evaluation<'_>,
     claim: Option<&Claim>,
     secret: &SecretView,
 ) -> ControlFlow<Step, Option<Found>> {
-    let facts = round.facts;
+    let facts = eval.facts;
     let ours = matches!(secret.commit, Ok(Some(_)))
         && claim.is_some_and(|claim| claim.owner == facts.object.owner);
     if ours {
@@ -87,9 +86,9 @@ fn unless_ours_is_stored(
     )))
 }
 
-/// Whether nothing explains that the stored value is refused: ZITADEL accepted it once, the bytes are those that the operator wrote, and the journal has
-/// its event and none that is newer. Then the judge is wrong, for example while ZITADEL builds its projections anew, and refuses every
-/// value of every application; another one would be refused as well.
+/// Whether nothing explains that the stored value is rejected: ZITADEL accepted it once, the bytes are those that the operator wrote, and the journal has
+/// its event and none that is newer. Then the judge is wrong, for example while ZITADEL builds its projections anew, and rejects every
+/// value of every application; another one would be rejected as well.
 fn is_unexplained(facts: &Facts, secret: &SecretView, journal: &Journal) -> bool {
     let Ok(Some(entry)) = &secret.commit else {
         return false;
@@ -105,22 +104,22 @@ fn is_unexplained(facts: &Facts, secret: &SecretView, journal: &Journal) -> bool
         && !journal.0.iter().any(newer)
 }
 
-/// ZITADEL refuses the stored value: dead only when it stays so, the application is active and the journal can be read.
-fn refused(
-    round: &mut Round<'_>,
+/// ZITADEL rejects the stored value: dead only when it stays so, the application is active and the journal can be read.
+fn rejected(
+    eval: &mut Evaluation<'_>,
     claim: Option<&Claim>,
     secret: &SecretView,
 ) -> ControlFlow<Step, Option<Found>> {
-    let facts = round.facts;
-    // An inactive application is refused whatever its secret is: the count begins when it is seen to be active.
-    if let Some(reason) = round.app()?.refused {
-        round.refused_for_another_reason(&secret.version);
+    let facts = eval.facts;
+    // The secret of an inactive application is rejected whatever it is: the count begins when it is seen to be active.
+    if let Some(reason) = eval.app()?.refused {
+        eval.restart_streak(&secret.version);
         return Break(rest(stalled(reason, Retry::After(facts.timing.probe))));
     }
-    let (first, count) = round.refused_once_more(&secret.version);
-    let left = round.left(first, facts.timing.dead);
+    let (first, count) = eval.count_rejection(&secret.version);
+    let left = eval.left(first, facts.timing.dead);
     if count < facts.timing.dead_probes || left.is_some() {
-        let again = round.after_asking(count);
+        let again = eval.after_asking(count);
         return Break(rest(Report::Working {
             blocked: Reason::Refused.into(),
             retry: Retry::After(
@@ -129,22 +128,25 @@ fn refused(
             ),
         }));
     }
-    let foreign = match &round.seen().journal {
-        Observed::Live(journal) if !round.unresolved && is_unexplained(facts, secret, journal) => {
-            return unless_ours_is_stored(round, claim, secret);
+    let foreign = match &eval.seen().journal {
+        Observed::Live(journal) if !eval.unresolved && is_unexplained(facts, secret, journal) => {
+            return unless_ours_is_stored(eval, claim, secret);
         }
         Observed::Live(journal) => journal.newest().is_some_and(|event| !event.own),
         Observed::Failed(failure) if failure.permanent => false,
-        Observed::Failed(failure) => return Break(rest(round.failed(failure))),
-        Observed::Unread | Observed::Cached(_) => return Break(round.read(&[Source::Journal])),
+        Observed::Failed(failure) => return Break(rest(eval.failed(failure))),
+        Observed::Unread | Observed::Cached(_) => return Break(eval.read(&[Source::Journal])),
     };
     let owner = &facts.object.owner;
     let mine = claim.filter(|claim| claim.owner == *owner);
     let issued = |claim: &Claim| claim.issued || claim.live_attempt().is_some();
-    if facts.object.adopt && !matches!(secret.commit, Ok(Some(_))) && !mine.is_some_and(issued) {
-        return Continue(Some(nothing_to_adopt(round, mine, claim)?));
+    if facts.object.adoption_required
+        && !matches!(secret.commit, Ok(Some(_)))
+        && !mine.is_some_and(issued)
+    {
+        return Continue(Some(nothing_to_adopt(eval, mine, claim)?));
     }
-    if !facts.object.recovery.invalid {
+    if !facts.object.recovery.rejected {
         let reason = if foreign {
             Reason::RotatedElsewhere
         } else {
@@ -164,7 +166,7 @@ fn refused(
         let blocked = Blocked::from(match (foreign, secret.co_written) {
             (true, _) => Reason::Contested,
             (false, true) => Reason::SecretContested,
-            // Nobody else wrote it, so ZITADEL rejects what it hands out itself.
+            // No one else wrote it, so ZITADEL rejects what it hands out itself.
             (false, false) => Reason::Refused,
         });
         return Break(rest(Report::Stalled {

@@ -26,8 +26,9 @@ use super::*;
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
     AppFacts, AppView, Attempt, AttemptState, Cause, DueState, Entry, Explained, Failure, Former,
-    Gates, HandledTrigger, Holder, Journal, JournalEvent, Now, ObjectView, Origin, Owner, Probe,
-    RecoveryView, Refusals, Repairs, SecretView, Slot, Timing, UnknownFields, Value, Version,
+    Gates, HandledTrigger, Holder, Journal, JournalEvent, Now, ObjectView, Origin, Owner,
+    RecoveryView, RejectionStreak, Repairs, SecretView, Slot, Timing, UnknownFields, Value,
+    Verdict, Version,
 };
 
 const BOOT: Duration = Duration::from_hours(1);
@@ -146,8 +147,8 @@ fn failing(permanent: bool) -> Observed<Journal> {
 }
 
 /// The value in the stored Secret was rejected so often, first so long ago, and last just now.
-fn refusals(count: u32, since: Duration) -> Refusals {
-    Refusals {
+fn streak(count: u32, since: Duration) -> RejectionStreak {
+    RejectionStreak {
         secret: version("7"),
         count,
         first: BOOT - since,
@@ -187,9 +188,9 @@ fn nothing() -> Facts {
             observed_trigger: None,
             recovery: RecoveryView {
                 missing: true,
-                invalid: true,
+                rejected: true,
             },
-            adopt: false,
+            adoption_required: false,
             verified: None,
             proven: None,
             due: DueState::OnTriggerOnly,
@@ -208,7 +209,7 @@ fn nothing() -> Facts {
         secret: Observed::Live(SecretState::Absent),
         primary: app(),
         standby: None,
-        probe: Observed::Live(Probe::Valid),
+        probe: Observed::Live(Verdict::Accepted),
         former: None,
         fresh_attempt: id(99),
         memory: Memory::default(),

@@ -8,11 +8,11 @@ use crate::api::Reason;
 use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
     AppFacts, AppView, Attempt, AttemptCause, AttemptState, Backoff, Cause, Claim, ClaimView,
-    Claimed, Doubt, DoubtKind, DueState, Entry, Explained, Facts, Failure, Former, Gates,
-    HandledTrigger, Holder, Journal, JournalEvent, Looked, Memory, Now, ObjectView, Observed,
-    Origin, Owner, Prepared, Probe, RecordError, RecoveryView, Refusals, Rejection, Repairs,
-    Replaced, SecretState, SecretView, Slot, Source, Timing, UnknownFields, Value, Version,
-    Watched,
+    Claimed, Doubt, DoubtKind, DriftSeen, DueState, Entry, Explained, Facts, Failure, Former,
+    Gates, HandledTrigger, Holder, Journal, JournalEvent, Memory, Now, ObjectView, Observed,
+    Origin, Owner, Prepared, RecordError, RecoveryView, Rejection, RejectionStreak, Repairs,
+    Replaced, SecretState, SecretView, Slot, Source, Timing, UnknownFields, Value, Verdict,
+    Version, Watched,
 };
 
 /// Bytes that are read one after the other; when they are over, zeros.
@@ -232,9 +232,9 @@ impl Bytes<'_> {
             observed_trigger: self.maybe(|b| b.one(&["", "a", "b"]).to_owned()),
             recovery: RecoveryView {
                 missing: self.flag(),
-                invalid: self.flag(),
+                rejected: self.flag(),
             },
-            adopt: self.flag(),
+            adoption_required: self.flag(),
             verified: self.maybe(|b| b.version().revision),
             proven: self.maybe(Self::sequence),
             due: self.due(),
@@ -266,7 +266,7 @@ impl Bytes<'_> {
             }),
             holding: self.seldom(Self::attempt),
             candidate: false,
-            held_back: self.seldom(Self::failure),
+            write_blocked: self.seldom(Self::failure),
             not_executed: self.maybe(Self::attempt),
             open: Vec::from_iter(self.maybe(|b| (b.attempt(), b.boot()))),
             unreadable: self.maybe(|b| (b.version(), b.boot())),
@@ -280,7 +280,7 @@ impl Bytes<'_> {
                 secret: b.version(),
                 asked: 1,
             }),
-            refusals: self.maybe(|b| Refusals {
+            streak: self.maybe(|b| RejectionStreak {
                 secret: b.version(),
                 count: u32::from(b.below(4)),
                 first: b.boot(),
@@ -302,7 +302,7 @@ impl Bytes<'_> {
                 since: b.boot(),
                 asked: u32::from(b.below(4)),
             }),
-            looked_at: self.maybe(|b| Looked {
+            drift_seen: self.maybe(|b| DriftSeen {
                 hint: b.sequence(),
                 stored: b.sequence(),
             }),
@@ -354,7 +354,7 @@ impl Bytes<'_> {
             secret: self.read(Self::secret),
             primary: self.app(),
             standby: self.maybe(Self::app),
-            probe: self.read(|b| b.one(&[Probe::Valid, Probe::Refused, Probe::NoVerdict])),
+            probe: self.read(|b| b.one(&[Verdict::Accepted, Verdict::Rejected, Verdict::Unknown])),
             former: self.seldom(|b| Former {
                 name: "before".into(),
                 version: b.version(),

@@ -535,9 +535,12 @@ fn start(state: DueState, now: Timestamp) -> Timestamp {
 
 fn open(windows: &[Drawn], at: Timestamp) -> bool {
     windows.is_empty()
-        || windows
-            .iter()
-            .any(|drawn| Window::parse(&window(*drawn)).unwrap().next_open(at) == Some(at))
+        || windows.iter().any(|drawn| {
+            RotationWindow::parse(&window(*drawn))
+                .unwrap()
+                .next_open(at)
+                == Some(at)
+        })
 }
 
 proptest! {
@@ -662,7 +665,7 @@ proptest! {
         let now = last + change.hours();
         let old = schedule(intervals.0, 10, &windows.0);
         let new = schedule(intervals.1, 10, &windows.1);
-        // Nobody rotated by the old one; from now on the new one alone counts.
+        // Nothing rotated by the old one; from now on the new one alone counts.
         let _ = old.state(last, now);
         if let DueState::Due { .. } = new.state(last, now) {
             prop_assert!(last + interval::parse(intervals.1).unwrap() <= now);

@@ -13,7 +13,7 @@ fn given(schedule: &str, zone: Option<&str>, duration: &str) -> api::Window {
 }
 
 fn refused(schedule: &str) -> WindowError {
-    Window::parse(&given(schedule, None, "1h")).unwrap_err()
+    RotationWindow::parse(&given(schedule, None, "1h")).unwrap_err()
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_window_that_opens_once_in_28_years_is_taken() {
             format!("0 3 * 2 {weekday}#5"),
         ] {
             assert!(
-                Window::parse(&given(&schedule, None, "1h")).is_ok(),
+                RotationWindow::parse(&given(&schedule, None, "1h")).is_ok(),
                 "{schedule}"
             );
         }
@@ -115,7 +115,7 @@ fn only_known_time_zones_are_taken() {
         "Asia/Kathmandu",
     ] {
         assert!(
-            Window::parse(&given("0 3 * * *", Some(zone), "1h")).is_ok(),
+            RotationWindow::parse(&given("0 3 * * *", Some(zone), "1h")).is_ok(),
             "{zone}"
         );
     }
@@ -130,7 +130,7 @@ fn only_known_time_zones_are_taken() {
         "../Zurich",
         "/etc/localtime",
     ] {
-        let error = Window::parse(&given("0 3 * * *", Some(zone), "1h"));
+        let error = RotationWindow::parse(&given("0 3 * * *", Some(zone), "1h"));
         assert_eq!(error, Err(WindowError::TimeZone), "{zone}");
     }
 }
@@ -151,7 +151,7 @@ fn a_duration_is_above_zero_and_a_week_at_most() {
             Some(WindowError::Duration(IntervalError::Character(1))),
         ),
     ] {
-        let got = Window::parse(&given("0 3 * * *", None, duration)).err();
+        let got = RotationWindow::parse(&given("0 3 * * *", None, duration)).err();
         assert_eq!(got, expected, "{duration}");
     }
 }
@@ -179,7 +179,7 @@ fn a_window_is_described_in_a_sentence() {
             "at 0 22,23 1,15 */3 1#1,3#3, for 7d (UTC)",
         ),
     ] {
-        let window = Window::parse(&given(schedule, zone, duration)).unwrap();
+        let window = RotationWindow::parse(&given(schedule, zone, duration)).unwrap();
         assert_eq!(window.describe(), expected);
     }
 }
@@ -246,7 +246,7 @@ fn a_window_that_covers_its_days_by_wildcards_stays_open_while_the_clocks_change
             ("30 0-23 * * *", "1h"),
             ("* * * * SAT,SUN,MON", "1m"),
         ] {
-            let window = Window::parse(&given(schedule, Some(zone), duration)).unwrap();
+            let window = RotationWindow::parse(&given(schedule, Some(zone), duration)).unwrap();
             for minute in (0..26 * 60_i64).step_by(7) {
                 let at = midnight + minute.minutes();
                 assert_eq!(window.next_open(at), Some(at), "{zone} {schedule}");
@@ -264,7 +264,7 @@ proptest! {
         schedule in select(&SCHEDULES[..]),
         minutes in -1500..1500_i64,
     ) {
-        let window = Window::parse(&given(schedule, Some(zone), "10m")).unwrap();
+        let window = RotationWindow::parse(&given(schedule, Some(zone), "10m")).unwrap();
         let midnight = day.parse::<jiff::civil::Date>().unwrap().in_tz(zone).unwrap();
         let from = midnight.timestamp().round(jiff::Unit::Minute).unwrap() + minutes.minutes();
         let expected = openings(&window.cron, &window.zone, from, from + 30.hours());
@@ -286,15 +286,15 @@ proptest! {
 
     #[test]
     fn no_text_breaks_it(schedule in "[-0-9*,/#+LWA-Z@? ]{0,40}", zone in ".{0,12}", duration in ".{0,6}") {
-        let _ = Window::parse(&given(&schedule, Some(&zone), &duration));
-        let _ = Window::parse(&given(&schedule, None, "1h"));
+        let _ = RotationWindow::parse(&given(&schedule, Some(&zone), &duration));
+        let _ = RotationWindow::parse(&given(&schedule, None, "1h"));
     }
 
     #[test]
     fn every_text_of_five_plain_fields_opens_where_it_says(
         minute in 0..60_i8, hour in 0..24_i8, day in 1..29_i8, month in 1..13_i8, at in 0..4_000_000_000_i64,
     ) {
-        let window = Window::parse(&given(&format!("{minute} {hour} {day} {month} *"), None, "1h")).unwrap();
+        let window = RotationWindow::parse(&given(&format!("{minute} {hour} {day} {month} *"), None, "1h")).unwrap();
         let at = Timestamp::from_second(at).unwrap();
         let opening = window.next_opening(at).unwrap();
         let clock = TimeZone::UTC.to_datetime(opening);

@@ -5,7 +5,7 @@ use super::*;
 /// An object that adopts, before anything is known of it.
 fn adopting() -> Facts {
     let mut facts = nothing();
-    facts.object.adopt = true;
+    facts.object.adoption_required = true;
     facts.object.trigger = Some("a".into());
     facts
 }
@@ -35,7 +35,7 @@ fn foreign(value: Value) -> Observed<SecretState> {
 
 /// Probes until the refusal is proven.
 fn refused(facts: &mut Facts) {
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     for _ in 0..3 {
         facts.memory = decide(facts).memory;
         facts.now.boot += facts.timing.dead / 2;
@@ -59,7 +59,7 @@ fn a_value_that_zitadel_rejects_is_not_replaced() {
     facts.secret = foreign(Value::Present);
     refused(&mut facts);
     assert_eq!(rests(&facts), (Reason::NothingToAdopt, "stalled"));
-    facts.probe = Observed::Live(Probe::Valid);
+    facts.probe = Observed::Live(Verdict::Accepted);
     assert!(
         !matches!(step(&facts), Step::Rest(Report::Stalled { .. })),
         "once it is accepted, it is adopted"

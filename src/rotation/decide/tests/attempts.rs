@@ -94,7 +94,7 @@ fn beside_a_pair_that_is_used_an_attempt_that_was_not_made_is_given_up_whatever_
     assert_eq!(voids(&facts), Slot::Primary);
     // The same where no journal says so: the stored value is not the one that the attempt would have replaced.
     facts.primary.journal = failing(true);
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     assert_eq!(voids(&facts), Slot::Primary);
 }
 
@@ -131,7 +131,7 @@ fn a_value_that_is_back_without_its_record_and_is_rejected_after_a_lost_answer_i
     let mut facts = rehearsed(stored(), Slot::Primary);
     edit(&mut facts, |secret| secret.commit = Ok(None));
     facts.memory.missing = Some(BOOT);
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     assert_eq!(claims_for(&facts), (Slot::Primary, Cause::LostAttempt));
 }
 
@@ -185,7 +185,7 @@ fn behind_a_damaged_claim_a_lost_answer_is_made_up_for_and_a_missing_secret_is_a
     facts.primary.claim = damaged();
     facts.memory.unreadable = Some((version("3"), BOOT - facts.timing.quiet));
     facts.primary.journal = journal(&[5, 6]);
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     assert_eq!(claims_for(&facts), (Slot::Primary, Cause::LostAttempt));
     facts.secret = Observed::Live(SecretState::Absent);
     facts.primary.journal = journal(&[5]);

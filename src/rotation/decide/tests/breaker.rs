@@ -21,7 +21,7 @@ fn lost(cause: Cause, minutes: &[i64]) -> Facts {
     facts.primary.claim = present(open);
     facts.primary.journal = journal(&[5, 6]);
     facts.object.trigger = Some("a".into());
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     facts
 }
 
@@ -48,10 +48,10 @@ fn it_counts_lost_attempts_on_the_idle_application() {
     standby.claim = present(open);
     standby.journal = journal(&[56, 57, 58, 59]);
     facts.object.trigger = Some("b".into());
-    // Nobody misses the repair, as long as the stored pair is accepted.
+    // No one misses the repair, as long as the stored pair is accepted.
     assert_eq!(rests(&facts), (Reason::BreakerOpen, "usable"));
     let mut rejected = facts.clone();
-    rejected.probe = Observed::Live(Probe::Refused);
+    rejected.probe = Observed::Live(Verdict::Rejected);
     assert_eq!(rests(&rejected), (Reason::BreakerOpen, "stalled"));
     // A newer trigger than the one that was tried gives one attempt more.
     facts.object.trigger = Some("c".into());
@@ -116,9 +116,9 @@ fn while_it_is_open_the_stored_value_is_asked_for_and_it_closes_when_the_window_
         }
     ));
     let verdicts = [
-        (Probe::Refused, Standing::Rejected),
-        (Probe::Valid, Standing::Accepted),
-        (Probe::NoVerdict, Standing::Unknown),
+        (Verdict::Rejected, Standing::Rejected),
+        (Verdict::Accepted, Standing::Accepted),
+        (Verdict::Unknown, Standing::Unknown),
     ];
     // Also beside a value that another process may still hold.
     facts.memory.open = vec![(id(2), BOOT - facts.timing.lag)];
@@ -126,10 +126,10 @@ fn while_it_is_open_the_stored_value_is_asked_for_and_it_closes_when_the_window_
         facts.probe = Observed::Live(probe);
         let decision = decide(&facts);
         let (blocked, retry) = match decision.step {
-            Step::Rest(Report::Stalled { blocked, retry }) if probe != Probe::Valid => {
+            Step::Rest(Report::Stalled { blocked, retry }) if probe != Verdict::Accepted => {
                 (blocked, retry)
             }
-            Step::Rest(Report::Usable { blocked, retry }) if probe == Probe::Valid => {
+            Step::Rest(Report::Usable { blocked, retry }) if probe == Verdict::Accepted => {
                 (blocked, retry)
             }
             other => panic!("{other:?}"),
@@ -141,12 +141,12 @@ fn while_it_is_open_the_stored_value_is_asked_for_and_it_closes_when_the_window_
         // Beside news the value is asked about soon.
         assert_eq!(retry, Retry::After(facts.timing.probe));
         let memory = decision.memory;
-        assert_eq!(memory.rejected.is_some(), probe == Probe::Refused);
-        assert_eq!(memory.verified.is_some(), probe == Probe::Valid);
-        assert_eq!(memory.doubt.is_some(), probe == Probe::NoVerdict);
+        assert_eq!(memory.rejected.is_some(), probe == Verdict::Rejected);
+        assert_eq!(memory.verified.is_some(), probe == Verdict::Accepted);
+        assert_eq!(memory.doubt.is_some(), probe == Verdict::Unknown);
     }
     facts.now.time = at(61);
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     facts.memory.open = vec![(id(2), BOOT - facts.timing.lost * 6)];
     assert_eq!(claims_for(&facts).1, Cause::LostAttempt);
 }
@@ -341,7 +341,7 @@ fn holds(history: &[bool]) -> Option<Timestamp> {
 /// A rotation of this cause whose value this process dropped: the stored one is accepted.
 fn without_effect(cause: Cause, minutes: &[i64]) -> Facts {
     let mut facts = lost(cause, minutes);
-    facts.probe = Observed::Live(Probe::Valid);
+    facts.probe = Observed::Live(Verdict::Accepted);
     facts.memory.open = vec![(id(2), BOOT - facts.timing.lag)];
     facts.memory.dropped(id(2));
     facts.object.due = DueState::Due {
@@ -370,7 +370,7 @@ fn a_rotation_without_effect_is_made_again_for_its_own_cause_and_counts_as_a_rep
     let mut later = without_effect(Cause::Due, &[]);
     later.object.due = stored().object.due;
     assert_eq!(claims_for(&later), (Slot::Primary, Cause::LostAttempt));
-    // Another process can't tell whether somebody still holds the value.
+    // Another process can't tell whether the value is still held.
     let mut other = without_effect(Cause::Due, &[]);
     other.memory.without_effect = None;
     assert_eq!(claims_for(&other), (Slot::Primary, Cause::LostAttempt));

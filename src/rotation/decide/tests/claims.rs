@@ -17,7 +17,7 @@ fn lost(trigger: Option<&str>) -> Facts {
     let mut facts = rehearsed(stored(), Slot::Primary);
     facts.primary.claim = present(claim(2, Cause::Trigger, trigger, Some(5)));
     facts.primary.journal = journal(&[5, 6]);
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     facts
 }
 
@@ -63,8 +63,8 @@ fn a_lost_answer_to_a_trigger_that_was_removed_since_still_counts_for_that_trigg
 #[test]
 fn a_repair_of_a_rejected_value_is_remembered_with_its_time() {
     let mut facts = rehearsed(stored(), Slot::Primary);
-    facts.probe = Observed::Live(Probe::Refused);
-    facts.memory.refusals = Some(refusals(3, facts.timing.dead));
+    facts.probe = Observed::Live(Verdict::Rejected);
+    facts.memory.streak = Some(streak(3, facts.timing.dead));
     assert_eq!(writes(&facts).invalid_repair, Some(at(60)));
     assert_eq!(writes(&due()).invalid_repair, None);
 }
@@ -78,7 +78,7 @@ fn a_lost_answer_is_known_by_its_event_and_without_a_journal_by_its_attempt() {
     let mut blind = lost(None);
     blind.primary.journal = failing(true);
     blind.memory.open = vec![(id(2), BOOT - blind.timing.quiet)];
-    blind.memory.refusals = Some(refusals(3, blind.timing.dead));
+    blind.memory.streak = Some(streak(3, blind.timing.dead));
     let decision = decide(&blind);
     assert!(matches!(decision.step, Step::WriteClaim { .. }));
     assert_eq!(decision.memory.lost, Some(Loss::Attempt(id(2))));
@@ -134,7 +134,7 @@ fn behind_a_damaged_claim_the_breaker_holds_and_the_claim_that_is_written_rememb
     });
     facts.memory.unreadable = Some((version("3"), BOOT - facts.timing.quiet));
     facts.primary.journal = journal(&[5, 57, 58, 59]);
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     let claim = writes(&facts);
     assert_eq!(claim.attempt, None);
     assert_eq!(claim.repairs.times, [at(57), at(58), at(59)]);
@@ -153,8 +153,8 @@ fn beside_a_claim_that_remembers_the_repairs_the_breaker_writes_none() {
             .add(at(minutes), Cause::LostAttempt.as_str(), None);
     }
     facts.standby.as_mut().unwrap().claim = present_as("s", other);
-    facts.probe = Observed::Live(Probe::Refused);
-    facts.memory.refusals = Some(refusals(3, facts.timing.dead));
+    facts.probe = Observed::Live(Verdict::Rejected);
+    facts.memory.streak = Some(streak(3, facts.timing.dead));
     assert_eq!(rests(&facts), (Reason::BreakerOpen, "stalled"));
 }
 
@@ -170,7 +170,7 @@ fn while_the_repair_of_a_lost_answer_waits_a_value_that_is_accepted_is_called_us
     facts.primary.claim = present(open);
     facts.memory.open = vec![(id(2), BOOT - facts.timing.lag)];
     assert_eq!(rests(&facts), (Reason::LostAttempt, "working"));
-    facts.probe = Observed::Live(Probe::Valid);
+    facts.probe = Observed::Live(Verdict::Accepted);
     assert_eq!(rests(&facts), (Reason::LostAttempt, "usable"));
 }
 
@@ -180,7 +180,7 @@ fn beside_a_standby_a_rejected_value_without_a_record_is_replaced_on_the_other_a
     edit(&mut facts, |secret| {
         (secret.commit, secret.value) = (Ok(None), Value::Present);
     });
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     assert_eq!(claims_for(&facts), (Slot::Standby, Cause::LostAttempt));
 }
 

@@ -1,4 +1,4 @@
-//! What is not the object's to touch, and who stands in the way.
+//! What is not the object's to touch, and what stands in the way.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn a_secret_of_another_object_a_newer_version_or_nobody_is_not_touched() {
         (secret.managed, secret.commit) = (false, Ok(None));
     });
     assert_eq!(stalls(&nobodys), (Reason::SecretNotOwned, None));
-    nobodys.object.adopt = true;
+    nobodys.object.adoption_required = true;
     assert!(
         !matches!(step(&nobodys), Step::Rest(_)),
         "it is to be adopted"

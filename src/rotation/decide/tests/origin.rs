@@ -52,13 +52,13 @@ fn a_value_that_is_taken_over_is_recorded_with_the_newest_rotation() {
 #[test]
 fn without_a_verdict_no_value_is_taken_over_and_no_claim_either() {
     let mut facts = unrecorded();
-    facts.probe = Observed::Live(Probe::NoVerdict);
+    facts.probe = Observed::Live(Verdict::Unknown);
     assert_eq!(rests(&facts).0, Reason::NoVerdict);
     let mut former = stored();
     former.object.owner.uid = "again".into();
-    former.probe = Observed::Live(Probe::NoVerdict);
+    former.probe = Observed::Live(Verdict::Unknown);
     assert_eq!(rests(&former).0, Reason::NoVerdict);
-    former.probe = Observed::Live(Probe::Valid);
+    former.probe = Observed::Live(Verdict::Accepted);
     assert!(matches!(step(&former), Step::WriteClaim { .. }));
 }
 
@@ -88,7 +88,7 @@ fn a_label_is_written_without_a_word_from_zitadel_and_news_are_read_about_first(
 #[test]
 fn each_rotation_that_the_secret_does_not_know_of_is_waited_for_as_long() {
     let mut facts = rehearsed(stored(), Slot::Primary);
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     facts.primary.journal = journal(&[5, 6, 7]);
     facts.memory.drift = Some((Sequence(6), BOOT - facts.timing.quiet));
     facts.memory = decide(&facts).memory;
@@ -103,18 +103,18 @@ fn of_a_zitadel_from_a_backup_the_record_of_a_good_value_is_lowered() {
     facts.primary.hint = Some(Sequence(3));
     facts.primary.journal = journal(&[3]);
     assert_eq!(records(&facts), entry(1, 3, 3));
-    // Not on the word of nobody.
-    facts.probe = Observed::Live(Probe::NoVerdict);
+    // Not without a verdict.
+    facts.probe = Observed::Live(Verdict::Unknown);
     assert_eq!(rests(&facts).0, Reason::NoVerdict);
     facts.memory.doubts(DoubtKind::News, BOOT);
-    facts.probe = Observed::Live(Probe::Valid);
+    facts.probe = Observed::Live(Verdict::Accepted);
     assert_eq!(records(&facts), entry(1, 3, 3));
 }
 
 #[test]
 fn where_nothing_can_be_adopted_it_is_looked_for_again_in_minutes() {
     let mut facts = nothing();
-    facts.object.adopt = true;
+    facts.object.adoption_required = true;
     facts.primary.claim = present(Claim::unissued(owner(), None, None));
     let Step::Rest(Report::Stalled { blocked, retry }) = step(&facts) else {
         panic!("{:?}", step(&facts));

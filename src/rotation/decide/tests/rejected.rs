@@ -5,8 +5,8 @@ use super::*;
 /// Rejected that often, for that long, the last time just now.
 fn rejected(count: u32, seconds: u64) -> Facts {
     let mut facts = rehearsed(stored(), Slot::Primary);
-    facts.probe = Observed::Live(Probe::Refused);
-    facts.memory.refusals = Some(refusals(count, Duration::from_secs(seconds)));
+    facts.probe = Observed::Live(Verdict::Rejected);
+    facts.memory.streak = Some(streak(count, Duration::from_secs(seconds)));
     facts
 }
 
@@ -19,7 +19,7 @@ fn dead() -> Facts {
 fn rejections_of_another_revision_do_not_count() {
     assert_eq!(claims_for(&dead()).1, Cause::SecretInvalid);
     let mut another = dead();
-    another.memory.refusals.as_mut().unwrap().secret = version("6");
+    another.memory.streak.as_mut().unwrap().secret = version("6");
     assert_eq!(rests(&another), (Reason::Refused, "working"));
 }
 
@@ -52,11 +52,11 @@ fn a_value_is_dead_after_three_rejections_over_a_minute() {
 #[test]
 fn where_a_rejected_value_is_only_reported_the_journal_need_not_be_readable() {
     let mut facts = dead();
-    facts.object.recovery.invalid = false;
+    facts.object.recovery.rejected = false;
     let failing = |permanent| Observed::Failed(Failure::new(Reason::ZitadelUnavailable, permanent));
     facts.primary.journal = failing(true);
     assert_eq!(rests(&facts), (Reason::SecretInvalid, "stalled"));
-    // Just now: who has rotated it is not known yet.
+    // Just now: it is not known yet who rotated it.
     facts.primary.journal = failing(false);
     assert_eq!(rests(&facts), (Reason::ZitadelUnavailable, "working"));
 }
@@ -91,7 +91,7 @@ fn without_a_record_a_rejected_value_is_repaired_and_only_a_new_trigger_is_one()
 #[test]
 fn what_was_adopted_or_issued_is_repaired_and_what_is_still_to_be_adopted_is_not() {
     let adopting = |mut facts: Facts| {
-        facts.object.adopt = true;
+        facts.object.adoption_required = true;
         facts
     };
     // Issued: it has a record, or the claim says so, or an attempt was made.

@@ -121,7 +121,7 @@ fn where_the_watches_show_that_all_is_well_nothing_is_asked_and_one_difference_i
         ("the overlap is over", |facts| {
             facts.object.overlap_ends = Some(at(60));
         }),
-        ("a standby that was not looked at yet", |facts| {
+        ("a standby that was not checked yet", |facts| {
             facts.object.standby_unseen = true;
         }),
     ];

@@ -136,13 +136,13 @@ fn an_open_attempt_whose_journal_was_cut_is_judged_by_the_value() {
     facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
     facts.memory.open = vec![(id(2), BOOT - facts.timing.quiet)];
     for events in [&[][..], &[8]] {
-        // Sequences above the stored one are somebody else's.
+        // Sequences above the stored one are another actor's.
         let mut journal = journal(events);
         if let Observed::Live(journal) = &mut journal {
             journal.0.iter_mut().for_each(|event| event.own = false);
         }
         facts.primary.journal = journal;
-        facts.probe = Observed::Live(Probe::Refused);
+        facts.probe = Observed::Live(Verdict::Rejected);
         assert_eq!(rests(&facts), (Reason::JournalUnavailable, "working"));
         let mut dead = facts.clone();
         dead.memory = decide(&facts).memory;
@@ -153,7 +153,7 @@ fn an_open_attempt_whose_journal_was_cut_is_judged_by_the_value() {
         assert_eq!(claims_for(&dead), (Slot::Primary, Cause::LostAttempt));
     }
     facts.primary.journal = journal(&[]);
-    facts.probe = Observed::Live(Probe::Valid);
+    facts.probe = Observed::Live(Verdict::Accepted);
     // A rotation that takes effect late is waited for.
     assert_eq!(rests(&facts), (Reason::JournalUnavailable, "usable"));
     facts.now.boot += facts.timing.lag;
@@ -164,9 +164,9 @@ fn an_open_attempt_whose_journal_was_cut_is_judged_by_the_value() {
 fn a_value_whose_record_is_gone_is_not_replaced_as_long_as_nobody_can_tell_whether_it_works() {
     let mut facts = rehearsed(stored(), Slot::Primary);
     edit(&mut facts, |secret| secret.commit = Ok(None));
-    facts.probe = Observed::Live(Probe::NoVerdict);
+    facts.probe = Observed::Live(Verdict::Unknown);
     assert_eq!(rests(&facts).0, Reason::NoVerdict);
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     assert_eq!(claims_for(&facts), (Slot::Primary, Cause::LostAttempt));
 }
 
@@ -176,9 +176,9 @@ fn a_rotation_that_the_secret_does_not_know_of_is_repaired_on_the_journal_s_word
     facts.primary.hint = Some(Sequence(6));
     facts.primary.journal = journal(&[5, 6]);
     facts.memory.drift = Some((Sequence(6), BOOT - facts.timing.quiet));
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     assert_eq!(claims_for(&facts), (Slot::Primary, Cause::LostAttempt));
-    facts.probe = Observed::Live(Probe::NoVerdict);
+    facts.probe = Observed::Live(Verdict::Unknown);
     assert_eq!(rests(&facts), (Reason::NoVerdict, "usable"));
     facts.memory.drift = Some((Sequence(6), BOOT - facts.timing.quiet * 2));
     assert_eq!(claims_for(&facts), (Slot::Primary, Cause::LostAttempt));
@@ -211,9 +211,9 @@ fn news_of_a_rotation_stay_news_until_the_journal_or_the_value_has_told() {
                 ..
             }
         ));
-        facts.probe = Observed::Live(Probe::Refused);
+        facts.probe = Observed::Live(Verdict::Rejected);
         assert_eq!(rests(&facts), (Reason::Refused, "working"));
-        facts.probe = Observed::Live(Probe::Valid);
+        facts.probe = Observed::Live(Verdict::Accepted);
         assert_eq!(rests(&facts).1, "settled");
         facts.memory = decide(&facts).memory;
         facts.probe = Observed::Unread;
@@ -224,10 +224,10 @@ fn news_of_a_rotation_stay_news_until_the_journal_or_the_value_has_told() {
 #[test]
 fn a_value_that_was_accepted_and_that_nothing_has_changed_is_not_taken_for_dead() {
     let mut facts = rehearsed(stored(), Slot::Primary);
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     facts.primary.journal = journal(&[4, 5]);
     facts.object.proven = Some(Sequence(5));
-    facts.memory.refusals = Some(crate::rotation::Refusals {
+    facts.memory.streak = Some(crate::rotation::RejectionStreak {
         secret: version("7"),
         count: 3,
         first: BOOT - facts.timing.dead,
@@ -243,7 +243,7 @@ fn a_value_that_was_accepted_and_that_nothing_has_changed_is_not_taken_for_dead(
     };
     let dead = (Slot::Primary, Cause::SecretInvalid);
     assert_eq!(rests(&with(&|_, _| {})), (Reason::Refused, "working"));
-    // It is dead where one piece of the evidence is missing: somebody wrote it, or an older version did,
+    // It is dead where one piece of the evidence is missing: another actor wrote it, or an older version did,
     for origin in [Origin::Foreign, Origin::Unknown] {
         let touched = with(&|_, view| view.origin = origin);
         assert_eq!(claims_for(&touched), dead, "{origin:?}");
@@ -258,7 +258,7 @@ fn a_value_that_was_accepted_and_that_nothing_has_changed_is_not_taken_for_dead(
     // ZITADEL has forgotten it,
     let forgotten = with(&|facts, _| facts.primary.journal = journal(&[4]));
     assert_eq!(claims_for(&forgotten), dead);
-    // somebody else made a newer one, or one that is only later.
+    // another actor made a newer one, or one that is only later.
     let event = |sequence, minutes| JournalEvent {
         sequence: Sequence(sequence),
         time: at(minutes),
@@ -292,9 +292,9 @@ fn a_question_that_nobody_answered_is_asked_again() {
         own: false,
     });
     facts.primary.journal = Observed::Live(Journal(events.into()));
-    facts.probe = Observed::Live(Probe::NoVerdict);
+    facts.probe = Observed::Live(Verdict::Unknown);
     assert_eq!(rests(&facts), (Reason::NoVerdict, "working"));
-    // Whoever answers with another replica's word, or with what was known before, misses a rotation by somebody else.
+    // An answer with another replica's word, or with what was known before, misses a rotation by another actor.
     facts.object.verified = Some("7".into());
     facts.memory = decide(&facts).memory;
     assert_eq!(facts.memory.verified, None, "that was before");
@@ -307,9 +307,9 @@ fn a_question_that_nobody_answered_is_asked_again() {
         }
     ));
     let mut refused = facts.clone();
-    refused.probe = Observed::Live(Probe::Refused);
+    refused.probe = Observed::Live(Verdict::Rejected);
     assert_eq!(rests(&refused), (Reason::Refused, "working"));
-    facts.probe = Observed::Live(Probe::Valid);
+    facts.probe = Observed::Live(Verdict::Accepted);
     assert_eq!(rests(&facts).1, "settled");
     facts.memory = decide(&facts).memory;
     assert_eq!(rests(&facts).1, "settled", "and it stays answered");
@@ -326,7 +326,7 @@ fn a_question_that_nobody_answered_is_asked_again() {
             ..
         }
     ));
-    other.probe = Observed::Live(Probe::Valid);
+    other.probe = Observed::Live(Verdict::Accepted);
     assert_eq!(rests(&other).1, "settled");
 }
 
@@ -426,7 +426,7 @@ fn a_key_that_another_tool_applies_is_reported_at_once_and_taken_over_by_a_new_t
 #[test]
 fn a_secret_to_adopt_that_another_tool_applies_is_left_until_a_new_trigger() {
     let mut facts = stored();
-    facts.object.adopt = true;
+    facts.object.adoption_required = true;
     facts.object.trigger = Some("a".into());
     facts.primary.claim = present(Claim::settled(owner(), Some("a".into()), None));
     edit(&mut facts, |secret| {
@@ -442,8 +442,8 @@ fn a_secret_to_adopt_that_another_tool_applies_is_left_until_a_new_trigger() {
 #[test]
 fn a_value_that_is_rejected_again_is_a_quarrel_only_where_another_field_manager_wrote_it() {
     let mut facts = stored();
-    facts.probe = Observed::Live(Probe::Refused);
-    facts.memory.refusals = Some(crate::rotation::Refusals {
+    facts.probe = Observed::Live(Verdict::Rejected);
+    facts.memory.streak = Some(crate::rotation::RejectionStreak {
         secret: version("7"),
         count: 3,
         first: BOOT - facts.timing.dead * 2,

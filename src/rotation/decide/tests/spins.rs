@@ -160,7 +160,7 @@ fn a_call_that_was_not_carried_out_as_it_turned_out_is_made_again_ever_later() {
         assert!(matches!(step(&facts), Step::Rehearse { .. }));
     }
     // Carried out after all: consumers are down, nothing is waited for.
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     facts.primary.claim = present(claim(15, Cause::Due, None, Some(5)));
     let (now, failure) = (facts.now.boot, Failure::new(Reason::RateLimited, false));
     facts.memory.unanswered(id(15), now, failure);
@@ -287,7 +287,7 @@ fn a_claim_that_is_damaged_each_time_is_replaced_ever_more_rarely() {
 #[test]
 fn an_accepted_value_behind_a_claim_that_stays_damaged_is_asked_about_ever_more_rarely() {
     let mut facts = stored();
-    facts.probe = Observed::Live(Probe::Valid);
+    facts.probe = Observed::Live(Verdict::Accepted);
     facts.primary.claim = Observed::Live(ClaimView::Present {
         version: version("3"),
         record: Err(RecordError::Unreadable),
@@ -341,7 +341,7 @@ fn a_repair_that_only_waits_does_not_read_the_object() {
         .add(facts.now.time, Cause::LostAttempt.as_str(), None);
     facts.primary.claim = present(lost);
     facts.primary.journal = journal(&[5, 6]);
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     facts.memory.open = vec![(id(2), BOOT)];
     facts.current = Observed::Unread;
     assert_eq!(waits(&facts).1, Reason::LostAttempt);

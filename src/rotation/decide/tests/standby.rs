@@ -55,7 +55,7 @@ fn an_attempt_on_the_idle_application_is_made_again_only_if_its_cause_still_hold
     assert_eq!(claims_for(&facts), (Slot::Standby, Cause::LostAttempt));
     facts.object.trigger = None;
     assert_eq!(voids(&facts), Slot::Standby);
-    // Not carried out: given up, and looked at anew.
+    // Not carried out: given up, and observed anew.
     facts.standby.as_mut().unwrap().journal = journal(&[]);
     facts.memory.open = vec![(id(2), BOOT - facts.timing.quiet)];
     facts.object.trigger = Some("b".into());
@@ -67,7 +67,7 @@ fn a_stored_value_that_is_lost_is_replaced_on_the_idle_application_and_its_claim
     let mut facts = rehearsed(pair(), Slot::Standby);
     facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
     facts.primary.journal = journal(&[5, 6]);
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     assert_eq!(claims_for(&facts), (Slot::Standby, Cause::LostAttempt));
     let mut after = alternated();
     after.primary.claim = present(claim(3, Cause::Due, None, Some(5)));
@@ -97,7 +97,7 @@ fn when_the_overlap_is_over_the_idle_application_is_retired_without_a_rehearsal(
     );
     let mut unknown = facts.clone();
     unknown.object.verified = None;
-    unknown.probe = Observed::Live(Probe::NoVerdict);
+    unknown.probe = Observed::Live(Verdict::Unknown);
     assert_eq!(rests(&unknown), (Reason::NoVerdict, "usable"));
     // A due rotation comes first: it makes the former pair useless anyway.
     facts.object.due = DueState::Due {
@@ -197,7 +197,7 @@ fn a_secret_that_is_gone_is_made_anew_where_nobody_is_refused() {
             ..
         }
     ));
-    // Begun on the standby, carried out and lost: gone on with there, although the elder claim looks open as well.
+    // Begun on the standby, carried out and lost: gone on with there, although the elder claim reasons open as well.
     facts.object.last_active = Some(Slot::Primary);
     let mut begun = claim(2, Cause::SecretMissing, None, None);
     begun.attempt.as_mut().unwrap().time = at(1);
@@ -268,14 +268,14 @@ fn two_open_claims_of_another_pod_are_watched_at_the_same_time() {
         };
         claim.attempt.as_mut().unwrap().holder.pod = "that".into();
     }
-    // Look after look, never more than one wait in all.
-    let mut looks = Vec::new();
+    // Reconcile after reconcile, never more than one wait in all.
+    let mut reasons = Vec::new();
     for _ in 0..8 {
         let decision = decide(&facts);
         facts.memory = decision.memory;
         facts.now.boot += facts.timing.takeover / 4;
         match decision.step {
-            Step::Rest(Report::Working { blocked, .. }) => looks.push(blocked.reason),
+            Step::Rest(Report::Working { blocked, .. }) => reasons.push(blocked.reason),
             step => {
                 assert_eq!(step, Step::CreateShell);
                 break;
@@ -283,12 +283,16 @@ fn two_open_claims_of_another_pod_are_watched_at_the_same_time() {
         }
     }
     let watching = |reason: &&Reason| **reason == Reason::AttemptOpen;
-    assert_eq!(looks.iter().take_while(watching).count(), 4, "{looks:?}");
-    assert!(
-        looks[4..].iter().all(|r| *r == Reason::SecretMissing),
-        "{looks:?}"
+    assert_eq!(
+        reasons.iter().take_while(watching).count(),
+        4,
+        "{reasons:?}"
     );
-    assert!(looks.len() < 8, "{looks:?}");
+    assert!(
+        reasons[4..].iter().all(|r| *r == Reason::SecretMissing),
+        "{reasons:?}"
+    );
+    assert!(reasons.len() < 8, "{reasons:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn probes(facts: &Facts) {
     }
 }
 
-/// When it is looked at again.
+/// When it is checked again.
 fn retry(facts: &Facts) -> Duration {
     match step(facts) {
         Step::Rest(
@@ -50,17 +50,17 @@ fn a_rotation_by_the_own_user_elsewhere_is_probed_at_once_and_the_repair_waits()
     probes(&facts);
     facts.memory = decide(&facts).memory;
     let mut refused = facts.clone();
-    refused.probe = Observed::Live(Probe::Refused);
+    refused.probe = Observed::Live(Verdict::Rejected);
     let down = ((Reason::Refused, "working"), Verified::Rejected);
     assert_eq!(says(&refused), down);
     assert_eq!(retry(&refused), facts.timing.probe);
-    // Nobody can tell: then it is not known, and asked again.
+    // No verdict: then it is not known, and asked again.
     let mut silent = facts.clone();
-    silent.probe = Observed::Live(Probe::NoVerdict);
+    silent.probe = Observed::Live(Verdict::Unknown);
     let unknown = ((Reason::OutcomeUnknown, "working"), Verified::Doubted);
     assert_eq!(says(&silent), unknown);
-    // Accepted: it is usable, and still asked about at every look, since the effect may come late.
-    facts.probe = Observed::Live(Probe::Valid);
+    // Accepted: it is usable, and still asked about each time, since the effect may come late.
+    facts.probe = Observed::Live(Verdict::Accepted);
     let works = ((Reason::OutcomeUnknown, "usable"), Verified::Accepted);
     assert_eq!(says(&facts), works);
     assert_eq!(retry(&facts), facts.timing.probe);
@@ -78,13 +78,13 @@ fn after_a_lost_answer_the_stored_value_is_asked_about_whatever_the_journal_says
         facts.primary.journal = journal;
         probes(&facts);
         facts.memory = decide(&facts).memory;
-        facts.probe = Observed::Live(Probe::Refused);
+        facts.probe = Observed::Live(Verdict::Rejected);
         let (rest, said) = says(&facts);
         assert_eq!((rest.1, said), ("working", Verified::Rejected), "{rest:?}");
-        facts.probe = Observed::Live(Probe::NoVerdict);
+        facts.probe = Observed::Live(Verdict::Unknown);
         let (rest, said) = says(&facts);
         assert_eq!((rest.1, said), ("working", Verified::Doubted), "{rest:?}");
-        facts.probe = Observed::Live(Probe::Valid);
+        facts.probe = Observed::Live(Verdict::Accepted);
         let (rest, said) = says(&facts);
         assert_eq!((rest.1, said), ("usable", Verified::Accepted), "{rest:?}");
         // And again, as long as it is open.
@@ -99,7 +99,7 @@ fn a_journal_that_hides_a_rotation_does_not_keep_a_dead_value_for_ever() {
     let mut facts = good();
     facts.object.proven = Some(Sequence(5));
     facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     for _ in 0..8 {
         assert_eq!(says(&facts).1, Verified::Rejected);
         facts.memory = decide(&facts).memory;
@@ -122,12 +122,12 @@ fn generate_on_its_way_puts_the_stored_value_in_doubt_and_a_refused_call_does_no
         ((Reason::SecretHeld, "working"), Verified::Doubted)
     );
     let mut refused = facts.clone();
-    refused.memory.refused(id(2));
+    refused.memory.generate_not_executed(id(2));
     assert_eq!(verified(&refused, &refused.memory), Verified::Accepted);
     facts.memory.unknown(id(2), BOOT);
     probes(&facts);
     // The value that works meanwhile is called so.
-    facts.memory.judged(&version("7"), Probe::Valid, BOOT);
+    facts.memory.judged(&version("7"), Verdict::Accepted, BOOT);
     assert_eq!(verified(&facts, &facts.memory), Verified::Accepted);
     // With a standby the stored pair is not touched.
     let mut pair = rehearsed(pair(), Slot::Standby);
@@ -142,7 +142,7 @@ fn generate_on_its_way_puts_the_stored_value_in_doubt_and_a_refused_call_does_no
 #[test]
 fn a_value_without_a_verdict_is_usable_only_if_the_operator_wrote_it_last() {
     let mut facts = stored();
-    facts.probe = Observed::Live(Probe::NoVerdict);
+    facts.probe = Observed::Live(Verdict::Unknown);
     assert_eq!(
         says(&facts),
         ((Reason::NoVerdict, "usable"), Verified::Unasked)
@@ -157,10 +157,10 @@ fn a_value_without_a_verdict_is_usable_only_if_the_operator_wrote_it_last() {
 #[test]
 fn as_long_as_a_value_is_red_it_is_asked_about_ever_more_rarely_and_it_recovers_by_itself() {
     let mut facts = good();
-    facts.object.recovery.invalid = false;
+    facts.object.recovery.rejected = false;
     facts.memory.verified = None;
     facts.object.verified = None;
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     let mut waits = Vec::new();
     for _ in 0..7 {
         let wait = retry(&facts);
@@ -169,16 +169,16 @@ fn as_long_as_a_value_is_red_it_is_asked_about_ever_more_rarely_and_it_recovers_
         facts.now.boot += wait;
         facts.probe = Observed::Unread;
         probes(&facts);
-        facts.probe = Observed::Live(Probe::Refused);
+        facts.probe = Observed::Live(Verdict::Rejected);
     }
     assert_eq!(waits, [20, 40, 80, 160, 300, 300, 300]);
     assert_eq!(rests(&facts), (Reason::SecretInvalid, "stalled"));
-    facts.probe = Observed::Live(Probe::Valid);
+    facts.probe = Observed::Live(Verdict::Accepted);
     assert_eq!(rests(&facts).1, "settled");
     // No answer at all: the same.
     edit(&mut facts, |secret| secret.origin = Origin::Foreign);
     facts.memory = Memory::default();
-    facts.probe = Observed::Live(Probe::NoVerdict);
+    facts.probe = Observed::Live(Verdict::Unknown);
     let mut waits = Vec::new();
     for _ in 0..6 {
         waits.push(retry(&facts).as_secs());
@@ -203,13 +203,13 @@ fn an_open_breaker_leaves_no_verdict_of_before() {
     facts.primary.app = Observed::Unread;
     probes(&facts);
     facts.primary.app = app;
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     assert_eq!(
         says(&facts),
         ((Reason::BreakerOpen, "stalled"), Verified::Rejected)
     );
     assert_eq!(retry(&facts), facts.timing.probe);
-    facts.probe = Observed::Live(Probe::Valid);
+    facts.probe = Observed::Live(Verdict::Accepted);
     assert_eq!(
         says(&facts),
         ((Reason::BreakerOpen, "usable"), Verified::Accepted)
@@ -233,7 +233,7 @@ fn what_is_renamed_onto_an_obstacle_is_as_good_as_before() {
         says(&facts),
         ((Reason::SecretNotOwned, "stalled"), Verified::Accepted)
     );
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     assert_eq!(says(&facts).1, Verified::Accepted, "that is another value");
     facts.memory.doubts(DoubtKind::News, BOOT);
     assert_eq!(says(&facts).1, Verified::Doubted);
@@ -257,12 +257,12 @@ fn an_executed_attempt_is_repaired_at_once_where_the_stored_value_is_dead_and_wa
     let mut facts = good();
     facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
     facts.primary.journal = journal(&[5, 6]);
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     assert_eq!(claims_for(&facts), (Slot::Primary, Cause::LostAttempt));
     for (probe, rest) in [
         // Another process may still hold the value, and consumers work.
-        (Probe::Valid, (Reason::OutcomeUnknown, "usable")),
-        (Probe::NoVerdict, (Reason::NoVerdict, "usable")),
+        (Verdict::Accepted, (Reason::OutcomeUnknown, "usable")),
+        (Verdict::Unknown, (Reason::NoVerdict, "usable")),
     ] {
         facts.probe = Observed::Live(probe);
         facts.memory.open = vec![(id(2), BOOT)];
@@ -276,7 +276,7 @@ fn an_executed_attempt_is_repaired_at_once_where_the_stored_value_is_dead_and_wa
 fn a_trigger_that_was_set_while_the_claim_was_lost_or_damaged_is_none_that_was_handled() {
     let mut lost = good();
     lost.primary.claim = Observed::Live(ClaimView::Absent);
-    lost.probe = Observed::Live(Probe::Valid);
+    lost.probe = Observed::Live(Verdict::Accepted);
     let mut damaged = lost.clone();
     damaged.primary.claim = Observed::Live(ClaimView::Present {
         version: version("3"),
@@ -339,7 +339,7 @@ fn an_executed_attempt_whose_value_is_stored_without_its_record_is_recorded_and_
     let mut facts = good();
     facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
     facts.primary.journal = journal(&[5, 6]);
-    facts.probe = Observed::Live(Probe::Valid);
+    facts.probe = Observed::Live(Verdict::Accepted);
     facts.memory.open = vec![(id(2), BOOT - facts.timing.lag + Duration::from_secs(1))];
     for same in [None, Some(true)] {
         facts.primary.as_before_call = same;
@@ -352,7 +352,7 @@ fn an_executed_attempt_whose_value_is_stored_without_its_record_is_recorded_and_
     let (slot, entry) = record.unwrap();
     assert_eq!(slot, Slot::Primary);
     assert_eq!((entry.attempt, entry.sequence), (Some(id(2)), Sequence(6)));
-    // Bytes that ZITADEL rejects are nobody's value.
-    facts.probe = Observed::Live(Probe::Refused);
+    // Bytes that ZITADEL rejects are no one's value.
+    facts.probe = Observed::Live(Verdict::Rejected);
     assert_eq!(claims_for(&facts), (Slot::Primary, Cause::LostAttempt));
 }

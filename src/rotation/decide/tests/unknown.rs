@@ -29,7 +29,7 @@ fn a_new_attempt_keeps_what_is_unknown_of_the_claim_and_not_what_is_of_the_forme
     let mut facts = rehearsed(stored(), Slot::Primary);
     facts.primary.claim = present(later(owner()));
     facts.primary.journal = journal(&[5, 6]);
-    facts.probe = Observed::Live(Probe::Refused);
+    facts.probe = Observed::Live(Verdict::Rejected);
     assert_eq!(written(&facts), (1.into(), serde_json::Value::Null));
 }
 
@@ -43,6 +43,6 @@ fn a_claim_that_is_taken_over_keeps_what_is_unknown_of_it() {
     let mut before = later(gone);
     before.attempt.as_mut().unwrap().state = AttemptState::Void;
     facts.primary.claim = present(before);
-    facts.probe = Observed::Live(Probe::Valid);
+    facts.probe = Observed::Live(Verdict::Accepted);
     assert_eq!(written(&facts), (1.into(), serde_json::Value::Null));
 }

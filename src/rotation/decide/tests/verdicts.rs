@@ -60,8 +60,8 @@ fn a_stall_beside_a_value_that_nobody_doubts_lasts_until_something_changes() {
 #[test]
 fn an_inactive_application_says_nothing_of_its_secret() {
     let mut facts = rehearsed(stored(), Slot::Primary);
-    facts.probe = Observed::Live(Probe::Refused);
-    facts.memory.refusals = Some(refusals(3, facts.timing.dead));
+    facts.probe = Observed::Live(Verdict::Rejected);
+    facts.memory.streak = Some(streak(3, facts.timing.dead));
     let active = facts.primary.app.clone();
     facts.primary.app = Observed::Live(AppView {
         refused: Some(Reason::AppNotReady),
@@ -77,8 +77,8 @@ fn an_inactive_application_says_nothing_of_its_secret() {
 fn rejections_in_quick_succession_count_once() {
     let after = |seconds| {
         let mut facts = rehearsed(stored(), Slot::Primary);
-        facts.probe = Observed::Live(Probe::Refused);
-        facts.memory.refusals = Some(Refusals {
+        facts.probe = Observed::Live(Verdict::Rejected);
+        facts.memory.streak = Some(RejectionStreak {
             secret: version("7"),
             count: 2,
             first: BOOT - facts.timing.dead,
@@ -91,10 +91,10 @@ fn rejections_in_quick_succession_count_once() {
     assert_eq!(claims_for(&after(15)), dead);
     // It is the last one that counted from which the next is apart.
     let mut facts = after(15);
-    facts.memory.refusals.as_mut().unwrap().count = 1;
+    facts.memory.streak.as_mut().unwrap().count = 1;
     facts.memory = decide(&facts).memory;
     facts.now.boot += Duration::from_secs(5);
-    assert_eq!(decide(&facts).memory.refusals.unwrap().count, 2);
+    assert_eq!(decide(&facts).memory.streak.unwrap().count, 2);
 }
 
 #[test]

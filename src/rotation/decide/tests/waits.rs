@@ -1,4 +1,4 @@
-//! When a wait is over, as people are told, and what can be used meanwhile.
+//! When a wait is over, as it is reported, and what can be used meanwhile.
 
 use jiff::SignedDuration;
 
@@ -44,20 +44,20 @@ fn the_end_of_a_wait_is_told_as_one_time_for_as_long_as_it_lasts() {
     let wait = memory.back_off(&facts, &quota);
     facts.memory = memory;
     let end = at(60) + SignedDuration::try_from(wait).unwrap();
-    let (reason, told) = waits(&mut facts);
+    let (reason, reported) = waits(&mut facts);
     assert_eq!(reason, Reason::QuotaExceeded);
-    let told = told.unwrap();
-    assert!(told >= end && told.duration_since(end) < SignedDuration::from_secs(1));
+    let reported = reported.unwrap();
+    assert!(reported >= end && reported.duration_since(end) < SignedDuration::from_secs(1));
     assert_eq!(
-        told.subsec_nanosecond(),
+        reported.subsec_nanosecond(),
         0,
         "a person compares it with a clock"
     );
-    assert_eq!(waits(&mut later(&facts, 7)), (reason, Some(told)));
+    assert_eq!(waits(&mut later(&facts, 7)), (reason, Some(reported)));
     // The next failure begins a longer wait, and with it another time.
     let mut again = later(&facts, 300);
     again.memory.back_off(&again.clone(), &quota);
-    assert!(waits(&mut again).1.unwrap() > told);
+    assert!(waits(&mut again).1.unwrap() > reported);
     // For a changed object, or another reason, it says nothing.
     let blocked = Blocked::from(Reason::SecretContested);
     assert_eq!(next_try(&blocked, &facts), None);
@@ -71,9 +71,9 @@ fn a_call_whose_outcome_is_not_known_says_when_that_is_decided() {
     facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
     facts.memory.unknown(id(2), BOOT);
     let quiet = SignedDuration::try_from(facts.timing.quiet).unwrap();
-    let told = (Reason::OutcomeUnknown, Some(at(60) + quiet));
-    assert_eq!(waits(&mut facts), told);
-    assert_eq!(waits(&mut later(&facts, 40)), told);
+    let reported = (Reason::OutcomeUnknown, Some(at(60) + quiet));
+    assert_eq!(waits(&mut facts), reported);
+    assert_eq!(waits(&mut later(&facts, 40)), reported);
 }
 
 #[test]
@@ -81,15 +81,15 @@ fn each_wait_that_ends_by_itself_has_a_time() {
     let second = |n: u64| SignedDuration::from_secs(i64::try_from(n).unwrap());
     let mut missing = stored();
     missing.secret = Observed::Live(SecretState::Absent);
-    let told = (Reason::SecretMissing, Some(at(60) + second(10)));
-    assert_eq!(waits(&mut missing), told);
+    let reported = (Reason::SecretMissing, Some(at(60) + second(10)));
+    assert_eq!(waits(&mut missing), reported);
 
     let mut open = stored();
     let mut others = claim(2, Cause::Due, None, Some(5));
     others.attempt.as_mut().unwrap().holder.pod = "another".into();
     open.primary.claim = present(others);
-    let told = (Reason::AttemptOpen, Some(at(60) + second(15)));
-    assert_eq!(waits(&mut open), told);
+    let reported = (Reason::AttemptOpen, Some(at(60) + second(15)));
+    assert_eq!(waits(&mut open), reported);
 
     let mut damaged = stored();
     damaged.primary.claim = Observed::Live(ClaimView::Present {
@@ -97,8 +97,8 @@ fn each_wait_that_ends_by_itself_has_a_time() {
         record: Err(RecordError::Unreadable),
         held_elsewhere: false,
     });
-    let told = (Reason::ClaimUnreadable, Some(at(60) + second(90)));
-    assert_eq!(waits(&mut damaged), told);
+    let reported = (Reason::ClaimUnreadable, Some(at(60) + second(90)));
+    assert_eq!(waits(&mut damaged), reported);
     // The check of a connection has waits of its own, and all of its objects would be written for each.
     damaged.gates.connection = Err(Failure::new(Reason::ZitadelUnreachable, false));
     assert_eq!(next_try(&Reason::ClaimUnreadable.into(), &damaged), None);
@@ -167,7 +167,7 @@ fn a_value_that_works_is_usable_beside_an_obstacle_to_the_next_one() {
     assert!(!with(|facts| facts.memory.doubts(DoubtKind::News, BOOT)));
     assert!(!with(|facts| facts.memory.judged(
         &version("7"),
-        Probe::Refused,
+        Verdict::Rejected,
         BOOT
     )));
     assert!(!with(|facts| edit(facts, |secret| secret.rendered = false)));

@@ -1,4 +1,4 @@
-//! One round of decisions: the facts, the memory as it becomes, and what every question needs of both. No I/O.
+//! One evaluation of the facts: the memory as it becomes, and what every question needs of both. No I/O.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
@@ -7,24 +7,24 @@ use crate::api::Reason;
 use crate::rotation::claim::Claim;
 use crate::rotation::commit::Entry;
 use crate::rotation::facts::{AppFacts, AppView, Facts};
-use crate::rotation::memory::{Backoff, Memory, Refusals};
+use crate::rotation::memory::{Backoff, Memory, RejectionStreak};
 use crate::rotation::observed::{Failure, Observed, Version};
 use crate::rotation::repairs::Repairs;
 use crate::rotation::slot::Slot;
 use crate::rotation::step::{Blocked, Report, Retry, Source, Step, rest, waiting};
 
-/// One round: the facts, and the memory as it becomes.
-pub(super) struct Round<'a> {
+/// One evaluation: the facts, and the memory as it becomes.
+pub(super) struct Evaluation<'a> {
     pub(super) facts: &'a Facts,
     pub(super) memory: Memory,
-    /// The application that is looked at.
+    /// The application in question.
     pub(super) slot: Slot,
     /// Whether an attempt was open of which it was never known whether it was carried out.
     pub(super) unresolved: bool,
 }
 
-impl<'a> Round<'a> {
-    /// A round with nothing decided yet.
+impl<'a> Evaluation<'a> {
+    /// An evaluation with nothing decided yet.
     pub(super) fn new(facts: &'a Facts) -> Self {
         Self {
             facts,
@@ -34,12 +34,12 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// What is known of the application that is looked at.
+    /// What is known of the application in question.
     pub(super) fn seen(&self) -> &'a AppFacts {
         self.facts.of(self.slot)
     }
 
-    /// The step that reads these, of the application that is looked at.
+    /// The step that reads these, of the application in question.
     pub(super) const fn read(&self, sources: &'static [Source]) -> Step {
         Step::Read {
             sources,
@@ -118,7 +118,7 @@ impl<'a> Round<'a> {
         })
     }
 
-    /// The rest before the Secret is written again from the value it holds. What somebody else undoes each time is written ever more
+    /// The rest before the Secret is written again from the value it holds. What another actor undoes each time is written ever more
     /// rarely.
     pub(super) fn backing_off_rewrites(&self) -> Option<Report> {
         self.waits_for(self.memory.rewrites.as_ref()?)
@@ -183,10 +183,10 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// A refusal that says nothing about the stored value: what was counted before counts no more.
-    pub(super) fn refused_for_another_reason(&mut self, secret: &Version) {
+    /// A rejection that says nothing about the stored value: what was counted before counts no more.
+    pub(super) fn restart_streak(&mut self, secret: &Version) {
         let now = self.facts.now.boot;
-        self.memory.refusals = Some(Refusals {
+        self.memory.streak = Some(RejectionStreak {
             secret: secret.clone(),
             count: 0,
             first: now,
@@ -194,28 +194,28 @@ impl<'a> Round<'a> {
         });
     }
 
-    /// Counts a refusal of the stored value; probes in quick succession count once. When the first was, and how many.
-    pub(super) fn refused_once_more(&mut self, secret: &Version) -> (Duration, u32) {
+    /// Counts a rejection of the stored value; probes in quick succession count once. When the first was, and how many.
+    pub(super) fn count_rejection(&mut self, secret: &Version) -> (Duration, u32) {
         let now = self.facts.now.boot;
         let apart = self.facts.timing.dead / (self.facts.timing.dead_probes.max(2) - 1) / 2;
-        let refusals = match self.memory.refusals.take() {
-            Some(refusals) if refusals.secret == *secret => {
-                let again = now.saturating_sub(refusals.last) >= apart;
-                Refusals {
-                    count: refusals.count + u32::from(again),
-                    last: if again { now } else { refusals.last },
-                    ..refusals
+        let streak = match self.memory.streak.take() {
+            Some(streak) if streak.secret == *secret => {
+                let again = now.saturating_sub(streak.last) >= apart;
+                RejectionStreak {
+                    count: streak.count + u32::from(again),
+                    last: if again { now } else { streak.last },
+                    ..streak
                 }
             }
-            _ => Refusals {
+            _ => RejectionStreak {
                 secret: secret.clone(),
                 count: 1,
                 first: now,
                 last: now,
             },
         };
-        let counted = (refusals.first, refusals.count);
-        self.memory.refusals = Some(refusals);
+        let counted = (streak.first, streak.count);
+        self.memory.streak = Some(streak);
         counted
     }
 
