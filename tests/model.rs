@@ -58,7 +58,7 @@ fn explored(worlds: &[machine::World], most: usize) -> Vec<&'static str> {
             );
             for (property, path) in &outcome.violations {
                 println!("  violated: {property}");
-                properties::tell(world, property, path);
+                properties::print_path(world, property, path);
             }
             if !outcome.violations.is_empty() {
                 failed.push(world.name);

@@ -11,11 +11,11 @@ use zitadel_secret_operator::ids::{AttemptId, Sequence};
 use zitadel_secret_operator::rotation as real;
 
 use crate::hash::Wide;
-use crate::world::{Age, Attempt, Claim, GONE, Memo, Object, Round, Secret, Seen, Status, TWO};
+use crate::world::{Age, Attempt, Claim, GONE, Memo, Object, Reads, Secret, Seen, Status, TWO};
 
 /// The clock of every decision. What is remembered as fresh lies here, what is over lies at zero.
 const BOOT: Duration = Duration::from_hours(1000);
-/// The doubts that the world tells apart, from 1 on.
+/// The doubts that the world distinguishes, from 1 on.
 const DOUBTS: [real::DoubtKind; 3] = [
     real::DoubtKind::Unproven,
     real::DoubtKind::Sent,
@@ -80,13 +80,13 @@ pub struct Known {
     pub replica: u8,
     pub object: Object,
     pub hint: [u8; TWO],
-    pub round: Round,
+    pub reads: Reads,
     pub status: Status,
     pub standby: bool,
     /// The pair before the stored one is made useless at once.
     pub overlap: bool,
-    /// Whether the object is what it is thought to be has to be looked up.
-    pub looks: bool,
+    /// Whether the object is what it is thought to be has to be confirmed by a read.
+    pub confirms_object: bool,
     /// Secret and claim are from the watches.
     pub cached: bool,
     /// Stored values up to this one are due.
@@ -180,7 +180,7 @@ pub fn received(stored: Option<Secret>, slot: u8, early: bool) -> real::Publish 
     real::Publish::received(BOOT, beside, &timing)
 }
 
-/// What the shell tells the memory, done by the shipped `Memory`.
+/// What the shell notes in the memory, done by the shipped `Memory`.
 pub fn remember(memo_before: &Memo, change: impl FnOnce(&mut real::Memory)) -> Memo {
     let mut memory = memory(memo_before);
     change(&mut memory);
@@ -465,7 +465,7 @@ fn memo(memory: &real::Memory) -> Memo {
         streak: memory.streak.as_ref().map_or((0, 0, Age::Unset), |streak| {
             (
                 revision(&streak.secret),
-                // More than one are not told apart: the second is counted as soon as the first is old, see `facts`.
+                // More than one are not distinguished: the second is counted as soon as the first is old, see `facts`.
                 u8::try_from(streak.count.min(1)).unwrap(),
                 age(streak.first),
             )
@@ -657,8 +657,8 @@ fn entry(attempt: u8, sequence: u8) -> real::Entry {
     }
 }
 
-/// `told`: what is not recorded was read off the value itself.
-fn secret_state(secret: Option<Secret>, uid: u8, unseen: bool, told: bool) -> real::SecretState {
+/// `probed`: what is not recorded was read off the value itself.
+fn secret_state(secret: Option<Secret>, uid: u8, unseen: bool, probed: bool) -> real::SecretState {
     let Some(secret) = secret else {
         return real::SecretState::Absent;
     };
@@ -667,7 +667,7 @@ fn secret_state(secret: Option<Secret>, uid: u8, unseen: bool, told: bool) -> re
     real::SecretState::Present(real::SecretView {
         version: version(secret.revision),
         managed: true,
-        active: slot_of(if recorded || told { secret.active } else { 0 }),
+        active: slot_of(if recorded || probed { secret.active } else { 0 }),
         idle: (recorded && idle != 0).then(|| entry(attempt, idle)),
         commit: Ok(recorded.then(|| entry(secret.attempt, secret.sequence))),
         held_elsewhere: None,
@@ -692,17 +692,17 @@ fn secret_state(secret: Option<Secret>, uid: u8, unseen: bool, told: bool) -> re
 
 fn facts(known: &Known) -> real::Facts {
     let uid = known.object.uid;
-    let (stored, idle) = match known.round.secret {
+    let (stored, idle) = match known.reads.secret {
         Seen::Live(Some(secret)) => (secret.sequence, secret.idle.1),
         _ => (0, 0),
     };
-    let told = known.round.probe.is_some();
-    let secret = match known.round.secret {
+    let probed = known.reads.probe.is_some();
+    let secret = match known.reads.secret {
         Seen::Unread | Seen::Down => real::Observed::Unread,
         Seen::Live(secret) if known.cached => {
-            real::Observed::Cached(secret_state(secret, uid, true, told))
+            real::Observed::Cached(secret_state(secret, uid, true, probed))
         }
-        Seen::Live(secret) => real::Observed::Live(secret_state(secret, uid, false, told)),
+        Seen::Live(secret) => real::Observed::Live(secret_state(secret, uid, false, probed)),
     };
     let due = if stored != 0 && stored <= known.due {
         real::DueState::Due {
@@ -747,8 +747,8 @@ fn facts(known: &Known) -> real::Facts {
             explained: real::Explained::default(),
             proven: some(known.status.proven).map(|sequence| Sequence(sequence.into())),
         },
-        current: match known.round.current {
-            _ if !known.looks => real::Observed::Live(true),
+        current: match known.reads.current {
+            _ if !known.confirms_object => real::Observed::Live(true),
             None => real::Observed::Unread,
             Some(current) => real::Observed::Live(current),
         },
@@ -761,7 +761,7 @@ fn facts(known: &Known) -> real::Facts {
         secret,
         primary: app(known, 0),
         standby: known.standby.then(|| app(known, 1)),
-        probe: match known.round.probe {
+        probe: match known.reads.probe {
             None => real::Observed::Unread,
             Some(verdict) => real::Observed::Live(verdict),
         },
@@ -772,7 +772,7 @@ fn facts(known: &Known) -> real::Facts {
 }
 
 fn former(known: &Known) -> Option<real::Former> {
-    let former = known.round.former;
+    let former = known.reads.former;
     let carries = former.carries.iter().filter(|attempt| **attempt != 0);
     (former.revision != 0).then(|| real::Former {
         name: text(1 - known.object.name),
@@ -787,20 +787,20 @@ fn app(known: &Known, slot: u8) -> real::AppFacts {
     let slot = usize::from(slot);
     let hint = known.hint[slot];
     real::AppFacts {
-        claim: match known.round.claim {
+        claim: match known.reads.claim {
             Seen::Unread | Seen::Down => real::Observed::Unread,
             Seen::Live(claims) if known.cached => {
                 real::Observed::Cached(claim_view(known, number, claims[slot]))
             }
             Seen::Live(claims) => real::Observed::Live(claim_view(known, number, claims[slot])),
         },
-        app: if known.round.app[slot] {
+        app: if known.reads.app[slot] {
             real::Observed::Live(real::AppView { refused: None })
         } else {
             real::Observed::Unread
         },
         as_before_call: None,
-        journal: match known.round.journal[slot] {
+        journal: match known.reads.journal[slot] {
             Seen::Unread => real::Observed::Unread,
             Seen::Down => real::Observed::Failed(failure(false)),
             Seen::Live(_) if known.no_journal => real::Observed::Failed(failure(true)),
@@ -903,7 +903,7 @@ fn step(known: &Known, step: &real::Step) -> Step {
     }
 }
 
-/// The claims of a pod that is gone are nobody's.
+/// The claims of a pod that is gone have no holder.
 pub fn orphan(claims: &mut [Option<Claim>; TWO], replica: u8) {
     for claim in claims.iter_mut().flatten() {
         if let Some(attempt) = &mut claim.attempt

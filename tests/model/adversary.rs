@@ -21,7 +21,7 @@ pub fn crash(n: &mut State, i: u8, elsewhere: bool) {
     if elsewhere {
         actor::orphan(&mut n.claims, i);
         for replica in &mut n.replicas {
-            if let Seen::Live(claims) = &mut replica.round.claim {
+            if let Seen::Live(claims) = &mut replica.reads.claim {
                 actor::orphan(claims, i);
             }
         }
@@ -39,7 +39,7 @@ pub fn person(n: &mut State, fault: Fault, slot: usize) -> bool {
         // The status as it was then is what comes with the object that is old now.
         for replica in &mut n.replicas {
             if replica.view == n.object {
-                replica.told = n.status;
+                replica.view_status = n.status;
             }
         }
     }
@@ -75,7 +75,7 @@ pub fn person(n: &mut State, fault: Fault, slot: usize) -> bool {
         },
         Fault::DeleteClaim if n.claims[slot].is_some() => {
             n.claims[slot] = None;
-            // Without the lock nothing tells of what is on its way.
+            // Without the lock nothing shows what is on its way.
             for message in n.messages.iter_mut().flatten() {
                 message.unlocked |= usize::from(message.slot) == slot;
             }

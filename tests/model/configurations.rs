@@ -1,4 +1,4 @@
-//! The configurations that must hold: one application, a standby beside it, a status, objects that are looked up, renames.
+//! The configurations that must hold: one application, a standby beside it, a status, objects that are confirmed, renames.
 
 use crate::machine::{Standby, World};
 use crate::world::Admission;
@@ -18,7 +18,7 @@ pub const fn world(name: &'static str, first: bool, faults: &'static [(Fault, u8
 pub const fn alone(name: &'static str, faults: &'static [(Fault, u8)]) -> World {
     World {
         replicas: 1,
-        look: true,
+        scans_project: true,
         stale: false,
         ..world(name, false, faults)
     }
@@ -110,8 +110,8 @@ pub fn all() -> Vec<World> {
 
 /// One application.
 fn one() -> Vec<World> {
-    let look = |world: World| World {
-        look: true,
+    let scanned = |world: World| World {
+        scans_project: true,
         stale: false,
         ..world
     };
@@ -146,42 +146,42 @@ fn one() -> Vec<World> {
             false,
             &[(Due, 1), (Slow, 1), (Crash, 1)],
         ),
-        look(world(
+        scanned(world(
             "due, late request",
             false,
             &[(Due, 1), (EarlyTimeout, 1), (Late, 1)],
         )),
-        look(world(
+        scanned(world(
             "due, duplicate and lost answer",
             false,
             &[(Due, 1), (Duplicate, 1), (LostAnswer, 1)],
         )),
-        look(world(
+        scanned(world(
             "due, without effect and no verdict",
             false,
             &[(Due, 1), (WithoutEffect, 1), (NoVerdict, 1)],
         )),
-        look(world(
+        scanned(world(
             "foreign rotation while due",
             false,
             &[(Due, 1), (Foreign, 1)],
         )),
-        look(world(
+        scanned(world(
             "Secret deleted while due",
             false,
             &[(Due, 1), (DeleteSecret, 1)],
         )),
-        look(world(
+        scanned(world(
             "Secret edited, and its record",
             false,
             &[(EditSecret, 1), (StripRecord, 1)],
         )),
-        look(world(
+        scanned(world(
             "claim deleted while due",
             false,
             &[(Due, 1), (DeleteClaim, 1)],
         )),
-        look(world(
+        scanned(world(
             "claim damaged while due",
             false,
             &[(Due, 1), (DamageClaim, 1)],
@@ -196,7 +196,7 @@ fn one() -> Vec<World> {
             false,
             &[(Recreate, 1), (Crash, 1)],
         ),
-        look(World {
+        scanned(World {
             no_journal: true,
             ..world(
                 "no journal, crash and lost request",
@@ -250,7 +250,7 @@ pub fn large() -> Vec<World> {
             ))
         },
         World {
-            look: true,
+            scans_project: true,
             stale: false,
             ..world(
                 "two replicas, late and without effect",
@@ -274,7 +274,7 @@ pub const fn pair(name: &'static str, faults: &'static [(Fault, u8)]) -> World {
         replicas: 1,
         standby: Standby::Active,
         status: true,
-        look: true,
+        scans_project: true,
         stale: false,
         ..World::PLAIN
     }
@@ -459,13 +459,13 @@ pub const fn status(name: &'static str, faults: &'static [(Fault, u8)]) -> World
         faults,
         replicas: 1,
         status: true,
-        look: true,
+        scans_project: true,
         stale: false,
         ..World::PLAIN
     }
 }
 
-/// Verdicts out of the status, and a journal that does not tell.
+/// Verdicts out of the status, and a journal that cannot be read.
 fn statuses() -> Vec<World> {
     let two = |world: World| World {
         replicas: 2,
@@ -512,14 +512,14 @@ fn statuses() -> Vec<World> {
 fn objects() -> Vec<World> {
     let old = |world: World| World {
         replicas: 2,
-        looks: true,
+        confirms_object: true,
         stale: false,
         ..world
     };
     let renamed = |world: World| World {
         replicas: 2,
-        looks: true,
-        look: false,
+        confirms_object: true,
+        scans_project: false,
         ..world
     };
     vec![

@@ -9,7 +9,7 @@ use crate::world::Fault::*;
 pub fn controls() -> Vec<(World, &'static [&'static str])> {
     let without = |without, world: World| World {
         without,
-        look: true,
+        scans_project: true,
         ..world
     };
     vec![
@@ -164,8 +164,8 @@ pub fn controls() -> Vec<(World, &'static [&'static str])> {
         ),
         (
             without(
-                Without::Look,
-                status("nobody looks over the project", &[(Foreign, 1)]),
+                Without::ProjectScan,
+                status("the project is not scanned", &[(Foreign, 1)]),
             ),
             &["recovers"],
         ),
@@ -199,7 +199,7 @@ pub fn controls() -> Vec<(World, &'static [&'static str])> {
         (
             World {
                 replicas: 2,
-                looks: true,
+                confirms_object: true,
                 ..without(
                     Without::CurrentObject,
                     status("any object is the present one", &[(Rename, 1)]),

@@ -32,11 +32,11 @@ pub enum Without {
     Rehearsal,
     /// The status names the wrong application as the one whose pair is stored.
     LastActive,
-    /// Nobody looks over the project for what others did.
-    Look,
+    /// The project is not scanned for rotations by others.
+    ProjectScan,
     /// The status's verdict counts for whatever the Secret holds.
     VerifiedRevision,
-    /// Who did not write a value supposes that it was accepted before.
+    /// A replica that did not write a value supposes that it was accepted before.
     Proven,
     /// The Secret under its former name is removed whatever it holds by now.
     FormerRevision,
@@ -66,15 +66,15 @@ pub struct World {
     pub torn: bool,
     /// Rounds may also begin with caches that lag behind.
     pub stale: bool,
-    /// The project is looked over for changes before each round.
-    pub look: bool,
+    /// The project is scanned for changes before each reconciliation.
+    pub scans_project: bool,
     /// Secret writes are refused at first.
     pub refusing: bool,
     pub standby: Standby,
     /// The object has a status, and the verdicts and names in it are used.
     pub status: bool,
-    /// Whether the object is as its watch shows it is looked up.
-    pub looks: bool,
+    /// Whether the object is as its watch shows it is confirmed by a read.
+    pub confirms_object: bool,
     /// What admission makes of what is written, at first.
     pub admission: Admission,
     /// Claims remember repairs.
@@ -106,11 +106,11 @@ impl World {
         no_journal: false,
         torn: false,
         stale: true,
-        look: false,
+        scans_project: false,
         refusing: false,
         standby: Standby::None,
         status: false,
-        looks: false,
+        confirms_object: false,
         admission: Admission::AsSent,
         breaker: false,
         asked: 0,
@@ -152,11 +152,11 @@ impl Timer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum How {
     Well,
-    /// The round begins with caches that lag behind.
+    /// The reconciliation begins with caches that lag behind.
     Stale,
     /// The write is done, its answer lost.
     AnswerLost,
-    /// The write of a claim never arrives, and nobody knows.
+    /// The write of a claim never arrives, and no one knows.
     NeverArrived,
     /// The probe brings no verdict.
     NoVerdict,
@@ -318,53 +318,53 @@ impl World {
 
     pub fn known(&self, state: &State, i: u8, stale: bool) -> Known {
         let replica = &state.replicas[usize::from(i)];
-        let mut round = replica.round;
-        let begins = begins(&round);
+        let mut reads = replica.reads;
+        let begins = begins(&reads);
         let cached = begins && !stale;
         let mut shown = replica.shown;
         if cached {
-            round.claim = Seen::Live(state.claims);
-            round.secret = Seen::Live(state.secrets[usize::from(replica.view.name)]);
+            reads.claim = Seen::Live(state.claims);
+            reads.secret = Seen::Live(state.secrets[usize::from(replica.view.name)]);
             shown = self.shows(state, replica.view.uid);
         }
         if begins {
-            round.former = shown[usize::from(1 - replica.view.name)];
+            reads.former = shown[usize::from(1 - replica.view.name)];
         }
         if self.without == Without::RecheckOfClaim
-            && let Seen::Live(claims) = &mut round.claim
+            && let Seen::Live(claims) = &mut reads.claim
         {
-            presume(claims, replica.memo.claimed, i, &round.secret);
+            presume(claims, replica.memo.claimed, i, &reads.secret);
         }
-        let told = if replica.view == state.object {
+        let status = if replica.view == state.object {
             state.status
         } else {
             // It comes with the object.
-            replica.told
+            replica.view_status
         };
-        let status = match (self.without, round.secret) {
+        let status = match (self.without, reads.secret) {
             (Without::LastActive, _) => Status {
-                active: 1 - told.active,
-                ..told
+                active: 1 - status.active,
+                ..status
             },
             (Without::VerifiedRevision, Seen::Live(Some(secret))) => Status {
                 verified: secret.revision,
-                ..told
+                ..status
             },
-            _ => told,
+            _ => status,
         };
         Known {
             replica: i,
             object: replica.view,
-            hint: if begins && self.look && self.without != Without::Look {
+            hint: if begins && self.scans_project && self.without != Without::ProjectScan {
                 state.valid
             } else {
                 replica.hint
             },
-            round,
+            reads,
             status,
             standby: self.standby != Standby::None,
             overlap: self.standby == Standby::Overlap,
-            looks: self.looks && self.without != Without::CurrentObject,
+            confirms_object: self.confirms_object && self.without != Without::CurrentObject,
             cached,
             due: state.due,
             no_journal: self.no_journal || self.without == Without::JournalAndRecheck,
@@ -427,8 +427,8 @@ impl World {
                 }
                 n.spend(Fault::Delay);
             }
-            // Within a round no Secret under another name comes to be known.
-            Timer::Take(_) if self.renames() && !begins(&n.replicas[usize::from(i)].round) => {
+            // Within a reconciliation no Secret under another name comes to be known.
+            Timer::Take(_) if self.renames() && !begins(&n.replicas[usize::from(i)].reads) => {
                 return false;
             }
             Timer::Take(slot) => {
@@ -475,8 +475,8 @@ impl World {
                 }
             }
             Timer::Missing | Timer::Dead | Timer::Backoff => {
-                // NB: what was asked before the lag was over does not count, so the time is over between two rounds.
-                let lags = n.late != [0; TWO] || (self.lags() && !begins(&replica.round));
+                // NB: what was asked before the lag was over does not count, so the time is over between two reconciliations.
+                let lags = n.late != [0; TWO] || (self.lags() && !begins(&replica.reads));
                 if late || (timer == Timer::Dead && lags) {
                     return false;
                 }
@@ -490,9 +490,9 @@ impl World {
         match action {
             Action::Step(i, how) => self.step(n, i, how),
             Action::ReadOne(i, source) => {
-                let round = &mut n.replicas[usize::from(i)].round;
-                round.pending &= !source;
-                let slot = round.slot;
+                let reads = &mut n.replicas[usize::from(i)].reads;
+                reads.pending &= !source;
+                let slot = reads.slot;
                 read(n, i, slot, source);
                 true
             }
@@ -500,7 +500,7 @@ impl World {
             Action::PassesLate(i, timer) => self.passes(n, i, timer, true),
             Action::View(i) => {
                 n.replicas[usize::from(i)].view = n.object;
-                n.replicas[usize::from(i)].told = Status::default();
+                n.replicas[usize::from(i)].view_status = Status::default();
                 true
             }
             Action::Flush(i) => self.flush(n, i, false),
@@ -700,17 +700,17 @@ impl World {
     fn replica_actions(&self, state: &State, i: u8, actions: &mut Vec<Action>) {
         let replica = &state.replicas[usize::from(i)];
         match replica.phase {
-            Phase::Deciding if replica.round.pending != 0 => {
+            Phase::Deciding if replica.reads.pending != 0 => {
                 for source in SOURCES {
                     // NB: the probe tries the value that was read, so it comes after the Secret.
-                    if replica.round.pending & source != 0 {
+                    if replica.reads.pending & source != 0 {
                         actions.push(Action::ReadOne(i, source));
                     }
                 }
             }
             Phase::Deciding => {
                 actions.push(Action::Step(i, How::Well));
-                let begins = begins(&replica.round);
+                let begins = begins(&replica.reads);
                 if self.stale && begins {
                     actions.push(Action::Step(i, How::Stale));
                 }
@@ -780,7 +780,7 @@ impl World {
         actor::decide(&self.known(state, i, how == How::Stale)).0
     }
 
-    /// What a replica would report if it looked now, with everything in sight.
+    /// What a replica would report if it reconciled now, with everything in sight.
     pub fn report(&self, state: &State, i: u8) -> Option<Report> {
         let known = self.known(state, i, false);
         match actor::decide(&known).0 {

@@ -68,7 +68,7 @@ pub fn send(n: &mut State, known: &Known, slot: u8, attempt: u8, cause: Cause) {
     if n.durable & (1 << attempt) == 0 {
         n.breaks(Broken::WriteAhead);
     }
-    // NB: where the claim was deleted, nothing tells one of the other.
+    // NB: where the claim was deleted, neither knows of the other.
     let locked = n.claim_of(attempt);
     let under_way =
         |m: crate::world::Message| m.slot == slot && m.sequence == 0 && !m.late && !m.unlocked;
@@ -82,12 +82,12 @@ pub fn send(n: &mut State, known: &Known, slot: u8, attempt: u8, cause: Cause) {
         .and_then(|claim| claim.attempt)
         .map_or(0, |attempt| attempt.trigger);
     // The cause is judged by what was read last, which is as much as can be known.
-    let secret = match known.round.secret {
+    let secret = match known.reads.secret {
         Seen::Live(secret) if !known.cached => secret,
         _ => n.secrets[usize::from(known.object.name)],
     };
     let active = secret.map_or(0, |secret| secret.active);
-    let own = |slot: u8| match known.round.journal[usize::from(slot)] {
+    let own = |slot: u8| match known.reads.journal[usize::from(slot)] {
         Seen::Live((_, own, _)) if !known.no_journal => own,
         _ => n.own[usize::from(slot)],
     };
@@ -117,8 +117,8 @@ pub fn send(n: &mut State, known: &Known, slot: u8, attempt: u8, cause: Cause) {
     }
     // Where there is another application, the pair that consumers hold stays as it is.
     // NB: which one they hold is only known as far as the status says so, once the Secret is gone.
-    let told = n.status.last != 0 && n.status.active == slot;
-    let held = known.standby && told && n.held != 0 && n.valid[usize::from(slot)] == n.held;
+    let named = n.status.last != 0 && n.status.active == slot;
+    let held = known.standby && named && n.held != 0 && n.valid[usize::from(slot)] == n.held;
     let stored_is_another = value != 0 && active != slot;
     if held && !stored_is_another {
         n.breaks(Broken::Held);
@@ -126,8 +126,8 @@ pub fn send(n: &mut State, known: &Known, slot: u8, attempt: u8, cause: Cause) {
 }
 
 /// Judges the moment at which something is begun: nothing is, for an object that had changed before the claim was read.
-pub fn begin(n: &mut State, looks: bool, known: &Known) {
-    if looks && known.round.old {
+pub fn begin(n: &mut State, confirms_object: bool, known: &Known) {
+    if confirms_object && known.reads.old {
         n.breaks(Broken::Old);
     }
 }
@@ -144,7 +144,7 @@ pub fn publish(n: &mut State, flush: &Flush, name: usize) {
         n.breaks(Broken::Monotone);
     }
     let accepted = old.value != 0 && old.value == n.valid[usize::from(old.active)];
-    // NB: what was accepted a moment ago may be replaced by somebody else just then.
+    // NB: what was accepted a moment ago may be replaced by another actor just then.
     if !flush.blind && !flush.proven && accepted && !n.accepts(flush.sequence) {
         n.breaks(Broken::RefusedPublished);
     }
@@ -176,8 +176,8 @@ pub fn dropped(n: &mut State, known: &Known, former: Secret) {
 /// Judges the moment at which a replica reports that all is well.
 pub fn settled(n: &mut State, known: &Known) {
     let in_sight = known.object == n.object
-        && known.round.claim == Seen::Live(n.claims)
-        && known.round.secret == Seen::Live(n.secret())
+        && known.reads.claim == Seen::Live(n.claims)
+        && known.reads.secret == Seen::Live(n.secret())
         && known.hint == n.valid;
     let quiet =
         n.messages().next().is_none() && n.replicas.iter().all(|r| r.phase == Phase::Deciding);
@@ -189,14 +189,14 @@ pub fn settled(n: &mut State, known: &Known) {
 /// Judges the moment at which a replica reports that the stored value can be used: never against what ZITADEL has just said, and never
 /// unasked beside an attempt of which it is not known what became, where that has in fact killed the value.
 pub fn usable(n: &mut State, known: &Known) {
-    let Seen::Live(Some(secret)) = known.round.secret else {
+    let Seen::Live(Some(secret)) = known.reads.secret else {
         return;
     };
     let unmoved = n.secret() == Some(secret) && known.object == n.object;
-    if known.cached || !unmoved || known.round.former.revision != 0 || secret.value == 0 {
+    if known.cached || !unmoved || known.reads.former.revision != 0 || secret.value == 0 {
         return;
     }
-    let open = match known.round.claim {
+    let open = match known.reads.claim {
         Seen::Live(claims) => claims[usize::from(secret.active)]
             .and_then(|claim| claim.attempt)
             .is_some_and(|attempt| {
@@ -205,7 +205,7 @@ pub fn usable(n: &mut State, known: &Known) {
             }),
         Seen::Unread | Seen::Down => false,
     };
-    let lies = match known.round.probe {
+    let lies = match known.reads.probe {
         Some(Verdict::Rejected) => true,
         Some(Verdict::Accepted | Verdict::Unknown) => false,
         None => open && !n.accepts(secret.value),
@@ -257,7 +257,7 @@ pub fn explore(world: &World, most: usize) -> Outcome {
     let begun = Instant::now();
     let mut index: HashMap<u64, u32, BuildHasherDefault<Fast>> = HashMap::default();
     let mut queue: VecDeque<(u32, State)> = VecDeque::new();
-    // Who found it first, and by which action; for the path to a violation.
+    // The state that found it first, and by which action; for the path to a violation.
     let mut parents: Vec<(u32, Action)> = Vec::new();
     let mut edges: Vec<(u32, u32)> = Vec::new();
     let mut reached: Vec<bool> = Vec::new();
@@ -362,9 +362,9 @@ pub fn check(world: &World) -> (usize, Vec<&'static str>) {
 }
 
 /// The states along a path, for a person to read; where no way out was found, also some of what goes on for ever.
-pub fn tell(world: &World, property: &str, path: &[Action]) {
+pub fn print_path(world: &World, property: &str, path: &[Action]) {
     let mut state = world.start();
-    let told = |state: &mut State, action: Action| match world.next_state(state, action) {
+    let advance = |state: &mut State, action: Action| match world.next_state(state, action) {
         Some(next) => {
             match action {
                 Action::Step(i, how) => {
@@ -377,7 +377,7 @@ pub fn tell(world: &World, property: &str, path: &[Action]) {
         None => println!("    {action:?}: nothing"),
     };
     for action in path {
-        told(&mut state, *action);
+        advance(&mut state, *action);
     }
     println!("    {state:?}");
     if property != RECOVERS {
@@ -394,7 +394,7 @@ pub fn tell(world: &World, property: &str, path: &[Action]) {
             .filter_map(|action| Some((*action, world.next_state(&state, *action)?)));
         let fresh = next.find(|(_, next)| !seen.contains(&fingerprint(next)));
         let Some((action, _)) = fresh else { break };
-        told(&mut state, action);
+        advance(&mut state, action);
     }
     println!("    {state:?}");
 }

@@ -6,7 +6,7 @@ use crate::actor::{self, APP, CLAIM, JOURNAL, Known, OBJECT, PROBE, Report, SECR
 use crate::machine::{How, Standby, Without, World};
 use crate::properties;
 use crate::world::{
-    Age, Claim, Fault, Flush, Former, JUNK, Message, Phase, Round, Secret, Seen, State, TWO,
+    Age, Claim, Fault, Flush, Former, JUNK, Message, Phase, Reads, Secret, Seen, State, TWO,
 };
 
 impl World {
@@ -15,8 +15,8 @@ impl World {
         let replica = n.replicas[usize::from(i)];
         if replica.phase != Phase::Deciding
             || !replica.view.exists
-            || replica.round.pending != 0
-            || (how == How::Stale && !begins(&replica.round))
+            || replica.reads.pending != 0
+            || (how == How::Stale && !begins(&replica.reads))
         {
             return false;
         }
@@ -51,7 +51,7 @@ impl World {
             mine.shown = shown;
         }
 
-        mine.round.former = known.round.former;
+        mine.reads.former = known.reads.former;
         let name = usize::from(replica.view.name);
         let writes = matches!(
             step,
@@ -72,7 +72,7 @@ impl World {
                     return false;
                 }
                 // A lone probe takes any 200 for a yes.
-                mine.round.probe = Some(if self.without == Without::PairedProbe {
+                mine.reads.probe = Some(if self.without == Without::PairedProbe {
                     Verdict::Accepted
                 } else {
                     Verdict::Unknown
@@ -92,7 +92,7 @@ impl World {
                         read(n, i, slot, source);
                     }
                 }
-                n.replicas[usize::from(i)].round.journal[usize::from(slot)] = Seen::Down;
+                n.replicas[usize::from(i)].reads.journal[usize::from(slot)] = Seen::Down;
                 n.spend(Fault::JournalFails);
                 return true;
             }
@@ -114,13 +114,13 @@ impl World {
             step,
             Step::Move(_) | Step::DropFormer(_) | Step::Write { fresh: true, .. }
         ) {
-            properties::begin(n, self.looks, &known);
+            properties::begin(n, self.confirms_object, &known);
         }
         let mine = &mut n.replicas[usize::from(i)];
         match step {
             Step::Read(sources, slot) if self.torn => {
-                mine.round.pending = sources;
-                mine.round.slot = slot;
+                mine.reads.pending = sources;
+                mine.reads.slot = slot;
                 return true;
             }
             Step::Read(sources, slot) => {
@@ -138,10 +138,10 @@ impl World {
                 };
             }
             Step::Rest(report) => {
-                mine.round = Round::default();
+                mine.reads = Reads::default();
                 mine.hint = [0; TWO];
                 if self.status && how != How::StatusLost && report != Report::Outdated {
-                    tell(n, i, &known, self.without == Without::Proven);
+                    write_status(n, i, &known, self.without == Without::Proven);
                 }
                 if matches!(report, Report::Settled | Report::Usable) {
                     properties::usable(n, &known);
@@ -155,7 +155,7 @@ impl World {
                 let former = n.secrets[1 - name];
                 let former = former.filter(|secret| secret.recorded && secret.value != 0);
                 let there = n.secrets[name].map_or(0, |secret| secret.revision);
-                mine.round.secret = Seen::Unread;
+                mine.reads.secret = Seen::Unread;
                 if n.refusing {
                     mine.memo = actor::back_off(&Known { memo, ..known });
                 } else if let Some(former) = former {
@@ -173,16 +173,16 @@ impl World {
                     if lost {
                         mine.memo = actor::back_off(&Known { memo, ..known });
                     } else {
-                        mine.round.secret = Seen::Live(n.secrets[name]);
+                        mine.reads.secret = Seen::Live(n.secrets[name]);
                     }
                 } else {
-                    mine.round.former = Former::default();
+                    mine.reads.former = Former::default();
                 }
                 // As the shell: nothing else is read again.
                 return true;
             }
             Step::DropFormer(revision) => {
-                mine.round.former = Former::default();
+                mine.reads.former = Former::default();
                 let blind = self.without == Without::FormerRevision;
                 if let Some(former) = n.secrets[1 - name]
                     && (former.revision == revision || blind)
@@ -286,7 +286,7 @@ impl World {
                     .claim_of(attempt)
                     .and_then(|claim| claim.attempt)
                     .map_or(0, |attempt| attempt.trigger);
-                let old = match known.round.secret {
+                let old = match known.reads.secret {
                     Seen::Live(Some(secret)) => secret.value,
                     _ => n.secrets[name].map_or(0, |secret| secret.value),
                 };
@@ -296,7 +296,7 @@ impl World {
                     attempt,
                     slot,
                     retire: cause == Cause::Retire,
-                    stored: match known.round.secret {
+                    stored: match known.reads.secret {
                         Seen::Live(stored) => stored.filter(|stored| stored.revision == secret),
                         _ => None,
                     },
@@ -321,13 +321,13 @@ impl World {
         match step {
             Step::Rehearse(..) if !conflict => {}
             _ => {
-                mine.round = Round {
+                mine.reads = Reads {
                     app: if mine.phase == Phase::Deciding {
-                        mine.round.app
+                        mine.reads.app
                     } else {
                         [false; TWO]
                     },
-                    ..Round::default()
+                    ..Reads::default()
                 };
             }
         }
@@ -567,8 +567,8 @@ fn proven(n: &mut State, i: u8, mut flush: Flush, accepted: bool) {
     n.replicas[usize::from(i)].phase = Phase::Flushing(flush);
 }
 
-pub fn begins(round: &Round) -> bool {
-    round.claim == Seen::Unread && round.secret == Seen::Unread && round.pending == 0
+pub fn begins(reads: &Reads) -> bool {
+    reads.claim == Seen::Unread && reads.secret == Seen::Unread && reads.pending == 0
 }
 
 /// In this order: the object after the claim, and the probe after the Secret.
@@ -580,30 +580,30 @@ pub fn read(n: &mut State, i: u8, slot: u8, source: u8) {
     let object = n.object;
     let mine = &mut n.replicas[usize::from(i)];
     let view = mine.view;
-    let round = &mut mine.round;
+    let reads = &mut mine.reads;
     match source {
         CLAIM => {
-            round.claim = Seen::Live(claims);
+            reads.claim = Seen::Live(claims);
             // It must be known to be current after the claim was read.
-            round.current = None;
-            round.old = view != object;
+            reads.current = None;
+            reads.old = view != object;
         }
-        OBJECT => round.current = Some(view == object),
+        OBJECT => reads.current = Some(view == object),
         SECRET => {
             let found = secrets[usize::from(view.name)];
-            round.secret = Seen::Live(found);
+            reads.secret = Seen::Live(found);
         }
-        APP => round.app[slot] = true,
-        JOURNAL => round.journal[slot] = Seen::Live(journal),
+        APP => reads.app[slot] = true,
+        JOURNAL => reads.journal[slot] = Seen::Live(journal),
         _ => {
             // The value that was read is the one that is tried.
-            let accepted = match round.secret {
+            let accepted = match reads.secret {
                 Seen::Live(Some(secret)) => {
                     secret.value != 0 && secret.value == valid[usize::from(secret.active)]
                 }
                 _ => false,
             };
-            round.probe = Some(if accepted {
+            reads.probe = Some(if accepted {
                 Verdict::Accepted
             } else {
                 Verdict::Rejected
@@ -622,7 +622,7 @@ pub fn write_claim(n: &mut State, slot: u8, mut claim: Claim, fresh: bool) {
 }
 
 /// Writes the status, as far as decisions use it.
-pub fn tell(n: &mut State, i: u8, known: &Known, supposes: bool) {
+pub fn write_status(n: &mut State, i: u8, known: &Known, supposes: bool) {
     let mine = &mut n.replicas[usize::from(i)];
     let flushed = std::mem::take(&mut mine.flushed);
     let memo = mine.memo;
@@ -631,7 +631,7 @@ pub fn tell(n: &mut State, i: u8, known: &Known, supposes: bool) {
         return;
     }
     n.status.name = known.object.name;
-    let Seen::Live(Some(secret)) = known.round.secret else {
+    let Seen::Live(Some(secret)) = known.reads.secret else {
         n.status.verified = 0;
         return;
     };
@@ -648,7 +648,7 @@ pub fn tell(n: &mut State, i: u8, known: &Known, supposes: bool) {
     let mine = flushed.0 == secret.attempt && flushed.0 != 0;
     if secret.attempt != 0 && (secret.attempt != n.status.last || mine) {
         n.status.last = secret.attempt;
-        // Who did not write it can only suppose that it was proven.
+        // A replica that did not write it can only suppose that it was proven.
         if (mine && flushed.1) || (!mine && supposes) {
             n.status.proven = secret.sequence;
         }

@@ -79,7 +79,7 @@ pub struct Message {
     pub slot: u8,
     /// The event that it made; 0: not carried out yet.
     pub sequence: u8,
-    /// Somebody waits for the answer.
+    /// A replica waits for the answer.
     pub awaited: bool,
     /// It outlived the quiet period.
     pub late: bool,
@@ -96,7 +96,7 @@ pub struct Object {
     /// The name of its Secret.
     pub name: u8,
     pub suspended: bool,
-    /// How often it was suspended or went on: only that tells one such state of it from another.
+    /// How often it was suspended or went on: only that distinguishes one such state of it from another.
     pub generation: u8,
 }
 
@@ -112,7 +112,7 @@ pub struct Status {
     pub proven: u8,
 }
 
-/// What was read in this round.
+/// What was read in this reconciliation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Seen<T> {
     #[default]
@@ -122,9 +122,9 @@ pub enum Seen<T> {
     Down,
 }
 
-/// The facts of a round that are read one by one. A round starts with nothing read, and with Secret and claim from the watches.
+/// The facts of a reconciliation that are read one by one. It starts with nothing read, and with Secret and claim from the watches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Round {
+pub struct Reads {
     pub claim: Seen<[Option<Claim>; TWO]>,
     pub secret: Seen<Option<Secret>>,
     pub app: [bool; TWO],
@@ -174,7 +174,7 @@ pub struct Memo {
     pub rejected: u8,
     /// 0: none.
     pub doubt: u8,
-    /// By the look, and stored then.
+    /// By the scan, and stored then.
     pub drift_seen: (u8, u8),
 }
 
@@ -208,7 +208,7 @@ pub enum Phase {
     Waiting {
         attempt: u8,
         slot: u8,
-        /// Nobody gets the value.
+        /// No one gets the value.
         retire: bool,
         stored: Option<Secret>,
         old: u8,
@@ -222,15 +222,15 @@ pub enum Phase {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Replica {
     pub view: Object,
-    /// The applications' sequences at the last look over the project; 0: none yet.
+    /// The applications' sequences at the last scan of the project; 0: none yet.
     pub hint: [u8; TWO],
     /// The object's Secrets that its watch shows, by name.
     pub shown: [Former; TWO],
     /// The status that came with `view`, where that is old.
-    pub told: Status,
-    /// The attempt that it flushed last, and whether its value was proven, until that is told.
+    pub view_status: Status,
+    /// The attempt that it flushed last, and whether its value was proven, until the status says so.
     pub flushed: (u8, bool),
-    pub round: Round,
+    pub reads: Reads,
     pub memo: Memo,
     pub phase: Phase,
 }
@@ -469,7 +469,7 @@ impl State {
         self.claims.into_iter().flatten().find(mine)
     }
 
-    /// An attempt id, or a revision, that nobody knows yet. They are renamed afterwards.
+    /// An attempt id, or a revision, that is not used yet. They are renamed afterwards.
     pub fn unused(&self) -> u8 {
         62
     }
@@ -540,7 +540,7 @@ impl State {
         self.replicas = order.map(|old| self.replicas[usize::from(old)]);
         place(&mut self.claims);
         for replica in &mut self.replicas {
-            if let Seen::Live(claims) = &mut replica.round.claim {
+            if let Seen::Live(claims) = &mut replica.reads.claim {
                 place(claims);
             }
         }
@@ -630,17 +630,17 @@ impl Replica {
             shown.each(f);
         }
         f(Name::Attempt, &mut self.flushed.0);
-        self.told.each(f);
-        self.round.former.each(f);
-        if let Seen::Live(claims) = &mut self.round.claim {
+        self.view_status.each(f);
+        self.reads.former.each(f);
+        if let Seen::Live(claims) = &mut self.reads.claim {
             for claim in claims.iter_mut().flatten() {
                 claim.each(f);
             }
         }
-        if let Seen::Live(Some(secret)) = &mut self.round.secret {
+        if let Seen::Live(Some(secret)) = &mut self.reads.secret {
             secret.each(f);
         }
-        for journal in &mut self.round.journal {
+        for journal in &mut self.reads.journal {
             if let Seen::Live((newest, own, _)) = journal {
                 f(Name::Sequence, newest);
                 f(Name::Sequence, own);
