@@ -1,4 +1,6 @@
 //! Lengths of time as people write them, such as `30d` or `1d12h`. Does no I/O.
+//!
+//! jiff's own parser also takes `1.5d`, `30 days`, `-1d`, months and years, and its errors have no position to report.
 
 use std::time::Duration;
 

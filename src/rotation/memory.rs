@@ -50,7 +50,7 @@ pub struct Rejection {
     pub asked: u32,
 }
 
-/// RejectionStreak of a stored value that nothing explains, on the way to the conclusion that it is dead.
+/// Rejections in a row that nothing explains, on the way to the conclusion that the value is dead.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RejectionStreak {
     /// The revision of the Secret that held it.
@@ -149,7 +149,7 @@ pub struct Memory {
     pub inherited: bool,
     /// When the Secret, or its value, was first found to be gone, since boot.
     pub missing: Option<Duration>,
-    /// RejectionStreak that count.
+    /// Rejections that count.
     pub streak: Option<RejectionStreak>,
     /// An own rotation that the Secret does not know of, and when it was first seen, since boot.
     pub drift: Option<(Sequence, Duration)>,

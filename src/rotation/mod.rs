@@ -10,6 +10,7 @@ mod cause;
 mod claim;
 mod claims;
 mod commit;
+mod cron_field;
 mod decide;
 mod evaluation;
 mod facts;
