@@ -1,6 +1,6 @@
-//! `zitadel-secret-operator check`: whether the operator has the rights that it needs, whether one leads, and whether its connections are
+//! `zitadel-secret-operator check`: verifies that the operator has its permissions, that a replica leads, and that its connections are
 //! ready.
-//! It changes nothing, and needs no rights of its own.
+//! It changes nothing, and needs no permissions of its own.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -29,18 +29,18 @@ mod leader;
 
 use leader::leader;
 
-/// Questions to the API server that are under way at once.
-const AT_ONCE: usize = 8;
+/// Concurrent access reviews.
+const CONCURRENCY: usize = 8;
 
-/// One verb at one place.
-struct Question {
+/// One verb in one place.
+struct Access {
     right: &'static Right,
     verb: &'static str,
     namespace: Option<String>,
     name: Option<String>,
 }
 
-impl Question {
+impl Access {
     fn review(&self) -> SelfSubjectAccessReview {
         let (resource, subresource) = match self.right.resource.split_once('/') {
             Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
@@ -64,7 +64,7 @@ impl Question {
         }
     }
 
-    /// The values of the chart that grant it.
+    /// The chart values that grant it.
     fn granted_by(&self, scope: &Scope) -> String {
         let rights = "granted by the chart with rbac.create: true";
         let namespace = self.namespace.as_ref().or(self.name.as_ref());
@@ -95,10 +95,10 @@ impl Question {
     }
 }
 
-/// Prints what is missing, and ends with 0 only if nothing is.
+/// Prints what is missing. The exit code is 0 only if nothing is.
 ///
 /// # Errors
-/// If the API server cannot be asked.
+/// If the API server cannot be reached.
 pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
     let config = kube::Config::infer()
         .await
@@ -109,15 +109,15 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
     let client = kube_client(config, &layer).context("no client for the cluster can be made")?;
     let class = arguments.place.controller_class;
     let scope = Scope::new(arguments.place.watch_namespaces);
-    let questions = questions(&arguments.place.namespace, &scope);
-    let all = questions.len();
-    let missing = refused(&client, questions).await?;
+    let accesses = accesses(&arguments.place.namespace, &scope);
+    let all = accesses.len();
+    let missing = denied(&client, accesses).await?;
     println!("permissions: {} of {all} are granted", all - missing.len());
-    for question in &missing {
-        println!("  missing: {}", question.words());
-        println!("           {}", question.granted_by(&scope));
+    for access in &missing {
+        println!("  missing: {}", access.words());
+        println!("           {}", access.granted_by(&scope));
     }
-    // NB: what stands in a status says nothing of now where nobody is there to correct it.
+    // NB: without a leader, no replica keeps the status of connections up to date.
     let led = !arguments.leader_elect || {
         let namespace = &arguments.place.namespace;
         leader(&client, namespace, &clock, arguments.timeout).await
@@ -130,8 +130,8 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn questions(own: &str, scope: &Scope) -> Vec<Question> {
-    let mut questions = Vec::new();
+fn accesses(own: &str, scope: &Scope) -> Vec<Access> {
+    let mut accesses = Vec::new();
     for right in RIGHTS {
         let places: Vec<(Option<String>, Option<String>)> = match (right.place, scope) {
             (Place::Own, _) => vec![(Some(own.to_owned()), None)],
@@ -147,7 +147,7 @@ fn questions(own: &str, scope: &Scope) -> Vec<Question> {
         };
         for verb in right.verbs {
             for (namespace, name) in &places {
-                questions.push(Question {
+                accesses.push(Access {
                     right,
                     verb,
                     namespace: namespace.clone(),
@@ -156,33 +156,33 @@ fn questions(own: &str, scope: &Scope) -> Vec<Question> {
             }
         }
     }
-    questions
+    accesses
 }
 
-/// Those that the API server denies.
-async fn refused(client: &Client, questions: Vec<Question>) -> anyhow::Result<Vec<Question>> {
+/// The ones that the API server denies.
+async fn denied(client: &Client, accesses: Vec<Access>) -> anyhow::Result<Vec<Access>> {
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let api = &api;
-    let answers = stream::iter(questions).map(|question| async move {
-        let review = question.review();
+    let answers = stream::iter(accesses).map(|access| async move {
+        let review = access.review();
         let answer = api.create(&PostParams::default(), &review).await;
         let allowed = answer
-            .with_context(|| format!("the API server cannot be asked: {}", question.words()))?
+            .with_context(|| format!("the API server cannot be asked: {}", access.words()))?
             .status
             .is_some_and(|status| status.allowed);
-        anyhow::Ok((!allowed).then_some(question))
+        anyhow::Ok((!allowed).then_some(access))
     });
-    let denied: Vec<_> = answers.buffered(AT_ONCE).try_collect().await?;
+    let denied: Vec<_> = answers.buffered(CONCURRENCY).try_collect().await?;
     Ok(denied.into_iter().flatten().collect())
 }
 
-/// Whether every connection of the class is Ready within the time, and there is one. Says which is not, and why.
+/// Waits until there is a connection of the class and all of them are ready, at most `timeout`. Prints which are not, and why.
 async fn connections(client: &Client, class: &str, timeout: Duration) -> bool {
-    let mut told = format!("connections: no answer within {timeout:?}\n");
+    let mut report = format!("connections: no answer within {timeout:?}\n");
     let ready = async {
         loop {
-            let (ready, text) = look(client, class).await;
-            told = text;
+            let (ready, text) = observe(client, class).await;
+            report = text;
             if ready {
                 return;
             }
@@ -190,11 +190,11 @@ async fn connections(client: &Client, class: &str, timeout: Duration) -> bool {
         }
     };
     let ready = tokio::time::timeout(timeout, ready).await.is_ok();
-    print!("{told}");
+    print!("{report}");
     ready
 }
 
-async fn look(client: &Client, class: &str) -> (bool, String) {
+async fn observe(client: &Client, class: &str) -> (bool, String) {
     let api: Api<DeserializeGuard<ZitadelConnection>> = Api::all(client.clone());
     let mut all = match api.list(&ListParams::default()).await {
         Ok(all) => all.items,
@@ -212,20 +212,20 @@ async fn look(client: &Client, class: &str) -> (bool, String) {
         }
     };
     let others = all.len();
-    // NB: of one that cannot be read nobody knows whose it is.
+    // NB: the class of an unreadable connection is unknown.
     all.retain(|guarded| {
         let connection = guarded.0.as_ref();
         connection.map_or(true, |connection| connection.spec.class() == class)
     });
     let others = others - all.len();
     if all.is_empty() {
-        let told = match others {
+        let text = match others {
             0 => "connections: there is no ZitadelConnection: create one\n".to_owned(),
             _ => format!(
-                "connections: none has the spec.controllerClass {class}; of other operators there are {others}\n"
+                "connections: none has the spec.controllerClass {class}; other operators have {others}\n"
             ),
         };
-        return (false, told);
+        return (false, text);
     }
     let mut every = true;
     let mut text = String::new();
@@ -248,7 +248,7 @@ async fn look(client: &Client, class: &str) -> (bool, String) {
         let (reason, message) = current.map_or(
             (
                 "Unknown",
-                "the operator has not looked at it yet: does it run?",
+                "the operator has not checked it yet: is it running?",
             ),
             |ready| (ready.reason.as_str(), ready.message.as_str()),
         );

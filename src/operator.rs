@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Run;
 use crate::ids::AttemptId;
-use crate::process::admin::{self, Limits, Subject};
+use crate::process::admin::{self, AdminState, Limits};
 use crate::process::clock::{Clock, ServerClock, SystemClock};
+use crate::process::denied_requests::DeniedRequests;
 use crate::process::holding::Holding;
 use crate::process::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
 use crate::process::leader::{self, Identity, LeaderElector, LeadershipWatch};
@@ -22,8 +23,7 @@ use crate::process::metrics::Metrics;
 use crate::process::pod_lock::{NotTaken, PodLock};
 use crate::process::proxy;
 use crate::process::readiness::{Check, Heartbeat, Readiness};
-use crate::process::refusals::Refusals;
-use crate::process::rewind::Rewind;
+use crate::process::restore::RestoreDetector;
 use crate::process::shutdown::{ExitCode, Signals, drain};
 use crate::reconcile::context::{Parts, Settings};
 use crate::rotation::{Holder, Timing};
@@ -31,10 +31,10 @@ use crate::store::scope::Scope;
 
 /// The name of the Lease for leader election.
 pub(crate) const LEADER_LEASE: &str = "zitadel-secret-operator";
-/// How long giving the Lease back may take at the end.
+/// How long releasing the Lease may take at shutdown.
 const RELEASE: Duration = Duration::from_secs(3);
 
-/// What runs beside the controllers, whatever they do.
+/// The part of the process that runs independently of the controllers.
 struct Process {
     metrics: Metrics,
     readiness: Readiness,
@@ -46,14 +46,14 @@ struct Process {
 }
 
 impl Process {
-    /// Starts the admin server before anything else: probes must not depend on what the rest waits for.
+    /// Starts the admin server before anything else: probes must not depend on anything the rest waits for.
     async fn start(arguments: &Run) -> anyhow::Result<Self> {
         let metrics = Metrics::new();
         let readiness = Readiness::new(["connections", "watches"], metrics.clone());
         let admin = admin::bind(arguments.admin_address, Limits::default()).await?;
         tracing::info!(address = %admin.address(), version = env!("CARGO_PKG_VERSION"), "admin server");
         let ended = CancellationToken::new();
-        let subject = Subject {
+        let state = AdminState {
             readiness: readiness.clone(),
             heartbeat: Heartbeat::start(ended.clone()),
             metrics: metrics.clone(),
@@ -62,7 +62,7 @@ impl Process {
         let signals = Signals::listen(holding.clone()).context("signals cannot be listened for")?;
         let watch = watch_holding(holding.clone(), readiness.clone(), metrics.clone());
         Ok(Self {
-            admin: tokio::spawn(admin.serve(subject, ended.clone())),
+            admin: tokio::spawn(admin.serve(state, ended.clone())),
             watcher: tokio::spawn(watch),
             metrics,
             readiness,
@@ -79,7 +79,7 @@ impl Process {
     }
 }
 
-/// The election under way.
+/// The running election.
 struct Election {
     leadership: LeadershipWatch,
     release: CancellationToken,
@@ -92,13 +92,13 @@ impl Election {
         arguments: &Run,
         holder: &Holder,
         clock: Arc<dyn Clock>,
-        rewind: Rewind,
+        restore: RestoreDetector,
     ) -> anyhow::Result<Self> {
         let identity = Identity {
             pod: holder.pod.clone(),
             process: holder.process.clone(),
         };
-        let timing = leader::Timing::default();
+        let timing = leader::LeaseTiming::default();
         let elector = LeaderElector::new(
             client,
             &arguments.place.namespace,
@@ -106,7 +106,7 @@ impl Election {
             identity,
             timing,
             clock,
-            rewind,
+            restore,
         )?;
         let release = CancellationToken::new();
         Ok(Self {
@@ -117,10 +117,10 @@ impl Election {
     }
 }
 
-/// Runs the operator until it is told to stop.
+/// Runs the operator until it receives a signal to stop.
 ///
 /// # Errors
-/// If the admin address cannot be bound, no cluster is configured, or the times cannot be kept: nothing was asked of the cluster then.
+/// If the admin address cannot be bound, no cluster is configured, or the timing is invalid. No request was sent to the cluster then.
 pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
     let timing = Timing::default().scaled(arguments.protocol_speed).check()?;
     let process = Process::start(&arguments).await?;
@@ -129,31 +129,31 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
     let config = kube::Config::infer()
         .await
         .context("no cluster is configured")?;
-    // NB: it may come back.
+    // NB: it may recover.
     if let Err(error) = proxy::reachable(&config).await {
         tracing::error!(%error, "the API server cannot be reached through the configured proxy");
     }
-    let (refusals, rewind) = (Refusals::default(), Rewind::default());
+    let (denied, restore) = (DeniedRequests::default(), RestoreDetector::default());
     let layer = KubeRequestLayer::new(process.metrics.clone(), api_clock.clone(), DEFAULT_DEADLINE)
-        .noting(&refusals);
+        .recording(&denied);
     let client =
         || kube_client(config.clone(), &layer).context("no client for the cluster can be made");
     let lock = arguments.pod_uid.as_deref().map(PodLock::take);
     let holder = holder(&arguments, lock.as_ref());
     let election = if arguments.leader_elect {
         let clock = Arc::clone(&clock);
-        let rewind = rewind.clone();
+        let restore = restore.clone();
         Some(Election::start(
             client()?,
             &arguments,
             &holder,
             clock,
-            rewind,
+            restore,
         )?)
     } else {
         None
     };
-    // No new work after this signal.
+    // No new work starts after this signal.
     let stop = process.signals.stop.clone();
     let lead = match &election {
         Some(election) => election.leadership.clone(),
@@ -174,11 +174,11 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         clock,
         api_clock,
         metrics: process.metrics.clone(),
-        refusals,
+        denied,
         holding: process.holding.clone(),
         lead,
         stop,
-        rewind,
+        restore,
     };
     let work = work(parts, process.readiness.clone());
     let outcome = Box::pin(drain(
@@ -188,7 +188,7 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         arguments.grace,
     ))
     .await;
-    // Another replica may take over only after the last credential is written. With one still held the Lease runs out by itself.
+    // Another replica may take over only after the last credential is written. While one is held, the Lease is left to expire.
     if let Some(election) = election.filter(|_| outcome != ExitCode::Held) {
         election.release.cancel();
         let _ = tokio::time::timeout(RELEASE, election.task).await;
@@ -197,8 +197,9 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
     Ok(outcome)
 }
 
-/// Who this process is. A pod by its uid only where no other process of it lives: then its earlier processes have ended, and what
-/// they left need not be waited for. A name alone may be given to two pods at once, so without a uid each process is a pod of its own.
+/// The identity of this process. The pod's uid identifies it only if no other process of the pod is alive: then earlier ones have
+/// ended, and their leases and claims can be taken over without waiting. Two pods may have the same name, so without a uid each process
+/// counts as a pod of its own.
 fn holder(arguments: &Run, lock: Option<&Result<PodLock, NotTaken>>) -> Holder {
     let process = uuid::Uuid::new_v4().simple().to_string();
     let unique = match (&arguments.pod_uid, lock) {
@@ -217,9 +218,9 @@ fn holder(arguments: &Run, lock: Option<&Result<PodLock, NotTaken>>) -> Holder {
     }
 }
 
-/// Runs the controllers until this replica is to stop. While it does not lead they only watch, so that it knows what there is, and what
-/// is open, when it leads. Leadership that is lost is no reason to end: with the API server unreachable nobody else leads either, and a
-/// process that ended would be kept down by the kubelet's back-off.
+/// Runs the controllers until this replica stops. While it does not lead, they only watch, so that it knows all objects and open claims
+/// when it takes over. Losing leadership is no reason to exit: while the API server is unreachable no other replica leads either, and
+/// the kubelet's back-off would delay a restart.
 async fn work(parts: Parts, readiness: Readiness) {
     let metrics = parts.metrics.clone();
     let (leadership, stop) = (parts.lead.clone(), parts.stop.clone());
@@ -231,10 +232,10 @@ async fn work(parts: Parts, readiness: Readiness) {
             leadership.standby().await;
             metrics.set_leader(false);
             tracing::warn!(
-                "no longer leading: nothing new is begun, what is held is still written, and this process stands for election again"
+                "no longer leading: nothing new starts, held credentials are still written, and this replica keeps trying to become leader"
             );
         }
-        // The elector has ended, and nobody else would notice.
+        // The elector has ended, and nothing else would notice.
         stop.cancel();
         std::future::pending::<()>().await;
     };
@@ -244,7 +245,7 @@ async fn work(parts: Parts, readiness: Readiness) {
     }
 }
 
-/// Says how many credentials are held in memory.
+/// Reports how many credentials are held in memory.
 async fn watch_holding(holding: Holding, readiness: Readiness, metrics: Metrics) {
     let mut changes = std::pin::pin!(holding.changes());
     while let Some(held) = changes.next().await {

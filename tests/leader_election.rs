@@ -29,12 +29,14 @@ use tokio_util::sync::CancellationToken;
 use zitadel_secret_operator::api::ApiAppSecret;
 use zitadel_secret_operator::process::clock::{ServerClock, SystemClock};
 use zitadel_secret_operator::process::kube_client::{KubeRequestLayer, kube_client};
-use zitadel_secret_operator::process::leader::{Identity, LeaderElector, LeadershipWatch, Timing};
+use zitadel_secret_operator::process::leader::{
+    Identity, LeaderElector, LeadershipWatch, LeaseTiming,
+};
 use zitadel_secret_operator::process::metrics::Metrics;
-use zitadel_secret_operator::process::rewind::Rewind;
+use zitadel_secret_operator::process::restore::RestoreDetector;
 use zitadel_simulator::{AppHandle, Operation};
 
-const TIMING: Timing = Timing {
+const TIMING: LeaseTiming = LeaseTiming {
     lease: Duration::from_secs(3),
     renew_deadline: Duration::from_secs(2),
     retry: Duration::from_millis(400),
@@ -76,7 +78,7 @@ async fn process(kubeconfig: &Path, namespace: &str, pod: &str, process: &str) -
         identity,
         TIMING,
         clock,
-        Rewind::default(),
+        RestoreDetector::default(),
     )
     .unwrap();
     let release = CancellationToken::new();

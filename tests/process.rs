@@ -523,7 +523,7 @@ async fn check_says_who_leads_and_fails_when_nobody_does() {
     assert_eq!(stopping(&operator).await.unwrap(), Some(0));
     // Its connection still says Connected.
     let (well, told) = check("2s").await;
-    assert!(!well && told.contains("\nleader: nobody: "), "{told}");
+    assert!(!well && told.contains("\nleader: none: "), "{told}");
     assert!(
         told.contains(&format!("connection {}: Connected", tenant.namespace)),
         "{told}"

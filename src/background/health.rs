@@ -6,8 +6,8 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use kube::ResourceExt as _;
 
+use crate::process::denied_requests::DeniedRequest;
 use crate::process::readiness::{Check, Readiness};
-use crate::process::refusals::Refusal;
 use crate::reconcile::context::{Context, GuardedConnection};
 use crate::store::scope::Scope;
 
@@ -16,7 +16,7 @@ const SENTENCES: usize = 10;
 
 /// Keeps the checks `connections`, `watches` and `permissions` as they are. Does not end.
 pub async fn tell(context: &Context, readiness: &Readiness) {
-    let mut refusals = context.refusals.subscribe();
+    let mut denied = context.denied.subscribe();
     let mut connections = context.connections.subscribe();
     let mut filling = FuturesUnordered::new();
     for cache in context.caches.parts.values() {
@@ -28,7 +28,7 @@ pub async fn tell(context: &Context, readiness: &Readiness) {
     let mut others = context.another_operator.subscribe();
     let mut told = None;
     loop {
-        let watches = watches(context, &context.refusals.now());
+        let watches = watches(context, &context.denied.current());
         if told.as_ref() != Some(&watches) {
             if let Check::NotYet(what) | Check::Info(what) = &watches {
                 tracing::warn!(what, "the operator cannot see everything");
@@ -47,7 +47,7 @@ pub async fn tell(context: &Context, readiness: &Readiness) {
             )
         };
         readiness.set("connections", connections_now);
-        match lesser(&context.refusals.now()) {
+        match lesser(&context.denied.current()) {
             Some(text) => readiness.set("permissions", Check::Info(text)),
             None => readiness.clear("permissions"),
         }
@@ -56,7 +56,7 @@ pub async fn tell(context: &Context, readiness: &Readiness) {
         }
         // NB: the senders are in the context, so no channel closes.
         tokio::select! {
-            _ = refusals.changed() => {}
+            _ = denied.changed() => {}
             _ = connections.changed() => {}
             () = leadership.changed() => {}
             _ = others.changed() => {}
@@ -66,23 +66,23 @@ pub async fn tell(context: &Context, readiness: &Readiness) {
 }
 
 /// Whether nothing can be done without it.
-fn needed(refusal: &Refusal) -> bool {
-    refusal.blinds() || refusal.resource == "leases"
+fn needed(request: &DeniedRequest) -> bool {
+    request.hides_objects() || request.resource == "leases"
 }
 
-fn watches(context: &Context, refusals: &[Refusal]) -> Check {
+fn watches(context: &Context, denied: &[DeniedRequest]) -> Check {
     let parts = &context.caches.parts;
     let filled = parts.values().filter(|cache| cache.is_filled()).count();
     let works =
         filled > 0 && context.caches.claims_filled.is() && context.caches.connections_filled.is();
     // One namespace that is refused, because it is gone for example, must not make the operator useless for the others.
-    let elsewhere = |refusal: &Refusal| {
-        let own = matches!(&context.settings.scope, Scope::Namespaces(names) if names.contains(&refusal.namespace));
-        let kind = ["apiappsecrets", "secrets", "namespaces"].contains(&refusal.resource);
+    let elsewhere = |request: &DeniedRequest| {
+        let own = matches!(&context.settings.scope, Scope::Namespaces(names) if names.contains(&request.namespace));
+        let kind = ["apiappsecrets", "secrets", "namespaces"].contains(&request.resource);
         own && kind && filled > 0
     };
-    let needed: Vec<_> = refusals.iter().filter(|refusal| needed(refusal)).collect();
-    let fatal = needed.iter().any(|refusal| !elsewhere(refusal));
+    let needed: Vec<_> = denied.iter().filter(|request| needed(request)).collect();
+    let fatal = needed.iter().any(|request| !elsewhere(request));
     if needed.is_empty() && works && filled == parts.len() {
         Check::Ok
     } else if fatal || !works {
@@ -114,16 +114,16 @@ fn usable(context: &Context) -> Check {
 }
 
 /// What is refused and keeps nothing from working.
-fn lesser(refusals: &[Refusal]) -> Option<String> {
-    let lesser: Vec<_> = refusals.iter().filter(|refusal| !needed(refusal)).collect();
+fn lesser(denied: &[DeniedRequest]) -> Option<String> {
+    let lesser: Vec<_> = denied.iter().filter(|request| !needed(request)).collect();
     (!lesser.is_empty()).then(|| sentences(&lesser))
 }
 
-fn sentences(refusals: &[&Refusal]) -> String {
-    if refusals.is_empty() {
+fn sentences(denied: &[&DeniedRequest]) -> String {
+    if denied.is_empty() {
         return "the API server has not shown everything yet".to_owned();
     }
-    let mut all: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    let mut all: Vec<String> = denied.iter().map(ToString::to_string).collect();
     all.dedup();
     first(all.into_iter(), "; ")
 }

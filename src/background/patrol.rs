@@ -165,7 +165,7 @@ fn app_ref(object: &ApiAppSecret, app: &str) -> Option<AppRef> {
 
 /// Looks whether the API server still has the newest object that the watches have shown. If what it has is older, or nothing twice in a
 /// row, the watches show what is no more: its data went back. One request, however many objects there are.
-pub async fn look_for_a_rewind(context: Arc<Context>) {
+pub async fn detect_restore(context: Arc<Context>) {
     let mut ticks =
         tokio::time::interval(context.settings.drift_interval.max(Duration::from_secs(1)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -184,10 +184,10 @@ pub async fn look_for_a_rewind(context: Arc<Context>) {
         match api.get_metadata_opt(&name).await {
             Ok(Some(found)) if found.metadata.uid == newest.uid => {
                 if version(&found.metadata) < version(&newest) {
-                    context.rewind.noticed("the newest ApiAppSecret");
+                    context.restore.detected("the newest ApiAppSecret");
                 }
             }
-            Ok(_) if known == newest.uid => context.rewind.noticed("no newest ApiAppSecret"),
+            Ok(_) if known == newest.uid => context.restore.detected("no newest ApiAppSecret"),
             Ok(_) => absent = newest.uid,
             Err(_) => {}
         }

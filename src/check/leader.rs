@@ -1,4 +1,4 @@
-//! Whether an operator leads now, by the Lease of the leader election.
+//! Checks whether an operator leads, by the Lease of the leader election.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use crate::operator::LEADER_LEASE;
 use crate::process::clock::ServerClock;
 
-/// Whether one leads within the time. Says which, or why none does.
+/// Waits until a replica leads, at most `timeout`. Prints which one, or why none does.
 pub(super) async fn leader(
     client: &Client,
     namespace: &str,
@@ -17,8 +17,8 @@ pub(super) async fn leader(
     timeout: Duration,
 ) -> bool {
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let mut told = format!("leader: no answer from the API server within {timeout:?}");
-    let looking = async {
+    let mut line = format!("leader: no answer from the API server within {timeout:?}");
+    let leading = async {
         let mut before: Option<Lease> = None;
         loop {
             match leases.get_opt(LEADER_LEASE).await {
@@ -26,38 +26,38 @@ pub(super) async fn leader(
                     let now = clock.now().unwrap_or_else(Timestamp::now);
                     let found = leads(lease.as_ref(), before.as_ref(), now);
                     let well = found.is_ok();
-                    told = found.unwrap_or_else(|nobody| nobody);
+                    line = found.unwrap_or_else(|none| none);
                     if well {
                         return;
                     }
                     before = before.or(lease);
                 }
                 Err(kube::Error::Api(status)) => {
-                    told = format!("leader: the API server answers {}", status.code);
+                    line = format!("leader: the API server answers {}", status.code);
                 }
-                Err(_) => "leader: no answer from the API server".clone_into(&mut told),
+                Err(_) => "leader: no answer from the API server".clone_into(&mut line),
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    let leads = tokio::time::timeout(timeout, looking).await.is_ok();
-    println!("{told}");
+    let leads = tokio::time::timeout(timeout, leading).await.is_ok();
+    println!("{line}");
     leads
 }
 
-/// Who leads, or why nobody does. The Lease was renewed lately, or has been since it was seen before: whoever renews it may have a
-/// clock that is wrong.
+/// The leader, or why there is none. The Lease must have been renewed recently, or since it was last read: the holder's clock may be
+/// wrong.
 fn leads(lease: Option<&Lease>, before: Option<&Lease>, now: Timestamp) -> Result<String, String> {
     let spec = lease.and_then(|lease| lease.spec.as_ref());
     let Some(spec) = spec else {
         return Err(format!(
-            "leader: nobody: there is no Lease {LEADER_LEASE}: does the operator run?"
+            "leader: none: there is no Lease {LEADER_LEASE}: is the operator running?"
         ));
     };
     let holder = spec.holder_identity.as_deref().unwrap_or_default();
     let Some(renewed) = spec.renew_time.as_ref().filter(|_| !holder.is_empty()) else {
         return Err(
-            "leader: nobody: the last one has ended, and no other has taken over".to_owned(),
+            "leader: none: the last one has ended, and no other replica has taken over".to_owned(),
         );
     };
     let lasts = SignedDuration::from_secs(spec.lease_duration_seconds.unwrap_or_default().into());
@@ -68,7 +68,7 @@ fn leads(lease: Option<&Lease>, before: Option<&Lease>, now: Timestamp) -> Resul
         return Ok(format!("leader: {holder}"));
     }
     Err(format!(
-        "leader: nobody: {holder} renewed its Lease {age:#} ago for the last time: it has ended, or does not reach the API server",
+        "leader: none: {holder} last renewed its Lease {age:#} ago: it has ended, or cannot reach the API server",
         age = SignedDuration::from_secs(age.as_secs())
     ))
 }
@@ -90,19 +90,19 @@ mod tests {
     }
 
     #[test]
-    fn who_renewed_lately_leads_and_who_did_not_has_ended() {
+    fn a_holder_leads_if_it_renewed_recently() {
         let held = lease("pod_1", "2026-01-01T00:00:00Z");
         let led = leads(Some(&held), None, at("2026-01-01T00:00:14Z"));
         assert_eq!(led.as_deref(), Ok("leader: pod_1"));
         let over = leads(Some(&held), Some(&held), at("2026-01-01T00:01:10Z")).unwrap_err();
         assert!(
-            over.contains("pod_1 renewed its Lease 1m 10s ago"),
+            over.contains("pod_1 last renewed its Lease 1m 10s ago"),
             "{over}"
         );
     }
 
     #[test]
-    fn a_clock_that_is_wrong_makes_nobody_dead() {
+    fn a_holder_with_a_wrong_clock_still_leads() {
         let before = lease("pod_1", "2030-01-01T00:00:00Z");
         let now = at("2026-01-01T00:00:00Z");
         assert!(leads(Some(&before), None, now).is_err());
@@ -111,12 +111,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_is_not_there_or_was_given_back_is_nobodys() {
+    fn an_absent_or_released_lease_has_no_holder() {
         let now = at("2026-01-01T00:00:00Z");
         assert!(
             leads(None, None, now)
                 .unwrap_err()
-                .contains("does the operator run?")
+                .contains("is the operator running?")
         );
         let given_back = lease("", "2026-01-01T00:00:00Z");
         assert!(leads(Some(&given_back), None, now).is_err());

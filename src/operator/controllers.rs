@@ -78,7 +78,7 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
         while context.lead.leading().await {
             let patrols = futures::future::join4(
                 patrol::look_for_rotations_by_others(Arc::clone(&context)),
-                patrol::look_for_a_rewind(Arc::clone(&context)),
+                patrol::detect_restore(Arc::clone(&context)),
                 patrol::sweep_claims(Arc::clone(&context)),
                 patrol::let_in(Arc::clone(&context)),
             );
@@ -111,7 +111,7 @@ async fn watch_claims(context: &Context, writer: Writer<Lease>) {
     let changes = watch(
         leases,
         watcher::Config::default().labels(CLAIM_LABEL),
-        &context.rewind,
+        &context.restore,
     )
     .modify(prune::managed_fields);
     with_missed_deletions(changes.boxed(), caches.claims.clone())
@@ -208,7 +208,7 @@ fn connections_controller(
     let changes = watch(
         Api::<GuardedConnection>::all(client.clone()),
         watcher::Config::default(),
-        &context.rewind,
+        &context.restore,
     )
     .modify(prune::annotations)
     .reflect(writer)
@@ -263,7 +263,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let changes = watch(api, watcher::Config::default(), &context.rewind).modify(|object| {
+    let changes = watch(api, watcher::Config::default(), &context.restore).modify(|object| {
         object.metadata = ObjectMeta {
             name: object.metadata.name.take(),
             namespace: object.metadata.namespace.take(),

@@ -17,7 +17,7 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 
 use crate::operator::controllers::{or_never_began, stream_of};
-use crate::process::refusals::Refusal;
+use crate::process::denied_requests::DeniedRequest;
 use crate::reconcile::context::{Context, Guarded, lock};
 use crate::reconcile::limits;
 use crate::reconcile::reconcile;
@@ -84,7 +84,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
     let secret_changes = watch(
         secrets,
         watcher::Config::default().labels(MANAGED_LABEL),
-        &context.rewind,
+        &context.restore,
     )
     .modify(prune::secret);
     let secret_changes = with_missed_deletions(secret_changes.boxed(), cache.secrets.clone())
@@ -102,7 +102,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
     }
     let filled = cache.namespaces_filled.clone();
     let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
-    let namespace_changes = watch(namespaces, named, &context.rewind).modify(prune::annotations);
+    let namespace_changes = watch(namespaces, named, &context.restore).modify(prune::annotations);
     let namespace_changes =
         with_missed_deletions(namespace_changes.boxed(), cache.namespaces.clone())
             .reflect(feed.namespaces)
@@ -114,7 +114,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
     };
     let (indexed, shown, own) = (Arc::clone(&context), cache.clone(), Arc::clone(&context));
     let object_changes =
-        watch(objects, watcher::Config::default(), &context.rewind).modify(prune::object);
+        watch(objects, watcher::Config::default(), &context.restore).modify(prune::object);
     let object_changes = with_missed_deletions(object_changes.boxed(), cache.objects.clone())
         .reflect(feed.objects)
         .inspect(move |event| {
@@ -180,27 +180,27 @@ async fn reconcile_when_ready(
         Ok(object) => object.spec.connection_name(),
         Err(_) => "",
     };
-    let in_the_way = |refusal: &Refusal| {
-        let here = refusal.namespace.is_empty()
-            || refusal.namespace == namespace
-            || refusal.namespace == context.settings.namespace;
+    let in_the_way = |request: &DeniedRequest| {
+        let here = request.namespace.is_empty()
+            || request.namespace == namespace
+            || request.namespace == context.settings.namespace;
         let needed = ["secrets", "namespaces", "leases", "zitadelconnections"];
-        refusal.blinds() && here && needed.contains(&refusal.resource)
+        request.hides_objects() && here && needed.contains(&request.resource)
     };
     let ready = async {
         context.lead.leading().await;
         tokio::select! {
             biased;
             () = context.caches.filled(&namespace) => None,
-            refusal = context.refusals.until(in_the_way) => Some(refusal),
+            request = context.denied.until(in_the_way) => Some(request),
         }
     };
     // NB: the end of the process waits for every reconcile, and nothing fills the caches any more then.
     match context.stop.run_until_cancelled(ready).await {
         None => return Ok(Action::await_change()),
         Some(_) if context.is_foreign(connection) => return Ok(Action::requeue(FOREIGN)),
-        Some(Some(refusal)) => {
-            report::blind(&guarded, &refusal, &context).await?;
+        Some(Some(request)) => {
+            report::blind(&guarded, &request, &context).await?;
             return Ok(Action::requeue(NOT_YET));
         }
         Some(None) => {}

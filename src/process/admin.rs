@@ -1,10 +1,10 @@
 //! The admin server: `/live`, `/ready` and `/metrics` over plain HTTP/1.
 //!
-//! It is bound before anything else, so a port that is taken ends the process before it has claimed anything, and it
-//! serves until the very end, so that a drain can be watched.
+//! It is bound before anything else, so that a port in use ends the process before it has claimed anything. It serves until the very
+//! end, so that a drain can be observed.
 //!
-//! Anybody who reaches the port may open connections and say nothing. The kubelet must be answered all the same: it would restart the
-//! container otherwise, and a value that is held would be lost.
+//! Any client that reaches the port may open connections and send nothing. The kubelet must be answered nevertheless: otherwise it
+//! would restart the container, and a held value would be lost.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -27,14 +27,14 @@ mod open;
 
 use open::Open;
 
-/// What one client may cost.
+/// Limits for clients.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once; for one more, one that is open is closed.
+    /// Concurrent connections. One more closes an open one.
     pub connections: usize,
-    /// For the request line and the headers.
+    /// Deadline for the request line and the headers.
     pub header_read: Duration,
-    /// For a connection from accept to close, which serves one request.
+    /// Deadline for a connection, from accept to close. It serves one request.
     pub connection: Duration,
 }
 
@@ -48,19 +48,19 @@ impl Default for Limits {
     }
 }
 
-/// The address cannot be listened on.
+/// The admin server cannot listen on the address.
 #[derive(Debug, thiserror::Error)]
 #[error("the admin server cannot listen on {address}")]
 pub struct BindError {
-    /// What was asked for.
+    /// The configured address.
     pub address: SocketAddr,
-    /// What the system says.
+    /// The error of the system.
     source: std::io::Error,
 }
 
-/// What the server tells about.
+/// The state that the server reports.
 #[derive(Clone)]
-pub struct Subject {
+pub struct AdminState {
     /// For `/ready`.
     pub readiness: Readiness,
     /// For `/live`.
@@ -69,7 +69,7 @@ pub struct Subject {
     pub metrics: Metrics,
 }
 
-/// A server that is bound and not serving yet.
+/// A server that is bound but does not serve yet.
 #[derive(Debug)]
 pub struct Admin {
     listener: TcpListener,
@@ -77,8 +77,8 @@ pub struct Admin {
     limits: Limits,
 }
 
-/// Binds the port. Port 0 takes a free one, see [`Admin::address`]. `[::]` serves IPv4 as well; where this host has no IPv6, it is
-/// IPv4's `0.0.0.0`.
+/// Binds the port. Port 0 selects a free one, see [`Admin::address`]. `[::]` also serves IPv4; on a host without IPv6, it falls back to
+/// `0.0.0.0`.
 pub async fn bind(address: SocketAddr, limits: Limits) -> Result<Admin, BindError> {
     let failed = |source| BindError { address, source };
     let listener = match TcpListener::bind(address).await {
@@ -102,9 +102,9 @@ impl Admin {
         self.address
     }
 
-    /// Serves until `stop`. Connections that are open then end with the runtime.
-    pub async fn serve(self, subject: Subject, stop: CancellationToken) {
-        let service = TowerToHyperService::new(routes(subject));
+    /// Serves until `stop`. Connections that are still open then end with the runtime.
+    pub async fn serve(self, state: AdminState, stop: CancellationToken) {
+        let service = TowerToHyperService::new(routes(state));
         let mut open = Open::new(self.limits.connections);
         let log = LogLimit::default();
         let serve = async {
@@ -115,7 +115,7 @@ impl Admin {
                         open.make_room(peer.ip());
                         open.add(peer.ip(), tokio::spawn(connection).abort_handle());
                     }
-                    // Out of file descriptors, or the peer was faster: neither is helped by a busy loop.
+                    // Out of file descriptors, or the peer has already left: a busy loop helps with neither.
                     Err(error) => {
                         if let Some(left_out) = log.allows("accept") {
                             tracing::warn!(%error, left_out, "the admin server cannot accept a connection");
@@ -133,7 +133,7 @@ async fn serve_one(stream: TcpStream, service: TowerToHyperService<Router>, limi
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read)
-        // A probe or scrape is one request; nobody may keep a slot.
+        // A probe or scrape is one request; no client may keep a connection.
         .keep_alive(false)
         .max_buf_size(16 * 1024)
         .serve_connection(TokioIo::new(stream), service);
@@ -144,24 +144,24 @@ async fn serve_one(stream: TcpStream, service: TowerToHyperService<Router>, limi
     }
 }
 
-fn routes(subject: Subject) -> Router {
+fn routes(state: AdminState) -> Router {
     Router::new()
         .route("/live", get(live))
         .route("/ready", get(ready))
         .route("/metrics", get(exposition))
-        .with_state(subject)
+        .with_state(state)
 }
 
-async fn live(State(subject): State<Subject>) -> impl IntoResponse {
-    if subject.heartbeat.alive() {
+async fn live(State(state): State<AdminState>) -> impl IntoResponse {
+    if state.heartbeat.alive() {
         (StatusCode::OK, "ok\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the runtime is stuck\n")
     }
 }
 
-async fn ready(State(subject): State<Subject>) -> impl IntoResponse {
-    let (ready, text) = subject.readiness.report();
+async fn ready(State(state): State<AdminState>) -> impl IntoResponse {
+    let (ready, text) = state.readiness.report();
     let status = if ready {
         StatusCode::OK
     } else {
@@ -170,10 +170,10 @@ async fn ready(State(subject): State<Subject>) -> impl IntoResponse {
     (status, text)
 }
 
-async fn exposition(State(subject): State<Subject>) -> impl IntoResponse {
+async fn exposition(State(state): State<AdminState>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
-        subject.metrics.encode(),
+        state.metrics.encode(),
     )
 }
 
@@ -184,18 +184,18 @@ mod tests {
     use super::*;
     use crate::process::readiness::Check;
 
-    async fn started(limits: Limits) -> (SocketAddr, Subject, CancellationToken) {
+    async fn started(limits: Limits) -> (SocketAddr, AdminState, CancellationToken) {
         let stop = CancellationToken::new();
         let metrics = Metrics::new();
-        let subject = Subject {
+        let state = AdminState {
             readiness: Readiness::new(["crds"], metrics.clone()),
             heartbeat: Heartbeat::start(stop.clone()),
             metrics,
         };
         let admin = bind(([127, 0, 0, 1], 0).into(), limits).await.unwrap();
         let address = admin.address();
-        tokio::spawn(admin.serve(subject.clone(), stop.clone()));
-        (address, subject, stop)
+        tokio::spawn(admin.serve(state.clone(), stop.clone()));
+        (address, state, stop)
     }
 
     #[tokio::test]
@@ -228,10 +228,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_process_is_live_before_it_is_ready() {
-        let (address, subject, _stop) = started(Limits::default()).await;
+        let (address, state, _stop) = started(Limits::default()).await;
         assert!(get(address, "/live").await.starts_with("HTTP/1.1 200 "));
         assert!(get(address, "/ready").await.starts_with("HTTP/1.1 503 "));
-        subject.readiness.set("crds", Check::Ok);
+        state.readiness.set("crds", Check::Ok);
         let answer = get(address, "/ready").await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         assert!(answer.ends_with("[+] crds: ok\n"), "{answer}");
@@ -240,8 +240,8 @@ mod tests {
 
     #[tokio::test]
     async fn metrics_are_served_as_openmetrics() {
-        let (address, subject, _stop) = started(Limits::default()).await;
-        subject.metrics.set_leader(true);
+        let (address, state, _stop) = started(Limits::default()).await;
+        state.metrics.set_leader(true);
         let answer = get(address, "/metrics").await;
         assert!(
             answer.contains(&format!("content-type: {}\r\n", metrics::CONTENT_TYPE)),
@@ -282,7 +282,7 @@ mod tests {
         }
         all_open.wait_for(|count| *count >= SILENT).await.unwrap();
         for probe in 0..20 {
-            // The kubelet waits for a second, unless it is told otherwise.
+            // The kubelet waits one second by default.
             let answer = tokio::time::timeout(Duration::from_secs(1), get(address, "/live")).await;
             let answer = answer.unwrap_or_else(|_| panic!("probe {probe} was not answered"));
             assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// What the process takes the time from. Tests give a [`ManualClock`].
+/// The source of the process's time. Tests use a [`ManualClock`].
 pub trait Clock: Send + Sync {
     /// The local wall clock. It may jump; no deadline is measured with it.
     fn wall(&self) -> Timestamp;
 
-    /// Time since boot, suspension included (`CLOCK_BOOTTIME`): a host that slept must not think that no time has
-    /// passed, so every deadline is measured with it.
+    /// Time since boot, including suspension (`CLOCK_BOOTTIME`). Every deadline is measured with it, because time also passes
+    /// while a host is suspended.
     fn boot(&self) -> Duration;
 }
 
@@ -19,7 +19,7 @@ pub trait Clock: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
-// NB: macOS has no CLOCK_BOOTTIME; its CLOCK_MONOTONIC goes on counting while the machine sleeps.
+// NB: macOS has no CLOCK_BOOTTIME; its CLOCK_MONOTONIC includes suspension.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const SINCE_BOOT: rustix::time::ClockId = rustix::time::ClockId::Boottime;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -36,7 +36,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when it is told to.
+/// A clock that tests advance.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<(Timestamp, Duration)>);
 
@@ -46,14 +46,14 @@ impl ManualClock {
         Self(Mutex::new((wall, Duration::from_hours(1))))
     }
 
-    /// Lets time pass on both clocks.
+    /// Advances both clocks.
     pub fn advance(&self, by: Duration) {
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         now.0 = now.0.saturating_add(by).unwrap_or(now.0);
         now.1 = now.1.saturating_add(by);
     }
 
-    /// Sets the wall clock and nothing else, as NTP or an administrator does.
+    /// Sets only the wall clock, as NTP or an administrator does.
     pub fn set_wall(&self, wall: Timestamp) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = wall;
     }
@@ -69,10 +69,10 @@ impl Clock for ManualClock {
     }
 }
 
-/// A server's clock, as its `Date` header tells it.
+/// A server's clock, from its `Date` header.
 ///
-/// `Date` has a resolution of one second and is cut off, not rounded (RFC 9110 §5.6.7), so a reading is up to one second
-/// behind plus the way back; two readings can make [`ServerClock::now`] step back by that much.
+/// `Date` has a resolution of one second and is truncated (RFC 9110 §5.6.7), so a reading is behind by up to one second plus the
+/// latency of the answer. With a new reading, [`ServerClock::now`] can step back by that much.
 #[derive(Clone)]
 pub struct ServerClock {
     clock: Arc<dyn Clock>,
@@ -87,7 +87,7 @@ struct Reading {
 }
 
 impl ServerClock {
-    /// Without a reading yet.
+    /// A clock without a reading yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
@@ -95,8 +95,8 @@ impl ServerClock {
         }
     }
 
-    /// Takes a reading: what the server said, and both local clocks when its answer came in.
-    /// A reading taken before the stored one is dropped.
+    /// Stores a reading: the server's date, and both local clocks when its answer arrived.
+    /// A reading older than the stored one is discarded.
     pub fn update(&self, date: Timestamp, at_wall: Timestamp, at_boot: Duration) {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         if reading.is_none_or(|stored| stored.at_boot <= at_boot) {
@@ -108,7 +108,7 @@ impl ServerClock {
         }
     }
 
-    /// Takes a reading now from the headers of an answer; without a readable `Date` nothing changes.
+    /// Takes a reading from the headers of an answer; without a readable `Date` nothing changes.
     pub fn observe(&self, headers: &http::HeaderMap) {
         let date = headers
             .get(http::header::DATE)
@@ -119,20 +119,20 @@ impl ServerClock {
         }
     }
 
-    /// The server's time now: the last reading and the boot time that has passed since, so that a jump of the local wall
-    /// clock does not move it. `None` before the first reading.
+    /// The server's current time: the last reading plus the boot time elapsed since, so that a jump of the local wall
+    /// clock does not affect it. `None` before the first reading.
     pub fn now(&self) -> Option<Timestamp> {
         let reading = self.reading()?;
         reading.date.checked_add(self.age_of(&reading)).ok()
     }
 
-    /// How far the server's clock was ahead of the local wall clock at the last reading (negative: behind).
+    /// The server's clock minus the local wall clock at the last reading.
     pub fn offset(&self) -> Option<SignedDuration> {
         self.reading()
             .map(|reading| reading.date.duration_since(reading.at_wall))
     }
 
-    /// How old the last reading is. The older, the more the drift of the local oscillator counts (at most some 100 ppm).
+    /// The age of the last reading. The drift of the local oscillator, at most about 100 ppm, grows with it.
     pub fn age(&self) -> Option<Duration> {
         self.reading().map(|reading| self.age_of(&reading))
     }
@@ -146,7 +146,7 @@ impl ServerClock {
     }
 }
 
-/// Reads an HTTP date in the one form that servers may send (IMF-fixdate, RFC 9110 §5.6.7), to the second.
+/// Parses an HTTP date in the form that servers must send (IMF-fixdate, RFC 9110 §5.6.7), to the second.
 pub fn parse_http_date(text: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::DateTimeParser::new()
         .parse_timestamp(text)
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_clock_without_a_reading_knows_nothing() {
+    fn a_server_clock_without_a_reading_has_no_time() {
         let server = ServerClock::new(Arc::new(SystemClock));
         assert_eq!(server.now(), None);
         assert_eq!(server.age(), None);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_that_comes_in_late_does_not_replace_a_newer_one() {
+    fn a_late_reading_does_not_replace_a_newer_one() {
         let (local, server) = server_ahead_by(0);
         let earlier = local.boot().checked_sub(Duration::from_secs(5)).unwrap();
         server.update(at("2020-01-01T00:00:00Z"), local.wall(), earlier);

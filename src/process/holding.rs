@@ -1,4 +1,4 @@
-//! What the process must not end with: attempts whose call is sent or whose value is not written. No I/O.
+//! Attempts that keep the process from ending: their call is sent or their value is not written yet. No I/O.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::ids::AttemptId;
 
-/// The process is ending and nothing is held any more: what would have to be held must not be begun.
+/// The process is ending and holds nothing anymore, so no attempt may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the process is ending")]
 pub struct Ending;
@@ -19,7 +19,7 @@ struct Held {
     closed: bool,
 }
 
-/// What the process must not end with: attempts whose call is sent or whose value is not written yet. Clones share it.
+/// Attempts that keep the process from ending. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Holding(Arc<watch::Sender<Held>>);
 
@@ -30,8 +30,8 @@ impl Default for Holding {
 }
 
 impl Holding {
-    /// Holds the process until the guard is dropped. To be taken *before* the call is sent: between the answer and a
-    /// guard taken afterwards, the process could end.
+    /// Holds the process until the guard is dropped. Take the guard *before* the call is sent: otherwise the process could end
+    /// between the answer and the guard.
     pub fn hold(&self, attempt: AttemptId) -> Result<HoldGuard, Ending> {
         let mut outcome = Err(Ending);
         self.0.send_if_modified(|held| {
@@ -48,17 +48,17 @@ impl Holding {
         })
     }
 
-    /// How many attempts are held.
+    /// The number of held attempts.
     pub fn count(&self) -> usize {
         self.0.borrow().attempts.len()
     }
 
-    /// The attempts that are held, oldest first.
+    /// The held attempts, oldest first.
     pub fn attempts(&self) -> Vec<AttemptId> {
         self.0.borrow().attempts.keys().copied().collect()
     }
 
-    /// Tells of every change of what is held, for metrics and readiness. Yields the count.
+    /// A stream of the number of held attempts, for metrics and readiness.
     pub fn changes(&self) -> impl Stream<Item = usize> + Send + 'static {
         let receiver = self.0.subscribe();
         futures::stream::unfold((receiver, true), |(mut receiver, first)| async move {
@@ -70,7 +70,7 @@ impl Holding {
         })
     }
 
-    /// Closes if nothing is held; from then on nothing can be.
+    /// Closes if nothing is held; from then on nothing can be held.
     pub(super) fn close_if_empty(&self) -> bool {
         let mut closed = false;
         self.0.send_if_modified(|held| {
@@ -81,7 +81,7 @@ impl Holding {
         closed
     }
 
-    /// Returns when nothing is held any more, and has closed then.
+    /// Waits until nothing is held, and closes.
     pub(super) async fn closed(&self) {
         let mut changes = self.0.subscribe();
         while !self.close_if_empty() {
@@ -91,7 +91,7 @@ impl Holding {
     }
 }
 
-/// Keeps its attempt in [`Holding`] as long as it lives.
+/// Keeps its attempt in [`Holding`] until it is dropped.
 #[derive(Debug)]
 #[must_use = "dropping the guard lets the process end"]
 pub struct HoldGuard {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn changes_tell_how_much_is_held() {
+    async fn changes_yield_the_number_of_held_attempts() {
         let holding = Holding::default();
         let mut changes = std::pin::pin!(holding.changes());
         assert_eq!(changes.next().await, Some(0));

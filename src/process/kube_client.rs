@@ -1,4 +1,4 @@
-//! The way to the Kubernetes API server: no hidden retries, a deadline on every call, and each request counted.
+//! The client of the Kubernetes API server: no hidden retries, a deadline for every request, and metrics.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,22 +15,22 @@ use tower::{BoxError, Layer, Service};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::clock::ServerClock;
+use super::denied_requests::DeniedRequests;
 use super::metrics::{KubeCode, Metrics};
-use super::refusals::Refusals;
 use super::request_name::{classify, is_watch, namespace};
 
-/// Deadline of a request that is not a watch, answer included.
+/// Deadline of a request that is not a watch, including its answer.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The API server did not answer in time. What was asked for may still happen.
+/// The API server did not answer in time. The request may still be executed.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("no answer from the API server within {0:?}")]
 pub struct DeadlineExceeded(pub Duration);
 
-/// Makes a client whose requests go through `layer`.
+/// Creates a client whose requests go through `layer`.
 ///
-/// kube's own retry (15 times on 429, 503 and 504) is off: a write that was answered like this may have happened, and
-/// only the caller knows how to look.
+/// kube's own retry (15 times on 429, 503 and 504) is off: a write with such an answer may have been executed, and
+/// only the caller knows how to check.
 pub fn kube_client(
     mut config: kube::Config,
     layer: &KubeRequestLayer,
@@ -39,30 +39,30 @@ pub fn kube_client(
     Ok(ClientBuilder::try_from(config)?.with_layer(layer).build())
 }
 
-/// Counts requests, reads the API server's clock off its answers, notes what is refused and gives up on a request after a deadline.
+/// Counts requests, reads the API server's clock from its answers, records denied requests and aborts a request after a deadline.
 #[derive(Clone)]
 pub struct KubeRequestLayer {
     metrics: Metrics,
     server_clock: ServerClock,
-    refusals: Refusals,
+    denied: DeniedRequests,
     deadline: Duration,
 }
 
 impl KubeRequestLayer {
-    /// `deadline` is for a request and its whole answer; of a watch three times that, for the head of its answer only.
+    /// `deadline` covers a request and its whole answer. For a watch, three times that covers the head of its answer.
     pub fn new(metrics: Metrics, server_clock: ServerClock, deadline: Duration) -> Self {
         Self {
             metrics,
             server_clock,
-            refusals: Refusals::default(),
+            denied: DeniedRequests::default(),
             deadline,
         }
     }
 
-    /// What is refused is noted there.
+    /// Records denied requests there.
     #[must_use]
-    pub fn noting(mut self, refusals: &Refusals) -> Self {
-        self.refusals = refusals.clone();
+    pub fn recording(mut self, denied: &DeniedRequests) -> Self {
+        self.denied = denied.clone();
         self
     }
 }
@@ -110,7 +110,7 @@ where
         let KubeRequestLayer {
             metrics,
             server_clock,
-            refusals,
+            denied,
             deadline,
         } = self.layer.clone();
         // NB: the API server holds the head of a watch back until its cache is as new as the watch asks for.
@@ -136,7 +136,7 @@ where
                 Err(_) => (KubeCode::Deadline, Err(DeadlineExceeded(patience).into())),
             };
             metrics.kubernetes_request(verb, resource, code);
-            refusals.note(verb, resource, &namespace, code);
+            denied.record(verb, resource, &namespace, code);
             outcome
         }
         .boxed()

@@ -1,8 +1,8 @@
 //! Leader election on a `coordination.k8s.io/v1` Lease, by client-go's rules.
 //!
-//! It saves work and requests; it is not what keeps a credential safe. It is still strict: writes are conditional,
-//! expiry is judged by what this process saw change on its own clock, and who cannot renew steps down before another
-//! may take over.
+//! It saves work and requests; the safety of a credential does not depend on it. It is still strict: writes are conditional,
+//! expiry is judged by observed changes on this process's own clock, and a holder that cannot renew steps down before another
+//! replica may take over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::log_limit::LogLimit;
-use super::rewind::Rewind;
+use super::restore::RestoreDetector;
 
 mod election;
 mod lease;
@@ -23,40 +23,40 @@ mod simulation;
 mod tests;
 
 use election::{Election, Move, Write};
-pub use election::{Identity, Timing, TimingError};
+pub use election::{Identity, LeaseTiming, TimingError};
 use lease::{LeaseStore, WriteError};
 
-/// Whether this replica works or stands by.
+/// Whether this replica is active or a standby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Leadership {
-    /// Another leads, or nobody.
+    /// Another replica leads, or none.
     #[default]
     Standby,
-    /// This one leads.
+    /// This replica leads.
     Leading,
 }
 
-/// What the elector publishes.
+/// The state that the elector publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Published {
     state: Leadership,
-    /// When leadership ends unless the Lease is renewed, since boot.
+    /// The end of leadership unless the Lease is renewed, since boot.
     until: Duration,
-    /// How often this process began to lead.
+    /// How many times this process began to lead.
     terms: u64,
 }
 
-/// Tells whether this replica leads, now and later; clones share it.
+/// Observes whether this replica leads; clones share it.
 #[derive(Clone)]
 pub struct LeadershipWatch {
     published: watch::Receiver<Published>,
     clock: Arc<dyn Clock>,
-    /// Without an election there is no elector to keep it.
+    /// Keeps the channel open when there is no elector.
     _always: Option<Arc<watch::Sender<Published>>>,
 }
 
 impl LeadershipWatch {
-    /// Without leader election: every replica leads, from the beginning.
+    /// Without leader election: every replica leads from the start.
     pub fn always(clock: Arc<dyn Clock>) -> Self {
         let (sender, published) = watch::channel(Published {
             state: Leadership::Leading,
@@ -70,26 +70,26 @@ impl LeadershipWatch {
         }
     }
 
-    /// Whether this replica leads. By the clock, too: a process that was suspended must not begin anything before the elector has
+    /// Whether this replica leads. This includes the clock: a process that was suspended must not start anything before the elector has
     /// renewed its Lease.
     pub fn leads(&self) -> bool {
         let published = *self.published.borrow();
         published.state == Leadership::Leading && self.clock.boot() < published.until
     }
 
-    /// How often this process has begun to lead.
+    /// How many times this process has begun to lead.
     pub fn terms(&self) -> u64 {
         self.published.borrow().terms
     }
 
-    /// Waits until this replica begins to lead or ceases to. Does not end once the elector has.
+    /// Waits until this replica begins or ceases to lead. Never returns after the elector has ended.
     pub async fn changed(&mut self) {
         if self.published.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Waits until this replica leads. `false`: the elector has ended and it never will.
+    /// Waits until this replica leads. Returns `false` if the elector has ended, so that it never will.
     pub async fn leading(&self) -> bool {
         let mut published = self.published.clone();
         published
@@ -98,21 +98,21 @@ impl LeadershipWatch {
             .is_ok()
     }
 
-    /// Waits until this replica does not lead (any more).
+    /// Waits until this replica does not lead.
     pub async fn standby(&self) {
         let mut published = self.published.clone();
-        // NB: an error means that the elector is gone, and with it the leadership.
+        // NB: an error means that the elector has ended, and leadership with it.
         let _ = published
             .wait_for(|published| published.state == Leadership::Standby)
             .await;
     }
 }
 
-/// One candidate.
+/// A candidate.
 pub struct LeaderElector {
     election: Election,
     store: LeaseStore,
-    timing: Timing,
+    timing: LeaseTiming,
     clock: Arc<dyn Clock>,
     state: watch::Sender<Published>,
     namespace: String,
@@ -127,13 +127,13 @@ impl LeaderElector {
         namespace: &str,
         name: &str,
         identity: Identity,
-        timing: Timing,
+        timing: LeaseTiming,
         clock: Arc<dyn Clock>,
-        rewind: Rewind,
+        restore: RestoreDetector,
     ) -> Result<Self, TimingError> {
         let timing = timing.checked()?;
         Ok(Self {
-            store: LeaseStore::new(client, namespace, name, &identity.holder(), timing, rewind),
+            store: LeaseStore::new(client, namespace, name, &identity.holder(), timing, restore),
             election: Election::new(identity, timing),
             timing,
             clock,
@@ -143,7 +143,7 @@ impl LeaderElector {
         })
     }
 
-    /// Where to ask whether this replica leads.
+    /// A watch of whether this replica leads.
     pub fn watch(&self) -> LeadershipWatch {
         LeadershipWatch {
             published: self.state.subscribe(),
@@ -152,15 +152,15 @@ impl LeaderElector {
         }
     }
 
-    /// Takes part until `release`, then gives the Lease back if it is ours.
+    /// Takes part until `release`, then releases the Lease if this replica holds it.
     ///
-    /// Cancel `release` after the last flush only. Where something could not be written, drop this future instead: the
-    /// Lease then runs out by itself, and the next leader comes no earlier than it must.
+    /// Cancel `release` only after the last flush. If something could not be written, drop this future instead: the
+    /// Lease then expires, and the next leader starts no earlier than necessary.
     pub async fn run(mut self, release: CancellationToken) {
         loop {
-            let begun = self.clock.boot();
-            self.round().await;
-            let pause = self.pause(begun);
+            let started = self.clock.boot();
+            self.attempt().await;
+            let pause = self.pause(started);
             if release
                 .run_until_cancelled(tokio::time::sleep(pause))
                 .await
@@ -172,8 +172,8 @@ impl LeaderElector {
         self.release().await;
     }
 
-    /// One try: at most a read and a write, and once more after a conflict.
-    async fn round(&mut self) {
+    /// One attempt: at most a read and a write, and once more after a conflict.
+    async fn attempt(&mut self) {
         for _ in 0..5 {
             let now = self.clock.boot();
             match self.election.next(now) {
@@ -199,7 +199,7 @@ impl LeaderElector {
         }
     }
 
-    /// Whether an answer came.
+    /// Returns whether there was an answer.
     async fn read(&mut self) -> bool {
         let limit = self.limit();
         match tokio::time::timeout(limit, self.store.read()).await {
@@ -246,7 +246,7 @@ impl LeaderElector {
                     tracing::warn!(
                         namespace,
                         left_out,
-                        "nobody can lead: the namespace of the leader election Lease does not exist"
+                        "no replica can lead: the namespace of the leader election Lease does not exist"
                     );
                 }
             }
@@ -262,7 +262,7 @@ impl LeaderElector {
 
     async fn release(&mut self) {
         let held = self.election.holds();
-        // NB: first stop leading, then let another begin.
+        // NB: stop leading before another replica may begin.
         self.election.step_down();
         self.publish();
         if !held {
@@ -278,24 +278,24 @@ impl LeaderElector {
         self.election.step_down();
     }
 
-    /// How long a request may take, and no longer than leadership lasts without it.
+    /// The deadline of a request, which does not exceed the remaining leadership.
     fn limit(&self) -> Duration {
         self.timing
             .request()
             .min(self.remaining().unwrap_or(Duration::MAX))
     }
 
-    /// How long leadership lasts if nothing is written any more.
+    /// The remaining leadership if nothing is written.
     fn remaining(&self) -> Option<Duration> {
         let now = self.clock.boot();
         let until = self.election.leads_until()?;
         Some(until.saturating_sub(now))
     }
 
-    /// Until the next try. It counts from the beginning of the last one: of a slow API server the next answer is needed in time, too.
-    fn pause(&self, begun: Duration) -> Duration {
+    /// The time until the next attempt, counted from the start of the last one, so that a slow API server also answers the next one in time.
+    fn pause(&self, started: Duration) -> Duration {
         let now = self.clock.boot();
-        let took = now.saturating_sub(begun);
+        let took = now.saturating_sub(started);
         if let Some(remaining) = self.remaining() {
             return self.timing.retry.saturating_sub(took).min(remaining);
         }
@@ -304,8 +304,8 @@ impl LeaderElector {
             .retry
             .mul_f64(1.0 + fastrand::f64() * self.timing.jitter)
             .saturating_sub(took);
-        // The moment at which the Lease comes free is known: nobody has to lead later than that. Of several standbys that come then
-        // one writes, and the others get a conflict.
+        // It is known when the Lease expires, so a standby need not take over any later. If several standbys try then, one writes and the
+        // others get a conflict.
         let free = self
             .election
             .free_from()
@@ -336,7 +336,7 @@ impl LeaderElector {
 }
 
 impl Drop for LeaderElector {
-    // A candidate that is dropped renews nothing: who still asks must not hear that it leads.
+    // A dropped candidate renews nothing, so its watches must not report that it leads.
     fn drop(&mut self) {
         self.election.step_down();
         self.publish();

@@ -1,5 +1,4 @@
-//! Keeps a log readable while something fails again and again: of each kind one line a period, with the number of those left out.
-//! Does no I/O.
+//! Rate limit for log lines about a repeated failure: one line of each kind per period, with the number of omitted lines. No I/O.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,38 +6,38 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long nothing more is said of a kind.
+/// The minimum time between two lines of a kind.
 pub const PERIOD: Duration = Duration::from_secs(30);
 
-/// Which kinds were told of lately.
+/// The last line of each kind.
 #[derive(Debug, Default)]
-pub struct LogLimit(Mutex<HashMap<&'static str, Told>>);
+pub struct LogLimit(Mutex<HashMap<&'static str, LastLine>>);
 
 #[derive(Debug)]
-struct Told {
+struct LastLine {
     at: Instant,
     left_out: u64,
 }
 
 impl LogLimit {
-    /// Whether a line of this kind may be written now; if so, how many were left out since the last one. Kinds are few and fixed.
+    /// The number of lines omitted since the last one, if a line of this kind may be written now. Kinds are few and fixed.
     pub fn allows(&self, kind: &'static str) -> Option<u64> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if let Some(told) = all.get_mut(kind)
-            && now.duration_since(told.at) < PERIOD
+        if let Some(last) = all.get_mut(kind)
+            && now.duration_since(last.at) < PERIOD
         {
-            told.left_out += 1;
+            last.left_out += 1;
             return None;
         }
         let before = all.insert(
             kind,
-            Told {
+            LastLine {
                 at: now,
                 left_out: 0,
             },
         );
-        Some(before.map_or(0, |told| told.left_out))
+        Some(before.map_or(0, |last| last.left_out))
     }
 }
 

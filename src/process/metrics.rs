@@ -1,4 +1,4 @@
-//! What the operator counts, as OpenMetrics under `zitadel_secret_operator_`. `docs/reference/metrics.md` has all of it.
+//! The operator's metrics, as OpenMetrics under `zitadel_secret_operator_`. `docs/reference/metrics.md` lists all of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::api::Outcome;
 use crate::rotation::Cause;
 pub use catalogue::{Description, Kind, SECTIONS, reference};
 use inventory::InventoryCollector;
-pub use inventory::{Inventory, Source};
+pub use inventory::{Inventory, InventorySource};
 use labels::{
     Build, ByCause, ByCheck, ByKubeRequest, ByOperation, ByOutcome, ByPart, ByReason, ByResult,
     ByVerdict, GENERATE_OUTCOMES, VERDICTS, rotation_outcomes,
@@ -32,7 +32,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 type HistogramFamily<S> = Family<S, Histogram, fn() -> Histogram>;
 
 /// All metrics of one process; clones share the values. Labels are `&'static str` from closed lists, so no text from
-/// outside can make a series; only objects and connections that exist have series with their names.
+/// outside can create a series; only objects and connections that exist have series with their names.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
@@ -95,7 +95,7 @@ impl Metrics {
             inventory: InventoryCollector::default(),
         };
         metrics.registry = Arc::new(metrics.register());
-        metrics.begin();
+        metrics.start_at_zero();
         metrics
     }
 
@@ -154,8 +154,8 @@ impl Metrics {
         registry
     }
 
-    /// Counters that are watched for a first event begin at 0: Prometheus sees no increase in a series that begins at 1.
-    fn begin(&self) {
+    /// Starts counters at 0 whose first event matters: Prometheus sees no increase in a series that begins at 1.
+    fn start_at_zero(&self) {
         for cause in Cause::ALL.map(Cause::as_str) {
             for outcome in GENERATE_OUTCOMES {
                 drop(self.generates.get_or_create(&ByCause { cause, outcome }));
@@ -172,8 +172,8 @@ impl Metrics {
         }
     }
 
-    /// Where the series of objects and connections come from. The first call counts.
-    pub fn set_inventory(&self, source: Source) {
+    /// Sets the source of the series of objects and connections. Only the first call has an effect.
+    pub fn set_inventory(&self, source: InventorySource) {
         self.inventory.set(source);
     }
 
@@ -199,14 +199,14 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// How many rotations hold the process, and when the oldest of them began.
+    /// Sets how many rotations hold the process, and when the oldest of them began.
     pub fn set_unflushed_secrets(&self, count: usize, oldest: Option<Timestamp>) {
         self.unflushed_secrets.set(gauge_value(count));
         self.oldest_unflushed
             .set(oldest.map_or(0, Timestamp::as_second));
     }
 
-    /// Counts a reconciliation that went well or only has to wait.
+    /// Counts a reconciliation that succeeded or only has to wait.
     pub fn reconciled(&self, result: &'static str, took: Duration) {
         self.reconciles.get_or_create(&ByResult { result }).inc();
         self.reconcile_duration.observe(took.as_secs_f64());
@@ -240,19 +240,19 @@ impl Metrics {
         self.kubernetes_requests.get_or_create(&labels).inc();
     }
 
-    /// Counts what proving a stored credential came to.
+    /// Counts a verification of a stored credential.
     pub fn verification(&self, verdict: &'static str) {
         self.verification_verdicts
             .get_or_create(&ByVerdict { verdict })
             .inc();
     }
 
-    /// Whether this replica leads.
+    /// Sets whether this replica leads.
     pub fn set_leader(&self, leads: bool) {
         self.leader.set(i64::from(leads));
     }
 
-    /// Whether a check that is required for this replica to be ready stands in the way.
+    /// Sets whether a required check allows this replica to be ready.
     pub fn set_ready(&self, check: &'static str, ready: bool) {
         let check = self.ready.get_or_create(&ByCheck { check });
         check.set(i64::from(ready));

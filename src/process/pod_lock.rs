@@ -1,14 +1,14 @@
-//! Whether another process of this pod lives: a name that one of them at most can have.
+//! A lock that at most one process of a pod can hold.
 //!
-//! A container that restarts may take what its predecessor left without waiting, since the kubelet starts a container only after
-//! the one before it has ended. That is true of *one* container. This lock makes sure of it: where somebody runs the operator in two
-//! containers of a pod, or two processes on a host with one name, only the first of them gets it.
+//! A restarted container may take over from its predecessor without waiting, because the kubelet starts a container only after the
+//! previous one has ended. That applies to *one* container. If the operator runs in two containers of a pod, or in two processes on a
+//! host with the same name, only the first of them gets this lock.
 
 #[cfg(target_os = "linux")]
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::UnixListener;
 
-/// The lock. The kernel takes it back when the process ends, however it ends.
+/// The lock. The kernel releases it when the process ends, for whatever reason.
 #[derive(Debug)]
 pub struct PodLock {
     _socket: UnixListener,
@@ -17,10 +17,10 @@ pub struct PodLock {
 /// Why the lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum NotTaken {
-    /// Another process of the pod has it.
+    /// Another process of the pod holds it.
     #[error("another process of this pod is alive")]
     Taken,
-    /// This system has no such thing, or does not let this process have it.
+    /// This system does not support it, or does not permit it.
     #[error("it cannot be known here whether another process of this pod is alive")]
     Unavailable,
 }
@@ -28,8 +28,7 @@ pub enum NotTaken {
 impl PodLock {
     /// Takes the lock of a pod, by its uid.
     ///
-    /// It is an abstract Unix socket, which lives in the network namespace, and that is what the containers of a pod share. Nobody
-    /// ever connects to it.
+    /// It is an abstract Unix socket in the network namespace, which the containers of a pod share. No process ever connects to it.
     #[cfg(target_os = "linux")]
     pub fn take(pod_uid: &str) -> Result<Self, NotTaken> {
         let name = format!("zitadel-secret-operator/{pod_uid}");
@@ -42,7 +41,7 @@ impl PodLock {
         }
     }
 
-    /// Takes the lock of a pod, by its uid. Only Linux has it.
+    /// Takes the lock of a pod, by its uid. Only Linux supports it.
     #[cfg(not(target_os = "linux"))]
     pub fn take(_pod_uid: &str) -> Result<Self, NotTaken> {
         Err(NotTaken::Unavailable)
@@ -54,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_has_the_lock_until_it_is_gone() {
+    fn one_process_holds_the_lock_until_it_ends() {
         let uid = uuid::Uuid::new_v4().to_string();
         let first = PodLock::take(&uid);
         assert!(first.is_ok());
@@ -65,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_this_system_does_not_give_is_not_taken_for_another_process() {
+    fn an_unavailable_lock_does_not_count_as_another_process() {
         // NB: longer than the name of a socket can be.
         let name = "x".repeat(200);
         assert!(matches!(PodLock::take(&name), Err(NotTaken::Unavailable)));

@@ -1,11 +1,11 @@
-//! The forward proxy to the API server that a kubeconfig or the environment names, in words for whoever set it.
+//! The forward proxy to the API server from a kubeconfig or the environment: an unreachable one is reported with the next step.
 
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 
 /// How long a proxy may take to accept a connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the API server cannot be reached through a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum ProxyError {
         /// The API server's host.
         server: String,
     },
-    /// Nobody answers there.
+    /// The proxy does not answer.
     #[error(
         "{set} is set to {proxy}, which {kind}: unset it, or add the API server's host {server} to NO_PROXY"
     )]
@@ -36,7 +36,7 @@ pub enum ProxyError {
     },
 }
 
-/// Whether the proxy to the API server accepts connections, if there is one. Where `NO_PROXY` covers the API server there is none.
+/// Checks that the proxy to the API server accepts connections, if there is one. `NO_PROXY` may exclude the API server.
 pub async fn reachable(config: &kube::Config) -> Result<(), ProxyError> {
     let Some(proxy) = &config.proxy_url else {
         return Ok(());
@@ -54,7 +54,7 @@ pub async fn reachable(config: &kube::Config) -> Result<(), ProxyError> {
     };
     let port = proxy.port_u16().unwrap_or(usual);
     let address = (host.trim_matches(['[', ']']), port);
-    let kind = match tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await {
+    let kind = match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(_)) => return Ok(()),
         Ok(Err(error)) => match error.kind() {
             std::io::ErrorKind::ConnectionRefused => "refuses connections",
@@ -71,7 +71,7 @@ pub async fn reachable(config: &kube::Config) -> Result<(), ProxyError> {
     })
 }
 
-/// What names the proxy: the kubeconfig's own word goes first, and then `HTTPS_PROXY` before `https_proxy`.
+/// The setting that names the proxy: the kubeconfig takes precedence, then `HTTPS_PROXY`, then `https_proxy`.
 fn named_by(proxy: &http::Uri, variable: impl Fn(&str) -> Option<String>) -> String {
     let is_it = |name: &&&str| {
         let value = variable(name).unwrap_or_default();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_that_names_the_proxy_is_told() {
+    fn the_variable_that_names_the_proxy_is_reported() {
         let proxy: http::Uri = "http://127.0.0.1:9".parse().unwrap();
         let lower = |name: &str| (name == "https_proxy").then(|| "http://127.0.0.1:9".to_owned());
         assert_eq!(named_by(&proxy, lower), "https_proxy");

@@ -1,4 +1,4 @@
-//! Whether this process is ready and alive, as its parts say. No I/O.
+//! Readiness and liveness of this process, as reported by its parts. No I/O.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,20 +10,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
 
-/// The state of one thing that readiness depends on or that is worth seeing there.
+/// The state of one check behind `/ready`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Check {
-    /// It is as it should be.
+    /// It passes.
     Ok,
     /// The process is not ready because of this.
     NotYet(String),
-    /// Worth knowing, no reason to fail.
+    /// Information that does not affect readiness.
     Info(String),
 }
 
 /// The named checks behind `/ready`; clones share them.
 ///
-/// A standby replica is ready: it has nothing left to do before it can take over.
+/// A standby replica is ready: it can take over at any time.
 #[derive(Clone)]
 pub struct Readiness {
     checks: Arc<Mutex<BTreeMap<&'static str, Check>>>,
@@ -32,7 +32,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Not ready until none of `required` is [`Check::NotYet`], as they are now. Those are told as metrics, too.
+    /// Not ready while any of `required` is [`Check::NotYet`], as all of them are initially. These are also exported as metrics.
     pub fn new<const N: usize>(required: [&'static str; N], metrics: Metrics) -> Self {
         let readiness = Self {
             checks: Arc::default(),
@@ -45,7 +45,7 @@ impl Readiness {
         readiness
     }
 
-    /// Sets or adds a check. The text must be our own: anybody who reaches the port can read it.
+    /// Sets or adds a check. The text must be the operator's own: every client that reaches the port can read it.
     pub fn set(&self, name: &'static str, check: Check) {
         let mut checks = self.lock();
         if self.required.contains(&name) {
@@ -59,12 +59,12 @@ impl Readiness {
         self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a check off the list.
+    /// Removes a check.
     pub fn clear(&self, name: &'static str) {
         self.lock().remove(name);
     }
 
-    /// Whether no check stands in the way, and one line for each check.
+    /// Whether the process is ready, and one line for each check.
     pub fn report(&self) -> (bool, String) {
         let checks = self.lock();
         let mut text = String::new();
@@ -83,16 +83,16 @@ impl Readiness {
     }
 }
 
-/// The sign of life behind `/live`: a task of the runtime that ticks. It depends on nothing outside the process, because
-/// a restart mends neither an API server nor ZITADEL, and would drop what is held in memory.
+/// The heartbeat behind `/live`: a task of the runtime that ticks. It depends on nothing outside the process, because
+/// a restart fixes neither the API server nor ZITADEL, and would lose what is held in memory.
 #[derive(Debug, Clone)]
 pub struct Heartbeat(Arc<Mutex<Instant>>);
 
 impl Heartbeat {
     const PERIOD: Duration = Duration::from_secs(1);
 
-    /// Older than this, the runtime is stuck. Measured with the monotonic clock, which stands still while the host is
-    /// suspended: waking up is no reason to be restarted.
+    /// If the last tick is older than this, the runtime is stuck. It is measured with the monotonic clock, which stops while the host
+    /// is suspended: resuming is no reason for a restart.
     pub const STALE: Duration = Duration::from_secs(30);
 
     /// Starts ticking on the current tokio runtime until `stop`.
@@ -141,28 +141,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_required_is_told_as_metrics_and_nothing_else_is() {
+    fn only_required_checks_are_exported_as_metrics() {
         let metrics = Metrics::new();
         let readiness = Readiness::new(["connections", "watches"], metrics.clone());
-        let told = |check: &str| {
+        let exported = |check: &str| {
             let text = metrics.encode();
             let series = format!("zitadel_secret_operator_ready{{check=\"{check}\"}} ");
             let line = text.lines().find_map(|line| line.strip_prefix(&series));
             line.map(ToOwned::to_owned)
         };
-        assert_eq!(told("watches").as_deref(), Some("0"));
+        assert_eq!(exported("watches").as_deref(), Some("0"));
         readiness.set("watches", Check::Ok);
         readiness.set("connections", Check::Info("standby".into()));
         readiness.set("holding", Check::Info("2 unwritten secrets".into()));
-        assert_eq!(told("watches").as_deref(), Some("1"));
-        assert_eq!(told("connections").as_deref(), Some("1"));
-        assert_eq!(told("holding"), None);
+        assert_eq!(exported("watches").as_deref(), Some("1"));
+        assert_eq!(exported("connections").as_deref(), Some("1"));
+        assert_eq!(exported("holding"), None);
         readiness.set("watches", Check::NotYet("the API server refuses it".into()));
-        assert_eq!(told("watches").as_deref(), Some("0"));
+        assert_eq!(exported("watches").as_deref(), Some("0"));
     }
 
     #[test]
-    fn information_is_shown_and_fails_nothing() {
+    fn information_is_shown_and_does_not_affect_readiness() {
         let readiness = Readiness::new([], Metrics::new());
         readiness.set("holding", Check::Info("2 unwritten secrets".into()));
         assert_eq!(
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_heart_that_stopped_is_noticed_and_a_beating_one_is_alive() {
+    async fn a_process_is_alive_until_its_heartbeat_stops() {
         let stop = CancellationToken::new();
         let heartbeat = Heartbeat::start(stop.clone());
         tokio::time::sleep(Heartbeat::STALE * 10).await;

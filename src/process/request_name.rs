@@ -1,4 +1,4 @@
-//! What a request to the API server is called: verb and resource, for metrics. No I/O.
+//! Verb and resource of a request to the API server, for metrics. No I/O.
 
 use http::{Method, Request};
 
@@ -17,13 +17,13 @@ const RESOURCES: [&str; 12] = [
     "zitadelconnections/status",
 ];
 
-/// Whether the answer is a stream that ends when the server likes.
+/// Whether the answer is a stream.
 pub(super) fn is_watch<B>(request: &Request<B>) -> bool {
     let mut parameters = request.uri().query().unwrap_or_default().split('&');
     parameters.any(|parameter| matches!(parameter, "watch=true" | "watch=1"))
 }
 
-/// Verb and resource as Kubernetes names them, out of a closed list, so that no path can make a metric series.
+/// Verb and resource as in Kubernetes, from a closed list, so that no path can create a metric series.
 pub(super) fn classify<B>(request: &Request<B>) -> (&'static str, &'static str) {
     let mut segments = request
         .uri()
@@ -38,7 +38,7 @@ pub(super) fn classify<B>(request: &Request<B>) -> (&'static str, &'static str) 
     };
     let segments: Vec<&str> = segments.skip(prefix).collect();
     let segments = match segments.as_slice() {
-        // NB: a namespace is a resource with subresources itself.
+        // NB: a namespace is itself a resource with subresources.
         ["namespaces", _, "status" | "finalize"] => &segments,
         ["namespaces", _, rest @ ..] if !rest.is_empty() => rest,
         _ => &segments,
@@ -68,7 +68,7 @@ pub(super) fn classify<B>(request: &Request<B>) -> (&'static str, &'static str) 
     (verb, resource)
 }
 
-/// The namespace that a request is about; empty for the whole cluster.
+/// The namespace of a request; empty for the whole cluster.
 pub(super) fn namespace<B>(request: &Request<B>) -> &str {
     let mut segments = request.uri().path().split('/');
     if segments.any(|segment| segment == "namespaces")
@@ -76,7 +76,7 @@ pub(super) fn namespace<B>(request: &Request<B>) -> &str {
     {
         return name;
     }
-    // One namespace is watched by its name.
+    // A single namespace is watched by its name.
     let mut parameters = request.uri().query().unwrap_or_default().split('&');
     let selector = parameters.find_map(|parameter| parameter.strip_prefix("fieldSelector="));
     selector

@@ -1,6 +1,6 @@
-//! The end of the process: signals, what must not be dropped, and the exit code.
+//! The shutdown of the process: signals, values that must not be lost, and the exit code.
 //!
-//! Order of the end: `stop` (no new work) → sent calls and flushes finish → [`drain`] returns → leadership is released →
+//! Order of the shutdown: `stop` (no new work) → sent calls and flushes finish → [`drain`] returns → leadership is released →
 //! the admin server stops.
 
 use std::future::Future;
@@ -13,18 +13,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::holding::Holding;
 
-/// How long [`drain`] waits by default: below the pod's `terminationGracePeriodSeconds` of 120 s, so that what is left
-/// can still be logged before SIGKILL.
+/// How long [`drain`] waits by default: below the pod's `terminationGracePeriodSeconds` of 120 s, so that the rest
+/// can be logged before SIGKILL.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(110);
 
-/// How the process ends.
+/// The exit code of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
-    /// Nothing was held.
+    /// Nothing is held.
     Ok,
     /// A new credential was not written in time: 75, `EX_TEMPFAIL` of sysexits.h. The next process finds the claim.
     Held,
-    /// Something panicked, and nothing was held in the end: 70, `EX_SOFTWARE`.
+    /// A task panicked, and nothing is held: 70, `EX_SOFTWARE`.
     Panicked,
 }
 
@@ -45,12 +45,12 @@ impl From<ExitCode> for std::process::ExitCode {
     }
 }
 
-/// What signals have asked for.
+/// The effects of signals.
 #[derive(Debug, Clone, Default)]
 pub struct Signals {
-    /// The first signal: take no new work, finish what was begun.
+    /// The first signal: start no new work, finish the rest.
     pub stop: CancellationToken,
-    /// A further signal while nothing was held: do not wait for the rest either.
+    /// A further signal while nothing is held: do not wait for the rest.
     pub hurry: CancellationToken,
 }
 
@@ -91,12 +91,12 @@ fn received(kind: SignalKind) -> std::io::Result<impl Stream<Item = ()>> {
     }))
 }
 
-/// Runs `work`, and waits, once `signals.stop` is given, for it to return and for everything held to be written, at most `grace`.
+/// Runs `work`. After `signals.stop`, waits at most `grace` for it to return and for everything held to be written.
 ///
-/// `work` is a task of its own: where it panics, `signals.stop` is given, and what is held is still written. It has ended, or is
-/// cancelled, when this returns.
+/// `work` is a task of its own. If it panics, `signals.stop` is canceled, and what is held is still written. It has ended, or is
+/// canceled, when this returns.
 ///
-/// From then on [`Holding::hold`] refuses, unless the grace ran out: then what is still held is logged and the process should end
+/// From then on [`Holding::hold`] fails, unless the grace period ran out: then what is still held is logged and the process should end
 /// with [`ExitCode::Held`].
 pub async fn drain(
     work: impl Future<Output = ()> + Send + 'static,
@@ -123,13 +123,13 @@ pub async fn drain(
         signals.stop.cancelled().await;
         tokio::time::sleep(grace).await;
     };
-    // Work that holds nothing is no reason for an alarm: the next process finds all of it.
+    // Work that holds nothing is no reason for an alarm: the next process continues it.
     let nothing_held = tokio::select! {
         biased;
         () = finished => true,
         () = out_of_grace => holding.close_if_empty(),
     };
-    // NB: another replica may begin after this.
+    // NB: another replica may start after this.
     working.shutdown().await;
     if nothing_held {
         return end;
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_process_that_holds_nothing_ends_with_0_and_begins_nothing_more() {
+    async fn a_process_that_holds_nothing_ends_with_0_and_starts_nothing_more() {
         let holding = Holding::default();
         let exit = drain(std::future::ready(()), &holding, &stopped(), DEFAULT_GRACE).await;
         assert_eq!(exit.code(), 0);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_that_panics_does_not_take_along_what_is_held() {
+    async fn a_panic_does_not_lose_what_is_held() {
         let (holding, signals) = (Holding::default(), Signals::default());
         let guard = holding.hold(attempt()).unwrap();
         let begun = tokio::time::Instant::now();

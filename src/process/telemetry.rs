@@ -1,18 +1,18 @@
 //! Logs: JSON in a cluster, compact on a terminal, to standard output.
 //!
-//! Standard output because that is where a container's log is expected and nothing else is written there by a running
-//! operator; standard error stays for what comes before logging works (bad arguments) and for a panic.
+//! Standard output is where a container's log is expected, and a running operator writes nothing else there. Standard error is
+//! for errors before logging works (bad arguments) and for panics.
 
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// What is logged when nobody says otherwise.
+/// The default filter.
 pub const DEFAULT_FILTER: &str = "info";
 
-/// The audit records: one for each call that makes a client secret. They are the only trace of it that nobody can take back, so they are
-/// written whatever the filter says.
+/// The audit records: one for each call that generates a client secret. They are its only permanent trace, so they are written
+/// regardless of the filter.
 const AUDIT: &str = "audit=info";
 
 /// A target that logs whole response bodies at WARN when they do not parse, and those can be Secrets.
@@ -26,7 +26,7 @@ pub enum LogFormat {
     Auto,
     /// One JSON object a line.
     Json,
-    /// One short line, coloured on a terminal.
+    /// One short line, colored on a terminal.
     Compact,
 }
 
@@ -36,9 +36,9 @@ pub enum TelemetryError {
     /// The filter is not one of `tracing_subscriber::EnvFilter`.
     #[error("the log filter {filter:?} cannot be read")]
     Filter {
-        /// What was given, with what was added to it.
+        /// The filter, including additions.
         filter: String,
-        /// What is wrong with it.
+        /// The parse error.
         source: tracing_subscriber::filter::ParseError,
     },
     /// Logging was set up before in this process.
@@ -75,7 +75,7 @@ pub fn init(filter: Option<&str>, format: LogFormat) -> Result<(), TelemetryErro
     Ok(())
 }
 
-/// The filter in force. The target that logs response bodies is kept at ERROR unless it is named on purpose, and audit records are
+/// The effective filter. The target that logs response bodies stays at ERROR unless it is named explicitly, and audit records are
 /// always written.
 fn directives(argument: Option<&str>, environment: Option<&str>) -> String {
     let given = [argument, environment]
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn response_bodies_stay_out_of_the_log_unless_they_are_asked_for() {
+    fn response_bodies_are_not_logged_unless_requested() {
         for (argument, environment, expected) in [
             (None, None, "info,kube_client::client=error,audit=info"),
             (
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn audit_records_are_written_whatever_the_filter_says() {
+    fn audit_records_are_written_regardless_of_the_filter() {
         use std::io::Write;
         use std::sync::{Arc, Mutex};
 
@@ -180,12 +180,12 @@ mod tests {
     }
 
     #[test]
-    fn the_default_filter_is_one() {
+    fn the_default_filter_is_valid() {
         assert!(EnvFilter::builder().parse(directives(None, None)).is_ok());
     }
 
     #[test]
-    fn a_filter_that_cannot_be_read_is_an_error_that_shows_it() {
+    fn an_invalid_filter_is_an_error_that_shows_it() {
         let error = init(Some("info,a=b=c"), LogFormat::Json).unwrap_err();
         assert!(error.to_string().contains("a=b=c"), "{error}");
     }

@@ -17,12 +17,12 @@ use crate::api::{
 use crate::connection::Connections;
 use crate::ids::AppId;
 use crate::process::clock::{Clock, ServerClock};
+use crate::process::denied_requests::DeniedRequests;
 use crate::process::holding::Holding;
 use crate::process::leader::LeadershipWatch;
 use crate::process::log_limit::LogLimit;
 use crate::process::metrics::Metrics;
-use crate::process::refusals::Refusals;
-use crate::process::rewind::Rewind;
+use crate::process::restore::RestoreDetector;
 use crate::reconcile::another_operator::Foreign;
 use crate::reconcile::flush::Flushed;
 use crate::reconcile::limits::Bulkheads;
@@ -245,7 +245,7 @@ pub struct Context {
     /// What is counted.
     pub metrics: Metrics,
     /// What the API server refuses.
-    pub refusals: Refusals,
+    pub denied: DeniedRequests,
     /// What the process must not end with.
     pub holding: Holding,
     /// Whether this replica is to work; while it does not lead it only watches.
@@ -253,7 +253,7 @@ pub struct Context {
     /// No new claim after this.
     pub stop: CancellationToken,
     /// Told where the API server's data went back to an earlier state.
-    pub rewind: Rewind,
+    pub restore: RestoreDetector,
     /// Tasks that outlive the reconcile that started them.
     pub tasks: TaskTracker,
     /// The connections.
@@ -334,16 +334,16 @@ pub struct Parts {
     pub api_clock: ServerClock,
     /// See [`Context::metrics`].
     pub metrics: Metrics,
-    /// See [`Context::refusals`].
-    pub refusals: Refusals,
+    /// See [`Context::denied`].
+    pub denied: DeniedRequests,
     /// See [`Context::holding`].
     pub holding: Holding,
     /// See [`Context::lead`].
     pub lead: LeadershipWatch,
     /// See [`Context::stop`].
     pub stop: CancellationToken,
-    /// See [`Context::rewind`].
-    pub rewind: Rewind,
+    /// See [`Context::restore`].
+    pub restore: RestoreDetector,
 }
 
 impl Context {
@@ -360,11 +360,11 @@ impl Context {
             clock,
             api_clock,
             metrics,
-            refusals,
+            denied,
             holding,
             lead,
             stop,
-            rewind,
+            restore,
         } = parts;
         let tasks = TaskTracker::new();
         let instance = &settings.holder.pod;
@@ -384,11 +384,11 @@ impl Context {
             clock,
             api_clock,
             metrics,
-            refusals,
+            denied,
             holding,
             lead,
             stop,
-            rewind,
+            restore,
             tasks,
             connections: Connections::default(),
             retries: Retries::default(),

@@ -11,7 +11,7 @@ use crate::api::{ForeignSecret, Outcome, Reason};
 use crate::connection::Connection;
 use crate::ids::{AppId, AttemptId, Sequence};
 use crate::process::metrics::WindowPart;
-use crate::process::panics::{caught, until_it_returns};
+use crate::process::panic::{catch_panic, retry_on_panic};
 use crate::reconcile::apply;
 use crate::reconcile::context::{AppState, Context, Stored, lock};
 use crate::reconcile::mutated::Mutations;
@@ -279,7 +279,7 @@ struct Proven {
 /// end of it.
 pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed {
     let attempt = received.attempt;
-    let proof = caught("proving a value", attempt, received.prove(context)).await;
+    let proof = catch_panic("proving a value", attempt, received.prove(context)).await;
     // NB: after a panic it is written: it may be the only value that works.
     let proof = proof.unwrap_or(Some(Proven {
         accepted: false,
@@ -292,7 +292,7 @@ pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed 
         None => (Outcome::WithoutEffect, None),
         Some(Proven { accepted, .. }) => {
             let write = || publish(context, received, accepted);
-            until_it_returns("writing a value", attempt, write).await
+            retry_on_panic("writing a value", attempt, write).await
         }
     };
     let total = dark_since.elapsed();

@@ -30,7 +30,9 @@ impl Round {
             let metadata = found.metadata;
             let same = metadata.uid.as_ref() == Some(&owner.uid);
             if same && metadata.generation < self.target.generation {
-                context.rewind.noticed("the generation of an ApiAppSecret");
+                context
+                    .restore
+                    .detected("the generation of an ApiAppSecret");
             }
             same && metadata.generation == self.target.generation
                 && metadata.deletion_timestamp.is_none()

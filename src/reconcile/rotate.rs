@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::api::{ForeignSecret, Outcome, Reason};
 use crate::connection::Connection;
 use crate::ids::{AttemptId, Sequence};
-use crate::process::panics::caught;
+use crate::process::panic::catch_panic;
 use crate::reconcile::act::Turn;
 use crate::reconcile::context::{AppState, Context, lock};
 use crate::reconcile::flush::{Flushed, Received, correct, prove_and_write};
@@ -131,7 +131,7 @@ pub async fn send(
     let owner = round.target.owner.clone();
     context.tasks.spawn(async move {
         let rotation = Box::pin(task.run(permit, ahead));
-        let ended = caught("a rotation", attempt, rotation).await;
+        let ended = catch_panic("a rotation", attempt, rotation).await;
         if ended.is_none() {
             // If there was a value, it is gone. The journal tells, as after a lost answer.
             let now = shared.clock.boot();

@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::api::{
     ApiAppSecret, ApiAppSecretStatus, Condition, ConditionType, Conditions, Reason, Status,
 };
-use crate::process::refusals::Refusal;
+use crate::process::denied_requests::DeniedRequest;
 use crate::reconcile::another_operator;
 use crate::reconcile::apply;
 use crate::reconcile::context::{Context, Guarded, lock, owner};
@@ -321,7 +321,11 @@ pub async fn invalid(
 }
 
 /// A watch is refused, so nothing is known of the object. What was known of it stands, and nothing is done.
-pub async fn blind(guarded: &Guarded, refusal: &Refusal, context: &Context) -> Result<(), Error> {
+pub async fn blind(
+    guarded: &Guarded,
+    request: &DeniedRequest,
+    context: &Context,
+) -> Result<(), Error> {
     let Ok(object) = &guarded.0 else {
         return Ok(());
     };
@@ -330,7 +334,7 @@ pub async fn blind(guarded: &Guarded, refusal: &Refusal, context: &Context) -> R
         ..current(object, context)
     };
     let mut after = current.status.clone();
-    let message = format!("{refusal}; nothing is decided before the operator can see everything");
+    let message = format!("{request}; nothing is decided before the operator can see everything");
     let generation = object.metadata.generation;
     let was = current.status.conditions.get(ConditionType::Ready);
     let was = was.map_or(Status::Unknown, |ready| ready.status);

@@ -502,7 +502,7 @@ async fn check_says_which_right_is_missing_and_which_connection_is_not_ready() {
 
     let (well, told) = check(&mine, &watch);
     assert!(
-        !well && told.contains("the operator has not looked at it yet: does it run?"),
+        !well && told.contains("the operator has not checked it yet: is it running?"),
         "{told}"
     );
     let operator = Operator::start(&mine, &world.directory, &watch[..2]);

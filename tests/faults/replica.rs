@@ -14,13 +14,13 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use zitadel_secret_operator::operator::controllers;
 use zitadel_secret_operator::process::clock::{Clock, ServerClock, SystemClock};
+use zitadel_secret_operator::process::denied_requests::DeniedRequests;
 use zitadel_secret_operator::process::holding::Holding;
 use zitadel_secret_operator::process::kube_client::KubeRequestLayer;
 use zitadel_secret_operator::process::leader::{self, Identity, LeaderElector, LeadershipWatch};
 use zitadel_secret_operator::process::metrics::Metrics;
 use zitadel_secret_operator::process::readiness::Readiness;
-use zitadel_secret_operator::process::refusals::Refusals;
-use zitadel_secret_operator::process::rewind::Rewind;
+use zitadel_secret_operator::process::restore::RestoreDetector;
 use zitadel_secret_operator::process::shutdown::{ExitCode, Signals, drain};
 use zitadel_secret_operator::reconcile::context::Parts;
 use zitadel_secret_operator::reconcile::context::Settings;
@@ -309,14 +309,14 @@ async fn run(
             .with_layer(&deadline)
             .build()
     };
-    let rewind = Rewind::default();
+    let restore = RestoreDetector::default();
     let lead_clock = Arc::clone(&clock);
     let election = setup.leader_election.then(|| {
         let identity = Identity {
             pod: holder.pod.clone(),
             process: holder.process.clone(),
         };
-        let timing = leader::Timing {
+        let timing = leader::LeaseTiming {
             lease: Duration::from_millis(1500),
             renew_deadline: Duration::from_millis(1000),
             retry: Duration::from_millis(200),
@@ -329,7 +329,7 @@ async fn run(
             identity,
             timing,
             clock.clone(),
-            rewind.clone(),
+            restore.clone(),
         )
         .unwrap()
     });
@@ -352,11 +352,11 @@ async fn run(
         clock: Arc::clone(&clock),
         api_clock,
         metrics,
-        refusals: Refusals::default(),
+        denied: DeniedRequests::default(),
         holding: holding.clone(),
         lead,
         stop: signals.stop.clone(),
-        rewind: rewind.clone(),
+        restore: restore.clone(),
     };
     let work = async move {
         let release = CancellationToken::new();

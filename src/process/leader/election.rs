@@ -1,30 +1,30 @@
-//! The rules of leader election, as client-go's `leaderelection` has them. No I/O, no clock: the time comes as an
-//! argument, always this process's own time since boot.
+//! The rules of leader election, as in client-go's `leaderelection`. No I/O, no clock: the time is an argument, always this
+//! process's own time since boot.
 //!
-//! Why at most one leads: a holder stops believing `renew_deadline` after it *sent* its last write that went through.
-//! Another may write only after it has seen the record unchanged for the record's lease duration, which is longer, and
-//! its write carries the version that it saw. Only the rates of the clocks count (they may differ by
-//! `lease / renew_deadline`), never what they show.
+//! Why at most one replica leads: a holder stops leading `renew_deadline` after it *sent* its last successful write. Another
+//! replica may write only after it has observed the record unchanged for the record's lease duration, which is longer, and its
+//! write carries the observed version. Only the rates of the clocks matter (they may differ by `lease / renew_deadline`), never
+//! their readings.
 
 use std::time::Duration;
 
 /// A candidate: one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Its pod. Another process of the same pod is taken to have ended: whoever gives this must know that no two of them live at
-    /// the same time ([`crate::process::pod_lock`]).
+    /// Its pod. Another process of the same pod counts as ended: the caller must ensure that no two of them run at the same time
+    /// ([`crate::process::pod_lock`]).
     pub pod: String,
-    /// Made anew by each process.
+    /// Unique to each process.
     pub process: String,
 }
 
 impl Identity {
-    /// As it stands in the Lease.
+    /// The identity as written into the Lease.
     pub(super) fn holder(&self) -> String {
         format!("{}_{}", self.pod, self.process)
     }
 
-    /// Whether `holder` was a process of this pod before this one.
+    /// Whether `holder` was an earlier process of this pod.
     fn succeeds(&self, holder: &str) -> bool {
         let process = holder
             .strip_prefix(self.pod.as_str())
@@ -35,19 +35,19 @@ impl Identity {
 
 /// The times of an election. The first three are client-go's.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Timing {
-    /// How long the others leave a record alone that does not change. Written in whole seconds.
+pub struct LeaseTiming {
+    /// How long other replicas respect an unchanged record. Written in whole seconds.
     pub lease: Duration,
-    /// A leader that has not renewed for so long steps down.
+    /// A leader that has not renewed for this long steps down.
     pub renew_deadline: Duration,
-    /// From one try to the next.
+    /// The time between two attempts.
     pub retry: Duration,
-    /// A standby waits up to this part of a retry period more, so that several do not come at once. NB: client-go's 1.2 would let a
-    /// standby notice a renewal 4.4 s late, and the Lease counts from there.
+    /// A standby waits up to this fraction of a retry period longer, so that several do not try at once. NB: with client-go's 1.2 a
+    /// standby could observe a renewal 4.4 s late, and its wait starts there.
     pub jitter: f64,
 }
 
-impl Default for Timing {
+impl Default for LeaseTiming {
     fn default() -> Self {
         Self {
             lease: Duration::from_secs(15),
@@ -58,21 +58,21 @@ impl Default for Timing {
     }
 }
 
-/// These times cannot keep two from leading.
+/// These times do not prevent two leaders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "leader election needs: lease duration > renew deadline > retry period × (1 + jitter) > 0, lease duration at least 1 s"
 )]
 pub struct TimingError;
 
-impl Timing {
-    /// At most for one request: half the renew deadline, so that one that is never answered does not cost the leadership. It is what
-    /// client-go gives the client of an election (`resourcelock.NewFromKubeconfig`).
+impl LeaseTiming {
+    /// The deadline of one request: half the renew deadline, so that one lost answer does not end leadership. client-go uses the same for
+    /// the client of an election (`resourcelock.NewFromKubeconfig`).
     pub(super) fn request(self) -> Duration {
         self.renew_deadline / 2
     }
 
-    /// Checks what client-go checks: a leader must have the time for two tries.
+    /// Checks the same as client-go: a leader must have time for two attempts.
     pub fn checked(self) -> Result<Self, TimingError> {
         let sound = self.lease >= Duration::from_secs(1)
             && self.lease > self.renew_deadline
@@ -83,67 +83,67 @@ impl Timing {
     }
 }
 
-/// What counts of a Lease.
+/// The relevant part of a Lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
-    /// Empty: nobody.
+    /// Empty if there is no holder.
     pub(super) holder: String,
     /// `None`: absent or not positive.
     pub(super) lease: Option<Duration>,
-    /// `uid` and `resourceVersion`. NB: every renewal changes it, even where the holder's wall clock stands still; the
-    /// price is that an edit of a label starts the wait anew.
+    /// `uid` and `resourceVersion`. NB: every renewal changes it, even if the holder's wall clock stands still. As a trade-off, an edit of a
+    /// label restarts the wait.
     pub(super) version: String,
 }
 
-/// What to do next.
+/// The next move of a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Move {
     /// Stop leading, before anything else.
     StepDown,
     /// Read the Lease.
     Read,
-    /// Write it, on the condition that it still is as seen.
+    /// Write the Lease, on the condition that it has not changed.
     Write(Write),
-    /// Nothing until the next try.
+    /// Do nothing until the next attempt.
     Wait,
 }
 
 /// A write to the Lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Write {
-    /// It is absent.
+    /// The Lease is absent.
     Create,
-    /// It is another's, or nobody's.
+    /// It is held by another replica, or by none.
     Take,
-    /// It is ours.
+    /// This replica holds it.
     Renew,
-    /// Give it back.
+    /// Release it.
     Release,
 }
 
 #[derive(Debug, Clone)]
 struct Seen {
     record: Option<Record>,
-    /// When it may be taken if it stays as it is.
+    /// When it may be taken if it does not change.
     free_from: Duration,
 }
 
-/// One candidate's view.
+/// A candidate's view.
 #[derive(Debug, Clone)]
 pub(super) struct Election {
     identity: Identity,
     me: String,
-    timing: Timing,
+    timing: LeaseTiming,
     seen: Option<Seen>,
-    /// What was seen may be out of date: nothing is written on it.
+    /// The last observation may be outdated, so nothing is written based on it.
     doubtful: bool,
-    /// When the last write that made or kept us leader was sent.
+    /// When the last successful write was sent.
     renewed: Option<Duration>,
 }
 
 impl Election {
-    /// The identity must be unique to this process: two of one name would both lead.
-    pub(super) fn new(identity: Identity, timing: Timing) -> Self {
+    /// The identity must be unique to this process: two with the same name would both lead.
+    pub(super) fn new(identity: Identity, timing: LeaseTiming) -> Self {
         Self {
             me: identity.holder(),
             identity,
@@ -154,7 +154,7 @@ impl Election {
         }
     }
 
-    /// The next move at `now`. Every move but `Wait` must be followed by the method that says what came of it.
+    /// The next move at `now`. Every move except `Wait` must be followed by the method that reports its result.
     pub(super) fn next(&self, now: Duration) -> Move {
         let record = self.seen.as_ref().and_then(|seen| seen.record.as_ref());
         let others = record.is_some_and(|record| record.holder != self.me);
@@ -177,13 +177,13 @@ impl Election {
         self.leads_until().is_some_and(|until| now < until)
     }
 
-    /// When leadership ends unless a write goes through.
+    /// The end of leadership unless a write succeeds.
     pub(super) fn leads_until(&self) -> Option<Duration> {
         self.renewed
             .map(|sent| sent.saturating_add(self.timing.renew_deadline))
     }
 
-    /// The Lease was read; the answer came in at `now`.
+    /// The Lease was read; the answer arrived at `now`.
     pub(super) fn read(&mut self, record: Option<Record>, now: Duration) {
         self.doubtful = false;
         let before = self.seen.take();
@@ -205,7 +205,7 @@ impl Election {
             ) => *free_from,
             (Some(new), _) if self.is_free(&new.holder) => now,
             (Some(new), _) => now.saturating_add(lease_of(new)),
-            // Somebody deleted it, which does not stop its holder from leading.
+            // Its deletion does not stop its holder from leading.
             (
                 None,
                 Some(Seen {
@@ -219,12 +219,12 @@ impl Election {
         self.seen = Some(Seen { record, free_from });
     }
 
-    /// Whether nobody leads by a record of that holder: it was given back, or its process has ended.
+    /// Whether a record of that holder makes no replica leader: it was released, or its process has ended.
     fn is_free(&self, holder: &str) -> bool {
         holder.is_empty() || self.identity.succeeds(holder)
     }
 
-    /// When a Lease that is another's may be taken, if it stays as it was seen.
+    /// When a Lease held by another replica may be taken, if it does not change.
     pub(super) fn free_from(&self) -> Option<Duration> {
         let seen = self.seen.as_ref()?;
         let others = seen
@@ -234,7 +234,7 @@ impl Election {
         others.then_some(seen.free_from)
     }
 
-    /// Our write went through: it was sent at `sent`, and `record` is what stands now.
+    /// A write succeeded: it was sent at `sent`, and `record` is the result.
     pub(super) fn written(&mut self, record: Record, sent: Duration) {
         self.seen = Some(Seen {
             free_from: sent.saturating_add(self.timing.lease),
@@ -244,18 +244,18 @@ impl Election {
         self.renewed = Some(sent);
     }
 
-    /// A write was refused or its outcome is unknown, or time has passed: read before anything is written.
+    /// A write was rejected, its outcome is unknown, or time has passed: the next move is a read.
     pub(super) fn doubt(&mut self) {
         self.doubtful = true;
     }
 
-    /// Leads no more. The record may still name us: it is then ours to renew or to release.
+    /// Stops leading. If the record still names this replica, it may renew or release it.
     pub(super) fn step_down(&mut self) {
         self.renewed = None;
         self.doubtful = true;
     }
 
-    /// Whether the Lease names us as far as we know, so that there is something to release.
+    /// Whether the last observed Lease names this replica, so that there is something to release.
     pub(super) fn holds(&self) -> bool {
         let record = self.seen.as_ref().and_then(|seen| seen.record.as_ref());
         record.is_some_and(|record| record.holder == self.me)

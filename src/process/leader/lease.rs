@@ -1,35 +1,35 @@
-//! Reading and writing the Lease of an election: every write is conditional on what was read.
+//! Reads and writes the Lease of an election. Every write is conditional on the last observed version.
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 
-use super::election::{Record, Timing, Write};
-use crate::process::rewind::Rewind;
+use super::election::{LeaseTiming, Record, Write};
+use crate::process::restore::RestoreDetector;
 
-/// Why a write did not go through, as far as one knows.
+/// Why a write did not succeed, as far as known.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
-    /// The Lease is no longer as it was seen.
+    /// The Lease has changed.
     #[error("the Lease was changed by another")]
     Conflict,
-    /// It cannot be created, because its namespace does not exist.
+    /// Its namespace does not exist.
     #[error("the namespace does not exist")]
     NoNamespace,
-    /// It may have gone through.
+    /// It may have succeeded.
     #[error("the outcome of a write to the Lease is unknown")]
     Unknown(#[source] kube::Error),
 }
 
-/// One Lease, as it was seen last.
+/// A Lease, as last observed.
 pub(super) struct LeaseStore {
     api: Api<Lease>,
     name: String,
     me: String,
-    timing: Timing,
+    timing: LeaseTiming,
     seen: Option<Lease>,
-    rewind: Rewind,
+    restore: RestoreDetector,
 }
 
 impl LeaseStore {
@@ -38,8 +38,8 @@ impl LeaseStore {
         namespace: &str,
         name: &str,
         me: &str,
-        timing: Timing,
-        rewind: Rewind,
+        timing: LeaseTiming,
+        restore: RestoreDetector,
     ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
@@ -47,7 +47,7 @@ impl LeaseStore {
             me: me.to_owned(),
             timing,
             seen: None,
-            rewind,
+            restore,
         }
     }
 
@@ -56,7 +56,7 @@ impl LeaseStore {
         if let (Some(before), Some(now)) = (&self.seen, &found)
             && is_older(now, before)
         {
-            self.rewind.noticed("the Lease of the leader election");
+            self.restore.detected("the Lease of the leader election");
         }
         self.seen = found;
         Ok(self.seen.as_ref().map(record))
@@ -93,8 +93,8 @@ impl LeaseStore {
         }
     }
 
-    /// The Lease to write. It keeps what it does not own, and `uid` and `resourceVersion`: the version alone is no
-    /// precondition where the Lease was deleted, a PUT then creates it.
+    /// The Lease to write. It keeps foreign fields, and `uid` and `resourceVersion`: the version alone is no precondition if the
+    /// Lease was deleted, because a PUT then creates it.
     fn next_lease(&self, write: Write, now: jiff::Timestamp) -> Lease {
         let fresh = || Lease {
             metadata: ObjectMeta {
@@ -133,7 +133,7 @@ impl LeaseStore {
     }
 }
 
-/// Whether a read brought back an earlier state of the same Lease.
+/// Whether a read returned an earlier state of the same Lease.
 fn is_older(now: &Lease, before: &Lease) -> bool {
     let revision = |lease: &Lease| {
         lease
@@ -167,7 +167,7 @@ fn record(lease: &Lease) -> Record {
     }
 }
 
-/// Rounded up: the others must never wait for less than we count on.
+/// Rounds up: other replicas must never wait for less than this replica relies on.
 fn whole_seconds(duration: std::time::Duration) -> i32 {
     let up = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     i32::try_from(up).unwrap_or(i32::MAX)

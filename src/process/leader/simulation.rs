@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::election::{Election, Identity, Move, Record, Timing, Write};
+use super::election::{Election, Identity, LeaseTiming, Move, Record, Write};
 
 const CANDIDATES: usize = 3;
 
@@ -87,7 +87,7 @@ impl World {
                 process: "0".into(),
             };
             Candidate {
-                election: Election::new(identity.clone(), Timing::default()),
+                election: Election::new(identity.clone(), LeaseTiming::default()),
                 identity,
                 clock,
                 waits_for: None,
@@ -222,7 +222,8 @@ impl World {
                 let process = self.count.to_string();
                 let candidate = &mut self.candidates[who];
                 candidate.identity.process = process;
-                candidate.election = Election::new(candidate.identity.clone(), Timing::default());
+                candidate.election =
+                    Election::new(candidate.identity.clone(), LeaseTiming::default());
                 candidate.waits_for = None;
                 candidate.seen = None;
             }

@@ -130,9 +130,9 @@ impl Server {
             "operator",
             "lock",
             identity,
-            Timing::default(),
+            LeaseTiming::default(),
             clock,
-            Rewind::default(),
+            RestoreDetector::default(),
         )
         .unwrap();
         (elector.watch(), tokio::spawn(elector.run(release.clone())))
@@ -272,7 +272,7 @@ async fn a_write_whose_answer_is_lost_makes_no_leader_until_one_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_api_server_costs_nobody_the_leadership() {
+async fn a_slow_api_server_does_not_end_leadership() {
     let (server, release) = (Server::default(), CancellationToken::new());
     server.delay.store(4_500, SeqCst);
     let (leader, _task) = server.start("first", PAST, &release);
@@ -296,7 +296,7 @@ async fn one_request_that_is_never_answered_does_not_cost_the_leadership() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_namespace_is_missing_it_is_tried_once_a_period_until_it_is_there() {
+async fn a_missing_namespace_is_tried_once_per_period_until_it_exists() {
     let (server, release) = (Server::default(), CancellationToken::new());
     server.nowhere.store(true, SeqCst);
     let (candidate, _task) = server.start("first", PAST, &release);

@@ -7,7 +7,7 @@ use super::labels::{GENERATE_OUTCOMES, VERDICTS, WindowPart, rotation_outcomes};
 use crate::api::Outcome;
 use crate::rotation::Cause;
 
-/// What stands before every name.
+/// The prefix of every name.
 pub const PREFIX: &str = "zitadel_secret_operator";
 
 /// The type of a metric.
@@ -32,7 +32,7 @@ pub struct Description {
     pub kind: Kind,
     /// The names of its labels.
     pub labels: &'static [&'static str],
-    /// What it says, without a full stop.
+    /// Its description, without a full stop.
     pub help: &'static str,
 }
 
@@ -75,23 +75,23 @@ catalogue! {
         GENERATES: Counter "generates" ["cause", "outcome"]
             "Calls that generate a client secret";
         ROTATIONS: Counter "rotations" ["cause", "outcome"]
-            "Rotations that ended, among those whose new value was received";
+            "Rotations that ended after their new value was received";
         DARK_WINDOW: Histogram "dark_window_seconds" ["part"]
             "Time from ZITADEL's answer until the Secret is written. Without a standby application the Secret holds no working credential meanwhile";
         UNFLUSHED_SECRETS: Gauge "unflushed_secrets" []
-            "Client secrets that are being generated, or exist only in the memory of this process";
+            "Client secrets that are being generated or held only in the memory of this process";
         OLDEST_UNFLUSHED: Gauge "oldest_unflushed_secret_timestamp_seconds" []
-            "When the oldest rotation among unflushed_secrets began, 0 if there is none";
+            "Start of the oldest rotation among unflushed_secrets, 0 if there is none";
         VERIFICATION_VERDICTS: Counter "verification_verdicts" ["verdict"]
-            "What trying stored client secrets at ZITADEL came to";
+            "Results of verifying stored client secrets against ZITADEL";
     }
     "All objects together" {
         MANAGED_OBJECTS: Gauge "managed_objects" ["state"]
             "ApiAppSecrets by state";
         OVERDUE_OBJECTS: Gauge "overdue_objects" []
-            "ApiAppSecrets whose rotation should have happened: with the reason Overdue, or due for more than an hour. Suspended ones do not count";
+            "ApiAppSecrets whose rotation is overdue: with the reason Overdue, or due for more than an hour. Suspended ones do not count";
         BREAKER_OPEN_OBJECTS: Gauge "breaker_open_objects" []
-            "ApiAppSecrets that are repaired no more, with the reason BreakerOpen";
+            "ApiAppSecrets whose repairs have stopped, with the reason BreakerOpen";
         OPEN_CLAIMS: Gauge "open_claims" []
             "ApiAppSecrets with an attempt whose outcome is not known yet";
         NEXT_ROTATION: Gauge "next_rotation_timestamp_seconds" []
@@ -99,35 +99,35 @@ catalogue! {
     }
     "Each object" {
         OBJECT_CONDITION: Gauge "object_condition" ["namespace", "name", "condition", "status", "reason"]
-            "1 for each condition that the ApiAppSecret has, as it is now";
+            "1 for each current condition of the ApiAppSecret";
         OBJECT_NEXT_ROTATION: Gauge "object_next_rotation_timestamp_seconds" ["namespace", "name"]
             "When the next rotation can start. In the past while a due one cannot be carried out. Absent without an interval";
         OBJECT_ROTATION: Gauge "object_rotation_timestamp_seconds" ["namespace", "name", "cause"]
-            "When ZITADEL made the client secret that is stored, and why. Its age is time() minus this";
+            "When ZITADEL generated the stored client secret, and the cause. Its age is time() minus this";
     }
     "Each connection" {
         CONNECTION_CONDITION: Gauge "connection_condition" ["connection", "condition", "status", "reason"]
-            "1 for each condition that the ZitadelConnection has, as it is now";
+            "1 for each current condition of the ZitadelConnection";
         CONNECTION_CREDENTIAL_EXPIRY: Gauge "connection_credential_expiry_timestamp_seconds" ["connection"]
-            "When the credential expires. Absent if it does not say so, as a personal access token does not";
+            "Expiry of the credential. Absent if it is unknown, as for a personal access token";
     }
     "Work" {
         RECONCILES: Counter "reconciles" ["result"]
-            "Looks at an ApiAppSecret";
+            "Reconciliations of ApiAppSecrets";
         RECONCILE_DURATION: Histogram "reconcile_duration_seconds" []
-            "Time that a look at an ApiAppSecret took";
+            "Duration of reconciliations of ApiAppSecrets";
         RECONCILE_ERRORS: Counter "reconcile_errors" ["reason"]
-            "Looks that failed";
+            "Failed reconciliations";
         ZITADEL_REQUESTS: Counter "zitadel_requests" ["operation", "outcome"]
-            "Calls to ZITADEL, without those for tokens";
+            "Calls to ZITADEL, without those for access tokens";
         ZITADEL_REQUEST_DURATION: Histogram "zitadel_request_duration_seconds" ["operation"]
-            "Time that a call to ZITADEL took, with that for a token if it needed a new one";
+            "Duration of calls to ZITADEL, including the request for an access token if a new one was needed";
         KUBERNETES_REQUESTS: Counter "kubernetes_requests" ["verb", "resource", "code"]
             "Requests to the Kubernetes API server, and watches that began";
         LEADER: Gauge "leader" []
-            "1 while this replica works, which without leader election is always";
+            "1 while this replica is active; without leader election always";
         READY: Gauge "ready" ["check"]
-            "0 while this replica is not ready because of the check, as /ready says with the cause";
+            "0 while this check keeps the replica from being ready; /ready shows the cause";
         BUILD: Info "build" ["version"]
             "The running version";
     }
@@ -145,7 +145,7 @@ const OPERATIONS: [&str; 8] = [
     "discovery",
 ];
 
-/// What is said of each label: where it occurs, if a name means different things, and its values.
+/// The description of each label: where it occurs, if it has several meanings, and its values.
 fn label_notes() -> Vec<(&'static str, String)> {
     let quoted = |words: &[&str]| {
         let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
@@ -168,12 +168,12 @@ fn label_notes() -> Vec<(&'static str, String)> {
         )),
         ("part", format!("{}: until ZITADEL accepts the new value, from then until the Secret is written, both", quoted(&parts))),
         ("verdict", quoted(&VERDICTS)),
-        ("state", format!("{}: Ready; a person must act; neither", quoted(&["ready", "stalled", "working"]))),
+        ("state", format!("{}: Ready; manual action is required; neither", quoted(&["ready", "stalled", "working"]))),
         ("result", quoted(&["ok", "error"])),
         ("operation", quoted(&OPERATIONS)),
         ("verb, resource", "as in RBAC".to_owned()),
         ("code", "HTTP status, `deadline`, or `failed` if there was no answer".to_owned()),
-        ("check", "`watches`: whether everything can be seen; `connections`: whether each was looked at".to_owned()),
+        ("check", "`watches`: whether all watches work; `connections`: whether each was checked".to_owned()),
         ("version", "such as `0.1.0`".to_owned()),
     ]
 }
@@ -183,13 +183,13 @@ pub fn reference() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
          <!-- Written by `make reference` from src/process/metrics/catalogue.rs. Do not edit. -->\n\n\
-         The operator exports these at `/metrics` as OpenMetrics text. Names and labels are stable: a change of one stands in\n\
-         `CHANGELOG.md`. All names begin with `zitadel_secret_operator_`. What to do about them is in\n\
-         [alerts](../how-to/alerts.md).\n\n\
-         Metrics of objects and connections are made from what the watches show at the time of the scrape. They vanish with\n\
-         the object. Only a replica that works has them; a standby does not. With several replicas and without leader\n\
-         election each has them, so take the `max`. No label has a text from ZITADEL, a Secret or a status: every value but\n\
-         names is from a closed list, and a word that is not in it is `Other`.\n",
+         The operator exports these at `/metrics` as OpenMetrics text. Names and labels are stable: `CHANGELOG.md`\n\
+         lists every change. All names begin with `zitadel_secret_operator_`. See [alerts](../how-to/alerts.md) for what to do\n\
+         about them.\n\n\
+         Metrics of objects and connections are made from what the watches show at the time of the scrape. They disappear\n\
+         with the object. Only the active replica has them; a standby does not. With several replicas and without leader\n\
+         election each has them, so use the `max`. No label contains text from ZITADEL, a Secret or a status: except for names,\n\
+         every value is from a closed list, and a word that is not in it is `Other`.\n",
     );
     for (title, metrics) in SECTIONS {
         // NB: writing into a String can't fail.
@@ -257,10 +257,10 @@ mod tests {
             .copied()
             .collect();
         let notes = label_notes();
-        let told: BTreeSet<_> = notes
+        let explained: BTreeSet<_> = notes
             .iter()
             .flat_map(|(labels, _)| labels.split(", "))
             .collect();
-        assert_eq!(used, told);
+        assert_eq!(used, explained);
     }
 }

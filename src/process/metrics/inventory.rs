@@ -1,5 +1,5 @@
-//! The series of objects and connections, made on each scrape from what the watches show: they need no timer, and they
-//! vanish with the object.
+//! The series of objects and connections, made on each scrape from what the watches show. They need no timer and
+//! disappear with the object.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -30,15 +30,15 @@ pub struct Inventory {
 }
 
 /// Where the inventory comes from; none while nothing is watched.
-pub type Source = Box<dyn Fn() -> Option<Inventory> + Send + Sync>;
+pub type InventorySource = Box<dyn Fn() -> Option<Inventory> + Send + Sync>;
 
 /// A collector whose source is set when the watches begin.
 #[derive(Clone, Default)]
-pub(super) struct InventoryCollector(Arc<OnceLock<Source>>);
+pub(super) struct InventoryCollector(Arc<OnceLock<InventorySource>>);
 
 impl InventoryCollector {
     /// Sets the source. Only the first one counts: a process begins its watches once.
-    pub(super) fn set(&self, source: Source) {
+    pub(super) fn set(&self, source: InventorySource) {
         let _ = self.0.set(source);
     }
 }
@@ -133,7 +133,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// The word if it is in the list. NB: a status can be edited by whoever may; its words must not make series of their own.
+/// The word if it is in the list. NB: users may edit a status; its words must not create series of their own.
 fn listed(list: impl IntoIterator<Item = &'static str>, word: &str) -> &'static str {
     list.into_iter()
         .find(|known| *known == word)
@@ -258,12 +258,12 @@ fn encode_connections(inventory: &Inventory, encoder: &mut DescriptorEncoder) ->
         .collect();
     gauge(encoder, &catalogue::CONNECTION_CONDITION, |values| {
         for (connection, readable, status) in &known {
-            let told = if *readable {
+            let shown = if *readable {
                 conditions(&status.conditions)
             } else {
                 unreadable()
             };
-            for [condition, holds, reason] in told {
+            for [condition, holds, reason] in shown {
                 let labels = [
                     ("connection", connection.as_str()),
                     ("condition", condition),
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_somebody_wrote_into_a_status_make_no_series() {
+    fn words_written_into_a_status_create_no_series() {
         let status = json!({
             "conditions": [condition("Ready", "True", "Hello\" 1\n")],
             "lastRotation": {"time": "2026-01-01T00:00:00Z", "reason": "canary\n", "attempt": "x"},

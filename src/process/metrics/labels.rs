@@ -22,7 +22,7 @@ pub(super) fn rotation_outcomes() -> impl Iterator<Item = Outcome> {
 /// The results of verifying a stored value.
 pub(super) const VERDICTS: [&str; 3] = ["valid", "refused", "none"];
 
-/// A part of the time from the answer until the new credential is in the Secret. Only with a standby does the stored one work meanwhile.
+/// A part of the time from the answer until the new credential is in the Secret. The stored one works meanwhile only with a standby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WindowPart {
     /// From the answer until ZITADEL accepts the new credential.

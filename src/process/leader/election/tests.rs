@@ -20,7 +20,7 @@ fn candidate() -> Election {
         pod: "me".into(),
         process: "2".into(),
     };
-    Election::new(identity, Timing::default())
+    Election::new(identity, LeaseTiming::default())
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_leader_steps_down_when_it_could_not_renew_counted_from_sending() {
     assert!(!election.leads(s(110)));
     assert_eq!(election.next(s(110)), Move::StepDown);
     election.step_down();
-    // Its own record is no reason to wait: nobody else leads by it.
+    // Its own record is no reason to wait: no other replica leads by it.
     election.read(Some(record("me_2", 1)), s(111));
     assert!(!election.leads(s(111)));
     assert_eq!(election.next(s(111)), Move::Write(Write::Renew));
@@ -159,35 +159,35 @@ fn a_deleted_lease_is_created_at_once_by_its_leader_and_by_others_after_its_time
 }
 
 #[test]
-fn times_that_let_two_lead_are_refused() {
-    let sound = Timing::default();
+fn times_that_allow_two_leaders_are_rejected() {
+    let sound = LeaseTiming::default();
     assert_eq!(sound.checked(), Ok(sound));
     for unsound in [
-        Timing {
+        LeaseTiming {
             lease: s(10),
             ..sound
         },
-        Timing {
+        LeaseTiming {
             renew_deadline: s(2),
             ..sound
         },
-        Timing {
+        LeaseTiming {
             retry: s(0),
             ..sound
         },
-        Timing {
+        LeaseTiming {
             jitter: f64::NAN,
             ..sound
         },
-        Timing {
+        LeaseTiming {
             jitter: -0.1,
             ..sound
         },
-        Timing {
+        LeaseTiming {
             jitter: 4.0,
             ..sound
         },
-        Timing {
+        LeaseTiming {
             lease: Duration::from_millis(900),
             renew_deadline: Duration::from_millis(600),
             retry: Duration::from_millis(100),
