@@ -18,8 +18,6 @@ use super::restore::RestoreDetector;
 mod election;
 mod lease;
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
 mod tests;
 
 use election::{Election, Move, Write};

@@ -1,11 +1,13 @@
 //! Electors against an API server in memory, on tokio's paused clock.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use http::{Method, Request, Response};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::client::{Body, ClientBuilder};
+use proptest::prelude::*;
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -13,10 +15,11 @@ use tower::BoxError;
 
 use super::*;
 
-/// Time since boot is tokio's clock; the wall clock is wrong and stands still.
+/// Time since boot is tokio's clock, at another rate; the wall clock is wrong and stands still.
 struct TestClock {
     start: Instant,
     wall: &'static str,
+    permille: u32,
 }
 
 impl Clock for TestClock {
@@ -25,7 +28,7 @@ impl Clock for TestClock {
     }
 
     fn boot(&self) -> Duration {
-        self.start.elapsed()
+        self.start.elapsed() * self.permille / 1000
     }
 }
 
@@ -34,10 +37,12 @@ impl Clock for TestClock {
 struct Server {
     lease: Arc<Mutex<Option<Lease>>>,
     gone: Arc<AtomicBool>,
+    /// Pods that cannot reach it.
+    cut_off: Arc<Mutex<BTreeSet<String>>>,
     loses_answers: Arc<AtomicBool>,
     /// The next request is never answered.
     swallows_one: Arc<AtomicBool>,
-    /// Milliseconds that each request takes to arrive.
+    /// Milliseconds that each request takes to arrive. It also arrives if its sender has given up on it.
     delay: Arc<AtomicU64>,
     /// There is no such namespace.
     nowhere: Arc<AtomicBool>,
@@ -45,15 +50,20 @@ struct Server {
 }
 
 impl Server {
-    async fn answer(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+    async fn answer(self, pod: String, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let (parts, body) = request.into_parts();
         let body = body.collect_bytes().await?;
-        sleep(Duration::from_millis(self.delay.load(SeqCst))).await;
-        if self.gone.load(SeqCst) || self.swallows_one.swap(false, SeqCst) {
+        let is_cut_off = || self.cut_off.lock().unwrap().contains(&pod);
+        if self.gone.load(SeqCst) || is_cut_off() || self.swallows_one.swap(false, SeqCst) {
             std::future::pending::<()>().await;
         }
-        let (code, answer) = self.carry_out(&parts.method, &body);
-        if parts.method != Method::GET && self.loses_answers.load(SeqCst) {
+        let (server, method) = (self.clone(), parts.method.clone());
+        let arriving = tokio::spawn(async move {
+            sleep(Duration::from_millis(server.delay.load(SeqCst))).await;
+            server.carry_out(&method, &body)
+        });
+        let (code, answer) = arriving.await?;
+        if is_cut_off() || (parts.method != Method::GET && self.loses_answers.load(SeqCst)) {
             std::future::pending::<()>().await;
         }
         Ok(Response::builder().status(code).body(Body::from(answer))?)
@@ -114,17 +124,32 @@ impl Server {
         wall: &'static str,
         release: &CancellationToken,
     ) -> (LeadershipWatch, JoinHandle<()>) {
+        let clock = TestClock {
+            start: Instant::now(),
+            wall,
+            permille: 1000,
+        };
+        self.start_with(pod, process, clock, release)
+    }
+
+    fn start_with(
+        &self,
+        pod: &str,
+        process: &str,
+        clock: TestClock,
+        release: &CancellationToken,
+    ) -> (LeadershipWatch, JoinHandle<()>) {
         let identity = Identity {
             pod: pod.to_owned(),
             process: process.to_owned(),
         };
-        let server = self.clone();
-        let service = tower::service_fn(move |request| server.clone().answer(request));
-        let client = ClientBuilder::new(service, "default").build();
-        let clock = Arc::new(TestClock {
-            start: Instant::now(),
-            wall,
+        let (server, sender) = (self.clone(), pod.to_owned());
+        let service = tower::service_fn(move |request| {
+            let server = server.clone();
+            server.answer(sender.clone(), request)
         });
+        let client = ClientBuilder::new(service, "default").build();
+        let clock = Arc::new(clock);
         let elector = LeaderElector::new(
             client,
             "operator",
@@ -306,4 +331,142 @@ async fn a_missing_namespace_is_tried_once_per_period_until_it_exists() {
     assert!((40..=62).contains(&requests), "{requests}");
     server.nowhere.store(false, SeqCst);
     assert!(soon(&candidate).await);
+}
+
+const CANDIDATES: usize = 3;
+
+/// What happens to the candidates and to the network.
+#[derive(Debug, Clone, Copy)]
+enum Happening {
+    /// Milliseconds pass.
+    Pass(u64),
+    /// Each request now takes so many milliseconds.
+    Delay(u64),
+    /// Answers to writes are lost, or not any more.
+    LoseAnswers(bool),
+    /// A candidate is cut off, or not any more.
+    CutOff(usize, bool),
+    /// The process of a candidate ends, and another one starts in the same pod.
+    Restart(usize),
+    /// A candidate releases its Lease.
+    Release(usize),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let candidate = 0..CANDIDATES;
+    prop_oneof![
+        8 => (1..6000_u64).prop_map(Happening::Pass),
+        2 => (0..7000_u64).prop_map(Happening::Delay),
+        1 => any::<bool>().prop_map(Happening::LoseAnswers),
+        2 => (candidate.clone(), any::<bool>()).prop_map(|(who, cut)| Happening::CutOff(who, cut)),
+        1 => candidate.clone().prop_map(Happening::Restart),
+        1 => candidate.prop_map(Happening::Release),
+    ]
+}
+
+/// A process of a candidate.
+struct Process {
+    watch: LeadershipWatch,
+    task: JoinHandle<()>,
+    release: CancellationToken,
+}
+
+impl Process {
+    fn start(server: &Server, candidate: usize, number: usize, permille: u32) -> Self {
+        let release = CancellationToken::new();
+        let clock = TestClock {
+            start: Instant::now(),
+            wall: PAST,
+            permille,
+        };
+        let pod = format!("candidate-{candidate}");
+        let (watch, task) = server.start_with(&pod, &number.to_string(), clock, &release);
+        Self {
+            watch,
+            task,
+            release,
+        }
+    }
+}
+
+/// Which candidates led; an error if two of them did at the same time.
+async fn leaders(
+    rates: [u32; CANDIDATES],
+    happenings: &[Happening],
+) -> Result<BTreeSet<usize>, TestCaseError> {
+    const STEP: u64 = 100;
+    let server = Server::default();
+    let start = |candidate, number| Process::start(&server, candidate, number, rates[candidate]);
+    let mut processes: [Process; CANDIDATES] = std::array::from_fn(|candidate| start(candidate, 0));
+    let mut leaders = BTreeSet::new();
+    for (number, happening) in happenings.iter().enumerate() {
+        let mut millis = 1;
+        match *happening {
+            Happening::Pass(passing) => millis = passing,
+            Happening::Delay(delay) => server.delay.store(delay, SeqCst),
+            Happening::LoseAnswers(lose) => server.loses_answers.store(lose, SeqCst),
+            Happening::CutOff(candidate, cut) => {
+                let mut cut_off = server.cut_off.lock().unwrap();
+                let pod = format!("candidate-{candidate}");
+                if cut {
+                    cut_off.insert(pod);
+                } else {
+                    cut_off.remove(&pod);
+                }
+            }
+            Happening::Restart(candidate) => {
+                let process = &mut processes[candidate];
+                process.task.abort();
+                let _ = (&mut process.task).await;
+                *process = start(candidate, number + 1);
+            }
+            Happening::Release(candidate) => processes[candidate].release.cancel(),
+        }
+        for _ in 0..millis.div_ceil(STEP) {
+            sleep(Duration::from_millis(STEP)).await;
+            let leads = |candidate: &usize| processes[*candidate].watch.leads();
+            let leading: Vec<_> = (0..CANDIDATES).filter(leads).collect();
+            prop_assert!(
+                leading.len() <= 1,
+                "{leading:?} lead after {number}: {happening:?}"
+            );
+            leaders.extend(leading);
+        }
+    }
+    Ok(leaders)
+}
+
+fn run(
+    rates: [u32; CANDIDATES],
+    happenings: &[Happening],
+) -> Result<BTreeSet<usize>, TestCaseError> {
+    // NB: the jitter of a standby is random.
+    fastrand::seed(7);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(leaders(rates, happenings))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn at_most_one_candidate_leads_at_any_time(
+        // NB: real clocks differ by 0.1 ‰.
+        rates in prop::array::uniform3(900..1100_u32),
+        happenings in prop::collection::vec(happening(), 1..120),
+    ) {
+        run(rates, &happenings)?;
+    }
+}
+
+#[test]
+fn a_candidate_that_is_cut_off_loses_leadership_to_another_and_does_not_take_it_back() {
+    use Happening::{CutOff, Pass};
+    let mut happenings = vec![CutOff(1, true), CutOff(2, true), Pass(5000)];
+    assert_eq!(run([1000; CANDIDATES], &happenings).unwrap(), [0].into());
+    happenings.extend([CutOff(0, true), CutOff(1, false), Pass(14_000)]);
+    assert_eq!(run([1000; CANDIDATES], &happenings).unwrap(), [0].into());
+    happenings.extend([Pass(8000), CutOff(0, false), Pass(60_000)]);
+    assert_eq!(run([1000; CANDIDATES], &happenings).unwrap(), [0, 1].into());
 }
