@@ -86,6 +86,10 @@ pub struct Run {
     #[arg(long, env = "ADMIN_ADDRESS", default_value = "[::]:8080")]
     pub admin_address: SocketAddr,
 
+    /// Export metrics of each object, of at most 10,000. Alerts about single objects and the dashboard need them.
+    #[arg(long, env = "METRICS_PER_OBJECT", default_value_t = false, action = clap::ArgAction::Set)]
+    pub metrics_per_object: bool,
+
     /// Only one replica works at a time. Safety does not depend on it.
     #[arg(long, env = "LEADER_ELECT", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_elect: bool,

@@ -49,6 +49,7 @@ impl Process {
     /// Starts the admin server before anything else: probes must not depend on anything the rest waits for.
     async fn start(arguments: &Run) -> anyhow::Result<Self> {
         let metrics = Metrics::new();
+        metrics.set_per_object(arguments.metrics_per_object);
         let readiness = Readiness::new(["connections", "watches"], metrics.clone());
         let admin = admin::bind(arguments.admin_address, Limits::default()).await?;
         tracing::info!(address = %admin.address(), version = env!("CARGO_PKG_VERSION"), "admin server");

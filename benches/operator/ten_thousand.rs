@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::figures::{Figures, number};
+use crate::figures::{Figures, number, quantile};
 use crate::needless::count;
 use crate::stage::{LONG, Stage, quiet, rotated};
 use crate::support::process::Process;
@@ -19,6 +19,7 @@ pub async fn run(figures: &mut Figures) {
     quiet(&operator, LONG).await;
     stage.fleet.settled(0..OBJECTS, "0", LONG).await;
     size(figures, "issued_10000", &operator);
+    scrape(figures, &operator).await;
     drop(operator);
     stage.requests();
     stage.zitadel().clear_ledger();
@@ -28,6 +29,26 @@ pub async fn run(figures: &mut Figures) {
     let made = count(figures, &mut stage, "restart_10000").await;
     size(figures, "restart_10000", &operator);
     figures.exactly("generates_with_10000", number(made), 0.0, "calls");
+}
+
+/// How long a scrape takes, without series of each object.
+async fn scrape(figures: &mut Figures, operator: &Process) {
+    let mut took = Vec::new();
+    for _ in 0..11 {
+        let started = std::time::Instant::now();
+        let answer = reqwest::get(format!("{}/metrics", operator.admin)).await;
+        let text = answer.unwrap().text().await.unwrap();
+        took.push(started.elapsed().as_secs_f64() * 1000.0);
+        let ready = format!("managed_objects{{state=\"ready\"}} {OBJECTS}\n");
+        assert!(text.contains(&ready), "the scrape shows all objects");
+        assert!(!text.contains("object_condition{"), "and none by its name");
+    }
+    figures.at_most(
+        "metrics_scrape_ms_at_10000",
+        quantile(&took, 0.5),
+        50.0,
+        "ms",
+    );
 }
 
 fn size(figures: &mut Figures, when: &str, operator: &Process) {

@@ -7,6 +7,7 @@
 //! would restart the container, and a held value would be lost.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,6 +18,7 @@ use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::log_limit::LogLimit;
@@ -145,10 +147,13 @@ async fn serve_one(stream: TcpStream, service: TowerToHyperService<Router>, limi
 }
 
 fn routes(state: AdminState) -> Router {
+    let one_at_a_time = Arc::new(Mutex::new(()));
+    let metrics =
+        move |State(state): State<AdminState>| exposition(state, Arc::clone(&one_at_a_time));
     Router::new()
         .route("/live", get(live))
         .route("/ready", get(ready))
-        .route("/metrics", get(exposition))
+        .route("/metrics", get(metrics))
         .with_state(state)
 }
 
@@ -170,11 +175,14 @@ async fn ready(State(state): State<AdminState>) -> impl IntoResponse {
     (status, text)
 }
 
-async fn exposition(State(state): State<AdminState>) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
-        state.metrics.encode(),
-    )
+/// NB: with many objects this takes a while, so it never runs on a worker of the runtime.
+async fn exposition(state: AdminState, one_at_a_time: Arc<Mutex<()>>) -> impl IntoResponse {
+    let _guard = one_at_a_time.lock().await;
+    let metrics = state.metrics;
+    match tokio::task::spawn_blocking(move || metrics.encode()).await {
+        Ok(text) => Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)),
+        Err(_) => Err(StatusCode::INTERNAL_SERVER_ERROR),
+    }
 }
 
 #[cfg(test)]
@@ -251,6 +259,30 @@ mod tests {
             answer.contains("zitadel_secret_operator_leader 1\n"),
             "{answer}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_slow_scrape_delays_no_probe() {
+        let (address, state, _stop) = started(Limits::default()).await;
+        let (start, mut started) = tokio::sync::mpsc::unbounded_channel();
+        let (finish, finished) = std::sync::mpsc::channel::<()>();
+        let finished = std::sync::Mutex::new(finished);
+        let (late, is_late) = tokio::sync::watch::channel(false);
+        state.metrics.set_inventory(Box::new(move || {
+            start.send(()).unwrap();
+            let waited = finished
+                .lock()
+                .unwrap()
+                .recv_timeout(Duration::from_secs(10));
+            late.send_replace(waited.is_err());
+            None
+        }));
+        let scrape = tokio::spawn(get(address, "/metrics"));
+        started.recv().await.unwrap();
+        assert!(get(address, "/live").await.starts_with("HTTP/1.1 200 "));
+        finish.send(()).unwrap();
+        assert!(scrape.await.unwrap().starts_with("HTTP/1.1 200 "));
+        assert!(!*is_late.borrow(), "the probe had to wait for the scrape");
     }
 
     // NB: elsewhere the other addresses of the loopback are not there from the beginning.

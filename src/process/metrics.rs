@@ -172,6 +172,11 @@ impl Metrics {
         }
     }
 
+    /// Sets whether each object has series of its own. Off by default.
+    pub fn set_per_object(&self, per_object: bool) {
+        self.inventory.set_per_object(per_object);
+    }
+
     /// Sets the source of the series of objects and connections. Only the first call has an effect.
     pub fn set_inventory(&self, source: InventorySource) {
         self.inventory.set(source);
@@ -354,6 +359,7 @@ mod tests {
     #[test]
     fn the_catalogue_has_every_metric_with_its_type_and_labels() {
         let metrics = Metrics::new();
+        metrics.set_per_object(true);
         metrics.dark_window(WindowPart::Prove, Duration::ZERO);
         metrics.reconcile_failed("x", Duration::ZERO);
         metrics.kubernetes_request("get", "secrets", KubeCode::Status(404));

@@ -213,7 +213,7 @@ fn the_values_become_flags_that_the_operator_understands() {
     };
     assert_eq!(run.place.watch_namespaces, ["orders", "billing"]);
     assert_eq!(run.admin_address.to_string(), "0.0.0.0:9090");
-    assert!(run.leader_elect);
+    assert!(run.leader_elect && run.metrics_per_object);
     assert_eq!(run.minimum_interval.as_secs(), 36 * 3600);
     assert_eq!(run.drift_interval.as_secs(), 300);
     assert_eq!(

@@ -83,6 +83,7 @@ impl Operator {
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)
             .env("POD_NAMESPACE", OPERATOR_NAMESPACE)
+            .env("METRICS_PER_OBJECT", "true")
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(output.try_clone().unwrap())

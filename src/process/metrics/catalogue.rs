@@ -188,7 +188,8 @@ pub fn reference() -> String {
          about them.\n\n\
          Metrics of objects and connections are made from what the watches show at the time of the scrape. They disappear\n\
          with the object. Only the active replica has them; a standby does not. With several replicas and without leader\n\
-         election each has them, so use the `max`. No label contains text from ZITADEL, a Secret or a status: except for names,\n\
+         election each has them, so use the `max`. Metrics of each object are exported with `--metrics-per-object=true`\n\
+         (in the chart `metrics.perObject`), of at most 10,000 objects. No label contains text from ZITADEL, a Secret or a status: except for names,\n\
          every value is from a closed list, and a word that is not in it is `Other`.\n",
     );
     for (title, metrics) in SECTIONS {

@@ -2,11 +2,12 @@
 //! disappear with the object.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
-use kube::ResourceExt as _;
 use kube::core::DeserializeGuard;
+use kube::{Resource as _, ResourceExt as _};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder};
 use prometheus_client::metrics::MetricType;
@@ -32,14 +33,28 @@ pub struct Inventory {
 /// Where the inventory comes from; none while nothing is watched.
 pub type InventorySource = Box<dyn Fn() -> Option<Inventory> + Send + Sync>;
 
+/// At most so many objects have series of their own.
+const MOST_LISTED: usize = 10_000;
+
 /// A collector whose source is set when the watches begin.
 #[derive(Clone, Default)]
-pub(super) struct InventoryCollector(Arc<OnceLock<InventorySource>>);
+pub(super) struct InventoryCollector(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    source: OnceLock<InventorySource>,
+    per_object: AtomicBool,
+}
 
 impl InventoryCollector {
     /// Sets the source. Only the first one counts: a process begins its watches once.
     pub(super) fn set(&self, source: InventorySource) {
-        let _ = self.0.set(source);
+        let _ = self.0.source.set(source);
+    }
+
+    /// Sets whether each object has series of its own.
+    pub(super) fn set_per_object(&self, per_object: bool) {
+        self.0.per_object.store(per_object, Ordering::Relaxed);
     }
 }
 
@@ -51,17 +66,27 @@ impl fmt::Debug for InventoryCollector {
 
 impl Collector for InventoryCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        match self.0.get().and_then(|source| source()) {
-            Some(inventory) => encode(&inventory, &mut encoder),
-            None => Ok(()),
+        let Some(inventory) = self.0.source.get().and_then(|source| source()) else {
+            return Ok(());
+        };
+        let objects: Vec<_> = inventory
+            .objects
+            .iter()
+            .map(|guarded| Object::new(guarded))
+            .collect();
+        encode_together(&objects, inventory.now, &mut encoder)?;
+        if self.0.per_object.load(Ordering::Relaxed) {
+            let listed = objects.get(..MOST_LISTED).unwrap_or(&objects);
+            encode_each(listed, &mut encoder)?;
         }
+        encode_connections(&inventory, &mut encoder)
     }
 }
 
 /// One object, as far as metrics are concerned.
 struct Object<'a> {
-    namespace: String,
-    name: String,
+    namespace: &'a str,
+    name: &'a str,
     /// None if the object can't be read.
     status: Option<&'a ApiAppSecretStatus>,
     readable: bool,
@@ -70,8 +95,8 @@ struct Object<'a> {
 impl<'a> Object<'a> {
     fn new(guarded: &'a DeserializeGuard<ApiAppSecret>) -> Self {
         Self {
-            namespace: guarded.namespace().unwrap_or_default(),
-            name: guarded.name_any(),
+            namespace: guarded.meta().namespace.as_deref().unwrap_or_default(),
+            name: guarded.meta().name.as_deref().unwrap_or_default(),
             status: guarded
                 .0
                 .as_ref()
@@ -162,12 +187,12 @@ fn conditions(conditions: &Conditions) -> Vec<[&'static str; 3]> {
         .collect()
 }
 
-fn encode(inventory: &Inventory, encoder: &mut DescriptorEncoder) -> fmt::Result {
-    let objects: Vec<_> = inventory
-        .objects
-        .iter()
-        .map(|guarded| Object::new(guarded))
-        .collect();
+/// The series of all objects together.
+fn encode_together(
+    objects: &[Object],
+    now: Timestamp,
+    encoder: &mut DescriptorEncoder,
+) -> fmt::Result {
     let count =
         |holds: &dyn Fn(&Object) -> bool| number(objects.iter().filter(|o| holds(o)).count());
     let seconds = |time: Option<Timestamp>| time.map_or(0, Timestamp::as_second);
@@ -186,7 +211,7 @@ fn encode(inventory: &Inventory, encoder: &mut DescriptorEncoder) -> fmt::Result
     for (metric, value) in [
         (
             &catalogue::OVERDUE_OBJECTS,
-            count(&|object| object.is_overdue(inventory.now)),
+            count(&|object| object.is_overdue(now)),
         ),
         (
             &catalogue::BREAKER_OPEN_OBJECTS,
@@ -200,13 +225,17 @@ fn encode(inventory: &Inventory, encoder: &mut DescriptorEncoder) -> fmt::Result
     ] {
         gauge(encoder, metric, |values| values.encode_gauge(&value))?;
     }
+    Ok(())
+}
 
+/// The series of each object.
+fn encode_each(objects: &[Object], encoder: &mut DescriptorEncoder) -> fmt::Result {
     gauge(encoder, &catalogue::OBJECT_CONDITION, |values| {
-        for object in &objects {
+        for object in objects {
             for [condition, status, reason] in object.conditions() {
                 let labels = [
-                    ("namespace", object.namespace.as_str()),
-                    ("name", object.name.as_str()),
+                    ("namespace", object.namespace),
+                    ("name", object.name),
                     ("condition", condition),
                     ("status", status),
                     ("reason", reason),
@@ -217,28 +246,27 @@ fn encode(inventory: &Inventory, encoder: &mut DescriptorEncoder) -> fmt::Result
         Ok(())
     })?;
     gauge(encoder, &catalogue::OBJECT_NEXT_ROTATION, |values| {
-        for object in &objects {
+        for object in objects {
             if let Some(next) = object.next_rotation() {
-                let labels = [("namespace", &object.namespace), ("name", &object.name)];
+                let labels = [("namespace", object.namespace), ("name", object.name)];
                 one(values, &labels, next.as_second())?;
             }
         }
         Ok(())
     })?;
     gauge(encoder, &catalogue::OBJECT_ROTATION, |values| {
-        for object in &objects {
+        for object in objects {
             if let Some((cause, time)) = object.rotation() {
                 let labels = [
-                    ("namespace", object.namespace.as_str()),
-                    ("name", object.name.as_str()),
+                    ("namespace", object.namespace),
+                    ("name", object.name),
                     ("cause", cause),
                 ];
                 one(values, &labels, time.as_second())?;
             }
         }
         Ok(())
-    })?;
-    encode_connections(inventory, encoder)
+    })
 }
 
 /// The conditions of what can't be read.
@@ -338,6 +366,7 @@ mod tests {
         objects: &Arc<std::sync::Mutex<Vec<Arc<DeserializeGuard<ApiAppSecret>>>>>,
     ) -> Metrics {
         let metrics = Metrics::new();
+        metrics.set_per_object(true);
         let objects = Arc::clone(objects);
         metrics.set_inventory(Box::new(move || {
             Some(Inventory {
@@ -379,6 +408,19 @@ mod tests {
         let text = metrics.encode();
         assert!(!text.contains(r#"name="api""#), "{text}");
         assert!(has(&text, r#"managed_objects{state="ready"} 0"#), "{text}");
+    }
+
+    #[test]
+    fn the_series_of_each_object_are_opt_in_and_bounded() {
+        let status = json!({"conditions": [condition("Ready", "True", "UpToDate")]});
+        let objects = vec![object("api", status); MOST_LISTED + 7];
+        let metrics = exported(&Arc::new(std::sync::Mutex::new(objects)));
+        let listed = || metrics.encode().matches("object_condition{").count();
+        assert_eq!(listed(), MOST_LISTED);
+        metrics.set_per_object(false);
+        assert_eq!(listed(), 0);
+        let all = format!("managed_objects{{state=\"ready\"}} {}", MOST_LISTED + 7);
+        assert!(has(&metrics.encode(), &all));
     }
 
     #[test]
