@@ -89,6 +89,8 @@ pub async fn act(
         Step::Render { over, record } => {
             render(context, round, &over, record, facts).await;
             forget(facts);
+            // NB: what was written is as good as what the watch will show of it, so that nothing is read where all is well now.
+            round.recall(context, facts);
         }
         Step::Move { former, over } => {
             facts.secret = Observed::Unread;
@@ -414,14 +416,24 @@ async fn render(
             back_off(round, facts, &failure::kubernetes(error));
         }
     };
+    let mut disowned = None;
     if let Some(patch) = reading.disowned() {
         match api.patch(name, &apply::patch(), &patch).await {
             // NB: not counted: what is left is written right after it.
-            Ok(written) => rewritten(&Stored::from(written)),
-            Err(error) => failed(&error),
+            Ok(written) => {
+                let written = Stored::from(written);
+                rewritten(&written);
+                let left = secret::read(place, &written.metadata, Some(&written), |_| true);
+                if left.view.rendered && left.view.owned {
+                    return;
+                }
+                disowned = Some(left);
+            }
+            Err(error) => return failed(&error),
         }
-        return;
     }
+    let reading = disowned.as_ref().unwrap_or(reading);
+    let over = &reading.view.version;
     let recorded = reading.commit.as_ref();
     let recorded = recorded.filter(|_| matches!(reading.view.commit, Ok(Some(_))));
     let app = |slot| &round.application(slot).app.app;

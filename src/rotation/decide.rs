@@ -85,7 +85,7 @@ fn steps(eval: &mut Evaluation<'_>) -> ControlFlow<Step, Infallible> {
             // All is well: the next failure is a first one.
             eval.memory.inherited = false;
             eval.memory.backoff = None;
-            return Break(rest(Report::settled(facts.object.due)));
+            return Break(rest(eval.settled_unless_undone()));
         }
         if let Some(report) = eval.resting() {
             return Break(rest(report));

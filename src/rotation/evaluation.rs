@@ -10,6 +10,7 @@ use crate::rotation::facts::{AppFacts, AppView, Facts};
 use crate::rotation::memory::{Backoff, Memory, RejectionStreak};
 use crate::rotation::observed::{Failure, Observed, Version};
 use crate::rotation::repairs::Repairs;
+use crate::rotation::schedule::DueState;
 use crate::rotation::slot::Slot;
 use crate::rotation::step::{Blocked, Report, Retry, Source, Step, rest, waiting};
 
@@ -122,6 +123,29 @@ impl<'a> Evaluation<'a> {
     /// rarely.
     pub(super) fn backing_off_rewrites(&self) -> Option<Report> {
         self.waits_for(self.memory.rewrites.as_ref()?)
+    }
+
+    /// A wait that ends when the next rotation is due, if that is sooner.
+    pub(super) fn until_due(&self, wait: Duration) -> Duration {
+        match self.facts.object.due {
+            DueState::NotDue { next } => {
+                wait.min(next.duration_since(self.facts.now.time).unsigned_abs())
+            }
+            _ => wait,
+        }
+    }
+
+    /// The report that all is well. What another actor undoes each time is not said to be well before it has held for as long as the next
+    /// write would wait.
+    pub(super) fn settled_unless_undone(&self) -> Report {
+        let again = self.memory.rewrites.as_ref().filter(|it| it.count > 1);
+        match again.and_then(|again| self.waits_for(again)) {
+            Some(Report::Usable {
+                blocked,
+                retry: Retry::After(left),
+            }) => waiting(blocked, Retry::After(self.until_due(left))),
+            _ => Report::settled(self.facts.object.due),
+        }
     }
 
     /// The step that writes the Secret again from the value it holds.

@@ -138,12 +138,7 @@ fn stored(
     }
     if secret.refused == Some(Reason::SecretContested) {
         // The value works. It is said now, and not when the next rotation is refused for it.
-        let most = facts.timing.retry_most;
-        let until_due = match facts.object.due {
-            DueState::NotDue { next } => next.duration_since(facts.now.time).unsigned_abs(),
-            _ => most,
-        };
-        let retry = Retry::After(most.min(until_due));
+        let retry = Retry::After(round.until_due(facts.timing.retry_most));
         let contested = waiting(Reason::SecretContested.into(), retry);
         return Continue(Found::Nothing(contested));
     }
@@ -153,6 +148,10 @@ fn stored(
         }
         if let Some(reason) = secret.refused {
             return Continue(Found::Nothing(stalled(reason, Retry::OnChange)));
+        }
+        // What only waits needs no look at the object.
+        if let Some(report) = eval.backing_off_rewrites() {
+            return Continue(Found::Nothing(report));
         }
         eval.current()?;
         return Continue(Found::Render {
@@ -171,7 +170,7 @@ fn stored(
             Retry::OnChange,
         )
     } else {
-        Report::settled(facts.object.due)
+        round.settled_unless_undone()
     };
     Continue(Found::Nothing(report))
 }

@@ -204,19 +204,44 @@ fn a_label_that_somebody_undoes_each_time_is_written_ever_more_rarely() {
         assert!(matches!(step(&facts), Step::Render { .. }));
         let written = facts.clone();
         facts.memory.rewritten(&written, &contested);
-        // It is as it should be for a moment.
+        // It is as it should be for a moment. That is said the first time, and from then on only once it has held.
         edit(&mut facts, |secret| secret.rendered = true);
         let decision = decide(&facts);
-        assert!(matches!(decision.step, Step::Rest(Report::Settled { .. })));
+        let settled = matches!(decision.step, Step::Rest(Report::Settled { .. }));
+        assert_eq!(settled, seconds == 5, "{:?}", decision.step);
+        if !settled {
+            let (wait, reason) = waits(&facts);
+            assert_eq!(reason, Reason::SecretContested);
+            about(wait, seconds);
+            let mut due = facts.clone();
+            due.object.due = DueState::NotDue {
+                next: due.now.time + Duration::from_secs(3),
+            };
+            assert_eq!(waits(&due).0, Duration::from_secs(3));
+        }
         facts.memory = decision.memory;
         edit(&mut facts, |secret| secret.rendered = false);
         let (wait, reason) = waits(&facts);
         assert_eq!(reason, Reason::SecretContested);
         assert_eq!(rests(&facts).1, "usable");
         about(wait, seconds);
+        // A wait needs no look at the object, a write does.
+        facts.current = Observed::Unread;
+        assert_eq!(waits(&facts).1, reason);
         facts.now.boot += wait;
+        assert!(matches!(
+            step(&facts),
+            Step::Read {
+                sources: [Source::Object],
+                ..
+            }
+        ));
+        facts.current = Observed::Live(true);
     }
     // It has held for long: the next change is a first one.
+    edit(&mut facts, |secret| secret.rendered = true);
+    assert_eq!(rests(&facts).1, "settled");
+    edit(&mut facts, |secret| secret.rendered = false);
     facts.now.boot += Duration::from_secs(3600);
     let written = facts.clone();
     facts.memory.rewritten(&written, &contested);
@@ -224,6 +249,43 @@ fn a_label_that_somebody_undoes_each_time_is_written_ever_more_rarely() {
     // A rotation does not wait for that.
     facts.object.due = due().object.due;
     assert!(matches!(step(&facts), Step::Rehearse { .. }));
+}
+
+#[test]
+fn a_label_that_is_undone_again_is_no_reason_to_ask_about_bytes_that_are_the_same() {
+    let mut facts = stored();
+    facts.object.proven = Some(Sequence(5));
+    facts.memory.verified = Some("7".into());
+    edit(&mut facts, |secret| secret.rendered = false);
+    let written = facts.clone();
+    let contested = Failure::new(Reason::SecretContested, false);
+    facts.memory.rewritten(&written, &contested);
+    facts.probe = Observed::Unread;
+    let asks = |facts: &Facts| {
+        matches!(
+            step(facts),
+            Step::Read {
+                sources: [Source::Probe],
+                ..
+            }
+        )
+    };
+    let undone = |facts: &mut Facts| edit(facts, |secret| secret.version = version("8"));
+    undone(&mut facts);
+    assert_eq!(waits(&facts).1, Reason::SecretContested);
+    assert_eq!(decide(&facts).memory.verified.as_deref(), Some("8"));
+    for otherwise in [
+        |facts: &mut Facts| edit(facts, |secret| secret.origin = Origin::Foreign),
+        |facts: &mut Facts| edit(facts, |secret| secret.origin = Origin::Unknown),
+        |facts: &mut Facts| facts.object.proven = Some(Sequence(4)),
+        |facts: &mut Facts| facts.memory.verified = None,
+        |facts: &mut Facts| facts.memory.rewrites = None,
+        |facts: &mut Facts| facts.now.boot += Duration::from_secs(60),
+    ] {
+        let mut facts = facts.clone();
+        otherwise(&mut facts);
+        assert!(asks(&facts), "{:?}", step(&facts));
+    }
 }
 
 #[test]
