@@ -23,7 +23,8 @@ pub struct Timing {
     pub quiet: Duration,
     /// A Secret that is gone is looked for again after this, before it counts as gone.
     pub missing: Duration,
-    /// A rejected credential must stay rejected for this long, over `dead_probes` probes, before it counts as dead.
+    /// A rejected credential must stay rejected for this long, over `dead_probes` probes, before it counts as dead. At least `lag`: one
+    /// that was published unproven may be good and not known to ZITADEL's projection yet.
     pub dead: Duration,
     /// See `dead`.
     pub dead_probes: u32,
@@ -66,7 +67,7 @@ impl Default for Timing {
             takeover: s(15),
             quiet: s(90),
             missing: s(10),
-            dead: s(60),
+            dead: s(75),
             dead_probes: 3,
             probe: s(20),
             probe_most: s(300),
@@ -91,6 +92,11 @@ pub enum TimingError {
         "the quiet period must be at least the recheck, send and request deadlines and half a request deadline more"
     )]
     QuietTooShort,
+    /// A value must not count as dead while its rotation may still take effect.
+    #[error(
+        "the time after which a rejected value counts as dead must be at least the longest known lag"
+    )]
+    DeadTooShort,
 }
 
 impl Timing {
@@ -141,10 +147,14 @@ impl Timing {
         }
     }
 
-    /// `Q ≥ T_recheck + T_send + T_req + T_req/2`: with the default request deadline of 30 s the last term is ZITADEL's push deadline of 15 s.
+    /// `Q ≥ T_recheck + T_send + T_req + T_req/2`: with the default request deadline of 30 s the last term is ZITADEL's push deadline of
+    /// 15 s. No rejected value counts as dead within `T_lag`.
     pub fn check(self) -> Result<Self, TimingError> {
         if self.quiet < self.recheck + self.send + self.request + self.request / 2 {
             return Err(TimingError::QuietTooShort);
+        }
+        if self.dead < self.lag {
+            return Err(TimingError::DeadTooShort);
         }
         Ok(self)
     }
@@ -164,7 +174,7 @@ mod tests {
             takeover: ms(150),
             quiet: ms(900),
             missing: ms(100),
-            dead: ms(600),
+            dead: ms(750),
             probe: ms(200),
             probe_most: ms(3000),
             retry_first: ms(300),
@@ -188,13 +198,17 @@ mod tests {
         for factor in [1, 2, 7, 50] {
             assert!(Timing::default().scaled(factor).check().is_ok(), "{factor}");
         }
-        assert!(
-            Timing {
-                quiet: Duration::from_secs(60),
-                ..Timing::default()
-            }
-            .check()
-            .is_err()
-        );
+        let quiet = Duration::from_secs(60);
+        let short = Timing {
+            quiet,
+            ..Timing::default()
+        };
+        assert_eq!(short.check(), Err(TimingError::QuietTooShort));
+        let dead = Timing::default().lag - Duration::from_millis(1);
+        let short = Timing {
+            dead,
+            ..Timing::default()
+        };
+        assert_eq!(short.check(), Err(TimingError::DeadTooShort));
     }
 }

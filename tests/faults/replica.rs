@@ -42,7 +42,7 @@ pub fn timing() -> Timing {
         takeover: ms(2000),
         quiet: ms(1600),
         missing: ms(200),
-        dead: ms(900),
+        dead: ms(1250),
         probe: ms(200),
         probe_most: ms(1000),
         retry_first: ms(150),

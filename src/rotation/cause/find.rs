@@ -138,7 +138,7 @@ fn stored(
     }
     if secret.refused == Some(Reason::SecretContested) {
         // The value works. It is said now, and not when the next rotation is refused for it.
-        let retry = Retry::After(round.until_due(facts.timing.retry_most));
+        let retry = Retry::After(eval.until_due(facts.timing.retry_most));
         let contested = waiting(Reason::SecretContested.into(), retry);
         return Continue(Found::Nothing(contested));
     }
@@ -170,7 +170,7 @@ fn stored(
             Retry::OnChange,
         )
     } else {
-        round.settled_unless_undone()
+        eval.settled_unless_undone()
     };
     Continue(Found::Nothing(report))
 }

@@ -100,7 +100,7 @@ fn a_journal_that_hides_a_rotation_does_not_keep_a_dead_value_for_ever() {
     facts.object.proven = Some(Sequence(5));
     facts.primary.claim = present(claim(2, Cause::Due, None, Some(5)));
     facts.probe = Observed::Live(Verdict::Rejected);
-    for _ in 0..8 {
+    for _ in 0..9 {
         assert_eq!(says(&facts).1, Verified::Rejected);
         facts.memory = decide(&facts).memory;
         facts.now.boot += facts.timing.probe;
@@ -171,7 +171,7 @@ fn as_long_as_a_value_is_red_it_is_asked_about_ever_more_rarely_and_it_recovers_
         probes(&facts);
         facts.probe = Observed::Live(Verdict::Rejected);
     }
-    assert_eq!(waits, [20, 40, 80, 160, 300, 300, 300]);
+    assert_eq!(waits, [20, 40, 15, 160, 300, 300, 300]);
     assert_eq!(rests(&facts), (Reason::SecretInvalid, "stalled"));
     facts.probe = Observed::Live(Verdict::Accepted);
     assert_eq!(rests(&facts).1, "settled");

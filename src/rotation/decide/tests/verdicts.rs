@@ -86,11 +86,11 @@ fn rejections_in_quick_succession_count_once() {
         });
         facts
     };
-    assert_eq!(rests(&after(14)), (Reason::Refused, "working"));
+    assert_eq!(rests(&after(18)), (Reason::Refused, "working"));
     let dead = (Slot::Primary, Cause::SecretInvalid);
-    assert_eq!(claims_for(&after(15)), dead);
+    assert_eq!(claims_for(&after(19)), dead);
     // It is the last one that counted from which the next is apart.
-    let mut facts = after(15);
+    let mut facts = after(19);
     facts.memory.streak.as_mut().unwrap().count = 1;
     facts.memory = decide(&facts).memory;
     facts.now.boot += Duration::from_secs(5);
