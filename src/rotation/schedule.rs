@@ -139,7 +139,7 @@ impl Backlog {
 }
 
 /// Why a schedule is refused: the field, what is wrong with it, and what to write instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     /// The interval can't be read.
     #[error("spec.rotation.interval {0}")]
@@ -184,13 +184,24 @@ pub enum ScheduleError {
     )]
     TooManyWindows,
     /// A window can't be used.
-    #[error("spec.rotation.windows[{index}].{error}")]
+    #[error("spec.rotation.windows[{window}].{error}")]
     Window {
-        /// Its place in the list, from 0.
-        index: usize,
+        /// Which one: `name=` and its name, or its index in the list where it has no usable name.
+        window: String,
         /// What is wrong with it.
         error: WindowError,
     },
+}
+
+/// Names a window of the list.
+fn which(index: usize, window: &crate::api::Window) -> String {
+    let name = &window.name;
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if (1..=63).contains(&name.len()) && name.chars().all(is_name) {
+        format!("name={name}")
+    } else {
+        index.to_string()
+    }
 }
 
 impl Schedule {
@@ -222,8 +233,10 @@ impl Schedule {
             .iter()
             .enumerate()
             .map(|(index, window)| {
-                RotationWindow::parse(window)
-                    .map_err(|error| ScheduleError::Window { index, error })
+                RotationWindow::parse(window).map_err(|error| ScheduleError::Window {
+                    window: which(index, window),
+                    error,
+                })
             })
             .collect::<Result<_, _>>()?;
         let overlap = match &rotation.overlap {

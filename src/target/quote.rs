@@ -23,16 +23,28 @@ pub fn url(text: &str) -> String {
     }
 }
 
-/// A refusal that begins with the path of a field, such as `spec.rotation.windows[0].timeZone is …`, with the field's value after it.
+/// A refusal that begins with the path of a field, such as `spec.rotation.windows[name=nightly].timeZone is …`, with the field's value
+/// after it.
 pub fn refusal(refusal: &str, object: &Value) -> String {
-    let end = refusal.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '[' | ']')));
+    let in_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '[' | ']' | '=' | '-');
+    let end = refusal.find(|c: char| !in_path(c));
     let (path, rest) = refusal.split_at(end.unwrap_or(refusal.len()));
-    let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
-    match object.pointer(&pointer) {
+    match field(object, path) {
         Some(Value::String(text)) => format!("{path} {}{rest}", value(text)),
         Some(Value::Number(number)) => format!("{path} {number}{rest}"),
         _ => refusal.to_owned(),
     }
+}
+
+/// The value at a path. An item of a list is given by its index or its name.
+fn field<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split(['.', '[']).try_fold(object, |value, segment| {
+        let segment = segment.trim_end_matches(']');
+        match segment.strip_prefix("name=") {
+            Some(name) => value.as_array()?.iter().find(|item| item["name"] == name),
+            None => value.pointer(&format!("/{segment}")),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -43,8 +55,9 @@ mod tests {
 
     #[test]
     fn the_value_of_the_field_that_is_refused_is_quoted() {
-        let window = json!({"schedule": "0 25 * * *", "timeZone": "CEST"});
-        let rotation = json!({"interval": "30 days", "jitterPercent": 70, "windows": [window]});
+        let window = |name: &str, zone: &str| json!({"name": name, "schedule": "0 25 * * *", "timeZone": zone});
+        let windows = [window("daily", "UTC"), window("by-night", "CEST")];
+        let rotation = json!({"interval": "30 days", "jitterPercent": 70, "windows": windows});
         let object = json!({"spec": {"appId": "a\nb", "rotation": rotation}});
         for (given, told) in [
             (
@@ -52,8 +65,16 @@ mod tests {
                 "spec.rotation.interval \"30 days\" has x",
             ),
             (
-                "spec.rotation.windows[0].timeZone is not known",
-                "spec.rotation.windows[0].timeZone \"CEST\" is not known",
+                "spec.rotation.windows[1].timeZone is not known",
+                "spec.rotation.windows[1].timeZone \"CEST\" is not known",
+            ),
+            (
+                "spec.rotation.windows[name=by-night].timeZone is not known",
+                "spec.rotation.windows[name=by-night].timeZone \"CEST\" is not known",
+            ),
+            (
+                "spec.rotation.windows[name=gone].timeZone is not known",
+                "spec.rotation.windows[name=gone].timeZone is not known",
             ),
             (
                 "spec.rotation.jitterPercent is not between",

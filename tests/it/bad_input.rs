@@ -170,12 +170,12 @@ fn unusable() -> Vec<(&'static str, Value, &'static str)> {
         (
             "cron",
             json!({"projectId": "1", "appId": "2", "rotation": {"interval": "1h", "windows": [{"name": "w", "schedule": "61 * * * *", "duration": "1h"}]}}),
-            "spec.rotation.windows[0]",
+            "spec.rotation.windows[name=w].schedule",
         ),
         (
             "zone",
             json!({"projectId": "1", "appId": "2", "rotation": {"interval": "1h", "windows": [{"name": "w", "schedule": "0 3 * * *", "duration": "1h", "timeZone": "Mars/Olympus"}]}}),
-            "spec.rotation.windows[0].timeZone \\\"Mars/Olympus\\\" is not",
+            "spec.rotation.windows[name=w].timeZone \\\"Mars/Olympus\\\" is not",
         ),
     ]
 }

@@ -335,23 +335,35 @@ fn bad_values_are_refused_with_their_field_and_what_to_write() {
         ),
         (
             rotation("30d", 0, &[good, ("0 3 * * *", "Mars/Olympus", "1h")]),
-            "spec.rotation.windows[1].timeZone is not a known time zone; write an IANA name, such as Europe/Zurich or UTC",
+            "spec.rotation.windows[name=w].timeZone is not a known time zone; write an IANA name, such as Europe/Zurich or UTC",
         ),
         (
             rotation("30d", 0, &[("0 25 * * *", "", "1h")]),
-            "spec.rotation.windows[0].schedule can't be read in its second field (hour); write 0-23 and * , - /, such as 3 or 1-5",
+            "spec.rotation.windows[name=w].schedule can't be read in its second field (hour); write 0-23 and * , - /, such as 3 or 1-5",
         ),
         (
             rotation("30d", 0, &[good, good, ("0 3 30 2 *", "", "1h")]),
-            "spec.rotation.windows[2].schedule never opens: no day of the calendar fits it; choose a day that its month has, such as 28 or L in February",
+            "spec.rotation.windows[name=w].schedule never opens: no day of the calendar fits it; choose a day that its month has, such as 28 or L in February",
         ),
         (
             rotation("30d", 0, &[("0 3 * * *", "", "8d")]),
-            "spec.rotation.windows[0].duration is longer than 7d; write 7d or less, or leave out the windows",
+            "spec.rotation.windows[name=w].duration is longer than 7d; write 7d or less, or leave out the windows",
         ),
     ] {
         let error = Schedule::parse(Some(&given), UID, HOUR).unwrap_err();
         assert_eq!(error.to_string(), expected);
+    }
+    // A stored window may have no name, or one that is none.
+    for name in ["", "a b", "Ä", &"x".repeat(64)] {
+        let mut given = rotation("30d", 0, &[good, ("0 3 * * *", "", "8d")]);
+        given.windows.as_mut().unwrap()[1].name = name.to_owned();
+        let error = Schedule::parse(Some(&given), UID, HOUR).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("spec.rotation.windows[1].duration is longer"),
+            "{error}"
+        );
     }
 }
 
