@@ -380,6 +380,40 @@ async fn disown(
     Ok(Some(written.into()))
 }
 
+/// The commit record of a Secret that is written again, and the client id in it. None where there is no value to record.
+fn record_again(
+    round: &Round,
+    place: Place<'_>,
+    recorded: Option<&CommitRecord>,
+    record: Option<(Slot, Entry)>,
+    facts: &Facts,
+) -> Option<(CommitRecord, String)> {
+    let app = |slot| &round.application(slot).app.app;
+    let Some(before) = recorded else {
+        // A pair that is taken over.
+        let (slot, entry) = record?;
+        let client_id = round.application(slot).client_id.clone()?;
+        let recorded = Recorded {
+            entry,
+            client_id: client_id.clone(),
+            unknown: UnknownFields::default(),
+        };
+        let published = Published {
+            time: None,
+            trigger: handled_trigger(facts, slot),
+        };
+        let commit = place.commit(app(slot), recorded, None, published);
+        return Some((commit, client_id));
+    };
+    let entry = record.map(|(slot, entry)| (app(slot), entry));
+    let mut commit = place.amended(before, entry);
+    // What the record says is of when the value was written, or of an object before this one.
+    if let Some(handled) = handled_by_claim(facts, &commit) {
+        commit.trigger = Some(handled);
+    }
+    Some((commit, before.stored()?.client_id.clone()))
+}
+
 /// Writes the Secret again from the value it holds.
 async fn render(
     context: &Context,
@@ -436,38 +470,9 @@ async fn render(
     let over = &reading.view.version;
     let recorded = reading.commit.as_ref();
     let recorded = recorded.filter(|_| matches!(reading.view.commit, Ok(Some(_))));
-    let app = |slot| &round.application(slot).app.app;
-    let (commit, client_id) = match (recorded, record) {
-        (Some(before), record) => {
-            let entry = record.map(|(slot, entry)| (app(slot), entry));
-            let stored = before.stored().map(|stored| stored.client_id.clone());
-            let mut commit = place.amended(before, entry);
-            // What the record says is of when the value was written, or of an object before this one.
-            if let Some(handled) = handled_by_claim(facts, &commit) {
-                commit.trigger = Some(handled);
-            }
-            (commit, stored)
-        }
-        // A pair that is taken over.
-        (None, Some((slot, entry))) => {
-            let client_id = round.application(slot).client_id.clone();
-            let recorded = Recorded {
-                entry,
-                client_id: client_id.clone().unwrap_or_default(),
-                unknown: UnknownFields::default(),
-            };
-            let published = Published {
-                time: None,
-                trigger: handled_trigger(facts, slot),
-            };
-            (
-                place.commit(app(slot), recorded, None, published),
-                client_id,
-            )
-        }
-        (None, None) => return,
+    let Some((commit, client_id)) = record_again(round, place, recorded, record, facts) else {
+        return;
     };
-    let Some(client_id) = client_id else { return };
     // A value that ZITADEL accepts is the operator's from now on; of any other the origin stays what it is.
     let object = if accepted {
         place.full(commit, &client_id, value.expose(), Some(over))

@@ -204,7 +204,8 @@ mod tests {
             ..Timing::default()
         };
         assert_eq!(short.check(), Err(TimingError::QuietTooShort));
-        let dead = Timing::default().lag - Duration::from_millis(1);
+        let lag = Timing::default().lag;
+        let dead = lag.saturating_sub(Duration::from_millis(1));
         let short = Timing {
             dead,
             ..Timing::default()
