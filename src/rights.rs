@@ -1,16 +1,16 @@
-//! What the operator must be allowed to do in a cluster, and which code needs it. No I/O.
+//! The permissions that the operator needs in a cluster, and the code that needs them. No I/O.
 //!
-//! The chart's RBAC grants exactly this: a test compares the two, and another one compares both with what the API server's audit log
-//! says was used.
+//! The chart's RBAC grants exactly these: a test compares the two, and another one compares both with the permissions that the API server's
+//! audit log shows as used.
 
-/// Where a right is needed.
+/// Where a permission is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// In the whole cluster: the kind has no namespace.
+    /// In the whole cluster, because the kind has no namespace.
     Cluster,
-    /// On the namespaces that are watched, themselves.
+    /// On the watched namespaces themselves.
     WatchedNamespaces,
-    /// In each namespace that is watched.
+    /// In each watched namespace.
     Watched,
     /// In the operator's own namespace.
     Own,
@@ -27,7 +27,7 @@ pub struct Right {
     pub verbs: &'static [&'static str],
     /// Where.
     pub place: Place,
-    /// The code that needs it, and what for.
+    /// The code that needs it, and its purpose.
     pub because: &'static str,
 }
 
@@ -47,7 +47,7 @@ const fn right(
     }
 }
 
-/// All rights. Nothing else is ever asked of the API server, but for what every authenticated user may ask.
+/// All permissions. The operator sends no other request to the API server, except those that every authenticated user may send.
 pub const RIGHTS: &[Right] = &[
     right(
         Place::Cluster,
@@ -75,7 +75,7 @@ pub const RIGHTS: &[Right] = &[
         "zitadel-secrets.dev",
         "apiappsecrets",
         &["get", "list", "watch"],
-        "src/operator/objects.rs watches the objects, read.rs reads one again before it is acted on",
+        "src/operator/objects.rs watches the objects, src/reconcile/read.rs reads one again before it is acted on",
     ),
     right(
         Place::Watched,
@@ -89,7 +89,7 @@ pub const RIGHTS: &[Right] = &[
         "",
         "secrets",
         &["get", "list", "watch", "create", "patch", "delete"],
-        "src/operator/objects.rs watches the metadata of those with the operator's label; read.rs reads one by name; act.rs and \
+        "src/operator/objects.rs watches the metadata of those with the operator's label; src/reconcile/read.rs reads one by name; act.rs and \
          flush.rs create it and apply its content; act.rs deletes the one with the former name",
     ),
     right(
@@ -104,21 +104,21 @@ pub const RIGHTS: &[Right] = &[
         "",
         "secrets",
         &["get", "list", "watch"],
-        "src/connection/connect.rs reads the credential, controllers.rs watches the metadata for changes",
+        "src/connection/connect.rs reads the credential, src/operator/controllers.rs watches the metadata for changes",
     ),
     right(
         Place::Own,
         "",
         "configmaps",
         &["get", "list", "watch"],
-        "src/connection/connect.rs reads certificate authorities, controllers.rs watches the metadata for changes",
+        "src/connection/connect.rs reads certificate authorities, src/operator/controllers.rs watches the metadata for changes",
     ),
     right(
         Place::Own,
         "coordination.k8s.io",
         "leases",
         &["get", "list", "watch", "create", "update", "delete"],
-        "claims: src/reconcile/act.rs writes, read.rs reads, controllers.rs watches, patrol.rs deletes them; leader election: \
+        "claims: src/reconcile/act.rs writes, read.rs reads, src/operator/controllers.rs watches, src/background/patrol.rs deletes them; leader election: \
          src/process/leader/lease.rs, read by src/check/leader.rs",
     ),
 ];
