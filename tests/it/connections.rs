@@ -5,15 +5,17 @@ use crate::support::eventually;
 use crate::support::forward_proxy::ForwardProxy;
 use crate::support::policy::dry_run;
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
+use std::time::Duration;
 use zitadel_secret_operator::api::{ConditionType, ZitadelConnection};
 use zitadel_simulator::{
-    Action, AppHandle, Availability, Config, Fault, Operation, Reply, Simulator,
+    Action, AppHandle, Availability, Config, Cut, Fault, Operation, Reply, Simulator,
 };
 
 async fn issued(tenant: &Tenant) -> AppHandle {
@@ -593,4 +595,167 @@ async fn an_admission_webhook_that_hangs_is_named_and_nothing_is_rotated() {
         .unwrap();
     tenant.until_generates(&app, 2).await;
     tenant.ready("orders").await;
+}
+
+#[tokio::test]
+async fn an_admission_webhook_that_fails_for_the_claim_is_named_and_nothing_is_generated() {
+    use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration as Webhooks;
+    let world = World::shared().await;
+    let tenant = world.tenant("claim-webhook").await;
+    let app = issued(&tenant).await;
+    let lease = tenant.claims("orders").await.remove(0);
+    let claim = lease.metadata.name.unwrap();
+    let leases: Api<Lease> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    // Answers whatever is asked as it is told to, by HTTPS.
+    let config = Config {
+        tls: true,
+        ..Config::default()
+    };
+    let webhook = Simulator::start(config).unwrap();
+    let ca = k8s_openapi::ByteString(webhook.ca_pem().unwrap().as_bytes().to_vec());
+    let api: Api<Webhooks> = Api::all(tenant.client.clone());
+    let name = tenant.namespace.clone();
+    let configuration = json!({
+        "metadata": {"name": name},
+        "webhooks": [{
+            "name": "claims.example.com",
+            "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail", "timeoutSeconds": 1,
+            "clientConfig": {"url": format!("{}/oauth/v2/introspect", webhook.url()), "caBundle": ca},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": OPERATOR_NAMESPACE}},
+            "matchConditions": [{"name": "claim", "expression": format!("request.name == '{claim}'")}],
+            "rules": [{"apiGroups": ["coordination.k8s.io"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["leases"]}],
+        }],
+    });
+    let configuration = serde_json::from_value::<Webhooks>(configuration).unwrap();
+    let touch = Patch::Merge(json!({"metadata": {"labels": {"touched": "1"}}}));
+    let params = PatchParams {
+        dry_run: true,
+        ..PatchParams::default()
+    };
+    let denied = || async {
+        let touched = leases.patch(&claim, &params, &touch).await;
+        touched.is_err()
+    };
+    let html = |status| Action::RespondBefore(Reply::new(status, "text/html", "<html>no</html>"));
+    let hang = Action::DelayBefore {
+        delay: Duration::from_secs(120),
+        outlives_client: false,
+    };
+    let mut made = 1;
+    for (how, action, said) in [
+        ("500", html(500), "fails and so"),
+        ("403", html(403), "fails and so"),
+        ("200", html(200), "fails and so"),
+        ("hangs", hang, "does not answer in time and so"),
+    ] {
+        let fault = Fault::on(Operation::Introspect, action);
+        let fault = webhook.inject(fault.always());
+        api.create(&PostParams::default(), &configuration)
+            .await
+            .unwrap();
+        eventually(PATIENCE, || async { denied().await.then_some(()) }).await;
+        trigger(&tenant, how).await;
+        let object = tenant.reason("orders", "ClaimWriteForbidden").await;
+        let conditions = object.status.unwrap().conditions;
+        let message = &conditions.get(ConditionType::Ready).unwrap().message;
+        let start = format!(
+            "Admission webhook claims.example.com {said} refuses the Lease with the claim of app {}",
+            app.id
+        );
+        assert!(message.starts_with(&start), "{how}: {message}");
+        assert!(conditions.is_true(ConditionType::Ready), "{how}: {message}");
+        assert_eq!(tenant.generates(&app), made, "{how}");
+        api.delete(&name, &kube::api::DeleteParams::default())
+            .await
+            .unwrap();
+        webhook.remove_fault(fault);
+        made += 1;
+        tenant.until_generates(&app, made).await;
+        tenant.ready("orders").await;
+    }
+    assert_eq!(tenant.generates(&app), made);
+}
+
+#[tokio::test]
+async fn a_401_to_any_call_has_the_connection_checked_and_only_a_refused_check_is_the_credential() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("unauthorized", &zitadel).await;
+    let app = issued(&tenant).await;
+    let page = || Reply::new(401, "text/html", "<html>sign in</html>");
+    let empty = || Reply::new(401, "text/plain", "");
+    let mut made = 1;
+    for (n, (operation, reply)) in [
+        (Operation::GetApp, Reply::token_invalid()),
+        (Operation::GetApp, page()),
+        (Operation::Journal, Reply::token_invalid()),
+        (Operation::Journal, empty()),
+        (Operation::GetProject, Reply::token_invalid()),
+        (Operation::Generate, page()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let what = format!("{operation:?} {n}");
+        let checks = zitadel.requests(Operation::Me);
+        let fault = Fault::on(operation, Action::RespondBefore(reply));
+        let fault = zitadel.inject(fault.always());
+        trigger(&tenant, &what).await;
+        tenant
+            .until("orders", |object| {
+                let conditions = &object.status.as_ref()?.conditions;
+                let ready = conditions.get(ConditionType::Ready)?;
+                let current = ready.observed_generation == object.metadata.generation;
+                (current && ready.reason == "CredentialRejected").then_some(())
+            })
+            .await;
+        eventually(PATIENCE, || async {
+            (zitadel.requests(Operation::Me) > checks).then_some(())
+        })
+        .await;
+        assert_eq!(tenant.connection_reason().await, "Connected", "{what}");
+        assert_eq!(tenant.generates(&app), made, "{what}");
+        zitadel.remove_fault(fault);
+        made += 1;
+        tenant.until_generates(&app, made).await;
+        tenant.ready("orders").await;
+    }
+}
+
+#[tokio::test]
+async fn what_counts_towards_the_repair_limit_survives_an_edit_of_the_connection() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("limit-edited", &zitadel).await;
+    let limits = |count: u32, generates: u32| json!({"limits": {"concurrentGenerates": generates, "repairs": {"count": count, "window": "10m"}}});
+    tenant.apply_connection(limits(1, 1)).await;
+    tenant.connected().await;
+    let lose = async |name: &str| {
+        let app = tenant.app(name);
+        tenant.apply(name, &app.id, json!({})).await.unwrap();
+        tenant.ready(name).await;
+        let cut = Action::DropAfter(Cut::Reset);
+        zitadel.inject(Fault::on(Operation::Generate, cut).app(&app.id));
+        let rotation = json!({"spec": {"rotation": {"trigger": "lost"}}});
+        tenant.edit(name, rotation).await;
+        app
+    };
+    let first = lose("first").await;
+    tenant.until_generates(&first, 3).await;
+    tenant.ready("first").await;
+    // Edited, broken and whole again.
+    tenant.apply_connection(limits(1, 2)).await;
+    tenant.connected().await;
+    tenant.set_credential("none").await;
+    until_connection(&tenant, "CredentialRejected").await;
+    tenant.set_credential(&tenant.pat).await;
+    until_connection(&tenant, "Connected").await;
+    let second = lose("second").await;
+    tenant.reason("second", "RepairLimit").await;
+    assert_eq!(tenant.generates(&second), 2);
+    // A higher limit counts at once.
+    tenant.apply_connection(limits(2, 2)).await;
+    tenant.until_generates(&second, 3).await;
+    tenant.ready("second").await;
+    assert_eq!(tenant.generates(&first) + tenant.generates(&second), 6);
 }
