@@ -2,6 +2,7 @@
 
 pub mod controllers;
 pub(crate) mod objects;
+mod sync;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use crate::process::proxy;
 use crate::process::readiness::{Check, Heartbeat, Readiness};
 use crate::process::restore::RestoreDetector;
 use crate::process::shutdown::{ExitCode, Signals, drain};
-use crate::reconcile::context::{Parts, Settings};
+use crate::reconcile::context::{ProcessHandles, Settings};
 use crate::rotation::{Holder, Timing};
 use crate::store::scope::Scope;
 
@@ -160,7 +161,7 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         Some(election) => election.leadership.clone(),
         None => LeadershipWatch::always(Arc::clone(&clock)),
     };
-    let parts = Parts {
+    let handles = ProcessHandles {
         client: client()?,
         flush_client: client()?,
         settings: Settings {
@@ -181,7 +182,7 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         stop,
         restore,
     };
-    let work = work(parts, process.readiness.clone());
+    let work = work(handles, process.readiness.clone());
     let outcome = Box::pin(drain(
         work,
         &process.holding,
@@ -222,10 +223,10 @@ fn holder(arguments: &Run, lock: Option<&Result<PodLock, NotTaken>>) -> Holder {
 /// Runs the controllers until this replica stops. While it does not lead, they only watch, so that it knows all objects and open claims
 /// when it takes over. Losing leadership is no reason to exit: while the API server is unreachable no other replica leads either, and
 /// the kubelet's back-off would delay a restart.
-async fn work(parts: Parts, readiness: Readiness) {
-    let metrics = parts.metrics.clone();
-    let (leadership, stop) = (parts.lead.clone(), parts.stop.clone());
-    let controllers = controllers::run(parts, readiness);
+async fn work(handles: ProcessHandles, readiness: Readiness) {
+    let metrics = handles.metrics.clone();
+    let (leadership, stop) = (handles.lead.clone(), handles.stop.clone());
+    let controllers = controllers::run(handles, readiness);
     let follow = async {
         while leadership.leading().await {
             tracing::info!("leading");

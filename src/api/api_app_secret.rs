@@ -4,9 +4,13 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AdoptionPolicy, ApiAppSecretStatus, DeletionPolicy, Recovery, Rotation, SecretTemplate, rule,
-};
+use crate::api::rotation::Recovery;
+use crate::api::rotation::Rotation;
+use crate::api::rule;
+use crate::api::secret_template::AdoptionPolicy;
+use crate::api::secret_template::DeletionPolicy;
+use crate::api::secret_template::SecretTemplate;
+use crate::api::status::ApiAppSecretStatus;
 use crate::ids::AppId;
 
 /// An OAuth2 client secret of a ZITADEL API application, kept in a Kubernetes Secret and rotated.

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CaBundle, SecretSource, rule};
+use crate::api::auth::SecretSource;
+use crate::api::rule;
+use crate::api::tls::CaBundle;
 
 /// A forward proxy that the operator goes through to ZITADEL.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Conditions;
+use crate::api::condition::Conditions;
 
 /// What is known of the credential. Every field can be rebuilt from the Secret, the claim and ZITADEL's journal.
 // NB: to kstatus an object without conditions is done. By the default it is in progress from the moment that it exists.
@@ -86,6 +86,11 @@ pub struct ApiAppSecretStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<HistoryEntry>,
+}
+
+impl ApiAppSecretStatus {
+    /// Entries of the history that are kept: `maxItems` of its schema.
+    pub const HISTORY: usize = 10;
 }
 
 /// The pair before the stored one.

@@ -6,7 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tls::PlaintextPolicy;
-use super::{Auth, CaBundle, Conditions, Grant, Proxy, Tls, rule};
+use crate::api::auth::Auth;
+use crate::api::condition::Conditions;
+use crate::api::grant::Grant;
+use crate::api::proxy::Proxy;
+use crate::api::rule;
+use crate::api::tls::CaBundle;
+use crate::api::tls::Tls;
 
 /// A ZITADEL instance, the operator's credential for it, and the namespaces that may use it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]

@@ -8,7 +8,8 @@ use kube::ResourceExt as _;
 
 use crate::process::denied_requests::DeniedRequest;
 use crate::process::readiness::{Check, Readiness};
-use crate::reconcile::context::{Context, GuardedConnection};
+use crate::reconcile::context::Context;
+use crate::store::cache::GuardedConnection;
 use crate::store::scope::Scope;
 
 /// Of more than so many sentences the rest is counted.
@@ -16,19 +17,19 @@ const SENTENCES: usize = 10;
 
 /// Keeps the checks `connections`, `watches` and `permissions` as they are. Does not end.
 pub async fn tell(context: &Context, readiness: &Readiness) {
-    let mut denied = context.denied.subscribe();
+    let mut denied = context.process.denied.subscribe();
     let mut connections = context.connections.subscribe();
     let mut filling = FuturesUnordered::new();
-    for cache in context.caches.parts.values() {
-        filling.push(Box::pin(cache.filled()) as futures::future::BoxFuture<'_, ()>);
+    for cache in context.store.namespaces.values() {
+        filling.push(Box::pin(cache.synced()) as futures::future::BoxFuture<'_, ()>);
     }
-    filling.push(Box::pin(context.caches.claims_filled.wait()));
-    filling.push(Box::pin(context.caches.connections_filled.wait()));
-    let mut leadership = context.lead.clone();
+    filling.push(Box::pin(context.store.claims_synced.wait()));
+    filling.push(Box::pin(context.store.connections_synced.wait()));
+    let mut leadership = context.process.lead.clone();
     let mut others = context.another_operator.subscribe();
     let mut told = None;
     loop {
-        let watches = watches(context, &context.denied.current());
+        let watches = watches(context, &context.process.denied.current());
         if told.as_ref() != Some(&watches) {
             if let Check::NotYet(what) | Check::Info(what) = &watches {
                 tracing::warn!(what, "the operator cannot see everything");
@@ -37,9 +38,9 @@ pub async fn tell(context: &Context, readiness: &Readiness) {
             told = Some(watches);
         }
         // A standby does not check them: it is ready to take over all the same.
-        let connections_now = if context.lead.leads() {
+        let connections_now = if context.process.lead.leads() {
             usable(context)
-        } else if context.lead.terms() == 0 {
+        } else if context.process.lead.terms() == 0 {
             Check::Info("standby".to_owned())
         } else {
             Check::Info(
@@ -47,7 +48,7 @@ pub async fn tell(context: &Context, readiness: &Readiness) {
             )
         };
         readiness.set("connections", connections_now);
-        match lesser(&context.denied.current()) {
+        match lesser(&context.process.denied.current()) {
             Some(text) => readiness.set("permissions", Check::Info(text)),
             None => readiness.clear("permissions"),
         }
@@ -71,13 +72,13 @@ fn needed(request: &DeniedRequest) -> bool {
 }
 
 fn watches(context: &Context, denied: &[DeniedRequest]) -> Check {
-    let parts = &context.caches.parts;
-    let filled = parts.values().filter(|cache| cache.is_filled()).count();
+    let parts = &context.store.namespaces;
+    let filled = parts.values().filter(|cache| cache.is_synced()).count();
     let works =
-        filled > 0 && context.caches.claims_filled.is() && context.caches.connections_filled.is();
+        filled > 0 && context.store.claims_synced.is() && context.store.connections_synced.is();
     // One namespace that is refused, because it is gone for example, must not make the operator useless for the others.
     let elsewhere = |request: &DeniedRequest| {
-        let own = matches!(&context.settings.scope, Scope::Namespaces(names) if names.contains(&request.namespace));
+        let own = matches!(&context.process.settings.scope, Scope::Namespaces(names) if names.contains(&request.namespace));
         let kind = ["apiappsecrets", "secrets", "namespaces"].contains(&request.resource);
         own && kind && filled > 0
     };
@@ -93,10 +94,10 @@ fn watches(context: &Context, denied: &[DeniedRequest]) -> Check {
 }
 
 fn usable(context: &Context) -> Check {
-    let listed = context.own_connections();
+    let listed = context.store.own_connections();
     let known =
         |connection: &Arc<GuardedConnection>| context.connections.knows(&connection.name_any());
-    if !context.caches.connections_filled.is() || !listed.iter().all(known) {
+    if !context.store.connections_synced.is() || !listed.iter().all(known) {
         return Check::NotYet("not every ZitadelConnection was looked at yet".to_owned());
     }
     let (all, unusable) = context.connections.unusable();

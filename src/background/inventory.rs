@@ -9,16 +9,16 @@ use crate::reconcile::context::Context;
 pub fn export(context: &Arc<Context>) {
     // NB: weak, since the context has the metrics.
     let watching = Arc::downgrade(context);
-    context.metrics.set_inventory(Box::new(move || {
+    context.process.metrics.set_inventory(Box::new(move || {
         let context = watching.upgrade()?;
         // A standby watches too: with two replicas every object would be there twice.
-        if !context.lead.leads() {
+        if !context.process.lead.leads() {
             return None;
         }
         Some(Inventory {
-            objects: context.objects().collect(),
-            connections: context.own_connections(),
-            now: context.clock.wall(),
+            objects: context.store.objects().collect(),
+            connections: context.store.own_connections(),
+            now: context.process.clock.wall(),
         })
     }));
 }

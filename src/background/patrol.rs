@@ -13,12 +13,14 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::api::ApiAppSecret;
 use crate::connection::Connection;
 use crate::ids::{AppId, OrganizationId, ProjectId, Sequence};
-use crate::reconcile::context::{Context, owner, revision};
+use crate::reconcile::context::Context;
 use crate::rotation::{ClaimView, CommitRecord, Owner};
 use crate::store::cache::Cache;
 use crate::store::claim;
+use crate::store::progress::revision;
 use crate::store::secret::COMMIT_ANNOTATION;
 use crate::target;
+use crate::target::owner;
 use crate::zitadel::AppRef;
 
 /// How often projects are looked at that could not be looked at; then it is the next patrol's turn.
@@ -29,8 +31,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// Looks at every project that an object names: one request a project, however many objects there are. Each connection by itself: one
 /// that hangs keeps no other waiting.
 pub async fn look_for_rotations_by_others(context: Arc<Context>) {
-    let mut ticks =
-        tokio::time::interval(context.settings.drift_interval.max(Duration::from_secs(1)));
+    let mut ticks = tokio::time::interval(
+        context
+            .process
+            .settings
+            .drift_interval
+            .max(Duration::from_secs(1)),
+    );
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut looks: HashMap<String, AbortOnDropHandle<()>> = HashMap::new();
     loop {
@@ -58,7 +65,7 @@ async fn look_at_projects(context: Arc<Context>, connection: Arc<Connection>) {
     let mut left = projects;
     for look in 0..LOOKS {
         if look > 0 {
-            tokio::time::sleep(context.settings.drift_interval.min(LOOK_AGAIN)).await;
+            tokio::time::sleep(context.process.settings.drift_interval.min(LOOK_AGAIN)).await;
         }
         left = look_at(&context, &connection, &objects, left).await;
         if left.is_empty() {
@@ -101,7 +108,7 @@ async fn look_at(
             let changed = changed.contains(&app.app);
             if app.project == project {
                 let woken = owners.iter().filter(|owner| changed || behind(owner));
-                woken.for_each(|owner| context.wake(owner));
+                woken.for_each(|owner| context.store.wake(owner));
             }
         }
     }
@@ -110,9 +117,9 @@ async fn look_at(
 
 /// What the Secret of an object records of the newest value of an application.
 fn stored_sequence(context: &Context, owner: &Owner, app: &AppId) -> Option<Sequence> {
-    let object = context.object(owner)?;
+    let object = context.store.object(owner)?;
     let name = object.0.as_ref().ok()?.spec.secret_name(&owner.name);
-    let secret = context.caches.secret(&owner.namespace, name)?;
+    let secret = context.store.secret(&owner.namespace, name)?;
     let record = CommitRecord::from_json(secret.annotations().get(COMMIT_ANNOTATION)?).ok()?;
     Some(record.apps.get(app)?.entry.sequence)
 }
@@ -120,7 +127,7 @@ fn stored_sequence(context: &Context, owner: &Owner, app: &AppId) -> Option<Sequ
 /// The applications that objects name over a connection, and the objects.
 fn named(context: &Context, connection: &str) -> HashMap<AppRef, Vec<Owner>> {
     let mut all: HashMap<AppRef, Vec<Owner>> = HashMap::new();
-    for guarded in context.caches.objects() {
+    for guarded in context.store.objects() {
         let Ok(object) = &guarded.0 else { continue };
         if object.spec.connection_name() != connection {
             continue;
@@ -166,28 +173,35 @@ fn app_ref(object: &ApiAppSecret, app: &str) -> Option<AppRef> {
 /// Looks whether the API server still has the newest object that the watches have shown. If what it has is older, or nothing twice in a
 /// row, the watches show what is no more: its data went back. One request, however many objects there are.
 pub async fn detect_restore(context: Arc<Context>) {
-    let mut ticks =
-        tokio::time::interval(context.settings.drift_interval.max(Duration::from_secs(1)));
+    let mut ticks = tokio::time::interval(
+        context
+            .process
+            .settings
+            .drift_interval
+            .max(Duration::from_secs(1)),
+    );
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut absent = None;
     loop {
         ticks.tick().await;
-        let objects = context.caches.objects();
+        let objects = context.store.objects();
         let shown = objects.filter_map(|object| Some(object.0.as_ref().ok()?.metadata.clone()));
         let Some(newest) = shown.max_by_key(version) else {
             continue;
         };
         let (namespace, name) = (newest.namespace.clone(), newest.name.clone());
         let (namespace, name) = (namespace.unwrap_or_default(), name.unwrap_or_default());
-        let api: Api<ApiAppSecret> = Api::namespaced(context.client.clone(), &namespace);
+        let api: Api<ApiAppSecret> = Api::namespaced(context.process.client.clone(), &namespace);
         let known = std::mem::take(&mut absent);
         match api.get_metadata_opt(&name).await {
             Ok(Some(found)) if found.metadata.uid == newest.uid => {
                 if version(&found.metadata) < version(&newest) {
-                    context.restore.detected("the newest ApiAppSecret");
+                    context.process.restore.detected("the newest ApiAppSecret");
                 }
             }
-            Ok(_) if known == newest.uid => context.restore.detected("no newest ApiAppSecret"),
+            Ok(_) if known == newest.uid => {
+                context.process.restore.detected("no newest ApiAppSecret");
+            }
             Ok(_) => absent = newest.uid,
             Err(_) => {}
         }
@@ -201,19 +215,19 @@ fn version(metadata: &ObjectMeta) -> u64 {
 /// Deletes claims of applications that no object names any more, a day after their last rotation. One that is open stays for the quiet
 /// period at least, since whoever holds it may still be writing. While a namespace was not shown yet, an object in it may name any application: then all stay.
 pub async fn sweep_claims(context: Arc<Context>) {
-    let quiet = context.settings.timing.quiet;
+    let quiet = context.process.settings.timing.quiet;
     let mut ticks = tokio::time::interval(quiet.max(Duration::from_millis(100)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut orphans: HashMap<String, (String, Duration)> = HashMap::new();
-    let namespace = context.settings.namespace.clone();
-    let api: Api<Lease> = Api::namespaced(context.client.clone(), &namespace);
+    let namespace = context.process.settings.namespace.clone();
+    let api: Api<Lease> = Api::namespaced(context.process.client.clone(), &namespace);
     loop {
         ticks.tick().await;
-        let now = context.clock.boot();
-        let complete = context.caches.parts.values().all(Cache::is_filled);
+        let now = context.process.clock.boot();
+        let complete = context.store.namespaces.values().all(Cache::is_synced);
         let wanted = wanted(&context);
         let mut seen = HashSet::new();
-        let leases = context.caches.claims.state();
+        let leases = context.store.claims.state();
         for lease in &leases {
             let name = lease.name_any();
             let revision = lease.resource_version().unwrap_or_default();
@@ -252,12 +266,20 @@ pub async fn sweep_claims(context: Arc<Context>) {
         let claims: HashSet<String> = leases.iter().map(|lease| lease.name_any()).collect();
         context.forget_apps(|claim| wanted.contains(claim) || claims.contains(claim));
         let uids: HashSet<String> = context
-            .caches
+            .store
             .objects()
             .filter_map(|object| object.uid())
             .collect();
-        crate::reconcile::context::lock(&context.statuses).retain(|uid, _| uids.contains(uid));
-        crate::reconcile::context::lock(&context.unreadable).retain(|(uid, _)| uids.contains(uid));
+        context
+            .store
+            .statuses
+            .lock()
+            .retain(|uid, _| uids.contains(uid));
+        context
+            .store
+            .unreadable
+            .lock()
+            .retain(|(uid, _)| uids.contains(uid));
         context.retries.retain(|uid| uids.contains(uid));
     }
 }
@@ -275,7 +297,7 @@ pub async fn let_in(context: Arc<Context>) {
 /// The claims of all objects.
 fn wanted(context: &Context) -> HashSet<String> {
     let mut wanted = HashSet::new();
-    for guarded in context.caches.objects() {
+    for guarded in context.store.objects() {
         let Ok(object) = &guarded.0 else { continue };
         let Ok(connection) = context.connections.get(object.spec.connection_name()) else {
             continue;
@@ -295,7 +317,7 @@ async fn has_owner(context: &Context, lease: &Lease) -> bool {
         return true;
     };
     let owner = claim.owner;
-    let api: Api<ApiAppSecret> = Api::namespaced(context.client.clone(), &owner.namespace);
+    let api: Api<ApiAppSecret> = Api::namespaced(context.process.client.clone(), &owner.namespace);
     let found = api.get_metadata_opt(&owner.name).await;
     found.map_or(true, |found| {
         found.is_some_and(|found| found.metadata.uid == Some(owner.uid))
@@ -305,8 +327,10 @@ async fn has_owner(context: &Context, lease: &Lease) -> bool {
 /// Whether a claim knows of rotations that still count: whoever makes the object again inherits them. Of one that is swept the journal
 /// would have to stand in, which knows no causes, so that what was asked for would count as repairs.
 fn is_recent(context: &Context, lease: &Lease) -> bool {
-    let now = context.clock.wall();
-    let from = now.checked_sub(context.settings.timing.breaker_long).ok();
+    let now = context.process.clock.wall();
+    let from = now
+        .checked_sub(context.process.settings.timing.breaker_long)
+        .ok();
     match claim::view(Some(lease), |_| false) {
         ClaimView::Present {
             record: Ok(claim), ..
@@ -323,7 +347,8 @@ fn kept(context: &Context, lease: &Lease) -> bool {
         ClaimView::Present {
             record: Ok(claim), ..
         } => {
-            !context.caches.knows(&claim.owner.namespace) || context.object(&claim.owner).is_some()
+            !context.store.knows(&claim.owner.namespace)
+                || context.store.object(&claim.owner).is_some()
         }
     }
 }

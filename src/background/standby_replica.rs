@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _};
 
 use crate::ids::AttemptId;
-use crate::reconcile::context::{Context, lock};
+use crate::reconcile::context::Context;
 use crate::rotation::{ClaimView, CommitRecord, Owner, Version};
 use crate::store::claim;
 use crate::store::secret::COMMIT_ANNOTATION;
@@ -31,10 +31,10 @@ struct Open {
 /// Looks at every open claim and its Secret again and again while this replica does not lead. The watches say which ones are open; that
 /// nothing moved is only taken from reads that were answered.
 pub async fn watch(context: Arc<Context>) {
-    let mut ticks = tokio::time::interval(context.settings.timing.takeover / 8);
+    let mut ticks = tokio::time::interval(context.process.settings.timing.takeover / 8);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        context.lead.standby().await;
+        context.process.lead.standby().await;
         let looking = async {
             ticks.tick().await;
             stream::iter(open(&context))
@@ -43,14 +43,14 @@ pub async fn watch(context: Arc<Context>) {
         };
         tokio::select! {
             () = looking => {}
-            true = context.lead.leading() => {}
+            true = context.process.lead.leading() => {}
         }
     }
 }
 
 /// The claims that are open by the watches.
 fn open(context: &Context) -> Vec<Open> {
-    let leases = context.caches.claims.state();
+    let leases = context.store.claims.state();
     let claims: Vec<_> = leases
         .iter()
         .filter_map(|lease| match claim::view(Some(lease), |_| false) {
@@ -68,7 +68,7 @@ fn open(context: &Context) -> Vec<Open> {
         .iter()
         .filter_map(|(name, claim)| {
             let attempt = claim.live_attempt()?.id;
-            let object = context.object(&claim.owner)?;
+            let object = context.store.object(&claim.owner)?;
             let spec = &object.0.as_ref().ok()?.spec;
             let open = Open {
                 claim: name.clone(),
@@ -84,7 +84,7 @@ fn open(context: &Context) -> Vec<Open> {
 
 /// Whether the Secret carries the attempt by the watches, so that the claim is resolved.
 fn carries(context: &Context, open: &Open) -> bool {
-    let secret = context.caches.secret(&open.namespace, &open.secret);
+    let secret = context.store.secret(&open.namespace, &open.secret);
     let record = secret
         .as_ref()
         .and_then(|secret| secret.annotations().get(COMMIT_ANNOTATION))
@@ -96,17 +96,17 @@ fn carries(context: &Context, open: &Open) -> bool {
 }
 
 async fn look(context: &Context, open: Open) {
-    let namespace = &context.settings.namespace;
-    let leases: Api<Lease> = Api::namespaced(context.client.clone(), namespace);
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &open.namespace);
+    let namespace = &context.process.settings.namespace;
+    let leases: Api<Lease> = Api::namespaced(context.process.client.clone(), namespace);
+    let secrets: Api<Secret> = Api::namespaced(context.process.client.clone(), &open.namespace);
     let (lease, secret) = futures::join!(
         leases.get_metadata_opt(&open.claim),
         secrets.get_metadata_opt(&open.secret)
     );
-    let now = context.clock.boot();
+    let now = context.process.clock.boot();
     for name in &open.of_object {
         let state = context.app(name);
-        let memory = &mut lock(&state).memory;
+        let memory = &mut state.lock().memory;
         match (&lease, &secret) {
             (Ok(Some(lease)), Ok(secret)) => {
                 let secret = secret.as_ref().map(|secret| version(&secret.metadata));

@@ -15,16 +15,18 @@ use crate::api::{
     ZitadelConnectionStatus,
 };
 use crate::connection::inputs::{material, method};
+use crate::connection::unusable::Unusable;
 use crate::connection::{
     Connection, Declared, Reach, RepairLimit, Shared, TermsError, organization, permanent,
     unreached,
 };
 use crate::ids::UserId;
 use crate::reconcile::apply;
-use crate::reconcile::context::{Context, GuardedConnection};
+use crate::reconcile::context::Context;
 use crate::report::failure;
 use crate::report::{changes, unreadable};
 use crate::rotation::Failure;
+use crate::store::cache::GuardedConnection;
 use crate::store::secret::Endpoints;
 use crate::target::quote;
 use crate::target::{Edition, edition};
@@ -32,40 +34,6 @@ use crate::zitadel::{
     Client, ClientConfig, ConfigError, Credential, CredentialError, Detail, Discovery, Endpoint,
     ErrorClass, Fault, Issuer, IssuerError, Observer, Operation, Timeouts, ZitadelError,
 };
-
-/// A connection can't be used; the sentence says what to do about it.
-pub(crate) struct Refusal {
-    pub(crate) failure: Failure,
-    pub(crate) message: String,
-    /// Whether nothing of ZITADEL answers.
-    outage: bool,
-}
-
-impl Refusal {
-    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            failure: permanent(reason),
-            message: message.into(),
-            outage: false,
-        }
-    }
-
-    /// A failure that passes by itself.
-    pub(crate) fn passing(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            failure: Failure::new(reason, false),
-            ..Self::new(reason, message)
-        }
-    }
-
-    /// As those who use the connection find it: with its own sentence, since they may not be allowed to read connections.
-    fn stored(&self) -> Failure {
-        Failure {
-            connection: Some(self.message.clone()),
-            ..self.failure.clone()
-        }
-    }
-}
 
 /// Reads a connection, checks it at ZITADEL and reports.
 pub async fn reconcile(
@@ -85,7 +53,7 @@ pub async fn reconcile(
     let before = former.and_then(|former| on_new_terms(object, &context, former));
     let outcome = connect(object, &context, before.as_ref().ok(), Arc::clone(&shared)).await;
     // It was deleted or given to another operator meanwhile.
-    if !context.keeps_connection(&name) {
+    if !context.store.keeps_connection(&name) {
         return Ok(Action::await_change());
     }
     let (retry, result) = match outcome {
@@ -96,7 +64,7 @@ pub async fn reconcile(
             let outage = refusal.outage.then(|| refusal.stored());
             let soon = outage.is_some();
             if shared.saw_outage(outage) && !soon {
-                context.wake_users(&name);
+                context.store.wake_users(&name);
             }
             (
                 Duration::from_secs(if soon { 10 } else { 30 }),
@@ -125,7 +93,7 @@ pub async fn reconcile(
     }
     // NB: before the report, which may fail: nobody else wakes those who wait for this connection.
     if changed {
-        context.wake_users(&name);
+        context.store.wake_users(&name);
     }
     report(object, &context, &result).await?;
     Ok(Action::requeue(retry))
@@ -151,7 +119,7 @@ fn on_new_terms(
     };
     let after = Arc::new(after);
     context.connections.set(name, Ok(Arc::clone(&after)));
-    context.wake_users(name);
+    context.store.wake_users(name);
     Ok(after)
 }
 
@@ -169,17 +137,17 @@ async fn connect(
     context: &Context,
     before: Option<&Arc<Connection>>,
     shared: Arc<Shared>,
-) -> Result<Connected, Refusal> {
+) -> Result<Connected, Unusable> {
     let spec = &object.spec;
     let name = object.metadata.name.clone().unwrap_or_default();
     let plaintext = spec.allows_plaintext();
     let unusable = |field: &str, value: &str, error: IssuerError| {
         let message = format!("spec.{field}: {} {error}", quote::url(value));
-        Refusal::new(Reason::InvalidSpec, message)
+        Unusable::new(Reason::InvalidSpec, message)
     };
     let url = |error| unusable("url", &spec.url, error);
     let issuer = Issuer::parse(&spec.url, plaintext).map_err(url)?;
-    let invalid = |error: TermsError| Refusal::new(Reason::InvalidSpec, error.to_string());
+    let invalid = |error: TermsError| Unusable::new(Reason::InvalidSpec, error.to_string());
     organization(spec).map_err(|error| invalid(error.into()))?;
     let endpoint = spec
         .endpoint
@@ -197,9 +165,9 @@ async fn connect(
     };
     let method = method(spec)?;
     let credential = credential(method, &material.credential).map_err(|error| {
-        let (namespace, KeyRef { name, key }) = (&context.settings.namespace, method.key());
+        let (namespace, KeyRef { name, key }) = (&context.process.settings.namespace, method.key());
         let message = format!("Secret {namespace}/{name}, key {key}: {error}");
-        Refusal::new(Reason::CredentialMalformed, message)
+        Unusable::new(Reason::CredentialMalformed, message)
     })?;
     let expiry = credential.expiry();
     if let Some(before) = before
@@ -214,7 +182,7 @@ async fn connect(
         context.connections.set(&name, Err(unreached()));
     }
     let timeouts = Timeouts {
-        generate: context.settings.timing.request,
+        generate: context.process.settings.timing.request,
         ..Timeouts::default()
     };
     let config = ClientConfig {
@@ -226,16 +194,18 @@ async fn connect(
         ..ClientConfig::new(issuer.clone(), credential)
     };
     let client = Client::new(config).map_err(|error| match error {
-        ConfigError::CaBundle => Refusal::new(
+        ConfigError::CaBundle => Unusable::new(
             Reason::CaBundleInvalid,
             format!("spec.tls.caBundle: {error}"),
         ),
-        ConfigError::ProxyCaBundle => Refusal::new(
+        ConfigError::ProxyCaBundle => Unusable::new(
             Reason::CaBundleInvalid,
             format!("spec.proxy.caBundle: {error}"),
         ),
-        ConfigError::Proxy => Refusal::new(Reason::InvalidSpec, format!("spec.proxy.url: {error}")),
-        ConfigError::Tls => Refusal::new(Reason::TlsFailed, error.to_string()),
+        ConfigError::Proxy => {
+            Unusable::new(Reason::InvalidSpec, format!("spec.proxy.url: {error}"))
+        }
+        ConfigError::Tls => Unusable::new(Reason::TlsFailed, error.to_string()),
     })?;
     let discovery = client.discovery().await.map_err(|error| refused(&error))?;
     let user = who(&client).await?;
@@ -261,7 +231,7 @@ async fn connect(
     Ok((Arc::new(connection), expiry))
 }
 
-fn refused(error: &ZitadelError) -> Refusal {
+fn refused(error: &ZitadelError) -> Unusable {
     let mut failure = failure::zitadel(error);
     // NB: what a connection asks for exists in every ZITADEL: a route that does not is somebody else's, such as while a proxy is
     // configured anew.
@@ -273,7 +243,7 @@ fn refused(error: &ZitadelError) -> Refusal {
         Some(detail) => format!("spec.proxy: {detail}"),
         None => format!("ZITADEL: {error}"),
     };
-    Refusal {
+    Unusable {
         outage: false,
         message,
         failure,
@@ -282,7 +252,7 @@ fn refused(error: &ZitadelError) -> Refusal {
 
 /// Whose credential it is. Where that is not answered, one more question tells whether anything of ZITADEL answers; it is asked at the
 /// same time where the first one takes long, so that both take no longer than one.
-async fn who(zitadel: &Client) -> Result<UserId, Refusal> {
+async fn who(zitadel: &Client) -> Result<UserId, Unusable> {
     const LONG: Duration = Duration::from_secs(3);
     const REST: Duration = Duration::from_secs(7);
     let more = async || {
@@ -308,16 +278,16 @@ fn needs_more(error: &ZitadelError) -> bool {
 }
 
 /// Why the service user is not told who it is, by whether the issuer answers.
-fn judged(error: &ZitadelError, discovery: Result<Discovery, ZitadelError>) -> Refusal {
+fn judged(error: &ZitadelError, discovery: Result<Discovery, ZitadelError>) -> Unusable {
     let refusal = refused(error);
     let key = error.detail().map(Detail::fault) == Some(&Fault::TokenServerError);
     let away = is_away(error);
     match discovery {
-        Ok(_) if key => Refusal::passing(
+        Ok(_) if key => Unusable::passing(
             Reason::CredentialRejected,
             "ZITADEL answers, but its token endpoint answers server_error: probably the service account key was deleted or has expired. Make a new key and put it into the Secret, see spec.auth",
         ),
-        Err(other) if away && is_away(&other) => Refusal {
+        Err(other) if away && is_away(&other) => Unusable {
             outage: true,
             ..refusal
         },
@@ -340,7 +310,7 @@ fn is_away(error: &ZitadelError) -> bool {
 
 /// Counts the calls of a connection, and has the connection checked when one of them casts doubt on it.
 fn observer(context: &Context, name: &str, shared: &Arc<Shared>) -> Observer {
-    let metrics = context.metrics.clone();
+    let metrics = context.process.metrics.clone();
     let doubt = doubt(context, name, shared);
     Box::new(move |operation, error, took| {
         let outcome = error.map_or("Ok", |error| error.class().reason());
@@ -365,7 +335,7 @@ fn casts_doubt(error: &ZitadelError) -> bool {
 /// Has the connection checked, at most every few seconds.
 fn doubt(context: &Context, name: &str, shared: &Arc<Shared>) -> impl Fn() + Send + Sync + 'static {
     let wake = context.wake_connections.clone();
-    let clock = Arc::clone(&context.clock);
+    let clock = Arc::clone(&context.process.clock);
     let shared = Arc::clone(shared);
     let connection = ObjectRef::new(name);
     move || {
@@ -383,14 +353,14 @@ fn doubt(context: &Context, name: &str, shared: &Arc<Shared>) -> impl Fn() + Sen
 async fn report(
     object: &ZitadelConnection,
     context: &Context,
-    result: &Result<Connected, Refusal>,
+    result: &Result<Connected, Unusable>,
 ) -> Result<(), kube::Error> {
     let before = object.status.clone().unwrap_or_default();
     let mut status = ZitadelConnectionStatus {
         observed_generation: object.metadata.generation,
         ..before.clone()
     };
-    let now = context.clock.wall();
+    let now = context.process.clock.wall();
     let generation = object.metadata.generation;
     match result {
         Ok((connection, expiry)) => {
@@ -411,7 +381,7 @@ async fn report(
             );
             status.conditions.remove(ConditionType::Stalled);
         }
-        Err(Refusal {
+        Err(Unusable {
             failure, message, ..
         }) => {
             let ready = &mut status.conditions;
@@ -441,7 +411,7 @@ async fn report(
         return Ok(());
     }
     let name = object.metadata.name.clone().unwrap_or_default();
-    let api: Api<ZitadelConnection> = Api::all(context.client.clone());
+    let api: Api<ZitadelConnection> = Api::all(context.process.client.clone());
     let patch =
         Patch::Merge(json!({"status": crate::report::status::merge_patch(&before, &status)}));
     api.patch_status(&name, &apply::patch(), &patch).await?;
@@ -464,7 +434,7 @@ async fn unreadable(
         let before = context.connections.get(&name);
         context.connections.set(&name, Err(failure.clone()));
         if before.err() != Some(failure) {
-            context.wake_users(&name);
+            context.store.wake_users(&name);
         }
     };
     let failure = permanent(Reason::InvalidObject);

@@ -5,7 +5,7 @@ use kube::Api;
 use zeroize::Zeroizing;
 
 use crate::api::{AuthMethod, CaBundle, KeyRef, Reason, ZitadelConnectionSpec};
-use crate::connection::connect::Refusal;
+use crate::connection::unusable::Unusable;
 use crate::reconcile::context::Context;
 use crate::zitadel::{Proxy, ProxyAuth};
 
@@ -26,10 +26,10 @@ pub(crate) struct Material {
 type Stored = (Option<Zeroizing<Vec<u8>>>, String);
 
 /// How the operator authenticates, by the spec.
-pub(crate) fn method(spec: &ZitadelConnectionSpec) -> Result<AuthMethod<'_>, Refusal> {
+pub(crate) fn method(spec: &ZitadelConnectionSpec) -> Result<AuthMethod<'_>, Unusable> {
     spec.auth.method().ok_or_else(|| {
         let message = "spec.auth: exactly one of serviceAccountKey and personalAccessToken must be given; this version of the operator knows no other";
-        Refusal::new(Reason::InvalidSpec, message.to_owned())
+        Unusable::new(Reason::InvalidSpec, message.to_owned())
     })
 }
 
@@ -37,8 +37,8 @@ pub(crate) fn method(spec: &ZitadelConnectionSpec) -> Result<AuthMethod<'_>, Ref
 pub(crate) async fn material(
     spec: &ZitadelConnectionSpec,
     context: &Context,
-) -> Result<Material, Refusal> {
-    let namespace = &context.settings.namespace;
+) -> Result<Material, Unusable> {
+    let namespace = &context.process.settings.namespace;
     let method = method(spec)?;
     let KeyRef { name, key } = method.key();
     let (credential, credential_revision) = secret(context, method.key()).await?;
@@ -47,7 +47,7 @@ pub(crate) async fn material(
             "Secret {namespace}/{name} with key {key} does not exist: create it, see {}",
             method.field()
         );
-        Refusal::new(Reason::CredentialMissing, message)
+        Unusable::new(Reason::CredentialMissing, message)
     })?;
     let (ca_pem, mut ca_revision) = match spec.ca_bundle() {
         None => (None, String::new()),
@@ -57,7 +57,7 @@ pub(crate) async fn material(
     let mut proxy_revision = String::new();
     if let Some(declared) = &spec.proxy {
         let invalid = |field: &str, error: &dyn std::error::Error| {
-            Refusal::new(Reason::InvalidSpec, format!("spec.proxy.{field} {error}"))
+            Unusable::new(Reason::InvalidSpec, format!("spec.proxy.{field} {error}"))
         };
         let mut made = Proxy::parse(&declared.url).map_err(|error| invalid("url", &error))?;
         for host in declared.no_proxy.iter().flatten() {
@@ -87,8 +87,11 @@ pub(crate) async fn material(
 }
 
 /// User and password for the proxy, and the revision of the Secret.
-async fn proxy_auth(context: &Context, reference: &KeyRef) -> Result<(ProxyAuth, String), Refusal> {
-    let namespace = &context.settings.namespace;
+async fn proxy_auth(
+    context: &Context,
+    reference: &KeyRef,
+) -> Result<(ProxyAuth, String), Unusable> {
+    let namespace = &context.process.settings.namespace;
     let stored_in = format!(
         "Secret {namespace}/{}, key {}",
         reference.name, reference.key
@@ -99,10 +102,10 @@ async fn proxy_auth(context: &Context, reference: &KeyRef) -> Result<(ProxyAuth,
             "Secret {namespace}/{} with key {} does not exist: create it with user:password, see spec.proxy.auth",
             reference.name, reference.key
         );
-        Refusal::new(Reason::CredentialMissing, message)
+        Unusable::new(Reason::CredentialMissing, message)
     })?;
     let auth = ProxyAuth::parse(&bytes, &stored_in).map_err(|error| {
-        Refusal::new(Reason::CredentialMalformed, format!("{stored_in}: {error}"))
+        Unusable::new(Reason::CredentialMalformed, format!("{stored_in}: {error}"))
     })?;
     Ok((auth, revision))
 }
@@ -111,8 +114,8 @@ async fn bundle(
     context: &Context,
     declared: &CaBundle,
     field: &str,
-) -> Result<(Option<Vec<u8>>, String), Refusal> {
-    let namespace = &context.settings.namespace;
+) -> Result<(Option<Vec<u8>>, String), Unusable> {
+    let namespace = &context.process.settings.namespace;
     let (kind, reference, (bytes, revision)) =
         match (&declared.config_map_key_ref, &declared.secret_key_ref) {
             (_, Some(reference)) => ("Secret", reference, secret(context, reference).await?),
@@ -123,7 +126,7 @@ async fn bundle(
             ),
             (None, None) => {
                 let message = format!("{field}: give the key of a ConfigMap or of a Secret");
-                return Err(Refusal::new(Reason::CaBundleInvalid, message));
+                return Err(Unusable::new(Reason::CaBundleInvalid, message));
             }
         };
     let bytes = bytes.ok_or_else(|| {
@@ -131,13 +134,16 @@ async fn bundle(
             "{kind} {namespace}/{} with key {} does not exist: see {field}",
             reference.name, reference.key
         );
-        Refusal::new(Reason::CaBundleInvalid, message)
+        Unusable::new(Reason::CaBundleInvalid, message)
     })?;
     Ok((Some(bytes.to_vec()), revision))
 }
 
-async fn secret(context: &Context, reference: &KeyRef) -> Result<Stored, Refusal> {
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &context.settings.namespace);
+async fn secret(context: &Context, reference: &KeyRef) -> Result<Stored, Unusable> {
+    let secrets: Api<Secret> = Api::namespaced(
+        context.process.client.clone(),
+        &context.process.settings.namespace,
+    );
     let secret = secrets.get_opt(&reference.name).await;
     let secret = secret.map_err(|error| unavailable(context, "Secret", reference, &error))?;
     let revision = secret
@@ -156,8 +162,11 @@ async fn secret(context: &Context, reference: &KeyRef) -> Result<Stored, Refusal
     Ok((wanted, revision))
 }
 
-async fn config_map(context: &Context, reference: &KeyRef) -> Result<Stored, Refusal> {
-    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &context.settings.namespace);
+async fn config_map(context: &Context, reference: &KeyRef) -> Result<Stored, Unusable> {
+    let maps: Api<ConfigMap> = Api::namespaced(
+        context.process.client.clone(),
+        &context.process.settings.namespace,
+    );
     let map = maps.get_opt(&reference.name).await;
     let map = map.map_err(|error| unavailable(context, "ConfigMap", reference, &error))?;
     let revision = map
@@ -168,13 +177,16 @@ async fn config_map(context: &Context, reference: &KeyRef) -> Result<Stored, Ref
     Ok((text.map(|text| Zeroizing::new(text.into_bytes())), revision))
 }
 
-fn unavailable(context: &Context, kind: &str, reference: &KeyRef, error: &kube::Error) -> Refusal {
-    let object = format!("{kind} {}/{}", context.settings.namespace, reference.name);
+fn unavailable(context: &Context, kind: &str, reference: &KeyRef, error: &kube::Error) -> Unusable {
+    let object = format!(
+        "{kind} {}/{}",
+        context.process.settings.namespace, reference.name
+    );
     if matches!(error, kube::Error::Api(status) if status.code == 403) {
         let message = format!("RBAC does not let the operator read {object}");
-        return Refusal::new(Reason::Forbidden, message);
+        return Unusable::new(Reason::Forbidden, message);
     }
-    Refusal::passing(
+    Unusable::passing(
         Reason::KubernetesUnavailable,
         format!("{object} cannot be read: the API server does not answer"),
     )

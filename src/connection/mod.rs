@@ -2,9 +2,11 @@
 
 pub(crate) mod connect;
 pub(crate) mod inputs;
+pub(crate) mod unusable;
 
+use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -16,7 +18,6 @@ use crate::api::{
     ZitadelConnectionSpec,
 };
 use crate::ids::{AppId, IdError, OrganizationId, ProjectId, Sequence, UserId};
-use crate::reconcile::context::lock;
 use crate::rotation::Failure;
 use crate::rotation::interval::{self, IntervalError};
 use crate::store::secret::Endpoints;
@@ -129,7 +130,7 @@ impl Shared {
 
     /// So many generate calls may be under way from now on. What is under way goes on, and counts.
     pub(crate) fn limit(&self, in_flight: usize) {
-        let mut before = lock(&self.in_flight);
+        let mut before = self.in_flight.lock();
         for permits in [&self.ahead, &self.sending] {
             if let Some(more) = in_flight.checked_sub(*before) {
                 permits.add_permits(more);
@@ -148,7 +149,7 @@ impl Shared {
 
     /// ZITADEL was reached again, or not at all, by the connection's own check. True if that is news.
     pub(crate) fn saw_outage(&self, failure: Option<Failure>) -> bool {
-        let mut outage = lock(&self.outage);
+        let mut outage = self.outage.lock();
         let ended = outage.1.is_some() && failure.is_none();
         outage.0 += u64::from(ended);
         let news = outage.1 != failure;
@@ -158,18 +159,18 @@ impl Shared {
 
     /// Why ZITADEL cannot be reached at all, if so. One check asks again, and everybody waits for it.
     pub fn outage(&self) -> Option<Failure> {
-        lock(&self.outage).1.clone()
+        self.outage.lock().1.clone()
     }
 
     /// How many outages are over: whoever waited one out need not wait any longer.
     pub fn outages(&self) -> u64 {
-        lock(&self.outage).0
+        self.outage.lock().0
     }
 
     /// Something makes it doubtful whether the connection works. After which wait its check is to be asked for, unless one is still to
     /// come anyway.
     pub(crate) fn doubts(&self, now: Duration) -> Option<Duration> {
-        let mut doubted = lock(&self.doubted);
+        let mut doubted = self.doubted.lock();
         let next = doubted.map_or(now, |last| now.max(last.saturating_add(DOUBT_PERIOD)));
         if doubted.is_some_and(|last| last > now) {
             return None;
@@ -180,17 +181,17 @@ impl Shared {
 
     /// Whether ZITADEL's change list could be read the last time.
     pub fn journal_readable(&self) -> Option<bool> {
-        *lock(&self.journal)
+        *self.journal.lock()
     }
 
     /// Takes note of whether the change list could be read. True if that is news.
     pub fn saw_journal(&self, readable: bool) -> bool {
-        lock(&self.journal).replace(readable) != Some(readable)
+        self.journal.lock().replace(readable) != Some(readable)
     }
 
     /// Counts a repair.
     pub fn repaired(&self, now: Duration) {
-        lock(&self.repairs).push_back(now);
+        self.repairs.lock().push_back(now);
     }
 }
 
@@ -272,7 +273,7 @@ impl Connection {
 
     /// Whether so many repairs were made that more must wait.
     pub fn repairs_exhausted(&self, now: Duration) -> bool {
-        let mut repairs = lock(&self.shared.repairs);
+        let mut repairs = self.shared.repairs.lock();
         while repairs
             .front()
             .is_some_and(|at| now.saturating_sub(*at) >= self.repair_limit.window)
@@ -284,14 +285,19 @@ impl Connection {
 
     /// The application's sequence by the last look at its project.
     pub fn hint(&self, app: &AppRef) -> Option<Sequence> {
-        lock(&self.shared.hints)
+        self.shared
+            .hints
+            .lock()
             .get(&(app.project.clone(), app.app.clone()))
             .copied()
     }
 
     /// Takes note of a rotation that was just made here, so that it is no news at the next look.
     pub fn rotated(&self, app: &AppRef, sequence: Sequence) {
-        lock(&self.shared.hints).insert((app.project.clone(), app.app.clone()), sequence);
+        self.shared
+            .hints
+            .lock()
+            .insert((app.project.clone(), app.app.clone()), sequence);
     }
 
     /// Looks at all applications of a project at once. Which of them have another sequence than at the last look. Nothing is known of
@@ -302,7 +308,7 @@ impl Connection {
         project: &ProjectId,
     ) -> Result<HashSet<AppId>, ZitadelError> {
         let apps = self.zitadel.apps(organization, project).await?;
-        let mut hints = lock(&self.shared.hints);
+        let mut hints = self.shared.hints.lock();
         let news = apps.into_iter().filter_map(|app| {
             let before = hints.insert((project.clone(), app.id.clone()), app.sequence);
             (before != Some(app.sequence)).then_some(app.id)
@@ -397,7 +403,7 @@ impl Connections {
 
     /// What a connection keeps whatever becomes of its client, also while it cannot be used.
     pub(crate) fn shared(&self, name: &str, in_flight: usize) -> Arc<Shared> {
-        let mut all = lock(&self.1);
+        let mut all = self.1.lock();
         let shared = all
             .entry(name.to_owned())
             .or_insert_with(|| Shared::new(in_flight));
@@ -443,7 +449,7 @@ impl Connections {
             }
             !gone.is_empty()
         });
-        lock(&self.1).retain(|name, _| exists(name));
+        self.1.lock().retain(|name, _| exists(name));
         gone
     }
 
@@ -506,7 +512,7 @@ mod tests {
         connections.set("default", Err(unreached()));
         let again = connections.shared("default", 5);
         assert!(Arc::ptr_eq(&shared, &again));
-        assert_eq!(lock(&again.repairs).len(), 1);
+        assert_eq!(again.repairs.lock().len(), 1);
         // One call is under way while the limit changes: it counts.
         let call = Arc::clone(&shared.sending).acquire_owned().await.unwrap();
         shared.limit(3);

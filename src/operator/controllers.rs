@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{PredicateConfig, WatchStreamExt, predicates};
 use kube::{Api, Resource, ResourceExt};
@@ -23,22 +23,25 @@ use crate::background::patrol;
 use crate::background::standby_replica;
 use crate::connection::connect;
 use crate::operator::objects::{self, Feed};
+use crate::operator::sync::{stream_of, unless_stopped_before_sync};
 use crate::process::readiness::Readiness;
-use crate::reconcile::context::{Context, GuardedConnection, Parts};
+use crate::reconcile::context::{Context, ProcessHandles};
 use crate::rotation::ClaimView;
-use crate::store::cache::{Cache, Caches, Filled};
+use crate::store::Store;
+use crate::store::cache::Cache;
+use crate::store::cache::GuardedConnection;
 use crate::store::claim::{self, CLAIM_LABEL};
 use crate::store::prune;
 use crate::store::watch::{NoPause, watch, with_missed_deletions};
 
-/// Runs until `parts.stop`, and then until every reconcile under way has ended. What is still being written goes on in tasks of
+/// Runs until `handles.stop`, and then until every reconcile under way has ended. What is still being written goes on in tasks of
 /// its own, which the returned context tracks.
-pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
-    let stop = parts.stop.clone();
+pub async fn run(handles: ProcessHandles, readiness: Readiness) -> Arc<Context> {
+    let stop = handles.stop.clone();
     let (wake_connections, woken_connections) = mpsc::unbounded_channel();
     let (claims, claims_writer) = reflector::store();
     let (connections, connections_writer) = reflector::store();
-    let scope = parts.settings.scope.parts();
+    let scope = handles.settings.scope.parts();
     let scope: Vec<_> = scope
         .into_iter()
         .map(|namespace| (namespace.map(ToOwned::to_owned), objects::cache()))
@@ -46,15 +49,13 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
     let by_namespace = |(namespace, (cache, _)): &(Option<String>, (Cache, Feed))| {
         (namespace.clone(), cache.clone())
     };
-    let caches = Caches {
-        parts: scope.iter().map(by_namespace).collect(),
+    let store = Store::new(
+        handles.settings.class.clone(),
+        scope.iter().map(by_namespace).collect(),
         connections,
-        connections_filled: Filled::default(),
         claims,
-        claims_filled: Filled::default(),
-        claims_shown: Arc::default(),
-    };
-    let context = Arc::new(Context::new(parts, caches, wake_connections));
+    );
+    let context = Arc::new(Context::new(handles, Arc::new(store), wake_connections));
     inventory::export(&context);
     let apps = scope.into_iter().map(|(namespace, (cache, feed))| {
         Box::pin(objects::control(
@@ -64,18 +65,18 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
             feed,
         ))
     });
-    let connections = or_never_began(
+    let connections = unless_stopped_before_sync(
         connections_controller(&context, connections_writer, woken_connections),
-        &context.caches.connections_filled,
+        &context.store.connections_synced,
         &context,
     );
     let standby = async {
-        context.caches.begun().await;
+        context.store.any_synced().await;
         standby_replica::watch(Arc::clone(&context)).await;
     };
     let leader = async {
-        context.caches.begun().await;
-        while context.lead.leading().await {
+        context.store.any_synced().await;
+        while context.process.lead.leading().await {
             let patrols = futures::future::join4(
                 patrol::look_for_rotations_by_others(Arc::clone(&context)),
                 patrol::detect_restore(Arc::clone(&context)),
@@ -84,7 +85,7 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
             );
             tokio::select! {
                 _ = Box::pin(patrols) => {}
-                () = context.lead.standby() => {}
+                () = context.process.lead.standby() => {}
             }
         }
     };
@@ -106,21 +107,24 @@ pub async fn run(parts: Parts, readiness: Readiness) -> Arc<Context> {
 
 /// Shows the claims, and has the object looked at whose claim has changed.
 async fn watch_claims(context: &Context, writer: Writer<Lease>) {
-    let leases: Api<Lease> = Api::namespaced(context.client.clone(), &context.settings.namespace);
-    let caches = &context.caches;
+    let leases: Api<Lease> = Api::namespaced(
+        context.process.client.clone(),
+        &context.process.settings.namespace,
+    );
+    let store = &context.store;
     let changes = watch(
         leases,
         watcher::Config::default().labels(CLAIM_LABEL),
-        &context.restore,
+        &context.process.restore,
     )
     .modify(prune::managed_fields);
-    with_missed_deletions(changes.boxed(), caches.claims.clone())
+    with_missed_deletions(changes.boxed(), store.claims.clone())
         .reflect(writer)
         .inspect(|event| {
-            caches.claims_shown.note(event);
-            caches.claims_filled.note(event);
+            store.claims_shown.note(event);
+            store.claims_synced.note(event);
         })
-        .filter(|event| ready(!context.own_claims.explain(event)))
+        .filter(|event| ready(!context.store.own_claims.explain(event)))
         .touched_objects()
         .for_each(|changed| {
             if let Ok(lease) = changed
@@ -128,46 +132,18 @@ async fn watch_claims(context: &Context, writer: Writer<Lease>) {
                     record: Ok(claim), ..
                 } = claim::view(Some(&lease), |_| false)
             {
-                context.wake(&claim.owner);
+                context.store.wake(&claim.owner);
             }
             ready(())
         })
         .await;
 }
 
-/// NB: a controller that is stopped while its cache fills waits for it for ever. Nothing was begun then, and neither by a replica that
-/// never led: leave it.
-pub(crate) async fn or_never_began(
-    work: impl Future<Output = ()>,
-    filled: &Filled,
-    context: &Context,
-) {
-    let never_began = async {
-        let begun = async {
-            context.lead.leading().await;
-            filled.wait().await;
-        };
-        if context.stop.run_until_cancelled(begun).await.is_some() {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        () = work => {}
-        () = never_began => {}
-    }
-}
-
-pub(crate) fn stream_of<T>(receiver: mpsc::UnboundedReceiver<T>) -> impl futures::Stream<Item = T> {
-    futures::stream::unfold(receiver, |mut receiver| async {
-        receiver.recv().await.map(|item| (item, receiver))
-    })
-}
-
 /// Forgets the connections that are gone or another operator's by now; the objects that name them are looked at.
 fn forget_connections(context: &Context) {
-    let kept = |name: &str| context.keeps_connection(name);
+    let kept = |name: &str| context.store.keeps_connection(name);
     for gone in context.connections.retain(kept) {
-        context.wake_users(&gone);
+        context.store.wake_users(&gone);
     }
 }
 
@@ -176,16 +152,16 @@ async fn connect_when_leading(
     connection: Arc<GuardedConnection>,
     context: Arc<Context>,
 ) -> Result<Action, kube::Error> {
-    let stop = context.stop.clone();
+    let stop = context.process.stop.clone();
     if stop
-        .run_until_cancelled(context.lead.leading())
+        .run_until_cancelled(context.process.lead.leading())
         .await
         .is_none()
     {
         return Ok(Action::await_change());
     }
     let name = connection.name_any();
-    if !context.is_own(&connection) {
+    if !context.store.is_own(&connection) {
         return Ok(Action::await_change());
     }
     let result = Box::pin(connect::reconcile(connection, Arc::clone(&context))).await;
@@ -201,14 +177,14 @@ fn connections_controller(
     writer: Writer<GuardedConnection>,
     woken: mpsc::UnboundedReceiver<ObjectRef<GuardedConnection>>,
 ) -> impl Future<Output = ()> + use<> {
-    let client = context.client.clone();
-    let namespace = context.settings.namespace.clone();
-    let store = context.caches.connections.clone();
+    let client = context.process.client.clone();
+    let namespace = context.process.settings.namespace.clone();
+    let store = context.store.connections.clone();
     let listed = Arc::clone(context);
     let changes = watch(
         Api::<GuardedConnection>::all(client.clone()),
         watcher::Config::default(),
-        &context.restore,
+        &context.process.restore,
     )
     .modify(prune::annotations)
     .reflect(writer)
@@ -219,9 +195,9 @@ fn connections_controller(
         }
         // Of one that was another operator's nothing is forgotten; those who name it are told now.
         if let Ok(Event::Delete(connection)) = event {
-            listed.wake_users(&connection.name_any());
+            listed.store.wake_users(&connection.name_any());
         }
-        listed.caches.connections_filled.note(event);
+        listed.store.connections_synced.note(event);
     })
     .applied_objects()
     .predicate_filter(predicates::generation, PredicateConfig::default());
@@ -239,7 +215,7 @@ fn connections_controller(
             users_of(&by_map, &map.name_any(), names_of_maps)
         })
         .reconcile_on(stream_of(woken))
-        .graceful_shutdown_on(context.stop.clone().cancelled_owned())
+        .graceful_shutdown_on(context.process.stop.clone().cancelled_owned())
         .run(
             connect_when_leading,
             |object, error: &kube::Error, context| {
@@ -263,13 +239,14 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let changes = watch(api, watcher::Config::default(), &context.restore).modify(|object| {
-        object.metadata = ObjectMeta {
-            name: object.metadata.name.take(),
-            namespace: object.metadata.namespace.take(),
-            ..ObjectMeta::default()
-        };
-    });
+    let changes =
+        watch(api, watcher::Config::default(), &context.process.restore).modify(|object| {
+            object.metadata = ObjectMeta {
+                name: object.metadata.name.take(),
+                namespace: object.metadata.namespace.take(),
+                ..ObjectMeta::default()
+            };
+        });
     with_missed_deletions(changes.boxed(), store)
         .reflect(writer)
         .touched_objects()
@@ -303,7 +280,7 @@ fn bundles(spec: &ZitadelConnectionSpec) -> impl Iterator<Item = &CaBundle> {
 }
 
 fn users_of(
-    store: &Store<GuardedConnection>,
+    store: &reflector::Store<GuardedConnection>,
     name: &str,
     names: fn(&ZitadelConnectionSpec) -> Vec<&str>,
 ) -> Vec<ObjectRef<GuardedConnection>> {

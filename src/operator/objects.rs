@@ -16,14 +16,15 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 
-use crate::operator::controllers::{or_never_began, stream_of};
+use crate::operator::sync::{stream_of, unless_stopped_before_sync};
 use crate::process::denied_requests::DeniedRequest;
-use crate::reconcile::context::{Context, Guarded, lock};
+use crate::reconcile::context::Context;
 use crate::reconcile::limits;
 use crate::reconcile::reconcile;
 use crate::report::{self, Error};
 use crate::rotation::CommitRecord;
-use crate::store::cache::{Cache, Filled};
+use crate::store::cache::Guarded;
+use crate::store::cache::{Cache, Synced};
 use crate::store::prune;
 use crate::store::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
 use crate::store::watch::{NoPause, watch, with_missed_deletions};
@@ -50,14 +51,14 @@ pub fn cache() -> (Cache, Feed) {
     let (namespaces, namespaces_writer) = reflector::store();
     let cache = Cache {
         objects,
-        objects_filled: Filled::default(),
+        objects_synced: Synced::default(),
         objects_shown: Arc::default(),
         secrets,
         kept: Arc::default(),
-        secrets_filled: Filled::default(),
+        secrets_synced: Synced::default(),
         secrets_shown: Arc::default(),
         namespaces,
-        namespaces_filled: Filled::default(),
+        namespaces_synced: Synced::default(),
         wake,
     };
     let feed = Feed {
@@ -71,27 +72,27 @@ pub fn cache() -> (Cache, Feed) {
 
 /// Watches a namespace, or the whole cluster, and looks at its objects, until the process is to stop.
 pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Cache, feed: Feed) {
-    let client = context.client.clone();
+    let client = context.process.client.clone();
     let secrets: Api<PartialObjectMeta<Secret>> = match &namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
     let (shown, filled) = (
         Arc::clone(&cache.secrets_shown),
-        cache.secrets_filled.clone(),
+        cache.secrets_synced.clone(),
     );
     let kept = Arc::clone(&cache.kept);
     let secret_changes = watch(
         secrets,
         watcher::Config::default().labels(MANAGED_LABEL),
-        &context.restore,
+        &context.process.restore,
     )
     .modify(prune::secret);
     let secret_changes = with_missed_deletions(secret_changes.boxed(), cache.secrets.clone())
         .reflect(feed.secrets)
         .inspect(move |event| {
             shown.note(event);
-            lock(&kept).note(event);
+            kept.lock().note(event);
             filled.note(event);
         })
         .touched_objects();
@@ -100,9 +101,10 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
         // NB: RBAC can grant list and watch of one object by its name, and this is the request that it grants.
         named = named.fields(&format!("metadata.name={namespace}"));
     }
-    let filled = cache.namespaces_filled.clone();
+    let filled = cache.namespaces_synced.clone();
     let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
-    let namespace_changes = watch(namespaces, named, &context.restore).modify(prune::annotations);
+    let namespace_changes =
+        watch(namespaces, named, &context.process.restore).modify(prune::annotations);
     let namespace_changes =
         with_missed_deletions(namespace_changes.boxed(), cache.namespaces.clone())
             .reflect(feed.namespaces)
@@ -113,16 +115,20 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
         None => Api::all(client),
     };
     let (indexed, shown, own) = (Arc::clone(&context), cache.clone(), Arc::clone(&context));
-    let object_changes =
-        watch(objects, watcher::Config::default(), &context.restore).modify(prune::object);
+    let object_changes = watch(
+        objects,
+        watcher::Config::default(),
+        &context.process.restore,
+    )
+    .modify(prune::object);
     let object_changes = with_missed_deletions(object_changes.boxed(), cache.objects.clone())
         .reflect(feed.objects)
         .inspect(move |event| {
             shown.objects_shown.note(event);
             index(&indexed, namespace.as_deref(), event);
-            shown.objects_filled.note(event);
+            shown.objects_synced.note(event);
         })
-        .filter(move |event| ready(!own.own_statuses.explain(event)))
+        .filter(move |event| ready(!own.store.own_statuses.explain(event)))
         .applied_objects();
 
     let in_namespace = cache.objects.clone();
@@ -139,16 +145,16 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
             },
         )
         .reconcile_on(stream_of(feed.woken))
-        .graceful_shutdown_on(context.stop.clone().cancelled_owned())
+        .graceful_shutdown_on(context.process.stop.clone().cancelled_owned())
         .run(reconcile_when_ready, on_error, Arc::clone(&context))
         .for_each(|_| ready(()));
-    or_never_began(work, &cache.objects_filled, &context).await;
+    unless_stopped_before_sync(work, &cache.objects_synced, &context).await;
 }
 
 /// Keeps the index of which object names which application; those that come free are looked at. `watched` is the namespace of the
 /// watch, if it is not all of them.
 fn index(context: &Context, watched: Option<&str>, event: &Result<Event<Guarded>, watcher::Error>) {
-    let mut index = lock(&context.index);
+    let mut index = context.store.owners.lock();
     let mut forget = |guarded: &Guarded| {
         let namespace = guarded.namespace().unwrap_or_default();
         index.remove(&namespace, &guarded.name_any())
@@ -160,12 +166,12 @@ fn index(context: &Context, watched: Option<&str>, event: &Result<Event<Guarded>
         },
         Ok(Event::Delete(guarded)) => forget(guarded),
         // What was deleted while the watch was interrupted is only missing in the list.
-        Ok(Event::InitDone) => index.retain(watched, |owner| context.object(owner).is_some()),
+        Ok(Event::InitDone) => index.retain(watched, |owner| context.store.object(owner).is_some()),
         Ok(Event::Init) | Err(_) => return,
     };
     drop(index);
     for owner in &freed {
-        context.wake(owner);
+        context.store.wake(owner);
     }
 }
 
@@ -183,22 +189,22 @@ async fn reconcile_when_ready(
     let in_the_way = |request: &DeniedRequest| {
         let here = request.namespace.is_empty()
             || request.namespace == namespace
-            || request.namespace == context.settings.namespace;
+            || request.namespace == context.process.settings.namespace;
         let needed = ["secrets", "namespaces", "leases", "zitadelconnections"];
         request.hides_objects() && here && needed.contains(&request.resource)
     };
     let ready = async {
-        context.lead.leading().await;
+        context.process.lead.leading().await;
         tokio::select! {
             biased;
-            () = context.caches.filled(&namespace) => None,
-            request = context.denied.until(in_the_way) => Some(request),
+            () = context.store.synced(&namespace) => None,
+            request = context.process.denied.until(in_the_way) => Some(request),
         }
     };
     // NB: the end of the process waits for every reconcile, and nothing fills the caches any more then.
-    match context.stop.run_until_cancelled(ready).await {
+    match context.process.stop.run_until_cancelled(ready).await {
         None => return Ok(Action::await_change()),
-        Some(_) if context.is_foreign(connection) => return Ok(Action::requeue(FOREIGN)),
+        Some(_) if context.store.is_foreign(connection) => return Ok(Action::requeue(FOREIGN)),
         Some(Some(request)) => {
             report::blind(&guarded, &request, &context).await?;
             return Ok(Action::requeue(NOT_YET));
@@ -210,7 +216,7 @@ async fn reconcile_when_ready(
     }
     let who = ObjectRef::from_obj(guarded.as_ref());
     // NB: it may have waited for long: to lead, for example.
-    let cache = context.caches.of(&namespace);
+    let cache = context.store.of(&namespace);
     let Some(guarded) = cache.and_then(|cache| cache.objects.get(&who)) else {
         return Ok(Action::await_change());
     };

@@ -1,6 +1,7 @@
 //! Clocks: local wall time, time since boot, and a server's time. No I/O but reading the clock.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -48,24 +49,24 @@ impl ManualClock {
 
     /// Advances both clocks.
     pub fn advance(&self, by: Duration) {
-        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = self.0.lock();
         now.0 = now.0.saturating_add(by).unwrap_or(now.0);
         now.1 = now.1.saturating_add(by);
     }
 
     /// Sets only the wall clock, as NTP or an administrator does.
     pub fn set_wall(&self, wall: Timestamp) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = wall;
+        self.0.lock().0 = wall;
     }
 }
 
 impl Clock for ManualClock {
     fn wall(&self) -> Timestamp {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+        self.0.lock().0
     }
 
     fn boot(&self) -> Duration {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+        self.0.lock().1
     }
 }
 
@@ -98,7 +99,7 @@ impl ServerClock {
     /// Stores a reading: the server's date, and both local clocks when its answer arrived.
     /// A reading older than the stored one is discarded.
     pub fn update(&self, date: Timestamp, at_wall: Timestamp, at_boot: Duration) {
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reading = self.reading.lock();
         if reading.is_none_or(|stored| stored.at_boot <= at_boot) {
             *reading = Some(Reading {
                 date,
@@ -138,7 +139,7 @@ impl ServerClock {
     }
 
     fn reading(&self) -> Option<Reading> {
-        *self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.reading.lock()
     }
 
     fn age_of(&self, reading: &Reading) -> Duration {

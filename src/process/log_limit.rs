@@ -1,7 +1,7 @@
 //! Rate limit for log lines about a repeated failure: one line of each kind per period, with the number of omitted lines. No I/O.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -22,7 +22,7 @@ struct LastLine {
 impl LogLimit {
     /// The number of lines omitted since the last one, if a line of this kind may be written now. Kinds are few and fixed.
     pub fn allows(&self, kind: &'static str) -> Option<u64> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         let now = Instant::now();
         if let Some(last) = all.get_mut(kind)
             && now.duration_since(last.at) < PERIOD

@@ -1,8 +1,9 @@
 //! Readiness and liveness of this process, as reported by its parts. No I/O.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -47,7 +48,7 @@ impl Readiness {
 
     /// Sets or adds a check. The text must be the operator's own: every client that reaches the port can read it.
     pub fn set(&self, name: &'static str, check: Check) {
-        let mut checks = self.lock();
+        let mut checks = self.checks.lock();
         if self.required.contains(&name) {
             let ready = !matches!(check, Check::NotYet(_));
             self.metrics.set_ready(name, ready);
@@ -55,18 +56,14 @@ impl Readiness {
         checks.insert(name, check);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Check>> {
-        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Removes a check.
+    /// Takes a check off the list.
     pub fn clear(&self, name: &'static str) {
-        self.lock().remove(name);
+        self.checks.lock().remove(name);
     }
 
     /// Whether the process is ready, and one line for each check.
     pub fn report(&self) -> (bool, String) {
-        let checks = self.lock();
+        let checks = self.checks.lock();
         let mut text = String::new();
         for (name, check) in checks.iter() {
             // NB: writing to a String cannot fail.
@@ -102,7 +99,7 @@ impl Heartbeat {
         tokio::spawn(stop.run_until_cancelled_owned(async move {
             loop {
                 tokio::time::sleep(Self::PERIOD).await;
-                *ticking.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                *ticking.0.lock() = Instant::now();
             }
         }));
         heartbeat
@@ -110,7 +107,7 @@ impl Heartbeat {
 
     /// Whether the last tick is recent.
     pub fn alive(&self) -> bool {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *self.0.lock();
         last.elapsed() < Self::STALE
     }
 }

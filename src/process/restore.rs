@@ -1,7 +1,8 @@
 //! Detects that the API server's data went back to an earlier state, because etcd was restored from a backup. Watches do not report it:
 //! they continue from a revision in the future, and show outdated objects until every watch restarts.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -21,7 +22,7 @@ impl RestoreDetector {
     /// Reports evidence of a restore: an object read from the server is older than it was before.
     pub fn detected(&self, evidence: &str) {
         let now = Instant::now();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         if last.is_some_and(|last| now.duration_since(last) < SAME) {
             return;
         }

@@ -7,13 +7,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::Patch;
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::api::{Reason, RehearsalPolicy};
 use crate::ids::{AttemptId, Sequence};
 use crate::reconcile::apply;
-use crate::reconcile::context::{Context, lock};
+use crate::reconcile::context::Context;
 use crate::reconcile::flush;
+use crate::reconcile::limits::ClaimPermit;
 use crate::reconcile::mutated::Mutations;
 use crate::reconcile::observe::Round;
 use crate::reconcile::rename;
@@ -31,20 +31,11 @@ use crate::zitadel::ClientSecret;
 /// The length of the placeholder in a rehearsal when nothing is stored: ZITADEL's default.
 const SECRET_LENGTH: usize = 64;
 
-/// What one rotation has been permitted so far.
-#[derive(Default)]
-pub struct Turn {
-    /// To have a claim open: from before the claim until generate was sent.
-    pub(crate) claim: Option<OwnedSemaphorePermit>,
-    /// To send generate.
-    pub(crate) generate: Option<OwnedSemaphorePermit>,
-}
-
 /// Carries out a step. Afterwards `facts` hold only what is still known.
 pub async fn act(
     context: &Arc<Context>,
     round: &mut Round,
-    turn: &mut Turn,
+    permits: &mut ClaimPermit,
     step: Step,
     facts: &mut Facts,
 ) {
@@ -60,8 +51,8 @@ pub async fn act(
         }
         Step::Rehearse { slot, over } => rehearse(context, round, slot, &over, facts).await,
         Step::WriteClaim { slot, claim, over } => {
-            if claim.live_attempt().is_none() || has_turn(context, round, turn, facts).await {
-                write_claim(context, round, turn, slot, &claim, over.as_ref(), facts).await;
+            if claim.live_attempt().is_none() || has_turn(context, round, permits, facts).await {
+                write_claim(context, round, permits, slot, &claim, over.as_ref(), facts).await;
             }
             forget(facts);
             facts.fresh_attempt = AttemptId(uuid::Uuid::now_v7());
@@ -78,7 +69,7 @@ pub async fn act(
                 cause,
             };
             // NB: what was read for the recheck is not read again for the next decision, which is checked by a recheck of its own.
-            if rotate::send(context, round, turn, what, &secret, facts).await {
+            if rotate::send(context, round, permits, what, &secret, facts).await {
                 forget_zitadel(facts);
             } else {
                 forget(facts);
@@ -122,14 +113,6 @@ fn forget_zitadel(facts: &mut Facts) {
     facts.probe = Observed::Unread;
 }
 
-pub(crate) fn back_off(round: &Round, facts: &Facts, failure: &Failure) {
-    lock(&round.state).memory.back_off(facts, failure);
-}
-
-pub(crate) fn secrets(context: &Context, round: &Round) -> Api<Secret> {
-    Api::namespaced(context.client.clone(), &round.target.owner.namespace)
-}
-
 /// Whether the Secret was created.
 async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) -> bool {
     let Some(place) = round.place() else {
@@ -139,12 +122,12 @@ async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) -
     let Ok(shell) = serde_json::from_value((*sent).clone()) else {
         return false;
     };
-    match secrets(context, round).create(&apply::put(), &shell).await {
+    match round.secrets(context).create(&apply::put(), &shell).await {
         Ok(written) => {
             flush::remember(context, place, &round.state, &written);
             round.saw_secret(context, Some(&written), facts);
             match Mutations::between(&sent, &written).failure() {
-                Some(mutated) => back_off(round, facts, &mutated),
+                Some(mutated) => round.back_off(facts, &mutated),
                 None => return true,
             }
             false
@@ -153,7 +136,7 @@ async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) -
         Err(error) if matches!(&error, kube::Error::Api(status) if status.code == 409) => false,
         Err(error) => {
             let failure = failure::before_generate(failure::kubernetes(&error));
-            back_off(round, facts, &failure);
+            round.back_off(facts, &failure);
             false
         }
     }
@@ -197,7 +180,7 @@ async fn rehearse(
         unknown: UnknownFields::default(),
     };
     let published = Published {
-        time: Some(context.clock.wall()),
+        time: Some(context.process.clock.wall()),
         trigger: facts.object.trigger.clone(),
     };
     let commit = place.commit(&application.app.app, recorded, before, published);
@@ -208,17 +191,18 @@ async fn rehearse(
                 answer: Some(error.to_string()),
                 ..Failure::new(Reason::InvalidSpec, true)
             };
-            return back_off(round, facts, &failure);
+            return round.back_off(facts, &failure);
         }
     };
     let params = apply::apply().dry_run();
-    let result = secrets(context, round)
+    let result = round
+        .secrets(context)
         .patch(&place.target.secret.name, &params, &Patch::Apply(&*object))
         .await;
     match result {
         Ok(stored) => match Mutations::between(&object, &Stored::from(stored)).failure() {
-            None => lock(&round.state).memory.rehearsed(slot, over.clone()),
-            Some(mutated) => back_off(round, facts, &mutated),
+            None => round.state.lock().memory.rehearsed(slot, over.clone()),
+            Some(mutated) => round.back_off(facts, &mutated),
         },
         // NB: journal and probe speak of the Secret as it was; kept, a dead value would count as verified.
         Err(error) if failure::is_conflict(&error) => forget(facts),
@@ -229,9 +213,9 @@ async fn rehearse(
                 .as_ref()
                 .is_ok_and(|connection| connection.rehearsal == RehearsalPolicy::BestEffort);
             if failure.reason == Reason::DryRunUnsupported && allowed {
-                lock(&round.state).memory.rehearsed(slot, over.clone());
+                round.state.lock().memory.rehearsed(slot, over.clone());
             } else {
-                back_off(round, facts, &failure);
+                round.back_off(facts, &failure);
             }
         }
     }
@@ -242,24 +226,25 @@ async fn rehearse(
 async fn has_turn(
     context: &Context,
     round: &mut Round,
-    turn: &mut Turn,
+    permits: &mut ClaimPermit,
     facts: &mut Facts,
 ) -> bool {
     let Ok(connection) = &round.connection else {
         return false;
     };
-    if turn.claim.is_some() {
+    if permits.claim.is_some() {
         return true;
     }
-    let began = context.clock.boot();
+    let began = context.process.clock.boot();
     // NB: never closed.
     let permit = Arc::clone(&connection.shared.ahead).acquire_owned();
-    turn.claim = context
+    permits.claim = context
+        .process
         .stop
         .run_until_cancelled(permit)
         .await
         .and_then(Result::ok);
-    let fresh = context.clock.boot().saturating_sub(began) < facts.timing.send;
+    let fresh = context.process.clock.boot().saturating_sub(began) < facts.timing.send;
     if !fresh {
         round.project = None;
         facts.primary.app = Observed::Unread;
@@ -267,37 +252,37 @@ async fn has_turn(
             standby.app = Observed::Unread;
         }
     }
-    fresh && turn.claim.is_some()
+    fresh && permits.claim.is_some()
 }
 
 async fn write_claim(
     context: &Context,
     round: &Round,
-    turn: &mut Turn,
+    permits: &mut ClaimPermit,
     slot: Slot,
     claim: &Claim,
     over: Option<&Version>,
     facts: &Facts,
 ) {
     let attempt = claim.live_attempt().map(|attempt| attempt.id);
-    let namespace = &context.settings.namespace;
-    let api: Api<Lease> = Api::namespaced(context.client.clone(), namespace);
+    let namespace = &context.process.settings.namespace;
+    let api: Api<Lease> = Api::namespaced(context.process.client.clone(), namespace);
     let name = &round.application(slot).claim;
     let Ok(lease) = serde_json::from_value::<Lease>(claim::lease(namespace, name, claim, over))
     else {
         return;
     };
     let owner = &round.target.owner;
-    let writing = context.own_claims.begin(namespace, name, || {
+    let writing = context.store.own_claims.begin(namespace, name, || {
         // NB: another actor has written it meanwhile: perhaps for another object.
-        context.wake(owner);
+        context.store.wake(owner);
         let reference = ObjectRef::new(name).within(namespace);
-        let lease = context.caches.claims.get(&reference);
+        let lease = context.store.claims.get(&reference);
         if let ClaimView::Present {
             record: Ok(claim), ..
         } = claim::view(lease.as_deref(), |_| false)
         {
-            context.wake(&claim.owner);
+            context.store.wake(&claim.owner);
         }
     });
     let result = match over {
@@ -308,18 +293,20 @@ async fn write_claim(
         Ok(written) => writing.written(written),
         Err(_) => drop(writing),
     }
-    let mut state = lock(&round.state);
+    let mut state = round.state.lock();
     match (result, attempt) {
         (Ok(written), attempt) => {
             let view = claim::view(Some(&written), |_| false);
             if let ClaimView::Present { version, .. } = &view {
                 let revision = version.revision.clone();
-                let shown = &context.caches.claims_shown;
+                let shown = &context.store.claims_shown;
                 let written = shown.written(name, &revision, view);
                 state.claims.insert(name.clone(), written);
             }
             match attempt {
-                Some(attempt) => state.memory.claimed(slot, attempt, context.clock.boot()),
+                Some(attempt) => state
+                    .memory
+                    .claimed(slot, attempt, context.process.clock.boot()),
                 None => state.memory.claim_not_written(),
             }
         }
@@ -334,11 +321,15 @@ async fn write_claim(
             state.memory.back_off(facts, &failure::claim(&error));
         }
         // Perhaps written: the recheck goes on only if the claim that is stored is this one.
-        (Err(_), Some(attempt)) => state.memory.claimed(slot, attempt, context.clock.boot()),
+        (Err(_), Some(attempt)) => {
+            state
+                .memory
+                .claimed(slot, attempt, context.process.clock.boot());
+        }
         (Err(_), None) => state.memory.claim_not_written(),
     }
     if state.memory.claimed.is_none() {
-        *turn = Turn::default();
+        *permits = ClaimPermit::default();
     }
 }
 
@@ -431,7 +422,7 @@ async fn render(
         return;
     };
     let Some(value) = &reading.value else { return };
-    let api = secrets(context, round);
+    let api = round.secrets(context);
     let name = &place.target.secret.name;
     let known = [
         facts.memory.verified.as_ref(),
@@ -442,12 +433,12 @@ async fn render(
     let rewritten = |written: &Secret| {
         let revision = flush::remember(context, place, &round.state, written);
         if accepted {
-            lock(&round.state).memory.verified = Some(revision);
+            round.state.lock().memory.verified = Some(revision);
         }
     };
     let failed = |error: &kube::Error| {
         if !failure::is_conflict(error) {
-            back_off(round, facts, &failure::kubernetes(error));
+            round.back_off(facts, &failure::kubernetes(error));
         }
     };
     let mut disowned = None;
@@ -485,7 +476,7 @@ async fn render(
             let mutations = Mutations::between(&object, &written);
             if let Some(mutated) = mutations.failure() {
                 flush::remember(context, place, &round.state, &written);
-                back_off(round, facts, &mutated);
+                round.back_off(facts, &mutated);
                 return;
             }
             match disown(&api, place, &written).await {
@@ -495,7 +486,7 @@ async fn render(
                     failed(&error);
                 }
             }
-            let mut state = lock(&round.state);
+            let mut state = round.state.lock();
             if let Some(left) = mutations.left() {
                 state.memory.left_as_it_is(facts, &left);
             } else {

@@ -5,12 +5,9 @@ use std::sync::Arc;
 
 use crate::api::{ApiAppSecret, Reason};
 use crate::ids::AttemptId;
-use crate::reconcile::context::{Context, lock};
+use crate::reconcile::context::Context;
 use crate::reconcile::observe::Round;
 use crate::rotation::{Facts, foreign_attempt};
-
-/// An attempt of another operator's that was seen on a Secret, and whether that was said.
-pub type Foreign = Option<(AttemptId, bool)>;
 
 /// Says so where the record shows it for the second time: of claim and Secret, which are read one after the other, the one that was read
 /// first may be the older one.
@@ -19,7 +16,7 @@ pub fn report(object: &ApiAppSecret, context: &Arc<Context>, round: &Round, fact
         return;
     };
     {
-        let foreign = &mut lock(&round.state).foreign;
+        let foreign = &mut round.state.lock().foreign;
         let seen = foreign.filter(|(known, _)| *known == attempt);
         *foreign = Some((attempt, seen.is_some()));
         if seen != Some((attempt, false)) {
@@ -30,14 +27,14 @@ pub fn report(object: &ApiAppSecret, context: &Arc<Context>, round: &Round, fact
     let note = note(
         &round.target.secret.name,
         attempt,
-        &context.settings.namespace,
-        &context.settings.class,
+        &context.process.settings.namespace,
+        &context.process.settings.class,
     );
     tracing::warn!(
         namespace = owner.namespace,
         name = owner.name,
         %attempt,
-        class = context.settings.class,
+        class = context.process.settings.class,
         "another operator of this class keeps the same object"
     );
     context
@@ -45,10 +42,10 @@ pub fn report(object: &ApiAppSecret, context: &Arc<Context>, round: &Round, fact
         .warning(object, Reason::AnotherOperator, &note);
     context.another_operator.send_replace(Some(format!(
         "another operator of class {} keeps the same objects: {}/{}, {}",
-        context.settings.class,
+        context.process.settings.class,
         owner.namespace,
         owner.name,
-        context.clock.wall().strftime("%FT%TZ")
+        context.process.clock.wall().strftime("%FT%TZ")
     )));
 }
 

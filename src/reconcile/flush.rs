@@ -9,11 +9,12 @@ use kube::Api;
 
 use crate::api::{ForeignSecret, Outcome, Reason};
 use crate::connection::Connection;
-use crate::ids::{AppId, AttemptId, Sequence};
+use crate::ids::{AttemptId, Sequence};
 use crate::process::metrics::WindowPart;
 use crate::process::panic::{catch_panic, retry_on_panic};
+use crate::reconcile::app_state::{AppState, Flushed, Stored};
 use crate::reconcile::apply;
-use crate::reconcile::context::{AppState, Context, Stored, lock};
+use crate::reconcile::context::Context;
 use crate::reconcile::mutated::Mutations;
 use crate::reconcile::probe::{paired, probe};
 use crate::reconcile::wiped::{self, Manifest};
@@ -68,34 +69,7 @@ pub struct Received {
     /// The same, since boot.
     pub answered_boot: Duration,
     /// What is known of the application.
-    pub state: Arc<std::sync::Mutex<AppState>>,
-}
-
-/// How a rotation ended.
-#[derive(Debug, Clone)]
-pub struct Flushed {
-    /// The attempt.
-    pub attempt: AttemptId,
-    /// Why it was made.
-    pub cause: Cause,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The application.
-    pub app: AppId,
-    /// The secret that it replaced, if that was somebody else's.
-    pub replaced: Option<ForeignSecret>,
-    /// ZITADEL's sequence.
-    pub sequence: Sequence,
-    /// ZITADEL's time.
-    pub change_date: Timestamp,
-    /// The organisation that owns the application.
-    pub resource_owner: Option<String>,
-    /// From the answer until the new value was accepted.
-    pub proving: Duration,
-    /// From then until the Secret was durable.
-    pub writing: Duration,
-    /// The Secret's revision afterwards, if it was written.
-    pub revision: Option<String>,
+    pub state: Arc<parking_lot::Mutex<AppState>>,
 }
 
 impl Received {
@@ -221,20 +195,20 @@ impl Received {
 
     /// Carries out the steps of the state machine until the value is to be written; none if it is to be dropped.
     async fn prove(&self, context: &Context) -> Option<Proven> {
-        let timing = &context.settings.timing;
+        let timing = &context.process.settings.timing;
         let mut machine = Publish::received(self.answered_boot, self.beside(), timing);
         let mut kept = false;
         // As long as the stored value is accepted, nobody is without one.
         let mut dark_since = self.answered;
         loop {
-            match machine.next(context.clock.boot()) {
+            match machine.next(context.process.clock.boot()) {
                 Next::Ask(question, within) => {
                     let asked = tokio::time::timeout(within, self.ask(question)).await;
                     let verdict = asked.unwrap_or(Verdict::Unknown);
                     if (question, verdict) == (Question::Stored, Verdict::Accepted) {
                         dark_since = Instant::now();
                     }
-                    machine.record_answer(question, verdict, context.clock.boot());
+                    machine.record_answer(question, verdict, context.process.clock.boot());
                 }
                 Next::Wait(pause) => {
                     if machine.is_candidate() && !kept {
@@ -262,8 +236,8 @@ impl Received {
             name = self.target.owner.name,
             "ZITADEL does not accept the new credential yet; it is kept in memory, and the Secret keeps the one that works"
         );
-        lock(&self.state).memory.candidate = true;
-        context.wake(&self.target.owner);
+        self.state.lock().memory.candidate = true;
+        context.store.wake(&self.target.owner);
     }
 }
 
@@ -285,7 +259,7 @@ pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed 
         accepted: false,
         dark_since: received.answered,
     }));
-    lock(&received.state).memory.candidate = false;
+    received.state.lock().memory.candidate = false;
     let dark_since = proof.as_ref().map_or(received.answered, |it| it.dark_since);
     let proving = dark_since.elapsed();
     let (outcome, revision) = match proof {
@@ -298,9 +272,18 @@ pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed 
     let total = dark_since.elapsed();
     let writing = total.saturating_sub(proving);
     if revision.is_some() {
-        context.metrics.dark_window(WindowPart::Prove, proving);
-        context.metrics.dark_window(WindowPart::Write, writing);
-        context.metrics.dark_window(WindowPart::Total, total);
+        context
+            .process
+            .metrics
+            .dark_window(WindowPart::Prove, proving);
+        context
+            .process
+            .metrics
+            .dark_window(WindowPart::Write, writing);
+        context
+            .process
+            .metrics
+            .dark_window(WindowPart::Total, total);
     }
     Flushed {
         attempt: received.attempt,
@@ -329,7 +312,7 @@ async fn publish(
         Outcome::Unproven
     };
     let namespace = &received.target.owner.namespace;
-    let api: Api<Secret> = Api::namespaced(context.flush_client.clone(), namespace);
+    let api: Api<Secret> = Api::namespaced(context.process.flush_client.clone(), namespace);
     let mut stored = secret::state(received.stored.as_ref());
     // An accepted new value means that the one that was stored before it is dead, whatever its sequence says.
     let mut outlived = match &stored {
@@ -360,7 +343,7 @@ async fn publish(
                 let before = record.as_ref();
                 Some(apply(context, &api, received, &target, before, Some(&version)).await)
             }
-            Fence::Create if context.object(&target.owner).is_some() => {
+            Fence::Create if context.store.object(&target.owner).is_some() => {
                 Some(apply(context, &api, received, &target, None, None).await)
             }
             Fence::Create => {
@@ -407,7 +390,7 @@ async fn publish(
                 let reading = found.as_ref().map(|secret| {
                     let place = received.place(&target);
                     secret::read(place, &secret.metadata, Some(secret), |owner| {
-                        context.keeps_secret(owner, &target)
+                        context.store.keeps_secret(owner, &target)
                     })
                 });
                 stored = secret::state(reading.as_ref());
@@ -422,8 +405,8 @@ async fn publish(
 /// Corrects the record of a value that was written before it was known where it stands in the journal. The revision that was written.
 pub async fn correct(context: &Context, received: &Received, over: Option<&str>) -> Option<String> {
     let namespace = &received.target.owner.namespace;
-    let api: Api<Secret> = Api::namespaced(context.flush_client.clone(), namespace);
-    let target = context.present(&received.target);
+    let api: Api<Secret> = Api::namespaced(context.process.flush_client.clone(), namespace);
+    let target = context.store.present(&received.target);
     let found = api.get_opt(&target.secret.name).await.ok()??;
     let found = wiped::Stored::from(found);
     let place = received.place(&target);
@@ -455,7 +438,7 @@ fn present(
     before: &Arc<Target>,
     stored: &SecretState,
 ) -> Arc<Target> {
-    let mut target = context.present(&received.target);
+    let mut target = context.store.present(&received.target);
     if target.secret.name != before.secret.name && *stored != SecretState::Absent {
         Arc::make_mut(&mut target)
             .secret
@@ -467,7 +450,7 @@ fn present(
 
 /// Says, once a reason, that a value is held and can't be written.
 fn hold_back(context: &Context, received: &Received, failure: Failure) {
-    let mut state = lock(&received.state);
+    let mut state = received.state.lock();
     if state.memory.write_blocked.as_ref() != Some(&failure) {
         tracing::error!(
             attempt = %received.attempt,
@@ -479,7 +462,7 @@ fn hold_back(context: &Context, received: &Received, failure: Failure) {
         );
         state.memory.write_blocked = Some(failure);
         drop(state);
-        context.wake(&received.target.owner);
+        context.store.wake(&received.target.owner);
     }
 }
 
@@ -493,7 +476,7 @@ async fn judge_stored(context: &Context, received: &Received, target: &Target, s
     );
     let version = reading.view.version;
     let is_known = {
-        let memory = &lock(&received.state).memory;
+        let memory = &received.state.lock().memory;
         let rejected = memory.rejected.as_ref().map(|rejection| &rejection.secret);
         rejected == Some(&version) || memory.verified.as_ref() == Some(&version.revision)
     };
@@ -509,10 +492,12 @@ async fn judge_stored(context: &Context, received: &Received, target: &Target, s
         (Some(value), Some(id)) => probe(&received.connection, &received.app, id, value).await,
         _ => Verdict::Rejected,
     };
-    lock(&received.state)
+    received
+        .state
+        .lock()
         .memory
-        .judged(&version, verdict, context.clock.boot());
-    context.wake(&received.target.owner);
+        .judged(&version, verdict, context.process.clock.boot());
+    context.store.wake(&received.target.owner);
 }
 
 async fn apply(
@@ -535,11 +520,11 @@ async fn apply(
 pub fn remember(
     context: &Context,
     place: Place<'_>,
-    state: &std::sync::Mutex<AppState>,
+    state: &parking_lot::Mutex<AppState>,
     written: &Secret,
 ) -> String {
     let reading = secret::read(place, &written.metadata, None, |owner| {
-        context.keeps_secret(owner, place.target)
+        context.store.keeps_secret(owner, place.target)
     });
     let text = reading.view.version.revision.clone();
     let name = &place.target.secret.name;
@@ -548,8 +533,8 @@ pub fn remember(
         commit: reading.commit,
     };
     // NB: an object comes out of its namespace's cache, so there is one.
-    if let Some(cache) = context.caches.of(&place.target.owner.namespace) {
-        lock(state).secret = Some(cache.secrets_shown.written(name, &text, stored));
+    if let Some(cache) = context.store.of(&place.target.owner.namespace) {
+        state.lock().secret = Some(cache.secrets_shown.written(name, &text, stored));
     }
     text
 }
@@ -634,6 +619,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::ids::AppId;
 
     #[test]
     fn whoever_may_have_used_a_replaced_secret_is_told_whose_it_was_also_after_a_lost_answer() {

@@ -4,11 +4,11 @@
 //! An object that finds no place does not wait in it: its name is put on a list, and it is woken when a place is free. A thousand
 //! waiting objects are a thousand names then, and not a thousand tasks.
 
+use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
-use std::sync::{Arc, Mutex};
-
-use crate::reconcile::context::lock;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Objects that are looked at at once, in all.
 pub const IN_ALL: u16 = 64;
@@ -94,7 +94,7 @@ impl<T: Clone + Eq + Hash> Bulkheads<T> {
             Kind::Namespace(connection.to_owned(), namespace.to_owned()),
             Kind::Connection(connection.to_owned()),
         ];
-        let mut rooms = lock(&self.rooms);
+        let mut rooms = self.rooms.lock();
         for kind in &kinds {
             let room = rooms.entry(kind.clone()).or_default();
             if room.taken >= kind.places() {
@@ -115,13 +115,13 @@ impl<T: Clone + Eq + Hash> Bulkheads<T> {
     /// Wakes those for whom there are places. Whoever leaves wakes the next one; to be called now and then all the same, since one that
     /// was woken may be gone meanwhile, and never leaves.
     pub fn wake_those_that_fit(&self) {
-        let kinds: Vec<Kind> = lock(&self.rooms).keys().cloned().collect();
+        let kinds: Vec<Kind> = self.rooms.lock().keys().cloned().collect();
         self.wake_of(&kinds, usize::MAX);
     }
 
     fn wake_of(&self, kinds: &[Kind], most: usize) {
         let mut woken = Vec::new();
-        let mut rooms = lock(&self.rooms);
+        let mut rooms = self.rooms.lock();
         for kind in kinds {
             let Some(room) = rooms.get_mut(kind) else {
                 continue;
@@ -140,7 +140,7 @@ impl<T: Clone + Eq + Hash> Bulkheads<T> {
 
     fn leave(&self, kinds: &[Kind; 2]) {
         for kind in kinds {
-            if let Some(room) = lock(&self.rooms).get_mut(kind) {
+            if let Some(room) = self.rooms.lock().get_mut(kind) {
                 room.taken = room.taken.saturating_sub(1);
             }
         }
@@ -161,6 +161,15 @@ impl<T: Clone + Eq + Hash> Drop for Place<T> {
     }
 }
 
+/// What one rotation has been permitted so far.
+#[derive(Default)]
+pub struct ClaimPermit {
+    /// To have a claim open: from before the claim until generate was sent.
+    pub(crate) claim: Option<OwnedSemaphorePermit>,
+    /// To send generate.
+    pub(crate) generate: Option<OwnedSemaphorePermit>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,7 +179,7 @@ mod tests {
     fn bulkheads() -> (Bulkheads<usize>, Woken) {
         let woken = Woken::default();
         let noted = Arc::clone(&woken);
-        let wake = move |who| noted.lock().unwrap().push(who);
+        let wake = move |who| noted.lock().push(who);
         (Bulkheads::new(wake), woken)
     }
 
@@ -200,13 +209,13 @@ mod tests {
         for who in [20, 21, 20, 22] {
             assert!(all.enter(&who, "c", "a").is_none());
         }
-        assert!(woken.lock().unwrap().is_empty());
+        assert!(woken.lock().is_empty());
         places.pop();
-        assert_eq!(*woken.lock().unwrap(), [20]);
+        assert_eq!(*woken.lock(), [20]);
         let _taken = all.enter(&20, "c", "a").unwrap();
         assert!(all.enter(&23, "c", "a").is_none());
         places.pop();
-        assert_eq!(*woken.lock().unwrap(), [20, 21]);
+        assert_eq!(*woken.lock(), [20, 21]);
     }
 
     #[test]
@@ -219,10 +228,10 @@ mod tests {
             assert!(all.enter(&who, "c", "a").is_none());
         }
         drop(places);
-        assert_eq!(woken.lock().unwrap().len(), OF_NAMESPACE);
+        assert_eq!(woken.lock().len(), OF_NAMESPACE);
         // None of them comes.
         all.wake_those_that_fit();
-        assert_eq!(*woken.lock().unwrap(), (20..40).collect::<Vec<_>>());
-        assert!(all.rooms.lock().unwrap().is_empty(), "nothing is kept");
+        assert_eq!(*woken.lock(), (20..40).collect::<Vec<_>>());
+        assert!(all.rooms.lock().is_empty(), "nothing is kept");
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod act;
 pub(crate) mod another_operator;
+pub(crate) mod app_state;
 pub mod apply;
 #[cfg(test)]
 pub(crate) mod compatibility;
@@ -26,12 +27,14 @@ use kube::Resource;
 use kube::runtime::controller::Action;
 
 use crate::api::ApiAppSecret;
-use crate::reconcile::act::{Turn, act};
-use crate::reconcile::context::{Context, Guarded, lock};
+use crate::reconcile::act::act;
+use crate::reconcile::context::Context;
+use crate::reconcile::limits::ClaimPermit;
 use crate::reconcile::observe::Round;
 use crate::report::unreadable;
 use crate::report::{self, Error};
 use crate::rotation::{Report, Step, decide, out_of_steps};
+use crate::store::cache::Guarded;
 use crate::target::Target;
 
 /// Steps of one round at most. A rotation takes about ten, and twice as many where others change things meanwhile; more than this means
@@ -50,8 +53,9 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
         }
     };
     match &result {
-        Ok(_) => context.metrics.reconciled("ok", started.elapsed()),
+        Ok(_) => context.process.metrics.reconciled("ok", started.elapsed()),
         Err(error) => context
+            .process
             .metrics
             .reconcile_failed(error.reason(), started.elapsed()),
     }
@@ -63,17 +67,17 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
     if object.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let target = match Target::read(object, context.settings.minimum_interval) {
+    let target = match Target::read(object, context.process.settings.minimum_interval) {
         Ok(target) => Arc::new(target),
         Err(error) => return report::invalid(object, &error, context).await,
     };
     let current = report::current(object, context);
     let mut round = Round::new(context, target, &current.status);
     let mut facts = round.begin(context);
-    let mut turn = Turn::default();
+    let mut permits = ClaimPermit::default();
     for _ in 0..STEPS {
         let (step, lost) = {
-            let mut state = lock(&round.state);
+            let mut state = round.state.lock();
             let known = state.memory.lost;
             facts.memory = state.memory.clone();
             let decision = decide(&facts);
@@ -98,26 +102,26 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
             }
             // No new work by a replica that does not lead any more, or whose process was suspended so long that it cannot know.
             Step::CreateShell | Step::Rehearse { .. } | Step::WriteClaim { .. }
-                if !context.lead.leads()
-                    && !context.stop.is_cancelled()
+                if !context.process.lead.leads()
+                    && !context.process.stop.is_cancelled()
                     && facts.memory.claimed.is_none() =>
             {
                 return Ok(Action::requeue(std::time::Duration::from_secs(1)));
             }
             // No new work after the signal to stop; what was claimed is sent or given up.
             Step::CreateShell | Step::Rehearse { .. } | Step::WriteClaim { .. }
-                if context.stop.is_cancelled() && facts.memory.claimed.is_none() =>
+                if context.process.stop.is_cancelled() && facts.memory.claimed.is_none() =>
             {
                 return Ok(Action::await_change());
             }
-            step => act(context, &mut round, &mut turn, step, &mut facts).await,
+            step => act(context, &mut round, &mut permits, step, &mut facts).await,
         }
     }
     // What was read is forgotten by now; the report is made from what the watches show.
-    drop(turn);
+    drop(permits);
     let mut facts = round.begin(context);
     let report = {
-        let mut state = lock(&round.state);
+        let mut state = round.state.lock();
         facts.memory = state.memory.clone();
         let decision = out_of_steps(&facts);
         state.memory = decision.memory;

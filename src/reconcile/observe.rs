@@ -1,7 +1,8 @@
 //! Observes: the facts as the watches show them, without a request. It never writes, and decides nothing.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -11,10 +12,9 @@ use kube::runtime::reflector::ObjectRef;
 use crate::api::{ApiAppSecretStatus, ConditionType, ForeignSecret, HistoryEntry, Outcome, Reason};
 use crate::connection::Connection;
 use crate::ids::{AppId, AttemptId, Sequence};
-use crate::reconcile::context::{AppState, Context, Stored, lock};
-use crate::reconcile::rivals::keeps_app;
+use crate::reconcile::app_state::{AppState, Stored};
+use crate::reconcile::context::Context;
 use crate::report::failure::NotReady;
-use crate::report::status::HISTORY;
 use crate::rotation::{
     AppFacts, Backlog, Bytes32, Cause, ClaimView, CommitRecord, DueState, Entry, Explained, Facts,
     Failure, Former, Gates, Now, ObjectView, Observed, Owner, Salt, SecretState, Slot,
@@ -82,13 +82,18 @@ pub(crate) fn fresh_salt() -> Salt {
 }
 
 impl Round {
+    /// Remembers a failure: the next try comes later.
+    pub(crate) fn back_off(&self, facts: &Facts, failure: &Failure) {
+        self.state.lock().memory.back_off(facts, failure);
+    }
+
     /// A round with nothing read yet.
     pub fn new(context: &Context, target: Arc<Target>, status: &ApiAppSecretStatus) -> Self {
         let connection = context.connections.get(&target.connection);
         // NB: also where it cannot be used: what is known of an application, and held for it, is kept under one name.
         let issuer = match &connection {
             Ok(connection) => connection.endpoints.issuer.clone(),
-            Err(_) => context.issuer(&target.connection).unwrap_or_default(),
+            Err(_) => context.store.issuer(&target.connection).unwrap_or_default(),
         };
         let primary = application(connection.as_ref().ok(), &issuer, &target.app);
         Self {
@@ -156,11 +161,11 @@ impl Round {
                 && well.map(Reason::as_str).contains(&ready.reason.as_str())
         });
         let last_active = self.status.active_app_id.as_deref();
-        let timing = context.settings.timing;
+        let timing = context.process.settings.timing;
         let mut facts = Facts {
             timing,
             now: self.now(context),
-            holder: context.settings.holder.clone(),
+            holder: context.process.settings.holder.clone(),
             object: ObjectView {
                 owner: target.owner.clone(),
                 inputs: self.inputs(),
@@ -293,8 +298,8 @@ impl Round {
     }
 
     fn now(&self, context: &Context) -> Now {
-        let boot = context.clock.boot();
-        let local = context.clock.wall();
+        let boot = context.process.clock.boot();
+        let local = context.process.clock.wall();
         let server = self
             .connection
             .as_ref()
@@ -302,17 +307,13 @@ impl Round {
             .and_then(|connection| connection.zitadel.clock().now());
         let time = server.unwrap_or(local);
         let far = |other: Timestamp| other.duration_since(time).abs() > MOST_SKEW;
-        let skewed = far(local) || context.api_clock.now().is_some_and(far);
+        let skewed = far(local) || context.process.api_clock.now().is_some_and(far);
         Now { boot, time, skewed }
     }
 
     fn gates(&self, context: &Context) -> Gates {
         let target = &self.target;
-        let labels = |name: &str| {
-            context
-                .caches
-                .namespace_label(&target.owner.namespace, name)
-        };
+        let labels = |name: &str| context.store.namespace_label(&target.owner.namespace, name);
         // NB: the connection as it is now: a grant may have been taken away since the round began.
         let present = context.connections.get(&target.connection);
         let granted = match (&self.connection, &present) {
@@ -328,7 +329,7 @@ impl Round {
         Gates {
             granted,
             repairs_exhausted: match &self.connection {
-                Ok(connection) => connection.repairs_exhausted(context.clock.boot()),
+                Ok(connection) => connection.repairs_exhausted(context.process.clock.boot()),
                 Err(_) => false,
             },
             connection: self
@@ -355,7 +356,7 @@ impl Round {
 
     /// In a namespace that is being deleted nothing is begun any more.
     fn lives_on(&self, context: &Context) -> Result<(), Failure> {
-        if context.caches.is_terminating(&self.target.owner.namespace) {
+        if context.store.is_terminating(&self.target.owner.namespace) {
             return Err(Failure::new(Reason::NamespaceTerminating, true));
         }
         Ok(())
@@ -364,12 +365,12 @@ impl Round {
     /// The Secret as the watch shows it, or as this process wrote it where the watch lags behind.
     fn cached_secret(&mut self, context: &Context) -> SecretState {
         let name = self.target.secret.name.clone();
-        let cache = context.caches.of(&self.target.owner.namespace);
+        let cache = context.store.of(&self.target.owner.namespace);
         let shown = |written: &Written<Stored>| {
             cache.is_none_or(|cache| cache.secrets_shown.shows(written))
         };
         let written = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             // NB: what was shown once is dropped: a later list knows nothing of it, and must not make it news again.
             state.secret = state.secret.take().filter(|written| !shown(written));
             let written = state.secret.as_ref();
@@ -380,20 +381,20 @@ impl Round {
             self.take_record(written.commit.as_ref());
             return written.state;
         }
-        let metadata = context.caches.secret(&self.target.owner.namespace, &name);
+        let metadata = context.store.secret(&self.target.owner.namespace, &name);
         let reading = metadata
             .as_ref()
             .zip(self.place())
             .map(|(metadata, place)| {
                 secret::read(place, &metadata.metadata, None, |owner| {
-                    context.keeps_secret(owner, place.target)
+                    context.store.keeps_secret(owner, place.target)
                 })
             });
         let record = reading.as_ref().and_then(|reading| reading.commit.as_ref());
         self.take_record(record);
         let mut state = secret::state(reading.as_ref());
         if let SecretState::Present(view) = &mut state {
-            view.rendered &= lock(&self.state).drifted.as_ref() != Some(&view.version);
+            view.rendered &= self.state.lock().drifted.as_ref() != Some(&view.version);
         }
         state
     }
@@ -408,17 +409,17 @@ impl Round {
 
     /// The claim of an application as the watch shows it, or as this process wrote it where the watch lags behind.
     pub(crate) fn cached_claim(&self, context: &Context, app: &AppRef, name: &str) -> ClaimView {
-        let shown = &context.caches.claims_shown;
+        let shown = &context.store.claims_shown;
         let written = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             state.claims.retain(|_, written| !shown.shows(written));
             state.claims.get(name).map(|written| written.view.clone())
         };
         if let Some(written) = written {
             return written;
         }
-        let reference = ObjectRef::new(name).within(&context.settings.namespace);
-        let lease = context.caches.claims.get(&reference);
+        let reference = ObjectRef::new(name).within(&context.process.settings.namespace);
+        let lease = context.store.claims.get(&reference);
         self.claim_view(context, app, lease.as_deref())
     }
 
@@ -429,7 +430,7 @@ impl Round {
         lease: Option<&Lease>,
     ) -> ClaimView {
         let elsewhere =
-            |owner: &Owner| *owner != self.target.owner && keeps_app(context, app, owner);
+            |owner: &Owner| *owner != self.target.owner && context.store.keeps_app(app, owner);
         claim::view(lease, elsewhere)
     }
 
@@ -437,12 +438,12 @@ impl Round {
     pub fn saw_secret(&mut self, context: &Context, found: Option<&Secret>, facts: &mut Facts) {
         let reading = found.zip(self.place()).map(|(secret, place)| {
             secret::read(place, &secret.metadata, Some(secret), |owner| {
-                context.keeps_secret(owner, place.target)
+                context.store.keeps_secret(owner, place.target)
             })
         });
         let view = reading.as_ref().map(|reading| &reading.view);
         let drifted = view.filter(|view| !view.rendered);
-        lock(&self.state).drifted = drifted.map(|view| view.version.clone());
+        self.state.lock().drifted = drifted.map(|view| view.version.clone());
         facts.secret = Observed::Live(secret::state(reading.as_ref()));
         if self.take_record(reading.as_ref().and_then(|reading| reading.commit.as_ref())) {
             self.line_up(facts);
@@ -452,7 +453,7 @@ impl Round {
 
     /// A Secret that holds this object's value under a name that the object does not give it any more.
     fn former(&self, context: &Context) -> Option<Former> {
-        let names = context.caches.kept_by(&self.target.owner);
+        let names = context.store.secrets_of(&self.target.owner);
         let others = names
             .iter()
             .filter(|name| **name != self.target.secret.name);
@@ -462,7 +463,7 @@ impl Round {
     }
 
     fn former_of(&self, context: &Context, name: &str) -> Option<Former> {
-        let found = context.caches.secret(&self.target.owner.namespace, name)?;
+        let found = context.store.secret(&self.target.owner.namespace, name)?;
         let reading = secret::read(self.place()?, &found.metadata, None, |_| false);
         let view = reading.view;
         let stored = view.commit.ok().flatten().filter(|_| view.owned)?;
@@ -526,7 +527,7 @@ pub(crate) fn application(
 /// the claim is gone, and not switch it off.
 fn explained(status: &ApiAppSecretStatus) -> Explained {
     let mut explained = Explained::default();
-    for past in status.history.iter().take(HISTORY) {
+    for past in status.history.iter().take(ApiAppSecretStatus::HISTORY) {
         let cause = Cause::ALL
             .into_iter()
             .find(|cause| cause.as_str() == past.reason);

@@ -7,7 +7,7 @@ use kube::Api;
 
 use crate::api::{ApiAppSecret, Reason};
 use crate::connection::Connection;
-use crate::reconcile::context::{Context, lock};
+use crate::reconcile::context::Context;
 use crate::reconcile::journal;
 use crate::reconcile::observe::Round;
 use crate::reconcile::probe::probe;
@@ -24,13 +24,15 @@ impl Round {
     /// Whether the object is stored as this round has it.
     async fn is_current(&self, context: &Context) -> Result<bool, kube::Error> {
         let owner = &self.target.owner;
-        let api: Api<ApiAppSecret> = Api::namespaced(context.client.clone(), &owner.namespace);
+        let api: Api<ApiAppSecret> =
+            Api::namespaced(context.process.client.clone(), &owner.namespace);
         let found = api.get_metadata_opt(&owner.name).await?;
         Ok(found.is_some_and(|found| {
             let metadata = found.metadata;
             let same = metadata.uid.as_ref() == Some(&owner.uid);
             if same && metadata.generation < self.target.generation {
                 context
+                    .process
                     .restore
                     .detected("the generation of an ApiAppSecret");
             }
@@ -105,7 +107,7 @@ impl Round {
         }
         if let Some(result) = journal {
             self.take_foreign(&app, &result);
-            journal::note_denial(&mut lock(&self.state).denied, &app.app, &result);
+            journal::note_denial(&mut self.state.lock().denied, &app.app, &result);
             self.read_since.insert(app.app.clone(), since);
             facts.of_mut(slot).journal = journal::seen(context, &connection, result);
         }
@@ -145,8 +147,9 @@ impl Round {
         asked.await
     }
 
-    fn secrets(&self, context: &Context) -> Api<Secret> {
-        Api::namespaced(context.client.clone(), &self.target.owner.namespace)
+    /// The Secrets of the object's namespace.
+    pub(crate) fn secrets(&self, context: &Context) -> Api<Secret> {
+        Api::namespaced(context.process.client.clone(), &self.target.owner.namespace)
     }
 
     fn saw_app(
@@ -227,7 +230,7 @@ impl Round {
             }
             _ => Verdict::Unknown,
         };
-        context.metrics.verification(match verdict {
+        context.process.metrics.verification(match verdict {
             Verdict::Accepted => "valid",
             Verdict::Rejected => "refused",
             Verdict::Unknown => "none",
@@ -246,7 +249,10 @@ impl Round {
 }
 
 fn claims(context: &Context) -> Api<Lease> {
-    Api::namespaced(context.client.clone(), &context.settings.namespace)
+    Api::namespaced(
+        context.process.client.clone(),
+        &context.process.settings.namespace,
+    )
 }
 
 /// Why something of the cluster can't be read; `forbidden` if the right is missing.

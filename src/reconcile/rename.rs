@@ -6,7 +6,6 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, Preconditions};
 use serde_json::{Map, Value as Json, json};
 
-use crate::reconcile::act::{back_off, secrets};
 use crate::reconcile::apply::{self, FIELD_MANAGER};
 use crate::reconcile::context::Context;
 use crate::reconcile::flush;
@@ -31,7 +30,7 @@ pub(crate) async fn move_from(
         // It changed or went meanwhile: the next round looks.
         Ok(None) => facts.former = None,
         Err(error) if failure::is_conflict(&error) => {}
-        Err(error) => back_off(round, facts, &failure::kubernetes(&error)),
+        Err(error) => round.back_off(facts, &failure::kubernetes(&error)),
     }
 }
 
@@ -45,7 +44,7 @@ async fn copy(
     let Some(place) = round.place() else {
         return Ok(None);
     };
-    let api = secrets(context, round);
+    let api = round.secrets(context);
     let Some(source) = api.get_opt(&former.name).await? else {
         return Ok(None);
     };
@@ -61,7 +60,7 @@ async fn copy(
     let written = apply::secret(&api, name, &object, over).await?;
     flush::remember(context, place, &round.state, &written);
     if let Some(mutated) = Mutations::between(&object, &written).failure() {
-        back_off(round, facts, &mutated);
+        round.back_off(facts, &mutated);
     }
     Ok(Some(written))
 }
@@ -78,12 +77,12 @@ pub(crate) async fn drop_former(
     match clear(context, round, former).await {
         Ok(()) => {}
         Err(error) if failure::is_conflict(&error) => {}
-        Err(error) => back_off(round, facts, &failure::kubernetes(&error)),
+        Err(error) => round.back_off(facts, &failure::kubernetes(&error)),
     }
 }
 
 async fn clear(context: &Context, round: &Round, former: &Former) -> Result<(), kube::Error> {
-    let api = secrets(context, round);
+    let api = round.secrets(context);
     let Some(found) = api.get_opt(&former.name).await? else {
         return Ok(());
     };

@@ -1,13 +1,11 @@
 //! How long something that failed waits until it is tried again: longer each time. Does no I/O.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-
-use crate::reconcile::context::lock;
 
 /// The waits of those that failed the last time.
 #[derive(Debug)]
@@ -26,7 +24,7 @@ impl<K: Eq + Hash> Retries<K> {
 
     /// It failed once more: how long to wait.
     pub fn failed(&self, key: K) -> Duration {
-        let mut all = lock(&self.0);
+        let mut all = self.0.lock();
         let backoff = all.entry(key).or_insert_with(|| {
             ExponentialBuilder::default()
                 .with_min_delay(Duration::from_secs(1))
@@ -41,12 +39,12 @@ impl<K: Eq + Hash> Retries<K> {
 
     /// It did not fail: the next failure is a first one.
     pub fn succeeded(&self, key: &K) {
-        lock(&self.0).remove(key);
+        self.0.lock().remove(key);
     }
 
     /// Forgets those that are gone.
     pub fn retain(&self, keep: impl Fn(&K) -> bool) {
-        lock(&self.0).retain(|key, _| keep(key));
+        self.0.lock().retain(|key, _| keep(key));
     }
 }
 

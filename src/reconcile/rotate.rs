@@ -9,9 +9,11 @@ use crate::api::{ForeignSecret, Outcome, Reason};
 use crate::connection::Connection;
 use crate::ids::{AttemptId, Sequence};
 use crate::process::panic::catch_panic;
-use crate::reconcile::act::Turn;
-use crate::reconcile::context::{AppState, Context, lock};
-use crate::reconcile::flush::{Flushed, Received, correct, prove_and_write};
+use crate::reconcile::app_state::AppState;
+use crate::reconcile::app_state::Flushed;
+use crate::reconcile::context::Context;
+use crate::reconcile::flush::{Received, correct, prove_and_write};
+use crate::reconcile::limits::ClaimPermit;
 use crate::reconcile::observe::{Application, Round, fresh_salt};
 use crate::report::event::Severity;
 use crate::report::failure;
@@ -41,7 +43,7 @@ pub struct Ordered {
 pub async fn send(
     context: &Arc<Context>,
     round: &mut Round,
-    turn: &mut Turn,
+    permits: &mut ClaimPermit,
     Ordered {
         slot,
         attempt,
@@ -56,8 +58,10 @@ pub async fn send(
     // The last answer of the recheck: whatever moves after that is not seen.
     let rechecked = facts.now.boot;
     let late = |now: Duration| now.saturating_sub(rechecked) >= facts.timing.send;
-    if turn.generate.is_none() {
-        let claimed = lock(&round.state)
+    if permits.generate.is_none() {
+        let claimed = round
+            .state
+            .lock()
             .memory
             .claimed
             .as_ref()
@@ -65,32 +69,32 @@ pub async fn send(
         let gone = claimed.map_or(Duration::MAX, |since| rechecked.saturating_sub(since));
         let wait = facts.timing.recheck.saturating_sub(gone);
         let permit = Arc::clone(&connection.shared.sending).acquire_owned();
-        turn.generate = tokio::time::timeout(wait, permit)
+        permits.generate = tokio::time::timeout(wait, permit)
             .await
             .ok()
             .and_then(Result::ok);
     }
     let Application { app, client_id, .. } = round.application(slot).clone();
     let (true, Some(client_id), Ok(guard)) = (
-        turn.generate.is_some(),
+        permits.generate.is_some(),
         client_id,
-        context.holding.hold(attempt),
+        context.process.holding.hold(attempt),
     ) else {
-        lock(&round.state).memory.claim_unusable();
+        round.state.lock().memory.claim_unusable();
         return false;
     };
     // Before the last look at the clock, since it may take its time. Where it fails, generate says so.
     let _ = connection.zitadel.prepare(&app.project).await;
     // The last look at the clock before the bytes leave. What is late is rechecked, now with the permission and a token at hand.
-    if late(context.clock.boot()) {
+    if late(context.process.clock.boot()) {
         return false;
     }
-    let Some(permit) = turn.generate.take() else {
+    let Some(permit) = permits.generate.take() else {
         return false;
     };
-    lock(&round.state).memory.sending(attempt);
+    round.state.lock().memory.sending(attempt);
     if cause.is_repair() {
-        connection.shared.repaired(context.clock.boot());
+        connection.shared.repaired(context.process.clock.boot());
     }
     // NB: that an answer was lost is said when that is seen.
     if matches!(cause, Cause::SecretMissing | Cause::SecretInvalid) {
@@ -113,7 +117,7 @@ pub async fn send(
             // Only then it may have been in use.
             Cause::FirstIssue => round.foreign.remove(&app.app),
             // NB: of that one the answer was lost, so nobody was told yet.
-            Cause::LostAttempt => lock(&round.state).untold.take(),
+            Cause::LostAttempt => round.state.lock().untold.take(),
             _ => None,
         },
         app,
@@ -126,7 +130,7 @@ pub async fn send(
         stored,
         facts: facts.clone(),
     };
-    let ahead = turn.claim.take();
+    let ahead = permits.claim.take();
     let (shared, state) = (Arc::clone(context), Arc::clone(&round.state));
     let owner = round.target.owner.clone();
     context.tasks.spawn(async move {
@@ -134,18 +138,18 @@ pub async fn send(
         let ended = catch_panic("a rotation", attempt, rotation).await;
         if ended.is_none() {
             // If there was a value, it is gone. The journal tells, as after a lost answer.
-            let now = shared.clock.boot();
-            lock(&state).memory.unknown(attempt, now);
+            let now = shared.process.clock.boot();
+            state.lock().memory.unknown(attempt, now);
         }
         drop(guard);
         // A reconcile that still waits goes on by itself, from what is known now.
         if done.send(ended.flatten()).is_err() {
-            shared.wake(&owner);
+            shared.store.wake(&owner);
         }
     });
     let ended = tokio::time::timeout(PATIENCE, finished).await;
     round.reading = ended.ok().and_then(Result::ok).flatten();
-    round.reading.is_some() && !late(context.clock.boot())
+    round.reading.is_some() && !late(context.process.clock.boot())
 }
 
 struct Task {
@@ -156,7 +160,7 @@ struct Task {
     app: AppRef,
     replaced: Option<ForeignSecret>,
     scope: String,
-    state: Arc<std::sync::Mutex<AppState>>,
+    state: Arc<parking_lot::Mutex<AppState>>,
     attempt: AttemptId,
     cause: Cause,
     client_id: String,
@@ -177,11 +181,11 @@ impl Task {
             .generate(&self.app, self.attempt)
             .await;
         let answered = Instant::now();
-        let answered_boot = self.context.clock.boot();
+        let answered_boot = self.context.process.clock.boot();
         let mut sequenced = true;
         drop((permit, ahead));
         self.audit(&outcome);
-        let now = self.context.clock.boot();
+        let now = self.context.process.clock.boot();
         let (value, sequence, change_date, resource_owner) = match outcome {
             GenerateOutcome::Success {
                 secret,
@@ -197,7 +201,7 @@ impl Task {
                 (secret, next, self.facts.now.time, None)
             }
             GenerateOutcome::NotExecuted(error) => {
-                let mut state = lock(&self.state);
+                let mut state = self.state.lock();
                 state.memory.generate_not_executed(self.attempt);
                 state
                     .memory
@@ -205,7 +209,7 @@ impl Task {
                 return self.stored;
             }
             GenerateOutcome::Unknown(error) => {
-                let mut state = lock(&self.state);
+                let mut state = self.state.lock();
                 let failure = failure::zitadel(&error);
                 state.memory.unanswered(self.attempt, now, failure);
                 state.memory.answer = Some((self.attempt, error.answer()));
@@ -234,7 +238,7 @@ impl Task {
             resource_owner,
             client_id: self.client_id.clone(),
             trigger,
-            published: self.context.clock.wall(),
+            published: self.context.process.clock.wall(),
             salt: fresh_salt(),
             stored: self.stored.take(),
             answered,
@@ -250,9 +254,10 @@ impl Task {
             self.connection.rotated(&self.app, flushed.sequence);
         }
         self.context
+            .process
             .metrics
             .rotation(self.cause.as_str(), flushed.outcome);
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let verified = flushed
             .revision
             .clone()
@@ -270,11 +275,14 @@ impl Task {
     fn retired(&self, sequence: Sequence, change_date: jiff::Timestamp) {
         self.connection.rotated(&self.app, sequence);
         let outcome = Outcome::Retired;
-        self.context.metrics.rotation(self.cause.as_str(), outcome);
-        let mut state = lock(&self.state);
+        self.context
+            .process
+            .metrics
+            .rotation(self.cause.as_str(), outcome);
+        let mut state = self.state.lock();
         state
             .memory
-            .unknown(self.attempt, self.context.clock.boot());
+            .unknown(self.attempt, self.context.process.clock.boot());
         state.flushed = Some(Flushed {
             attempt: self.attempt,
             cause: self.cause,
@@ -356,7 +364,10 @@ impl Task {
             GenerateOutcome::NotExecuted(e) => ("NotExecuted", None, error(e)),
             GenerateOutcome::Unknown(e) => ("Unknown", None, error(e)),
         };
-        self.context.metrics.generate(self.cause.as_str(), result);
+        self.context
+            .process
+            .metrics
+            .generate(self.cause.as_str(), result);
         tracing::info!(
             target: "audit",
             attempt = %self.attempt,

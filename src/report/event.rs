@@ -4,8 +4,9 @@
 //! NB: not kube's recorder. That one makes a series of what has the same type, action, reason and object, so within six minutes the
 //! first note hides the later ones; and it keeps its cache for ever.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -18,7 +19,6 @@ use tokio_util::task::TaskTracker;
 use crate::api::{ApiAppSecret, Reason, ZitadelConnection};
 use crate::process::clock::Clock;
 use crate::reconcile::apply;
-use crate::reconcile::context::lock;
 use crate::rotation::Owner;
 use crate::store::scope::Scope;
 
@@ -180,7 +180,7 @@ impl Events {
         let about = about.into();
         let key = (about.0.uid.clone().unwrap_or_default(), reason);
         let now = self.clock.boot();
-        match lock(&self.paces).allows(key, now) {
+        match self.paces.lock().allows(key, now) {
             Some(0) => self.send(about, severity, reason, note),
             Some(left_out) => {
                 let more = format!(" ({left_out} more of these since the last event)");

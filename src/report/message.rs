@@ -1,77 +1,22 @@
 //! What a person is told for each reason: which object, which field, which value, what next. No text of the remote side. No I/O.
 
 mod breaker;
+mod scene;
 #[cfg(test)]
 mod tests;
 mod time;
 mod zitadel;
 
-use std::time::Duration;
-
-use jiff::Timestamp;
-
-use crate::api::{OpenAttempt, Reason, RecoveryPolicy};
+use crate::api::{Reason, RecoveryPolicy};
 use crate::ids::AppId;
-use crate::report::failure::{CLIENT_ID, NOTHING_ROTATED, NotReady};
-use crate::rotation::{Blocked, Timing, format_interval};
+use crate::report::failure::{NOTHING_ROTATED, NotReady};
+use crate::rotation::Blocked;
 use crate::store::secret::Writer;
 use crate::target::Target;
 use breaker::repairs_are_held;
+pub use scene::Scene;
+use scene::{answer, at_or_after, span};
 pub use time::{first_in, is_same, stands};
-
-/// What a message speaks of besides the reason.
-pub struct Scene<'a> {
-    /// What is wanted.
-    pub target: &'a Target,
-    /// The spans of the protocol.
-    pub timing: &'a Timing,
-    /// Whether a person must act.
-    pub stalled: bool,
-    /// The application that the next value is generated on, if there are two.
-    pub idle: Option<&'a AppId>,
-    /// The Secret that holds the value under its former name, until it was moved.
-    pub former: Option<&'a str>,
-    /// The keys of the Secret, if it exists and was read.
-    pub keys: Option<&'a [String]>,
-    /// The type of the Secret, if it exists and was read.
-    pub found_type: Option<&'a str>,
-    /// Who writes the client secret in the Secret besides the operator.
-    pub writer: Option<&'a Writer>,
-    /// Why the application cannot be rotated, if it was read and is not ready.
-    pub not_ready: Option<NotReady>,
-    /// The trigger that was handled last.
-    pub handled: Option<&'a str>,
-    /// The attempt that is open.
-    pub attempt: Option<&'a OpenAttempt>,
-    /// Whether a new value waits to be accepted while the stored one works.
-    pub candidate: bool,
-    /// When the operator acts next, if it waits for a time.
-    pub next: Option<Timestamp>,
-    /// When ZITADEL last accepted the stored value, where it cannot be asked now.
-    pub accepted: Option<Timestamp>,
-}
-
-impl<'a> Scene<'a> {
-    /// A scene of which nothing is known besides what is wanted.
-    pub const fn new(target: &'a Target, timing: &'a Timing) -> Self {
-        Self {
-            target,
-            timing,
-            stalled: false,
-            idle: None,
-            former: None,
-            keys: None,
-            found_type: None,
-            writer: None,
-            not_ready: None,
-            handled: None,
-            attempt: None,
-            candidate: false,
-            next: None,
-            accepted: None,
-        }
-    }
-}
 
 /// What a person is told: which object, which field, which value, what next.
 pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
@@ -105,28 +50,11 @@ fn with_times(mut text: String, scene: &Scene<'_>) -> String {
     text
 }
 
-/// When something happens: at the end of the wait, or where that is not known after so long.
-fn at_or_after(scene: &Scene<'_>, wait: Duration) -> String {
-    scene.next.map_or_else(
-        || format!("after {}", span(wait)),
-        |next| format!("at {next}"),
-    )
-}
-
 /// The sentence with what came back, in words of the operator's own.
 fn with_answer(text: String, blocked: &Blocked) -> String {
     match answer(blocked) {
         Some(answer) => format!("{text} ({answer})"),
         None => text,
-    }
-}
-
-/// What came back, in words of the operator's own, and ZITADEL's error id.
-fn answer(blocked: &Blocked) -> Option<String> {
-    match (&blocked.answer, &blocked.error_id) {
-        (Some(answer), Some(id)) => Some(format!("{answer}, {id}")),
-        (Some(only), None) | (None, Some(only)) => Some(only.clone()),
-        (None, None) => None,
     }
 }
 
@@ -143,10 +71,6 @@ const fn stays_under_former_name(reason: Reason) -> bool {
             | Reason::SecretMutated
             | Reason::QuotaExceeded
     )
-}
-
-fn span(span: Duration) -> String {
-    format_interval(span)
 }
 
 fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {

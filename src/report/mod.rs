@@ -20,13 +20,16 @@ use crate::api::{
 };
 use crate::process::denied_requests::DeniedRequest;
 use crate::reconcile::another_operator;
+use crate::reconcile::app_state::LastReported;
 use crate::reconcile::apply;
-use crate::reconcile::context::{Context, Guarded, lock, owner};
+use crate::reconcile::context::Context;
 use crate::reconcile::flush;
 use crate::reconcile::observe::Round;
 use crate::report::event::Severity;
 use crate::rotation::{Facts, Loss, Memory, Report, Retry};
+use crate::store::cache::Guarded;
 use crate::target::TargetError;
+use crate::target::owner;
 use crate::target::quote;
 
 /// Why a reconcile ended early.
@@ -58,9 +61,9 @@ pub struct Current {
 pub fn current(object: &ApiAppSecret, context: &Context) -> Current {
     let seen = object.resource_version().unwrap_or_default();
     let uid = object.uid().unwrap_or_default();
-    let cache = context.caches.of(&object.namespace().unwrap_or_default());
+    let cache = context.store.of(&object.namespace().unwrap_or_default());
     let listed = |written| cache.is_none_or(|cache| cache.objects_shown.listed_since(written));
-    let mut statuses = lock(&context.statuses);
+    let mut statuses = context.store.statuses.lock();
     match statuses.get(&uid) {
         Some(written) if written.is_newer_than(&seen) && !listed(written) => Current {
             status: written.view.clone(),
@@ -76,14 +79,7 @@ pub fn current(object: &ApiAppSecret, context: &Context) -> Current {
     }
 }
 
-/// What an object's status said when this process wrote it last.
-#[derive(Debug, Clone)]
-pub struct Told {
-    status: ApiAppSecretStatus,
-    time: Duration,
-}
-
-impl Told {
+impl LastReported {
     /// How long the same is not said again, because somebody else has said something different since. Two replicas that do not agree,
     /// as when only one of them reaches ZITADEL, would answer each other without end.
     fn contradicted(
@@ -130,18 +126,18 @@ pub async fn settle(
 ) -> Result<Action, Error> {
     another_operator::report(object, context, round, facts);
     let (flushed, told) = {
-        let state = lock(&round.state);
+        let state = round.state.lock();
         (state.flushed.clone(), state.told.clone())
     };
-    let wall = context.clock.wall();
+    let wall = context.process.clock.wall();
     let mut status = status::status(round, facts, report, flushed.as_ref(), wall);
     let said = |status: &ApiAppSecretStatus| status.conditions.get(ConditionType::Ready).cloned();
     let is_own = told
         .as_ref()
         .is_some_and(|told| said(&told.status) == said(&round.status));
     status::steady(&mut status, &round.status, is_own, facts.now.time);
-    let now = context.clock.boot();
-    let timing = &context.settings.timing;
+    let now = context.process.clock.boot();
+    let timing = &context.process.settings.timing;
     let contradicted = told
         .filter(|_| flushed.is_none())
         .and_then(|told| told.contradicted(&round.status, &status, now, timing.probe));
@@ -153,14 +149,14 @@ pub async fn settle(
             // Somebody else changed the object meanwhile: what the watch shows next is looked at first.
             return Ok(next_look(facts, Retry::After(timing.retry_first)));
         }
-        lock(&round.state).told = Some(Told {
+        round.state.lock().told = Some(LastReported {
             status: status.clone(),
             time: now,
         });
     }
     if let Some(flushed) = flushed {
         // Once: another look may have reported it meanwhile.
-        let mut state = lock(&round.state);
+        let mut state = round.state.lock();
         if state
             .flushed
             .as_ref()
@@ -228,11 +224,12 @@ async fn write(
     };
     let patch = json!({"metadata": metadata, "status": status});
     let namespace = object.namespace().unwrap_or_default();
-    let api: Api<ApiAppSecret> = Api::namespaced(context.client.clone(), &namespace);
+    let api: Api<ApiAppSecret> = Api::namespaced(context.process.client.clone(), &namespace);
     let writing = context
+        .store
         .own_statuses
         .begin(&namespace, &object.name_any(), || {
-            context.wake(&owner(object));
+            context.store.wake(&owner(object));
         });
     let written = api
         .patch_status(&object.name_any(), &apply::patch(), &Patch::Merge(patch))
@@ -242,11 +239,11 @@ async fn write(
             let revision = written.resource_version().unwrap_or_default();
             writing.written(&written);
             let status = written.status.unwrap_or_default();
-            let cache = context.caches.of(&namespace);
+            let cache = context.store.of(&namespace);
             // NB: an object comes out of its namespace's cache, so there is one.
             if let Some(shown) = cache.map(|cache| &cache.objects_shown) {
                 let written = shown.written(&object.name_any(), &revision, status);
-                lock(&context.statuses).insert(uid, written);
+                context.store.statuses.lock().insert(uid, written);
             }
             Ok(true)
         }
@@ -314,7 +311,7 @@ pub async fn invalid(
         context,
     );
     if !write(object, context, &current, &after).await? {
-        return Ok(Action::requeue(context.settings.timing.retry_first));
+        return Ok(Action::requeue(context.process.settings.timing.retry_first));
     }
     publish(object, context, &current.status, &after);
     Ok(Action::await_change())
@@ -345,7 +342,7 @@ pub async fn blind(
         generation,
         context,
     );
-    let now = context.clock.wall();
+    let now = context.process.clock.wall();
     let conditions = &mut after.conditions;
     conditions.set(
         ConditionType::Ready,
@@ -369,7 +366,7 @@ pub(crate) fn stall(
     generation: Option<i64>,
     context: &Context,
 ) {
-    let now = context.clock.wall();
+    let now = context.process.clock.wall();
     conditions.set(
         ConditionType::Ready,
         Status::False,
@@ -425,7 +422,7 @@ mod tests {
     #[test]
     fn replicas_that_do_not_agree_do_not_answer_each_other_without_end() {
         let (mine, others) = (saying(Reason::NoVerdict), saying(Reason::UpToDate));
-        let told = Told {
+        let told = LastReported {
             status: mine.clone(),
             time: Duration::from_secs(100),
         };

@@ -11,17 +11,13 @@ use crate::api::{
     ApiAppSecretStatus, Condition, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome,
     PreviousPair, Reason, Status, seconds,
 };
-use crate::reconcile::context::lock;
-use crate::reconcile::flush::Flushed;
+use crate::reconcile::app_state::Flushed;
 use crate::reconcile::observe::{Round, previous};
 use crate::report::message::{self, Scene, first_in, journal_denied, message};
 use crate::rotation::{
     self, Awaits, Blocked, Cause, Claim, ClaimView, Entry, Facts, Observed, Report, SecretState,
     Slot, Value, Verdict, Verified,
 };
-
-/// Entries of the history that are kept.
-pub const HISTORY: usize = 10;
 
 /// The status that follows from a round.
 pub fn status(
@@ -71,7 +67,7 @@ pub fn status(
     if let Some(flushed) = flushed {
         remember_unwritten(&mut status, round, flushed);
     }
-    status.history.truncate(HISTORY);
+    status.history.truncate(ApiAppSecretStatus::HISTORY);
     let carried = entry.and_then(|entry| entry.attempt);
     let open = |slot: &Slot| {
         let attempt = claim_of(*slot).and_then(Claim::live_attempt)?;
@@ -314,7 +310,7 @@ fn conditions(
         accepted: accepted(status, facts, report),
         ..Scene::new(&round.target, &facts.timing)
     };
-    let denied = lock(&round.state).denied.first().cloned();
+    let denied = round.state.lock().denied.first().cloned();
     let denied = denied.map(|app| journal_denied(&round.target, &app));
     let message = |blocked: &Blocked| match &denied {
         Some(text) if blocked.reason == Reason::JournalUnavailable => text.clone(),

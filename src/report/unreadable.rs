@@ -11,7 +11,7 @@ use serde_path_to_error::Segment;
 
 use crate::api::{Conditions, Reason};
 use crate::reconcile::apply;
-use crate::reconcile::context::{Context, lock};
+use crate::reconcile::context::Context;
 use crate::report::event::Regarding;
 use crate::report::stall;
 use crate::target::edition;
@@ -27,11 +27,11 @@ where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
     let key = edition(metadata);
-    if !lock(&context.unreadable).insert(key.clone()) {
+    if !context.store.unreadable.lock().insert(key.clone()) {
         return Ok(None);
     }
     let resource = ApiResource::erase::<K>(&());
-    let client = context.client.clone();
+    let client = context.process.client.clone();
     let api: Api<DynamicObject> = match &metadata.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &resource),
         None => Api::all_with(client, &resource),
@@ -66,7 +66,7 @@ where
     let status = json!({"observedGeneration": metadata.generation, "conditions": conditions});
     let patch = Patch::Merge(json!({"metadata": {"uid": key.0}, "status": status}));
     if let Err(error) = api.patch_status(name, &apply::patch(), &patch).await {
-        lock(&context.unreadable).remove(&key);
+        context.store.unreadable.lock().remove(&key);
         return Err(error);
     }
     let about = Regarding::new::<K>(metadata);

@@ -3,9 +3,333 @@
 pub(crate) mod cache;
 pub mod claim;
 pub(crate) mod own_writes;
+pub(crate) mod owners;
 pub(crate) mod progress;
 pub(crate) mod prune;
 pub mod scope;
 pub mod secret;
 pub(crate) mod secrets_by_owner;
 pub(crate) mod watch;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::{Resource as _, ResourceExt as _};
+use parking_lot::Mutex;
+
+use crate::api::{ApiAppSecret, ApiAppSecretStatus};
+use crate::ids::AppId;
+use crate::rotation::{CommitRecord, Owner};
+use crate::store::cache::{Cache, Guarded, GuardedConnection, Synced};
+use crate::store::own_writes::OwnWrites;
+use crate::store::owners::Owners;
+use crate::store::progress::{Progress, Written};
+use crate::store::secret::COMMIT_ANNOTATION;
+use crate::target::{self, Edition, Target};
+use crate::zitadel::{AppRef, Issuer};
+
+/// What the watches show, and what this process wrote that they do not show yet.
+pub struct Store {
+    /// By namespace; `None` is the whole cluster, and the only one then.
+    pub namespaces: BTreeMap<Option<String>, Cache>,
+    /// All connections.
+    pub connections: reflector::Store<GuardedConnection>,
+    /// Whether all of them were shown.
+    pub connections_synced: Synced,
+    /// All claims.
+    pub claims: reflector::Store<Lease>,
+    /// Whether all of them were shown.
+    pub claims_synced: Synced,
+    /// How far the watch of the claims has come.
+    pub claims_shown: Progress,
+    /// Which objects name which application.
+    pub owners: Mutex<Owners>,
+    /// By uid: the status that was written last, since the watch lags behind.
+    pub statuses: Mutex<HashMap<String, Written<ApiAppSecretStatus>>>,
+    /// Which events of the objects only show such a status.
+    pub own_statuses: OwnWrites,
+    /// Which events of the claims only show what this process wrote.
+    pub own_claims: OwnWrites,
+    /// Objects that cannot be read and were reported so: uid and generation.
+    pub unreadable: Mutex<HashSet<Edition>>,
+    /// The class of this operator: connections of another class are another operator's.
+    pub class: String,
+}
+
+impl Store {
+    /// A store that knows nothing yet, of the operator of a class: one cache for each watched namespace, or one for `None`.
+    pub fn new(
+        class: String,
+        namespaces: BTreeMap<Option<String>, Cache>,
+        connections: reflector::Store<GuardedConnection>,
+        claims: reflector::Store<Lease>,
+    ) -> Self {
+        Self {
+            namespaces,
+            connections,
+            connections_synced: Synced::default(),
+            claims,
+            claims_synced: Synced::default(),
+            claims_shown: Progress::default(),
+            owners: Mutex::default(),
+            statuses: Mutex::default(),
+            own_statuses: OwnWrites::default(),
+            own_claims: OwnWrites::default(),
+            unreadable: Mutex::default(),
+            class,
+        }
+    }
+
+    /// The cache of a namespace, if it is watched.
+    pub fn of(&self, namespace: &str) -> Option<&Cache> {
+        self.namespaces
+            .get(&None)
+            .or_else(|| self.namespaces.get(&Some(namespace.to_owned())))
+    }
+
+    /// Whether it is known which objects a namespace has. Where it is not, nobody can say that an object is gone.
+    pub fn knows(&self, namespace: &str) -> bool {
+        self.of(namespace)
+            .is_some_and(|cache| cache.objects_synced.is())
+    }
+
+    /// Waits until everything was shown that it takes to look at the objects of a namespace.
+    pub async fn synced(&self, namespace: &str) {
+        self.claims_synced.wait().await;
+        self.connections_synced.wait().await;
+        if let Some(cache) = self.of(namespace) {
+            cache.synced().await;
+        }
+    }
+
+    /// Waits until the claims, the connections and one namespace at least were shown. Of one namespace whose watch is refused the others
+    /// must not have to suffer.
+    pub async fn any_synced(&self) {
+        self.claims_synced.wait().await;
+        self.connections_synced.wait().await;
+        let any = self
+            .namespaces
+            .values()
+            .map(|cache| Box::pin(cache.synced()));
+        // NB: there is one part at least.
+        let _ = futures::future::select_all(any).await;
+    }
+
+    /// Has an object looked at again, if its namespace is watched.
+    pub fn wake_object(&self, object: ObjectRef<Guarded>) {
+        let cache = object
+            .namespace
+            .as_deref()
+            .and_then(|namespace| self.of(namespace));
+        if let Some(cache) = cache {
+            // NB: the receiver lives as long as the controller; without one there is nothing left to wake.
+            let _ = cache.wake.send(object);
+        }
+    }
+
+    /// All watched objects, also those of another operator.
+    pub fn all_objects(&self) -> impl Iterator<Item = Arc<Guarded>> {
+        self.namespaces
+            .values()
+            .flat_map(|cache| cache.objects.state())
+    }
+
+    /// The metadata of a Secret with our label.
+    pub fn secret(&self, namespace: &str, name: &str) -> Option<Arc<PartialObjectMeta<Secret>>> {
+        let reference = ObjectRef::new(name).within(namespace);
+        self.of(namespace)?.secrets.get(&reference)
+    }
+
+    /// The names of the Secrets that an object keeps, by their records.
+    pub fn secrets_of(&self, owner: &Owner) -> Vec<String> {
+        let Some(cache) = self.of(&owner.namespace) else {
+            return Vec::new();
+        };
+        cache.kept.lock().by(owner).map(ToOwned::to_owned).collect()
+    }
+
+    /// Whether a namespace is being deleted.
+    pub fn is_terminating(&self, namespace: &str) -> bool {
+        let found = self
+            .of(namespace)
+            .and_then(|cache| cache.namespaces.get(&ObjectRef::new(namespace)));
+        found.is_some_and(|found| found.metadata.deletion_timestamp.is_some())
+    }
+
+    /// A label of a namespace.
+    pub fn namespace_label(&self, namespace: &str, name: &str) -> Option<String> {
+        let found = self
+            .of(namespace)?
+            .namespaces
+            .get(&ObjectRef::new(namespace))?;
+        found.metadata.labels.as_ref()?.get(name).cloned()
+    }
+
+    /// The object of that identity, if it exists.
+    pub fn object(&self, owner: &Owner) -> Option<Arc<Guarded>> {
+        let reference = ObjectRef::new(&owner.name).within(&owner.namespace);
+        self.of(&owner.namespace)?
+            .objects
+            .get(&reference)
+            .filter(|object| object.meta().uid.as_ref() == Some(&owner.uid))
+    }
+
+    /// Whether a connection of that name exists and is this operator's.
+    pub fn keeps_connection(&self, name: &str) -> bool {
+        self.class_of(name) == Some(true)
+    }
+
+    /// The issuer that a connection declares, whether it can be used or not. None if there is no such connection, or none that can be
+    /// read.
+    pub fn issuer(&self, connection: &str) -> Option<String> {
+        let found = self.connections.get(&ObjectRef::new(connection))?;
+        let spec = &found.0.as_ref().ok()?.spec;
+        let issuer = Issuer::parse(&spec.url, true).ok()?;
+        Some(issuer.as_str().to_owned())
+    }
+
+    /// Whether a connection of that name exists and is another operator's: it is left alone, and so are the objects that name it.
+    pub fn is_foreign(&self, connection: &str) -> bool {
+        self.class_of(connection) == Some(false)
+    }
+
+    fn class_of(&self, connection: &str) -> Option<bool> {
+        let found = self.connections.get(&ObjectRef::new(connection))?;
+        Some(self.is_own(&found))
+    }
+
+    /// Whether a connection is this operator's. Of one that cannot be read nobody knows whose it is: every operator says that it cannot be
+    /// used.
+    pub fn is_own(&self, connection: &GuardedConnection) -> bool {
+        let connection = connection.0.as_ref();
+        connection.map_or(true, |found| found.spec.class() == self.class)
+    }
+
+    /// The connections that are this operator's.
+    pub fn own_connections(&self) -> Vec<Arc<GuardedConnection>> {
+        let mut all = self.connections.state();
+        all.retain(|connection| self.is_own(connection));
+        all
+    }
+
+    /// The watched objects, without those that name a connection of another operator.
+    pub fn objects(&self) -> impl Iterator<Item = Arc<Guarded>> {
+        let own = |guarded: &Arc<Guarded>| match &guarded.0 {
+            Ok(object) => !self.is_foreign(object.spec.connection_name()),
+            Err(_) => true,
+        };
+        self.all_objects().filter(own)
+    }
+
+    /// Whether an object exists and still names the same Secret as `target`.
+    pub fn keeps_secret(&self, owner: &Owner, target: &Target) -> bool {
+        let object = self
+            .object(owner)
+            .filter(|_| owner.namespace == target.owner.namespace);
+        match object.as_deref().map(|object| &object.0) {
+            Some(Ok(object)) => object.spec.secret_name(&owner.name) == target.secret.name,
+            // An object that can't be read may well mean this Secret.
+            Some(Err(_)) => true,
+            None => false,
+        }
+    }
+
+    /// The target as it stands now. An object that was deleted and made again is the same to those who read its Secret, and what
+    /// belongs to the one that is gone is collected. One whose Secret is to look otherwise, or to have another name, by now: so it is
+    /// written.
+    pub fn present(&self, target: &Arc<Target>) -> Arc<Target> {
+        let owner = &target.owner;
+        let reference = ObjectRef::new(&owner.name).within(&owner.namespace);
+        let cache = self.of(&owner.namespace);
+        let found = cache.and_then(|cache| cache.objects.get(&reference));
+        let Some(Ok(object)) = found.as_deref().map(|guarded| &guarded.0) else {
+            return Arc::clone(target);
+        };
+        let again = object.uid().as_ref() != Some(&owner.uid);
+        let edited = object.metadata.generation > target.generation;
+        if object.metadata.deletion_timestamp.is_some() || !(again || edited) {
+            return Arc::clone(target);
+        }
+        let apps = |target: &Target| {
+            std::iter::once(target.app.app.clone())
+                .chain(target.standby.clone())
+                .collect::<BTreeSet<_>>()
+        };
+        let same = |present: &Target| {
+            present.connection == target.connection
+                && present.app.project == target.app.project
+                && apps(present) == apps(target)
+        };
+        match Target::read(object, Duration::ZERO) {
+            Ok(present) if again && same(&present) && present.secret.name == target.secret.name => {
+                Arc::new(Target {
+                    owner: target::owner(object),
+                    ..Target::clone(target)
+                })
+            }
+            Ok(present) if !again && same(&present) => Arc::new(Target {
+                secret: present.secret,
+                ..Target::clone(target)
+            }),
+            _ => Arc::clone(target),
+        }
+    }
+
+    /// Has every object of a connection looked at again.
+    pub fn wake_users(&self, connection: &str) {
+        for guarded in self.all_objects() {
+            if let Ok(object) = &guarded.0
+                && object.spec.connection_name() == connection
+            {
+                self.wake(&target::owner(object));
+            }
+        }
+    }
+
+    /// Has an object looked at again, if its namespace is watched.
+    pub fn wake(&self, owner: &Owner) {
+        self.wake_object(ObjectRef::new(&owner.name).within(&owner.namespace));
+    }
+
+    /// Whether an object exists and still names an application, or keeps its pair: a standby that is named no more is one for as long as
+    /// its pair is stored.
+    pub fn keeps_app(&self, app: &AppRef, owner: &Owner) -> bool {
+        // Of a namespace that is not watched (any more), or was not shown yet, nobody can say that an object is gone.
+        if !self.knows(&owner.namespace) {
+            return true;
+        }
+        match self.object(owner).as_deref().map(|object| &object.0) {
+            Some(Ok(object)) => {
+                object.spec.project_id == app.project.as_str()
+                    && (object.spec.names(&app.app) || self.stores_pair(object, &app.app, owner))
+            }
+            Some(Err(_)) => true,
+            None => false,
+        }
+    }
+
+    /// Whether the pair of an application is stored for an object, by the commit record or else by the status.
+    fn stores_pair(&self, object: &ApiAppSecret, app: &AppId, owner: &Owner) -> bool {
+        let name = object.spec.secret_name(&owner.name);
+        let secret = self.secret(&owner.namespace, name);
+        let record = secret.and_then(|secret| {
+            let text = secret
+                .metadata
+                .annotations
+                .as_ref()?
+                .get(COMMIT_ANNOTATION)?;
+            CommitRecord::from_json(text).ok()
+        });
+        let recorded = record.is_some_and(|record| {
+            record.owner == *owner && record.active == *app && record.stored().is_some()
+        });
+        let status = object.status.as_ref();
+        recorded
+            || status.is_some_and(|status| status.active_app_id.as_deref() == Some(app.as_str()))
+    }
+}

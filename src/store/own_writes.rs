@@ -3,13 +3,11 @@
 //! Such an event is no reason to reconcile: the reconciliation that wrote goes on from there, or ended with it. It is known by the exact
 //! revision that the API server answered the write with, so that no change by another actor is missed.
 
+use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
 
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
-
-use crate::reconcile::context::lock;
 
 /// Namespace and name.
 type Key = (String, String);
@@ -43,7 +41,7 @@ impl OwnWrites {
     /// showed anything else.
     pub fn begin<F: Fn()>(&self, namespace: &str, name: &str, wake: F) -> Writing<'_, F> {
         let key = (namespace.to_owned(), name.to_owned());
-        lock(&self.0).entry(key.clone()).or_default().writing = true;
+        self.0.lock().entry(key.clone()).or_default().writing = true;
         Writing {
             all: self,
             key,
@@ -54,7 +52,7 @@ impl OwnWrites {
 
     /// Whether an event is no reason to reconcile now.
     pub fn explain<K: Resource, E>(&self, event: &Result<Event<K>, E>) -> bool {
-        let mut all = lock(&self.0);
+        let mut all = self.0.lock();
         match event {
             Ok(Event::Apply(object)) => {
                 let revision = object.resource_version().unwrap_or_default();
@@ -101,7 +99,7 @@ impl<F: Fn()> Writing<'_, F> {
 /// NB: also where the write failed, or its answer never came: what the watch has shown meanwhile is reconciled.
 impl<F: Fn()> Drop for Writing<'_, F> {
     fn drop(&mut self) {
-        let mut all = lock(&self.all.0);
+        let mut all = self.all.0.lock();
         let mut shown = all.remove(&self.key).unwrap_or_default().shown;
         if let Some(revision) = self.revision.take()
             && !shown.remove(&revision)
@@ -184,10 +182,10 @@ mod tests {
             all.begin("operator", "claim", || {}).written(&lease("7"));
             let writing = all.begin("operator", "another", || {});
             assert!(!all.explain(&event));
-            let left: Vec<_> = lock(&all.0).keys().map(|key| key.1.clone()).collect();
+            let left: Vec<_> = all.0.lock().keys().map(|key| key.1.clone()).collect();
             assert_eq!(left, ["another"]);
             drop(writing);
-            assert!(lock(&all.0).is_empty());
+            assert!(all.0.lock().is_empty());
         }
     }
 }

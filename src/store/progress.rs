@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 
-use crate::reconcile::context::revision;
+/// A resourceVersion as a number: they can be compared within a resource since Kubernetes 1.35.
+pub fn revision(text: &str) -> u64 {
+    text.parse().unwrap_or(0)
+}
 
 /// How far one watch has come. Deletions count as well: an object that was written and is absent may lag behind, or be gone.
 #[derive(Debug, Default)]

@@ -401,6 +401,15 @@ pub fn hash(parts: &[&str]) -> String {
         })
 }
 
+/// The identity of an object.
+pub fn owner(object: &ApiAppSecret) -> Owner {
+    Owner {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

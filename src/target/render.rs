@@ -12,6 +12,7 @@
 mod check;
 mod error;
 mod filter;
+mod language;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 #[cfg(test)]
@@ -28,87 +29,14 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use zeroize::Zeroizing;
 
 pub use error::{ErrorKind, TemplateError};
+#[cfg(any(test, fuzzing))]
+pub(crate) use language::MAX_TEMPLATE;
+pub(crate) use language::{MAX_OUTPUT, Values};
 
-use crate::api::ValueSource;
-
-/// The longest template, in bytes.
-pub(crate) const MAX_TEMPLATE: usize = 8 << 10;
-/// The longest text that a template renders to, in bytes.
-pub(crate) const MAX_OUTPUT: usize = 64 << 10;
 /// What rendering may cost: one for each step, and one for every 64 bytes that a step reads or makes. This bounds the memory too.
 const FUEL: u64 = 20_000;
 /// Less in a rehearsal, so that what passes it never runs out of steps later.
 const REHEARSAL_FUEL: u64 = FUEL / 2;
-
-/// The values that a template can use, under the names of [`Values::NAMES`].
-#[derive(Clone, Copy)]
-pub(crate) struct Values<'a> {
-    /// `clientId`
-    pub(crate) client_id: &'a str,
-    /// `clientSecret`
-    pub(crate) client_secret: &'a str,
-    /// `issuer`
-    pub(crate) issuer: &'a str,
-    /// `introspectionEndpoint`
-    pub(crate) introspection_endpoint: &'a str,
-    /// `tokenEndpoint`
-    pub(crate) token_endpoint: &'a str,
-    /// `projectId`
-    pub(crate) project_id: &'a str,
-    /// `appId`
-    pub(crate) app_id: &'a str,
-}
-
-impl<'a> Values<'a> {
-    /// The name of the value that a Secret is about.
-    const SECRET: &'static str = "clientSecret";
-    /// The names in a template.
-    pub(crate) const NAMES: [&'static str; 7] = [
-        "clientId",
-        Self::SECRET,
-        "issuer",
-        "introspectionEndpoint",
-        "tokenEndpoint",
-        "projectId",
-        "appId",
-    ];
-
-    /// The value that an entry of `spec.secret.data` names.
-    pub(crate) const fn of(self, source: ValueSource) -> &'a str {
-        match source {
-            ValueSource::ClientId => self.client_id,
-            ValueSource::ClientSecret => self.client_secret,
-            ValueSource::Issuer => self.issuer,
-            ValueSource::IntrospectionEndpoint => self.introspection_endpoint,
-            ValueSource::TokenEndpoint => self.token_endpoint,
-            ValueSource::ProjectId => self.project_id,
-            ValueSource::AppId => self.app_id,
-        }
-    }
-
-    fn pairs(self) -> impl Iterator<Item = (&'static str, &'a str)> {
-        let values = [
-            self.client_id,
-            self.client_secret,
-            self.issuer,
-            self.introspection_endpoint,
-            self.token_endpoint,
-            self.project_id,
-            self.app_id,
-        ];
-        Self::NAMES.into_iter().zip(values)
-    }
-
-    const fn with_secret<'b>(self, client_secret: &'b str) -> Values<'b>
-    where
-        'a: 'b,
-    {
-        Values {
-            client_secret,
-            ..self
-        }
-    }
-}
 
 /// A template that is known to be in the language.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! Access tokens: a personal one as it is, or short-lived ones for a service account key, cached until they expire.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -12,7 +13,7 @@ use super::credential::{Credential, ServiceAccountKey};
 use super::error::{ErrorClass, Operation, ZitadelError};
 use super::sensitive;
 use super::token_answer;
-use super::transport::{SMALL_BODY, Transport, lock};
+use super::transport::{SMALL_BODY, Transport};
 use crate::ids::ProjectId;
 
 /// The audience of a token.
@@ -95,7 +96,7 @@ impl TokenSource {
             Credential::PersonalAccessToken(_) => &Audience::Api,
             Credential::ServiceAccountKey(_) => audience,
         };
-        let slot = Arc::clone(lock(&self.slots).entry(audience.clone()).or_default());
+        let slot = Arc::clone(self.slots.lock().entry(audience.clone()).or_default());
         let mut slot = slot.lock().await;
         if let Some(token) = &*slot
             && token.is_usable(transport.clock.boot())
@@ -196,7 +197,7 @@ mod tests {
         };
         let slot = Slot::default();
         slot.try_lock().unwrap().replace(token.clone());
-        lock(&source.slots).insert(Audience::Api, Arc::clone(&slot));
+        source.slots.lock().insert(Audience::Api, Arc::clone(&slot));
         let checking = slot.try_lock().unwrap();
         assert!(checking.as_ref().unwrap().is_usable(Duration::ZERO));
         assert!(source.discard(&token));

@@ -1,7 +1,7 @@
 //! HTTP with deadlines for whole calls, bounded bodies, no redirects, no undeclared proxy, and nothing sent twice.
 
 use std::io::{self, ErrorKind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Certificate, Method, RequestBuilder, redirect, retry};
@@ -283,11 +283,6 @@ impl Transport {
     pub(super) fn now(&self) -> jiff::Timestamp {
         self.server.now().unwrap_or_else(|| self.clock.wall())
     }
-}
-
-/// Locks a mutex even if another task panicked: its content is always consistent.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The TLS configuration for a proxy with its own certificate authorities; none if one set of them serves both.

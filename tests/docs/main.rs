@@ -8,6 +8,7 @@
 )]
 
 mod examples;
+mod imports;
 mod pages;
 #[path = "../support/mod.rs"]
 mod support;

@@ -22,7 +22,7 @@ use zitadel_secret_operator::process::metrics::Metrics;
 use zitadel_secret_operator::process::readiness::Readiness;
 use zitadel_secret_operator::process::restore::RestoreDetector;
 use zitadel_secret_operator::process::shutdown::{ExitCode, Signals, drain};
-use zitadel_secret_operator::reconcile::context::Parts;
+use zitadel_secret_operator::reconcile::context::ProcessHandles;
 use zitadel_secret_operator::reconcile::context::Settings;
 use zitadel_secret_operator::rotation::{Holder, Timing};
 use zitadel_secret_operator::store::scope::Scope;
@@ -337,7 +337,7 @@ async fn run(
         Some(elector) => elector.watch(),
         None => LeadershipWatch::always(lead_clock),
     };
-    let parts = Parts {
+    let parts = ProcessHandles {
         client: client(),
         flush_client: client(),
         settings: Settings {

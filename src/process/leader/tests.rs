@@ -1,7 +1,7 @@
 //! Electors against an API server in memory, on tokio's paused clock.
 
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use http::{Method, Request, Response};
@@ -53,7 +53,7 @@ impl Server {
     async fn answer(self, pod: String, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let (parts, body) = request.into_parts();
         let body = body.collect_bytes().await?;
-        let is_cut_off = || self.cut_off.lock().unwrap().contains(&pod);
+        let is_cut_off = || self.cut_off.lock().contains(&pod);
         if self.gone.load(SeqCst) || is_cut_off() || self.swallows_one.swap(false, SeqCst) {
             std::future::pending::<()>().await;
         }
@@ -70,7 +70,7 @@ impl Server {
     }
 
     fn carry_out(&self, method: &Method, body: &[u8]) -> (u16, Vec<u8>) {
-        let mut lease = self.lease.lock().unwrap();
+        let mut lease = self.lease.lock();
         let refused = |code: u16, reason: &str| {
             let status = json!({"kind": "Status", "status": "Failure", "message": "", "reason": reason, "code": code});
             (code, status.to_string().into_bytes())
@@ -164,7 +164,7 @@ impl Server {
     }
 
     fn spec(&self) -> k8s_openapi::api::coordination::v1::LeaseSpec {
-        self.lease.lock().unwrap().clone().unwrap().spec.unwrap()
+        self.lease.lock().clone().unwrap().spec.unwrap()
     }
 }
 
@@ -406,7 +406,7 @@ async fn leaders(
             Happening::Delay(delay) => server.delay.store(delay, SeqCst),
             Happening::LoseAnswers(lose) => server.loses_answers.store(lose, SeqCst),
             Happening::CutOff(candidate, cut) => {
-                let mut cut_off = server.cut_off.lock().unwrap();
+                let mut cut_off = server.cut_off.lock();
                 let pod = format!("candidate-{candidate}");
                 if cut {
                     cut_off.insert(pod);

@@ -363,14 +363,14 @@ mod tests {
     }
 
     fn exported(
-        objects: &Arc<std::sync::Mutex<Vec<Arc<DeserializeGuard<ApiAppSecret>>>>>,
+        objects: &Arc<parking_lot::Mutex<Vec<Arc<DeserializeGuard<ApiAppSecret>>>>>,
     ) -> Metrics {
         let metrics = Metrics::new();
         metrics.set_per_object(true);
         let objects = Arc::clone(objects);
         metrics.set_inventory(Box::new(move || {
             Some(Inventory {
-                objects: objects.lock().unwrap().clone(),
+                objects: objects.lock().clone(),
                 connections: Vec::new(),
                 now: "2026-01-02T00:00:00Z".parse().unwrap(),
             })
@@ -390,7 +390,7 @@ mod tests {
             "nextRotationTime": next,
             "lastRotation": {"time": "2026-01-01T00:00:00Z", "reason": "Due", "attempt": "x"},
         });
-        let objects = Arc::new(std::sync::Mutex::new(vec![object("api", status)]));
+        let objects = Arc::new(parking_lot::Mutex::new(vec![object("api", status)]));
         let metrics = exported(&objects);
         let text = metrics.encode();
         for line in [
@@ -404,7 +404,7 @@ mod tests {
         ] {
             assert!(has(&text, line), "{line} is missing in\n{text}");
         }
-        objects.lock().unwrap().clear();
+        objects.lock().clear();
         let text = metrics.encode();
         assert!(!text.contains(r#"name="api""#), "{text}");
         assert!(has(&text, r#"managed_objects{state="ready"} 0"#), "{text}");
@@ -414,7 +414,7 @@ mod tests {
     fn the_series_of_each_object_are_opt_in_and_bounded() {
         let status = json!({"conditions": [condition("Ready", "True", "UpToDate")]});
         let objects = vec![object("api", status); MOST_LISTED + 7];
-        let metrics = exported(&Arc::new(std::sync::Mutex::new(objects)));
+        let metrics = exported(&Arc::new(parking_lot::Mutex::new(objects)));
         let listed = || metrics.encode().matches("object_condition{").count();
         assert_eq!(listed(), MOST_LISTED);
         metrics.set_per_object(false);
@@ -436,7 +436,7 @@ mod tests {
             object("suspended", due("Suspended", "2026-01-01T00:00:00Z")),
             object("breaker", due("BreakerOpen", "2026-03-01T00:00:00Z")),
         ];
-        let text = exported(&Arc::new(std::sync::Mutex::new(objects))).encode();
+        let text = exported(&Arc::new(parking_lot::Mutex::new(objects))).encode();
         assert!(has(&text, "overdue_objects 2"), "{text}");
         assert!(has(&text, "breaker_open_objects 1"), "{text}");
     }
@@ -447,7 +447,7 @@ mod tests {
             "conditions": [condition("Ready", "True", "Hello\" 1\n")],
             "lastRotation": {"time": "2026-01-01T00:00:00Z", "reason": "canary\n", "attempt": "x"},
         });
-        let text = exported(&Arc::new(std::sync::Mutex::new(vec![object(
+        let text = exported(&Arc::new(parking_lot::Mutex::new(vec![object(
             "api", status,
         )])))
         .encode();
@@ -468,7 +468,7 @@ mod tests {
             "metadata": {"name": "api", "namespace": "orders"}, "spec": {"projectId": 7},
         });
         let object = Arc::new(serde_json::from_value(object).unwrap());
-        let text = exported(&Arc::new(std::sync::Mutex::new(vec![object]))).encode();
+        let text = exported(&Arc::new(parking_lot::Mutex::new(vec![object]))).encode();
         assert!(
             has(&text, r#"managed_objects{state="stalled"} 1"#),
             "{text}"

@@ -1,9 +1,12 @@
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::rotation::{Cause, OpenBreaker, RepairCause, Repairs, Standing};
+use crate::api::OpenAttempt;
+use crate::rotation::{Cause, OpenBreaker, RepairCause, Repairs, Standing, Timing};
+use crate::target::Target;
 
 fn target(more: &Value) -> Target {
     let mut spec = json!({"projectId": "1", "appId": "2"});

@@ -1,7 +1,8 @@
 //! What a person is told of a call to ZITADEL that failed. No I/O.
 
-use super::{CLIENT_ID, Scene, answer, at_or_after, span};
+use super::scene::{Scene, answer, at_or_after, span};
 use crate::api::Reason;
+use crate::report::failure::CLIENT_ID;
 use crate::rotation::Blocked;
 
 /// The sentence, if a call to ZITADEL or a connection is why.

@@ -7,16 +7,8 @@ use minijinja::machinery::{Token, parse, tokenize};
 use minijinja::syntax::SyntaxConfig;
 
 use super::error::{ErrorKind, TemplateError};
-use super::{MAX_TEMPLATE, Values, filter};
-
-/// The statements of the language.
-pub(super) const STATEMENTS: [&str; 4] = ["if", "elif", "else", "endif"];
-/// The most tokens between two delimiters. minijinja's compiler recurses for each operator and filter.
-pub(super) const MAX_TOKENS: usize = 64;
-/// How deeply parentheses are nested at most. For each level minijinja's parser takes up to 20 KB of the stack.
-pub(super) const MAX_DEPTH: usize = 8;
-/// The most statements. The parser recurses for each `elif` without a limit of its own.
-pub(super) const MAX_STATEMENTS: usize = 40;
+use super::filter;
+use super::language::{MAX_DEPTH, MAX_STATEMENTS, MAX_TEMPLATE, MAX_TOKENS, STATEMENTS, Values};
 
 type Checked = Result<(), TemplateError>;
 /// Whether something mentions the client secret.

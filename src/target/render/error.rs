@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{MAX_OUTPUT, MAX_TEMPLATE, Values, check, filter};
+use super::filter;
+use super::language::{
+    MAX_DEPTH, MAX_OUTPUT, MAX_STATEMENTS, MAX_TEMPLATE, MAX_TOKENS, STATEMENTS, Values,
+};
 use crate::target::quote;
 
 /// Why a template is refused or cannot be rendered.
@@ -86,7 +89,7 @@ impl fmt::Display for ErrorKind {
                 f,
                 "the statement {} is not available; use {}",
                 quote::value(name),
-                list(check::STATEMENTS.into_iter()),
+                list(STATEMENTS.into_iter()),
             ),
             Self::Expression => f.write_str(
                 "this expression is not available; use values, texts in quotes, ~, filters and \"a if condition else b\"",
@@ -115,14 +118,11 @@ impl fmt::Display for ErrorKind {
             }
             Self::TooComplex => write!(
                 f,
-                "between two delimiters there can be at most {} names, texts and operators, and {} levels of parentheses",
-                check::MAX_TOKENS,
-                check::MAX_DEPTH,
+                "between two delimiters there can be at most {MAX_TOKENS} names, texts and operators, and {MAX_DEPTH} levels of parentheses"
             ),
             Self::TooManyStatements => write!(
                 f,
-                "a template has at most {} statements",
-                check::MAX_STATEMENTS
+                "a template has at most {MAX_STATEMENTS} statements"
             ),
             Self::TooManySteps => f.write_str("rendering takes too many steps; use fewer filters"),
             Self::TooLarge => write!(f, "the rendered text has more than {MAX_OUTPUT} bytes"),

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use minijinja::{Environment, Error, ErrorKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::MAX_OUTPUT;
+use super::language::MAX_OUTPUT;
 
 type Filter = fn(&str) -> String;
 

@@ -1,5 +1,6 @@
+use parking_lot::Mutex;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::Request;
@@ -49,7 +50,7 @@ async fn serve<R: IntoResponse>(
                 headers: parts.headers,
                 body: String::from_utf8(body.to_vec()).unwrap(),
             };
-            let mut written = written.lock().unwrap();
+            let mut written = written.lock();
             let response: Response = answer(&seen, written.len()).into_response();
             written.push(seen);
             response
@@ -108,7 +109,7 @@ async fn generate_is_one_post_that_names_organization_and_attempt() {
             ..
         }
     ));
-    let log = log.lock().unwrap();
+    let log = log.lock();
     let [seen] = log.as_slice() else {
         panic!("{} requests", log.len());
     };
@@ -138,7 +139,7 @@ async fn requests_to_another_endpoint_carry_host_and_scheme_of_the_url() {
     })
     .unwrap();
     assert_eq!(client.me().await.unwrap().as_str(), "271");
-    let log = log.lock().unwrap();
+    let log = log.lock();
     assert_eq!(
         log[0].header("x-zitadel-instance-host"),
         Some("iam.example.com:8443")
@@ -187,7 +188,7 @@ async fn the_journal_is_read_page_by_page_as_far_as_is_asked() {
         .await
         .unwrap();
     assert_eq!((late.len(), late[0].sequence), (100, Sequence(751)));
-    let log = log.lock().unwrap();
+    let log = log.lock();
     let lines: Vec<_> = log
         .iter()
         .map(|seen| seen.line.rsplit_once('?').unwrap().1)
@@ -211,7 +212,7 @@ async fn each_call_is_observed_once_when_it_ends_whatever_it_takes() {
     let seen = Arc::clone(&calls);
     let observer: Observer = Box::new(move |operation, error, _| {
         let class = error.map(ZitadelError::class);
-        seen.lock().unwrap().push((operation, class));
+        seen.lock().push((operation, class));
     });
     let client = Client::new(ClientConfig {
         observer: Some(observer),
@@ -221,14 +222,14 @@ async fn each_call_is_observed_once_when_it_ends_whatever_it_takes() {
     let project = ProjectId::try_from("42").unwrap();
     client.prepare(&project).await.unwrap();
     client.changes(&app(), JournalDepth::FULL).await.unwrap();
-    assert_eq!(log.lock().unwrap().len(), 4, "pages");
+    assert_eq!(log.lock().len(), 4, "pages");
     // Nothing else is served there.
     assert!(client.discovery().await.is_err());
     let outcome = client.generate(&app(), attempt()).await;
     assert!(matches!(outcome, GenerateOutcome::Unknown(_)));
     let malformed = Some(ErrorClass::Malformed);
     assert_eq!(
-        *calls.lock().unwrap(),
+        *calls.lock(),
         [
             (Operation::Changes, None),
             (Operation::Discovery, malformed),
@@ -246,7 +247,7 @@ async fn a_journal_whose_rest_cannot_be_seen_is_an_error() {
         .changes(&app(), JournalDepth::FULL)
         .await;
     assert_eq!(read.unwrap_err().class(), ErrorClass::Malformed);
-    assert_eq!(log.lock().unwrap().len(), 2);
+    assert_eq!(log.lock().len(), 2);
     let (address, _) = serve(move |seen, number| ascending(seen, number).to_string()).await;
     let read = client(address, pat())
         .changes(&app(), JournalDepth::NEWEST)
@@ -261,7 +262,7 @@ async fn of_a_journal_without_end_the_newest_part_is_taken_if_a_new_secret_is_in
         .changes(&app(), JournalDepth::FULL)
         .await;
     assert_eq!(read.unwrap().last().unwrap().sequence, Sequence(10_000_000));
-    assert_eq!(log.lock().unwrap().len(), 100);
+    assert_eq!(log.lock().len(), 100);
     let (address, _) = serve_journal(10_000_000, renamed).await;
     let read = client(address, pat())
         .changes(&app(), JournalDepth::NEWEST)
@@ -291,7 +292,7 @@ async fn applications_are_all_listed_in_whatever_order_each_page_has_them() {
         let project = ProjectId::try_from("42").unwrap();
         let apps = client(address, pat()).apps(None, &project).await.unwrap();
         assert_eq!(apps.len(), count);
-        let asked = log.lock().unwrap().len();
+        let asked = log.lock().len();
         assert!(requests.contains(&asked), "{count}: {asked} requests");
     }
 }
@@ -323,7 +324,7 @@ async fn a_redirect_is_not_followed() {
     assert!(
         matches!(outcome, GenerateOutcome::Unknown(error) if error.class() == ErrorClass::Redirected)
     );
-    assert!(reached.lock().unwrap().is_empty());
+    assert!(reached.lock().is_empty());
 }
 
 #[tokio::test]
@@ -383,7 +384,7 @@ async fn nothing_is_sent_after_the_deadline_even_if_the_host_was_suspended() {
         match client.generate(&app(), attempt()).await {
             GenerateOutcome::NotExecuted(error) => {
                 assert_eq!(error.class(), ErrorClass::Timeout, "{after}");
-                assert!(log.lock().unwrap().is_empty(), "{after}");
+                assert!(log.lock().is_empty(), "{after}");
             }
             GenerateOutcome::Success { .. } => sent += 1,
             _ => panic!("{after}: no outcome"),

@@ -18,9 +18,9 @@ async fn a_rejected_token_is_replaced_once_for_a_read() {
     .await;
     let client = client(address, credential::tests::service_account_key());
     assert!(client.me().await.is_ok());
-    assert_eq!(log.lock().unwrap().len(), 4);
+    assert_eq!(log.lock().len(), 4);
     assert!(client.me().await.is_ok());
-    let log = log.lock().unwrap();
+    let log = log.lock();
     assert_eq!(log.len(), 5, "the second token is kept");
     assert!(
         log[0]
@@ -42,7 +42,7 @@ async fn a_token_that_is_always_refused_is_not_replaced_for_ever() {
     let client = client(address, credential::tests::service_account_key());
     let error = client.me().await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Unauthenticated);
-    assert_eq!(log.lock().unwrap().len(), 4);
+    assert_eq!(log.lock().len(), 4);
 }
 
 #[tokio::test]
@@ -61,9 +61,9 @@ async fn generate_is_not_repeated_on_401_but_the_next_one_has_a_new_token() {
             panic!("not refused");
         };
         assert_eq!(error.error_id(), Some("AUTH-7fs1e"));
-        assert_eq!(log.lock().unwrap().len(), requests);
+        assert_eq!(log.lock().len(), requests);
     }
-    let log = log.lock().unwrap();
+    let log = log.lock();
     assert_eq!(log[1].header("authorization"), Some("Bearer token-0"));
     assert_eq!(log[3].header("authorization"), Some("Bearer token-2"));
 }
@@ -85,7 +85,7 @@ async fn many_callers_ask_for_one_token() {
             .iter()
             .all(Result::is_ok)
     );
-    let log = log.lock().unwrap();
+    let log = log.lock();
     let tokens = log.iter().filter(|seen| seen.line.contains("token"));
     assert_eq!(tokens.count(), 1);
 }
@@ -102,7 +102,7 @@ async fn a_token_without_a_lifetime_serves_one_call() {
         .await;
         let client = client(address, credential::tests::service_account_key());
         assert!(client.me().await.is_ok() && client.me().await.is_ok());
-        assert_eq!(log.lock().unwrap().len(), 4);
+        assert_eq!(log.lock().len(), 4);
     }
 }
 
@@ -122,7 +122,7 @@ async fn a_probe_escapes_the_credentials_and_sends_a_token_for_the_project() {
     assert_eq!(verdict, Ok(Introspection::Active));
     let verdict = client.introspect("1", &secret, ProbeToken::Junk).await;
     assert_eq!(verdict, Ok(Introspection::Active));
-    let log = log.lock().unwrap();
+    let log = log.lock();
     assert_eq!(log.len(), 3);
     assert!(
         log[0]

@@ -1,0 +1,82 @@
+//! What this process knows of one application between reconciliations.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::{ApiAppSecretStatus, ForeignSecret, Outcome};
+use crate::ids::{AppId, AttemptId, Sequence};
+use crate::rotation::{Cause, ClaimView, CommitRecord, Memory, SecretState, Version};
+use crate::store::progress::Written;
+
+/// What is known of one application between rounds.
+#[derive(Default)]
+pub struct AppState {
+    /// For decisions.
+    pub memory: Memory,
+    /// The claims as this process last wrote them, by name: the watches may lag behind.
+    pub claims: HashMap<String, Written<ClaimView>>,
+    /// The same for the Secret.
+    pub secret: Option<Written<Stored>>,
+    /// The Secret whose data was read and is not as declared. What the watch shows of it does not tell.
+    pub drifted: Option<Version>,
+    /// The rotation that this process finished last, until it is reported.
+    pub flushed: Option<Flushed>,
+    /// The secret of somebody else that a rotation replaced whose answer is lost, until that is told.
+    pub untold: Option<ForeignSecret>,
+    /// What this process last wrote into the object's status.
+    pub told: Option<LastReported>,
+    /// What another operator wrote.
+    pub foreign: Foreign,
+    /// The applications whose change list the operator's user might not read when that was tried last.
+    pub denied: BTreeSet<AppId>,
+}
+
+/// A Secret that was written.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// For decisions.
+    pub state: SecretState,
+    /// Its commit record.
+    pub commit: Option<CommitRecord>,
+}
+
+/// How a rotation ended.
+#[derive(Debug, Clone)]
+pub struct Flushed {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Why it was made.
+    pub cause: Cause,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The application.
+    pub app: AppId,
+    /// The secret that it replaced, if that was somebody else's.
+    pub replaced: Option<ForeignSecret>,
+    /// ZITADEL's sequence.
+    pub sequence: Sequence,
+    /// ZITADEL's time.
+    pub change_date: Timestamp,
+    /// The organisation that owns the application.
+    pub resource_owner: Option<String>,
+    /// From the answer until the new value was accepted.
+    pub proving: Duration,
+    /// From then until the Secret was durable.
+    pub writing: Duration,
+    /// The Secret's revision afterwards, if it was written.
+    pub revision: Option<String>,
+}
+
+/// What an object's status said when this process wrote it last.
+#[derive(Debug, Clone)]
+pub struct LastReported {
+    /// The status.
+    pub status: ApiAppSecretStatus,
+    /// When it was written, since boot.
+    pub time: Duration,
+}
+
+/// An attempt of another operator's that was seen on a Secret, and whether that was said.
+pub type Foreign = Option<(AttemptId, bool)>;
