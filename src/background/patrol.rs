@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{DeleteParams, ObjectMeta, Preconditions};
 use kube::{Api, ResourceExt};
@@ -14,7 +15,7 @@ use crate::api::ApiAppSecret;
 use crate::connection::Connection;
 use crate::ids::{AppId, OrganizationId, ProjectId, Sequence};
 use crate::reconcile::context::Context;
-use crate::rotation::{ClaimView, CommitRecord, Owner};
+use crate::rotation::{ClaimView, CommitRecord, Owner, RecordError};
 use crate::store::cache::Cache;
 use crate::store::claim;
 use crate::store::progress::revision;
@@ -212,13 +213,37 @@ fn version(metadata: &ObjectMeta) -> u64 {
     revision(metadata.resource_version.as_deref().unwrap_or_default())
 }
 
+/// Warns, now and then, of claims that cannot be read and whose application no object names.
+fn warn_of(context: &Context, unreadable: &[String]) {
+    if let Some(claim) = unreadable.first()
+        && let Some(left_out) = context.log.allows("ClaimUnreadable")
+    {
+        tracing::warn!(
+            claim,
+            unreadable = unreadable.len(),
+            left_out,
+            "a claim cannot be read and no object names its application; it is kept: delete the Lease if the application is not in use"
+        );
+    }
+}
+
+/// A claim that no object names.
+struct Orphan {
+    revision: String,
+    /// When it was first seen so, since boot.
+    since: Duration,
+    /// Until when it is kept, if it does not say so itself and was asked for.
+    until: Option<Timestamp>,
+}
+
 /// Deletes claims of applications that no object names any more, a day after their last rotation. One that is open stays for the quiet
-/// period at least, since whoever holds it may still be writing. While a namespace was not shown yet, an object in it may name any application: then all stay.
+/// period at least, since the process that holds it may still be writing. While a namespace was not shown yet, an object in it may name
+/// any application: then all stay. One that cannot be read stays, and is reported: it may be the only record of a value that is in use.
 pub async fn sweep_claims(context: Arc<Context>) {
     let quiet = context.process.settings.timing.quiet;
     let mut ticks = tokio::time::interval(quiet.max(Duration::from_millis(100)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut orphans: HashMap<String, (String, Duration)> = HashMap::new();
+    let mut orphans: HashMap<String, Orphan> = HashMap::new();
     let namespace = context.process.settings.namespace.clone();
     let api: Api<Lease> = Api::namespaced(context.process.client.clone(), &namespace);
     loop {
@@ -226,24 +251,49 @@ pub async fn sweep_claims(context: Arc<Context>) {
         let now = context.process.clock.boot();
         let complete = context.store.namespaces.values().all(Cache::is_synced);
         let wanted = wanted(&context);
-        let mut seen = HashSet::new();
+        let (mut seen, mut unreadable) = (HashSet::new(), Vec::new());
         let leases = context.store.claims.state();
         for lease in &leases {
             let name = lease.name_any();
             let revision = lease.resource_version().unwrap_or_default();
-            if !complete || wanted.contains(&name) || kept(&context, lease) {
+            if !complete || wanted.contains(&name) {
+                continue;
+            }
+            if is_unreadable(lease) {
+                unreadable.push(name);
+                continue;
+            }
+            if kept(&context, lease) {
                 continue;
             }
             if is_recent(&context, lease) {
                 continue;
             }
             seen.insert(name.clone());
-            let since = match orphans.get(&name) {
-                Some((known, since)) if *known == revision => *since,
-                _ => now,
-            };
-            orphans.insert(name.clone(), (revision.clone(), since));
-            if now.saturating_sub(since) < quiet || Box::pin(has_owner(&context, lease)).await {
+            let known = orphans.remove(&name);
+            let known = known.filter(|known| known.revision == revision);
+            let orphan = orphans
+                .entry(name.clone())
+                .or_insert(known.unwrap_or(Orphan {
+                    revision: revision.clone(),
+                    since: now,
+                    until: None,
+                }));
+            if now.saturating_sub(orphan.since) < quiet {
+                continue;
+            }
+            if has_no_attempt(lease) {
+                if orphan.until.is_none() {
+                    orphan.until = kept_until(&context, &api, &name).await;
+                }
+                if orphan
+                    .until
+                    .is_none_or(|until| context.process.clock.wall() < until)
+                {
+                    continue;
+                }
+            }
+            if Box::pin(has_owner(&context, lease)).await {
                 continue;
             }
             let preconditions = Preconditions {
@@ -262,6 +312,7 @@ pub async fn sweep_claims(context: Arc<Context>) {
             }
         }
         orphans.retain(|name, _| seen.contains(name));
+        warn_of(&context, &unreadable);
         // NB: as long as there is a claim, what is known of it stays: while the connections are not known yet, nothing seems wanted.
         let claims: HashSet<String> = leases.iter().map(|lease| lease.name_any()).collect();
         context.forget_apps(|claim| wanted.contains(claim) || claims.contains(claim));
@@ -296,16 +347,36 @@ pub async fn let_in(context: Arc<Context>) {
 
 /// The claims of all objects.
 fn wanted(context: &Context) -> HashSet<String> {
-    let mut wanted = HashSet::new();
-    for guarded in context.store.objects() {
-        let Ok(object) = &guarded.0 else { continue };
-        let Ok(connection) = context.connections.get(object.spec.connection_name()) else {
-            continue;
-        };
-        let issuer = &connection.endpoints.issuer;
-        wanted.extend(apps(object).map(|app| target::claim_name(issuer, &connection.app(&app))));
-    }
-    wanted
+    let objects = context.store.objects();
+    objects
+        .flat_map(|guarded| match &guarded.0 {
+            Ok(object) => claim_names(context, object),
+            Err(_) => Vec::new(),
+        })
+        .collect()
+}
+
+/// The names of the claims of an object: none while it is not known which ZITADEL its connection means.
+fn claim_names(context: &Context, object: &ApiAppSecret) -> Vec<String> {
+    let Some(issuer) = context.store.issuer(object.spec.connection_name()) else {
+        return Vec::new();
+    };
+    let names = apps(object).map(|app| target::claim_name(&issuer, &app));
+    names.collect()
+}
+
+/// The objects whose application a claim is about, by its name: what is in it cannot be read.
+pub(crate) fn claimants(context: &Context, claim: &str) -> Vec<Owner> {
+    let objects = context.store.objects();
+    let named = objects.filter_map(|guarded| {
+        let object = guarded.0.as_ref().ok()?;
+        let names = claim_names(context, object);
+        names
+            .iter()
+            .any(|name| name == claim)
+            .then(|| owner(object))
+    });
+    named.collect()
 }
 
 /// Whether a claim's owner exists by the API server itself, or can't be told: the watch of the objects may lag behind that of the claims.
@@ -339,6 +410,44 @@ fn is_recent(context: &Context, lease: &Lease) -> bool {
     }
 }
 
+/// Whether a claim says nothing of a rotation, such as that of an object that was made again.
+fn has_no_attempt(lease: &Lease) -> bool {
+    match claim::view(Some(lease), |_| false) {
+        ClaimView::Present {
+            record: Ok(claim), ..
+        } => claim.attempt.is_none(),
+        _ => false,
+    }
+}
+
+/// Until when a claim is kept that does not say when its application was rotated: a day from when it was written last. None if that
+/// could not be read.
+async fn kept_until(context: &Context, api: &Api<Lease>, name: &str) -> Option<Timestamp> {
+    // NB: the watch leaves out who wrote it and when.
+    let found = api.get_metadata(name).await.ok()?;
+    let day = context.process.settings.timing.breaker_long;
+    written(&found.metadata)?.checked_add(day).ok()
+}
+
+/// When an object was written last, by the API server's clock.
+fn written(metadata: &ObjectMeta) -> Option<Timestamp> {
+    let fields = metadata.managed_fields.iter().flatten();
+    let times = fields.filter_map(|entry| entry.time.as_ref());
+    let times = times.chain(&metadata.creation_timestamp);
+    times.map(|time| time.0).max()
+}
+
+/// Whether a claim is damaged: another version's is not.
+fn is_unreadable(lease: &Lease) -> bool {
+    matches!(
+        claim::view(Some(lease), |_| false),
+        ClaimView::Present {
+            record: Err(RecordError::Unreadable),
+            ..
+        }
+    )
+}
+
 /// Whether a claim's owner still exists by the watches, or can't be told.
 fn kept(context: &Context, lease: &Lease) -> bool {
     match claim::view(Some(lease), |_| false) {
@@ -350,5 +459,33 @@ fn kept(context: &Context, lease: &Lease) -> bool {
             !context.store.knows(&claim.owner.namespace)
                 || context.store.object(&claim.owner).is_some()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_was_written_when_its_newest_field_was() {
+        let metadata = |times: &[&str]| -> ObjectMeta {
+            let fields = times.iter().map(|time| serde_json::json!({"time": time}));
+            let fields: Vec<_> = fields.collect();
+            let created = "2026-01-01T00:00:00Z";
+            serde_json::from_value(
+                serde_json::json!({"creationTimestamp": created, "managedFields": fields}),
+            )
+            .unwrap()
+        };
+        for (times, newest) in [
+            (&[][..], "2026-01-01T00:00:00Z"),
+            (
+                &["2026-03-01T00:00:00Z", "2026-02-01T00:00:00Z"],
+                "2026-03-01T00:00:00Z",
+            ),
+        ] {
+            assert_eq!(written(&metadata(times)), newest.parse().ok());
+        }
+        assert_eq!(written(&ObjectMeta::default()), None);
     }
 }

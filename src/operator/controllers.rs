@@ -127,12 +127,20 @@ async fn watch_claims(context: &Context, writer: Writer<Lease>) {
         .filter(|event| ready(!context.store.own_claims.explain(event)))
         .touched_objects()
         .for_each(|changed| {
-            if let Ok(lease) = changed
-                && let ClaimView::Present {
+            let Ok(lease) = changed else {
+                return ready(());
+            };
+            match claim::view(Some(&lease), |_| false) {
+                ClaimView::Present {
                     record: Ok(claim), ..
-                } = claim::view(Some(&lease), |_| false)
-            {
-                context.store.wake(&claim.owner);
+                } => context.store.wake(&claim.owner),
+                // NB: it does not say whose it is, but its name says of which application.
+                ClaimView::Present { record: Err(_), .. } => {
+                    for owner in patrol::claimants(context, &lease.name_any()) {
+                        context.store.wake(&owner);
+                    }
+                }
+                ClaimView::Absent => {}
             }
             ready(())
         })

@@ -92,7 +92,11 @@ impl Round {
         let connection = context.connections.get(&target.connection);
         // NB: also where it cannot be used: what is known of an application, and held for it, is kept under one name.
         let issuer = match &connection {
-            Ok(connection) => connection.endpoints.issuer.clone(),
+            Ok(connection) => {
+                let issuer = connection.endpoints.issuer.clone();
+                context.store.remember_issuer(&target.connection, &issuer);
+                issuer
+            }
             Err(_) => context.store.issuer(&target.connection).unwrap_or_default(),
         };
         let primary = application(connection.as_ref().ok(), &issuer, &target.app);

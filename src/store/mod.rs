@@ -57,6 +57,8 @@ pub struct Store {
     pub own_claims: OwnWrites,
     /// Objects that cannot be read and were reported so: uid and generation.
     pub unreadable: Mutex<HashSet<Edition>>,
+    /// The issuer that each connection declared last, by its name.
+    pub issuers: Mutex<HashMap<String, String>>,
     /// The class of this operator: connections of another class are another operator's.
     pub class: String,
 }
@@ -81,6 +83,7 @@ impl Store {
             own_statuses: OwnWrites::default(),
             own_claims: OwnWrites::default(),
             unreadable: Mutex::default(),
+            issuers: Mutex::default(),
             class,
         }
     }
@@ -184,13 +187,24 @@ impl Store {
         self.class_of(name) == Some(true)
     }
 
-    /// The issuer that a connection declares, whether it can be used or not. None if there is no such connection, or none that can be
-    /// read.
+    /// Remembers the issuer of a connection.
+    pub fn remember_issuer(&self, connection: &str, issuer: &str) {
+        let mut known = self.issuers.lock();
+        if known.get(connection).is_none_or(|known| known != issuer) {
+            known.insert(connection.to_owned(), issuer.to_owned());
+        }
+    }
+
+    /// The issuer that a connection declares, whether it can be used or not, or declared last: what is held for its applications keeps its
+    /// place. None if there never was such a connection that could be read.
     pub fn issuer(&self, connection: &str) -> Option<String> {
-        let found = self.connections.get(&ObjectRef::new(connection))?;
-        let spec = &found.0.as_ref().ok()?.spec;
-        let issuer = Issuer::parse(&spec.url, true).ok()?;
-        Some(issuer.as_str().to_owned())
+        let found = self.connections.get(&ObjectRef::new(connection));
+        let declared = found.and_then(|found| {
+            let spec = &found.0.as_ref().ok()?.spec;
+            let issuer = Issuer::parse(&spec.url, true).ok()?;
+            Some(issuer.as_str().to_owned())
+        });
+        declared.or_else(|| self.issuers.lock().get(connection).cloned())
     }
 
     /// Whether a connection of that name exists and is another operator's: it is left alone, and so are the objects that name it.

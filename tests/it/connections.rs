@@ -3,7 +3,7 @@
 use crate::support::controlplane::{ControlPlane, Options};
 use crate::support::eventually;
 use crate::support::forward_proxy::ForwardProxy;
-use crate::support::policy::dry_run;
+use crate::support::policy::{self, dry_run};
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -720,6 +720,47 @@ async fn a_401_to_any_call_has_the_connection_checked_and_only_a_refused_check_i
         tenant.until_generates(&app, made).await;
         tenant.ready("orders").await;
     }
+}
+
+#[tokio::test]
+async fn a_held_value_is_reported_and_written_also_when_its_connection_is_gone() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("held-gone", &zitadel).await;
+    let app = issued(&tenant).await;
+    let claims = || async {
+        let claims = tenant.claims("orders").await.into_iter();
+        let known = claims.map(|lease| (lease.metadata.name, lease.metadata.resource_version));
+        known.collect::<Vec<_>>()
+    };
+    let gate = zitadel.hold_after(Operation::Generate);
+    trigger(&tenant, "held").await;
+    tokio::time::timeout(PATIENCE, gate.reached())
+        .await
+        .unwrap();
+    policy::deny_secrets(&tenant.client, &tenant.namespace).await;
+    gate.release();
+    tenant.reason("orders", "SecretWriteRefused").await;
+    let before = claims().await;
+    tenant
+        .connections()
+        .delete(&tenant.namespace, &kube::api::DeleteParams::default())
+        .await
+        .unwrap();
+    // The object is reconciled after that.
+    let touched = json!({"spec": {"rotation": {"trigger": "more"}}});
+    tenant.edit("orders", touched).await;
+    tenant.reason("orders", "SecretWriteRefused").await;
+    assert_eq!(claims().await, before);
+    policy::allow_secrets(&tenant.client, &tenant.namespace).await;
+    tenant.until_accepted(&app, "orders").await;
+    tenant.reason("orders", "ConnectionNotFound").await;
+    assert_eq!(claims().await, before, "under the same name, untouched");
+    assert_eq!(tenant.generates(&app), 2);
+    tenant.apply_connection(json!({})).await;
+    tenant.until_generates(&app, 3).await;
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
 }
 
 #[tokio::test]

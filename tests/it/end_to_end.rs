@@ -5,10 +5,12 @@ use std::time::Duration;
 use crate::support::controlplane::Options;
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use crate::support::{data, eventually};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, Status};
+use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
 use zitadel_simulator::{
     Action, Availability, Config, Cut, Fault, Operation, Reply, Role, Scope, Simulator,
 };
@@ -1882,5 +1884,83 @@ async fn a_secret_that_is_renamed_onto_a_foreign_one_stays_verified() {
             Some("before")
         );
     }
+    assert_eq!(tenant.generates(&app), 1);
+}
+
+/// The text of a claim without its attempt.
+fn without_attempt(text: &str) -> String {
+    let mut claim: Value = serde_json::from_str(text).unwrap();
+    claim.as_object_mut().unwrap().remove("attempt").unwrap();
+    claim.to_string()
+}
+
+#[tokio::test]
+async fn of_claims_that_no_object_names_only_those_of_long_ago_that_can_be_read_are_deleted() {
+    let tenant = tenant("swept").await;
+    let names = ["aged", "bare", "damaged", "last"];
+    for name in names {
+        let app = tenant.app(name);
+        tenant.apply(name, &app.id, json!({})).await.unwrap();
+        tenant.ready(name).await;
+    }
+    let mut leases = Vec::new();
+    for name in names {
+        leases.push(tenant.claims(name).await.remove(0));
+    }
+    let text = |n: usize| {
+        let lease: &Lease = &leases[n];
+        lease.metadata.annotations.as_ref().unwrap()[CLAIM_ANNOTATION].clone()
+    };
+    tenant.age_claims("aged").await;
+    let operator = World::shared().await.operator.as_ref().unwrap();
+    let mut log = std::fs::File::open(&operator.log).unwrap();
+    std::io::Seek::seek(&mut log, std::io::SeekFrom::End(0)).unwrap();
+    for name in names {
+        tenant.delete(name).await;
+        tenant.secret_gone(name).await;
+    }
+    tenant
+        .write_claim(&leases[1], &without_attempt(&text(1)))
+        .await;
+    tenant.write_claim(&leases[2], "{}").await;
+    let gone = async |name| {
+        eventually(PATIENCE, || async {
+            tenant.claims(name).await.is_empty().then_some(())
+        })
+        .await;
+    };
+    gone("aged").await;
+    // It is deleted after the others were seen to be nobody's for as long.
+    tenant.age_claims("last").await;
+    gone("last").await;
+    let api: Api<Lease> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
+    for lease in &leases[1..3] {
+        let name = lease.metadata.name.as_ref().unwrap();
+        assert!(api.get_opt(name).await.unwrap().is_some(), "{name}");
+    }
+    // The one that cannot be read is reported.
+    let mut printed = String::new();
+    eventually(PATIENCE, || {
+        std::io::Read::read_to_string(&mut log, &mut printed).unwrap();
+        let told = printed.contains("a claim cannot be read and no object names its application");
+        async move { told.then_some(()) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_claim_that_is_damaged_while_its_object_is_at_rest_is_replaced() {
+    let tenant = tenant("damaged").await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    tenant.fence().await;
+    let claim = tenant.claims("orders").await.remove(0);
+    tenant.write_claim(&claim, "{}").await;
+    eventually(PATIENCE, || async {
+        (!tenant.claims("orders").await.is_empty()).then_some(())
+    })
+    .await;
+    tenant.ready("orders").await;
     assert_eq!(tenant.generates(&app), 1);
 }
