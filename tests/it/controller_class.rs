@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::controlplane::{ControlPlane, Options};
+use crate::support::controlplane::Options;
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use crate::support::{eventually, rights};
 use k8s_openapi::api::core::v1::Secret;
@@ -73,9 +73,6 @@ async fn check(world: &World, arguments: &[&str]) -> (bool, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_operators_each_keep_the_connections_of_their_class_and_say_nothing_of_the_others() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let world = World::own(Options::default()).await;
     let second_home = world.cluster.fresh_namespace("second-operator").await;
     let (ours, theirs) = (world.tenant("ours").await, world.tenant("theirs").await);
@@ -161,9 +158,6 @@ async fn reasons(tenant: &Tenant) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_operators_of_one_class_that_keep_the_same_object_say_so() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let world = World::own(Options::default()).await;
     let second_home = world.cluster.fresh_namespace("second-operator").await;
     let tenant = world.tenant("both").await;

@@ -31,14 +31,8 @@ async fn a_rotation_reads_one_page_of_a_long_journal_at_a_time() {
     assert!((2..=4).contains(&first), "first issue: {first} requests");
     for (made, trigger) in [(2, "leak"), (3, "another-leak")] {
         let before = journal_requests(&tenant, &app);
-        let rotation = json!({"spec": {"rotation": {"trigger": trigger}}});
-        tenant.edit("orders", rotation).await;
-        tenant
-            .until("orders", |object| {
-                let status = object.status.as_ref()?;
-                (status.observed_trigger.as_deref() == Some(trigger)).then_some(())
-            })
-            .await;
+        tenant.trigger("orders", trigger).await;
+        tenant.handled("orders", trigger).await;
         tenant.ready("orders").await;
         assert_eq!(tenant.generates(&app), 3_000 + made);
         let asked = journal_requests(&tenant, &app) - before;
@@ -49,9 +43,7 @@ async fn a_rotation_reads_one_page_of_a_long_journal_at_a_time() {
 #[tokio::test]
 async fn a_lost_answer_is_found_behind_thousands_of_other_changes() {
     let tenant = World::shared().await.tenant("lost-behind").await;
-    let app = tenant.app("orders");
-    tenant.apply("orders", &app.id, json!({})).await.unwrap();
-    tenant.ready("orders").await;
+    let app = tenant.issued("orders", json!({})).await;
     // An own rotation that nobody has the answer of, and then much else.
     tenant
         .zitadel

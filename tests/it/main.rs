@@ -12,14 +12,29 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admission;
+mod adoption;
 mod bad_input;
-mod changes_meanwhile;
-mod connections;
+mod connection;
+mod content;
 mod controller_class;
-mod end_to_end;
+mod events;
+mod fixtures;
 mod gitops;
+mod grants;
+mod issue;
+mod kstatus;
+mod limits;
 mod long_journals;
 mod metrics;
 mod no_leaks;
+mod proxy;
+mod recovery;
+mod rename;
+mod rivals;
+mod schedule;
 mod standby;
+mod suspend_delete;
+mod templates;
+mod trigger;
 mod zitadel_client;

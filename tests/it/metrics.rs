@@ -65,12 +65,9 @@ async fn everything_that_alerts_and_dashboard_ask_for_is_exported() {
         json!({"serviceAccountKey": {"secretKeyRef": {"name": tenant.namespace, "key": "token"}}});
     tenant.apply_connection(json!({"auth": credential})).await;
     tenant.connected().await;
-    let app = tenant.app("api");
     tenant
-        .apply("api", &app.id, json!({"rotation": {"interval": "30d"}}))
-        .await
-        .unwrap();
-    tenant.ready("api").await;
+        .issued("api", json!({"rotation": {"interval": "30d"}}))
+        .await;
     let found = eventually(PATIENCE, || async {
         let found = scrape().await;
         // Both are told by what the watches have shown.
@@ -210,9 +207,7 @@ async fn a_rotation_is_counted_once_and_timed_and_what_is_under_way_is_told_with
     let own = world.own_operator(&["--protocol-speed", "20"]).await;
     let scrape = async || scrape_of(&own.operator).await;
     let tenant = own.tenant_at("counted", world, &zitadel).await;
-    let app = tenant.app("api");
-    tenant.apply("api", &app.id, json!({})).await.unwrap();
-    tenant.ready("api").await;
+    let app = tenant.issued("api", json!({})).await;
     let before = scrape().await;
     for (metric, outcome) in [
         ("generates_total", "Success"),

@@ -15,9 +15,11 @@ mod envtest;
 pub mod fleet;
 pub mod forward_proxy;
 pub mod helm;
+mod operator;
 pub mod policy;
 pub mod process;
 pub mod rights;
+mod tenant;
 pub mod world;
 
 use std::future::Future;

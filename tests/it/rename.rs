@@ -1,14 +1,49 @@
-//! What is changed while something is under way, or by somebody else: names of Secrets, objects that wait for their turn.
+//! Secrets that get another name.
 
-use std::time::{Duration, Instant};
-
-use crate::support::world::{PATIENCE, Tenant, World};
+use crate::fixtures::{assert_conditions, tenant};
+use crate::support::world::{PATIENCE, Tenant};
 use crate::support::{data, eventually};
 use serde_json::{Value, json};
-use zitadel_simulator::{Action, Fault, Operation};
 
-async fn tenant(prefix: &str) -> Tenant {
-    World::shared().await.tenant(prefix).await
+#[tokio::test]
+async fn a_renamed_secret_gets_the_value_that_is_held() {
+    let tenant = tenant("rename").await;
+    let app = tenant
+        .issued("orders", json!({"secret": {"name": "before"}}))
+        .await;
+    let value = tenant.client_secret("before").await.unwrap();
+    tenant
+        .apply("orders", &app.id, json!({"secret": {"name": "after"}}))
+        .await
+        .unwrap();
+    let object = tenant.ready("orders").await;
+    assert_eq!(tenant.generates(&app), 1, "{object:?}");
+    assert_eq!(tenant.client_secret("after").await, Some(value));
+    assert_eq!(object.status.unwrap().secret_name.as_deref(), Some("after"));
+}
+
+#[tokio::test]
+async fn a_secret_that_is_renamed_onto_a_foreign_one_stays_verified() {
+    let tenant = tenant("obstacle").await;
+    let app = tenant
+        .issued("orders", json!({"secret": {"name": "before"}}))
+        .await;
+    for (foreign, data) in [
+        ("other", json!({"key": "x"})),
+        ("copy", json!({"CLIENT_SECRET": "x"})),
+    ] {
+        tenant.create_secret(foreign, data).await;
+        tenant
+            .edit("orders", json!({"spec": {"secret": {"name": foreign}}}))
+            .await;
+        let object = tenant.reason("orders", "SecretNotOwned").await;
+        assert_conditions!(object, Verified "Accepted");
+        assert_eq!(
+            object.status.unwrap().secret_name.as_deref(),
+            Some("before")
+        );
+    }
+    assert_eq!(tenant.generates(&app), 1);
 }
 
 async fn apply(tenant: &Tenant, app: &str, extra: Value) {
@@ -23,15 +58,6 @@ async fn moved(tenant: &Tenant, name: &str) {
     };
     tenant.until("orders", there).await;
     tenant.ready("orders").await;
-}
-
-/// Until so much time has passed: what is tested is that something is old by then.
-async fn past(span: Duration) {
-    let since = Instant::now();
-    eventually(PATIENCE, || async {
-        (since.elapsed() > span).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -116,43 +142,4 @@ async fn a_secret_of_long_ago_under_the_new_name_does_not_replace_the_newer_one(
     tenant.until_accepted(&app, "oauth").await;
     tenant.secret_gone("oauth-v2").await;
     assert_eq!(tenant.generates(&app), generates);
-}
-
-#[tokio::test]
-async fn an_object_that_is_suspended_while_it_waits_for_its_turn_is_not_rotated() {
-    // Half as fast as the shared one, so that the call that is held does not run into its deadline.
-    let world = World::shared().await;
-    let own = world.own_operator(&["--protocol-speed", "10"]).await;
-    let tenant = own.tenant_at("turns", world, &world.zitadel).await;
-    let apps = ["first", "second", "third"].map(|name| tenant.app(name));
-    let gate = tenant.zitadel.gate(&tenant.namespace);
-    let hold = Action::HoldBefore {
-        gate: gate.name().to_owned(),
-        outlives_client: false,
-    };
-    tenant
-        .zitadel
-        .inject(Fault::on(Operation::Generate, hold).app(&apps[0].id));
-    tenant.apply("first", &apps[0].id, json!({})).await.unwrap();
-    gate.reached().await;
-    // The second one may claim, the third one has to wait.
-    for (name, app) in ["second", "third"].into_iter().zip(&apps[1..]) {
-        tenant.apply(name, &app.id, json!({})).await.unwrap();
-        eventually(PATIENCE, || async {
-            let shell = tenant.secrets().get_opt(name).await.unwrap();
-            (shell.is_some() && tenant.requests_about(app) > 0).then_some(())
-        })
-        .await;
-        past(Duration::from_millis(300)).await;
-    }
-    tenant
-        .edit("third", json!({"spec": {"suspend": true}}))
-        .await;
-    // Longer than a claim may be old before it is used.
-    past(Duration::from_millis(1200)).await;
-    gate.release();
-    tenant.reason("third", "Suspended").await;
-    tenant.ready("second").await;
-    tenant.fence().await;
-    assert_eq!(tenant.generates(&apps[2]), 0);
 }

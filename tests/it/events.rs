@@ -1,0 +1,47 @@
+//! Events about an object.
+
+use crate::fixtures::tenant;
+use crate::support::eventually;
+use crate::support::world::PATIENCE;
+use serde_json::json;
+use zitadel_secret_operator::api::ApiAppSecret;
+use zitadel_simulator::{Action, Fault, Operation};
+
+#[tokio::test]
+async fn rotations_in_quick_succession_have_an_event_each_with_a_text_of_its_own() {
+    let tenant = tenant("succession").await;
+    let app = tenant.app("orders");
+    let at_once = json!({"rotation": {"interval": "1s", "jitterPercent": 0}});
+    tenant.apply("orders", &app.id, at_once).await.unwrap();
+    tenant.until_generates(&app, 2).await;
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    let trigger = |trigger: &str| json!({"rotation": {"trigger": trigger}});
+    let reason_is = |reason: &'static str| {
+        move |object: &ApiAppSecret| {
+            let last = object.status.as_ref()?.last_rotation.as_ref()?;
+            (last.reason == reason).then_some(())
+        }
+    };
+    tenant.apply("orders", &app.id, trigger("a")).await.unwrap();
+    tenant.until("orders", reason_is("Trigger")).await;
+    let useless = Action::ReplaceBody("{}".to_owned());
+    tenant
+        .zitadel
+        .inject(Fault::on(Operation::Generate, useless).app(&app.id));
+    tenant.apply("orders", &app.id, trigger("b")).await.unwrap();
+    tenant.until("orders", reason_is("LostAttempt")).await;
+    let notes = eventually(PATIENCE, || async {
+        let events = tenant.events("orders").await.into_iter();
+        let rotated = events.filter(|(_, reason, _)| reason == "Rotated");
+        let notes: Vec<String> = rotated.map(|(_, _, note)| note).collect();
+        let all = ["(Due)", "(Trigger)", "(LostAttempt)"];
+        let found = |cause: &str| notes.iter().any(|note| note.contains(cause));
+        all.into_iter().all(found).then_some(notes)
+    })
+    .await;
+    let distinct: std::collections::BTreeSet<_> = notes.iter().collect();
+    assert_eq!(distinct.len(), notes.len(), "{notes:?}");
+    let lost = tenant.event("orders", "LostAttempt").await;
+    assert!(lost.contains("malformed answer, HTTP 200"), "{lost}");
+}

@@ -1,0 +1,111 @@
+//! What the tests of this binary share: tenants of the shared world, and what the status of an object says.
+
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::json;
+use zitadel_secret_operator::api::{ApiAppSecret, ApiAppSecretStatus, Condition, ConditionType};
+use zitadel_simulator::AppHandle;
+
+use crate::support::world::{Tenant, World};
+
+/// A tenant of the shared world.
+pub async fn tenant(prefix: &str) -> Tenant {
+    World::shared().await.tenant(prefix).await
+}
+
+/// The repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn found(object: &ApiAppSecret, type_: ConditionType) -> Option<&Condition> {
+    let status: &ApiAppSecretStatus = object.status.as_ref()?;
+    status.conditions.get(type_)
+}
+
+/// The reason of a condition; empty where there is no such condition.
+pub fn reason(object: &ApiAppSecret, type_: ConditionType) -> &str {
+    found(object, type_).map_or("", |condition| &condition.reason)
+}
+
+/// The message of a condition; empty where there is no such condition.
+pub fn message(object: &ApiAppSecret, type_: ConditionType) -> &str {
+    found(object, type_).map_or("", |condition| &condition.message)
+}
+
+/// Whether a condition is true.
+pub fn holds(object: &ApiAppSecret, type_: ConditionType) -> bool {
+    let status = object.status.as_ref();
+    status.is_some_and(|status| status.conditions.is_true(type_))
+}
+
+/// Waits until `Ready` of an object has a reason for the present generation, then asserts which conditions are true (`Stalled`) and which
+/// are not (`!Ready`), and with which reason (`Verified "Accepted"`). Returns the object.
+macro_rules! assert_status {
+    ($tenant:expr, $object:expr, $reason:expr $(, $(!$not:ident)? $($is:ident)? $($because:literal)?)*) => {{
+        let object = $tenant.reason($object, $reason).await;
+        crate::fixtures::assert_conditions!(object $(, $(!$not)? $($is)? $($because)?)*);
+        object
+    }};
+}
+
+/// The same of an object that is here already.
+macro_rules! assert_conditions {
+    ($object:expr $(, $(!$not:ident)? $($is:ident)? $($because:literal)?)*) => {{
+        let object = &$object;
+        let status = &object.status;
+        $(
+            $(
+                let condition = zitadel_secret_operator::api::ConditionType::$not;
+                assert!(!crate::fixtures::holds(object, condition), "{condition:?} holds: {status:#?}");
+            )?
+            $(
+                let condition = zitadel_secret_operator::api::ConditionType::$is;
+                assert!(crate::fixtures::holds(object, condition), "{condition:?} does not hold: {status:#?}");
+            )?
+            $(
+                assert_eq!(crate::fixtures::reason(object, condition), $because, "{condition:?}: {status:#?}");
+            )?
+        )*
+    }};
+}
+
+pub(crate) use {assert_conditions, assert_status};
+
+/// An object that was issued before something went wrong.
+pub struct Issued {
+    pub app: AppHandle,
+    pub before: Secret,
+    pub generates: u64,
+}
+
+impl Issued {
+    pub async fn new(tenant: &Tenant) -> Self {
+        let app = tenant.issued("issued", json!({})).await;
+        Self::of(tenant, app).await
+    }
+
+    pub async fn of(tenant: &Tenant, app: AppHandle) -> Self {
+        Self {
+            before: tenant.secret("issued").await,
+            generates: tenant.generates(&app),
+            app,
+        }
+    }
+
+    /// Asks for a rotation, waits for the reason, and checks that nothing was touched.
+    pub async fn holds(&self, tenant: &Tenant, reason: &str) -> ApiAppSecret {
+        let trigger = uuid::Uuid::new_v4().to_string();
+        tenant.trigger("issued", &trigger).await;
+        let object = tenant.reason("issued", reason).await;
+        assert_eq!(tenant.generates(&self.app), self.generates, "{reason}");
+        let now = tenant.secret("issued").await;
+        assert_eq!(
+            (&now.data, &now.metadata.resource_version),
+            (&self.before.data, &self.before.metadata.resource_version),
+            "{reason}"
+        );
+        object
+    }
+}

@@ -1,0 +1,324 @@
+//! Repairs: of a Secret that is missing or rejected, and of rotations by another actor.
+
+use crate::fixtures::{assert_conditions, assert_status, holds, message, reason, tenant};
+use crate::support::eventually;
+use crate::support::world::{PATIENCE, World};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_simulator::{Action, Config, Fault, Operation, Reply, Simulator};
+
+#[tokio::test]
+async fn a_secret_deleted_by_a_person_is_restored_by_one_generate() {
+    let tenant = tenant("missing").await;
+    let app = tenant.issued("orders", json!({})).await;
+    tenant.delete_secret("orders").await;
+    tenant.until_accepted(&app, "orders").await;
+    let object = tenant.rotated("orders", "SecretMissing").await;
+    assert_eq!(tenant.generates(&app), 2);
+    assert_eq!(object.status.unwrap().history.len(), 2);
+    // The same for the key alone.
+    tenant
+        .edit_secret("orders", json!({"data": {"CLIENT_SECRET": null}}))
+        .await;
+    tenant.until_accepted(&app, "orders").await;
+    tenant.ready("orders").await;
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&app), 3);
+}
+
+#[tokio::test]
+async fn a_secret_deleted_by_a_person_is_only_reported_if_the_policy_says_so() {
+    let tenant = tenant("report").await;
+    let app = tenant.app("orders");
+    let recovery = json!({"missing": "Report"});
+    tenant
+        .apply("orders", &app.id, json!({"recovery": recovery}))
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    tenant.delete_secret("orders").await;
+    let object = assert_status!(tenant, "orders", "SecretMissing", Stalled);
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&app), 1);
+    tenant.event("orders", "SecretMissing").await;
+    // As the message says.
+    assert!(message(&object, ConditionType::Ready).contains("spec.rotation.trigger"));
+    tenant
+        .apply(
+            "orders",
+            &app.id,
+            json!({"recovery": recovery, "rotation": {"trigger": "again"}}),
+        )
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+    assert_eq!(tenant.generates(&app), 2);
+}
+
+#[tokio::test]
+async fn a_value_edited_by_hand_is_repaired_once_and_then_the_quarrel_is_reported() {
+    let tenant = tenant("edited").await;
+    let app = tenant.issued("orders", json!({})).await;
+    tenant
+        .edit_secret(
+            "orders",
+            json!({"stringData": {"CLIENT_SECRET": "by-hand"}}),
+        )
+        .await;
+    tenant.until_accepted(&app, "orders").await;
+    let object = tenant.rotated("orders", "SecretInvalid").await;
+    assert_eq!(tenant.generates(&app), 2);
+    assert_eq!(object.status.unwrap().history.len(), 2);
+    tenant.ready("orders").await;
+    let refused = tenant.event("orders", "Refused").await;
+    assert!(
+        refused.starts_with("ZITADEL rejects the client secret in Secret orders"),
+        "{refused}"
+    );
+    let rotated = tenant.event("orders", "Rotated").await;
+    assert!(rotated.contains("(SecretInvalid)"), "{rotated}");
+    let events = tenant.events("orders").await;
+    let warned =
+        |(type_, reason, _): &(String, String, String)| type_ == "Warning" && reason == "Refused";
+    assert!(events.iter().any(warned), "{events:?}");
+    tenant
+        .edit_secret(
+            "orders",
+            json!({"stringData": {"CLIENT_SECRET": "by-hand-again"}}),
+        )
+        .await;
+    let object = assert_status!(tenant, "orders", "SecretContested", Stalled);
+    let told = message(&object, ConditionType::Ready);
+    assert!(
+        told.starts_with("Field manager ")
+            && told.contains("changed key CLIENT_SECRET of Secret orders again"),
+        "{told}"
+    );
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&app), 2);
+    assert_eq!(
+        tenant.client_secret("orders").await.as_deref(),
+        Some("by-hand-again")
+    );
+    tenant.trigger("orders", "out").await;
+    tenant.until_accepted(&app, "orders").await;
+    tenant.ready("orders").await;
+    assert_eq!(tenant.generates(&app), 3);
+}
+
+#[tokio::test]
+async fn a_tool_that_applies_a_key_as_well_is_named_at_once_and_a_trigger_takes_the_key_over() {
+    let tenant = tenant("applied").await;
+    let app = tenant.issued("orders", json!({})).await;
+    // The very value, so that nothing but the ownership changes.
+    let data = tenant.secret("orders").await.data.unwrap();
+    let value = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "orders"}, "data": {"CLIENT_SECRET": data["CLIENT_SECRET"]}});
+    let flux = PatchParams::apply("kustomize-controller");
+    tenant
+        .secrets()
+        .patch("orders", &flux, &Patch::Apply(value))
+        .await
+        .unwrap();
+    let object = assert_status!(tenant, "orders", "SecretContested", Ready);
+    let named = "Field manager kustomize-controller applies key CLIENT_SECRET of Secret orders";
+    assert!(
+        message(&object, ConditionType::Ready).starts_with(named),
+        "{}",
+        message(&object, ConditionType::Ready)
+    );
+    let warned = tenant.event("orders", "SecretContested").await;
+    assert!(warned.starts_with(named), "{warned}");
+    tenant.fence().await;
+    let object = tenant.objects().get("orders").await.unwrap();
+    assert_eq!(
+        reason(&object, ConditionType::Ready),
+        "SecretContested",
+        "it is not forgotten"
+    );
+    // Also where a rotation is due that waits for it.
+    let last = object.status.unwrap().last_rotation.unwrap().time.0;
+    eventually(PATIENCE, || async {
+        let age = jiff::Timestamp::now().duration_since(last);
+        (age > jiff::SignedDuration::from_secs(2)).then_some(())
+    })
+    .await;
+    let due = json!({"spec": {"rotation": {"interval": "1s", "jitter": 0}}});
+    tenant.edit("orders", due).await;
+    let stalled = |object: &ApiAppSecret| holds(object, ConditionType::Stalled).then_some(());
+    let object = tenant.until("orders", stalled).await;
+    assert_eq!(reason(&object, ConditionType::Ready), "SecretContested");
+    assert!(holds(&object, ConditionType::Ready), "the value works");
+    assert!(tenant.accepted(&app, "orders").await);
+    let due = json!({"spec": {"rotation": {"interval": null, "jitter": null}}});
+    tenant.edit("orders", due).await;
+    assert_eq!(tenant.generates(&app), 1);
+    tenant.trigger("orders", "out").await;
+    tenant.until_generates(&app, 2).await;
+    let object = tenant.ready("orders").await;
+    assert_eq!(reason(&object, ConditionType::Ready), "UpToDate");
+    assert!(tenant.accepted(&app, "orders").await);
+}
+
+#[tokio::test]
+async fn a_value_edited_by_hand_is_only_reported_if_the_policy_says_so() {
+    let tenant = tenant("invalid").await;
+    let app = tenant.app("orders");
+    let recovery = json!({"rejected": "Report"});
+    tenant
+        .apply("orders", &app.id, json!({"recovery": recovery}))
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    tenant
+        .edit_secret(
+            "orders",
+            json!({"stringData": {"CLIENT_SECRET": "by-hand"}}),
+        )
+        .await;
+    assert_status!(tenant, "orders", "SecretInvalid", Stalled);
+    assert_eq!(tenant.generates(&app), 1);
+    tenant
+        .apply(
+            "orders",
+            &app.id,
+            json!({"recovery": recovery, "rotation": {"trigger": "again"}}),
+        )
+        .await
+        .unwrap();
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(&app, "orders").await);
+    assert_eq!(tenant.generates(&app), 2);
+}
+
+#[tokio::test]
+async fn a_rotation_by_somebody_else_is_found_and_replaced_once_if_the_policy_says_so() {
+    let tenant = tenant("elsewhere").await;
+    let (rotated, reported) = (tenant.app("rotated"), tenant.app("reported"));
+    tenant
+        .apply("rotated", &rotated.id, json!({}))
+        .await
+        .unwrap();
+    tenant
+        .apply(
+            "reported",
+            &reported.id,
+            json!({"recovery": {"rejected": "Report"}}),
+        )
+        .await
+        .unwrap();
+    tenant.ready("rotated").await;
+    tenant.ready("reported").await;
+    for app in [&rotated, &reported] {
+        tenant.zitadel.rotate_elsewhere(&app.id, None).unwrap();
+    }
+    tenant.until_accepted(&rotated, "rotated").await;
+    assert_status!(tenant, "reported", "RotatedElsewhere", Stalled);
+    let own = |id: &str| {
+        tenant
+            .zitadel
+            .executions()
+            .iter()
+            .filter(|made| made.app == id && made.request.is_some())
+            .count()
+    };
+    assert_eq!((own(&rotated.id), own(&reported.id)), (2, 1));
+}
+
+#[tokio::test]
+async fn a_rotation_with_the_operator_s_own_user_elsewhere_is_called_refused_before_it_is_repaired()
+{
+    let tenant = tenant("ownuser").await;
+    let app = tenant.issued("own", json!({})).await;
+    tenant
+        .zitadel
+        .rotate_elsewhere(&app.id, Some(&tenant.user))
+        .unwrap();
+    let object = assert_status!(tenant, "own", "Refused", !Ready);
+    assert_conditions!(object, !Verified "Refused");
+    tenant.until_accepted(&app, "own").await;
+    let object = tenant.ready("own").await;
+    assert_conditions!(object, Verified "Accepted");
+}
+
+#[tokio::test]
+async fn after_a_lost_answer_without_a_journal_the_stored_value_is_called_refused_before_it_is_repaired()
+ {
+    let tenant = tenant("unread").await;
+    let app = tenant.issued("unread", json!({})).await;
+    let denied = r#"{"code":7,"message":"no","details":[{"id":"AUTH-5mWD2"}]}"#;
+    let denied = Action::RespondBefore(Reply::new(403, "application/json", denied));
+    tenant
+        .zitadel
+        .inject(Fault::on(Operation::Journal, denied).app(&app.id).always());
+    let lost = Action::RespondAfter(Reply::ingress_html(502));
+    tenant
+        .zitadel
+        .inject(Fault::on(Operation::Generate, lost).app(&app.id));
+    tenant.trigger("unread", "x").await;
+    let object = assert_status!(tenant, "unread", "Refused", !Ready);
+    assert_conditions!(object, !Verified "Refused");
+    tenant.until_accepted(&app, "unread").await;
+    let object = tenant.ready("unread").await;
+    assert_conditions!(object, Verified "Accepted");
+}
+
+#[tokio::test]
+async fn a_project_that_cannot_be_looked_at_is_told_and_looked_at_again() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("unlisted", &zitadel).await;
+    let app = tenant.issued("orders", json!({})).await;
+    let page = Action::RespondBefore(Reply::ingress_html(404));
+    let fault = zitadel.inject(Fault::on(Operation::SearchApps, page).always());
+    zitadel.rotate_elsewhere(&app.id, None).unwrap();
+    let operator = world.operator.as_ref().unwrap();
+    // NB: of each kind of trouble the log has a line in half a minute, whichever project it was.
+    eventually(PATIENCE, || async {
+        let told = operator.printed().contains("of a project cannot be listed");
+        (told && zitadel.fired(fault) >= 2).then_some(())
+    })
+    .await;
+    zitadel.remove_fault(fault);
+    // The value that somebody else replaced is refused by now, and that is seen.
+    tenant.until_generates(&app, 3).await;
+    tenant.until_accepted(&app, "orders").await;
+}
+
+#[tokio::test]
+async fn a_change_list_that_may_not_be_read_is_said_on_the_object_with_the_missing_right() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let tenant = world.tenant_at("unread", &zitadel).await;
+    let app = tenant.issued("orders", json!({})).await;
+    let denied = format!("read the change list of app {} in project", app.id);
+    zitadel.configure(|settings| settings.journal_forbidden = true);
+    tenant.trigger("orders", "denied").await;
+    let says = |object: &zitadel_secret_operator::api::ApiAppSecret| {
+        let conditions = &object.status.as_ref()?.conditions;
+        let ready = conditions.get(ConditionType::Ready)?;
+        let current = ready.observed_generation == object.metadata.generation;
+        let holds = conditions.is_true(ConditionType::Ready);
+        (current && holds).then(|| ready.message.clone())
+    };
+    let object = tenant
+        .until("orders", |object| {
+            says(object)?.contains(&denied).then_some(())
+        })
+        .await;
+    let message = says(&object).unwrap();
+    assert!(
+        message.contains("the permission project.app.read"),
+        "{message}"
+    );
+    tenant.until_generates(&app, 2).await;
+    zitadel.configure(|settings| settings.journal_forbidden = false);
+    tenant.trigger("orders", "granted").await;
+    tenant.until_generates(&app, 3).await;
+    tenant
+        .until("orders", |object| {
+            (!says(object)?.contains(&denied)).then_some(())
+        })
+        .await;
+}
