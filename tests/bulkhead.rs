@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures::{StreamExt as _, stream};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
-use support::controlplane::{ControlPlane, Options};
+use support::controlplane::Options;
 use support::eventually;
 use support::fleet::{Fleet, is_ready, name};
 use support::process::{Launch, Process};
@@ -161,7 +161,6 @@ async fn until_all_ready(fleet: &Fleet) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes and gigabytes: cargo test --release --test bulkhead -- --ignored --nocapture"]
 async fn two_thousand_objects_with_200_kb_of_annotations_each_fit_into_the_memory_of_the_chart() {
-    assert!(ControlPlane::can_start());
     let world = World::own(Options::default()).await;
     let tenant = world.tenant("annotated").await;
     let fleet = Fleet::new(tenant, 2000);

@@ -18,7 +18,6 @@ mod verdict;
 mod support;
 
 use kill_loop::Plan;
-use support::controlplane::ControlPlane;
 
 fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
@@ -35,18 +34,12 @@ fn plan(kills: usize, leader_elect: bool) -> Plan {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_that_both_work_lose_no_credential_when_they_are_killed() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let kills = from_environment("CHAOS_KILLS").unwrap_or(20);
     kill_loop::run(plan(kills, false)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_and_its_standby_lose_no_credential_when_they_are_killed() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     // Another takes over after 15 s only, whatever the protocol's speed is.
     let kills: usize = from_environment("CHAOS_KILLS").unwrap_or(20);
     kill_loop::run(plan(kills.div_ceil(10), true)).await;

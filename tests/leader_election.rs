@@ -151,9 +151,6 @@ async fn a_lease_that_is_released_is_free_at_once() {
 
 #[tokio::test]
 async fn a_leader_steps_down_by_itself_when_the_api_server_is_gone() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let cluster = ControlPlane::start(Options::default()).await;
     let namespace = cluster.fresh_namespace("leader-alone").await;
     let kubeconfig = rights::grant(&cluster, &namespace).await;
@@ -231,9 +228,6 @@ async fn killed_in_the_window(tenant: &Tenant, app: &AppHandle, leader: Process)
 
 #[tokio::test]
 async fn a_standby_has_watched_the_open_claim_when_it_takes_over() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, tenant, app, launch) = at_rest("standby").await;
     let leader = launch.clone().pod("one").start();
     until_leader(&leader).await;
@@ -258,9 +252,6 @@ async fn a_standby_has_watched_the_open_claim_when_it_takes_over() {
 
 #[tokio::test]
 async fn a_container_that_restarts_mends_what_it_lost_without_waiting_for_its_own_lease() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (_world, tenant, app, launch) = at_rest("restarted").await;
     let leader = launch.clone().start();
     until_leader(&leader).await;
@@ -279,9 +270,6 @@ async fn a_container_that_restarts_mends_what_it_lost_without_waiting_for_its_ow
 
 #[tokio::test]
 async fn a_second_container_of_the_pod_does_not_take_the_first_one_for_dead() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (_world, tenant, _app, launch) = at_rest("twins").await;
     let first = launch.start();
     until_leader(&first).await;
@@ -309,9 +297,6 @@ async fn a_second_container_of_the_pod_does_not_take_the_first_one_for_dead() {
 #[tokio::test]
 async fn a_process_outlives_an_outage_of_the_api_server_leads_again_and_repairs_what_was_deleted_meanwhile()
  {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, tenant, app, launch) = at_rest("outage").await;
     let process = launch.start();
     until_leader(&process).await;
@@ -341,9 +326,6 @@ async fn a_process_outlives_an_outage_of_the_api_server_leads_again_and_repairs_
 #[tokio::test]
 async fn a_leader_that_stood_still_rotates_nothing_when_it_wakes_up_and_leads_again_in_the_same_process()
  {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (_world, tenant, app, launch) = at_rest("frozen").await;
     let first = launch.clone().pod("one").start();
     until_leader(&first).await;

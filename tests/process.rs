@@ -70,9 +70,6 @@ async fn held(gate: &Gate) {
 
 #[tokio::test]
 async fn its_pages_answer_and_it_ends_with_0_when_it_is_asked_to() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let operator = start(world, &[]);
     until_ready(&operator).await;
@@ -98,9 +95,6 @@ async fn its_pages_answer_and_it_ends_with_0_when_it_is_asked_to() {
 
 #[tokio::test]
 async fn a_generate_that_is_under_way_is_written_before_the_process_ends() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     // Without hurry: a generate that is held must not run into its deadline.
     let operator = Arc::new(Operator::start(&world.kubeconfig, &world.directory, &[]));
@@ -143,9 +137,6 @@ async fn a_generate_that_is_under_way_is_written_before_the_process_ends() {
 #[tokio::test]
 async fn a_value_that_cannot_be_written_in_time_ends_the_process_with_75_and_is_replaced_by_the_next()
  {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let operator = Arc::new(Operator::start(
         &world.kubeconfig,
@@ -190,9 +181,6 @@ async fn a_value_that_cannot_be_written_in_time_ends_the_process_with_75_and_is_
 
 #[tokio::test]
 async fn a_value_that_is_held_is_written_as_soon_as_it_can_be() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let operator = Arc::new(Operator::start(&world.kubeconfig, &world.directory, &[]));
     let tenant = world.tenant("patience").await;
@@ -215,9 +203,6 @@ async fn a_value_that_is_held_is_written_as_soon_as_it_can_be() {
 
 #[tokio::test]
 async fn without_definitions_it_stays_up_and_begins_when_they_are_there() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let client = world.cluster.client().await;
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
@@ -266,9 +251,6 @@ async fn without_definitions_it_stays_up_and_begins_when_they_are_there() {
 
 #[tokio::test]
 async fn a_connection_without_its_credential_says_so_and_is_used_as_soon_as_it_is_there() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let tenant = world.tenant("bare").await;
     let credentials: Api<Secret> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
@@ -314,9 +296,6 @@ async fn a_connection_without_its_credential_says_so_and_is_used_as_soon_as_it_i
 
 #[tokio::test]
 async fn with_leader_election_one_of_two_works_and_the_other_takes_over() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let params = PatchParams::default();
     let run = || {
@@ -425,9 +404,6 @@ fn through(world: &World, proxy: &ForwardProxy) -> std::path::PathBuf {
 /// Variables of proxies count for the Kubernetes API alone: ZITADEL is dialled as its connection says.
 #[tokio::test]
 async fn the_operator_runs_behind_a_proxy_to_the_api_server_and_dials_zitadel_directly() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let proxy = ForwardProxy::start(None).await;
     let kubeconfig = through(world, &proxy);
@@ -475,9 +451,6 @@ async fn the_operator_runs_behind_a_proxy_to_the_api_server_and_dials_zitadel_di
 
 #[tokio::test]
 async fn check_says_who_leads_and_fails_when_nobody_does() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let check = async |timeout: &str| {
         let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
@@ -533,9 +506,6 @@ async fn check_says_who_leads_and_fails_when_nobody_does() {
 #[tokio::test]
 async fn a_fleet_that_became_due_while_nobody_was_there_is_rotated_one_after_another() {
     const FLEET: usize = 40;
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let tenant = world.tenant("fleet").await;
     let operator = start(world, &[]);
@@ -638,9 +608,6 @@ async fn later_definition(world: &World) {
 
 #[tokio::test]
 async fn fields_of_a_later_version_in_a_status_outlive_a_rotation() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let operator = start(world, &[]);
     let tenant = world.tenant("later").await;

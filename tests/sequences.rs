@@ -15,7 +15,7 @@ use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
-use support::controlplane::{ControlPlane, Options};
+use support::controlplane::Options;
 use support::policy::{allow_secrets, deny_secrets};
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 use support::{data, eventually};
@@ -620,9 +620,6 @@ async fn is_repaired(walk: &Walk<'_>) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_the_end_depends_on_the_last_spec_and_rotations_on_causes_alone() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let count = std::env::var("SEQUENCES")
         .ok()
         .and_then(|count| count.parse().ok())

@@ -170,9 +170,6 @@ fn the_values_that_the_pages_show_are_values_of_the_chart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let cluster = Box::leak(Box::new(ControlPlane::start(Options::default()).await));
     let cluster: &'static ControlPlane = cluster;
     let client = client_from(cluster.admin_kubeconfig()).await;
@@ -241,9 +238,6 @@ async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_commands_for_those_without_helm_work_as_well() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let cluster = ControlPlane::start(Options::default()).await;
     let orders = cluster.kubectl(&["create", "namespace", "orders"]);
     assert!(orders.status.success());

@@ -14,7 +14,6 @@ use zitadel_secret_operator::rights::RIGHTS;
 use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
 
 use super::rights::{apply, kubeconfig, rules, stop, world};
-use crate::support::controlplane::ControlPlane;
 use crate::support::eventually;
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, World};
 
@@ -57,9 +56,6 @@ async fn until_told(operator: &Operator, status: u16, text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_any_rights_it_stays_up_says_so_and_begins_when_they_are_granted() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let account = "powerless";
     apply(world, &only(rules(account, &[]), |_, _| false));
@@ -104,9 +100,6 @@ async fn without_any_rights_it_stays_up_says_so_and_begins_when_they_are_granted
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_says_that_the_operator_cannot_see_its_secrets_and_keeps_what_was_known_of_it() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let account = "blind";
     apply(world, &rules(account, &[]));
@@ -158,9 +151,6 @@ async fn an_object_says_that_the_operator_cannot_see_its_secrets_and_keeps_what_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_namespace_that_is_refused_is_told_and_takes_nothing_from_the_others() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let account = "partly";
     let (tenant, late) = (world.tenant("granted").await, world.tenant("late").await);
@@ -189,9 +179,6 @@ async fn a_namespace_that_is_refused_is_told_and_takes_nothing_from_the_others()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_application_is_not_taken_from_an_object_in_a_namespace_that_is_no_longer_watched() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let (before, after) = (world.tenant("before").await, world.tenant("after").await);
     let kubeconfig = &world.kubeconfig;
@@ -267,9 +254,6 @@ async fn an_application_is_not_taken_from_an_object_in_a_namespace_that_is_no_lo
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whichever_rule_is_missing_ready_names_it() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let tenant = world.tenant("each").await;
     let app = tenant.app("orders");

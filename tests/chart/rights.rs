@@ -15,7 +15,7 @@ use zitadel_secret_operator::api::ZitadelConnection;
 use zitadel_secret_operator::rights::{Place, RIGHTS};
 
 use crate::support::audit::AuditLog;
-use crate::support::controlplane::{ControlPlane, Options, client_from};
+use crate::support::controlplane::{Options, client_from};
 use crate::support::eventually;
 use crate::support::helm::{CHART, documents, helm, succeeded};
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
@@ -368,9 +368,6 @@ async fn no_impersonation(client: &Client) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn for_the_whole_cluster_every_right_is_used_and_nothing_else_is_allowed() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let account = "whole-cluster";
     apply(world, &rules(account, &[]));
@@ -391,9 +388,6 @@ async fn for_the_whole_cluster_every_right_is_used_and_nothing_else_is_allowed()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn for_a_list_of_namespaces_every_right_is_used_and_nothing_beyond_them_is_seen() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let account = "some-namespaces";
     let (tenant, other) = (
@@ -429,9 +423,6 @@ async fn for_a_list_of_namespaces_every_right_is_used_and_nothing_beyond_them_is
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn grants_by_label_work_where_only_some_namespaces_are_watched() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let account = "by-label";
     let tenant = world.tenant("labelled").await;
@@ -480,9 +471,6 @@ fn check(kubeconfig: &std::path::Path, arguments: &[&str]) -> (bool, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn check_says_which_right_is_missing_and_which_connection_is_not_ready() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     let connections: Api<ZitadelConnection> = Api::all(world.cluster.client().await);
     let all = ListParams::default();
@@ -562,9 +550,6 @@ async fn check_says_which_right_is_missing_and_which_connection_is_not_ready() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_may_edit_a_namespace_may_edit_its_objects_and_no_connection() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let (world, _turn) = world().await;
     apply(world, &rules("people", &[]));
     let namespace = world.cluster.fresh_namespace("people").await;

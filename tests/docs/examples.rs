@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::controlplane::{ControlPlane, Options};
 use crate::support::helm::documents;
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, Tenant, World, install_definitions};
-use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt as _;
-use kube::api::{Api, ObjectMeta, PostParams};
 use serde_json::{Value, json};
 use zitadel_simulator::AppHandle;
 
@@ -42,22 +40,9 @@ fn shown_at_artifact_hub(directory: &Path) -> PathBuf {
 #[tokio::test]
 async fn every_example_is_accepted_by_the_api_server() {
     let cluster = ControlPlane::shared().await;
-    let client = cluster.client().await;
-    install_definitions(&client).await;
-    let namespaces: Api<Namespace> = Api::all(client);
+    install_definitions(&cluster.client().await).await;
     for name in ["orders", "zitadel-secret-operator"] {
-        let namespace = Namespace {
-            metadata: ObjectMeta {
-                name: Some(name.to_owned()),
-                ..ObjectMeta::default()
-            },
-            ..Namespace::default()
-        };
-        match namespaces.create(&PostParams::default(), &namespace).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => panic!("{error}"),
-        }
+        cluster.namespace(name).await;
     }
     let mut files = Vec::new();
     manifests(
@@ -217,9 +202,6 @@ impl Team {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_operator_does_for_every_example_what_the_example_says() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let team = Team::new().await;
     let _operator = Operator::start(
         &team.world.kubeconfig,

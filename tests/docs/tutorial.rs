@@ -110,9 +110,6 @@ fn prepare(checkout: &Path, cluster: &ControlPlane, zitadel: &Simulator) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn its_commands_do_what_the_page_says() {
-    if !ControlPlane::can_start() {
-        return;
-    }
     let cluster = ControlPlane::start(Options::default()).await;
     let zitadel = Simulator::start(Config::default()).unwrap();
     let checkout = tempfile::tempdir().unwrap();

@@ -537,9 +537,6 @@ pub async fn records_edited(replicas: usize) {
 
 /// C24: etcd comes back from a backup while the operator runs, so that revisions are counted again from a lower one.
 pub async fn etcd_restored(replicas: usize) {
-    if !ControlPlane::can_back_up() {
-        return;
-    }
     let cluster = ControlPlane::start(Options::default()).await;
     let (mut lane, app) = at_rest_on(&cluster, replicas, false, |_| {}).await;
     let backup = cluster.back_up().await;

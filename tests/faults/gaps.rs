@@ -196,9 +196,7 @@ pub async fn changed_while_rendered() {
 /// C30: the namespace is being deleted. Before the call nothing is generated for it; a value that is held does not stop its end, and is
 /// dropped with it.
 pub async fn namespace_deleted(replicas: usize) {
-    if !ControlPlane::shared().await.has_controllers() {
-        return;
-    }
+    ControlPlane::shared().await.assert_controllers();
     let (mut lane, app) = at_rest_with(replicas, |setup| {
         patient(setup);
         setup.timing.request = LONG;

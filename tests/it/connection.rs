@@ -100,28 +100,23 @@ async fn a_service_account_key_works_also_where_zitadel_is_dialled_inside_the_cl
         .unwrap();
     assert_eq!(status.user_id, Some(tenant.user.clone()));
     assert!(status.credential_expiry.is_some());
+    let rotates = async |trigger: &str, generates: u64| {
+        tenant.trigger("orders", trigger).await;
+        tenant.until_generates(&app, generates).await;
+        // It may have been reported as ready for this generation before, while a new token was requested.
+        tenant.until_accepted(&app, "orders").await;
+        tenant.ready("orders").await;
+        assert!(tenant.accepted(&app, "orders").await);
+    };
     let before = zitadel.requests(Operation::Token);
-    tenant
-        .apply("orders", &app.id, json!({"rotation": {"trigger": "x"}}))
-        .await
-        .unwrap();
-    tenant.until_generates(&app, 2).await;
-    tenant.ready("orders").await;
+    rotates("x", 2).await;
     assert_eq!(
         zitadel.requests(Operation::Token),
         before,
         "tokens are kept until shortly before they expire"
     );
     zitadel.revoke_access_tokens();
-    tenant
-        .apply("orders", &app.id, json!({"rotation": {"trigger": "y"}}))
-        .await
-        .unwrap();
-    tenant.until_generates(&app, 3).await;
-    // It may have been called ready for this generation before, while a new token was got.
-    tenant.until_accepted(&app, "orders").await;
-    tenant.ready("orders").await;
-    assert!(tenant.accepted(&app, "orders").await);
+    rotates("y", 3).await;
     // Another key takes over as soon as it is stored, so that the former one can be removed.
     let tokens = zitadel.requests(Operation::Token);
     let new = zitadel.create_machine_key(&tenant.user).unwrap();
@@ -132,15 +127,7 @@ async fn a_service_account_key_works_also_where_zitadel_is_dialled_inside_the_cl
     .await;
     zitadel.remove_machine_key(&key.key_id);
     zitadel.revoke_access_tokens();
-    tenant
-        .apply("orders", &app.id, json!({"rotation": {"trigger": "z"}}))
-        .await
-        .unwrap();
-    tenant.until_generates(&app, 4).await;
-    // It may have been called ready for this generation before, while a new token was got.
-    tenant.until_accepted(&app, "orders").await;
-    tenant.ready("orders").await;
-    assert!(tenant.accepted(&app, "orders").await);
+    rotates("z", 4).await;
 }
 
 #[tokio::test]

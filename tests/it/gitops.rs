@@ -8,7 +8,6 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::ApiAppSecret;
 
@@ -108,29 +107,12 @@ fn shipped(cluster: &ControlPlane, arguments: &[&str], file: &str) {
     );
 }
 
-async fn namespace(client: &Client, name: &str) {
-    let api: Api<Namespace> = Api::all(client.clone());
-    let metadata = ObjectMeta {
-        name: Some(name.to_owned()),
-        ..ObjectMeta::default()
-    };
-    let namespace = Namespace {
-        metadata,
-        ..Namespace::default()
-    };
-    match api.create(&PostParams::default(), &namespace).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.code == 409 => {}
-        Err(error) => panic!("{error}"),
-    }
-}
-
 #[tokio::test]
 async fn the_manifests_for_argo_cd_are_accepted() {
     let world = World::shared().await;
-    let client = world.cluster.client().await;
-    namespace(&client, "argocd").await;
-    namespace(&client, "orders").await;
+    for name in ["argocd", "orders"] {
+        world.cluster.namespace(name).await;
+    }
     for file in ["argocd/argocd-cm.yaml", "argocd/sync-waves.yaml"] {
         shipped(
             world.cluster,

@@ -2,11 +2,11 @@
 
 use crate::fixtures::{assert_conditions, assert_status, holds, message, reason, tenant};
 use crate::support::eventually;
-use crate::support::world::{PATIENCE, World};
+use crate::support::world::{PATIENCE, Tenant, World};
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
-use zitadel_simulator::{Action, Config, Fault, Operation, Reply, Simulator};
+use zitadel_simulator::{Action, AppHandle, Config, Fault, Operation, Reply, Simulator};
 
 #[tokio::test]
 async fn a_secret_deleted_by_a_person_is_restored_by_one_generate() {
@@ -27,6 +27,15 @@ async fn a_secret_deleted_by_a_person_is_restored_by_one_generate() {
     assert_eq!(tenant.generates(&app), 3);
 }
 
+/// What is only reported is repaired by a trigger.
+async fn a_trigger_repairs_it(tenant: &Tenant, app: &AppHandle, recovery: Value) {
+    let again = json!({"recovery": recovery, "rotation": {"trigger": "again"}});
+    tenant.apply("orders", &app.id, again).await.unwrap();
+    tenant.ready("orders").await;
+    assert!(tenant.accepted(app, "orders").await);
+    assert_eq!(tenant.generates(app), 2);
+}
+
 #[tokio::test]
 async fn a_secret_deleted_by_a_person_is_only_reported_if_the_policy_says_so() {
     let tenant = tenant("report").await;
@@ -44,17 +53,7 @@ async fn a_secret_deleted_by_a_person_is_only_reported_if_the_policy_says_so() {
     tenant.event("orders", "SecretMissing").await;
     // As the message says.
     assert!(message(&object, ConditionType::Ready).contains("spec.rotation.trigger"));
-    tenant
-        .apply(
-            "orders",
-            &app.id,
-            json!({"recovery": recovery, "rotation": {"trigger": "again"}}),
-        )
-        .await
-        .unwrap();
-    tenant.ready("orders").await;
-    assert!(tenant.accepted(&app, "orders").await);
-    assert_eq!(tenant.generates(&app), 2);
+    a_trigger_repairs_it(&tenant, &app, recovery).await;
 }
 
 #[tokio::test]
@@ -179,17 +178,7 @@ async fn a_value_edited_by_hand_is_only_reported_if_the_policy_says_so() {
         .await;
     assert_status!(tenant, "orders", "SecretInvalid", Stalled);
     assert_eq!(tenant.generates(&app), 1);
-    tenant
-        .apply(
-            "orders",
-            &app.id,
-            json!({"recovery": recovery, "rotation": {"trigger": "again"}}),
-        )
-        .await
-        .unwrap();
-    tenant.ready("orders").await;
-    assert!(tenant.accepted(&app, "orders").await);
-    assert_eq!(tenant.generates(&app), 2);
+    a_trigger_repairs_it(&tenant, &app, recovery).await;
 }
 
 #[tokio::test]

@@ -91,11 +91,11 @@ impl ControlPlane {
     /// A control plane for one test alone, which it may kill and restart.
     ///
     /// # Panics
-    /// With `TEST_KUBECONFIG`: ask [`can_start`](Self::can_start) first.
+    /// With `TEST_KUBECONFIG`, which names the only cluster.
     pub async fn start(options: Options) -> Self {
         assert!(
             Self::can_start(),
-            "{GIVEN} is set: there is only this cluster"
+            "this test needs a control plane of its own, which {GIVEN} does not allow"
         );
         blocking(move || Self::launch(options, false)).await
     }
@@ -153,6 +153,14 @@ impl ControlPlane {
     /// Whether the controllers run (garbage collection, namespaces, service accounts, Deployments).
     pub fn has_controllers(&self) -> bool {
         !matches!(self.kind, Kind::Envtest(_))
+    }
+
+    /// Asserts that they run.
+    pub fn assert_controllers(&self) {
+        assert!(
+            self.has_controllers(),
+            "this test needs kube-controller-manager, which the programs in {ASSETS} lack"
+        );
     }
 
     /// Whether this is the control plane in `tests/controlplane`, whose version is known.
@@ -221,6 +229,17 @@ impl ControlPlane {
         let path = self.new_kubeconfig_path(name);
         self.write_kubeconfig(&path, |user| *user = json!({ "token": token }));
         path
+    }
+
+    /// Makes a namespace of this name, if there is none.
+    pub async fn namespace(&self, name: &str) {
+        let namespaces: Api<Namespace> = Api::all(self.client().await);
+        let namespace = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+        match namespaces.create(&PostParams::default(), &namespace).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Makes a namespace with a name of its own and waits until it is fit for use.
@@ -311,13 +330,15 @@ impl ControlPlane {
         }
     }
 
-    /// Whether control planes of one's own can be backed up.
-    pub fn can_back_up() -> bool {
-        Self::can_start() && env::var_os(ASSETS).is_none()
-    }
-
     /// Copies etcd's files, for which everything is killed and started again.
+    ///
+    /// # Panics
+    /// With the programs of envtest, whose files are elsewhere.
     pub async fn back_up(&self) -> TempDir {
+        assert!(
+            env::var_os(ASSETS).is_none(),
+            "this test needs the control plane in tests/controlplane, and {ASSETS} is set"
+        );
         self.kill();
         let backup = tempfile::tempdir().unwrap();
         copy(&self.etcd(), backup.path());

@@ -6,9 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, Patch, PatchParams, PostParams};
-use kube::core::ObjectMeta;
+use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, CustomResourceExt};
 use serde_json::json;
 use tokio::sync::OnceCell;
@@ -66,21 +64,8 @@ impl World {
     }
 
     async fn on(cluster: &'static ControlPlane) -> Self {
-        let client = cluster.client().await;
-        install_definitions(&client).await;
-        let namespaces: Api<Namespace> = Api::all(client);
-        let namespace = Namespace {
-            metadata: ObjectMeta {
-                name: Some(OPERATOR_NAMESPACE.into()),
-                ..ObjectMeta::default()
-            },
-            ..Namespace::default()
-        };
-        match namespaces.create(&PostParams::default(), &namespace).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => panic!("{error}"),
-        }
+        install_definitions(&cluster.client().await).await;
+        cluster.namespace(OPERATOR_NAMESPACE).await;
         let kubeconfig = rights::grant(cluster, OPERATOR_NAMESPACE).await;
         let zitadel = Simulator::start(Config::default()).unwrap();
         let directory = std::env::var_os("ZSO_TEST_LOGS")
