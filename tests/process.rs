@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
-use support::controlplane::{ControlPlane, Options};
+use support::controlplane::Options;
 use support::eventually;
 use support::forward_proxy::ForwardProxy;
 use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, World, install_definitions};
