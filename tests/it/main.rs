@@ -15,6 +15,7 @@ mod support;
 mod admission;
 mod adoption;
 mod bad_input;
+mod claims;
 mod connection;
 mod content;
 mod controller_class;
