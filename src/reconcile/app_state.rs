@@ -21,8 +21,8 @@ pub struct AppState {
     pub secret: Option<Written<Stored>>,
     /// The Secret whose data was read and is not as declared. What the watch shows of it does not tell.
     pub drifted: Option<Version>,
-    /// The rotation that this process finished last, until it is reported.
-    pub flushed: Option<Flushed>,
+    /// The rotations that this process finished and that are not reported yet, the last one at the end.
+    pub flushed: Vec<Flushed>,
     /// The secret of somebody else that a rotation replaced whose answer is lost, until that is told.
     pub untold: Option<ForeignSecret>,
     /// What this process last wrote into the object's status.
@@ -31,6 +31,18 @@ pub struct AppState {
     pub foreign: Foreign,
     /// The applications whose change list the operator's user might not read when that was tried last.
     pub denied: BTreeSet<AppId>,
+}
+
+impl AppState {
+    /// Remembers a rotation until it is reported: at most as many as the history keeps.
+    pub fn finished(&mut self, flushed: Flushed) {
+        self.flushed.push(flushed);
+        let excess = self
+            .flushed
+            .len()
+            .saturating_sub(ApiAppSecretStatus::HISTORY);
+        self.flushed.drain(..excess);
+    }
 }
 
 /// A Secret that was written.

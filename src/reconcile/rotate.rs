@@ -267,7 +267,7 @@ impl Task {
         } else {
             state.memory.flushed(verified);
         }
-        state.flushed = Some(flushed);
+        state.finished(flushed);
         None
     }
 
@@ -283,7 +283,7 @@ impl Task {
         state
             .memory
             .unknown(self.attempt, self.context.process.clock.boot());
-        state.flushed = Some(Flushed {
+        state.finished(Flushed {
             attempt: self.attempt,
             cause: self.cause,
             outcome,

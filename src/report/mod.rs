@@ -130,7 +130,7 @@ pub async fn settle(
         (state.flushed.clone(), state.told.clone())
     };
     let wall = context.process.clock.wall();
-    let mut status = status::status(round, facts, report, flushed.as_ref(), wall);
+    let mut status = status::status(round, facts, report, &flushed, wall);
     let said = |status: &ApiAppSecretStatus| status.conditions.get(ConditionType::Ready).cloned();
     let is_own = told
         .as_ref()
@@ -139,7 +139,7 @@ pub async fn settle(
     let now = context.process.clock.boot();
     let timing = &context.process.settings.timing;
     let contradicted = told
-        .filter(|_| flushed.is_none())
+        .filter(|_| flushed.is_empty())
         .and_then(|told| told.contradicted(&round.status, &status, now, timing.probe));
     if let Some(left) = contradicted {
         return Ok(next_look(facts, Retry::After(left)));
@@ -154,16 +154,16 @@ pub async fn settle(
             time: now,
         });
     }
-    if let Some(flushed) = flushed {
-        // Once: another look may have reported it meanwhile.
+    for flushed in flushed {
+        // Once: another reconciliation may have reported it meanwhile.
         let mut state = round.state.lock();
-        if state
+        let before = state.flushed.len();
+        state
             .flushed
-            .as_ref()
-            .is_some_and(|present| present.attempt == flushed.attempt)
-        {
-            state.flushed = None;
-            drop(state);
+            .retain(|other| other.attempt != flushed.attempt);
+        let reported = state.flushed.len() < before;
+        drop(state);
+        if reported {
             let (severity, reason, note) = flush::event(&flushed);
             context.events.attempt(object, severity, reason, &note);
         }

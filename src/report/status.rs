@@ -24,7 +24,7 @@ pub fn status(
     round: &Round,
     facts: &Facts,
     report: &Report,
-    flushed: Option<&Flushed>,
+    flushed: &[Flushed],
     now: Timestamp,
 ) -> ApiAppSecretStatus {
     let target = &round.target;
@@ -53,10 +53,14 @@ pub fn status(
     };
     let claim = claim_of(facts.active());
     let entry = view.and_then(|view| view.commit.as_ref().ok()?.as_ref());
+    let (last, earlier) = flushed.split_last().unzip();
+    for flushed in earlier.into_iter().flatten() {
+        remember_gone(&mut status, round, flushed);
+    }
     if let Some(entry) = entry {
-        stored(&mut status, round, facts, entry, flushed);
+        stored(&mut status, round, facts, entry, last);
         status.secret_resource_version = view.map(|view| view.version.revision.clone());
-        let mine = flushed.filter(|flushed| Some(flushed.attempt) == entry.attempt);
+        let mine = last.filter(|flushed| Some(flushed.attempt) == entry.attempt);
         let attempted = claim.and_then(|claim| claim.attempt.as_ref());
         let claimed = attempted.filter(|attempt| Some(attempt.id) == entry.attempt);
         let cause = mine
@@ -64,8 +68,8 @@ pub fn status(
             .or(claimed.and_then(|attempt| attempt.cause.known()));
         remember(&mut status, round, entry, cause, mine);
     }
-    if let Some(flushed) = flushed {
-        remember_unwritten(&mut status, round, flushed);
+    if let Some(last) = last.filter(|last| is_unwritten(last.outcome)) {
+        remember_gone(&mut status, round, last);
     }
     status.history.truncate(ApiAppSecretStatus::HISTORY);
     let carried = entry.and_then(|entry| entry.attempt);
@@ -92,7 +96,7 @@ pub fn status(
     let next = facts.object.due.next_rotation();
     status.next_rotation_time = next.map(|time| Time(seconds(time)));
     conditions(&mut status, round, facts, report, now);
-    let is_new = flushed.is_some_and(|flushed| Some(flushed.attempt) == carried);
+    let is_new = last.is_some_and(|flushed| Some(flushed.attempt) == carried);
     verified(&mut status, round, facts, is_new, now);
     status
 }
@@ -179,16 +183,21 @@ fn remember(
     status.history.insert(0, past);
 }
 
-/// Takes a rotation whose value was not written into the history.
-fn remember_unwritten(status: &mut ApiAppSecretStatus, round: &Round, flushed: &Flushed) {
-    let sequence = Some(flushed.sequence.to_string());
-    let unwritten = matches!(
-        flushed.outcome,
+/// Whether a rotation ended without its value in the Secret.
+const fn is_unwritten(outcome: Outcome) -> bool {
+    matches!(
+        outcome,
         Outcome::WithoutEffect | Outcome::Superseded | Outcome::Retired
-    );
-    if !unwritten || status.history.iter().any(|past| past.sequence == sequence) {
+    )
+}
+
+/// Takes a rotation into the history whose value is not in the Secret: it was not written, or the next rotation's already stands there.
+fn remember_gone(status: &mut ApiAppSecretStatus, round: &Round, flushed: &Flushed) {
+    let sequence = Some(flushed.sequence.to_string());
+    if status.history.iter().any(|past| past.sequence == sequence) {
         return;
     }
+    let written = !is_unwritten(flushed.outcome);
     let past = HistoryEntry {
         time: Time(seconds(flushed.change_date)),
         reason: flushed.cause.as_str().to_owned(),
@@ -196,8 +205,8 @@ fn remember_unwritten(status: &mut ApiAppSecretStatus, round: &Round, flushed: &
         change_date: Some(MicroTime(flushed.change_date)),
         outcome: flushed.outcome.as_str().to_owned(),
         app_id: round.standby.as_ref().map(|_| flushed.app.to_string()),
-        replaced: None,
-        dark_window_milliseconds: None,
+        replaced: flushed.replaced.clone().filter(|_| written),
+        dark_window_milliseconds: written.then(|| milliseconds(flushed.proving + flushed.writing)),
         unknown: BTreeMap::new(),
     };
     status.history.insert(0, past);

@@ -5,7 +5,7 @@ use crate::support::audit::{AuditLog, Request};
 use crate::support::controlplane::Options;
 use crate::support::eventually;
 use crate::support::policy::{
-    allow_lease, allow_secrets, deny_lease, deny_secrets, dry_run, leave_secrets, mutate_secrets,
+    allow_again, allow_secrets, deny_lease, deny_secrets, dry_run, leave_secrets, mutate_secrets,
 };
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, World};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -82,7 +82,7 @@ async fn an_admission_policy_that_denies_the_claim_is_named() {
         message.starts_with(&named) && !message.contains("not today"),
         "{message}"
     );
-    allow_lease(client, &policy).await;
+    allow_again(client, &policy).await;
     tenant.trigger("issued", "again").await;
     tenant.until_generates(&issued.app, 2).await;
 }

@@ -2,7 +2,9 @@
 
 use crate::fixtures::tenant;
 use crate::support::eventually;
+use crate::support::policy::{allow_again, deny_statuses};
 use crate::support::world::PATIENCE;
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use zitadel_secret_operator::api::ApiAppSecret;
 use zitadel_simulator::{Action, Fault, Operation};
@@ -44,4 +46,42 @@ async fn rotations_in_quick_succession_have_an_event_each_with_a_text_of_its_own
     assert_eq!(distinct.len(), notes.len(), "{notes:?}");
     let lost = tenant.event("orders", "LostAttempt").await;
     assert!(lost.contains("malformed answer, HTTP 200"), "{lost}");
+}
+
+#[tokio::test]
+async fn rotations_between_which_no_status_could_be_written_are_reported_each() {
+    let tenant = tenant("unreported").await;
+    let app = tenant.issued("orders", json!({})).await;
+    deny_statuses(&tenant.client, &tenant.namespace).await;
+    let dry_run = PatchParams {
+        dry_run: true,
+        ..PatchParams::default()
+    };
+    let same = Patch::Merge(json!({"status": {"observedGeneration": 0}}));
+    eventually(PATIENCE, || async {
+        let objects = tenant.objects();
+        let answer = objects.patch_status("orders", &dry_run, &same).await;
+        answer.is_err().then_some(())
+    })
+    .await;
+    for (trigger, generates) in [("a", 2), ("b", 3)] {
+        tenant.trigger("orders", trigger).await;
+        tenant.until_generates(&app, generates).await;
+        tenant.until_accepted(&app, "orders").await;
+    }
+    allow_again(&tenant.client, &tenant.namespace).await;
+    tenant
+        .until("orders", |object: &ApiAppSecret| {
+            let history = &object.status.as_ref()?.history;
+            let reasons: Vec<_> = history.iter().map(|past| past.reason.as_str()).collect();
+            (reasons == ["Trigger", "Trigger", "FirstIssue"]).then_some(())
+        })
+        .await;
+    eventually(PATIENCE, || async {
+        let events = tenant.events("orders").await.into_iter();
+        let rotated =
+            events.filter(|(_, reason, note)| reason == "Rotated" && note.contains("(Trigger)"));
+        (rotated.count() == 2).then_some(())
+    })
+    .await;
 }

@@ -69,8 +69,8 @@ pub async fn deny_lease(client: &Client, name: &str, namespace: &str, lease: &st
     create::<ValidatingAdmissionPolicyBinding>(client, binding).await;
 }
 
-/// Refuses it no more.
-pub async fn allow_lease(client: &Client, name: &str) {
+/// Refuses what the policy of this name refuses no more.
+pub async fn allow_again(client: &Client, name: &str) {
     delete::<ValidatingAdmissionPolicyBinding>(client, name).await;
     delete::<ValidatingAdmissionPolicy>(client, name).await;
 }
@@ -80,6 +80,24 @@ pub async fn allow_secrets(client: &Client, namespace: &str) {
     delete::<ValidatingAdmissionPolicyBinding>(client, namespace).await;
     delete::<ValidatingAdmissionPolicy>(client, namespace).await;
     until_allowed(client, namespace, true).await;
+}
+
+/// Refuses every status of the objects in a namespace. The caller waits for its effect.
+pub async fn deny_statuses(client: &Client, namespace: &str) {
+    let policy = json!({
+        "metadata": {"name": namespace},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{"apiGroups": ["zitadel-secrets.dev"], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": ["apiappsecrets/status"]}]},
+            "validations": [{"expression": "false", "message": "not today"}],
+        },
+    });
+    let binding = json!({
+        "metadata": {"name": namespace},
+        "spec": {"policyName": namespace, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}},
+    });
+    create::<ValidatingAdmissionPolicy>(client, policy).await;
+    create::<ValidatingAdmissionPolicyBinding>(client, binding).await;
 }
 
 /// What the API server answers to a Secret that is not stored: it takes a moment until policies, webhooks and quotas have an effect.
