@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo tutorial test fmt lint docs crds deploy helm reference controlplane unit integration model-in-the-gaps on-an-api-server rules packaging image book deny bench mutants model chaos fault-matrix outage upgrade fuzz
+.PHONY: help demo tutorial test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench mutants model chaos fault-matrix outage upgrade fuzz
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -50,19 +50,8 @@ unit: ## Tests of the pure parts and of the simulator
 	$(CARGO) test -p zitadel-simulator --tests
 	$(CARGO) test -p zitadel-simulator --doc
 
-# Every file tests/*.rs and every tests/*/main.rs is a binary. All but the model mostly wait: they run one after another, and the model,
-# which only computes, in what they leave of the processor.
-BINARIES := $(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
-
 integration: controlplane helm ## Tests on a real API server, and the model of the protocol
-	$(CARGO) test -p zitadel-secret-operator --test '*' --no-run
-	$(MAKE) --jobs 2 model-in-the-gaps on-an-api-server
-
-model-in-the-gaps:
-	nice -n 19 $(CARGO) test -p zitadel-secret-operator --test model
-
-on-an-api-server:
-	RUST_TEST_THREADS=8 $(CARGO) test -p zitadel-secret-operator $(addprefix --test ,$(filter-out model,$(BINARIES)))
+	RUST_TEST_THREADS=8 $(CARGO) test -p zitadel-secret-operator --test '*'
 
 rules: ## Tests of alerts, dashboard and GitOps files, by the engines of Prometheus, Argo CD, kstatus and Flux
 	cd tests/rules && CGO_ENABLED=0 GOFLAGS="-mod=readonly -buildvcs=false" go test -count=1 ./...
