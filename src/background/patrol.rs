@@ -31,7 +31,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Looks at every project that an object names: one request a project, however many objects there are. Each connection by itself: one
 /// that hangs keeps no other waiting.
-pub async fn look_for_rotations_by_others(context: Arc<Context>) {
+pub async fn scan_for_external_rotations(context: Arc<Context>) {
     let mut ticks = tokio::time::interval(
         context
             .process
@@ -336,12 +336,12 @@ pub async fn sweep_claims(context: Arc<Context>) {
 }
 
 /// Has those looked at that had to wait for others, should one of them have been missed.
-pub async fn let_in(context: Arc<Context>) {
+pub async fn wake_waiters_periodically(context: Arc<Context>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(15));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        context.bulkheads.wake_those_that_fit();
+        context.pools.wake_waiters();
     }
 }
 

@@ -29,7 +29,7 @@ use crate::rotation::Failure;
 use crate::store::cache::GuardedConnection;
 use crate::store::secret::Endpoints;
 use crate::target::quote;
-use crate::target::{Edition, edition};
+use crate::target::{ObjectVersion, object_version};
 use crate::zitadel::{
     Client, ClientConfig, ConfigError, Credential, CredentialError, Detail, Discovery, Endpoint,
     ErrorClass, Fault, Issuer, IssuerError, Observer, Operation, Timeouts, ZitadelError,
@@ -106,7 +106,7 @@ fn on_new_terms(
     context: &Context,
     before: Arc<Connection>,
 ) -> Result<Arc<Connection>, Failure> {
-    if before.terms == edition(&object.metadata) {
+    if before.terms == object_version(&object.metadata) {
         return Ok(before);
     }
     let name = &before.name;
@@ -225,7 +225,7 @@ async fn connect(
         repair_limit: RepairLimit::default(),
         made_from: String::new(),
         reach,
-        terms: Edition::default(),
+        terms: ObjectVersion::default(),
     };
     let connection = connection.on_terms(object).map_err(invalid)?;
     Ok((Arc::new(connection), expiry))

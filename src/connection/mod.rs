@@ -21,7 +21,7 @@ use crate::ids::{AppId, IdError, OrganizationId, ProjectId, Sequence, UserId};
 use crate::rotation::Failure;
 use crate::rotation::interval::{self, IntervalError};
 use crate::store::secret::Endpoints;
-use crate::target::{Edition, edition};
+use crate::target::{ObjectVersion, object_version};
 use crate::zitadel::{AppRef, Client, ZitadelError};
 
 /// A connection that can be used.
@@ -50,7 +50,7 @@ pub struct Connection {
     /// What its client was made from.
     pub(crate) reach: Reach,
     /// The edition of the object whose terms it has.
-    pub(crate) terms: Edition,
+    pub(crate) terms: ObjectVersion,
 }
 
 /// What a client is made from. Everything else of a connection applies without one.
@@ -99,9 +99,9 @@ pub fn organization(spec: &ZitadelConnectionSpec) -> Result<Option<OrganizationI
 pub struct Shared {
     in_flight: Mutex<usize>,
     /// Claims that may be open at once: the one being sent and one that is ready.
-    pub ahead: Arc<Semaphore>,
+    pub claim_slots: Arc<Semaphore>,
     /// Generate calls that may be under way at once.
-    pub sending: Arc<Semaphore>,
+    pub generate_slots: Arc<Semaphore>,
     repairs: Mutex<VecDeque<Duration>>,
     hints: Mutex<HashMap<(ProjectId, AppId), Sequence>>,
     journal: Mutex<Option<bool>>,
@@ -118,8 +118,8 @@ impl Shared {
     pub(crate) fn new(in_flight: usize) -> Arc<Self> {
         Arc::new(Self {
             in_flight: Mutex::new(in_flight),
-            ahead: Arc::new(Semaphore::new(in_flight + 1)),
-            sending: Arc::new(Semaphore::new(in_flight)),
+            claim_slots: Arc::new(Semaphore::new(in_flight + 1)),
+            generate_slots: Arc::new(Semaphore::new(in_flight)),
             repairs: Mutex::default(),
             hints: Mutex::default(),
             journal: Mutex::default(),
@@ -131,7 +131,7 @@ impl Shared {
     /// So many generate calls may be under way from now on. What is under way goes on, and counts.
     pub(crate) fn limit(&self, in_flight: usize) {
         let mut before = self.in_flight.lock();
-        for permits in [&self.ahead, &self.sending] {
+        for permits in [&self.claim_slots, &self.generate_slots] {
             if let Some(more) = in_flight.checked_sub(*before) {
                 permits.add_permits(more);
             } else if let Ok(less) = u32::try_from(*before - in_flight) {
@@ -253,7 +253,7 @@ impl Connection {
     /// The same client on the terms of a spec: who may use it, and how much.
     pub(crate) fn on_terms(self, object: &ZitadelConnection) -> Result<Self, TermsError> {
         let spec = &object.spec;
-        let terms = edition(&object.metadata);
+        let terms = object_version(&object.metadata);
         let organization = organization(spec)?;
         let repair_limit = RepairLimit::read(spec)?;
         self.shared.limit(spec.concurrent_generates());
@@ -497,7 +497,7 @@ mod tests {
             let mut made = ZitadelConnection::new("default", serde_json::from_value(spec).unwrap());
             made.metadata.uid = Some(uid.to_owned());
             made.metadata.generation = Some(generation);
-            edition(&made.metadata)
+            object_version(&made.metadata)
         };
         assert_eq!(made("u", 1), made("u", 1));
         assert_ne!(made("u", 1), made("u", 2));
@@ -514,14 +514,17 @@ mod tests {
         assert!(Arc::ptr_eq(&shared, &again));
         assert_eq!(again.repairs.lock().len(), 1);
         // One call is under way while the limit changes: it counts.
-        let call = Arc::clone(&shared.sending).acquire_owned().await.unwrap();
+        let call = Arc::clone(&shared.generate_slots)
+            .acquire_owned()
+            .await
+            .unwrap();
         shared.limit(3);
-        assert_eq!(shared.sending.available_permits(), 2);
+        assert_eq!(shared.generate_slots.available_permits(), 2);
         shared.limit(1);
         tokio::task::yield_now().await;
-        assert_eq!(shared.sending.available_permits(), 0);
+        assert_eq!(shared.generate_slots.available_permits(), 0);
         drop(call);
-        assert_eq!(shared.sending.available_permits(), 1);
+        assert_eq!(shared.generate_slots.available_permits(), 1);
         connections.retain(|_| false);
         assert!(!Arc::ptr_eq(&shared, &connections.shared("default", 1)));
     }

@@ -78,10 +78,10 @@ pub async fn run(handles: ProcessHandles, readiness: Readiness) -> Arc<Context> 
         context.store.any_synced().await;
         while context.process.lead.leading().await {
             let patrols = futures::future::join4(
-                patrol::look_for_rotations_by_others(Arc::clone(&context)),
+                patrol::scan_for_external_rotations(Arc::clone(&context)),
                 patrol::detect_restore(Arc::clone(&context)),
                 patrol::sweep_claims(Arc::clone(&context)),
-                patrol::let_in(Arc::clone(&context)),
+                patrol::wake_waiters_periodically(Arc::clone(&context)),
             );
             tokio::select! {
                 _ = Box::pin(patrols) => {}

@@ -220,7 +220,7 @@ async fn reconcile_when_ready(
     let Some(guarded) = cache.and_then(|cache| cache.objects.get(&who)) else {
         return Ok(Action::await_change());
     };
-    let Some(_place) = context.bulkheads.enter(&who, connection, &namespace) else {
+    let Some(_slot) = context.pools.try_acquire(&who, connection, &namespace) else {
         return Ok(Action::await_change());
     };
     let result = Box::pin(reconcile(Arc::clone(&guarded), Arc::clone(&context))).await;

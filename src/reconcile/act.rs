@@ -15,7 +15,7 @@ use crate::reconcile::context::Context;
 use crate::reconcile::flush;
 use crate::reconcile::limits::ClaimPermit;
 use crate::reconcile::mutated::Mutations;
-use crate::reconcile::observe::Round;
+use crate::reconcile::observe::Reconciliation;
 use crate::reconcile::rename;
 use crate::reconcile::rotate;
 use crate::reconcile::wiped::Stored;
@@ -25,7 +25,7 @@ use crate::rotation::{
     UnknownFields, Version,
 };
 use crate::store::claim;
-use crate::store::secret::{self, Place, Published, Undone};
+use crate::store::secret::{self, Published, SecretTarget, Undone};
 use crate::zitadel::ClientSecret;
 
 /// The length of the placeholder in a rehearsal when nothing is stored: ZITADEL's default.
@@ -34,7 +34,7 @@ const SECRET_LENGTH: usize = 64;
 /// Carries out a step. Afterwards `facts` hold only what is still known.
 pub async fn act(
     context: &Arc<Context>,
-    round: &mut Round,
+    round: &mut Reconciliation,
     permits: &mut ClaimPermit,
     step: Step,
     facts: &mut Facts,
@@ -63,7 +63,7 @@ pub async fn act(
             cause,
             secret,
         } => {
-            let what = rotate::Ordered {
+            let what = rotate::GenerateRequest {
                 slot,
                 attempt,
                 cause,
@@ -114,7 +114,7 @@ fn forget_zitadel(facts: &mut Facts) {
 }
 
 /// Whether the Secret was created.
-async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) -> bool {
+async fn create_shell(context: &Context, round: &mut Reconciliation, facts: &mut Facts) -> bool {
     let Some(place) = round.place() else {
         return false;
     };
@@ -145,7 +145,7 @@ async fn create_shell(context: &Context, round: &mut Round, facts: &mut Facts) -
 /// Step 4 of the protocol: everything that would refuse the write shows up while the old credential still lives.
 async fn rehearse(
     context: &Context,
-    round: &mut Round,
+    round: &mut Reconciliation,
     slot: Slot,
     over: &Version,
     facts: &mut Facts,
@@ -225,7 +225,7 @@ async fn rehearse(
 /// on is of before, and is looked at anew with the permission in hand.
 async fn has_turn(
     context: &Context,
-    round: &mut Round,
+    round: &mut Reconciliation,
     permits: &mut ClaimPermit,
     facts: &mut Facts,
 ) -> bool {
@@ -237,7 +237,7 @@ async fn has_turn(
     }
     let began = context.process.clock.boot();
     // NB: never closed.
-    let permit = Arc::clone(&connection.shared.ahead).acquire_owned();
+    let permit = Arc::clone(&connection.shared.claim_slots).acquire_owned();
     permits.claim = context
         .process
         .stop
@@ -257,7 +257,7 @@ async fn has_turn(
 
 async fn write_claim(
     context: &Context,
-    round: &Round,
+    round: &Reconciliation,
     permits: &mut ClaimPermit,
     slot: Slot,
     claim: &Claim,
@@ -359,7 +359,7 @@ fn handled_by_claim(facts: &Facts, record: &CommitRecord) -> Option<String> {
 /// Takes off a Secret that was just applied what was only posted before, such as a key that has another name by now.
 async fn disown(
     api: &Api<Secret>,
-    place: Place<'_>,
+    place: SecretTarget<'_>,
     written: &Secret,
 ) -> Result<Option<Stored>, kube::Error> {
     let reading = secret::read(place, &written.metadata, Some(written), |_| true);
@@ -373,8 +373,8 @@ async fn disown(
 
 /// The commit record of a Secret that is written again, and the client id in it. None where there is no value to record.
 fn record_again(
-    round: &Round,
-    place: Place<'_>,
+    round: &Reconciliation,
+    place: SecretTarget<'_>,
     recorded: Option<&CommitRecord>,
     record: Option<(Slot, Entry)>,
     facts: &Facts,
@@ -408,7 +408,7 @@ fn record_again(
 /// Writes the Secret again from the value it holds.
 async fn render(
     context: &Context,
-    round: &Round,
+    round: &Reconciliation,
     over: &Version,
     record: Option<(Slot, Entry)>,
     facts: &Facts,

@@ -6,12 +6,17 @@ use std::sync::Arc;
 use crate::api::{ApiAppSecret, Reason};
 use crate::ids::AttemptId;
 use crate::reconcile::context::Context;
-use crate::reconcile::observe::Round;
+use crate::reconcile::observe::Reconciliation;
 use crate::rotation::{Facts, foreign_attempt};
 
 /// Says so where the record shows it for the second time: of claim and Secret, which are read one after the other, the one that was read
 /// first may be the older one.
-pub fn report(object: &ApiAppSecret, context: &Arc<Context>, round: &Round, facts: &Facts) {
+pub fn report(
+    object: &ApiAppSecret,
+    context: &Arc<Context>,
+    round: &Reconciliation,
+    facts: &Facts,
+) {
     let Some(attempt) = foreign_attempt(facts) else {
         return;
     };

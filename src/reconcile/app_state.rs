@@ -24,9 +24,9 @@ pub struct AppState {
     /// The rotations that this process finished and that are not reported yet, the last one at the end.
     pub flushed: Vec<Flushed>,
     /// The secret of somebody else that a rotation replaced whose answer is lost, until that is told.
-    pub untold: Option<ForeignSecret>,
+    pub unreported_replacement: Option<ForeignSecret>,
     /// What this process last wrote into the object's status.
-    pub told: Option<LastReported>,
+    pub last_reported: Option<LastReported>,
     /// What another operator wrote.
     pub foreign: Foreign,
     /// The applications whose change list the operator's user might not read when that was tried last.

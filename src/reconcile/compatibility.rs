@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::api::{ApiAppSecret, Outcome, ZitadelConnection};
 use crate::rotation::{Bytes32, Claim, CommitRecord, HandledTrigger};
-use crate::store::secret::{Endpoints, Place};
+use crate::store::secret::{Endpoints, SecretTarget};
 use crate::target::{Target, scope};
 
 fn json(text: &str) -> Json {
@@ -91,7 +91,7 @@ fn a_stored_secret_is_not_written_again_because_a_hash_is_made_in_another_way() 
             token: format!("{issuer}/oauth/v2/token"),
             issuer: issuer.clone(),
         };
-        let place = Place {
+        let place = SecretTarget {
             target: &target,
             scope: &scope(&issuer, &target.app),
             endpoints: &endpoints,
@@ -131,7 +131,7 @@ fn a_record_that_is_made_anew_for_the_same_value_keeps_what_is_unknown_and_one_f
         introspection: String::new(),
         token: String::new(),
     };
-    let place = Place {
+    let place = SecretTarget {
         target: &target,
         scope: "s",
         endpoints: &endpoints,

@@ -19,7 +19,7 @@ use crate::process::log_limit::LogLimit;
 use crate::process::metrics::Metrics;
 use crate::process::restore::RestoreDetector;
 use crate::reconcile::app_state::AppState;
-use crate::reconcile::limits::Bulkheads;
+use crate::reconcile::limits::Pools;
 use crate::reconcile::retries::Retries;
 use crate::report::event::Events;
 use crate::rotation::{Backlog, Holder, Timing};
@@ -85,7 +85,7 @@ pub struct Context {
     /// Looks at connections that failed, by name.
     pub connection_retries: Retries<String>,
     /// Keeps those who hang apart from the others.
-    pub bulkheads: Bulkheads<ObjectRef<Guarded>>,
+    pub pools: Pools<ObjectRef<Guarded>>,
     /// What was said in the log lately.
     pub log: LogLimit,
     /// What is known of the cluster.
@@ -147,7 +147,7 @@ impl Context {
             Arc::clone(&process.clock),
             tasks.clone(),
         );
-        let bulkheads = Bulkheads::new({
+        let pools = Pools::new({
             let store = Arc::clone(&store);
             move |who| store.wake_object(who)
         });
@@ -157,7 +157,7 @@ impl Context {
             connections: Connections::default(),
             retries: Retries::default(),
             connection_retries: Retries::default(),
-            bulkheads,
+            pools,
             log: LogLimit::default(),
             store,
             wake_connections,

@@ -24,7 +24,7 @@ use crate::rotation::{
     Beside, Cause, CommitRecord, Entry, Failure, Fence, Next, Publish, Question, Recorded, Salt,
     SecretState, Slot, UnknownFields, Verdict, Version, fence,
 };
-use crate::store::secret::{self, Place, Published, Reading};
+use crate::store::secret::{self, Published, Reading, SecretTarget};
 use crate::target::Target;
 use crate::zitadel::{AppRef, ClientSecret, Introspection, ProbeToken};
 
@@ -73,8 +73,8 @@ pub struct Received {
 }
 
 impl Received {
-    fn place<'a>(&'a self, target: &'a Target) -> Place<'a> {
-        Place {
+    fn place<'a>(&'a self, target: &'a Target) -> SecretTarget<'a> {
+        SecretTarget {
             target,
             scope: &self.scope,
             endpoints: &self.connection.endpoints,
@@ -367,14 +367,16 @@ async fn publish(
                     let revision = remember(context, place, &received.state, &written);
                     return (published, Some(revision));
                 };
-                hold_back(context, received, mutated);
+                report_write_blocked(context, received, mutated);
                 judge_stored(context, received, &target, &written).await;
             }
             Some(Err(error)) if failure::is_conflict(&error) => {}
-            Some(Err(error)) => hold_back(context, received, failure::kubernetes(&error)),
+            Some(Err(error)) => {
+                report_write_blocked(context, received, failure::kubernetes(&error))
+            }
             None => {
                 let conflict = Failure::new(Reason::SecretKeyConflict, true);
-                hold_back(context, received, conflict);
+                report_write_blocked(context, received, conflict);
             }
         }
         tokio::time::sleep(pause).await;
@@ -397,7 +399,7 @@ async fn publish(
                 record = reading.and_then(|reading| reading.commit);
                 seen = found;
             }
-            Err(error) => hold_back(context, received, failure::kubernetes(&error)),
+            Err(error) => report_write_blocked(context, received, failure::kubernetes(&error)),
         }
     }
 }
@@ -449,7 +451,7 @@ fn present(
 }
 
 /// Says, once a reason, that a value is held and can't be written.
-fn hold_back(context: &Context, received: &Received, failure: Failure) {
+fn report_write_blocked(context: &Context, received: &Received, failure: Failure) {
     let mut state = received.state.lock();
     if state.memory.write_blocked.as_ref() != Some(&failure) {
         tracing::error!(
@@ -519,7 +521,7 @@ async fn apply(
 /// Keeps what was written, for as long as the watch lags behind. The revision that was written.
 pub fn remember(
     context: &Context,
-    place: Place<'_>,
+    place: SecretTarget<'_>,
     state: &parking_lot::Mutex<AppState>,
     written: &Secret,
 ) -> String {

@@ -9,7 +9,7 @@ use crate::api::{ForeignSecret, seconds};
 use crate::connection::Connection;
 use crate::ids::{AppId, Sequence};
 use crate::reconcile::context::Context;
-use crate::reconcile::observe::Round;
+use crate::reconcile::observe::Reconciliation;
 use crate::report::failure;
 use crate::rotation::{
     Attempt, ClaimView, Entry, Facts, Journal, JournalEvent, Loss, Observed, SecretState, Slot,
@@ -115,7 +115,7 @@ pub fn note_denial(
     }
 }
 
-impl Round {
+impl Reconciliation {
     /// Forgets journals that were not read far enough for what is known by now: the Secret or the claim was found to be another one.
     pub(crate) fn forget_what_is_too_short(&self, facts: &mut Facts) {
         for slot in facts.slots() {

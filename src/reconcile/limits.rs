@@ -24,7 +24,7 @@ enum Kind {
 }
 
 impl Kind {
-    const fn places(&self) -> usize {
+    const fn slots(&self) -> usize {
         match self {
             Self::Connection(_) => OF_CONNECTION,
             Self::Namespace(..) => OF_NAMESPACE,
@@ -34,13 +34,13 @@ impl Kind {
 
 /// Who is in, and who waits.
 #[derive(Debug)]
-struct Room<T> {
+struct Pool<T> {
     taken: usize,
     waiting: VecDeque<T>,
     listed: HashSet<T>,
 }
 
-impl<T> Default for Room<T> {
+impl<T> Default for Pool<T> {
     fn default() -> Self {
         Self {
             taken: 0,
@@ -50,7 +50,7 @@ impl<T> Default for Room<T> {
     }
 }
 
-impl<T: Clone + Eq + Hash> Room<T> {
+impl<T: Clone + Eq + Hash> Pool<T> {
     fn list(&mut self, who: &T) {
         if self.listed.insert(who.clone()) {
             self.waiting.push_back(who.clone());
@@ -65,48 +65,48 @@ impl<T: Clone + Eq + Hash> Room<T> {
 }
 
 /// The places. Clones share them.
-pub struct Bulkheads<T> {
-    rooms: Arc<Mutex<HashMap<Kind, Room<T>>>>,
+pub struct Pools<T> {
+    pools: Arc<Mutex<HashMap<Kind, Pool<T>>>>,
     wake: Arc<dyn Fn(T) + Send + Sync>,
 }
 
-impl<T> Clone for Bulkheads<T> {
+impl<T> Clone for Pools<T> {
     fn clone(&self) -> Self {
         Self {
-            rooms: Arc::clone(&self.rooms),
+            pools: Arc::clone(&self.pools),
             wake: Arc::clone(&self.wake),
         }
     }
 }
 
-impl<T: Clone + Eq + Hash> Bulkheads<T> {
+impl<T: Clone + Eq + Hash> Pools<T> {
     /// `wake` has somebody come again who found no place.
     pub fn new(wake: impl Fn(T) + Send + Sync + 'static) -> Self {
         Self {
-            rooms: Arc::default(),
+            pools: Arc::default(),
             wake: Arc::new(wake),
         }
     }
 
     /// A place for an object of that connection and namespace. None: it will be woken when there is one.
-    pub fn enter(&self, who: &T, connection: &str, namespace: &str) -> Option<Place<T>> {
+    pub fn try_acquire(&self, who: &T, connection: &str, namespace: &str) -> Option<Slot<T>> {
         let kinds = [
             Kind::Namespace(connection.to_owned(), namespace.to_owned()),
             Kind::Connection(connection.to_owned()),
         ];
-        let mut rooms = self.rooms.lock();
+        let mut pools = self.pools.lock();
         for kind in &kinds {
-            let room = rooms.entry(kind.clone()).or_default();
-            if room.taken >= kind.places() {
-                room.list(who);
+            let pool = pools.entry(kind.clone()).or_default();
+            if pool.taken >= kind.slots() {
+                pool.list(who);
                 return None;
             }
         }
         for kind in &kinds {
-            rooms.entry(kind.clone()).or_default().taken += 1;
+            pools.entry(kind.clone()).or_default().taken += 1;
         }
-        drop(rooms);
-        Some(Place {
+        drop(pools);
+        Some(Slot {
             all: self.clone(),
             kinds,
         })
@@ -114,25 +114,25 @@ impl<T: Clone + Eq + Hash> Bulkheads<T> {
 
     /// Wakes those for whom there are places. Whoever leaves wakes the next one; to be called now and then all the same, since one that
     /// was woken may be gone meanwhile, and never leaves.
-    pub fn wake_those_that_fit(&self) {
-        let kinds: Vec<Kind> = self.rooms.lock().keys().cloned().collect();
+    pub fn wake_waiters(&self) {
+        let kinds: Vec<Kind> = self.pools.lock().keys().cloned().collect();
         self.wake_of(&kinds, usize::MAX);
     }
 
     fn wake_of(&self, kinds: &[Kind], most: usize) {
         let mut woken = Vec::new();
-        let mut rooms = self.rooms.lock();
+        let mut pools = self.pools.lock();
         for kind in kinds {
-            let Some(room) = rooms.get_mut(kind) else {
+            let Some(pool) = pools.get_mut(kind) else {
                 continue;
             };
-            let free = kind.places().saturating_sub(room.taken);
-            woken.extend((0..free.min(most)).map_while(|_| room.next()));
-            if room.taken == 0 && room.waiting.is_empty() {
-                rooms.remove(kind);
+            let free = kind.slots().saturating_sub(pool.taken);
+            woken.extend((0..free.min(most)).map_while(|_| pool.next()));
+            if pool.taken == 0 && pool.waiting.is_empty() {
+                pools.remove(kind);
             }
         }
-        drop(rooms);
+        drop(pools);
         for who in woken {
             (self.wake)(who);
         }
@@ -140,8 +140,8 @@ impl<T: Clone + Eq + Hash> Bulkheads<T> {
 
     fn leave(&self, kinds: &[Kind; 2]) {
         for kind in kinds {
-            if let Some(room) = self.rooms.lock().get_mut(kind) {
-                room.taken = room.taken.saturating_sub(1);
+            if let Some(pool) = self.pools.lock().get_mut(kind) {
+                pool.taken = pool.taken.saturating_sub(1);
             }
         }
         self.wake_of(kinds, 1);
@@ -150,12 +150,12 @@ impl<T: Clone + Eq + Hash> Bulkheads<T> {
 
 /// A place; whoever drops it leaves.
 #[must_use = "who drops the place has left it"]
-pub struct Place<T: Clone + Eq + Hash> {
-    all: Bulkheads<T>,
+pub struct Slot<T: Clone + Eq + Hash> {
+    all: Pools<T>,
     kinds: [Kind; 2],
 }
 
-impl<T: Clone + Eq + Hash> Drop for Place<T> {
+impl<T: Clone + Eq + Hash> Drop for Slot<T> {
     fn drop(&mut self) {
         self.all.leave(&self.kinds);
     }
@@ -176,44 +176,44 @@ mod tests {
 
     type Woken = Arc<Mutex<Vec<usize>>>;
 
-    fn bulkheads() -> (Bulkheads<usize>, Woken) {
+    fn bulkheads() -> (Pools<usize>, Woken) {
         let woken = Woken::default();
         let noted = Arc::clone(&woken);
         let wake = move |who| noted.lock().push(who);
-        (Bulkheads::new(wake), woken)
+        (Pools::new(wake), woken)
     }
 
     #[test]
     fn a_connection_that_is_full_leaves_room_for_others_and_so_does_a_namespace() {
         let (all, _) = bulkheads();
         let of_one: Vec<_> = (0..OF_NAMESPACE)
-            .map(|who| all.enter(&who, "hangs", "a").unwrap())
+            .map(|who| all.try_acquire(&who, "hangs", "a").unwrap())
             .collect();
-        assert!(all.enter(&90, "hangs", "a").is_none());
+        assert!(all.try_acquire(&90, "hangs", "a").is_none());
         let of_another: Vec<_> = (OF_NAMESPACE..OF_CONNECTION)
-            .map(|who| all.enter(&who, "hangs", "b").unwrap())
+            .map(|who| all.try_acquire(&who, "hangs", "b").unwrap())
             .collect();
-        assert!(all.enter(&91, "hangs", "c").is_none());
+        assert!(all.try_acquire(&91, "hangs", "c").is_none());
         // NB: also in a namespace whose objects of the other connection all wait.
-        assert!(all.enter(&92, "works", "a").is_some());
+        assert!(all.try_acquire(&92, "works", "a").is_some());
         drop((of_one, of_another));
-        assert!(all.enter(&90, "hangs", "a").is_some());
+        assert!(all.try_acquire(&90, "hangs", "a").is_some());
     }
 
     #[test]
     fn whoever_found_no_place_is_woken_in_turn_once_for_each_place() {
         let (all, woken) = bulkheads();
         let mut places: Vec<_> = (0..OF_NAMESPACE)
-            .map(|who| all.enter(&who, "c", "a").unwrap())
+            .map(|who| all.try_acquire(&who, "c", "a").unwrap())
             .collect();
         for who in [20, 21, 20, 22] {
-            assert!(all.enter(&who, "c", "a").is_none());
+            assert!(all.try_acquire(&who, "c", "a").is_none());
         }
         assert!(woken.lock().is_empty());
         places.pop();
         assert_eq!(*woken.lock(), [20]);
-        let _taken = all.enter(&20, "c", "a").unwrap();
-        assert!(all.enter(&23, "c", "a").is_none());
+        let _taken = all.try_acquire(&20, "c", "a").unwrap();
+        assert!(all.try_acquire(&23, "c", "a").is_none());
         places.pop();
         assert_eq!(*woken.lock(), [20, 21]);
     }
@@ -222,16 +222,16 @@ mod tests {
     fn one_that_was_woken_and_is_gone_strands_nobody() {
         let (all, woken) = bulkheads();
         let places: Vec<_> = (0..OF_NAMESPACE)
-            .map(|who| all.enter(&who, "c", "a").unwrap())
+            .map(|who| all.try_acquire(&who, "c", "a").unwrap())
             .collect();
         for who in 20..40 {
-            assert!(all.enter(&who, "c", "a").is_none());
+            assert!(all.try_acquire(&who, "c", "a").is_none());
         }
         drop(places);
         assert_eq!(woken.lock().len(), OF_NAMESPACE);
         // None of them comes.
-        all.wake_those_that_fit();
+        all.wake_waiters();
         assert_eq!(*woken.lock(), (20..40).collect::<Vec<_>>());
-        assert!(all.rooms.lock().is_empty(), "nothing is kept");
+        assert!(all.pools.lock().is_empty(), "nothing is kept");
     }
 }

@@ -30,7 +30,7 @@ use crate::api::ApiAppSecret;
 use crate::reconcile::act::act;
 use crate::reconcile::context::Context;
 use crate::reconcile::limits::ClaimPermit;
-use crate::reconcile::observe::Round;
+use crate::reconcile::observe::Reconciliation;
 use crate::report::unreadable;
 use crate::report::{self, Error};
 use crate::rotation::{Report, Step, decide, out_of_steps};
@@ -72,7 +72,7 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
         Err(error) => return report::invalid(object, &error, context).await,
     };
     let current = report::current(object, context);
-    let mut round = Round::new(context, target, &current.status);
+    let mut round = Reconciliation::new(context, target, &current.status);
     let mut facts = round.begin(context);
     let mut permits = ClaimPermit::default();
     for _ in 0..STEPS {

@@ -21,7 +21,7 @@ use crate::rotation::{
 };
 use crate::store::claim;
 use crate::store::progress::Written;
-use crate::store::secret::{self, Place, Reading};
+use crate::store::secret::{self, Reading, SecretTarget};
 use crate::target::{self, Target};
 use crate::zitadel::{AppRef, JournalDepth, ProjectState};
 
@@ -40,7 +40,7 @@ pub struct Application {
 }
 
 /// One round of one object: its target, its connection, what was read so far.
-pub struct Round {
+pub struct Reconciliation {
     /// What is wanted.
     pub target: Arc<Target>,
     /// The connection, if it can be used.
@@ -81,7 +81,7 @@ pub(crate) fn fresh_salt() -> Salt {
     Bytes32(bytes)
 }
 
-impl Round {
+impl Reconciliation {
     /// Remembers a failure: the next try comes later.
     pub(crate) fn back_off(&self, facts: &Facts, failure: &Failure) {
         self.state.lock().memory.back_off(facts, failure);
@@ -136,9 +136,9 @@ impl Round {
     }
 
     /// Where the Secret stands. None without a connection.
-    pub fn place(&self) -> Option<Place<'_>> {
+    pub fn place(&self) -> Option<SecretTarget<'_>> {
         let connection = self.connection.as_ref().ok()?;
-        Some(Place {
+        Some(SecretTarget {
             target: &self.target,
             scope: &self.scope,
             endpoints: &connection.endpoints,
@@ -257,7 +257,7 @@ impl Round {
         let connection = self.connection.as_ref().ok();
         let made_from = connection.map_or("", |connection| &connection.made_from);
         let outages = connection.map_or(0, |connection| connection.shared.outages());
-        format!("{:?}/{made_from}/{outages}", self.target.edition())
+        format!("{:?}/{made_from}/{outages}", self.target.object_version())
     }
 
     /// The clocks, the gates and what follows from them, as they are now.

@@ -9,7 +9,7 @@ use crate::api::{ApiAppSecret, Reason};
 use crate::connection::Connection;
 use crate::reconcile::context::Context;
 use crate::reconcile::journal;
-use crate::reconcile::observe::Round;
+use crate::reconcile::observe::Reconciliation;
 use crate::reconcile::probe::probe;
 use crate::reconcile::wiped::Stored;
 use crate::report::failure::{self, CLIENT_ID, NotReady};
@@ -20,7 +20,7 @@ use crate::zitadel::{
     AppKind, AppRef, AppState as State, Application as Found, ProjectState, ZitadelError,
 };
 
-impl Round {
+impl Reconciliation {
     /// Whether the object is stored as this round has it.
     async fn is_current(&self, context: &Context) -> Result<bool, kube::Error> {
         let owner = &self.target.owner;

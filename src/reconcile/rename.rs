@@ -10,7 +10,7 @@ use crate::reconcile::apply::{self, FIELD_MANAGER};
 use crate::reconcile::context::Context;
 use crate::reconcile::flush;
 use crate::reconcile::mutated::Mutations;
-use crate::reconcile::observe::Round;
+use crate::reconcile::observe::Reconciliation;
 use crate::reconcile::wiped::Stored;
 use crate::report::failure;
 use crate::rotation::{Facts, Former, Version};
@@ -19,7 +19,7 @@ use crate::store::secret::{self, COMMIT_ANNOTATION, MANAGED_LABEL};
 /// Writes the Secret under its new name. The former one goes in a step of its own, after this one is durable.
 pub(crate) async fn move_from(
     context: &Context,
-    round: &mut Round,
+    round: &mut Reconciliation,
     former: &Former,
     over: Option<&Version>,
     facts: &mut Facts,
@@ -36,7 +36,7 @@ pub(crate) async fn move_from(
 
 async fn copy(
     context: &Context,
-    round: &Round,
+    round: &Reconciliation,
     former: &Former,
     over: Option<&Version>,
     facts: &Facts,
@@ -69,7 +69,7 @@ async fn copy(
 /// operator's alone.
 pub(crate) async fn drop_former(
     context: &Context,
-    round: &Round,
+    round: &Reconciliation,
     former: &Former,
     facts: &mut Facts,
 ) {
@@ -81,7 +81,11 @@ pub(crate) async fn drop_former(
     }
 }
 
-async fn clear(context: &Context, round: &Round, former: &Former) -> Result<(), kube::Error> {
+async fn clear(
+    context: &Context,
+    round: &Reconciliation,
+    former: &Former,
+) -> Result<(), kube::Error> {
     let api = round.secrets(context);
     let Some(found) = api.get_opt(&former.name).await? else {
         return Ok(());

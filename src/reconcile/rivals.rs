@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::connection::Connection;
 use crate::ids::AppId;
 use crate::reconcile::context::Context;
-use crate::reconcile::observe::{Application, Round, application};
+use crate::reconcile::observe::{Application, Reconciliation, application};
 use crate::rotation::{ClaimView, Owner};
 use crate::target::Target;
 
-impl Round {
+impl Reconciliation {
     /// An older object that is to have an application of this one. Whoever has the claim keeps it, whatever its age; and an object
     /// that the connection grants nothing, or that can't be used, keeps nobody waiting.
     pub(crate) fn rival(&self, context: &Context, connection: &Arc<Connection>) -> Option<Owner> {

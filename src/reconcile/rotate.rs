@@ -14,7 +14,7 @@ use crate::reconcile::app_state::Flushed;
 use crate::reconcile::context::Context;
 use crate::reconcile::flush::{Received, correct, prove_and_write};
 use crate::reconcile::limits::ClaimPermit;
-use crate::reconcile::observe::{Application, Round, fresh_salt};
+use crate::reconcile::observe::{Application, Reconciliation, fresh_salt};
 use crate::report::event::Severity;
 use crate::report::failure;
 use crate::rotation::{Attempt, Cause, ClaimView, Facts, Slot, Version};
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is to be generated.
 #[derive(Debug, Clone, Copy)]
-pub struct Ordered {
+pub struct GenerateRequest {
     /// The application.
     pub slot: Slot,
     /// The attempt.
@@ -42,13 +42,13 @@ pub struct Ordered {
 /// asks for.
 pub async fn send(
     context: &Arc<Context>,
-    round: &mut Round,
+    round: &mut Reconciliation,
     permits: &mut ClaimPermit,
-    Ordered {
+    GenerateRequest {
         slot,
         attempt,
         cause,
-    }: Ordered,
+    }: GenerateRequest,
     secret: &Version,
     facts: &Facts,
 ) -> bool {
@@ -68,7 +68,7 @@ pub async fn send(
             .map(|it| it.since);
         let gone = claimed.map_or(Duration::MAX, |since| rechecked.saturating_sub(since));
         let wait = facts.timing.recheck.saturating_sub(gone);
-        let permit = Arc::clone(&connection.shared.sending).acquire_owned();
+        let permit = Arc::clone(&connection.shared.generate_slots).acquire_owned();
         permits.generate = tokio::time::timeout(wait, permit)
             .await
             .ok()
@@ -117,7 +117,7 @@ pub async fn send(
             // Only then it may have been in use.
             Cause::FirstIssue => round.foreign.remove(&app.app),
             // NB: of that one the answer was lost, so nobody was told yet.
-            Cause::LostAttempt => round.state.lock().untold.take(),
+            Cause::LostAttempt => round.state.lock().unreported_replacement.take(),
             _ => None,
         },
         app,
@@ -130,11 +130,11 @@ pub async fn send(
         stored,
         facts: facts.clone(),
     };
-    let ahead = permits.claim.take();
+    let claim_slot = permits.claim.take();
     let (shared, state) = (Arc::clone(context), Arc::clone(&round.state));
     let owner = round.target.owner.clone();
     context.tasks.spawn(async move {
-        let rotation = Box::pin(task.run(permit, ahead));
+        let rotation = Box::pin(task.run(permit, claim_slot));
         let ended = catch_panic("a rotation", attempt, rotation).await;
         if ended.is_none() {
             // If there was a value, it is gone. The journal tells, as after a lost answer.
@@ -173,7 +173,7 @@ impl Task {
     async fn run(
         mut self,
         permit: OwnedSemaphorePermit,
-        ahead: Option<OwnedSemaphorePermit>,
+        claim_slot: Option<OwnedSemaphorePermit>,
     ) -> Option<Reading> {
         let outcome = self
             .connection
@@ -183,7 +183,7 @@ impl Task {
         let answered = Instant::now();
         let answered_boot = self.context.process.clock.boot();
         let mut sequenced = true;
-        drop((permit, ahead));
+        drop((permit, claim_slot));
         self.audit(&outcome);
         let now = self.context.process.clock.boot();
         let (value, sequence, change_date, resource_owner) = match outcome {
@@ -213,7 +213,7 @@ impl Task {
                 let failure = failure::zitadel(&error);
                 state.memory.unanswered(self.attempt, now, failure);
                 state.memory.answer = Some((self.attempt, error.answer()));
-                state.untold = self.replaced;
+                state.unreported_replacement = self.replaced;
                 return self.stored;
             }
         };

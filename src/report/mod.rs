@@ -24,7 +24,7 @@ use crate::reconcile::app_state::LastReported;
 use crate::reconcile::apply;
 use crate::reconcile::context::Context;
 use crate::reconcile::flush;
-use crate::reconcile::observe::Round;
+use crate::reconcile::observe::Reconciliation;
 use crate::report::event::Severity;
 use crate::rotation::{Facts, Loss, Memory, Report, Retry};
 use crate::store::cache::Guarded;
@@ -120,14 +120,14 @@ pub async fn settle(
     object: &ApiAppSecret,
     context: &Arc<Context>,
     current: &Current,
-    round: &Round,
+    round: &Reconciliation,
     facts: &Facts,
     report: &Report,
 ) -> Result<Action, Error> {
     another_operator::report(object, context, round, facts);
     let (flushed, told) = {
         let state = round.state.lock();
-        (state.flushed.clone(), state.told.clone())
+        (state.flushed.clone(), state.last_reported.clone())
     };
     let wall = context.process.clock.wall();
     let mut status = status::status(round, facts, report, &flushed, wall);
@@ -149,7 +149,7 @@ pub async fn settle(
             // Somebody else changed the object meanwhile: what the watch shows next is looked at first.
             return Ok(next_look(facts, Retry::After(timing.retry_first)));
         }
-        round.state.lock().told = Some(LastReported {
+        round.state.lock().last_reported = Some(LastReported {
             status: status.clone(),
             time: now,
         });

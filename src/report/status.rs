@@ -12,7 +12,7 @@ use crate::api::{
     PreviousPair, Reason, Status, seconds,
 };
 use crate::reconcile::app_state::Flushed;
-use crate::reconcile::observe::{Round, previous};
+use crate::reconcile::observe::{Reconciliation, previous};
 use crate::report::message::{self, Scene, first_in, journal_denied, message};
 use crate::rotation::{
     self, Awaits, Blocked, Cause, Claim, ClaimView, Entry, Facts, Observed, Report, SecretState,
@@ -21,7 +21,7 @@ use crate::rotation::{
 
 /// The status that follows from a round.
 pub fn status(
-    round: &Round,
+    round: &Reconciliation,
     facts: &Facts,
     report: &Report,
     flushed: &[Flushed],
@@ -104,7 +104,7 @@ pub fn status(
 /// What the Secret holds.
 fn stored(
     status: &mut ApiAppSecretStatus,
-    round: &Round,
+    round: &Reconciliation,
     facts: &Facts,
     entry: &Entry,
     flushed: Option<&Flushed>,
@@ -134,7 +134,7 @@ fn stored(
 /// Takes the stored value into the history, unless it is there.
 fn remember(
     status: &mut ApiAppSecretStatus,
-    round: &Round,
+    round: &Reconciliation,
     entry: &Entry,
     cause: Option<Cause>,
     mine: Option<&Flushed>,
@@ -192,7 +192,7 @@ const fn is_unwritten(outcome: Outcome) -> bool {
 }
 
 /// Takes a rotation into the history whose value is not in the Secret: it was not written, or the next rotation's already stands there.
-fn remember_gone(status: &mut ApiAppSecretStatus, round: &Round, flushed: &Flushed) {
+fn remember_gone(status: &mut ApiAppSecretStatus, round: &Reconciliation, flushed: &Flushed) {
     let sequence = Some(flushed.sequence.to_string());
     if status.history.iter().any(|past| past.sequence == sequence) {
         return;
@@ -295,7 +295,7 @@ fn accepted(status: &ApiAppSecretStatus, facts: &Facts, report: &Report) -> Opti
 /// Ready, Reconciling and Stalled, as kstatus reads them.
 fn conditions(
     status: &mut ApiAppSecretStatus,
-    round: &Round,
+    round: &Reconciliation,
     facts: &Facts,
     report: &Report,
     now: Timestamp,
@@ -407,7 +407,7 @@ fn conditions(
 /// Verified: the verdict of the last question about exactly these bytes. Ready follows from the same notion, [`rotation::verified`].
 fn verified(
     status: &mut ApiAppSecretStatus,
-    round: &Round,
+    round: &Reconciliation,
     facts: &Facts,
     is_new: bool,
     now: Timestamp,
@@ -466,7 +466,7 @@ fn verified(
 
 /// When ZITADEL was asked about a value that it accepts. Asked again within a minute, the former time stands: it is true as well.
 fn asked(
-    round: &Round,
+    round: &Reconciliation,
     facts: &Facts,
     before: Option<&Condition>,
     is_new: bool,

@@ -14,7 +14,7 @@ use crate::reconcile::apply;
 use crate::reconcile::context::Context;
 use crate::report::event::Regarding;
 use crate::report::stall;
-use crate::target::edition;
+use crate::target::object_version;
 
 /// Says so in the object's status and in the log, once for each generation: which field, and what was expected. The sentence, where it
 /// was said now.
@@ -26,7 +26,7 @@ pub(crate) async fn tell<K>(
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
-    let key = edition(metadata);
+    let key = object_version(metadata);
     if !context.store.unreadable.lock().insert(key.clone()) {
         return Ok(None);
     }

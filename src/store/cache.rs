@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiAppSecret, ZitadelConnection};
 use crate::store::progress::Progress;
-use crate::store::secrets_by_owner::Kept;
+use crate::store::secrets_by_owner::SecretsByOwner;
 
 /// An `ApiAppSecret`, or why it can't be read.
 pub type Guarded = DeserializeGuard<ApiAppSecret>;
@@ -60,7 +60,7 @@ pub struct Cache {
     /// The metadata of the Secrets with our label.
     pub secrets: Store<PartialObjectMeta<Secret>>,
     /// Which of them each object keeps.
-    pub kept: Arc<Mutex<Kept>>,
+    pub kept: Arc<Mutex<SecretsByOwner>>,
     /// Whether all of them were shown.
     pub secrets_synced: Synced,
     /// How far the watch of the Secrets has come.

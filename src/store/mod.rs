@@ -30,7 +30,7 @@ use crate::store::own_writes::OwnWrites;
 use crate::store::owners::Owners;
 use crate::store::progress::{Progress, Written};
 use crate::store::secret::COMMIT_ANNOTATION;
-use crate::target::{self, Edition, Target};
+use crate::target::{self, ObjectVersion, Target};
 use crate::zitadel::{AppRef, Issuer};
 
 /// What the watches show, and what this process wrote that they do not show yet.
@@ -56,7 +56,7 @@ pub struct Store {
     /// Which events of the claims only show what this process wrote.
     pub own_claims: OwnWrites,
     /// Objects that cannot be read and were reported so: uid and generation.
-    pub unreadable: Mutex<HashSet<Edition>>,
+    pub unreadable: Mutex<HashSet<ObjectVersion>>,
     /// The issuer that each connection declared last, by its name.
     pub issuers: Mutex<HashMap<String, String>>,
     /// The class of this operator: connections of another class are another operator's.

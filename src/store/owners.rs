@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::api::{ApiAppSecret, ConditionType};
 use crate::rotation::Owner;
-use crate::target::{Edition, edition, owner};
+use crate::target::{ObjectVersion, object_version, owner};
 
 /// Which objects name which applications.
 #[derive(Default)]
@@ -16,8 +16,8 @@ pub struct Owners {
 /// When it was created, and which it is: older ones come first.
 type Aged = (i64, Owner);
 
-/// What may decide whether an object keeps others waiting: its edition, whether it is being deleted, and why it is ready or not.
-type Reported = (Edition, bool, Option<String>);
+/// What may decide whether an object keeps others waiting: its object_version, whether it is being deleted, and why it is ready or not.
+type Reported = (ObjectVersion, bool, Option<String>);
 
 /// Connection, project and application.
 type AppKey = (String, String, String);
@@ -31,7 +31,7 @@ impl Owners {
         let conditions = object.status.as_ref().map(|status| &status.conditions);
         let ready = conditions.and_then(|conditions| conditions.get(ConditionType::Ready));
         let reported: Reported = (
-            edition(&object.metadata),
+            object_version(&object.metadata),
             object.metadata.deletion_timestamp.is_some(),
             ready.map(|ready| ready.reason.clone()),
         );

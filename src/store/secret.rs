@@ -42,7 +42,7 @@ pub struct Endpoints {
 
 /// Where an object's Secret stands: its application, its place at ZITADEL.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct SecretTarget<'a> {
     /// What is wanted.
     pub target: &'a Target,
     /// The instance and project, as a hash.
@@ -73,7 +73,7 @@ const fn encoded(deletion: DeletionPolicy) -> &'static str {
 /// The data of a Secret, by key.
 type Contents<'a> = BTreeMap<&'a str, Zeroizing<String>>;
 
-impl Place<'_> {
+impl SecretTarget<'_> {
     /// What the Secret is made from besides its value, as a hash.
     pub fn template_hash(&self) -> String {
         let Template {
@@ -391,7 +391,7 @@ impl Reading {
 /// Reads a Secret's metadata, and its data if there is any. `exists` tells whether an `ApiAppSecret` is there and still names this
 /// Secret.
 pub fn read(
-    place: Place<'_>,
+    place: SecretTarget<'_>,
     metadata: &ObjectMeta,
     full: Option<&Secret>,
     exists: impl Fn(&Owner) -> bool,
@@ -582,7 +582,7 @@ fn key_names(secret: &Secret) -> Vec<String> {
 
 /// Whether a Secret has the declared keys, with what is recorded and what is made of the client secret in it.
 fn has_data(
-    place: Place<'_>,
+    place: SecretTarget<'_>,
     secret: &Secret,
     known: Option<(&Recorded, &CommitRecord)>,
     held: Option<&ClientSecret>,
@@ -605,7 +605,7 @@ struct Spoken<'a> {
     idle: Option<Entry>,
 }
 
-fn spoken<'a>(place: Place<'_>, record: Option<&'a CommitRecord>) -> Spoken<'a> {
+fn spoken<'a>(place: SecretTarget<'_>, record: Option<&'a CommitRecord>) -> Spoken<'a> {
     let target = place.target;
     let here = record.filter(|record| record.scope == place.scope);
     let standby = standby(target, here);

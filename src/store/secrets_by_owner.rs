@@ -11,33 +11,33 @@ use crate::rotation::{CommitRecord, Owner};
 use crate::store::secret::COMMIT_ANNOTATION;
 
 /// A namespace and a name.
-type Place = (String, String);
+type Key = (String, String);
 
 /// The Secrets of each object, as a watch shows them.
 #[derive(Debug, Default)]
-pub struct Kept {
-    owner_of: BTreeMap<Place, Owner>,
+pub struct SecretsByOwner {
+    owner_of: BTreeMap<Key, Owner>,
     secrets_of: BTreeMap<Owner, BTreeSet<String>>,
     /// What the list that is under way has shown.
-    listed: BTreeSet<Place>,
+    listed: BTreeSet<Key>,
 }
 
-impl Kept {
+impl SecretsByOwner {
     /// Takes note of an event.
     pub fn note<E>(&mut self, event: &Result<Event<PartialObjectMeta<Secret>>, E>) {
         match event {
             Ok(Event::Apply(secret)) => self.insert(secret),
             Ok(Event::InitApply(secret)) => {
-                self.listed.insert(place(secret));
+                self.listed.insert(key(secret));
                 self.insert(secret);
             }
-            Ok(Event::Delete(secret)) => self.remove(&place(secret)),
+            Ok(Event::Delete(secret)) => self.remove(&key(secret)),
             Ok(Event::Init) => self.listed.clear(),
             // What was deleted while the watch was interrupted is only missing in the list.
             Ok(Event::InitDone) => {
                 let listed = std::mem::take(&mut self.listed);
                 let known: Vec<_> = self.owner_of.keys().cloned().collect();
-                for gone in known.iter().filter(|place| !listed.contains(place)) {
+                for gone in known.iter().filter(|key| !listed.contains(key)) {
                     self.remove(gone);
                 }
             }
@@ -52,25 +52,25 @@ impl Kept {
     }
 
     fn insert(&mut self, secret: &PartialObjectMeta<Secret>) {
-        let place = place(secret);
-        self.remove(&place);
+        let key = key(secret);
+        self.remove(&key);
         let record = secret.annotations().get(COMMIT_ANNOTATION);
         let record = record.and_then(|text| CommitRecord::from_json(text).ok());
         let owner = record.map(|record| record.owner);
         // NB: a record of another namespace came with a backup or a copy.
-        if let Some(owner) = owner.filter(|owner| owner.namespace == place.0) {
+        if let Some(owner) = owner.filter(|owner| owner.namespace == key.0) {
             let names = self.secrets_of.entry(owner.clone()).or_default();
-            names.insert(place.1.clone());
-            self.owner_of.insert(place, owner);
+            names.insert(key.1.clone());
+            self.owner_of.insert(key, owner);
         }
     }
 
-    fn remove(&mut self, place: &Place) {
-        let Some(owner) = self.owner_of.remove(place) else {
+    fn remove(&mut self, key: &Key) {
+        let Some(owner) = self.owner_of.remove(key) else {
             return;
         };
         if let Some(names) = self.secrets_of.get_mut(&owner) {
-            names.remove(&place.1);
+            names.remove(&key.1);
             if names.is_empty() {
                 self.secrets_of.remove(&owner);
             }
@@ -78,7 +78,7 @@ impl Kept {
     }
 }
 
-fn place(secret: &PartialObjectMeta<Secret>) -> Place {
+fn key(secret: &PartialObjectMeta<Secret>) -> Key {
     (secret.namespace().unwrap_or_default(), secret.name_any())
 }
 
@@ -118,14 +118,14 @@ mod tests {
         secret
     }
 
-    fn kept(kept: &Kept, owner: &Owner) -> Vec<String> {
+    fn kept(kept: &SecretsByOwner, owner: &Owner) -> Vec<String> {
         kept.by(owner).map(ToOwned::to_owned).collect()
     }
 
     #[test]
     fn an_object_keeps_what_records_say_and_the_watch_still_shows() {
         let (this, that) = (owner("orders", "1"), owner("orders", "2"));
-        let mut all = Kept::default();
+        let mut all = SecretsByOwner::default();
         let mut note = |event: Event<PartialObjectMeta<Secret>>| {
             all.note::<()>(&Ok(event));
             (kept(&all, &this), kept(&all, &that))
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn a_record_of_another_namespace_is_nobodys() {
         let elsewhere = owner("billing", "1");
-        let mut all = Kept::default();
+        let mut all = SecretsByOwner::default();
         all.note::<()>(&Ok(Event::Apply(secret("a", &elsewhere))));
         assert!(kept(&all, &elsewhere).is_empty());
     }

@@ -333,10 +333,10 @@ impl Target {
 
 /// One state of an object's spec: its uid and its generation. Generations alone do not tell, because an object that is made again
 /// counts them from 1 again.
-pub type Edition = (String, Option<i64>);
+pub type ObjectVersion = (String, Option<i64>);
 
 /// The edition of an object with this metadata.
-pub fn edition(metadata: &ObjectMeta) -> Edition {
+pub fn object_version(metadata: &ObjectMeta) -> ObjectVersion {
     (
         metadata.uid.clone().unwrap_or_default(),
         metadata.generation,
@@ -353,7 +353,7 @@ impl Target {
     }
 
     /// Which edition of the object this was read from.
-    pub fn edition(&self) -> Edition {
+    pub fn object_version(&self) -> ObjectVersion {
         (self.owner.uid.clone(), self.generation)
     }
 
@@ -446,9 +446,9 @@ mod tests {
             let object = serde_json::from_value(object).unwrap();
             Target::read(&object, Duration::from_secs(3600)).unwrap()
         };
-        assert_eq!(read("u", 2).edition(), read("u", 2).edition());
-        assert_ne!(read("u", 2).edition(), read("u", 3).edition());
-        assert_ne!(read("u", 2).edition(), read("v", 2).edition());
+        assert_eq!(read("u", 2).object_version(), read("u", 2).object_version());
+        assert_ne!(read("u", 2).object_version(), read("u", 3).object_version());
+        assert_ne!(read("u", 2).object_version(), read("v", 2).object_version());
     }
 
     #[test]
