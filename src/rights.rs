@@ -118,7 +118,7 @@ pub const RIGHTS: &[Right] = &[
         "coordination.k8s.io",
         "leases",
         &["get", "list", "watch", "create", "update", "delete"],
-        "claims: src/reconcile/act.rs writes, read.rs reads, src/operator/controllers.rs watches, src/background/patrol.rs deletes them; leader election: \
+        "claims: src/reconcile/act.rs writes, read.rs reads, src/operator/controllers.rs watches, src/background/sweep.rs deletes them; leader election: \
          src/process/leader/lease.rs, read by src/check/leader.rs",
     ),
 ];

@@ -1,6 +1,23 @@
 //! What is done from time to time rather than on an event.
 
+pub(crate) mod drift;
 pub(crate) mod health;
 pub(crate) mod inventory;
-pub(crate) mod patrol;
+pub(crate) mod restore;
 pub(crate) mod standby_replica;
+pub(crate) mod sweep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::reconcile::context::Context;
+
+/// Wakes the objects that wait for a slot, in case a wake-up was missed.
+pub async fn wake_waiters_periodically(context: Arc<Context>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(15));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        context.pools.wake_waiters();
+    }
+}

@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 use crate::api::{AuthMethod, CaBundle, ZitadelConnectionSpec};
 use crate::background::health;
 use crate::background::inventory;
-use crate::background::patrol;
 use crate::background::standby_replica;
+use crate::background::{self, drift, restore, sweep};
 use crate::connection::connect;
 use crate::operator::objects::{self, Feed};
 use crate::operator::sync::{stream_of, unless_stopped_before_sync};
@@ -77,14 +77,14 @@ pub async fn run(handles: ProcessHandles, readiness: Readiness) -> Arc<Context> 
     let leader = async {
         context.store.any_synced().await;
         while context.process.lead.leading().await {
-            let patrols = futures::future::join4(
-                patrol::scan_for_external_rotations(Arc::clone(&context)),
-                patrol::detect_restore(Arc::clone(&context)),
-                patrol::sweep_claims(Arc::clone(&context)),
-                patrol::wake_waiters_periodically(Arc::clone(&context)),
+            let tasks = futures::future::join4(
+                drift::scan_for_external_rotations(Arc::clone(&context)),
+                restore::detect_restore(Arc::clone(&context)),
+                sweep::sweep_claims(Arc::clone(&context)),
+                background::wake_waiters_periodically(Arc::clone(&context)),
             );
             tokio::select! {
-                _ = Box::pin(patrols) => {}
+                _ = Box::pin(tasks) => {}
                 () = context.process.lead.standby() => {}
             }
         }
@@ -136,7 +136,7 @@ async fn watch_claims(context: &Context, writer: Writer<Lease>) {
                 } => context.store.wake(&claim.owner),
                 // NB: it does not say whose it is, but its name says of which application.
                 ClaimView::Present { record: Err(_), .. } => {
-                    for owner in patrol::claimants(context, &lease.name_any()) {
+                    for owner in sweep::claimants(context, &lease.name_any()) {
                         context.store.wake(&owner);
                     }
                 }

@@ -410,6 +410,37 @@ pub fn owner(object: &ApiAppSecret) -> Owner {
     }
 }
 
+/// The applications of an object: those that it names, and the one whose pair it keeps.
+pub(crate) fn named_apps(object: &ApiAppSecret) -> impl Iterator<Item = AppRef> {
+    let spec = &object.spec;
+    let status = object.status.as_ref();
+    let active = status.and_then(|status| status.active_app_id.as_deref());
+    let named = [Some(spec.app_id.as_str()), spec.standby_app_id()];
+    let others = active.filter(|active| !named.contains(&Some(*active)));
+    let apps: Vec<_> = named
+        .into_iter()
+        .chain([others])
+        .flatten()
+        .filter_map(|app| app_ref(object, app))
+        .collect();
+    apps.into_iter()
+}
+
+fn app_ref(object: &ApiAppSecret, app: &str) -> Option<AppRef> {
+    let organization = object
+        .spec
+        .organization_id
+        .as_deref()
+        .map(OrganizationId::try_from)
+        .transpose()
+        .ok()?;
+    Some(AppRef {
+        organization,
+        project: ProjectId::try_from(object.spec.project_id.as_str()).ok()?,
+        app: AppId::try_from(app).ok()?,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,4 @@
-//! What is looked at from time to time rather than on an event: rotations by others, claims that nobody needs any more, and whether
-//! the API server was restored from a backup.
+//! Deletes the claims of applications that no object names any more.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,209 +8,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{DeleteParams, ObjectMeta, Preconditions};
 use kube::{Api, ResourceExt};
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::ApiAppSecret;
-use crate::connection::Connection;
-use crate::ids::{AppId, OrganizationId, ProjectId, Sequence};
 use crate::reconcile::context::Context;
-use crate::rotation::{ClaimView, CommitRecord, Owner, RecordError};
+use crate::rotation::{ClaimView, Owner, RecordError};
 use crate::store::cache::Cache;
 use crate::store::claim;
-use crate::store::progress::revision;
-use crate::store::secret::COMMIT_ANNOTATION;
-use crate::target;
-use crate::target::owner;
-use crate::zitadel::AppRef;
-
-/// How often projects are looked at that could not be looked at; then it is the next patrol's turn.
-const LOOKS: u32 = 3;
-/// How long they are left alone meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
-
-/// Looks at every project that an object names: one request a project, however many objects there are. Each connection by itself: one
-/// that hangs keeps no other waiting.
-pub async fn scan_for_external_rotations(context: Arc<Context>) {
-    let mut ticks = tokio::time::interval(
-        context
-            .process
-            .settings
-            .drift_interval
-            .max(Duration::from_secs(1)),
-    );
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut looks: HashMap<String, AbortOnDropHandle<()>> = HashMap::new();
-    loop {
-        ticks.tick().await;
-        looks.retain(|_, look| !look.is_finished());
-        for connection in context.connections.usable() {
-            let name = connection.name.clone();
-            looks.entry(name).or_insert_with(|| {
-                let look = look_at_projects(Arc::clone(&context), connection);
-                AbortOnDropHandle::new(tokio::spawn(look))
-            });
-        }
-    }
-}
-
-async fn look_at_projects(context: Arc<Context>, connection: Arc<Connection>) {
-    let objects = named(&context, &connection.name);
-    let projects: HashSet<_> = objects
-        .keys()
-        .map(|app| {
-            let app = connection.app(app);
-            (app.organization, app.project)
-        })
-        .collect();
-    let mut left = projects;
-    for look in 0..LOOKS {
-        if look > 0 {
-            tokio::time::sleep(context.process.settings.drift_interval.min(LOOK_AGAIN)).await;
-        }
-        left = look_at(&context, &connection, &objects, left).await;
-        if left.is_empty() {
-            return;
-        }
-    }
-}
-
-/// Looks at each of these projects, and wakes the objects of what has changed. Those that could not be looked at are given back.
-async fn look_at(
-    context: &Context,
-    connection: &Connection,
-    objects: &HashMap<AppRef, Vec<Owner>>,
-    projects: HashSet<(Option<OrganizationId>, ProjectId)>,
-) -> HashSet<(Option<OrganizationId>, ProjectId)> {
-    let mut failed = HashSet::new();
-    for (organization, project) in projects {
-        let changed = match connection.look(organization.as_ref(), &project).await {
-            Ok(changed) => changed,
-            Err(error) => {
-                if let Some(left_out) = context.log.allows("ProjectNotLookedAt") {
-                    tracing::warn!(
-                        connection = connection.name,
-                        %project,
-                        %error,
-                        left_out,
-                        "the applications of a project cannot be listed, so rotations by others go unnoticed; it is tried again"
-                    );
-                }
-                failed.insert((organization, project));
-                continue;
-            }
-        };
-        for (app, owners) in objects {
-            // NB: the sequence may be the one that was seen before the last rotation, and be news all the same: of a restored ZITADEL.
-            let behind = |owner: &&Owner| {
-                let hint = connection.hint(&connection.app(app));
-                hint.is_some() && hint < stored_sequence(context, owner, &app.app)
-            };
-            let changed = changed.contains(&app.app);
-            if app.project == project {
-                let woken = owners.iter().filter(|owner| changed || behind(owner));
-                woken.for_each(|owner| context.store.wake(owner));
-            }
-        }
-    }
-    failed
-}
-
-/// What the Secret of an object records of the newest value of an application.
-fn stored_sequence(context: &Context, owner: &Owner, app: &AppId) -> Option<Sequence> {
-    let object = context.store.object(owner)?;
-    let name = object.0.as_ref().ok()?.spec.secret_name(&owner.name);
-    let secret = context.store.secret(&owner.namespace, name)?;
-    let record = CommitRecord::from_json(secret.annotations().get(COMMIT_ANNOTATION)?).ok()?;
-    Some(record.apps.get(app)?.entry.sequence)
-}
-
-/// The applications that objects name over a connection, and the objects.
-fn named(context: &Context, connection: &str) -> HashMap<AppRef, Vec<Owner>> {
-    let mut all: HashMap<AppRef, Vec<Owner>> = HashMap::new();
-    for guarded in context.store.objects() {
-        let Ok(object) = &guarded.0 else { continue };
-        if object.spec.connection_name() != connection {
-            continue;
-        }
-        for app in apps(object) {
-            all.entry(app).or_default().push(owner(object));
-        }
-    }
-    all
-}
-
-/// The applications of an object: those that it names, and the one whose pair it keeps.
-fn apps(object: &ApiAppSecret) -> impl Iterator<Item = AppRef> {
-    let spec = &object.spec;
-    let status = object.status.as_ref();
-    let active = status.and_then(|status| status.active_app_id.as_deref());
-    let named = [Some(spec.app_id.as_str()), spec.standby_app_id()];
-    let others = active.filter(|active| !named.contains(&Some(*active)));
-    let apps: Vec<_> = named
-        .into_iter()
-        .chain([others])
-        .flatten()
-        .filter_map(|app| app_ref(object, app))
-        .collect();
-    apps.into_iter()
-}
-
-fn app_ref(object: &ApiAppSecret, app: &str) -> Option<AppRef> {
-    let organization = object
-        .spec
-        .organization_id
-        .as_deref()
-        .map(OrganizationId::try_from)
-        .transpose()
-        .ok()?;
-    Some(AppRef {
-        organization,
-        project: ProjectId::try_from(object.spec.project_id.as_str()).ok()?,
-        app: AppId::try_from(app).ok()?,
-    })
-}
-
-/// Looks whether the API server still has the newest object that the watches have shown. If what it has is older, or nothing twice in a
-/// row, the watches show what is no more: its data went back. One request, however many objects there are.
-pub async fn detect_restore(context: Arc<Context>) {
-    let mut ticks = tokio::time::interval(
-        context
-            .process
-            .settings
-            .drift_interval
-            .max(Duration::from_secs(1)),
-    );
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut absent = None;
-    loop {
-        ticks.tick().await;
-        let objects = context.store.objects();
-        let shown = objects.filter_map(|object| Some(object.0.as_ref().ok()?.metadata.clone()));
-        let Some(newest) = shown.max_by_key(version) else {
-            continue;
-        };
-        let (namespace, name) = (newest.namespace.clone(), newest.name.clone());
-        let (namespace, name) = (namespace.unwrap_or_default(), name.unwrap_or_default());
-        let api: Api<ApiAppSecret> = Api::namespaced(context.process.client.clone(), &namespace);
-        let known = std::mem::take(&mut absent);
-        match api.get_metadata_opt(&name).await {
-            Ok(Some(found)) if found.metadata.uid == newest.uid => {
-                if version(&found.metadata) < version(&newest) {
-                    context.process.restore.detected("the newest ApiAppSecret");
-                }
-            }
-            Ok(_) if known == newest.uid => {
-                context.process.restore.detected("no newest ApiAppSecret");
-            }
-            Ok(_) => absent = newest.uid,
-            Err(_) => {}
-        }
-    }
-}
-
-fn version(metadata: &ObjectMeta) -> u64 {
-    revision(metadata.resource_version.as_deref().unwrap_or_default())
-}
+use crate::target::{self, named_apps, owner};
 
 /// Warns, now and then, of claims that cannot be read and whose application no object names.
 fn warn_of(context: &Context, unreadable: &[String]) {
@@ -335,16 +138,6 @@ pub async fn sweep_claims(context: Arc<Context>) {
     }
 }
 
-/// Has those looked at that had to wait for others, should one of them have been missed.
-pub async fn wake_waiters_periodically(context: Arc<Context>) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(15));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        context.pools.wake_waiters();
-    }
-}
-
 /// The claims of all objects.
 fn wanted(context: &Context) -> HashSet<String> {
     let objects = context.store.objects();
@@ -361,7 +154,7 @@ fn claim_names(context: &Context, object: &ApiAppSecret) -> Vec<String> {
     let Some(issuer) = context.store.issuer(object.spec.connection_name()) else {
         return Vec::new();
     };
-    let names = apps(object).map(|app| target::claim_name(&issuer, &app));
+    let names = named_apps(object).map(|app| target::claim_name(&issuer, &app));
     names.collect()
 }
 

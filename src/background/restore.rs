@@ -1,0 +1,53 @@
+//! Detects an API server that was restored from a backup.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Api;
+use kube::api::ObjectMeta;
+
+use crate::api::ApiAppSecret;
+use crate::reconcile::context::Context;
+use crate::store::progress::revision;
+
+/// Checks whether the API server still has the newest object that the watches have shown. If what it has is older, or nothing twice in a
+/// row, the watches show what is no more: its data went back. One request, however many objects there are.
+pub async fn detect_restore(context: Arc<Context>) {
+    let mut ticks = tokio::time::interval(
+        context
+            .process
+            .settings
+            .drift_interval
+            .max(Duration::from_secs(1)),
+    );
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut absent = None;
+    loop {
+        ticks.tick().await;
+        let objects = context.store.objects();
+        let shown = objects.filter_map(|object| Some(object.0.as_ref().ok()?.metadata.clone()));
+        let Some(newest) = shown.max_by_key(version) else {
+            continue;
+        };
+        let (namespace, name) = (newest.namespace.clone(), newest.name.clone());
+        let (namespace, name) = (namespace.unwrap_or_default(), name.unwrap_or_default());
+        let api: Api<ApiAppSecret> = Api::namespaced(context.process.client.clone(), &namespace);
+        let known = std::mem::take(&mut absent);
+        match api.get_metadata_opt(&name).await {
+            Ok(Some(found)) if found.metadata.uid == newest.uid => {
+                if version(&found.metadata) < version(&newest) {
+                    context.process.restore.detected("the newest ApiAppSecret");
+                }
+            }
+            Ok(_) if known == newest.uid => {
+                context.process.restore.detected("no newest ApiAppSecret");
+            }
+            Ok(_) => absent = newest.uid,
+            Err(_) => {}
+        }
+    }
+}
+
+fn version(metadata: &ObjectMeta) -> u64 {
+    revision(metadata.resource_version.as_deref().unwrap_or_default())
+}
