@@ -188,7 +188,7 @@ async fn has_owner(context: &Context, lease: &Lease) -> bool {
     })
 }
 
-/// Whether a claim knows of rotations that still count: whoever makes the object again inherits them. Of one that is swept the journal
+/// Whether a claim knows of rotations that still count: an object that is created again inherits them. Of one that is swept the journal
 /// would have to stand in, which knows no causes, so that what was asked for would count as repairs.
 fn is_recent(context: &Context, lease: &Lease) -> bool {
     let now = context.process.clock.wall();
@@ -244,7 +244,7 @@ fn is_unreadable(lease: &Lease) -> bool {
 /// Whether a claim's owner still exists by the watches, or can't be told.
 fn kept(context: &Context, lease: &Lease) -> bool {
     match claim::view(Some(lease), |_| false) {
-        // NB: a claim that can't be read is never taken to be nobody's.
+        // NB: a claim that can't be read is never taken to be no one's.
         ClaimView::Absent | ClaimView::Present { record: Err(_), .. } => true,
         ClaimView::Present {
             record: Ok(claim), ..

@@ -91,7 +91,7 @@ pub async fn reconcile(
         changed |= shared.saw_outage(None);
         context.connections.set(&name, Ok(Arc::clone(connection)));
     }
-    // NB: before the report, which may fail: nobody else wakes those who wait for this connection.
+    // NB: before the report, which may fail: no one else wakes those who wait for this connection.
     if changed {
         context.store.wake_users(&name);
     }
@@ -178,7 +178,7 @@ async fn connect(
         return Ok((Arc::clone(before), expiry));
     }
     if before.is_some_and(|before| before.reach.authorities != reach.authorities) {
-        // Whoever was trusted may not be any more. A credential that is replaced may go on being used meanwhile: it goes to the same one.
+        // The one that was trusted may not be any more. A credential that is replaced may go on being used meanwhile: it goes to the same one.
         context.connections.set(&name, Err(unreached()));
     }
     let timeouts = Timeouts {
@@ -233,7 +233,7 @@ async fn connect(
 
 fn refused(error: &ZitadelError) -> Unusable {
     let mut failure = failure::zitadel(error);
-    // NB: what a connection asks for exists in every ZITADEL: a route that does not is somebody else's, such as while a proxy is
+    // NB: what a connection asks for exists in every ZITADEL: a route that does not is another actor's, such as while a proxy is
     // configured anew.
     failure.permanent &= !matches!(
         error.class(),
@@ -295,7 +295,7 @@ fn judged(error: &ZitadelError, discovery: Result<Discovery, ZitadelError>) -> U
     }
 }
 
-/// Whether nobody answered who knows ZITADEL.
+/// Whether no one answered who knows ZITADEL.
 fn is_away(error: &ZitadelError) -> bool {
     matches!(
         error.class(),
@@ -423,7 +423,7 @@ async fn report(
     Ok(())
 }
 
-/// The connection can't even be read, so nobody may use it: a value that the schema of another version let through.
+/// The connection can't even be read, so no one may use it: a value that the schema of another version let through.
 async fn unreadable(
     guarded: &GuardedConnection,
     error: &str,

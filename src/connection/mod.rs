@@ -162,7 +162,7 @@ impl Shared {
         self.outage.lock().1.clone()
     }
 
-    /// How many outages are over: whoever waited one out need not wait any longer.
+    /// How many outages are over: objects that waited one out need not wait any longer.
     pub fn outages(&self) -> u64 {
         self.outage.lock().0
     }
@@ -292,7 +292,7 @@ impl Connection {
             .copied()
     }
 
-    /// Takes note of a rotation that was just made here, so that it is no news at the next look.
+    /// Takes note of a rotation that was just made here, so that it is no news at the next scan.
     pub fn rotated(&self, app: &AppRef, sequence: Sequence) {
         self.shared
             .hints

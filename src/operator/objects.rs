@@ -32,7 +32,7 @@ use crate::store::watch::{NoPause, watch, with_missed_deletions};
 /// How long an object that cannot be looked at yet waits, once that was reported.
 const NOT_YET: Duration = Duration::from_secs(5);
 /// How long an object that names a connection of another operator is left alone. A change of either is looked at anyway, but of a
-/// connection that was deleted while the watch was interrupted nobody is told.
+/// connection that was deleted while the watch was interrupted no one is told.
 const FOREIGN: Duration = Duration::from_mins(5);
 
 /// Where the watches of a cache write.

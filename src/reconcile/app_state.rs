@@ -23,7 +23,7 @@ pub struct AppState {
     pub drifted: Option<Version>,
     /// The rotations that this process finished and that are not reported yet, the last one at the end.
     pub flushed: Vec<Flushed>,
-    /// The secret of somebody else that a rotation replaced whose answer is lost, until that is told.
+    /// The secret of another actor that a rotation replaced whose answer is lost, until that is reported.
     pub unreported_replacement: Option<ForeignSecret>,
     /// What this process last wrote into the object's status.
     pub last_reported: Option<LastReported>,
@@ -65,7 +65,7 @@ pub struct Flushed {
     pub outcome: Outcome,
     /// The application.
     pub app: AppId,
-    /// The secret that it replaced, if that was somebody else's.
+    /// The secret that it replaced, if that was another actor's.
     pub replaced: Option<ForeignSecret>,
     /// ZITADEL's sequence.
     pub sequence: Sequence,

@@ -80,9 +80,9 @@ pub struct Context {
     pub tasks: TaskTracker,
     /// The connections.
     pub connections: Connections,
-    /// Looks at objects that failed.
+    /// Paces objects that failed.
     pub retries: Retries<String>,
-    /// Looks at connections that failed, by name.
+    /// Paces connections that failed, by name.
     pub connection_retries: Retries<String>,
     /// Keeps those who hang apart from the others.
     pub pools: Pools<ObjectRef<Guarded>>,
@@ -90,7 +90,7 @@ pub struct Context {
     pub log: LogLimit,
     /// What is known of the cluster.
     pub store: Arc<Store>,
-    /// Asks for a connection to be looked at again.
+    /// Asks for a connection to be checked again.
     pub wake_connections: mpsc::UnboundedSender<ObjectRef<GuardedConnection>>,
     /// Publishes events.
     pub events: Events,
@@ -171,7 +171,7 @@ impl Context {
     /// The backlog that this replica found when it began to lead: when that was, since boot, and the time over which it is spread. Of
     /// several namespaces it was when the last one was listed, since one whose watch is refused must not hold up the others.
     ///
-    /// NB: counted by the status, which is a mirror that anybody may be wrong about. It only paces.
+    /// NB: counted by the status, which is a mirror that anyone may be wrong about. It only paces.
     pub fn backlog(&self) -> Option<(Duration, Duration)> {
         let term = self.process.lead.terms();
         let parts = self.store.namespaces.values();
@@ -221,12 +221,12 @@ impl Context {
             .retain(|claim, state| keep(claim) || state.lock().memory.holding.is_some());
     }
 
-    /// Whether a connection of that name exists that was not looked at yet: whoever needs it is woken when it was.
+    /// Whether a connection of that name exists that was not checked yet: the objects that need it are woken when it is.
     pub fn awaits_connection(&self, name: &str) -> bool {
         !self.connections.knows(name) && self.store.keeps_connection(name)
     }
 
-    /// Has a connection looked at again.
+    /// Has a connection checked again.
     pub fn wake_connection(&self, name: &str) {
         let _ = self.wake_connections.send(ObjectRef::new(name));
     }

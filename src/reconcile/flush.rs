@@ -38,7 +38,7 @@ pub struct Received {
     pub app: AppRef,
     /// Which of the object's that is.
     pub slot: Slot,
-    /// The secret that it replaced, if that was somebody else's.
+    /// The secret that it replaced, if that was another actor's.
     pub replaced: Option<ForeignSecret>,
     /// The instance and project, as a hash.
     pub scope: String,
@@ -198,7 +198,7 @@ impl Received {
         let timing = &context.process.settings.timing;
         let mut machine = Publish::received(self.answered_boot, self.beside(), timing);
         let mut kept = false;
-        // As long as the stored value is accepted, nobody is without one.
+        // As long as the stored value is accepted, no one is without one.
         let mut dark_since = self.answered;
         loop {
             match machine.next(context.process.clock.boot()) {
@@ -249,7 +249,7 @@ struct Proven {
     dark_since: Instant,
 }
 
-/// Proves and writes a received value. Returns when it is durable, superseded, or of no use to anybody; a panic on the way is not the
+/// Proves and writes a received value. Returns when it is durable, superseded, or of no use to anyone; a panic on the way is not the
 /// end of it.
 pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed {
     let attempt = received.attempt;
@@ -372,7 +372,7 @@ async fn publish(
             }
             Some(Err(error)) if failure::is_conflict(&error) => {}
             Some(Err(error)) => {
-                report_write_blocked(context, received, failure::kubernetes(&error))
+                report_write_blocked(context, received, failure::kubernetes(&error));
             }
             None => {
                 let conflict = Failure::new(Reason::SecretKeyConflict, true);
@@ -414,7 +414,7 @@ pub async fn correct(context: &Context, received: &Received, over: Option<&str>)
     let place = received.place(&target);
     let reading = secret::read(place, &found.metadata, Some(&found), |_| false);
     let version = reading.view.version;
-    // NB: where somebody has changed it meanwhile, the next look corrects the record.
+    // NB: where another actor has changed it meanwhile, the next reconciliation corrects the record.
     let before = reading
         .commit
         .filter(|_| over == Some(version.revision.as_str()))?;

@@ -128,7 +128,7 @@ impl Reconciliation {
         }
     }
 
-    /// Takes note of a rotation whose answer was lost, so that it is no news at the next look at the project.
+    /// Takes note of a rotation whose answer was lost, so that it is no news at the next scan of the project.
     pub(crate) fn take_loss(&self, facts: &Facts) {
         let (Some(Loss::Event(sequence)), Ok(connection)) = (facts.memory.lost, &self.connection)
         else {
@@ -143,7 +143,7 @@ impl Reconciliation {
         }
     }
 
-    /// Takes note of the newest secret: a first issue may replace one that is in use, somebody else's or that of a former object.
+    /// Takes note of the newest secret: a first issue may replace one that is in use, another actor's or that of a former object.
     pub(crate) fn take_foreign(
         &mut self,
         app: &AppRef,

@@ -1,4 +1,4 @@
-//! How many objects are looked at at once. Whoever hangs (a ZITADEL that does not answer, a webhook of one namespace) keeps only places
+//! How many objects are reconciled at once. What hangs (a ZITADEL that does not answer, a webhook of one namespace) keeps only places
 //! of its own kind, so that the others go on. Does no I/O.
 //!
 //! An object that finds no place does not wait in it: its name is put on a list, and it is woken when a place is free. A thousand
@@ -80,7 +80,7 @@ impl<T> Clone for Pools<T> {
 }
 
 impl<T: Clone + Eq + Hash> Pools<T> {
-    /// `wake` has somebody come again who found no place.
+    /// `wake` has an object reconciled again that found no slot.
     pub fn new(wake: impl Fn(T) + Send + Sync + 'static) -> Self {
         Self {
             pools: Arc::default(),
@@ -112,7 +112,7 @@ impl<T: Clone + Eq + Hash> Pools<T> {
         })
     }
 
-    /// Wakes those for whom there are places. Whoever leaves wakes the next one; to be called now and then all the same, since one that
+    /// Wakes those for which there are slots. One that leaves wakes the next; to be called now and then all the same, since one that
     /// was woken may be gone meanwhile, and never leaves.
     pub fn wake_waiters(&self) {
         let kinds: Vec<Kind> = self.pools.lock().keys().cloned().collect();
@@ -148,7 +148,7 @@ impl<T: Clone + Eq + Hash> Pools<T> {
     }
 }
 
-/// A place; whoever drops it leaves.
+/// A slot, released when dropped.
 #[must_use = "who drops the place has left it"]
 pub struct Slot<T: Clone + Eq + Hash> {
     all: Pools<T>,

@@ -41,7 +41,7 @@ use crate::target::Target;
 /// that there is no end of it.
 const STEPS: usize = 20;
 
-/// Looks at one object and does what is to be done.
+/// Reconciles one object.
 pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let started = Instant::now();
     let result = match &guarded.0 {

@@ -59,7 +59,7 @@ pub struct Reconciliation {
     pub reading: Option<Reading>,
     /// The organisation that owns the applications, once known.
     pub resource_owner: Option<String>,
-    /// The newest secret that each application had when its journal was last read, if somebody else made it.
+    /// The newest secret that each application had when its journal was last read, if another actor made it.
     pub foreign: HashMap<AppId, ForeignSecret>,
     /// The state of the project, once read.
     pub project: Option<ProjectState>,
@@ -548,7 +548,7 @@ fn explained(status: &ApiAppSecretStatus) -> Explained {
     explained
 }
 
-/// The newest value that was accepted before it was published. Only whoever published it knows that, and how long it took; others
+/// The newest value that was accepted before it was published. Only the replica that published it knows that, and how long it took; others
 /// suppose it.
 fn proven(status: &ApiAppSecretStatus) -> Option<Sequence> {
     let published = |past: &&HistoryEntry| {

@@ -115,7 +115,7 @@ async fn clear(
     api.delete(&former.name, &params).await.map(drop)
 }
 
-/// The keys of a Secret's data that nobody but the operator has written.
+/// The keys of a Secret's data that no one but the operator has written.
 fn ours_alone(secret: &Secret) -> BTreeSet<String> {
     let (mut ours, mut others) = (BTreeSet::new(), BTreeSet::new());
     for entry in secret.metadata.managed_fields.iter().flatten() {

@@ -18,7 +18,7 @@ impl<K> Default for Retries<K> {
 }
 
 impl<K: Eq + Hash> Retries<K> {
-    /// The longest wait, before jitter doubles it at most. Whoever comes back from an outage of the API server is looked at sooner:
+    /// The longest wait, before jitter doubles it at most. After an outage of the API server objects are reconciled sooner:
     /// its watch begins anew then.
     pub const LONGEST: Duration = Duration::from_secs(60);
 

@@ -10,8 +10,8 @@ use crate::rotation::{ClaimView, Owner};
 use crate::target::Target;
 
 impl Reconciliation {
-    /// An older object that is to have an application of this one. Whoever has the claim keeps it, whatever its age; and an object
-    /// that the connection grants nothing, or that can't be used, keeps nobody waiting.
+    /// An older object that is to have an application of this one. The holder of the claim keeps it, whatever its age; and an object
+    /// that the connection grants nothing, or that can't be used, keeps no one waiting.
     pub(crate) fn rival(&self, context: &Context, connection: &Arc<Connection>) -> Option<Owner> {
         let older = context.store.owners.lock().older(&self.target.owner);
         let rivals = older.into_iter().filter(|(app, other)| {

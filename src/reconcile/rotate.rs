@@ -22,7 +22,7 @@ use crate::store::secret::Reading;
 use crate::target::Target;
 use crate::zitadel::{AppRef, ChangeKind, GenerateOutcome, JournalDepth, ZitadelError};
 
-/// How long a reconcile waits for a rotation that it started. After that the rotation goes on by itself and asks for another look.
+/// How long a reconcile waits for a rotation that it started. After that the rotation goes on by itself and asks for another reconciliation.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is to be generated.
@@ -116,7 +116,7 @@ pub async fn send(
         replaced: match cause {
             // Only then it may have been in use.
             Cause::FirstIssue => round.foreign.remove(&app.app),
-            // NB: of that one the answer was lost, so nobody was told yet.
+            // NB: of that one the answer was lost, so no one was told yet.
             Cause::LostAttempt => round.state.lock().unreported_replacement.take(),
             _ => None,
         },
@@ -271,7 +271,7 @@ impl Task {
         None
     }
 
-    /// The value is nobody's. That it was made is recorded at the next look, from the journal, as after a lost answer.
+    /// The value is no one's. That it was made is recorded at the next reconciliation, from the journal, as after a lost answer.
     fn retired(&self, sequence: Sequence, change_date: jiff::Timestamp) {
         self.connection.rotated(&self.app, sequence);
         let outcome = Outcome::Retired;
@@ -307,7 +307,7 @@ impl Task {
             return;
         };
         (received.sequence, received.change_date) = (sequence, change_date);
-        // NB: where it can't be corrected now, the record has the order that is known, and the next look corrects it.
+        // NB: where it can't be corrected now, the record has the order that is known, and the next reconciliation corrects it.
         if let Some(revision) = correct(&self.context, received, Some(revision)).await {
             (flushed.sequence, flushed.change_date) = (sequence, change_date);
             flushed.revision = Some(revision);

@@ -80,7 +80,7 @@ pub fn current(object: &ApiAppSecret, context: &Context) -> Current {
 }
 
 impl LastReported {
-    /// How long the same is not said again, because somebody else has said something different since. Two replicas that do not agree,
+    /// How long the same is not said again, because another actor has said something different since. Two replicas that do not agree,
     /// as when only one of them reaches ZITADEL, would answer each other without end.
     fn contradicted(
         &self,
@@ -111,7 +111,7 @@ impl LastReported {
     }
 }
 
-/// Reports what a round came to: its status, the event of a rotation, the event of an object that is now stalled. When to look again.
+/// Reports what a round came to: its status, the event of a rotation, the event of an object that is now stalled. When to reconcile again.
 ///
 /// # Errors
 ///
@@ -146,7 +146,7 @@ pub async fn settle(
     }
     if status != round.status {
         if !write(object, context, current, &status).await? {
-            // Somebody else changed the object meanwhile: what the watch shows next is looked at first.
+            // Another actor changed the object meanwhile: what the watch shows next is reconciled first.
             return Ok(next_look(facts, Retry::After(timing.retry_first)));
         }
         round.state.lock().last_reported = Some(LastReported {
@@ -184,7 +184,7 @@ pub async fn settle(
     Ok(next_look(facts, retry))
 }
 
-/// When to look again without being told.
+/// When to reconcile again without an event.
 pub fn next_look(facts: &Facts, retry: Retry) -> Action {
     match retry {
         Retry::OnChange => Action::await_change(),
@@ -196,7 +196,7 @@ pub fn next_look(facts: &Facts, retry: Retry) -> Action {
             } else {
                 left
             };
-            // NB: timers stand still while the host sleeps; a day at most, and the clock is looked at again.
+            // NB: timers stand still while the host sleeps; a day at most, and the clock is read again.
             Action::requeue(left.min(Duration::from_secs(24 * 3600)))
         }
     }
@@ -358,7 +358,7 @@ pub async fn blind(
     Ok(())
 }
 
-/// Not `Ready`, and `Stalled`: somebody has to do something.
+/// Not `Ready`, and `Stalled`: a person must act.
 pub(crate) fn stall(
     conditions: &mut Conditions,
     reason: Reason,

@@ -31,7 +31,7 @@ pub fn status(
     let mut status = round.status.clone();
     status.observed_generation = target.generation;
     status.schedule = Some(target.schedule.describe());
-    // NB: as long as a value has not moved to its new name, whatever is there is somebody else's.
+    // NB: as long as a value has not moved to its new name, whatever is there is another actor's.
     let view = match facts.secret.known() {
         Some(SecretState::Present(view)) if facts.former.is_none() => Some(view),
         _ => None,

@@ -69,7 +69,7 @@ pub struct Cache {
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     /// Whether all of them were shown.
     pub namespaces_synced: Synced,
-    /// Asks for an object to be looked at again.
+    /// Asks for an object to be reconciled again.
     pub wake: mpsc::UnboundedSender<ObjectRef<Guarded>>,
 }
 

@@ -95,7 +95,7 @@ impl Store {
             .or_else(|| self.namespaces.get(&Some(namespace.to_owned())))
     }
 
-    /// Whether it is known which objects a namespace has. Where it is not, nobody can say that an object is gone.
+    /// Whether it is known which objects a namespace has. Where it is not, no one can say that an object is gone.
     pub fn knows(&self, namespace: &str) -> bool {
         self.of(namespace)
             .is_some_and(|cache| cache.objects_synced.is())
@@ -123,7 +123,7 @@ impl Store {
         let _ = futures::future::select_all(any).await;
     }
 
-    /// Has an object looked at again, if its namespace is watched.
+    /// Has an object reconciled again, if its namespace is watched.
     pub fn wake_object(&self, object: ObjectRef<Guarded>) {
         let cache = object
             .namespace
@@ -217,7 +217,7 @@ impl Store {
         Some(self.is_own(&found))
     }
 
-    /// Whether a connection is this operator's. Of one that cannot be read nobody knows whose it is: every operator says that it cannot be
+    /// Whether a connection is this operator's. Of one that cannot be read no one knows whose it is: every operator says that it cannot be
     /// used.
     pub fn is_own(&self, connection: &GuardedConnection) -> bool {
         let connection = connection.0.as_ref();
@@ -294,7 +294,7 @@ impl Store {
         }
     }
 
-    /// Has every object of a connection looked at again.
+    /// Has every object of a connection reconciled again.
     pub fn wake_users(&self, connection: &str) {
         for guarded in self.all_objects() {
             if let Ok(object) = &guarded.0
@@ -305,7 +305,7 @@ impl Store {
         }
     }
 
-    /// Has an object looked at again, if its namespace is watched.
+    /// Has an object reconciled again, if its namespace is watched.
     pub fn wake(&self, owner: &Owner) {
         self.wake_object(ObjectRef::new(&owner.name).within(&owner.namespace));
     }
@@ -313,7 +313,7 @@ impl Store {
     /// Whether an object exists and still names an application, or keeps its pair: a standby that is named no more is one for as long as
     /// its pair is stored.
     pub fn keeps_app(&self, app: &AppRef, owner: &Owner) -> bool {
-        // Of a namespace that is not watched (any more), or was not shown yet, nobody can say that an object is gone.
+        // Of a namespace that is not watched (any more), or was not shown yet, no one can say that an object is gone.
         if !self.knows(&owner.namespace) {
             return true;
         }

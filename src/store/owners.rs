@@ -16,7 +16,7 @@ pub struct Owners {
 /// When it was created, and which it is: older ones come first.
 type Aged = (i64, Owner);
 
-/// What may decide whether an object keeps others waiting: its object_version, whether it is being deleted, and why it is ready or not.
+/// What may decide whether an object keeps others waiting: its version, whether it is being deleted, and why it is ready or not.
 type Reported = (ObjectVersion, bool, Option<String>);
 
 /// Connection, project and application.

@@ -125,7 +125,7 @@ fn keep(all: &mut Option<BTreeMap<String, String>>, own: &str, applied: &BTreeSe
     }
 }
 
-/// The names in one map of the metadata that the operator owns. Whoever changes a value becomes its owner, so a changed one is not kept
+/// The names in one map of the metadata that the operator owns. An actor that changes a value becomes its owner, so a changed one is not kept
 /// and reads as missing, which it is for the operator.
 fn applied(managers: &[ManagedFieldsEntry], map: &str) -> BTreeSet<String> {
     let ours = managers

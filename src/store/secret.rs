@@ -689,7 +689,7 @@ pub(crate) fn owned_keys(entry: &ManagedFieldsEntry) -> impl Iterator<Item = &st
 struct Posted {
     /// What `managedFields` says of everybody else, and of what was applied.
     others: Vec<ManagedFieldsEntry>,
-    /// The keys that are only in it, and that nobody wants any more.
+    /// The keys that are only in it, and that no one wants any more.
     left_over: BTreeSet<String>,
 }
 

@@ -69,7 +69,7 @@ where
 }
 
 /// The same events, and after each list a deletion of everything that `store` had and the list leaves out: what was deleted while the
-/// watch was interrupted is shown in no other way, and whoever depends on it must be woken. To be put before the store is written.
+/// watch was interrupted is shown in no other way, and what depends on it must be woken. To be put before the store is written.
 ///
 /// NB: such a deletion has no revision; that of the object as it was last seen says nothing of how far the watch has come.
 pub fn with_missed_deletions<K, S>(

@@ -1,6 +1,6 @@
 //! Which type, name, labels and annotations an `ApiAppSecret` may give its Secret. No I/O.
 //!
-//! The operator may write every Secret; whoever writes an `ApiAppSecret` may not. So nothing is written to which Kubernetes gives a
+//! The operator may write every Secret; the author of an `ApiAppSecret` may not. So nothing is written to which Kubernetes gives a
 //! meaning of its own: of a Secret of type `kubernetes.io/service-account-token`, named by its annotation, it makes the token of any
 //! service account of the namespace.
 
