@@ -547,7 +547,7 @@ async fn a_fleet_that_became_due_while_nobody_was_there_is_rotated_one_after_ano
             .as_ref()?
             .conditions
             .get(zitadel_secret_operator::api::ConditionType::Ready)?;
-        (ready.reason == "AwaitingTurn").then_some(())
+        (ready.reason == "CatchingUp").then_some(())
     };
     eventually(PATIENCE, || async {
         let objects = tenant.objects().list(&ListParams::default()).await.unwrap();

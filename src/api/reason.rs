@@ -51,8 +51,8 @@ reasons! {
     UpToDate,
     /// A rotation is due and waits for its window.
     AwaitingWindow,
-    /// A rotation became due while the operator was away, like many others, and waits for its turn.
-    AwaitingTurn,
+    /// A rotation became due while the operator was away, like many others, and starts when it is caught up.
+    CatchingUp,
     /// Everything is stopped by `spec.suspend`.
     Suspended,
 

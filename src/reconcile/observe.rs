@@ -158,7 +158,7 @@ impl Reconciliation {
             let well = [
                 Reason::UpToDate,
                 Reason::AwaitingWindow,
-                Reason::AwaitingTurn,
+                Reason::CatchingUp,
                 Reason::Overdue,
             ];
             ready.observed_generation == target.generation

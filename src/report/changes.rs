@@ -94,7 +94,7 @@ fn is_well(reason: &str) -> bool {
     [
         Reason::UpToDate,
         Reason::AwaitingWindow,
-        Reason::AwaitingTurn,
+        Reason::CatchingUp,
         Reason::Connected,
     ]
     .iter()

@@ -37,7 +37,7 @@ impl Severity {
         match reason {
             Reason::UpToDate
             | Reason::AwaitingWindow
-            | Reason::AwaitingTurn
+            | Reason::CatchingUp
             | Reason::Suspended
             | Reason::Connected
             | Reason::Accepted

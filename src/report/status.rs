@@ -234,11 +234,11 @@ fn settled(
             let text = format!("Rotation is due and waits for the window at {at}");
             (Reason::AwaitingWindow, text)
         }
-        (Awaits::Turn, _) => {
+        (Awaits::CatchUp, _) => {
             let text = format!(
                 "Rotation became due while the operator was away, like many others; it starts at {at}"
             );
-            (Reason::AwaitingTurn, text)
+            (Reason::CatchingUp, text)
         }
     }
 }

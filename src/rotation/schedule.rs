@@ -72,7 +72,7 @@ pub enum DueState {
         overdue: bool,
     },
     /// It became due while the operator was away, like many others, and waits for its turn.
-    AwaitingTurn {
+    CatchingUp {
         /// When it became due.
         since: Timestamp,
         /// When its turn is.
@@ -96,7 +96,7 @@ impl DueState {
         match self {
             Self::NotDue { next } => Some(next),
             Self::AwaitingWindow { opens, .. } => Some(opens),
-            Self::AwaitingTurn { starts, .. } => Some(starts),
+            Self::CatchingUp { starts, .. } => Some(starts),
             Self::OnTriggerOnly | Self::Due { .. } => None,
         }
     }
@@ -296,7 +296,7 @@ impl Schedule {
         let starts = backlog.turn(uid);
         let found = since < backlog.since;
         if found && now < starts && matches!(self.state(last, starts), DueState::Due { .. }) {
-            return DueState::AwaitingTurn {
+            return DueState::CatchingUp {
                 since,
                 starts,
                 overdue,

@@ -159,7 +159,7 @@ pub enum Awaits {
     /// Its window.
     Window,
     /// Its turn, after the operator was away.
-    Turn,
+    CatchUp,
 }
 
 /// What a reconciliation came to.
@@ -213,9 +213,9 @@ impl Report {
             DueState::AwaitingWindow { opens, overdue, .. } => {
                 (Some(opens), Awaits::Window, overdue)
             }
-            DueState::AwaitingTurn {
+            DueState::CatchingUp {
                 starts, overdue, ..
-            } => (Some(starts), Awaits::Turn, overdue),
+            } => (Some(starts), Awaits::CatchUp, overdue),
             DueState::Due { since, overdue } => (Some(since), Awaits::Nothing, overdue),
         };
         Self::Settled {

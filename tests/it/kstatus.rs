@@ -16,7 +16,7 @@ use zitadel_simulator::{Action, Availability, Config, Fault, Operation, Simulato
 
 /// The samples that Argo CD's scripts, kstatus and Flux's expressions are tried on.
 const SAMPLES: [&str; 27] = [
-    "awaiting-turn",
+    "catching-up",
     "awaiting-window",
     "breaker-open",
     "connection-connected",
@@ -271,7 +271,7 @@ async fn an_object_that_waits_for_its_turn_after_the_operator_was_away() {
         for name in names {
             let object = tenant.objects().get(name).await.unwrap();
             let ready = object.status.as_ref()?.conditions.get(ConditionType::Ready);
-            if ready.is_some_and(|ready| ready.reason == "AwaitingTurn") {
+            if ready.is_some_and(|ready| ready.reason == "CatchingUp") {
                 return Some(object);
             }
         }
@@ -288,7 +288,7 @@ async fn an_object_that_waits_for_its_turn_after_the_operator_was_away() {
         )
     });
     let waits: ApiAppSecret = serde_json::from_str(&text).unwrap();
-    is_sample(&tenant, "awaiting-turn", &waits);
+    is_sample(&tenant, "catching-up", &waits);
     operator.kill();
 }
 

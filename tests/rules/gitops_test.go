@@ -32,7 +32,7 @@ var verdicts = map[string]verdict{
 	"new":                  {status.InProgressStatus, "Progressing", status.InProgressStatus},
 	"up-to-date":           {status.CurrentStatus, "Healthy", status.CurrentStatus},
 	"awaiting-window":      {status.CurrentStatus, "Healthy", status.CurrentStatus},
-	"awaiting-turn":        {status.CurrentStatus, "Healthy", status.CurrentStatus},
+	"catching-up":          {status.CurrentStatus, "Healthy", status.CurrentStatus},
 	"overdue":              {status.CurrentStatus, "Healthy", status.CurrentStatus},
 	"suspended":            {status.CurrentStatus, "Suspended", status.CurrentStatus},
 	"suspended-at-once":    {status.InProgressStatus, "Suspended", status.InProgressStatus},

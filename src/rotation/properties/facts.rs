@@ -209,7 +209,7 @@ impl Bytes<'_> {
                 opens: self.time(),
                 overdue,
             },
-            3 => DueState::AwaitingTurn {
+            3 => DueState::CatchingUp {
                 since,
                 starts: self.time(),
                 overdue,

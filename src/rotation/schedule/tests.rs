@@ -599,7 +599,7 @@ proptest! {
                 prop_assert!(now < due && due <= next);
                 prop_assert!(!windows.is_empty() || next == due);
             }
-            DueState::OnTriggerOnly | DueState::AwaitingTurn { .. } => prop_assert!(false),
+            DueState::OnTriggerOnly | DueState::CatchingUp { .. } => prop_assert!(false),
         }
     }
 
@@ -614,7 +614,7 @@ proptest! {
         let plain = schedule.state(last, now);
         let state = schedule.state_in_turn(last, now, &uid, backlog);
         match state {
-            DueState::AwaitingTurn { since, starts, .. } => {
+            DueState::CatchingUp { since, starts, .. } => {
                 prop_assert!(since < backlog.since && now < starts);
                 prop_assert!(starts < backlog.since + backlog.span);
                 let then = schedule.state_in_turn(last, starts, &uid, backlog);

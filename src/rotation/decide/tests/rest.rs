@@ -191,12 +191,12 @@ fn a_report_says_what_a_due_rotation_waits_for_and_until_when() {
             (Some(later), Awaits::Window, true),
         ),
         (
-            DueState::AwaitingTurn {
+            DueState::CatchingUp {
                 since,
                 starts: later,
                 overdue: true,
             },
-            (Some(later), Awaits::Turn, true),
+            (Some(later), Awaits::CatchUp, true),
         ),
     ];
     for (due, (next, awaits, overdue)) in cases {
