@@ -4,13 +4,13 @@ pub(crate) mod connect;
 pub(crate) mod inputs;
 pub(crate) mod unusable;
 
-use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt as _};
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
 use crate::api::{

@@ -1,10 +1,10 @@
 //! Clocks: local wall time, time since boot, and a server's time. No I/O but reading the clock.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 
 /// The source of the process's time. Tests use a [`ManualClock`].
 pub trait Clock: Send + Sync {

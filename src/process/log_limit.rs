@@ -1,9 +1,9 @@
 //! Rate limit for log lines about a repeated failure: one line of each kind per period, with the number of omitted lines. No I/O.
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// The minimum time between two lines of a kind.

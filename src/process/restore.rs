@@ -1,10 +1,10 @@
 //! Detects that the API server's data went back to an earlier state, because etcd was restored from a backup. Watches do not report it:
 //! they continue from a revision in the future, and show outdated objects until every watch restarts.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 

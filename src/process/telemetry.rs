@@ -142,9 +142,10 @@ mod tests {
 
     #[test]
     fn audit_records_are_written_whatever_the_filter_says() {
-        use parking_lot::Mutex;
         use std::io::Write;
         use std::sync::Arc;
+
+        use parking_lot::Mutex;
 
         #[derive(Clone, Default)]
         struct Lines(Arc<Mutex<Vec<u8>>>);

@@ -10,7 +10,7 @@ use crate::ids::{AppId, AttemptId, Sequence};
 use crate::rotation::{Cause, ClaimView, CommitRecord, Memory, SecretState, Version};
 use crate::store::progress::Written;
 
-/// What is known of one application between rounds.
+/// What is known of one application between reconciliations.
 #[derive(Default)]
 pub struct AppState {
     /// For decisions.

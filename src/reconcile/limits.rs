@@ -4,10 +4,11 @@
 //! An object that finds no place does not wait in it: its name is put on a list, and it is woken when a place is free. A thousand
 //! waiting objects are a thousand names then, and not a thousand tasks.
 
-use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Objects that are looked at at once, in all.

@@ -37,7 +37,7 @@ use crate::rotation::{Report, Step, decide, out_of_steps};
 use crate::store::cache::Guarded;
 use crate::target::Target;
 
-/// Steps of one round at most. A rotation takes about ten, and twice as many where others change things meanwhile; more than this means
+/// Steps of one reconciliation at most. A rotation takes about ten, and twice as many where others change things meanwhile; more than this means
 /// that there is no end of it.
 const STEPS: usize = 20;
 

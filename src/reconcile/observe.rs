@@ -1,6 +1,5 @@
 //! Observes: the facts as the watches show them, without a request. It never writes, and decides nothing.
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
+use parking_lot::Mutex;
 
 use crate::api::{ApiAppSecretStatus, ConditionType, ForeignSecret, HistoryEntry, Outcome, Reason};
 use crate::connection::Connection;
@@ -39,7 +39,7 @@ pub struct Application {
     pub client_id: Option<String>,
 }
 
-/// One round of one object: its target, its connection, what was read so far.
+/// One reconciliation of one object: its target, its connection, what was read so far.
 pub struct Reconciliation {
     /// What is wanted.
     pub target: Arc<Target>,
@@ -51,9 +51,9 @@ pub struct Reconciliation {
     pub standby: Option<Application>,
     /// The instance and project, as a hash.
     pub scope: String,
-    /// What is known between rounds.
+    /// What is known between reconciliations.
     pub state: Arc<Mutex<AppState>>,
-    /// The status as it was when the round began.
+    /// The status as it was when the reconciliation began.
     pub status: ApiAppSecretStatus,
     /// The Secret as it was last read.
     pub reading: Option<Reading>,
@@ -87,7 +87,7 @@ impl Reconciliation {
         self.state.lock().memory.back_off(facts, failure);
     }
 
-    /// A round with nothing read yet.
+    /// A reconciliation with nothing read yet.
     pub fn new(context: &Context, target: Arc<Target>, status: &ApiAppSecretStatus) -> Self {
         let connection = context.connections.get(&target.connection);
         // NB: also where it cannot be used: what is known of an application, and held for it, is kept under one name.
@@ -318,7 +318,7 @@ impl Reconciliation {
     fn gates(&self, context: &Context) -> Gates {
         let target = &self.target;
         let labels = |name: &str| context.store.namespace_label(&target.owner.namespace, name);
-        // NB: the connection as it is now: a grant may have been taken away since the round began.
+        // NB: the connection as it is now: a grant may have been taken away since the reconciliation began.
         let present = context.connections.get(&target.connection);
         let granted = match (&self.connection, &present) {
             (Ok(begun), Ok(present)) if begun.endpoints == present.endpoints => {

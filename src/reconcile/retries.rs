@@ -1,11 +1,11 @@
 //! How long something that failed waits until it is tried again: longer each time. Does no I/O.
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use parking_lot::Mutex;
 
 /// The waits of those that failed the last time.
 #[derive(Debug)]

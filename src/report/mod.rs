@@ -111,7 +111,7 @@ impl LastReported {
     }
 }
 
-/// Reports what a round came to: its status, the event of a rotation, the event of an object that is now stalled. When to reconcile again.
+/// Reports what a reconciliation came to: its status, the event of a rotation, the event of an object that is now stalled. When to reconcile again.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Reports: the status of an object from what a round came to. Pure, but for the one function that writes it.
+//! Reports: the status of an object from what a reconciliation came to. Pure, but for the one function that writes it.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::rotation::{
     Slot, Value, Verdict, Verified,
 };
 
-/// The status that follows from a round.
+/// The status that follows from a reconciliation.
 pub fn status(
     round: &Reconciliation,
     facts: &Facts,

@@ -3,11 +3,11 @@
 //! Such an event is no reason to reconcile: the reconciliation that wrote goes on from there, or ended with it. It is known by the exact
 //! revision that the API server answered the write with, so that no change by another actor is missed.
 
-use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
+use parking_lot::Mutex;
 
 /// Namespace and name.
 type Key = (String, String);

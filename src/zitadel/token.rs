@@ -1,11 +1,11 @@
 //! Access tokens: a personal one as it is, or short-lived ones for a service account key, cached until they expire.
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 

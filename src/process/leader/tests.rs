@@ -1,12 +1,12 @@
 //! Electors against an API server in memory, on tokio's paused clock.
 
-use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use http::{Method, Request, Response};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::client::{Body, ClientBuilder};
+use parking_lot::Mutex;
 use proptest::prelude::*;
 use serde_json::json;
 use tokio::task::JoinHandle;

@@ -1,10 +1,10 @@
-use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use serde_json::json;
 
