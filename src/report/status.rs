@@ -53,14 +53,18 @@ pub fn status(
     };
     let claim = claim_of(facts.active());
     let entry = view.and_then(|view| view.commit.as_ref().ok()?.as_ref());
+    let carried = entry.and_then(|entry| entry.attempt);
+    let mine = flushed
+        .iter()
+        .find(|flushed| Some(flushed.attempt) == carried);
     let (last, earlier) = flushed.split_last().unzip();
-    for flushed in earlier.into_iter().flatten() {
-        remember_gone(&mut status, round, flushed);
+    let earlier = earlier.into_iter().flatten();
+    for gone in earlier.filter(|flushed| Some(flushed.attempt) != carried) {
+        remember_gone(&mut status, round, gone);
     }
     if let Some(entry) = entry {
         stored(&mut status, round, facts, entry, last);
         status.secret_resource_version = view.map(|view| view.version.revision.clone());
-        let mine = last.filter(|flushed| Some(flushed.attempt) == entry.attempt);
         let attempted = claim.and_then(|claim| claim.attempt.as_ref());
         let claimed = attempted.filter(|attempt| Some(attempt.id) == entry.attempt);
         let cause = mine
@@ -72,7 +76,6 @@ pub fn status(
         remember_gone(&mut status, round, last);
     }
     status.history.truncate(ApiAppSecretStatus::HISTORY);
-    let carried = entry.and_then(|entry| entry.attempt);
     let open = |slot: &Slot| {
         let attempt = claim_of(*slot).and_then(Claim::live_attempt)?;
         let carried = view.and_then(|view| view.entry(*slot)?.attempt);
@@ -96,8 +99,7 @@ pub fn status(
     let next = facts.object.due.next_rotation();
     status.next_rotation_time = next.map(|time| Time(seconds(time)));
     conditions(&mut status, round, facts, report, now);
-    let is_new = last.is_some_and(|flushed| Some(flushed.attempt) == carried);
-    verified(&mut status, round, facts, is_new, now);
+    verified(&mut status, round, facts, mine.is_some(), now);
     status
 }
 
