@@ -4,7 +4,7 @@ use crate::fixtures::{assert_conditions, assert_status, holds, message, reason, 
 use crate::support::eventually;
 use crate::support::world::PATIENCE;
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, Status};
 use zitadel_simulator::{Action, Fault, Operation, Reply};
 
 #[tokio::test]
@@ -136,6 +136,13 @@ async fn a_judge_that_refuses_everybody_rotates_nothing() {
     }
     // On a busy machine the first answer may come too late to count.
     let verified = |object: &ApiAppSecret| {
+        let verdict = object
+            .status
+            .as_ref()?
+            .conditions
+            .get(ConditionType::Verified)?;
+        let ready = holds(object, ConditionType::Ready);
+        assert!(!ready || verdict.status != Status::False, "{verdict:?}");
         let both = [ConditionType::Ready, ConditionType::Verified];
         both.iter().all(|it| holds(object, *it)).then_some(())
     };
