@@ -21,11 +21,11 @@ use crate::connection::{
     unreached,
 };
 use crate::ids::UserId;
-use crate::reconcile::apply;
 use crate::reconcile::context::Context;
 use crate::report::failure;
 use crate::report::{changes, unreadable};
 use crate::rotation::Failure;
+use crate::store::apply;
 use crate::store::cache::GuardedConnection;
 use crate::store::secret::Endpoints;
 use crate::target::quote;

@@ -10,7 +10,6 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::api::{Reason, RehearsalPolicy};
 use crate::ids::{AttemptId, Sequence};
-use crate::reconcile::apply;
 use crate::reconcile::context::Context;
 use crate::reconcile::flush;
 use crate::reconcile::limits::ClaimPermit;
@@ -18,14 +17,15 @@ use crate::reconcile::mutated::Mutations;
 use crate::reconcile::observe::Reconciliation;
 use crate::reconcile::rename;
 use crate::reconcile::rotate;
-use crate::reconcile::wiped::Stored;
 use crate::report::failure;
 use crate::rotation::{
     Claim, ClaimView, CommitRecord, Entry, Facts, Failure, Observed, Recorded, Slot, Step,
     UnknownFields, Version,
 };
+use crate::store::apply;
 use crate::store::claim;
 use crate::store::secret::{self, Published, SecretTarget, Undone};
+use crate::store::wiped::Stored;
 use crate::zitadel::ClientSecret;
 
 /// The length of the placeholder in a rehearsal when nothing is stored: ZITADEL's default.

@@ -13,18 +13,18 @@ use crate::ids::{AttemptId, Sequence};
 use crate::process::metrics::WindowPart;
 use crate::process::panic::{catch_panic, retry_on_panic};
 use crate::reconcile::app_state::{AppState, Flushed, Stored};
-use crate::reconcile::apply;
 use crate::reconcile::context::Context;
 use crate::reconcile::mutated::Mutations;
 use crate::reconcile::probe::{paired, probe};
-use crate::reconcile::wiped::{self, Manifest};
 use crate::report::event::Severity;
 use crate::report::failure;
 use crate::rotation::{
     Beside, Cause, CommitRecord, Entry, Failure, Fence, Next, Publish, Question, Recorded, Salt,
     SecretState, Slot, UnknownFields, Verdict, Version, fence,
 };
+use crate::store::apply;
 use crate::store::secret::{self, Published, Reading, SecretTarget};
+use crate::store::wiped::{self, Manifest};
 use crate::target::Target;
 use crate::zitadel::{AppRef, ClientSecret, Introspection, ProbeToken};
 

@@ -1,9 +1,7 @@
 //! Reconciles one object: observe, decide, act, until there is nothing to do; then report.
 
 pub(crate) mod act;
-pub(crate) mod another_operator;
 pub(crate) mod app_state;
-pub mod apply;
 #[cfg(test)]
 pub(crate) mod compatibility;
 pub mod context;
@@ -18,7 +16,6 @@ pub(crate) mod rename;
 pub(crate) mod retries;
 pub(crate) mod rivals;
 pub(crate) mod rotate;
-pub(crate) mod wiped;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -11,11 +11,11 @@ use crate::reconcile::context::Context;
 use crate::reconcile::journal;
 use crate::reconcile::observe::Reconciliation;
 use crate::reconcile::probe::probe;
-use crate::reconcile::wiped::Stored;
 use crate::report::failure::{self, CLIENT_ID, NotReady};
 use crate::rotation::{
     AppView, Doubt, Facts, Failure, Observed, SecretState, Slot, Source, Verdict,
 };
+use crate::store::wiped::Stored;
 use crate::zitadel::{
     AppKind, AppRef, AppState as State, Application as Found, ProjectState, ZitadelError,
 };

@@ -6,15 +6,15 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, Preconditions};
 use serde_json::{Map, Value as Json, json};
 
-use crate::reconcile::apply::{self, FIELD_MANAGER};
 use crate::reconcile::context::Context;
 use crate::reconcile::flush;
 use crate::reconcile::mutated::Mutations;
 use crate::reconcile::observe::Reconciliation;
-use crate::reconcile::wiped::Stored;
 use crate::report::failure;
 use crate::rotation::{Facts, Former, Version};
+use crate::store::apply::{self, FIELD_MANAGER};
 use crate::store::secret::{self, COMMIT_ANNOTATION, MANAGED_LABEL};
+use crate::store::wiped::Stored;
 
 /// Writes the Secret under its new name. The former one goes in a step of its own, after this one is durable.
 pub(crate) async fn move_from(

@@ -18,8 +18,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{ApiAppSecret, Reason, ZitadelConnection};
 use crate::process::clock::Clock;
-use crate::reconcile::apply;
 use crate::rotation::Owner;
+use crate::store::apply;
 use crate::store::scope::Scope;
 
 /// Whether an event is about an outage.

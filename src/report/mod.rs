@@ -1,5 +1,6 @@
 //! Reports: the object's status, and events about it.
 
+pub(crate) mod another_operator;
 pub(crate) mod changes;
 pub(crate) mod event;
 pub(crate) mod failure;
@@ -19,14 +20,13 @@ use crate::api::{
     ApiAppSecret, ApiAppSecretStatus, Condition, ConditionType, Conditions, Reason, Status,
 };
 use crate::process::denied_requests::DeniedRequest;
-use crate::reconcile::another_operator;
 use crate::reconcile::app_state::LastReported;
-use crate::reconcile::apply;
 use crate::reconcile::context::Context;
 use crate::reconcile::flush;
 use crate::reconcile::observe::Reconciliation;
 use crate::report::event::Severity;
 use crate::rotation::{Facts, Loss, Memory, Report, Retry};
+use crate::store::apply;
 use crate::store::cache::Guarded;
 use crate::target::TargetError;
 use crate::target::owner;

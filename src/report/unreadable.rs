@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use serde_path_to_error::Segment;
 
 use crate::api::{Conditions, Reason};
-use crate::reconcile::apply;
 use crate::reconcile::context::Context;
 use crate::report::event::Regarding;
 use crate::report::stall;
+use crate::store::apply;
 use crate::target::object_version;
 
 /// Says so in the object's status and in the log, once for each generation: which field, and what was expected. The sentence, where it

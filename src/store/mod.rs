@@ -1,5 +1,6 @@
 //! What is known of the cluster: what the watches show, and what this process wrote that they do not show yet.
 
+pub mod apply;
 pub(crate) mod cache;
 pub mod claim;
 pub(crate) mod own_writes;
@@ -10,6 +11,7 @@ pub mod scope;
 pub mod secret;
 pub(crate) mod secrets_by_owner;
 pub(crate) mod watch;
+pub(crate) mod wiped;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;

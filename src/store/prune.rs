@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
 use kube::Resource;
 
 use crate::api::GROUP;
-use crate::reconcile::apply::FIELD_MANAGER;
+use crate::store::apply::FIELD_MANAGER;
 use crate::store::secret::{COMMIT_ANNOTATION, MANAGED_LABEL, applies, owned_keys};
 
 /// Objects of one page of a list. A page is in memory twice, as bytes and as objects, before anything of it can be dropped; an object

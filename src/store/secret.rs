@@ -13,12 +13,12 @@ use zeroize::Zeroizing;
 
 use crate::api::{DeletionPolicy, GROUP, Reason};
 use crate::ids::AppId;
-use crate::reconcile::apply::FIELD_MANAGER;
-use crate::reconcile::wiped::Manifest;
 use crate::rotation::{
     CommitRecord, Entry, Failure, Fingerprint, Fingerprints, HandledTrigger, Origin, Owner,
     RecordError, Recorded, Salt, SecretState, SecretView, Slot, UnknownFields, Value, Version,
 };
+use crate::store::apply::FIELD_MANAGER;
+use crate::store::wiped::Manifest;
 use crate::target::names;
 use crate::target::render::Values;
 use crate::target::{Content, Target, TargetError, Template, hash};

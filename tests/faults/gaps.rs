@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
-use zitadel_secret_operator::reconcile::apply::FIELD_MANAGER;
+use zitadel_secret_operator::store::apply::FIELD_MANAGER;
 use zitadel_simulator::{Action, Cut, Fault as Script, IntrospectionMode, Lag, Operation};
 
 use super::further::{PATIENCE, at_rest, at_rest_with, patient};

@@ -5,8 +5,8 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde::Deserialize as _;
 
-use crate::reconcile::wiped::{Manifest, Stored};
 use crate::rotation::Version;
+use crate::store::wiped::{Manifest, Stored};
 
 /// The one field manager of everything that the operator writes.
 pub const FIELD_MANAGER: &str = "zitadel-secret-operator";
