@@ -1,4 +1,7 @@
-//! The connections that reconciles share: their clients, grants and limits.
+//! The connections that reconciliations share: their clients, grants and limits.
+//!
+//! [`connect`] makes one of a `ZitadelConnection`: it reads its [`inputs`], checks it at ZITADEL and reports; [`unusable`] is why it cannot be
+//! used.
 
 pub(crate) mod connect;
 pub(crate) mod inputs;

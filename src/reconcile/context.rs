@@ -1,4 +1,4 @@
-//! What every part of the shell shares.
+//! What all reconciliations share.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,13 @@
 //! Reconciles one object: observe, decide, act, until there is nothing to do; then report.
+//!
+//! * [`observe`] collects the facts that the [store](crate::store) knows, without a request
+//! * [`crate::rotation::decide()`] returns one step
+//! * [`read`] reads what a step asks for: GETs, and ZITADEL's application, journal and introspection
+//! * [`mod@act`] carries out a step; [`rotate`] and [`flush`] are the part of it that nothing interrupts, [`rename`] moves a value to a new name
+//! * [`crate::report::settle`] writes the status and the events
+//!
+//! [`context`] has the handles that all of these share, [`app_state`] what is remembered of an application. [`limits`] and [`retries`]
+//! pace reconciliations.
 
 pub(crate) mod act;
 pub(crate) mod app_state;

@@ -1,4 +1,8 @@
 //! Reports: the object's status, and events about it.
+//!
+//! * [`status`] makes the status of what a reconciliation came to, [`message`] its sentences, [`failure`] the reasons of errors
+//! * [`changes`] finds what is worth an event, [`event`] publishes it
+//! * [`unreadable`] reports an object that does not fit the schema, [`another_operator`] a second operator of the same class
 
 pub(crate) mod another_operator;
 pub(crate) mod changes;

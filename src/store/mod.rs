@@ -1,4 +1,9 @@
 //! What is known of the cluster: what the watches show, and what this process wrote that they do not show yet.
+//!
+//! * [`watch`] the watches, [`prune`] what of an object is kept, [`cache`] where it is kept, [`scope`] in which namespaces
+//! * [`owners`] which objects name an application, [`secrets_by_owner`] which Secrets belong to an object
+//! * [`progress`] whether a watch has shown a write, [`own_writes`] which events show nothing else
+//! * [`claim`], [`secret`] the two objects that are written: read and made. [`apply`] how they are written, [`wiped`] Secrets in memory
 
 pub mod apply;
 pub(crate) mod cache;
