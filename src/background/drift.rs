@@ -7,6 +7,7 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::background::every;
 use crate::connection::Connection;
 use crate::ids::{AppId, OrganizationId, ProjectId, Sequence};
 use crate::reconcile::context::Context;
@@ -20,17 +21,16 @@ const TRIES: u32 = 3;
 /// The wait between two tries.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Scans every project that an object names: one request for each project, however many objects there are. Each connection has a task of its own: one
-/// that hangs delays no other.
+/// Scans every project that an object names: one request for each project, however many objects there are. Each connection has a task of
+/// its own, so that one that hangs delays no other.
 pub async fn scan_for_external_rotations(context: Arc<Context>) {
-    let mut ticks = tokio::time::interval(
+    let mut ticks = every(
         context
             .process
             .settings
             .drift_interval
             .max(Duration::from_secs(1)),
     );
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut scans: HashMap<String, AbortOnDropHandle<()>> = HashMap::new();
     loop {
         ticks.tick().await;
@@ -55,19 +55,19 @@ async fn scan_projects(context: Arc<Context>, connection: Arc<Connection>) {
         })
         .collect();
     let mut left = projects;
-    for look in 0..TRIES {
-        if look > 0 {
+    for attempt in 0..TRIES {
+        if attempt > 0 {
             tokio::time::sleep(context.process.settings.drift_interval.min(RETRY)).await;
         }
-        left = scan_project(&context, &connection, &objects, left).await;
+        left = read_projects(&context, &connection, &objects, left).await;
         if left.is_empty() {
             return;
         }
     }
 }
 
-/// Looks at each of these projects, and wakes the objects of what has changed. Those that could not be looked at are given back.
-async fn scan_project(
+/// Reads each of these projects, and wakes the objects whose applications have changed. Returns the projects that could not be read.
+async fn read_projects(
     context: &Context,
     connection: &Connection,
     objects: &HashMap<AppRef, Vec<Owner>>,

@@ -15,12 +15,20 @@ pub(crate) mod sweep;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
 use crate::reconcile::context::Context;
+
+/// An interval that waits a whole period after a late tick, and does not make up for missed ones.
+pub(crate) fn every(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
 
 /// Wakes the objects that wait for a slot, in case a wake-up was missed.
 pub async fn wake_waiters_periodically(context: Arc<Context>) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(15));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = every(Duration::from_secs(15));
     loop {
         ticks.tick().await;
         context.pools.wake_waiters();

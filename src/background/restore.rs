@@ -7,20 +7,20 @@ use kube::Api;
 use kube::api::ObjectMeta;
 
 use crate::api::ApiAppSecret;
+use crate::background::every;
 use crate::reconcile::context::Context;
 use crate::store::progress::revision;
 
 /// Checks whether the API server still has the newest object that the watches have shown. If what it has is older, or nothing twice in a
 /// row, the watches show what is no more: its data went back. One request, however many objects there are.
 pub async fn detect_restore(context: Arc<Context>) {
-    let mut ticks = tokio::time::interval(
+    let mut ticks = every(
         context
             .process
             .settings
             .drift_interval
             .max(Duration::from_secs(1)),
     );
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut absent = None;
     loop {
         ticks.tick().await;

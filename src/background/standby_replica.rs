@@ -9,6 +9,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _};
 
+use crate::background::every;
 use crate::ids::AttemptId;
 use crate::reconcile::context::Context;
 use crate::rotation::{ClaimView, CommitRecord, Owner, Version};
@@ -31,8 +32,7 @@ struct Open {
 /// Looks at every open claim and its Secret again and again while this replica does not lead. The watches say which ones are open; that
 /// nothing moved is only taken from reads that were answered.
 pub async fn watch(context: Arc<Context>) {
-    let mut ticks = tokio::time::interval(context.process.settings.timing.takeover / 8);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = every(context.process.settings.timing.takeover / 8);
     loop {
         context.process.lead.standby().await;
         let looking = async {

@@ -10,8 +10,9 @@ use kube::api::{DeleteParams, ObjectMeta, Preconditions};
 use kube::{Api, ResourceExt};
 
 use crate::api::ApiAppSecret;
+use crate::background::every;
 use crate::reconcile::context::Context;
-use crate::rotation::{ClaimView, Owner, RecordError};
+use crate::rotation::{Claim, ClaimView, Owner, RecordError};
 use crate::store::cache::Cache;
 use crate::store::claim;
 use crate::target::{self, named_apps, owner};
@@ -44,8 +45,7 @@ struct Orphan {
 /// any application: then all stay. One that cannot be read stays, and is reported: it may be the only record of a value that is in use.
 pub async fn sweep_claims(context: Arc<Context>) {
     let quiet = context.process.settings.timing.quiet;
-    let mut ticks = tokio::time::interval(quiet.max(Duration::from_millis(100)));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = every(quiet.max(Duration::from_millis(100)));
     let mut orphans: HashMap<String, Orphan> = HashMap::new();
     let namespace = context.process.settings.namespace.clone();
     let api: Api<Lease> = Api::namespaced(context.process.client.clone(), &namespace);
@@ -62,14 +62,21 @@ pub async fn sweep_claims(context: Arc<Context>) {
             if !complete || wanted.contains(&name) {
                 continue;
             }
-            if is_unreadable(lease) {
-                unreadable.push(name);
-                continue;
-            }
-            if kept(&context, lease) {
-                continue;
-            }
-            if is_recent(&context, lease) {
+            let claim = match claim::view(Some(lease), |_| false) {
+                ClaimView::Present {
+                    record: Ok(claim), ..
+                } => claim,
+                ClaimView::Present {
+                    record: Err(RecordError::Unreadable),
+                    ..
+                } => {
+                    unreadable.push(name);
+                    continue;
+                }
+                // NB: a claim that can't be read is never taken to be no one's.
+                ClaimView::Present { record: Err(_), .. } | ClaimView::Absent => continue,
+            };
+            if kept(&context, &claim.owner) || is_recent(&context, &claim) {
                 continue;
             }
             seen.insert(name.clone());
@@ -85,7 +92,8 @@ pub async fn sweep_claims(context: Arc<Context>) {
             if now.saturating_sub(orphan.since) < quiet {
                 continue;
             }
-            if has_no_attempt(lease) {
+            if claim.attempt.is_none() {
+                // It says nothing of a rotation, such as that of an object that was made again.
                 if orphan.until.is_none() {
                     orphan.until = kept_until(&context, &api, &name).await;
                 }
@@ -96,7 +104,7 @@ pub async fn sweep_claims(context: Arc<Context>) {
                     continue;
                 }
             }
-            if Box::pin(has_owner(&context, lease)).await {
+            if Box::pin(has_owner(&context, claim.owner)).await {
                 continue;
             }
             let preconditions = Preconditions {
@@ -173,14 +181,7 @@ pub(crate) fn claimants(context: &Context, claim: &str) -> Vec<Owner> {
 }
 
 /// Whether a claim's owner exists by the API server itself, or can't be told: the watch of the objects may lag behind that of the claims.
-async fn has_owner(context: &Context, lease: &Lease) -> bool {
-    let ClaimView::Present {
-        record: Ok(claim), ..
-    } = claim::view(Some(lease), |_| false)
-    else {
-        return true;
-    };
-    let owner = claim.owner;
+async fn has_owner(context: &Context, owner: Owner) -> bool {
     let api: Api<ApiAppSecret> = Api::namespaced(context.process.client.clone(), &owner.namespace);
     let found = api.get_metadata_opt(&owner.name).await;
     found.map_or(true, |found| {
@@ -190,27 +191,12 @@ async fn has_owner(context: &Context, lease: &Lease) -> bool {
 
 /// Whether a claim knows of rotations that still count: an object that is created again inherits them. Of one that is swept the journal
 /// would have to stand in, which knows no causes, so that what was asked for would count as repairs.
-fn is_recent(context: &Context, lease: &Lease) -> bool {
+fn is_recent(context: &Context, claim: &Claim) -> bool {
     let now = context.process.clock.wall();
     let from = now
         .checked_sub(context.process.settings.timing.breaker_long)
         .ok();
-    match claim::view(Some(lease), |_| false) {
-        ClaimView::Present {
-            record: Ok(claim), ..
-        } => claim.last_rotation() > from,
-        _ => false,
-    }
-}
-
-/// Whether a claim says nothing of a rotation, such as that of an object that was made again.
-fn has_no_attempt(lease: &Lease) -> bool {
-    match claim::view(Some(lease), |_| false) {
-        ClaimView::Present {
-            record: Ok(claim), ..
-        } => claim.attempt.is_none(),
-        _ => false,
-    }
+    claim.last_rotation() > from
 }
 
 /// Until when a claim is kept that does not say when its application was rotated: a day from when it was written last. None if that
@@ -230,29 +216,9 @@ fn written(metadata: &ObjectMeta) -> Option<Timestamp> {
     times.map(|time| time.0).max()
 }
 
-/// Whether a claim is damaged: another version's is not.
-fn is_unreadable(lease: &Lease) -> bool {
-    matches!(
-        claim::view(Some(lease), |_| false),
-        ClaimView::Present {
-            record: Err(RecordError::Unreadable),
-            ..
-        }
-    )
-}
-
 /// Whether a claim's owner still exists by the watches, or can't be told.
-fn kept(context: &Context, lease: &Lease) -> bool {
-    match claim::view(Some(lease), |_| false) {
-        // NB: a claim that can't be read is never taken to be no one's.
-        ClaimView::Absent | ClaimView::Present { record: Err(_), .. } => true,
-        ClaimView::Present {
-            record: Ok(claim), ..
-        } => {
-            !context.store.knows(&claim.owner.namespace)
-                || context.store.object(&claim.owner).is_some()
-        }
-    }
+fn kept(context: &Context, owner: &Owner) -> bool {
+    !context.store.knows(&owner.namespace) || context.store.object(owner).is_some()
 }
 
 #[cfg(test)]

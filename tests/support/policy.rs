@@ -31,33 +31,14 @@ async fn delete<K: Kind>(client: &Client, name: &str) {
     api.delete(name, &DeleteParams::default()).await.unwrap();
 }
 
-/// Refuses them, and waits until it has an effect.
-pub async fn deny_secrets(client: &Client, namespace: &str) {
-    let policy = json!({
-        "metadata": {"name": namespace},
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["secrets"]}]},
-            "validations": [{"expression": "false", "message": "not today"}],
-        },
-    });
-    let binding = json!({
-        "metadata": {"name": namespace},
-        "spec": {"policyName": namespace, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}},
-    });
-    create::<ValidatingAdmissionPolicy>(client, policy).await;
-    create::<ValidatingAdmissionPolicyBinding>(client, binding).await;
-    until_allowed(client, namespace, false).await;
-}
-
-/// Refuses every write of one Lease in a namespace, with a policy of this name. Whoever asks waits for its effect.
-pub async fn deny_lease(client: &Client, name: &str, namespace: &str, lease: &str) {
+/// Refuses writes in a namespace by a policy of this name. The caller waits for its effect.
+async fn deny(client: &Client, name: &str, namespace: &str, rule: Value, conditions: Value) {
     let policy = json!({
         "metadata": {"name": name},
         "spec": {
             "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [{"apiGroups": ["coordination.k8s.io"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["leases"]}]},
-            "matchConditions": [{"name": "claim", "expression": format!("request.name == '{lease}'")}],
+            "matchConstraints": {"resourceRules": [rule]},
+            "matchConditions": conditions,
             "validations": [{"expression": "false", "message": "not today"}],
         },
     });
@@ -69,7 +50,28 @@ pub async fn deny_lease(client: &Client, name: &str, namespace: &str, lease: &st
     create::<ValidatingAdmissionPolicyBinding>(client, binding).await;
 }
 
-/// Refuses what the policy of this name refuses no more.
+/// Refuses them, and waits until it has an effect.
+pub async fn deny_secrets(client: &Client, namespace: &str) {
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["secrets"]});
+    deny(client, namespace, namespace, rule, json!([])).await;
+    until_allowed(client, namespace, false).await;
+}
+
+/// Refuses every write of one Lease in a namespace, with a policy of this name. The caller waits for its effect.
+pub async fn deny_lease(client: &Client, name: &str, namespace: &str, lease: &str) {
+    let rule = json!({"apiGroups": ["coordination.k8s.io"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["leases"]});
+    let claim = format!("request.name == '{lease}'");
+    let conditions = json!([{"name": "claim", "expression": claim}]);
+    deny(client, name, namespace, rule, conditions).await;
+}
+
+/// Refuses every status of the objects in a namespace. The caller waits for its effect.
+pub async fn deny_statuses(client: &Client, namespace: &str) {
+    let rule = json!({"apiGroups": ["zitadel-secrets.dev"], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": ["apiappsecrets/status"]});
+    deny(client, namespace, namespace, rule, json!([])).await;
+}
+
+/// Allows again what the policy of this name refuses.
 pub async fn allow_again(client: &Client, name: &str) {
     delete::<ValidatingAdmissionPolicyBinding>(client, name).await;
     delete::<ValidatingAdmissionPolicy>(client, name).await;
@@ -77,27 +79,8 @@ pub async fn allow_again(client: &Client, name: &str) {
 
 /// Refuses them no more, and waits until that has an effect.
 pub async fn allow_secrets(client: &Client, namespace: &str) {
-    delete::<ValidatingAdmissionPolicyBinding>(client, namespace).await;
-    delete::<ValidatingAdmissionPolicy>(client, namespace).await;
+    allow_again(client, namespace).await;
     until_allowed(client, namespace, true).await;
-}
-
-/// Refuses every status of the objects in a namespace. The caller waits for its effect.
-pub async fn deny_statuses(client: &Client, namespace: &str) {
-    let policy = json!({
-        "metadata": {"name": namespace},
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [{"apiGroups": ["zitadel-secrets.dev"], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": ["apiappsecrets/status"]}]},
-            "validations": [{"expression": "false", "message": "not today"}],
-        },
-    });
-    let binding = json!({
-        "metadata": {"name": namespace},
-        "spec": {"policyName": namespace, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}},
-    });
-    create::<ValidatingAdmissionPolicy>(client, policy).await;
-    create::<ValidatingAdmissionPolicyBinding>(client, binding).await;
 }
 
 /// What the API server answers to a Secret that is not stored: it takes a moment until policies, webhooks and quotas have an effect.
