@@ -23,18 +23,23 @@ pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
     let text = zitadel::call(blocked, scene)
         .or_else(|| refused_write(blocked, scene))
         .unwrap_or_else(|| with_answer(sentence(blocked, scene), blocked));
-    let text = with_times(text, scene);
-    match scene.former {
-        Some(former) if stays_under_former_name(blocked.reason) => {
-            format!("{text}. Until then the client secret stays in Secret {former}")
-        }
-        _ if scene.candidate && blocked.reason != Reason::SecretHeld => {
-            format!(
-                "{text}. A new client secret is in the operator's memory only until ZITADEL can be asked about it: do not restart the operator until then"
-            )
-        }
-        _ => text,
+    let mut text = with_times(text, scene);
+    if let Some(former) = scene.former
+        && stays_under_former_name(blocked.reason)
+    {
+        text = format!("{text}. Until then the client secret stays in Secret {former}");
     }
+    if !scene.held || blocked.reason == Reason::SecretHeld {
+        return text;
+    }
+    let until = if scene.candidate {
+        "ZITADEL can be asked about it"
+    } else {
+        "the Secret can be written"
+    };
+    format!(
+        "{text}. A new client secret is in the operator's memory only until {until}: do not restart the operator until then"
+    )
 }
 
 /// The sentence with the end of the wait, unless it says that itself, and with the age of a verdict that stands.

@@ -317,6 +317,7 @@ fn conditions(
         not_ready: round.not_ready,
         handled: handled.as_deref(),
         attempt: attempt.as_ref(),
+        held: facts.memory.holding.is_some() || facts.memory.candidate,
         candidate: facts.memory.candidate,
         accepted: accepted(status, facts, report),
         ..Scene::new(&round.target, &facts.timing)

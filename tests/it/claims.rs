@@ -1,12 +1,13 @@
 //! Claims that are damaged, or that no object names any more, and what is held while a connection is gone.
 
-use crate::fixtures::tenant;
+use crate::fixtures::{assert_status, message, tenant};
 use crate::support::eventually;
 use crate::support::policy;
 use crate::support::world::{OPERATOR_NAMESPACE, PATIENCE, World};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
 use serde_json::{Value, json};
+use zitadel_secret_operator::api::ConditionType;
 use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
 use zitadel_simulator::{Config, Operation, Simulator};
 
@@ -38,7 +39,9 @@ async fn a_held_value_is_reported_and_written_also_when_its_connection_is_gone()
     // The object is reconciled after that.
     let touched = json!({"spec": {"rotation": {"trigger": "more"}}});
     tenant.edit("orders", touched).await;
-    tenant.reason("orders", "SecretWriteRefused").await;
+    let object = assert_status!(tenant, "orders", "SecretWriteRefused", Stalled);
+    let said = message(&object, ConditionType::Ready);
+    assert!(said.contains("do not restart the operator"), "{said}");
     assert_eq!(claims().await, before);
     policy::allow_secrets(&tenant.client, &tenant.namespace).await;
     tenant.until_accepted(&app, "orders").await;

@@ -20,6 +20,19 @@ struct TestClock {
     start: Instant,
     wall: &'static str,
     permille: u32,
+    /// Milliseconds for which the host was suspended: they pass for this clock only.
+    suspended: Arc<AtomicU64>,
+}
+
+impl TestClock {
+    fn new(wall: &'static str, permille: u32) -> Self {
+        Self {
+            start: Instant::now(),
+            wall,
+            permille,
+            suspended: Arc::default(),
+        }
+    }
 }
 
 impl Clock for TestClock {
@@ -28,7 +41,8 @@ impl Clock for TestClock {
     }
 
     fn boot(&self) -> Duration {
-        self.start.elapsed() * self.permille / 1000
+        let suspended = Duration::from_millis(self.suspended.load(SeqCst));
+        self.start.elapsed() * self.permille / 1000 + suspended
     }
 }
 
@@ -124,11 +138,7 @@ impl Server {
         wall: &'static str,
         release: &CancellationToken,
     ) -> (LeadershipWatch, JoinHandle<()>) {
-        let clock = TestClock {
-            start: Instant::now(),
-            wall,
-            permille: 1000,
-        };
+        let clock = TestClock::new(wall, 1000);
         self.start_with(pod, process, clock, release)
     }
 
@@ -267,6 +277,59 @@ async fn leadership_that_is_released_is_taken_at_once_and_keeps_its_count() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_that_releases_stops_leading_before_another_can_read_of_it() {
+    let server = Server::default();
+    let (release, keep) = (CancellationToken::new(), CancellationToken::new());
+    let (first, _first) = server.start("first", PAST, &release);
+    assert!(soon(&first).await);
+    let (second, _second) = server.start("second", PAST, &keep);
+    sleep(Duration::from_secs(7)).await;
+    // The release is carried out, and the leader does not learn of it.
+    server.loses_answers.store(true, SeqCst);
+    release.cancel();
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(server.spec().holder_identity.as_deref(), Some(""));
+    assert!(!first.leads());
+    server.loses_answers.store(false, SeqCst);
+    let took_over = timeout(Duration::from_secs(3), second.leading()).await;
+    assert!(took_over == Ok(true) && !first.leads());
+}
+
+#[tokio::test(start_paused = true)]
+async fn leadership_is_counted_from_the_request_that_won_it_and_not_from_its_answer() {
+    let (server, release) = (Server::default(), CancellationToken::new());
+    server.delay.store(4_500, SeqCst);
+    let started = Instant::now();
+    let (leader, _task) = server.start("first", PAST, &release);
+    assert!(soon(&leader).await);
+    // A read of 4.5 s, and a write of as many.
+    let won = started.elapsed();
+    assert!((9.0..=9.1).contains(&won.as_secs_f64()), "{won:?}");
+    server.gone.store(true, SeqCst);
+    timeout(Duration::from_mins(1), leader.standby())
+        .await
+        .unwrap();
+    let ended = started.elapsed();
+    assert!((14.4..=14.6).contains(&ended.as_secs_f64()), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_host_was_suspended_does_not_lead_before_it_has_renewed() {
+    let (server, release) = (Server::default(), CancellationToken::new());
+    let clock = TestClock::new(PAST, 1000);
+    let suspended = Arc::clone(&clock.suspended);
+    let (leader, _task) = server.start_with("first", "1", clock, &release);
+    assert!(soon(&leader).await);
+    // The elector has not run yet since the host woke up.
+    for (millis, leads) in [(9_900, true), (10_100, false)] {
+        suspended.store(millis, SeqCst);
+        assert_eq!(leader.leads(), leads, "after {millis} ms");
+    }
+    sleep(Duration::from_secs(3)).await;
+    assert!(leader.leads());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_standby_that_ends_does_not_touch_the_lease() {
     let server = Server::default();
     let (release, keep) = (CancellationToken::new(), CancellationToken::new());
@@ -374,11 +437,7 @@ struct Process {
 impl Process {
     fn start(server: &Server, candidate: usize, number: usize, permille: u32) -> Self {
         let release = CancellationToken::new();
-        let clock = TestClock {
-            start: Instant::now(),
-            wall: PAST,
-            permille,
-        };
+        let clock = TestClock::new(PAST, permille);
         let pod = format!("candidate-{candidate}");
         let (watch, task) = server.start_with(&pod, &number.to_string(), clock, &release);
         Self {

@@ -35,7 +35,9 @@ pub struct Scene<'a> {
     pub handled: Option<&'a str>,
     /// The attempt that is open.
     pub attempt: Option<&'a OpenAttempt>,
-    /// Whether a new value waits to be accepted while the stored one works.
+    /// Whether a new value is in the operator's memory only.
+    pub held: bool,
+    /// Whether it waits to be accepted while the stored one works.
     pub candidate: bool,
     /// When the operator acts next, if it waits for a time.
     pub next: Option<Timestamp>,
@@ -58,6 +60,7 @@ impl<'a> Scene<'a> {
             not_ready: None,
             handled: None,
             attempt: None,
+            held: false,
             candidate: false,
             next: None,
             accepted: None,

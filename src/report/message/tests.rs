@@ -412,9 +412,38 @@ fn a_value_that_waits_beside_one_that_works_is_said_to_be_in_memory_only() {
         ..Reason::ZitadelUnreachable.into()
     };
     let away = told(&json!({}), away, |scene| Scene {
+        held: true,
         candidate: true,
         ..scene
     });
     assert!(away.contains("refuses connections"), "{away}");
     assert!(away.contains("do not restart the operator"), "{away}");
+}
+
+#[test]
+fn a_held_value_whose_secret_cannot_be_written_is_said_to_be_in_memory_only() {
+    for reason in [
+        Reason::SecretWriteRefused,
+        Reason::SecretWriteForbidden,
+        Reason::QuotaExceeded,
+        Reason::SecretMutated,
+        Reason::KubernetesUnavailable,
+    ] {
+        for former in [None, Some("old")] {
+            let said = told(&json!({}), reason, |scene| Scene {
+                held: true,
+                former,
+                ..scene
+            });
+            let warned = ". A new client secret is in the operator's memory only until the Secret can be written: do not restart the operator until then";
+            assert!(said.ends_with(warned), "{said}");
+            let none = told(&json!({}), reason, |scene| Scene { former, ..scene });
+            assert!(!none.contains("restart"), "{none}");
+        }
+    }
+    let held = told(&json!({}), Reason::SecretHeld, |scene| Scene {
+        held: true,
+        ..scene
+    });
+    assert_eq!(held.matches("restart the operator").count(), 1, "{held}");
 }
