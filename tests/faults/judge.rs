@@ -75,6 +75,16 @@ fn assert_no_lie(lane: &Lane, made: &Execution, judged: bool) {
     }
 }
 
+/// What the object says came of it.
+fn outcome(lane: &Lane, made: &Execution) -> Option<String> {
+    let sequence = Some(made.sequence.to_string());
+    let said = lane.history.objects().into_iter();
+    let said = said.flat_map(|object| object.status.unwrap_or_default().history);
+    said.filter(|entry| entry.sequence == sequence)
+        .map(|entry| entry.outcome)
+        .next()
+}
+
 /// From now on no question to it is answered. Returns the fault.
 fn answers_nothing(lane: &Lane) -> u64 {
     let hang = Action::DelayBefore {
@@ -142,6 +152,8 @@ pub async fn answers_late(replicas: usize) {
         assert!(dark <= PROVE + WRITE, "{standby}: dark for {dark:?}");
         lane.ends_with(&app, "b", 1).await;
         assert_no_lie(&lane, &made, true);
+        let ended = outcome(&lane, &made);
+        assert_eq!(ended.as_deref(), Some("Published"), "{standby}: unproven");
         lane.zitadel.remove_fault(late);
     }
 }

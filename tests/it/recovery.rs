@@ -6,6 +6,7 @@ use crate::support::world::{PATIENCE, Tenant, World};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_secret_operator::store::apply::FIELD_MANAGER;
 use zitadel_simulator::{Action, AppHandle, Config, Fault, Operation, Reply, Simulator};
 
 #[tokio::test]
@@ -105,6 +106,33 @@ async fn a_value_edited_by_hand_is_repaired_once_and_then_the_quarrel_is_reporte
     tenant.until_accepted(&app, "orders").await;
     tenant.ready("orders").await;
     assert_eq!(tenant.generates(&app), 3);
+}
+
+#[tokio::test]
+async fn a_value_that_is_applied_under_the_operator_s_own_name_is_known_as_another_s_and_repaired() {
+    let tenant = tenant("disguised").await;
+    let app = tenant.issued("orders", json!({})).await;
+    // Nothing in `managedFields` tells it from a write of the operator.
+    let mut secret = serde_json::to_value(tenant.secret("orders").await).unwrap();
+    for field in ["managedFields", "resourceVersion", "uid", "creationTimestamp"] {
+        secret["metadata"].as_object_mut().unwrap().remove(field);
+    }
+    secret["apiVersion"] = json!("v1");
+    secret["kind"] = json!("Secret");
+    secret["data"]["CLIENT_SECRET"] = json!("YnktaGFuZA==");
+    let applied = PatchParams::apply(FIELD_MANAGER).force();
+    let secrets = tenant.secrets();
+    secrets
+        .patch("orders", &applied, &Patch::Apply(secret))
+        .await
+        .unwrap();
+    let object = assert_status!(tenant, "orders", "Refused", !Ready);
+    assert_conditions!(object, !Verified "Refused");
+    tenant.until_accepted(&app, "orders").await;
+    tenant.rotated("orders", "SecretInvalid").await;
+    assert_eq!(tenant.generates(&app), 2);
+    let object = tenant.ready("orders").await;
+    assert_conditions!(object, Verified "Accepted");
 }
 
 #[tokio::test]
