@@ -109,12 +109,18 @@ async fn a_value_edited_by_hand_is_repaired_once_and_then_the_quarrel_is_reporte
 }
 
 #[tokio::test]
-async fn a_value_that_is_applied_under_the_operator_s_own_name_is_known_as_another_s_and_repaired() {
+async fn a_value_that_is_applied_under_the_operator_s_own_name_is_known_as_another_s_and_repaired()
+{
     let tenant = tenant("disguised").await;
     let app = tenant.issued("orders", json!({})).await;
     // Nothing in `managedFields` tells it from a write of the operator.
     let mut secret = serde_json::to_value(tenant.secret("orders").await).unwrap();
-    for field in ["managedFields", "resourceVersion", "uid", "creationTimestamp"] {
+    for field in [
+        "managedFields",
+        "resourceVersion",
+        "uid",
+        "creationTimestamp",
+    ] {
         secret["metadata"].as_object_mut().unwrap().remove(field);
     }
     secret["apiVersion"] = json!("v1");
