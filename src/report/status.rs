@@ -304,8 +304,7 @@ fn conditions(
 ) {
     use ConditionType::{Ready, Reconciling, Stalled};
     let generation = round.target.generation;
-    let handled = status.observed_trigger.clone();
-    let attempt = status.attempt.clone();
+    let (handled, attempt) = (status.observed_trigger.clone(), status.attempt.clone());
     let reading = round.reading.as_ref();
     let scene = Scene {
         stalled: matches!(report, Report::Stalled { .. }),
