@@ -245,7 +245,8 @@ fn settled(
     }
 }
 
-/// The time in each message stays what it was in `before` where it says the same: `is_own` if this process wrote that.
+/// The time in each message stays what it was in `before` where it says the same: `is_own` if this process wrote that. While another actor
+/// undoes each write, each of its own is a revision of the Secret, and none is news by itself.
 pub fn steady(
     status: &mut ApiAppSecretStatus,
     before: &ApiAppSecretStatus,
@@ -271,6 +272,15 @@ pub fn steady(
         {
             status.conditions.say(condition.type_, &condition.message);
         }
+    }
+    let same_but_for_the_revision = ApiAppSecretStatus {
+        secret_resource_version: before.secret_resource_version.clone(),
+        ..status.clone()
+    };
+    let contested = (before.conditions.get(ConditionType::Ready))
+        .is_some_and(|ready| ready.reason == Reason::SecretContested.as_str());
+    if contested && same_but_for_the_revision == *before {
+        *status = same_but_for_the_revision;
     }
 }
 
@@ -650,5 +660,35 @@ mod tests {
             now,
         );
         assert!(!steadied(other, true).conditions.is_true(Ready));
+    }
+
+    #[test]
+    fn while_a_label_is_undone_again_and_again_the_revision_of_the_secret_alone_is_no_news() {
+        let now: Timestamp = "2026-11-29T03:00:00Z".parse().unwrap();
+        let with = |reason, revision: &str, sequence: &str| {
+            let mut status = ApiAppSecretStatus {
+                secret_resource_version: Some(revision.to_owned()),
+                sequence: Some(sequence.to_owned()),
+                ..ApiAppSecretStatus::default()
+            };
+            let set = &mut status.conditions;
+            set.set(ConditionType::Ready, Status::True, reason, "", Some(1), now);
+            status
+        };
+        let steadied = |before: &ApiAppSecretStatus, mut after: ApiAppSecretStatus| {
+            steady(&mut after, before, true, now);
+            after
+        };
+        let contested = with(Reason::SecretContested, "7", "5");
+        let undone = with(Reason::SecretContested, "8", "5");
+        assert_eq!(steadied(&contested, undone), contested);
+        let rotated = with(Reason::SecretContested, "8", "6");
+        assert_eq!(steadied(&contested, rotated.clone()), rotated);
+        let (well, written) = (
+            with(Reason::UpToDate, "7", "5"),
+            with(Reason::UpToDate, "8", "5"),
+        );
+        assert_eq!(steadied(&well, written.clone()), written);
+        assert_eq!(steadied(&contested, written.clone()), written, "it holds");
     }
 }

@@ -15,7 +15,7 @@ impl Memory {
             facts,
             failure,
             facts.timing.retry_first,
-            false,
+            Growth::of(failure),
         );
         self.backoff.insert(next).left(facts)
     }
@@ -27,7 +27,7 @@ impl Memory {
             facts,
             failure,
             facts.timing.retry_soonest,
-            false,
+            Growth::of(failure),
         );
         self.backoff.insert(next).left(facts)
     }
@@ -35,7 +35,11 @@ impl Memory {
     /// More steps were made at once than any rotation takes: nothing at all is done for a while.
     pub(super) fn stop_for_a_while(&mut self, facts: &Facts, failure: &Failure) -> Duration {
         let soonest = facts.timing.retry_soonest;
-        let next = longer(self.backoff.as_ref(), facts, failure, soonest, true);
+        let next = longer(self.backoff.as_ref(), facts, failure, soonest, Growth::Fast);
+        let next = Backoff {
+            everything: true,
+            ..next
+        };
         self.backoff.insert(next).left(facts)
     }
 
@@ -44,11 +48,11 @@ impl Memory {
     pub fn rewritten(&mut self, facts: &Facts, failure: &Failure) {
         let soonest = facts.timing.retry_soonest;
         let lasted = |before: &&Backoff| {
-            let wait = doubled(soonest, 2, before.count, facts.timing.retry_most);
+            let wait = Growth::Fast.wait(soonest, before.count, facts.timing.retry_most);
             facts.now.boot < before.until.saturating_add(wait.saturating_mul(10))
         };
         let before = self.rewrites.as_ref().filter(lasted);
-        self.rewrites = Some(longer(before, facts, failure, soonest, false));
+        self.rewrites = Some(longer(before, facts, failure, soonest, Growth::Fast));
     }
 }
 
@@ -58,7 +62,7 @@ impl Memory {
     pub fn left_as_it_is(&mut self, facts: &Facts, failure: &Failure) {
         self.rewrites = Some(Backoff {
             until: facts.now.boot.saturating_add(facts.timing.retry_most),
-            ..longer(None, facts, failure, facts.timing.retry_most, false)
+            ..longer(None, facts, failure, facts.timing.retry_most, Growth::Slow)
         });
     }
 }
@@ -69,6 +73,38 @@ impl Backoff {
     }
 }
 
+/// How waits grow.
+#[derive(Clone, Copy)]
+enum Growth {
+    /// Twice as long each time.
+    Slow,
+    /// Four times as long each time.
+    Fast,
+}
+
+impl Growth {
+    /// A refusal that should be for good may pass all the same: ZITADEL answers 401 and 403 while it fails to load something, and for a
+    /// moment after a role was given. So the first wait is as short as any, and the longest is reached sooner.
+    const fn of(failure: &Failure) -> Self {
+        if failure.permanent {
+            Self::Fast
+        } else {
+            Self::Slow
+        }
+    }
+
+    /// The wait after `count` times in a row.
+    fn wait(self, first: Duration, count: u32, most: Duration) -> Duration {
+        let factor: u32 = match self {
+            Self::Slow => 2,
+            Self::Fast => 4,
+        };
+        first
+            .saturating_mul(factor.saturating_pow(count.saturating_sub(1).min(16)))
+            .min(most)
+    }
+}
+
 /// The one waiting rule for everything that did not change the world: longer each time, up to an hour, and anew only for a changed object
 /// or connection, after a rotation, or when all is well.
 fn longer(
@@ -76,31 +112,21 @@ fn longer(
     facts: &Facts,
     failure: &Failure,
     first: Duration,
-    everything: bool,
+    growth: Growth,
 ) -> Backoff {
     // A changed object does not wait for what failed before.
     let inputs = &facts.object.inputs;
     let before = before.filter(|it| it.inputs == *inputs);
     let count = before.map_or(0, |it| it.count).saturating_add(1);
-    // NB: a refusal that should be for good may pass all the same: ZITADEL answers 401 and 403 while it fails to load something,
-    // and for a moment after a role was given. Nor do many steps at once say that there is no end of them. So the first wait is as short as any, and the longest is reached sooner.
-    let sooner = failure.permanent || everything;
-    let factor = if sooner { 4 } else { 2 };
-    let wait = doubled(first, factor, count, facts.timing.retry_most);
+    let wait = growth.wait(first, count, facts.timing.retry_most);
     let wait = spread(wait, &facts.object.owner.uid, count);
     Backoff {
         count,
         until: facts.now.boot.saturating_add(wait),
         failure: failure.clone(),
         inputs: inputs.clone(),
-        everything,
+        everything: false,
     }
-}
-
-fn doubled(first: Duration, factor: u32, count: u32, most: Duration) -> Duration {
-    first
-        .saturating_mul(factor.saturating_pow(count.saturating_sub(1).min(16)))
-        .min(most)
 }
 
 /// ±20 %, the same for an object and count every time.

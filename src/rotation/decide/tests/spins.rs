@@ -200,7 +200,7 @@ fn a_label_that_somebody_undoes_each_time_is_written_ever_more_rarely() {
     let mut facts = stored();
     edit(&mut facts, |secret| secret.rendered = false);
     let contested = Failure::new(Reason::SecretContested, false);
-    for seconds in [5, 10, 20, 40] {
+    for seconds in [5, 20, 80, 320] {
         assert!(matches!(step(&facts), Step::Render { .. }));
         let written = facts.clone();
         facts.memory.rewritten(&written, &contested);
