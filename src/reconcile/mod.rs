@@ -92,7 +92,7 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
             (decision.step, facts.memory.lost != known)
         };
         if lost {
-            report::lost(object, context, &facts.memory);
+            report::lost(object, context, &facts, &step);
             round.take_loss(&facts);
         }
         tracing::trace!(

@@ -15,13 +15,14 @@ pub(crate) mod unreadable;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::api::Patch;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use crate::api::{
-    ApiAppSecret, ApiAppSecretStatus, Condition, ConditionType, Conditions, Reason, Status,
+    ApiAppSecret, ApiAppSecretStatus, Condition, ConditionType, Conditions, Reason, Status, seconds,
 };
 use crate::process::denied_requests::DeniedRequest;
 use crate::reconcile::app_state::LastReported;
@@ -29,7 +30,7 @@ use crate::reconcile::context::Context;
 use crate::reconcile::flush;
 use crate::reconcile::observe::Reconciliation;
 use crate::report::event::Severity;
-use crate::rotation::{Facts, Loss, Memory, Report, Retry};
+use crate::rotation::{Facts, Loss, Report, Retry, Step};
 use crate::store::apply;
 use crate::store::cache::Guarded;
 use crate::target::TargetError;
@@ -256,8 +257,9 @@ async fn write(
     }
 }
 
-/// An answer was lost: an event for each.
-pub fn lost(object: &ApiAppSecret, context: &Arc<Context>, memory: &Memory) {
+/// An answer was lost: an event for each, which says what follows.
+pub fn lost(object: &ApiAppSecret, context: &Arc<Context>, facts: &Facts, step: &Step) {
+    let memory = &facts.memory;
     let what = match memory.lost {
         None => return,
         Some(Loss::Event(sequence)) => format!("a rotation (sequence {sequence})"),
@@ -267,11 +269,31 @@ pub fn lost(object: &ApiAppSecret, context: &Arc<Context>, memory: &Memory) {
     let answer = memory.answer.as_ref();
     let answer = answer.filter(|(attempt, _)| open.into_iter().any(|open| open == *attempt));
     let answer = answer.map_or_else(String::new, |(_, answer)| format!(" ({answer})"));
+    let next = replacement(step, facts.now.time);
     let note = format!(
-        "ZITADEL carried out {what} whose answer was lost{answer}, so nobody has that client secret; it is replaced"
+        "ZITADEL carried out {what} whose answer was lost{answer}, so nobody has that client secret{next}"
     );
     let (severity, reason) = (Severity::Warning, Reason::LostAttempt);
     context.events.attempt(object, severity, reason, &note);
+}
+
+/// When a lost answer is made up for, as the end of a sentence. Empty where that is held back: the condition says why.
+fn replacement(step: &Step, now: Timestamp) -> String {
+    match step {
+        Step::Rest(Report::Working { blocked, retry } | Report::Usable { blocked, retry })
+            if blocked.reason == Reason::LostAttempt =>
+        {
+            let at = match retry {
+                Retry::After(left) => format!(", at {}", seconds(now + *left)),
+                Retry::At(_) | Retry::OnChange => String::new(),
+            };
+            format!(
+                "; it is replaced after a pause{at}, because that happened before within the hour"
+            )
+        }
+        Step::Rest(_) => String::new(),
+        _ => "; it is replaced".to_owned(),
+    }
 }
 
 /// Publishes what is news in a status that was just written.
@@ -421,6 +443,26 @@ mod tests {
             Some("7"),
             "what is stored is stored"
         );
+    }
+
+    #[test]
+    fn the_event_of_a_lost_answer_says_when_it_is_made_up_for() {
+        let now: Timestamp = "2026-11-29T03:00:00Z".parse().unwrap();
+        let rest = |reason: Reason, retry| {
+            let blocked = reason.into();
+            Step::Rest(Report::Working { blocked, retry })
+        };
+        let minute = Retry::After(Duration::from_mins(1));
+        let read = Step::Read {
+            sources: &[],
+            slot: crate::rotation::Slot::Primary,
+        };
+        assert_eq!(replacement(&read, now), "; it is replaced");
+        assert_eq!(
+            replacement(&rest(Reason::LostAttempt, minute), now),
+            "; it is replaced after a pause, at 2026-11-29T03:01:00Z, because that happened before within the hour"
+        );
+        assert_eq!(replacement(&rest(Reason::BreakerOpen, minute), now), "");
     }
 
     #[test]
