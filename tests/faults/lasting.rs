@@ -355,8 +355,7 @@ pub enum Which {
 }
 
 /// One of each kind: refused, lost and unusable answers, a journal and a judge that are of no use, a Secret and a claim that cannot be
-/// written as they are sent. NB: another controller that undoes each write at once costs 69 requests in the first minute, so it is only
-/// among all.
+/// written as they are sent, another controller that undoes each write.
 const OF_EACH_KIND: [&str; 7] = [
     "generate-403",
     "generate-500-executed",
