@@ -72,7 +72,7 @@ async fn a_leader_that_loses_its_lease_in_a_call_writes_the_value_that_it_gets()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_that_is_changed_while_it_is_brought_up_to_date_is_looked_at_again() {
+async fn a_secret_that_is_changed_while_it_is_brought_up_to_date_is_read_again() {
     gaps::changed_while_rendered().await;
 }
 

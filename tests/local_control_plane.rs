@@ -101,7 +101,7 @@ async fn a_secret_goes_when_its_owner_is_gone() {
 }
 
 #[tokio::test]
-async fn nobody_reads_secrets_without_a_role() {
+async fn no_user_reads_secrets_without_a_role() {
     let cluster = ControlPlane::shared().await;
     let namespace = cluster.fresh_namespace("rbac").await;
     let admin = cluster.client().await;

@@ -450,7 +450,7 @@ async fn the_operator_runs_behind_a_proxy_to_the_api_server_and_dials_zitadel_di
 }
 
 #[tokio::test]
-async fn check_says_who_leads_and_fails_when_nobody_does() {
+async fn check_says_which_replica_leads_and_fails_when_none_does() {
     let (world, _turn) = world().await;
     let check = async |timeout: &str| {
         let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
@@ -504,7 +504,7 @@ async fn check_says_who_leads_and_fails_when_nobody_does() {
 }
 
 #[tokio::test]
-async fn a_fleet_that_became_due_while_nobody_was_there_is_rotated_one_after_another() {
+async fn a_fleet_that_became_due_during_downtime_is_rotated_one_object_after_another() {
     const FLEET: usize = 40;
     let (world, _turn) = world().await;
     let tenant = world.tenant("fleet").await;

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_reads_from_json_and_hits_once_unless_told() {
+    fn a_rule_reads_from_json_and_hits_once_unless_it_says_otherwise() {
         let fault: Fault =
             serde_json::from_str(r#"{"operation":"generate","action":{"delayAfter":250}}"#)
                 .unwrap();

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_method_is_told_from_an_unknown_path() {
+    fn a_wrong_method_differs_from_an_unknown_path() {
         assert!(
             route(
                 &Method::GET,

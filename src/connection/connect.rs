@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn only_where_nothing_of_zitadel_answers_nobody_else_asks() {
+    fn other_connections_wait_only_where_nothing_of_zitadel_answers() {
         use ErrorClass::{Malformed, Timeout, Unauthenticated, Unavailable};
         let of = |me, other| {
             let me = error(Operation::Me, me);

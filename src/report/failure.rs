@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_server_refuses_is_told_by_its_own_words() {
+    fn refusals_of_the_api_server_have_reasons_of_their_own() {
         for (code, message, reason) in [
             (
                 403,
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_that_hangs_is_told_from_one_that_fails() {
+    fn a_webhook_that_hangs_and_one_that_fails_have_different_reasons() {
         let message = r#"Internal error occurred: failed calling webhook "slow.example.com": failed to call webhook: Post "https://127.0.0.1:1/?timeout=1s": context deadline exceeded"#;
         let status = Status::failure(message, "").with_code(500).boxed();
         let error = kube::Error::Api(status);

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_told_from_a_damaged_record_whatever_else_is_in_it() {
+    fn a_newer_format_is_recognized_whatever_else_is_in_the_record() {
         let newer = CommitRecord::from_json(r#"{"version":2,"apps":[1]}"#);
         assert_eq!(newer, Err(RecordError::Newer));
         let damaged = CommitRecord::from_json(r#"{"version":1,"apps":[1]}"#);

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_secret_is_never_written() {
+    fn a_secret_of_another_actor_is_never_written() {
         assert_eq!(
             judge(SecretView {
                 managed: false,

@@ -335,7 +335,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_looked_into_is_news_again_beside_another_value() {
+    fn what_was_examined_is_news_again_beside_another_value() {
         let mut memory = Memory::default();
         assert!(!memory.is_news(Sequence(5), Sequence(5)));
         assert!(memory.is_news(Sequence(6), Sequence(5)));

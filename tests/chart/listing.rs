@@ -34,7 +34,7 @@ fn after_the_installation_the_next_commands_are_said_and_fit_the_values() {
 }
 
 #[test]
-fn artifact_hub_is_told_the_kinds_that_there_are() {
+fn artifact_hub_lists_the_kinds_that_exist() {
     let text = std::fs::read_to_string(root().join(CHART).join("Chart.yaml")).unwrap();
     let chart: Value = serde_saphyr::from_str(&text).unwrap();
     let told = |name: &str| -> Value {

@@ -150,7 +150,7 @@ async fn an_object_says_that_the_operator_cannot_see_its_secrets_and_keeps_what_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_namespace_that_is_refused_is_told_and_takes_nothing_from_the_others() {
+async fn a_namespace_that_is_refused_is_reported_and_takes_nothing_from_the_others() {
     let (world, _turn) = world().await;
     let account = "partly";
     let (tenant, late) = (world.tenant("granted").await, world.tenant("late").await);

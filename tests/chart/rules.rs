@@ -130,7 +130,7 @@ fn where_the_operator_s_own_namespace_is_watched_too_it_has_both_roles() {
 }
 
 #[test]
-fn rights_can_be_left_to_somebody_else() {
+fn rights_can_be_granted_outside_the_chart() {
     let objects = render(&["--set", "rbac.create=false"]);
     for kind in ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"] {
         assert!(of_kind(&objects, kind).is_empty(), "{kind}");

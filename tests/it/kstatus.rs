@@ -236,7 +236,7 @@ async fn an_object_that_waits_for_a_window_or_has_missed_one() {
 }
 
 #[tokio::test]
-async fn an_object_that_waits_for_its_turn_after_the_operator_was_away() {
+async fn an_object_that_catches_up_after_downtime_says_when_it_starts() {
     let world = World::own(Options::default()).await;
     let tenant = world.tenant("turn").await;
     let start = || Operator::start(&world.kubeconfig, &world.directory, &[]);

@@ -191,7 +191,7 @@ async fn the_series_of_an_object_say_what_its_status_says_and_go_with_it() {
 }
 
 #[tokio::test]
-async fn a_rotation_is_counted_once_and_timed_and_what_is_under_way_is_told_with_its_age() {
+async fn a_rotation_is_counted_once_and_timed_and_what_is_under_way_is_shown_with_its_age() {
     // The only test with this operator. A call that is held too long is lost, and made up for.
     let repairs = |scrape: &BTreeMap<String, f64>, metric: &str| -> f64 {
         let of_repairs = |series: &&String| {

@@ -216,7 +216,7 @@ async fn a_value_edited_by_hand_is_only_reported_if_the_policy_says_so() {
 }
 
 #[tokio::test]
-async fn a_rotation_by_somebody_else_is_found_and_replaced_once_if_the_policy_says_so() {
+async fn a_rotation_by_another_actor_is_found_and_replaced_once_if_the_policy_says_so() {
     let tenant = tenant("elsewhere").await;
     let (rotated, reported) = (tenant.app("rotated"), tenant.app("reported"));
     tenant
@@ -288,7 +288,7 @@ async fn after_a_lost_answer_without_a_journal_the_stored_value_is_called_refuse
 }
 
 #[tokio::test]
-async fn a_project_that_cannot_be_looked_at_is_told_and_looked_at_again() {
+async fn a_project_that_cannot_be_scanned_is_logged_and_scanned_again() {
     let zitadel = Simulator::start(Config::default()).unwrap();
     let world = World::shared().await;
     let tenant = world.tenant_at("unlisted", &zitadel).await;

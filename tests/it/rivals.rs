@@ -29,8 +29,7 @@ async fn of_two_objects_for_one_application_the_older_works_and_the_younger_says
 }
 
 #[tokio::test]
-async fn an_object_without_a_grant_keeps_nobody_waiting_and_whoever_was_first_keeps_the_application()
- {
+async fn an_object_without_a_grant_blocks_no_other_and_the_holder_keeps_the_application() {
     // NB: of two objects of one second the one whose namespace comes first counts as the older.
     let stranger = tenant("a-stranger").await;
     let tenant = tenant("victim").await;
@@ -61,7 +60,7 @@ async fn an_object_without_a_grant_keeps_nobody_waiting_and_whoever_was_first_ke
 }
 
 #[tokio::test]
-async fn an_older_object_that_can_be_used_no_more_keeps_nobody_waiting() {
+async fn an_older_object_that_cannot_be_used_any_more_blocks_no_other() {
     let tenant = tenant("unusable").await;
     let app = tenant.app("orders");
     let suspended = json!({"suspend": true});

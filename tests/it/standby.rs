@@ -120,7 +120,7 @@ async fn rotations_alternate_and_the_former_pair_is_accepted_until_the_next_one(
 }
 
 #[tokio::test]
-async fn when_the_overlap_ends_the_former_secret_is_replaced_and_nobody_gets_the_new_one() {
+async fn when_the_overlap_ends_the_former_secret_is_replaced_and_the_new_one_is_discarded() {
     let pair = Pair::issued(
         "overlap",
         json!({"trigger": "0", "overlap": {"minimum": "2s"}}),
@@ -266,7 +266,7 @@ async fn the_first_issue_goes_to_an_application_without_a_secret_if_there_is_one
 }
 
 #[tokio::test]
-async fn a_first_issue_that_replaces_somebody_elses_secret_says_so() {
+async fn a_first_issue_that_replaces_the_secret_of_another_actor_says_so() {
     let pair = Pair::new("replaced").await;
     let zitadel = &pair.tenant.zitadel;
     let person = zitadel.create_user(&pair.tenant.organization, "person");
@@ -359,7 +359,7 @@ async fn an_application_whose_pair_is_stored_is_kept_also_when_it_is_named_no_mo
 }
 
 #[tokio::test]
-async fn a_standby_that_cannot_take_over_is_told_and_no_rotation_falls_back_to_an_outage() {
+async fn a_standby_that_cannot_take_over_is_reported_and_no_rotation_falls_back_to_an_outage() {
     let pair = Pair::new("unready").await;
     let (tenant, zitadel) = (&pair.tenant, &pair.tenant.zitadel);
     zitadel.deactivate_app(&pair.second.id).unwrap();

@@ -251,7 +251,7 @@ async fn past(span: Duration) {
 }
 
 #[tokio::test]
-async fn an_object_that_is_suspended_while_it_waits_for_its_turn_is_not_rotated() {
+async fn an_object_that_is_suspended_while_it_waits_to_catch_up_is_not_rotated() {
     // Half as fast as the shared one, so that the call that is held does not run into its deadline.
     let world = World::shared().await;
     let own = world.own_operator(&["--protocol-speed", "10"]).await;

@@ -151,7 +151,7 @@ fn who_writes_the_secret_as_well_is_named_beside_the_way_out_of_it() {
 }
 
 #[test]
-fn where_nobody_else_writes_the_secret_zitadel_is_to_be_looked_at() {
+fn where_no_one_else_writes_the_secret_the_message_says_what_to_check_at_zitadel() {
     let stalled = told(&json!({}), Reason::Refused, |scene| Scene {
         stalled: true,
         ..scene
@@ -326,7 +326,7 @@ fn an_open_breaker_says_whether_consumers_are_down_what_was_lost_and_when_it_clo
 }
 
 #[test]
-fn during_a_rename_it_is_said_where_the_value_is_and_nobody_is_told_to_adopt() {
+fn during_a_rename_the_message_says_where_the_value_is_and_does_not_suggest_adoption() {
     let renaming = |reason: Reason| {
         told(&json!({}), reason, |scene| Scene {
             former: Some("old"),

@@ -6,7 +6,7 @@ use zitadel_secret_operator::api::ConditionType;
 use zitadel_simulator::{AuthMethod, NewApp, Role, Scope};
 
 #[tokio::test]
-async fn an_application_that_cannot_be_rotated_is_told_by_what_is_wrong_with_it() {
+async fn an_application_that_cannot_be_rotated_has_a_reason_for_each_cause() {
     let tenant = tenant("apps").await;
     let other = tenant.zitadel.create_org("other");
     let make = |new: NewApp| tenant.zitadel.create_app(&tenant.project, &new).unwrap();
@@ -97,7 +97,7 @@ async fn an_application_that_cannot_be_rotated_is_told_by_what_is_wrong_with_it(
 }
 
 #[tokio::test]
-async fn an_application_that_changes_after_its_issue_is_told_and_its_secret_stays() {
+async fn an_application_that_changes_after_its_issue_is_reported_and_its_secret_stays() {
     let tenant = tenant("changed").await;
     let issued = Issued::new(&tenant).await;
     tenant.zitadel.deactivate_app(&issued.app.id).unwrap();

@@ -38,7 +38,7 @@ async fn claims_of(tenant: &Tenant) -> Vec<(String, Option<String>)> {
 }
 
 #[tokio::test]
-async fn a_deleted_connection_is_told_and_the_secret_stays() {
+async fn a_deleted_connection_is_reported_and_the_secret_stays() {
     let tenant = tenant("deleted").await;
     let issued = Issued::new(&tenant).await;
     let claims = claims_of(&tenant).await;
@@ -65,7 +65,7 @@ async fn a_deleted_connection_is_told_and_the_secret_stays() {
 }
 
 #[tokio::test]
-async fn a_credential_that_is_missing_or_malformed_is_told_without_a_word_of_it() {
+async fn a_credential_that_is_missing_or_malformed_is_reported_without_a_word_of_it() {
     let tenant = tenant("malformed").await;
     let issued = Issued::new(&tenant).await;
     let secrets: Api<Secret> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
@@ -167,7 +167,7 @@ async fn a_credential_that_zitadel_refuses_leaves_the_secret_usable() {
 }
 
 #[tokio::test]
-async fn a_zitadel_that_is_down_in_any_way_is_told_and_waited_for() {
+async fn a_zitadel_that_is_down_in_any_way_is_reported_and_waited_for() {
     let zitadel = Simulator::start(Config::default()).unwrap();
     let tenant = World::shared().await.tenant_at("down", &zitadel).await;
     let issued = Issued::new(&tenant).await;

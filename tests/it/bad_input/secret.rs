@@ -10,7 +10,7 @@ use serde_json::json;
 use zitadel_secret_operator::api::ConditionType;
 
 #[tokio::test]
-async fn a_secret_that_is_immutable_or_of_another_type_is_told() {
+async fn a_secret_that_is_immutable_or_of_another_type_is_reported() {
     let tenant = tenant("immutable").await;
     let issued = Issued::new(&tenant).await;
     tenant

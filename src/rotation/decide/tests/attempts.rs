@@ -48,7 +48,7 @@ fn an_attempt_that_another_replica_has_claimed_meanwhile_is_not_sent() {
 }
 
 #[test]
-fn another_pod_s_attempt_is_looked_at_several_times_while_it_is_watched() {
+fn another_pod_s_attempt_is_read_several_times_while_it_is_watched() {
     let mut facts = open();
     let mut others = claim(2, Cause::Due, None, Some(5));
     others.attempt.as_mut().unwrap().holder.pod = "that".into();

@@ -213,7 +213,7 @@ fn a_repair_that_is_known_not_to_have_been_carried_out_does_not_count() {
 }
 
 #[test]
-fn whoever_takes_a_claim_over_remembers_its_repairs() {
+fn a_takeover_of_a_claim_keeps_its_repairs() {
     let mut facts = stored();
     facts.object.owner.uid = "again".into();
     let mut former = claim(1, Cause::FirstIssue, None, None);

@@ -19,7 +19,7 @@ fn stalls(facts: &Facts) -> (Reason, Option<Owner>) {
 }
 
 #[test]
-fn a_secret_of_another_object_a_newer_version_or_nobody_is_not_touched() {
+fn a_secret_of_another_object_a_newer_version_or_no_owner_is_not_touched() {
     let with = |change: fn(&mut SecretView)| {
         // Something is to be done, so that nothing else keeps it from being written.
         let mut facts = rehearsed(stored(), Slot::Primary);

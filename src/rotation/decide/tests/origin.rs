@@ -112,7 +112,7 @@ fn of_a_zitadel_from_a_backup_the_record_of_a_good_value_is_lowered() {
 }
 
 #[test]
-fn where_nothing_can_be_adopted_it_is_looked_for_again_in_minutes() {
+fn where_nothing_can_be_adopted_the_check_is_repeated_after_minutes() {
     let mut facts = nothing();
     facts.object.adoption_required = true;
     facts.primary.claim = present(Claim::unissued(owner(), None, None));

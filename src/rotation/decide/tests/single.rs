@@ -161,7 +161,7 @@ fn an_open_attempt_whose_journal_was_cut_is_judged_by_the_value() {
 }
 
 #[test]
-fn a_value_whose_record_is_gone_is_not_replaced_as_long_as_nobody_can_tell_whether_it_works() {
+fn a_value_whose_record_is_gone_is_not_replaced_while_it_is_unknown_whether_it_works() {
     let mut facts = rehearsed(stored(), Slot::Primary);
     edit(&mut facts, |secret| secret.commit = Ok(None));
     facts.probe = Observed::Live(Verdict::Unknown);
@@ -185,7 +185,7 @@ fn a_rotation_that_the_secret_does_not_know_of_is_repaired_on_the_journal_s_word
 }
 
 #[test]
-fn news_of_a_rotation_stay_news_until_the_journal_or_the_value_has_told() {
+fn news_of_a_rotation_stays_news_until_the_journal_or_a_probe_has_answered() {
     let failure = |permanent| Observed::Failed(Failure::new(Reason::ZitadelUnavailable, permanent));
     let mut facts = stored();
     facts.memory.verified = Some("7".into());
@@ -282,7 +282,7 @@ fn a_value_that_was_accepted_and_that_nothing_has_changed_is_not_taken_for_dead(
 }
 
 #[test]
-fn a_question_that_nobody_answered_is_asked_again() {
+fn a_question_without_an_answer_is_asked_again() {
     let mut facts = stored();
     facts.memory.verified = Some("7".into());
     facts.primary.hint = Some(Sequence(6));
@@ -356,7 +356,7 @@ fn a_renamed_secret_moves_and_rotates_nothing() {
 }
 
 #[test]
-fn a_renamed_secret_waits_for_whoever_may_still_be_writing_it() {
+fn a_rename_waits_for_an_attempt_that_may_still_be_writing_the_secret() {
     let mut facts = stored();
     facts.secret = Observed::Live(SecretState::Absent);
     facts.former = Some(Former {
@@ -379,7 +379,7 @@ fn a_renamed_secret_waits_for_whoever_may_still_be_writing_it() {
 }
 
 #[test]
-fn whoever_changes_the_object_waits_no_longer_than_after_a_first_failure() {
+fn after_a_change_of_the_object_the_wait_is_that_of_a_first_failure() {
     let mut facts = stored();
     let failure = Failure::new(Reason::SecretWriteRefused, true);
     let mut memory = Memory::default();

@@ -84,7 +84,7 @@ fn a_claim_that_is_given_up_because_something_moved_is_made_again_ever_later() {
 }
 
 #[test]
-fn a_claim_that_somebody_takes_away_each_time_is_made_again_ever_later() {
+fn a_claim_that_another_actor_deletes_each_time_is_created_again_ever_later() {
     let mut facts = due();
     for seconds in [5, 10, 20] {
         facts = claimed(facts);
@@ -196,7 +196,7 @@ fn on_the_standby_a_call_that_was_not_carried_out_waits_as_well() {
 }
 
 #[test]
-fn a_label_that_somebody_undoes_each_time_is_written_ever_more_rarely() {
+fn a_label_that_another_actor_undoes_each_time_is_written_ever_more_rarely() {
     let mut facts = stored();
     edit(&mut facts, |secret| secret.rendered = false);
     let contested = Failure::new(Reason::SecretContested, false);

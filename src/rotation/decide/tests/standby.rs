@@ -163,7 +163,7 @@ fn a_first_issue_spares_an_application_that_has_a_secret() {
 }
 
 #[test]
-fn a_first_issue_that_was_begun_is_gone_on_with_on_the_same_application() {
+fn a_first_issue_that_began_continues_on_the_same_application() {
     let mut facts = rehearsed(nothing(), Slot::Standby);
     facts.secret = Observed::Live(SecretState::Present(secret(None)));
     let mut begun = claim(2, Cause::FirstIssue, None, None);
@@ -178,7 +178,7 @@ fn a_first_issue_that_was_begun_is_gone_on_with_on_the_same_application() {
 }
 
 #[test]
-fn a_secret_that_is_gone_is_made_anew_where_nobody_is_refused() {
+fn a_secret_that_is_gone_is_replaced_where_no_consumer_is_rejected() {
     let mut facts = pair();
     facts.secret = Observed::Live(SecretState::Present(secret(None)));
     facts.memory.missing = Some(BOOT - facts.timing.missing);
@@ -347,7 +347,7 @@ fn what_a_value_of_unknown_origin_is_recorded_with_was_read_before_it_was_tried(
 }
 
 #[test]
-fn a_standby_that_cannot_take_over_is_told_early_and_never_replaced_by_an_outage() {
+fn a_standby_that_cannot_take_over_is_reported_early_and_never_replaced_by_an_outage() {
     let mut facts = pair();
     facts.object.standby_unseen = true;
     facts.standby.as_mut().unwrap().app = Observed::Live(AppView {
@@ -359,7 +359,7 @@ fn a_standby_that_cannot_take_over_is_told_early_and_never_replaced_by_an_outage
 }
 
 #[test]
-fn behind_a_closed_gate_nothing_is_begun_where_the_claim_was_replaced() {
+fn behind_a_closed_gate_nothing_begins_where_the_claim_was_replaced() {
     let mut facts = nothing();
     facts.object.suspended = true;
     facts.memory.claimed = Some(crate::rotation::Claimed {

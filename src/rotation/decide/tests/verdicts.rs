@@ -44,7 +44,7 @@ fn an_open_attempt_that_was_seen_before_is_no_news() {
 }
 
 #[test]
-fn a_stall_beside_a_value_that_nobody_doubts_lasts_until_something_changes() {
+fn a_stall_beside_a_value_without_doubt_lasts_until_something_changes() {
     let mut facts = stored();
     facts.memory.verified = Some("7".into());
     facts.probe = Observed::Unread;

@@ -37,7 +37,7 @@ fn due(mut facts: Facts) -> Facts {
 }
 
 #[test]
-fn the_end_of_a_wait_is_told_as_one_time_for_as_long_as_it_lasts() {
+fn the_end_of_a_wait_is_reported_as_one_time_for_as_long_as_it_lasts() {
     let mut facts = due(stored());
     let quota = Failure::new(Reason::QuotaExceeded, true);
     let mut memory = facts.memory.clone();
