@@ -22,7 +22,7 @@ use crate::process::clock::{ServerClock, SystemClock};
 use crate::process::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
 use crate::process::metrics::Metrics;
 use crate::process::proxy;
-use crate::rights::{Place, RIGHTS, Right};
+use crate::rights::{RIGHTS, Right, RightScope};
 use crate::store::scope::Scope;
 
 mod leader;
@@ -68,9 +68,9 @@ impl Access {
     fn granted_by(&self, scope: &Scope) -> String {
         let rights = "granted by the chart with rbac.create: true";
         let namespace = self.namespace.as_ref().or(self.name.as_ref());
-        match (self.right.place, scope, namespace) {
-            (Place::Cluster, ..) => rights.to_owned(),
-            (Place::Own, _, Some(own)) => {
+        match (self.right.scope, scope, namespace) {
+            (RightScope::Cluster, ..) => rights.to_owned(),
+            (RightScope::Own, _, Some(own)) => {
                 format!("{rights}, installed into namespace {own}: see --namespace")
             }
             (_, Scope::Namespaces(_), Some(namespace)) => {
@@ -107,9 +107,9 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
     let layer = KubeRequestLayer::new(Metrics::new(), clock.clone(), DEFAULT_DEADLINE);
     proxy::reachable(&config).await?;
     let client = kube_client(config, &layer).context("no client for the cluster can be made")?;
-    let class = arguments.place.controller_class;
-    let scope = Scope::new(arguments.place.watch_namespaces);
-    let accesses = accesses(&arguments.place.namespace, &scope);
+    let class = arguments.scope.controller_class;
+    let scope = Scope::new(arguments.scope.watch_namespaces);
+    let accesses = accesses(&arguments.scope.namespace, &scope);
     let all = accesses.len();
     let missing = denied(&client, accesses).await?;
     println!("permissions: {} of {all} are granted", all - missing.len());
@@ -119,7 +119,7 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
     }
     // NB: without a leader, no replica keeps the status of connections up to date.
     let led = !arguments.leader_elect || {
-        let namespace = &arguments.place.namespace;
+        let namespace = &arguments.scope.namespace;
         leader(&client, namespace, &clock, arguments.timeout).await
     };
     let connected = connections(&client, &class, arguments.timeout).await;
@@ -133,14 +133,14 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
 fn accesses(own: &str, scope: &Scope) -> Vec<Access> {
     let mut accesses = Vec::new();
     for right in RIGHTS {
-        let places: Vec<(Option<String>, Option<String>)> = match (right.place, scope) {
-            (Place::Own, _) => vec![(Some(own.to_owned()), None)],
-            (Place::Cluster, _) | (_, Scope::Cluster) => vec![(None, None)],
-            (Place::Watched, Scope::Namespaces(names)) => names
+        let places: Vec<(Option<String>, Option<String>)> = match (right.scope, scope) {
+            (RightScope::Own, _) => vec![(Some(own.to_owned()), None)],
+            (RightScope::Cluster, _) | (_, Scope::Cluster) => vec![(None, None)],
+            (RightScope::Watched, Scope::Namespaces(names)) => names
                 .iter()
                 .map(|name| (Some(name.clone()), None))
                 .collect(),
-            (Place::WatchedNamespaces, Scope::Namespaces(names)) => names
+            (RightScope::WatchedNamespaces, Scope::Namespaces(names)) => names
                 .iter()
                 .map(|name| (None, Some(name.clone())))
                 .collect(),

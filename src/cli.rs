@@ -37,16 +37,16 @@ pub enum Command {
 
 /// Where the operator works.
 #[derive(Debug, clap::Args)]
-pub struct Place {
+pub struct ScopeArgs {
     /// The operator's own namespace: credentials, certificate authorities and claims are there.
     #[arg(long, env = "POD_NAMESPACE", default_value = "zitadel-secret-operator", value_parser = namespace_name)]
     pub namespace: String,
 
-    /// The namespaces whose objects are kept, separated by commas. Without it, all namespaces.
+    /// The namespaces whose objects are reconciled, separated by commas. Without it, all namespaces.
     #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',', value_parser = namespace_name)]
     pub watch_namespaces: Vec<String>,
 
-    /// Whose connections are kept: those with this spec.controllerClass. The objects that name another one are somebody else's.
+    /// The connections that are reconciled: those with this spec.controllerClass. Objects that name another one belong to another operator.
     #[arg(long, env = "CONTROLLER_CLASS", default_value = DEFAULT_CLASS, value_parser = class_name)]
     pub controller_class: String,
 }
@@ -56,7 +56,7 @@ pub struct Place {
 pub struct Check {
     /// Where.
     #[command(flatten)]
-    pub place: Place,
+    pub scope: ScopeArgs,
 
     /// How long to wait for an operator to lead, and for the connections to become ready.
     #[arg(long, env = "CHECK_TIMEOUT", default_value = "30s", value_parser = span)]
@@ -72,7 +72,7 @@ pub struct Check {
 pub struct Run {
     /// Where.
     #[command(flatten)]
-    pub place: Place,
+    pub scope: ScopeArgs,
 
     /// The name of this pod, for people who read claims and Leases.
     #[arg(long, env = "POD_NAME", default_value_t = host_name())]
@@ -98,7 +98,7 @@ pub struct Run {
     #[arg(long, env = "MINIMUM_INTERVAL", default_value = "1h", value_parser = span)]
     pub minimum_interval: std::time::Duration,
 
-    /// How often each project is looked at for rotations by others.
+    /// How often each project is scanned for external rotations.
     #[arg(long, env = "DRIFT_INTERVAL", default_value = "10m", value_parser = span)]
     pub drift_interval: std::time::Duration,
 

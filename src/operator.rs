@@ -103,7 +103,7 @@ impl Election {
         let timing = leader::LeaseTiming::default();
         let elector = LeaderElector::new(
             client,
-            &arguments.place.namespace,
+            &arguments.scope.namespace,
             LEADER_LEASE,
             identity,
             timing,
@@ -165,13 +165,13 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         client: client()?,
         flush_client: client()?,
         settings: Settings {
-            namespace: arguments.place.namespace.clone(),
+            namespace: arguments.scope.namespace.clone(),
             holder,
             timing,
             minimum_interval: arguments.minimum_interval,
             drift_interval: arguments.drift_interval,
-            scope: Scope::new(arguments.place.watch_namespaces.clone()),
-            class: arguments.place.controller_class.clone(),
+            scope: Scope::new(arguments.scope.watch_namespaces.clone()),
+            class: arguments.scope.controller_class.clone(),
         },
         clock,
         api_clock,

@@ -5,7 +5,7 @@
 
 /// Where a permission is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum RightScope {
     /// In the whole cluster, because the kind has no namespace.
     Cluster,
     /// On the watched namespaces themselves.
@@ -26,13 +26,13 @@ pub struct Right {
     /// The verbs.
     pub verbs: &'static [&'static str],
     /// Where.
-    pub place: Place,
+    pub scope: RightScope,
     /// The code that needs it, and its purpose.
     pub because: &'static str,
 }
 
 const fn right(
-    place: Place,
+    scope: RightScope,
     group: &'static str,
     resource: &'static str,
     verbs: &'static [&'static str],
@@ -42,7 +42,7 @@ const fn right(
         group,
         resource,
         verbs,
-        place,
+        scope,
         because,
     }
 }
@@ -50,42 +50,42 @@ const fn right(
 /// All permissions. The operator sends no other request to the API server, except those that every authenticated user may send.
 pub const RIGHTS: &[Right] = &[
     right(
-        Place::Cluster,
+        RightScope::Cluster,
         "zitadel-secrets.dev",
         "zitadelconnections",
         &["list", "watch"],
         "src/operator/controllers.rs watches the connections, src/check.rs lists them",
     ),
     right(
-        Place::Cluster,
+        RightScope::Cluster,
         "zitadel-secrets.dev",
         "zitadelconnections/status",
         &["patch"],
         "src/connection/connect.rs reports whether they can be used",
     ),
     right(
-        Place::WatchedNamespaces,
+        RightScope::WatchedNamespaces,
         "",
         "namespaces",
         &["list", "watch"],
         "src/operator/objects.rs watches their labels, which grants may select",
     ),
     right(
-        Place::Watched,
+        RightScope::Watched,
         "zitadel-secrets.dev",
         "apiappsecrets",
         &["get", "list", "watch"],
         "src/operator/objects.rs watches the objects, src/reconcile/read.rs reads one again before it is acted on",
     ),
     right(
-        Place::Watched,
+        RightScope::Watched,
         "zitadel-secrets.dev",
         "apiappsecrets/status",
         &["patch"],
         "src/report/mod.rs reports; nothing else of an object is ever written",
     ),
     right(
-        Place::Watched,
+        RightScope::Watched,
         "",
         "secrets",
         &["get", "list", "watch", "create", "patch", "delete"],
@@ -93,28 +93,28 @@ pub const RIGHTS: &[Right] = &[
          flush.rs create it and apply its content; act.rs deletes the one with the former name",
     ),
     right(
-        Place::Watched,
+        RightScope::Watched,
         "events.k8s.io",
         "events",
         &["create"],
         "src/report/event.rs publishes events beside the object",
     ),
     right(
-        Place::Own,
+        RightScope::Own,
         "",
         "secrets",
         &["get", "list", "watch"],
         "src/connection/connect.rs reads the credential, src/operator/controllers.rs watches the metadata for changes",
     ),
     right(
-        Place::Own,
+        RightScope::Own,
         "",
         "configmaps",
         &["get", "list", "watch"],
         "src/connection/connect.rs reads certificate authorities, src/operator/controllers.rs watches the metadata for changes",
     ),
     right(
-        Place::Own,
+        RightScope::Own,
         "coordination.k8s.io",
         "leases",
         &["get", "list", "watch", "create", "update", "delete"],

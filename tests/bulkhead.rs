@@ -1,4 +1,4 @@
-//! Whoever hangs delays nobody else: objects of another connection, and of another namespace of the same one, are looked at meanwhile.
+//! Objects that hang delay no others: those of another connection, and of another namespace of the same one, are reconciled meanwhile.
 //! And how much a tenant writes into annotations is the tenant's own affair.
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use support::process::{Launch, Process};
 use support::world::{PATIENCE, World};
 use zitadel_simulator::{Action, Config, Fault, Operation, Simulator};
 
-/// More than are looked at at once in all.
+/// More than are reconciled at once in all.
 const HANGING: usize = 80;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,7 +50,7 @@ async fn objects_that_hang_delay_none_of_another_namespace_or_connection() {
         zitadel.inject(Fault::on(Operation::GetApp, hang).app(&app.id).always());
     }
     fleet.create_all().await;
-    // So many of one namespace are looked at at once, and no more.
+    // So many of one namespace are reconciled at once, and no more.
     gate.reached_by(12).await;
     let elsewhere = stranger.app("elsewhere");
     stranger
@@ -65,7 +65,7 @@ async fn objects_that_hang_delay_none_of_another_namespace_or_connection() {
         .await
         .unwrap();
     tokio::join!(stranger.ready("elsewhere"), neighbour.ready("next-door"));
-    // Nobody had to wait until one of those that hang was given up.
+    // No object had to wait until one of those that hang was given up.
     let held = zitadel.request_log().into_iter().filter(|request| {
         request.operation == Operation::GetApp && request.app.as_ref() != Some(&next_door.id)
     });

@@ -25,13 +25,13 @@ macro_rules! with_one_and_two_replicas {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_grant_that_is_taken_away_after_the_claim_stops_the_call() {
-    // One replica: of two it could not be told which of them has seen that the grant is gone.
+    // One replica: with two, it would be unknown which of them has seen that the grant is gone.
     further::grant_removed(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_status_that_cannot_be_written_is_tried_less_and_less_often() {
-    // One replica: what one of two writes at last has the other look again.
+    // One replica: the last write of one of two makes the other reconcile again.
     further::status_refused(1).await;
 }
 

@@ -177,7 +177,7 @@ async fn a_process_that_begins_in_the_leaders_pod_leads_without_waiting() {
     first.task.abort();
     let again = process(kubeconfig, &namespace, "first", "2").await;
     assert!(leads(&again).await);
-    // Nobody led in between: the Lease went from one process of the pod to the next.
+    // No other replica led in between: the Lease went from one process of the pod to the next.
     let spec = spec(cluster, &namespace).await;
     assert_eq!(spec.holder_identity.as_deref(), Some("first_2"));
     assert_eq!(spec.lease_transitions, Some(1));
@@ -275,12 +275,12 @@ async fn a_second_container_of_the_pod_does_not_take_the_first_one_for_dead() {
     until_leader(&first).await;
     let before = operators_lease(&tenant).await;
     let second = launch.start();
-    // It has looked at the Lease more than once, and left it alone.
+    // It has read the Lease more than once, and left it alone.
     eventually(LONG, || async {
-        let looks = second
+        let reads = second
             .metric_of("kubernetes_requests_total", &["get", "leases"])
             .await;
-        (looks >= Some(3.0)).then_some(())
+        (reads >= Some(3.0)).then_some(())
     })
     .await;
     let after = operators_lease(&tenant).await;

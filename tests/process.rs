@@ -233,10 +233,10 @@ async fn without_definitions_it_stays_up_and_begins_when_they_are_there() {
     })
     .await;
     assert_eq!(operator.get("/live").await.unwrap().0, 200);
-    let told = "the API server knows no apiappsecrets: install the custom resource definitions";
+    let message = "the API server knows no apiappsecrets: install the custom resource definitions";
     eventually(PATIENCE, || async {
         let (status, page) = operator.get("/ready").await?;
-        (status == 503 && page.contains(told)).then_some(())
+        (status == 503 && page.contains(message)).then_some(())
     })
     .await;
     install_definitions(&client).await;
@@ -265,15 +265,15 @@ async fn a_connection_without_its_credential_says_so_and_is_used_as_soon_as_it_i
     assert_eq!(tenant.connection_reason().await, "CredentialMissing");
     let connection = tenant.connections().get(name).await.unwrap();
     let conditions = connection.status.unwrap().conditions;
-    let told = &conditions.get(ConditionType::Stalled).unwrap().message;
+    let message = &conditions.get(ConditionType::Stalled).unwrap().message;
     let missing = format!("Secret {OPERATOR_NAMESPACE}/{name} with key token does not exist");
-    assert!(told.starts_with(&missing), "{told}");
+    assert!(message.starts_with(&missing), "{message}");
     let object = tenant.reason("orders", "CredentialMissing").await;
     let conditions = object.status.unwrap().conditions;
-    let told = &conditions.get(ConditionType::Ready).unwrap().message;
+    let message = &conditions.get(ConditionType::Ready).unwrap().message;
     assert!(
-        told.contains(&format!("ZitadelConnection {name}")),
-        "{told}"
+        message.contains(&format!("ZitadelConnection {name}")),
+        "{message}"
     );
     let unusable = format!("{name} (CredentialMissing)");
     eventually(PATIENCE, || async {
@@ -363,30 +363,30 @@ async fn check_behind_proxies(world: &World) {
             .output()
             .await
             .unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        (output.status.success(), told)
+        let printed = String::from_utf8(output.stderr).unwrap();
+        (output.status.success(), printed)
     };
     let dead = "http://127.0.0.1:9";
     for (proxy, none) in [("HTTPS_PROXY", "NO_PROXY"), ("https_proxy", "no_proxy")] {
-        let (well, told) = check(&[(proxy, dead), (none, "127.0.0.1,localhost")]).await;
-        assert!(well, "{told}");
-        let (well, told) = check(&[(proxy, dead)]).await;
-        assert!(!well, "{told}");
+        let (well, printed) = check(&[(proxy, dead), (none, "127.0.0.1,localhost")]).await;
+        assert!(well, "{printed}");
+        let (well, printed) = check(&[(proxy, dead)]).await;
+        assert!(!well, "{printed}");
         let sentence = format!(
             "{proxy} is set to 127.0.0.1:9, which refuses connections: unset it, or add the API server's host"
         );
-        assert!(told.contains(&sentence), "{told}");
+        assert!(printed.contains(&sentence), "{printed}");
     }
     let proxy = ForwardProxy::start(None).await;
-    let (well, told) = check(&[("HTTPS_PROXY", &proxy.url())]).await;
-    assert!(well, "{told}");
+    let (well, printed) = check(&[("HTTPS_PROXY", &proxy.url())]).await;
+    assert!(well, "{printed}");
     let opened = proxy.opened();
     assert!(opened > 0);
     // What the kubeconfig says goes first.
     let kubeconfig = through(world, &proxy);
     let kubeconfig = kubeconfig.to_str().unwrap();
-    let (well, told) = check(&[("KUBECONFIG", kubeconfig), ("HTTPS_PROXY", dead)]).await;
-    assert!(well, "{told}");
+    let (well, printed) = check(&[("KUBECONFIG", kubeconfig), ("HTTPS_PROXY", dead)]).await;
+    assert!(well, "{printed}");
     assert!(proxy.opened() > opened);
 }
 
@@ -460,8 +460,8 @@ async fn check_says_which_replica_leads_and_fails_when_none_does() {
             .output()
             .await
             .unwrap();
-        let told = String::from_utf8(output.stdout).unwrap();
-        (output.status.success(), told)
+        let printed = String::from_utf8(output.stdout).unwrap();
+        (output.status.success(), printed)
     };
     let tenant = world.tenant("checked").await;
     let operator = Arc::new(Operator::start_with(
@@ -470,8 +470,11 @@ async fn check_says_which_replica_leads_and_fails_when_none_does() {
         &["--pod-name", "the-leader"],
     ));
     tenant.connected().await;
-    let (well, told) = check("60s").await;
-    assert!(well && told.contains("\nleader: the-leader."), "{told}");
+    let (well, printed) = check("60s").await;
+    assert!(
+        well && printed.contains("\nleader: the-leader."),
+        "{printed}"
+    );
     check_behind_proxies(world).await;
     // A credential that was good: the next call finds that it is not any more.
     let app = tenant.app("orders");
@@ -484,9 +487,9 @@ async fn check_says_which_replica_leads_and_fails_when_none_does() {
         (tenant.connection_reason().await == "CredentialRejected").then_some(())
     })
     .await;
-    let (well, told) = check("2s").await;
+    let (well, printed) = check("2s").await;
     let rejected = format!("connection {}: CredentialRejected: ", tenant.namespace);
-    assert!(!well && told.contains(&rejected), "{told}");
+    assert!(!well && printed.contains(&rejected), "{printed}");
     let new = tenant.zitadel.create_pat(&tenant.user).unwrap();
     tenant.set_credential(&new).await;
     eventually(PATIENCE, || async {
@@ -495,11 +498,11 @@ async fn check_says_which_replica_leads_and_fails_when_none_does() {
     .await;
     assert_eq!(stopping(&operator).await.unwrap(), Some(0));
     // Its connection still says Connected.
-    let (well, told) = check("2s").await;
-    assert!(!well && told.contains("\nleader: none: "), "{told}");
+    let (well, printed) = check("2s").await;
+    assert!(!well && printed.contains("\nleader: none: "), "{printed}");
     assert!(
-        told.contains(&format!("connection {}: Connected", tenant.namespace)),
-        "{told}"
+        printed.contains(&format!("connection {}: Connected", tenant.namespace)),
+        "{printed}"
     );
 }
 

@@ -32,7 +32,7 @@ const AT_ONCE: usize = 24;
 const UNTIL_RESTART: usize = 70;
 /// Seeds of sequences that failed once.
 ///
-/// 49: the claim is deleted and a trigger set before the operator looks again. The status says then that the trigger is new.
+/// 49: the claim is deleted and a trigger set before the operator reconciles again. The status says then that the trigger is new.
 /// 77, 171: the copy of a renamed Secret was posted, and a key of it that got another name later stayed.
 const REGRESSIONS: &[u64] = &[49, 77, 84, 171];
 
@@ -212,12 +212,12 @@ impl Walk<'_> {
     }
 
     /// What was executed on the two applications, and what the claims say: to understand a failure. No secret.
-    async fn told(&self) -> Vec<String> {
+    async fn trace(&self) -> Vec<String> {
         let executions = self.tenant.zitadel.executions();
         let mine = executions
             .into_iter()
             .filter(|execution| self.apps.iter().any(|app| app.id == execution.app));
-        let mut told: Vec<String> = mine
+        let mut trace: Vec<String> = mine
             .map(|it| {
                 let (at, app, sequence) = (it.executed_at, it.app, it.sequence);
                 format!(
@@ -230,18 +230,18 @@ impl Walk<'_> {
         for name in self.claims().await {
             if let Ok(lease) = leases.get(&name).await {
                 let annotations = lease.metadata.annotations.unwrap_or_default();
-                told.extend(annotations.get("zitadel-secrets.dev/claim").cloned());
+                trace.extend(annotations.get("zitadel-secrets.dev/claim").cloned());
             }
         }
         if let Ok(secret) = self.tenant.secrets().get(self.secret).await {
             let annotations = secret.metadata.annotations.unwrap_or_default();
-            told.extend(
+            trace.extend(
                 annotations
                     .into_iter()
                     .map(|(key, value)| format!("{key}={value}")),
             );
         }
-        told
+        trace
     }
 
     async fn step(&mut self, op: Op) {
@@ -409,7 +409,7 @@ impl Walk<'_> {
                 self.trigger += 1;
                 self.causes += 1;
                 self.apply(false).await;
-                // Until somebody has noticed.
+                // Until a replica has noticed.
                 let noticed = tenant.until("walk", |object| {
                     let seen = object.status.as_ref()?.observed_generation;
                     (seen == object.metadata.generation).then_some(())
@@ -545,11 +545,11 @@ async fn walk(world: &World, seed: u64) -> Result<(), String> {
     if tokio::time::timeout(patience, settled).await.is_err() {
         let object = tenant.objects().get("walk").await;
         let status = object.map(|object| serde_json::to_string(&object.status).unwrap_or_default());
-        let mut told = walk.told().await;
-        told.extend(steps);
+        let mut trace = walk.trace().await;
+        trace.extend(steps);
         return Err(verdict(format!(
             "did not converge: {status:?}\n  {}",
-            told.join("\n  ")
+            trace.join("\n  ")
         )));
     }
     let made: u64 = walk.apps.iter().map(|app| tenant.generates(app)).sum();
@@ -573,16 +573,16 @@ async fn walk(world: &World, seed: u64) -> Result<(), String> {
         return Err(verdict(format!("key {other} is still there")));
     }
     if ops.contains(&Op::BurstOfTriggers) && repairs(&ops) <= 1 && !is_repaired(&walk).await {
-        let told = walk.told().await.join("\n  ");
+        let trace = walk.trace().await.join("\n  ");
         return Err(verdict(format!(
-            "after a burst nothing is repaired\n  {told}"
+            "after a burst nothing is repaired\n  {trace}"
         )));
     }
     tenant.delete("walk").await;
     Ok(())
 }
 
-/// How many repairs the steps may have caused, at the most; many where somebody removed the memory of them.
+/// How many repairs the steps may have caused, at the most; many where a step removed the memory of them.
 fn repairs(ops: &[Op]) -> usize {
     let of = |op: &Op| match op {
         Op::DeleteClaim | Op::CorruptClaim => OPS.len(),

@@ -125,7 +125,7 @@ async fn replace(api: &Api<DynamicObject>, kind: &str, name: &str, spec: Value) 
     .unwrap();
 }
 
-/// The objects of a tenant, whichever fields they have.
+/// The objects of a tenant, with the fields of any version.
 fn objects(tenant: &Tenant) -> Api<DynamicObject> {
     let resource = ApiResource::erase::<ApiAppSecret>(&());
     Api::namespaced_with(tenant.client.clone(), &tenant.namespace, &resource)

@@ -103,7 +103,7 @@ fn windows(stage: &mut Stage, whole: &mut Vec<f64>, prove: &mut Vec<f64>, write:
     }
 }
 
-/// Applies a Secret of about the same size, one write after the other. Ends with whoever drops it.
+/// Applies a Secret of about the same size, one write after the other. Ends when it is dropped.
 async fn bare_writes(stage: &Stage, took: &mut Vec<f64>) {
     let secrets = stage.fleet.tenant.secrets();
     let params = PatchParams::apply("bare").force();

@@ -78,7 +78,7 @@ async fn settle(stage: &Stage, operator: &Process) {
 
 /// Prints and forgets what was asked; returns the values that were made.
 pub async fn count(figures: &mut Figures, stage: &mut Stage, what: &str) -> usize {
-    // What an event is told of may come a moment after the work itself.
+    // What an event reports may come a moment after the work itself.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let requests = stage.requests();
     let writes = requests.iter().filter(|request| request.is_write()).count();

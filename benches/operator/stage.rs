@@ -14,7 +14,7 @@ use crate::support::fleet::Fleet;
 use crate::support::process::{Launch, Process};
 use crate::support::world::{OPERATOR_NAMESPACE, World};
 
-/// The operator's name for the API server, by which the audit log tells its requests.
+/// The operator's name for the API server, by which the audit log identifies its requests.
 pub const USER: &str = "operator-under-measurement";
 /// The Lease of leader election.
 pub const LEADER_LEASE: &str = "zitadel-secret-operator";

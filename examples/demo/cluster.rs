@@ -134,7 +134,7 @@ impl Cluster {
         let context = self.kubectl(&["config", "current-context"])?;
         ensure!(
             std::io::stdin().is_terminal(),
-            "KUBECONFIG is set, so the demo would use the cluster {}, and there is nobody to ask; \
+            "KUBECONFIG is set, so the demo would use the cluster {}, and there is no terminal to ask on; \
              unset KUBECONFIG to have a cluster of the demo's own",
             server.trim()
         );
@@ -146,7 +146,7 @@ impl Cluster {
             let found = self.kubectl(&["get", &name, "--ignore-not-found", "--output=name"])?;
             if !found.trim().is_empty() {
                 bail!(
-                    "{name} exists in that cluster already; the demo would get in the way of whoever uses it"
+                    "{name} exists in that cluster already; the demo would get in the way of its users"
                 );
             }
         }

@@ -180,7 +180,7 @@ impl Demo {
         let kubectl = self.cluster.kubectl_program();
         let kubectl = kubectl.parent().and_then(Path::to_str);
         let kubeconfig = self.directory.join("kubeconfig");
-        let place = tutorial::Place {
+        let inputs = tutorial::Inputs {
             kubectl: kubectl.context("the path of kubectl is no text")?,
             operator: self
                 .programs
@@ -195,7 +195,7 @@ impl Demo {
             app: &self.zitadel.app,
             token: &self.zitadel.token,
         };
-        for (name, text) in tutorial::files(&place) {
+        for (name, text) in tutorial::files(&inputs) {
             std::fs::write(written.0.join(name), text)?;
         }
         std::fs::copy(

@@ -1,7 +1,7 @@
 //! What the tutorial finds in `target/tutorial`: also written by the test that runs the tutorial's commands.
 
 /// Where everything is.
-pub struct Place<'a> {
+pub struct Inputs<'a> {
     /// The directory of kubectl.
     pub kubectl: &'a str,
     /// The directory of the operator's binary.
@@ -16,13 +16,13 @@ pub struct Place<'a> {
     pub project: &'a str,
     /// The application.
     pub app: &'a str,
-    /// The token of somebody who calls the API.
+    /// The token of a user who calls the API.
     pub token: &'a str,
 }
 
 /// The files by their names. The service user's key is another one: `key.json`.
-pub fn files(place: &Place<'_>) -> [(&'static str, String); 3] {
-    let Place {
+pub fn files(inputs: &Inputs<'_>) -> [(&'static str, String); 3] {
+    let Inputs {
         kubectl,
         operator,
         kubeconfig,
@@ -31,7 +31,7 @@ pub fn files(place: &Place<'_>) -> [(&'static str, String); 3] {
         project,
         app,
         token,
-    } = place;
+    } = inputs;
     let environment = format!(
         "export PATH='{kubectl}':'{operator}':\"$PATH\"
 export KUBECONFIG='{kubeconfig}'

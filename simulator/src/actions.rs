@@ -84,6 +84,6 @@ pub enum Action {
     Endless,
     /// Executed; a wrong content type.
     ContentType(String),
-    /// Executed; compressed though nobody asked for it.
+    /// Executed; compressed although the client did not ask for it.
     Gzip,
 }

@@ -13,7 +13,7 @@ use crate::{Simulator, lock, random, token};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no {kind} {id}")]
 pub struct NotThere {
-    /// What was looked for.
+    /// What was searched for.
     pub kind: &'static str,
     /// Its id.
     pub id: String,

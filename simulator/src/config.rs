@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Header by which a client names its attempt, so that the ledger can tell attempts apart.
+/// Header by which a client names its attempt, so that the ledger can distinguish attempts.
 pub const ATTEMPT_HEADER: &str = "x-zitadel-secret-operator-attempt";
 
 /// How the simulator starts.
@@ -122,7 +122,7 @@ pub enum Lag {
     },
     /// As measured on a real server: p50 24 ms, p90 45 ms, p99 98 ms.
     Observed,
-    /// Only when somebody reads the app.
+    /// Only when a client reads the app.
     Never,
 }
 
@@ -146,7 +146,7 @@ pub enum Availability {
     /// Normal.
     #[default]
     Up,
-    /// Nobody listens: connections are refused and open ones are reset.
+    /// No server listens: connections are refused and open ones are reset.
     Refusing,
     /// Connections are accepted and reset after the client's first byte.
     Resetting,

@@ -49,7 +49,7 @@ impl Simulator {
         self.change_app(app, EventKind::ApiSecretUpdated)
     }
 
-    /// Somebody else rotates: a user, or an administrator in the console if none is named.
+    /// Another actor rotates: a user, or an administrator in the console if none is named.
     pub fn rotate_elsewhere(&self, app: &str, editor: Option<&str>) -> Result<Execution, NotThere> {
         let mut world = lock(&self.shared.world);
         let (now, settings) = (self.shared.now(), self.settings());

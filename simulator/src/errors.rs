@@ -1,4 +1,4 @@
-//! Errors of ZITADEL's API as they appear on the wire, with the ids by which clients must tell them apart. Does no I/O.
+//! Errors of ZITADEL's API as they appear on the wire, with the ids by which clients must distinguish them. Does no I/O.
 
 use std::borrow::Cow;
 

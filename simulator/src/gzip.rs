@@ -1,4 +1,4 @@
-//! Gzip (RFC 1952) without compression, for answers that are encoded though nobody asked. Does no I/O.
+//! Gzip (RFC 1952) without compression, for answers that are encoded although the client did not ask. Does no I/O.
 
 /// Wraps data into stored blocks.
 pub(crate) fn stored(data: &[u8]) -> Vec<u8> {

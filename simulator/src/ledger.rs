@@ -62,7 +62,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Execution {
-    /// The request that caused it; nothing: done by the test or by somebody scripted.
+    /// The request that caused it; nothing: done by the test or by a scripted actor.
     pub request: Option<u64>,
     /// When, by the real clock.
     pub executed_at: Timestamp,

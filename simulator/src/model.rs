@@ -1,4 +1,4 @@
-//! What a project looks like after a number of events. Does no I/O.
+//! The state of a project after a number of events. Does no I/O.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub enum State {
     Active,
     /// Deactivated.
     Inactive,
-    /// Removed: looks as if it had never been.
+    /// Removed: as if it had never existed.
     Removed,
 }
 

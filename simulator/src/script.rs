@@ -8,7 +8,7 @@ use crate::routes::Operation;
 use crate::{Simulator, random};
 
 impl Simulator {
-    /// Adds a fault; its number tells later how often it fired.
+    /// Adds a fault; its number says later how often it fired.
     pub fn inject(&self, fault: Fault) -> u64 {
         self.shared.faults.add(fault)
     }

@@ -58,7 +58,7 @@ pub(crate) async fn listen(
         listener = loop {
             match TcpListener::bind(address).await {
                 Ok(listener) => break listener,
-                // Somebody may hold the port for a moment.
+                // Another process may hold the port for a moment.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
         };

@@ -148,7 +148,7 @@ pub(crate) fn issue(
     value
 }
 
-/// An id token with the right claims. NB: its signature is random; nobody here checks one.
+/// An id token with the right claims. NB: its signature is random; nothing here checks one.
 fn id_token(call: &Call, user: &str, lifetime: i64) -> String {
     let now = call.now.as_second();
     let header = json!({"alg": "RS256", "kid": "1", "typ": "JWT"});

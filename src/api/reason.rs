@@ -51,7 +51,7 @@ reasons! {
     UpToDate,
     /// A rotation is due and waits for its window.
     AwaitingWindow,
-    /// A rotation became due while the operator was away, like many others, and starts when it is caught up.
+    /// Overdue after downtime, like many others; starts when the operator catches up.
     CatchingUp,
     /// Everything is stopped by `spec.suspend`.
     Suspended,
@@ -109,7 +109,7 @@ reasons! {
     /// The project of the application is inactive.
     ProjectInactive,
 
-    /// A Secret of that name exists and is not the operator's.
+    /// A Secret of that name exists but is not managed by this operator.
     SecretNotOwned,
     /// The Secret that is to be adopted does not exist, lacks the key with the client secret, or holds one that ZITADEL rejects.
     NothingToAdopt,
@@ -165,9 +165,9 @@ reasons! {
     SecretMissing,
     /// ZITADEL refuses the stored client secret, and the policy is to report.
     SecretInvalid,
-    /// The credential was rotated by somebody else.
+    /// Another actor rotated the credential.
     RotatedElsewhere,
-    /// The credential is being changed by somebody else again and again.
+    /// Another actor changes the credential again and again.
     Contested,
     /// Too many repairs of one application.
     BreakerOpen,
@@ -187,7 +187,7 @@ reasons! {
 
     /// The credential was rotated.
     Rotated,
-    /// The client secret of the former pair was replaced by one that nobody has, because the overlap is over.
+    /// The client secret of the former pair was replaced by one that no one has, because the overlap is over.
     Retired,
     /// The credential was issued for the first time.
     Issued,

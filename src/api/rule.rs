@@ -133,7 +133,7 @@ pub fn time_zone() -> Value {
     )])
 }
 
-/// Text of which no part can be a password. Whoever forgets the host, or writes the @ as %40, has one after a colon.
+/// Text of which no part can be a password. A URL without a host, or with the @ as %40, can have one after a colon.
 const WITHOUT_PASSWORD: &str =
     r"matches('^([A-Za-z0-9+.-]+://)?[^:@%]*(:[0-9]*)?([/?#][^:@%]*)?$')";
 
@@ -271,7 +271,7 @@ mod tests {
         let plain: Vec<String> = plain
             .available()
             .map(|name| name.to_string())
-            // NB: Factory is what a machine has that was never told its zone.
+            // NB: Factory is the zone of a machine on which none was set.
             .filter(|name| !name.contains('/') && !name.eq_ignore_ascii_case("Factory"))
             .collect();
         assert!(plain.iter().any(|name| name == "UTC"), "{plain:?}");

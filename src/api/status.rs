@@ -55,7 +55,7 @@ pub struct ApiAppSecretStatus {
     #[schemars(length(max = 253))]
     pub secret_name: Option<String>,
 
-    /// The revision of the Secret that was last written or verified: another one is looked at anew.
+    /// The revision of the Secret that was last written or verified: another one is read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub secret_resource_version: Option<String>,
@@ -179,7 +179,7 @@ pub struct HistoryEntry {
     pub unknown: BTreeMap<String, serde_json::Value>,
 }
 
-/// A client secret that somebody else made.
+/// A client secret that another actor made.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ForeignSecret {

@@ -107,7 +107,7 @@ pub struct ZitadelConnectionSpec {
     pub controller_class: Option<String>,
 }
 
-/// The class of a connection that names none, and of an operator that is told none.
+/// The class of a connection that names none, and of an operator without `--controller-class`.
 pub const DEFAULT_CLASS: &str = "default";
 
 /// How much the operator does at once.

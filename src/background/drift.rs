@@ -75,7 +75,7 @@ async fn read_projects(
 ) -> HashSet<(Option<OrganizationId>, ProjectId)> {
     let mut failed = HashSet::new();
     for (organization, project) in projects {
-        let changed = match connection.look(organization.as_ref(), &project).await {
+        let changed = match connection.scan(organization.as_ref(), &project).await {
             Ok(changed) => changed,
             Err(error) => {
                 if let Some(left_out) = context.log.allows("ProjectNotLookedAt") {

@@ -73,7 +73,7 @@ pub async fn reconcile(
         }
         Err(refusal) => {
             context.connections.set(&name, Err(refusal.stored()));
-            // NB: of a right that is granted later no watch tells.
+            // NB: no watch shows a right that is granted later.
             let soon = !refusal.failure.permanent || refusal.failure.reason == Reason::Forbidden;
             (
                 Duration::from_secs(if soon { 15 } else { 300 }),
@@ -250,7 +250,7 @@ fn refused(error: &ZitadelError) -> Unusable {
     }
 }
 
-/// Whose credential it is. Where that is not answered, one more question tells whether anything of ZITADEL answers; it is asked at the
+/// Whose credential it is. Where that is not answered, one more request shows whether anything of ZITADEL answers; it is asked at the
 /// same time where the first one takes long, so that both take no longer than one.
 async fn who(zitadel: &Client) -> Result<UserId, Unusable> {
     const LONG: Duration = Duration::from_secs(3);
@@ -272,12 +272,12 @@ async fn who(zitadel: &Client) -> Result<UserId, Unusable> {
     answer.map_err(|error| judged(&error, other))
 }
 
-/// Whether one more question tells more.
+/// Whether one more request can show more.
 fn needs_more(error: &ZitadelError) -> bool {
     is_away(error) || error.detail().map(Detail::fault) == Some(&Fault::TokenServerError)
 }
 
-/// Why the service user is not told who it is, by whether the issuer answers.
+/// Why ZITADEL does not say which user the credential is, by whether the issuer answers.
 fn judged(error: &ZitadelError, discovery: Result<Discovery, ZitadelError>) -> Unusable {
     let refusal = refused(error);
     let key = error.detail().map(Detail::fault) == Some(&Fault::TokenServerError);
@@ -442,11 +442,11 @@ async fn unreadable(
     if known.is_none_or(|known| known.reason != failure.reason) {
         set(failure.clone());
     }
-    let told = unreadable::tell::<ZitadelConnection>(context, guarded.meta(), error).await?;
+    let reported = unreadable::report::<ZitadelConnection>(context, guarded.meta(), error).await?;
     // NB: those who use it may not be allowed to read it.
-    if told.is_some() {
+    if reported.is_some() {
         set(Failure {
-            connection: told,
+            connection: reported,
             ..failure
         });
     }

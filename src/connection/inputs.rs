@@ -14,7 +14,7 @@ pub(crate) struct Material {
     pub(crate) credential: Zeroizing<Vec<u8>>,
     pub(crate) ca_pem: Option<Vec<u8>>,
     pub(crate) proxy: Option<Proxy>,
-    /// Tells one state of the credential from another.
+    /// Differs between two states of the credential.
     pub(crate) credential_revision: String,
     /// The same for the certificate authorities, those of the proxy included.
     pub(crate) ca_revision: String,

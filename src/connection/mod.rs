@@ -48,7 +48,7 @@ pub struct Connection {
     pub shared: Arc<Shared>,
     /// The limit of repairs.
     pub(crate) repair_limit: RepairLimit,
-    /// Tells one state of its spec, credential and certificate authorities from another.
+    /// Differs between two states of its spec, credential and certificate authorities.
     pub(crate) made_from: String,
     /// What its client was made from.
     pub(crate) reach: Reach,
@@ -61,7 +61,7 @@ pub struct Connection {
 pub struct Reach {
     /// By the spec.
     pub(crate) declared: Declared,
-    /// Tells one state of the stored credential from another.
+    /// Differs between two states of the stored credential.
     pub(crate) credential: String,
     /// The same for the certificate authorities.
     pub(crate) authorities: String,
@@ -286,7 +286,7 @@ impl Connection {
         repairs.len() >= self.repair_limit.count
     }
 
-    /// The application's sequence by the last look at its project.
+    /// The application's sequence by the last scan of its project.
     pub fn hint(&self, app: &AppRef) -> Option<Sequence> {
         self.shared
             .hints
@@ -303,9 +303,9 @@ impl Connection {
             .insert((app.project.clone(), app.app.clone()), sequence);
     }
 
-    /// Looks at all applications of a project at once. Which of them have another sequence than at the last look. Nothing is known of
-    /// any of them if it fails.
-    pub async fn look(
+    /// Lists all applications of a project in one request, and returns those whose sequence differs from the last scan. Nothing is
+    /// known of any of them if it fails.
+    pub async fn scan(
         &self,
         organization: Option<&OrganizationId>,
         project: &ProjectId,
@@ -432,7 +432,7 @@ impl Connections {
         (all.len(), failed)
     }
 
-    /// Whether the connection of that name was looked at, with whatever result.
+    /// Whether the connection of that name was reconciled, with any result.
     pub fn knows(&self, name: &str) -> bool {
         self.0.borrow().contains_key(name)
     }

@@ -105,7 +105,7 @@ pub async fn run(handles: ProcessHandles, readiness: Readiness) -> Arc<Context> 
     context
 }
 
-/// Shows the claims, and has the object looked at whose claim has changed.
+/// Watches the claims, and reconciles the object whose claim has changed.
 async fn watch_claims(context: &Context, writer: Writer<Lease>) {
     let leases: Api<Lease> = Api::namespaced(
         context.process.client.clone(),
@@ -147,7 +147,7 @@ async fn watch_claims(context: &Context, writer: Writer<Lease>) {
         .await;
 }
 
-/// Forgets the connections that are gone or another operator's by now; the objects that name them are looked at.
+/// Forgets the connections that are gone or another operator's by now; the objects that name them are reconciled.
 fn forget_connections(context: &Context) {
     let kept = |name: &str| context.store.keeps_connection(name);
     for gone in context.connections.retain(kept) {
@@ -201,7 +201,7 @@ fn connections_controller(
         if let Ok(Event::Apply(_) | Event::Delete(_) | Event::InitDone) = event {
             forget_connections(&listed);
         }
-        // Of one that was another operator's nothing is forgotten; those who name it are told now.
+        // Nothing was known of one that was another operator's; the objects that name it are reconciled now.
         if let Ok(Event::Delete(connection)) = event {
             listed.store.wake_users(&connection.name_any());
         }

@@ -29,10 +29,10 @@ use crate::store::prune;
 use crate::store::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
 use crate::store::watch::{NoPause, watch, with_missed_deletions};
 
-/// How long an object that cannot be looked at yet waits, once that was reported.
+/// How long an object that cannot be reconciled yet waits, once that was reported.
 const NOT_YET: Duration = Duration::from_secs(5);
-/// How long an object that names a connection of another operator is left alone. A change of either is looked at anyway, but of a
-/// connection that was deleted while the watch was interrupted no one is told.
+/// How long an object that names a connection of another operator is left alone. A change of either is reconciled at once, but no
+/// event shows a connection that was deleted while the watch was interrupted.
 const FOREIGN: Duration = Duration::from_mins(5);
 
 /// Where the watches of a cache write.
@@ -70,7 +70,7 @@ pub fn cache() -> (Cache, Feed) {
     (cache, feed)
 }
 
-/// Watches a namespace, or the whole cluster, and looks at its objects, until the process is to stop.
+/// Watches a namespace, or the whole cluster, and reconciles its objects, until the process stops.
 pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Cache, feed: Feed) {
     let client = context.process.client.clone();
     let secrets: Api<PartialObjectMeta<Secret>> = match &namespace {
@@ -151,7 +151,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
     unless_stopped_before_sync(work, &cache.objects_synced, &context).await;
 }
 
-/// Keeps the index of which object names which application; those that come free are looked at. `watched` is the namespace of the
+/// Keeps the index of which object names which application; those that come free are reconciled. `watched` is the namespace of the
 /// watch, if it is not all of them.
 fn index(context: &Context, watched: Option<&str>, event: &Result<Event<Guarded>, watcher::Error>) {
     let mut index = context.store.owners.lock();
@@ -175,7 +175,7 @@ fn index(context: &Context, watched: Option<&str>, event: &Result<Event<Guarded>
     }
 }
 
-/// Waits until this replica leads and the watches have shown everything: a cache that is still filling looks like a cluster in which
+/// Waits until this replica leads and the watches have shown everything: a partly filled cache resembles a cluster in which
 /// everything is gone. Where a watch is refused, that is said.
 async fn reconcile_when_ready(
     guarded: Arc<Guarded>,
@@ -244,7 +244,7 @@ fn on_error(guarded: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Acti
             name = guarded.meta().name,
             reason = error.reason(),
             left_out,
-            "looking at an object failed; it is tried again"
+            "reconciling an object failed; it is retried"
         );
     }
     Action::requeue(wait)

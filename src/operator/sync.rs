@@ -5,22 +5,22 @@ use tokio::sync::mpsc;
 use crate::reconcile::context::Context;
 use crate::store::cache::Synced;
 
-/// NB: a controller that is stopped while its cache fills waits for it for ever. Nothing was begun then, and neither by a replica that
+/// NB: a controller that is stopped while its cache fills waits for it for ever. It has done nothing by then, like a replica that
 /// never led: leave it.
 pub(crate) async fn unless_stopped_before_sync(
     work: impl Future<Output = ()>,
-    filled: &Synced,
+    synced: &Synced,
     context: &Context,
 ) {
     let never_began = async {
-        let begun = async {
+        let began = async {
             context.process.lead.leading().await;
-            filled.wait().await;
+            synced.wait().await;
         };
         if context
             .process
             .stop
-            .run_until_cancelled(begun)
+            .run_until_cancelled(began)
             .await
             .is_some()
         {

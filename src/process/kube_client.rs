@@ -307,8 +307,8 @@ mod tests {
         let answer = client
             .send(request("GET", "/api/v1/secrets?watch=true"))
             .await;
-        let told = format!("{:?}", answer.unwrap_err());
-        assert!(told.contains("DeadlineExceeded(30s)"), "{told}");
+        let error = format!("{:?}", answer.unwrap_err());
+        assert!(error.contains("DeadlineExceeded(30s)"), "{error}");
         assert_eq!(begun.elapsed(), DEFAULT_DEADLINE * 3);
     }
 }

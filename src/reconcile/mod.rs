@@ -53,7 +53,7 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
     let result = match &guarded.0 {
         Ok(object) => Box::pin(one(object, &context)).await,
         Err(invalid) => {
-            let told = unreadable::tell::<ApiAppSecret>(&context, guarded.meta(), &invalid.error);
+            let told = unreadable::report::<ApiAppSecret>(&context, guarded.meta(), &invalid.error);
             let told = told.await.map_err(Error::Status);
             told.map(|_| Action::await_change())
         }
@@ -102,7 +102,7 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
             "decided"
         );
         match step {
-            Step::Rest(Report::Outdated { retry }) => return Ok(report::next_look(&facts, retry)),
+            Step::Rest(Report::Outdated { retry }) => return Ok(report::requeue(&facts, retry)),
             Step::Rest(rest) => {
                 return report::settle(object, context, &current, &round, &facts, &rest).await;
             }

@@ -285,7 +285,7 @@ impl Reconciliation {
             since: since.unwrap_or(now.time),
             span,
         };
-        schedule.state_in_turn(last, now.time, &self.target.owner.uid, backlog)
+        schedule.state_after_downtime(last, now.time, &self.target.owner.uid, backlog)
     }
 
     /// The next instant at which the schedule has something else to say.

@@ -14,23 +14,23 @@ use crate::rotation::{Facts, foreign_attempt};
 pub fn report(
     object: &ApiAppSecret,
     context: &Arc<Context>,
-    round: &Reconciliation,
+    reconciliation: &Reconciliation,
     facts: &Facts,
 ) {
     let Some(attempt) = foreign_attempt(facts) else {
         return;
     };
     {
-        let foreign = &mut round.state.lock().foreign;
+        let foreign = &mut reconciliation.state.lock().foreign;
         let seen = foreign.filter(|(known, _)| *known == attempt);
         *foreign = Some((attempt, seen.is_some()));
         if seen != Some((attempt, false)) {
             return;
         }
     }
-    let owner = &round.target.owner;
+    let owner = &reconciliation.target.owner;
     let note = note(
-        &round.target.secret.name,
+        &reconciliation.target.secret.name,
         attempt,
         &context.process.settings.namespace,
         &context.process.settings.class,

@@ -135,7 +135,7 @@ mod tests {
         status(&[(ConditionType::Ready, holds.into(), reason)])
     }
 
-    fn told(
+    fn events(
         before: &ApiAppSecretStatus,
         after: &ApiAppSecretStatus,
     ) -> Vec<(Severity, Reason, String)> {
@@ -152,21 +152,21 @@ mod tests {
         let down = ready(true, Reason::ZitadelTimeout);
         let held = ready(false, Reason::QuotaExceeded);
         assert_eq!(
-            told(&none, &well),
+            events(&none, &well),
             [],
             "a first issue has an event of its own"
         );
         assert_eq!(
-            told(&well, &down),
+            events(&well, &down),
             [(
                 Warning,
                 Reason::ZitadelTimeout,
                 "ZitadelTimeout it is".to_owned()
             )]
         );
-        assert_eq!(told(&down, &down), []);
+        assert_eq!(events(&down, &down), []);
         assert_eq!(
-            told(&down, &held),
+            events(&down, &held),
             [(
                 Warning,
                 Reason::QuotaExceeded,
@@ -174,35 +174,35 @@ mod tests {
             )]
         );
         assert_eq!(
-            told(&held, &well),
+            events(&held, &well),
             [(
                 Normal,
                 Reason::UpToDate,
                 "UpToDate it is; no longer QuotaExceeded".to_owned()
             )]
         );
-        assert_eq!(told(&well, &ready(true, Reason::AwaitingWindow)), []);
+        assert_eq!(events(&well, &ready(true, Reason::AwaitingWindow)), []);
         let suspended = ready(true, Reason::Suspended);
-        let begins = told(&well, &suspended);
+        let begins = events(&well, &suspended);
         assert_eq!(
             begins,
             [(Normal, Reason::Suspended, "Suspended it is".to_owned())]
         );
-        assert_eq!(told(&suspended, &well).len(), 1);
+        assert_eq!(events(&suspended, &well).len(), 1);
     }
 
     #[test]
     fn every_reason_that_is_not_well_is_news_when_it_begins() {
         let well = ready(true, Reason::UpToDate);
         for reason in Reason::ALL {
-            let begun = told(&well, &ready(false, *reason));
+            let begun = events(&well, &ready(false, *reason));
             let reasons: Vec<_> = begun.iter().map(|(_, reason, _)| *reason).collect();
             // A lost answer has an event of its own.
             let news = !is_well(reason.as_str()) && *reason != Reason::LostAttempt;
             let expected = news.then_some(*reason);
             assert_eq!(reasons, Vec::from_iter(expected));
         }
-        let held = told(&well, &ready(true, Reason::SecretHeld));
+        let held = events(&well, &ready(true, Reason::SecretHeld));
         assert_eq!(held[0].0, Severity::Warning);
     }
 
@@ -213,7 +213,7 @@ mod tests {
             (ConditionType::Ready, Status::False, Reason::ZitadelTimeout),
             (ConditionType::Verified, Status::False, Reason::Refused),
         ];
-        let news = told(&well, &status(&doubt));
+        let news = events(&well, &status(&doubt));
         assert_eq!(news.len(), 2);
         assert_eq!(
             news[1],
@@ -223,7 +223,7 @@ mod tests {
                 "Refused it is".to_owned()
             )
         );
-        assert_eq!(told(&status(&doubt), &status(&doubt)), []);
+        assert_eq!(events(&status(&doubt), &status(&doubt)), []);
         let same = [
             (ConditionType::Ready, Status::False, Reason::SecretMissing),
             (
@@ -232,7 +232,7 @@ mod tests {
                 Reason::SecretMissing,
             ),
         ];
-        assert_eq!(told(&well, &status(&same)).len(), 1, "once is enough");
+        assert_eq!(events(&well, &status(&same)).len(), 1, "once is enough");
     }
 
     #[test]
@@ -247,10 +247,10 @@ mod tests {
         let none = ApiAppSecretStatus::default();
         let sentence = "Adopted the client secret in Secret orders, which ZITADEL accepts; nothing was generated";
         assert_eq!(
-            told(&none, &adopted),
+            events(&none, &adopted),
             [(Severity::Normal, Reason::Adopted, sentence.to_owned())]
         );
-        assert_eq!(told(&adopted, &adopted), []);
+        assert_eq!(events(&adopted, &adopted), []);
         let connected = ready(true, Reason::Connected).conditions;
         let first = of_ready(&none.conditions, &connected).unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Errors of ZITADEL and of the API server as reasons that a person is told. No I/O.
+//! Errors of ZITADEL and of the API server as reasons of conditions. No I/O.
 
 use crate::api::Reason;
 use crate::process::kube_client::DeadlineExceeded;
@@ -71,7 +71,7 @@ fn answer(error: &ZitadelError) -> Option<String> {
 /// The reason of a failed request to the API server about a Secret.
 ///
 /// NB: judged by status code and the API's own reason words. Only where Kubernetes has no word of its own (quota, admission, terminating
-/// namespaces, dry runs) the message is looked at; of it only the names of a quota, policy or webhook are shown.
+/// namespaces, dry runs) the message is parsed; only the name of a quota, policy or webhook in it is shown.
 pub fn kubernetes(error: &kube::Error) -> Failure {
     if let kube::Error::Service(late) = error
         && let Some(DeadlineExceeded(after)) = late.downcast_ref()
@@ -243,7 +243,7 @@ mod tests {
 
     use super::*;
 
-    fn told(code: u16, message: &str) -> (Reason, bool) {
+    fn reason_of(code: u16, message: &str) -> (Reason, bool) {
         let status = Status::failure(message, "").with_code(code).boxed();
         let failure = kubernetes(&kube::Error::Api(status));
         (failure.reason, failure.permanent)
@@ -298,10 +298,10 @@ mod tests {
                 Reason::SecretWriteRefused,
             ),
         ] {
-            assert_eq!(told(code, message), (reason, true), "{message}");
+            assert_eq!(reason_of(code, message), (reason, true), "{message}");
         }
         for code in [409, 429, 500, 503, 504] {
-            assert_eq!(told(code, "x"), (Reason::KubernetesUnavailable, false));
+            assert_eq!(reason_of(code, "x"), (Reason::KubernetesUnavailable, false));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a person is told for each reason: which object, which field, which value, what next. No text of the remote side. No I/O.
+//! The message for each reason: which object, which field, which value, what next. No text of the remote side. No I/O.
 
 mod breaker;
 mod scene;
@@ -18,7 +18,7 @@ pub use scene::Scene;
 use scene::{answer, at_or_after, span};
 pub use time::{first_in, is_same, stands};
 
-/// What a person is told: which object, which field, which value, what next.
+/// The message: which object, which field, which value, what next.
 pub fn message(blocked: &Blocked, scene: &Scene<'_>) -> String {
     let text = zitadel::call(blocked, scene)
         .or_else(|| refused_write(blocked, scene))
@@ -93,7 +93,7 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
     match blocked.reason {
         Reason::ConnectionNotFound => format!("ZitadelConnection {connection} does not exist: create it, or correct spec.connectionRef.name"),
         Reason::NotGranted => format!("ZitadelConnection {connection} has no grant for namespace {namespace}, project {project} and app {app}: ask its owner to add one to spec.grants"),
-        // NB: an object that can't be read itself is told in other words.
+        // NB: an object that can't be read itself has another message.
         Reason::InvalidSpec if blocked.answer.is_some() => "A template cannot be rendered for this application, so nothing was generated: correct it".to_owned(),
         Reason::InvalidObject | Reason::InvalidSpec | Reason::CredentialMissing | Reason::CredentialMalformed | Reason::CredentialRejected | Reason::CaBundleInvalid | Reason::Forbidden => {
             format!("ZitadelConnection {connection} cannot be used; its status says why")
@@ -161,7 +161,7 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::RotatedElsewhere => format!("Another user of ZITADEL rotated app {app}, and the client secret in Secret {secret} is rejected: put the new value into the Secret, or set a new spec.rotation.trigger to generate another one. The app's change list in ZITADEL names the user"),
         Reason::Contested => format!("Another user of ZITADEL rotates app {app} again and again: find out who, in the app's change list in ZITADEL, then set a new spec.rotation.trigger"),
         Reason::ClockSkew => "The clocks of the operator, of the API server and of ZITADEL differ by more than 5 minutes: correct them. Scheduled rotations wait; a new spec.rotation.trigger still rotates".to_owned(),
-        Reason::Refused if scene.stalled => format!("ZITADEL rejects each client secret that it generates for app {app}, and nobody else wrote Secret {secret}: check at ZITADEL that the app and its project are active and that introspection works, then set a new spec.rotation.trigger"),
+        Reason::Refused if scene.stalled => format!("ZITADEL rejects each client secret that it generates for app {app}, and no one else wrote Secret {secret}: check at ZITADEL that the app and its project are active and that introspection works, then set a new spec.rotation.trigger"),
         Reason::Refused => format!("ZITADEL rejects the client secret in Secret {secret}. One answer proves nothing: the operator asks again, at most {} apart, and replaces the value only if it stays rejected", span(timing.probe_most)),
         Reason::NoVerdict => format!("It is not known yet whether ZITADEL accepts the client secret in Secret {secret}; the operator asks again, at most {} apart", span(timing.probe_most)),
         Reason::Suspended => suspended(scene),

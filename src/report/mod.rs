@@ -125,43 +125,45 @@ pub async fn settle(
     object: &ApiAppSecret,
     context: &Arc<Context>,
     current: &Current,
-    round: &Reconciliation,
+    reconciliation: &Reconciliation,
     facts: &Facts,
     report: &Report,
 ) -> Result<Action, Error> {
-    another_operator::report(object, context, round, facts);
-    let (flushed, told) = {
-        let state = round.state.lock();
+    another_operator::report(object, context, reconciliation, facts);
+    let (flushed, last_reported) = {
+        let state = reconciliation.state.lock();
         (state.flushed.clone(), state.last_reported.clone())
     };
     let wall = context.process.clock.wall();
-    let mut status = status::status(round, facts, report, &flushed, wall);
+    let mut status = status::status(reconciliation, facts, report, &flushed, wall);
     let said = |status: &ApiAppSecretStatus| status.conditions.get(ConditionType::Ready).cloned();
-    let is_own = told
+    let is_own = last_reported
         .as_ref()
-        .is_some_and(|told| said(&told.status) == said(&round.status));
-    status::steady(&mut status, &round.status, is_own, facts.now.time);
+        .is_some_and(|last_reported| said(&last_reported.status) == said(&reconciliation.status));
+    status::steady(&mut status, &reconciliation.status, is_own, facts.now.time);
     let now = context.process.clock.boot();
     let timing = &context.process.settings.timing;
-    let contradicted = told
+    let contradicted = last_reported
         .filter(|_| flushed.is_empty())
-        .and_then(|told| told.contradicted(&round.status, &status, now, timing.probe));
+        .and_then(|last_reported| {
+            last_reported.contradicted(&reconciliation.status, &status, now, timing.probe)
+        });
     if let Some(left) = contradicted {
-        return Ok(next_look(facts, Retry::After(left)));
+        return Ok(requeue(facts, Retry::After(left)));
     }
-    if status != round.status {
+    if status != reconciliation.status {
         if !write(object, context, current, &status).await? {
             // Another actor changed the object meanwhile: what the watch shows next is reconciled first.
-            return Ok(next_look(facts, Retry::After(timing.retry_first)));
+            return Ok(requeue(facts, Retry::After(timing.retry_first)));
         }
-        round.state.lock().last_reported = Some(LastReported {
+        reconciliation.state.lock().last_reported = Some(LastReported {
             status: status.clone(),
             time: now,
         });
     }
     for flushed in flushed {
         // Once: another reconciliation may have reported it meanwhile.
-        let mut state = round.state.lock();
+        let mut state = reconciliation.state.lock();
         let before = state.flushed.len();
         state
             .flushed
@@ -173,10 +175,10 @@ pub async fn settle(
             context.events.attempt(object, severity, reason, &note);
         }
     }
-    publish(object, context, &round.status, &status);
+    publish(object, context, &reconciliation.status, &status);
     let retry = match report {
         Report::Settled { next, .. } => {
-            let change = round.next_change(facts);
+            let change = reconciliation.next_change(facts);
             let first = next.iter().copied().chain(change).min();
             first.map_or(Retry::OnChange, Retry::At)
         }
@@ -186,11 +188,11 @@ pub async fn settle(
         | Report::Stalled { retry, .. }
         | Report::Outdated { retry } => *retry,
     };
-    Ok(next_look(facts, retry))
+    Ok(requeue(facts, retry))
 }
 
 /// When to reconcile again without an event.
-pub fn next_look(facts: &Facts, retry: Retry) -> Action {
+pub fn requeue(facts: &Facts, retry: Retry) -> Action {
     match retry {
         Retry::OnChange => Action::await_change(),
         Retry::After(wait) => Action::requeue(wait.max(Duration::from_millis(10))),
@@ -207,7 +209,7 @@ pub fn next_look(facts: &Facts, retry: Retry) -> Action {
     }
 }
 
-/// Writes the status, if it differs. False if the object was changed since it was looked at: a replica with an old view does not undo
+/// Writes the status, if it differs. False if the object was changed since it was read: a replica with an old view does not undo
 /// what another one wrote.
 async fn write(
     object: &ApiAppSecret,
@@ -271,7 +273,7 @@ pub fn lost(object: &ApiAppSecret, context: &Arc<Context>, facts: &Facts, step: 
     let answer = answer.map_or_else(String::new, |(_, answer)| format!(" ({answer})"));
     let next = replacement(step, facts.now.time);
     let note = format!(
-        "ZITADEL carried out {what} whose answer was lost{answer}, so nobody has that client secret{next}"
+        "ZITADEL carried out {what} whose answer was lost{answer}, so no one has that client secret{next}"
     );
     let (severity, reason) = (Severity::Warning, Reason::LostAttempt);
     context.events.attempt(object, severity, reason, &note);
@@ -468,12 +470,12 @@ mod tests {
     #[test]
     fn replicas_that_do_not_agree_do_not_answer_each_other_without_end() {
         let (mine, others) = (saying(Reason::NoVerdict), saying(Reason::UpToDate));
-        let told = LastReported {
+        let last_reported = LastReported {
             status: mine.clone(),
             time: Duration::from_secs(100),
         };
         let left = |current, status, now| {
-            told.contradicted(current, status, Duration::from_secs(now), PAUSE)
+            last_reported.contradicted(current, status, Duration::from_secs(now), PAUSE)
         };
         assert_eq!(left(&others, &mine, 105), Some(Duration::from_secs(15)));
         assert_eq!(
@@ -481,15 +483,19 @@ mod tests {
             None,
             "after a while it is said again"
         );
-        assert_eq!(left(&mine, &mine, 105), None, "nobody said anything else");
+        assert_eq!(
+            left(&mine, &mine, 105),
+            None,
+            "no other replica reported anything else"
+        );
         let news = saying(Reason::Refused);
         assert_eq!(left(&others, &news, 105), None, "it is news");
         let mut changed = mine.clone();
         changed.sequence = Some("7".into());
-        let left = told.contradicted(&mine, &changed, Duration::from_secs(105), PAUSE);
+        let left = last_reported.contradicted(&mine, &changed, Duration::from_secs(105), PAUSE);
         assert_eq!(
             left, None,
-            "nobody said anything else, and a field has changed"
+            "no other replica reported anything else, and a field has changed"
         );
     }
 }

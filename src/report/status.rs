@@ -21,14 +21,14 @@ use crate::rotation::{
 
 /// The status that follows from a reconciliation.
 pub fn status(
-    round: &Reconciliation,
+    reconciliation: &Reconciliation,
     facts: &Facts,
     report: &Report,
     flushed: &[Flushed],
     now: Timestamp,
 ) -> ApiAppSecretStatus {
-    let target = &round.target;
-    let mut status = round.status.clone();
+    let target = &reconciliation.target;
+    let mut status = reconciliation.status.clone();
     status.observed_generation = target.generation;
     status.schedule = Some(target.schedule.describe());
     // NB: as long as a value has not moved to its new name, whatever is there is another actor's.
@@ -60,20 +60,20 @@ pub fn status(
     let (last, earlier) = flushed.split_last().unzip();
     let earlier = earlier.into_iter().flatten();
     for gone in earlier.filter(|flushed| Some(flushed.attempt) != carried) {
-        remember_gone(&mut status, round, gone);
+        remember_gone(&mut status, reconciliation, gone);
     }
     if let Some(entry) = entry {
-        stored(&mut status, round, facts, entry, last);
+        stored(&mut status, reconciliation, facts, entry, last);
         status.secret_resource_version = view.map(|view| view.version.revision.clone());
         let attempted = claim.and_then(|claim| claim.attempt.as_ref());
         let claimed = attempted.filter(|attempt| Some(attempt.id) == entry.attempt);
         let cause = mine
             .map(|flushed| flushed.cause)
             .or(claimed.and_then(|attempt| attempt.cause.known()));
-        remember(&mut status, round, entry, cause, mine);
+        remember(&mut status, reconciliation, entry, cause, mine);
     }
     if let Some(last) = last.filter(|last| is_unwritten(last.outcome)) {
-        remember_gone(&mut status, round, last);
+        remember_gone(&mut status, reconciliation, last);
     }
     status.history.truncate(ApiAppSecretStatus::HISTORY);
     let open = |slot: &Slot| {
@@ -98,24 +98,24 @@ pub fn status(
     }
     let next = facts.object.due.next_rotation();
     status.next_rotation_time = next.map(|time| Time(seconds(time)));
-    conditions(&mut status, round, facts, report, now);
-    verified(&mut status, round, facts, mine.is_some(), now);
+    conditions(&mut status, reconciliation, facts, report, now);
+    verified(&mut status, reconciliation, facts, mine.is_some(), now);
     status
 }
 
 /// What the Secret holds.
 fn stored(
     status: &mut ApiAppSecretStatus,
-    round: &Reconciliation,
+    reconciliation: &Reconciliation,
     facts: &Facts,
     entry: &Entry,
     flushed: Option<&Flushed>,
 ) {
     let active = facts.active();
-    let application = round.application(active);
+    let application = reconciliation.application(active);
     status.active_app_id = Some(application.app.app.to_string());
     status.previous = previous(facts).and_then(|_| {
-        let idle = round.application(active.other());
+        let idle = reconciliation.application(active.other());
         Some(PreviousPair {
             app_id: idle.app.app.to_string(),
             client_id: idle.client_id.clone()?,
@@ -127,8 +127,8 @@ fn stored(
     if let Some(id) = &application.client_id {
         status.client_id = Some(id.clone());
     }
-    let told = flushed.and_then(|flushed| flushed.resource_owner.clone());
-    if let Some(owner) = told.or_else(|| round.resource_owner.clone()) {
+    let owner = flushed.and_then(|flushed| flushed.resource_owner.clone());
+    if let Some(owner) = owner.or_else(|| reconciliation.resource_owner.clone()) {
         status.resource_owner = Some(owner);
     }
 }
@@ -136,7 +136,7 @@ fn stored(
 /// Takes the stored value into the history, unless it is there.
 fn remember(
     status: &mut ApiAppSecretStatus,
-    round: &Reconciliation,
+    reconciliation: &Reconciliation,
     entry: &Entry,
     cause: Option<Cause>,
     mine: Option<&Flushed>,
@@ -151,7 +151,7 @@ fn remember(
         if mine.is_none() {
             return;
         }
-        // Another replica saw the Secret before this one had told how it went: it could only suppose.
+        // Another replica saw the Secret before this one had reported the rotation: it could only suppose its cause.
         let sequence = Some(entry.sequence.to_string());
         status
             .history
@@ -177,7 +177,10 @@ fn remember(
         sequence: Some(entry.sequence.to_string()),
         change_date: Some(MicroTime(entry.change_date)),
         outcome: outcome.as_str().to_owned(),
-        app_id: round.standby.as_ref().and(status.active_app_id.clone()),
+        app_id: reconciliation
+            .standby
+            .as_ref()
+            .and(status.active_app_id.clone()),
         replaced: mine.and_then(|flushed| flushed.replaced.clone()),
         dark_window_milliseconds: dark_window,
         unknown: BTreeMap::new(),
@@ -194,7 +197,11 @@ const fn is_unwritten(outcome: Outcome) -> bool {
 }
 
 /// Takes a rotation into the history whose value is not in the Secret: it was not written, or the next rotation's already stands there.
-fn remember_gone(status: &mut ApiAppSecretStatus, round: &Reconciliation, flushed: &Flushed) {
+fn remember_gone(
+    status: &mut ApiAppSecretStatus,
+    reconciliation: &Reconciliation,
+    flushed: &Flushed,
+) {
     let sequence = Some(flushed.sequence.to_string());
     if status.history.iter().any(|past| past.sequence == sequence) {
         return;
@@ -206,7 +213,10 @@ fn remember_gone(status: &mut ApiAppSecretStatus, round: &Reconciliation, flushe
         sequence,
         change_date: Some(MicroTime(flushed.change_date)),
         outcome: flushed.outcome.as_str().to_owned(),
-        app_id: round.standby.as_ref().map(|_| flushed.app.to_string()),
+        app_id: reconciliation
+            .standby
+            .as_ref()
+            .map(|_| flushed.app.to_string()),
         replaced: flushed.replaced.clone().filter(|_| written),
         dark_window_milliseconds: written.then(|| milliseconds(flushed.proving + flushed.writing)),
         unknown: BTreeMap::new(),
@@ -307,32 +317,34 @@ fn accepted(status: &ApiAppSecretStatus, facts: &Facts, report: &Report) -> Opti
 /// Ready, Reconciling and Stalled, as kstatus reads them.
 fn conditions(
     status: &mut ApiAppSecretStatus,
-    round: &Reconciliation,
+    reconciliation: &Reconciliation,
     facts: &Facts,
     report: &Report,
     now: Timestamp,
 ) {
     use ConditionType::{Ready, Reconciling, Stalled};
-    let generation = round.target.generation;
+    let generation = reconciliation.target.generation;
     let (handled, attempt) = (status.observed_trigger.clone(), status.attempt.clone());
-    let reading = round.reading.as_ref();
+    let reading = reconciliation.reading.as_ref();
     let scene = Scene {
         stalled: matches!(report, Report::Stalled { .. }),
-        idle: facts.idle().map(|slot| &round.application(slot).app.app),
+        idle: facts
+            .idle()
+            .map(|slot| &reconciliation.application(slot).app.app),
         former: facts.former.as_ref().map(|former| former.name.as_str()),
         keys: reading.map(|reading| reading.keys.as_slice()),
         found_type: reading.and_then(|reading| reading.type_.as_deref()),
         writer: reading.and_then(|reading| reading.writer.as_ref()),
-        not_ready: round.not_ready,
+        not_ready: reconciliation.not_ready,
         handled: handled.as_deref(),
         attempt: attempt.as_ref(),
         held: facts.memory.holding.is_some() || facts.memory.candidate,
         candidate: facts.memory.candidate,
         accepted: accepted(status, facts, report),
-        ..Scene::new(&round.target, &facts.timing)
+        ..Scene::new(&reconciliation.target, &facts.timing)
     };
-    let denied = round.state.lock().denied.first().cloned();
-    let denied = denied.map(|app| journal_denied(&round.target, &app));
+    let denied = reconciliation.state.lock().denied.first().cloned();
+    let denied = denied.map(|app| journal_denied(&reconciliation.target, &app));
     let message = |blocked: &Blocked| match &denied {
         Some(text) if blocked.reason == Reason::JournalUnavailable => text.clone(),
         _ => {
@@ -352,7 +364,7 @@ fn conditions(
             next,
         } => {
             let (reason, mut message) =
-                settled(*awaits, *overdue, *next, &round.target.secret.name);
+                settled(*awaits, *overdue, *next, &reconciliation.target.secret.name);
             if let Some(denied) = &denied {
                 message.push_str(". ");
                 message.push_str(denied);
@@ -379,14 +391,7 @@ fn conditions(
             } else {
                 set(conditions, Ready, false, blocked.reason, &text);
             }
-            conditions.set(
-                Reconciling,
-                Status::True,
-                blocked.reason,
-                &text,
-                generation,
-                now,
-            );
+            set(conditions, Reconciling, true, blocked.reason, &text);
             conditions.remove(Stalled);
         }
         Report::Stalled { blocked, .. } => {
@@ -419,7 +424,7 @@ fn conditions(
 /// Verified: the verdict of the last question about exactly these bytes. Ready follows from the same notion, [`rotation::verified`].
 fn verified(
     status: &mut ApiAppSecretStatus,
-    round: &Reconciliation,
+    reconciliation: &Reconciliation,
     facts: &Facts,
     is_new: bool,
     now: Timestamp,
@@ -429,7 +434,7 @@ fn verified(
     let before = status.conditions.get(ConditionType::Verified);
     let gone = before.is_some_and(|verified| verified.reason == Reason::SecretMissing.as_str());
     let name = facts.former.as_ref().map(|former| former.name.as_str());
-    let name = name.unwrap_or(round.target.secret.name.as_str());
+    let name = name.unwrap_or(reconciliation.target.secret.name.as_str());
     let (holds, reason, message) = match rotation::verified(facts, &facts.memory) {
         Verified::AsBefore => return,
         // That the value is gone was seen when it was read; the watch does not show values.
@@ -451,7 +456,7 @@ fn verified(
         Verified::Accepted => (
             Status::True,
             Reason::Accepted,
-            match asked(round, facts, before, is_new, now) {
+            match asked(reconciliation, facts, before, is_new, now) {
                 Some(time) => {
                     format!("ZITADEL accepts the client secret in Secret {name}; asked at {time}")
                 }
@@ -471,14 +476,14 @@ fn verified(
         holds,
         reason,
         message,
-        round.target.generation,
+        reconciliation.target.generation,
         now,
     );
 }
 
 /// When ZITADEL was asked about a value that it accepts. Asked again within a minute, the former time stands: it is true as well.
 fn asked(
-    round: &Reconciliation,
+    reconciliation: &Reconciliation,
     facts: &Facts,
     before: Option<&Condition>,
     is_new: bool,
@@ -492,7 +497,7 @@ fn asked(
         Some(SecretState::Present(view)) => Some(&view.version.revision),
         _ => None,
     };
-    let is_same = revision == round.status.secret_resource_version.as_ref();
+    let is_same = revision == reconciliation.status.secret_resource_version.as_ref();
     match before {
         Some(time) if !is_new && !is_asked => Some(time),
         Some(time) if !is_new && is_same && now.duration_since(time) < FINE => Some(time),

@@ -18,7 +18,7 @@ use crate::target::object_version;
 
 /// Says so in the object's status and in the log, once for each generation: which field, and what was expected. The sentence, where it
 /// was said now.
-pub(crate) async fn tell<K>(
+pub(crate) async fn report<K>(
     context: &Context,
     metadata: &ObjectMeta,
     error: &str,
@@ -37,8 +37,8 @@ where
         None => Api::all_with(client, &resource),
     };
     let name = metadata.name.as_deref().unwrap_or_default();
-    // NB: what could not be read is dropped together with the place of it, so it is read once more. By a list: connections may be listed
-    // and watched, and not read one by one.
+    // NB: what could not be read is dropped together with its path, so it is read once more. By a list: the operator may list and
+    // watch connections, but not get one.
     let alone = ListParams::default().fields(&format!("metadata.name={name}"));
     let stored = api.list(&alone).await.ok();
     let stored = stored.and_then(|stored| stored.items.into_iter().next());
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_stands_in_an_object_that_cannot_be_read_is_not_repeated() {
-        for (error, told) in [
+        for (error, message) in [
             ("missing field `projectId`", "missing field projectId"),
             (
                 "invalid type: string \"canary, expected x\", expected struct X",
@@ -168,13 +168,13 @@ mod tests {
                 "a field has another type",
             ),
         ] {
-            assert_eq!(wanted(error), told);
+            assert_eq!(wanted(error), message);
         }
     }
 
     #[test]
     fn the_field_that_cannot_be_read_is_named_with_what_was_expected_and_what_is_there() {
-        let told = |spec: Value| {
+        let message = |spec: Value| {
             let object = json!({
                 "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
                 "metadata": {"name": "api", "namespace": "orders"}, "spec": spec,
@@ -184,10 +184,10 @@ mod tests {
         let with = |field: &str, value: Value| {
             let mut spec = json!({"projectId": "1", "appId": "2"});
             spec[field] = value;
-            told(spec)
+            message(spec)
         };
         assert_eq!(with("suspend", json!(true)), None);
-        for (told, expected) in [
+        for (message, expected) in [
             (
                 with("suspend", json!("canary")),
                 "spec.suspend: expected a boolean, found a string",
@@ -196,7 +196,7 @@ mod tests {
                 with("projectId", json!(7)),
                 "spec.projectId: expected a string, found a number",
             ),
-            (told(json!({"projectId": "1"})), "spec.appId is missing"),
+            (message(json!({"projectId": "1"})), "spec.appId is missing"),
             (
                 with(
                     "rotation",
@@ -213,7 +213,7 @@ mod tests {
                 "spec.rotation.jitterPercent: expected i32, found a number",
             ),
         ] {
-            assert_eq!(told.as_deref(), Some(expected));
+            assert_eq!(message.as_deref(), Some(expected));
         }
         let policy = with("recovery", json!({"missing": "canary"})).unwrap();
         assert!(
@@ -235,12 +235,15 @@ mod tests {
             wanted(&guard.0.unwrap_err().error)
         };
         assert_eq!(read(json!({"appId": "canary"})), "missing field projectId");
-        let told =
+        let message =
             read(json!({"projectId": "1", "appId": "2", "suspend": "canary. Expected canary"}));
-        assert_eq!(told, "expected a boolean");
+        assert_eq!(message, "expected a boolean");
         let policy = json!({"missing": "canary"});
-        let told = read(json!({"projectId": "1", "appId": "2", "recovery": policy}));
-        assert!(told.contains("Rotate") && told.contains("Report"), "{told}");
-        assert!(!told.contains("canary"), "{told}");
+        let message = read(json!({"projectId": "1", "appId": "2", "recovery": policy}));
+        assert!(
+            message.contains("Rotate") && message.contains("Report"),
+            "{message}"
+        );
+        assert!(!message.contains("canary"), "{message}");
     }
 }

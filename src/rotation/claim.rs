@@ -233,7 +233,7 @@ impl Claim {
             attempt.state = AttemptState::Void;
             claim.repairs.forget(attempt.time, &attempt.cause);
             if attempt.cause == Cause::SecretInvalid {
-                // NB: an earlier repair was too long ago to count, or this one would not have been begun.
+                // NB: an earlier repair was too long ago to count, or this one would not have begun.
                 claim.invalid_repair = None;
             }
         }

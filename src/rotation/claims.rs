@@ -71,9 +71,9 @@ pub(super) fn target(
         // What was stored is gone. A consumer that still has it in memory keeps a pair that works.
         return Continue(active.other());
     }
-    // What was begun last is gone on with, so that one application at most has an answer that is lost.
-    let begun = |slot: &Slot| Some((claims.open(*slot, secret)?.1.id, *slot));
-    if let Some((_, slot)) = Slot::ALL.iter().filter_map(begun).max() {
+    // The attempt that began last continues, so that at most one application has a lost answer.
+    let began = |slot: &Slot| Some((claims.open(*slot, secret)?.1.id, *slot));
+    if let Some((_, slot)) = Slot::ALL.iter().filter_map(began).max() {
         return Continue(slot);
     }
     // A secret of another actor, which may be in use, is spared if there is an application without one.

@@ -22,7 +22,7 @@ pub enum Fence {
 }
 
 /// Judges a received value of an application against the Secret as it is now. `outlived` is a revision whose value is known to be dead, because
-/// the received one was accepted after that revision had been read. `adopt` allows a Secret that no one manages. `contains` tells whether
+/// the received one was accepted after that revision had been read. `adopt` allows a Secret that no one manages. `contains` says whether
 /// the Secret was seen to contain all that was sent: admission may change or drop any of it, so the record alone proves nothing.
 pub fn fence(
     stored: &SecretState,

@@ -1,4 +1,4 @@
-//! Salted digests of written values: they tell the operator's own bytes from someone else's without holding the bytes. No I/O.
+//! Salted digests of written values: they distinguish the operator's own bytes from another actor's without holding the bytes. No I/O.
 
 use std::collections::BTreeMap;
 

@@ -86,7 +86,7 @@ pub(super) fn new_claim(
     };
     let handled_trigger = match before.stored {
         Some(claim) => claim.handled(before.carried).map(ToOwned::to_owned),
-        // The claim was damaged. If this attempt is given up, an older trigger must not look like a new one.
+        // The claim was damaged. If this attempt is given up, an older trigger must not count as a new one.
         None if before.issued => facts.handled_trigger(),
         None => None,
     };

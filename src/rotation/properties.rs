@@ -163,7 +163,7 @@ pub fn schedule(data: &[u8]) {
 }
 
 /// One decision, and those that follow once what it asks for was read: nothing is sent, written or promised on less than the protocol
-/// demands, whatever the world looks like.
+/// demands, whatever the state of the world.
 pub fn decision(data: &[u8]) {
     steps(data);
 }
@@ -358,7 +358,7 @@ fn truth(facts: &Facts, decision: &Decision) {
     );
 }
 
-/// An attempt is begun only where everything is known that it needs.
+/// An attempt begins only where everything is known that it needs.
 fn new_attempt(facts: &Facts, live: Option<&SecretState>, decision: &Decision, cause: Cause) {
     let Step::WriteClaim { slot, .. } = &decision.step else {
         return;

@@ -71,11 +71,11 @@ pub enum DueState {
         /// Whether it waits longer than its windows explain.
         overdue: bool,
     },
-    /// It became due while the operator was away, like many others, and waits for its turn.
+    /// Overdue after downtime, like many others: it starts when the operator catches up.
     CatchingUp {
         /// When it became due.
         since: Timestamp,
-        /// When its turn is.
+        /// When it starts.
         starts: Timestamp,
         /// Whether it waits longer than its windows explain.
         overdue: bool,
@@ -130,8 +130,8 @@ impl Backlog {
         (count > Self::FEW).then(|| most * share / 1000)
     }
 
-    /// The turn of the object with that uid.
-    fn turn(self, uid: &str) -> Timestamp {
+    /// When the object with that uid starts.
+    fn start_of(self, uid: &str) -> Timestamp {
         let millis = u64::try_from(self.span.as_millis()).unwrap_or(u64::MAX);
         let offset = fnv1a(uid.bytes()).checked_rem(millis).unwrap_or(0);
         later(self.since, Duration::from_millis(offset))
@@ -281,8 +281,8 @@ impl Schedule {
         }
     }
 
-    /// The same, where the operator was away and found a backlog. A turn after the window has closed is none: then it starts at once.
-    pub fn state_in_turn(
+    /// The same after downtime with a backlog. If the start would fall after the window closes, the object starts at once.
+    pub fn state_after_downtime(
         &self,
         last: Timestamp,
         now: Timestamp,
@@ -293,7 +293,7 @@ impl Schedule {
         let DueState::Due { since, overdue } = state else {
             return state;
         };
-        let starts = backlog.turn(uid);
+        let starts = backlog.start_of(uid);
         let found = since < backlog.since;
         if found && now < starts && matches!(self.state(last, starts), DueState::Due { .. }) {
             return DueState::CatchingUp {

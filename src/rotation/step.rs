@@ -158,7 +158,7 @@ pub enum Awaits {
     Nothing,
     /// Its window.
     Window,
-    /// Its turn, after the operator was away.
+    /// Its start, while the operator catches up after downtime.
     CatchUp,
 }
 

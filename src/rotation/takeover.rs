@@ -201,8 +201,8 @@ fn was_cut(journal: &Journal, pre: Option<Sequence>) -> bool {
     pre.is_some_and(|pre| !journal.0.iter().any(|event| event.sequence <= pre))
 }
 
-/// What became of the open attempt, where the journal can't tell: only the stored value itself can. With none stored there is none to
-/// lose.
+/// What became of the open attempt, where the journal can't tell: only a probe of the stored value can. Without a stored
+/// value there is none to lose.
 fn by_the_value(
     eval: &mut Evaluation<'_>,
     sent: Option<Duration>,
@@ -250,7 +250,7 @@ pub(super) fn is_lost(
     claims: Claims<'_>,
     secret: &SecretState,
 ) -> ControlFlow<Step, bool> {
-    // NB: the shell that replaces a Secret that was missing looks like one whose answer is lost.
+    // NB: the shell that replaces a Secret that was missing resembles one whose answer is lost.
     let empty = |view: &SecretView| view.commit == Ok(None) && view.value == Value::Absent;
     // An object that was deleted and created again has lost nothing: its Secret went with the former one.
     let former = |claim: &Claim| claim.owner != eval.facts.object.owner;

@@ -21,7 +21,7 @@ pub struct Timing {
     pub takeover: Duration,
     /// After this a request that was sent is taken to have been carried out or never to be (`Q`).
     pub quiet: Duration,
-    /// A Secret that is gone is looked for again after this, before it counts as gone.
+    /// A Secret that is gone is read again after this, before it counts as gone.
     pub missing: Duration,
     /// A rejected credential must stay rejected for this long, over `dead_probes` probes, before it counts as dead. At least `lag`: one
     /// that was published unproven may be good and not known to ZITADEL's projection yet.

@@ -36,10 +36,10 @@ pub enum CredentialError {
     #[error("has a character that no token has")]
     TokenCharacter,
     /// JSON where a token should be.
-    #[error("looks like a key file; its type is ServiceAccountKey")]
+    #[error("is a key file: put it into spec.auth.serviceAccountKey instead")]
     KeyFileAsToken,
     /// Not a JSON object.
-    #[error("is not a JSON key file; a token has the type PersonalAccessToken")]
+    #[error("is not a JSON key file: a token goes into spec.auth.personalAccessToken instead")]
     NotJson,
     /// `type` is not `serviceaccount`, such as a key file of an application.
     #[error("is not a key of a service account (`type` is not `serviceaccount`)")]

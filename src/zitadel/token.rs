@@ -60,14 +60,14 @@ impl Token {
     }
 }
 
-type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
+type CachedToken = Arc<tokio::sync::Mutex<Option<Token>>>;
 
 /// Provides tokens. When several callers need a new one, one of them requests it and the others wait.
 pub(super) struct TokenSource {
     credential: Credential,
     issuer: String,
     deadline: Duration,
-    slots: Mutex<HashMap<Audience, Slot>>,
+    slots: Mutex<HashMap<Audience, CachedToken>>,
 }
 
 impl TokenSource {
@@ -195,7 +195,7 @@ mod tests {
             requested: Duration::ZERO,
             usable: Duration::from_secs(60),
         };
-        let slot = Slot::default();
+        let slot = CachedToken::default();
         slot.try_lock().unwrap().replace(token.clone());
         source.slots.lock().insert(Audience::Api, Arc::clone(&slot));
         let checking = slot.try_lock().unwrap();

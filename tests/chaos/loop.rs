@@ -274,16 +274,16 @@ impl Aim {
     }
 }
 
-/// Waits until a replica has told of the answer to that attempt.
+/// Waits until a replica has logged the answer to that attempt.
 async fn while_missing(replica: &Process, attempt: &str) {
     let began = Instant::now();
-    let told = |line: &str| line.contains(attempt) && line.contains("\"audit\"");
-    while !replica.printed().lines().any(told) && began.elapsed() < Duration::from_secs(1) {
+    let logged = |line: &str| line.contains(attempt) && line.contains("\"audit\"");
+    while !replica.printed().lines().any(logged) && began.elapsed() < Duration::from_secs(1) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// Waits until a replica leads: a kill before that hits nobody at work.
+/// Waits until a replica leads: a kill before that hits no active replica.
 async fn await_leader(replicas: &Mutex<Vec<Process>>) {
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(30) {

@@ -23,7 +23,7 @@ use super::support::world::Tenant;
 pub struct Found {
     /// Values made.
     pub generates: usize,
-    /// The same by cause; without those whose answer nobody saw.
+    /// The same by cause; without those whose answer no replica saw.
     pub causes: BTreeMap<String, usize>,
     /// Kills between the execution of a generate and its durable Secret.
     pub in_window: usize,

@@ -182,9 +182,9 @@ async fn what_people_made_outlives_upgrades_rollbacks_and_the_release_itself() {
     namespace(&client, "orders", json!({})).await;
 
     let notes = release(kubeconfig, "install", &[]);
-    let told =
+    let command =
         format!("kubectl -n {NAMESPACE} create secret generic zitadel-key --from-file=key.json");
-    assert!(notes.contains(&told), "{notes}");
+    assert!(notes.contains(&command), "{notes}");
     pod_made(&client, NAMESPACE).await;
     let connections: Api<ZitadelConnection> = Api::all(client.clone());
     let first = connection(&client).await;
@@ -207,11 +207,14 @@ async fn what_people_made_outlives_upgrades_rollbacks_and_the_release_itself() {
     release(kubeconfig, "upgrade", &["--reset-values"]);
     assert_eq!(connections.get("default").await.unwrap().uid(), first.uid());
 
-    let told = succeeded(&helm(
+    let printed = succeeded(&helm(
         Some(kubeconfig),
         &["uninstall", RELEASE, "--namespace", NAMESPACE],
     ));
-    assert!(told.contains("apiappsecrets.zitadel-secrets.dev"), "{told}");
+    assert!(
+        printed.contains("apiappsecrets.zitadel-secrets.dev"),
+        "{printed}"
+    );
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
     assert!(deployments.get_opt(RELEASE).await.unwrap().is_none());
     assert_eq!(objects.get("orders-api").await.unwrap().uid(), object.uid());
@@ -220,7 +223,7 @@ async fn what_people_made_outlives_upgrades_rollbacks_and_the_release_itself() {
     // A later release takes over what the first one left; it is a published one, with its image.
     let digests = [1, 2].map(|n| format!("sha256:{n:064}"));
     let [first_chart, next_chart] = [&digests[0], &digests[1]].map(|digest| released(digest));
-    let told = |verb: &str, chart: &str, arguments: &[&str]| {
+    let release = |verb: &str, chart: &str, arguments: &[&str]| {
         let usual = [verb, RELEASE, chart, "--namespace", NAMESPACE];
         succeeded(&helm(Some(kubeconfig), &[&usual, arguments].concat()));
     };
@@ -229,11 +232,11 @@ async fn what_people_made_outlives_upgrades_rollbacks_and_the_release_itself() {
         let pod = deployed.spec.unwrap().template.spec.unwrap();
         pod.containers[0].image.clone().unwrap()
     };
-    told("install", &first_chart.1, &[]);
+    release("install", &first_chart.1, &[]);
     assert!(image().await.ends_with(&digests[0]));
-    told("upgrade", &next_chart.1, &["--reuse-values"]);
+    release("upgrade", &next_chart.1, &["--reuse-values"]);
     assert!(image().await.ends_with(&digests[1]), "not the older image");
-    told(
+    release(
         "upgrade",
         &next_chart.1,
         &["--reuse-values", "--set", "image.tag=edge"],

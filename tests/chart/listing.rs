@@ -37,7 +37,7 @@ fn after_the_installation_the_next_commands_are_said_and_fit_the_values() {
 fn artifact_hub_lists_the_kinds_that_exist() {
     let text = std::fs::read_to_string(root().join(CHART).join("Chart.yaml")).unwrap();
     let chart: Value = serde_saphyr::from_str(&text).unwrap();
-    let told = |name: &str| -> Value {
+    let annotation = |name: &str| -> Value {
         let text = chart["annotations"][format!("artifacthub.io/{name}")].as_str();
         serde_saphyr::from_str(text.unwrap()).unwrap()
     };
@@ -54,7 +54,7 @@ fn artifact_hub_lists_the_kinds_that_exist() {
     let definitions = Value::Array(definitions);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     assert_eq!(
-        list(&told("crds"), &|kind| [
+        list(&annotation("crds"), &|kind| [
             &kind["kind"],
             &kind["version"],
             &kind["name"]
@@ -71,7 +71,9 @@ fn artifact_hub_lists_the_kinds_that_exist() {
     );
     // A test of the examples gives these to an API server.
     assert_eq!(
-        list(&told("crdsExamples"), &|example| text(&example["kind"])),
+        list(&annotation("crdsExamples"), &|example| text(
+            &example["kind"]
+        )),
         list(&definitions, &|kind| text(&kind["spec"]["names"]["kind"]))
     );
     assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));

@@ -82,8 +82,8 @@ fn run(cluster: &ControlPlane, directory: &Path, command: &str) -> String {
         "kubectl" => cluster.kubectl(&words[1..]),
         other => panic!("{other}"),
     };
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command}: {told}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}: {printed}");
     succeeded(&output)
 }
 

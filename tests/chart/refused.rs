@@ -35,7 +35,7 @@ async fn start(world: &World, account: &str, arguments: &[&str]) -> Arc<Operator
 }
 
 /// Waits until `/ready` has this status and this text.
-async fn until_told(operator: &Operator, status: u16, text: &str) -> String {
+async fn until_page_contains(operator: &Operator, status: u16, text: &str) -> String {
     let mut last = String::new();
     let asking = async {
         loop {
@@ -63,26 +63,26 @@ async fn without_any_rights_it_stays_up_says_so_and_begins_when_they_are_granted
     let app = tenant.app("orders");
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
 
-    // With leader election nobody can lead.
+    // With leader election no replica can lead.
     let mine = kubeconfig(world, account).await;
     let standby = Operator::start_with(&mine, &world.directory, &["--protocol-speed", "20"]);
     let standby = Arc::new(standby);
-    let told = format!(
+    let expected = format!(
         "[-] watches: RBAC does not let the operator get leases in namespace {OPERATOR_NAMESPACE}"
     );
-    until_told(&standby, 503, &told).await;
+    until_page_contains(&standby, 503, &expected).await;
     stop(&standby).await;
 
     // Without it nothing can be seen.
     let operator = start(world, account, &[]).await;
-    let page = until_told(
+    let page = until_page_contains(
         &operator,
         503,
         "[-] watches: RBAC does not let the operator list",
     )
     .await;
     assert!(page.contains("[-] connections: "), "{page}");
-    until_told(&operator, 503, "list secrets").await;
+    until_page_contains(&operator, 503, "list secrets").await;
     assert_eq!(
         operator.get("/live").await.unwrap().0,
         200,
@@ -91,7 +91,7 @@ async fn without_any_rights_it_stays_up_says_so_and_begins_when_they_are_granted
     assert_eq!(tenant.generates(&app), 0);
 
     apply(world, &rules(account, &[]));
-    until_told(&operator, 200, "[+] watches: ok").await;
+    until_page_contains(&operator, 200, "[+] watches: ok").await;
     tenant.ready("orders").await;
     assert!(tenant.accepted(&app, "orders").await);
     assert_eq!(tenant.generates(&app), 1);
@@ -121,15 +121,15 @@ async fn an_object_says_that_the_operator_cannot_see_its_secrets_and_keeps_what_
     );
     tenant.apply("new", &new.id, json!({})).await.unwrap();
     let operator = start(world, account, &[]).await;
-    let told = "RBAC does not let the operator list secrets";
+    let expected = "RBAC does not let the operator list secrets";
     for (name, ready) in [("known", true), ("new", false)] {
         let object = tenant.reason(name, "Forbidden").await;
         let conditions = object.status.unwrap().conditions;
         assert_eq!(conditions.is_true(ConditionType::Ready), ready, "{name}");
         let stalled = conditions.get(ConditionType::Stalled).unwrap();
-        assert!(stalled.message.starts_with(told), "{}", stalled.message);
+        assert!(stalled.message.starts_with(expected), "{}", stalled.message);
     }
-    until_told(&operator, 503, told).await;
+    until_page_contains(&operator, 503, expected).await;
     assert_eq!((tenant.generates(&known), tenant.generates(&new)), (1, 0));
 
     apply(world, &rules(account, &[]));
@@ -145,7 +145,7 @@ async fn an_object_says_that_the_operator_cannot_see_its_secrets_and_keeps_what_
         );
     }
     assert_eq!((tenant.generates(&known), tenant.generates(&new)), (1, 1));
-    until_told(&operator, 200, "[+] watches: ok").await;
+    until_page_contains(&operator, 200, "[+] watches: ok").await;
     stop(&operator).await;
 }
 
@@ -162,17 +162,17 @@ async fn a_namespace_that_is_refused_is_reported_and_takes_nothing_from_the_othe
     late.apply("orders", &waiting.id, json!({})).await.unwrap();
     let operator = start(world, account, &["--watch-namespaces", &both]).await;
     tenant.ready("orders").await;
-    let told = format!(
+    let expected = format!(
         "RBAC does not let the operator list apiappsecrets in namespace {}",
         late.namespace
     );
-    let page = until_told(&operator, 200, &told).await;
+    let page = until_page_contains(&operator, 200, &expected).await;
     assert!(page.contains("[i] watches: "), "{page}");
 
     let scope = format!("watchNamespaces={{{both}}}");
     apply(world, &rules(account, &["--set", &scope]));
     late.ready("orders").await;
-    until_told(&operator, 200, "[+] watches: ok").await;
+    until_page_contains(&operator, 200, "[+] watches: ok").await;
     assert_eq!((tenant.generates(&app), late.generates(&waiting)), (1, 1));
     stop(&operator).await;
 }
@@ -292,7 +292,7 @@ async fn whichever_rule_is_missing_ready_names_it() {
         let sentences: Vec<String> = verbs
             .map(|verb| format!("{} {resource}{place}", verb.as_str().unwrap()))
             .collect();
-        let told = |page: &str| {
+        let names_it = |page: &str| {
             let mut refused = page.split("RBAC does not let the operator ").skip(1);
             refused.any(|words| {
                 let words = words.split([';', '\n']).next().unwrap_or_default();
@@ -301,7 +301,7 @@ async fn whichever_rule_is_missing_ready_names_it() {
         };
         let mut last = String::new();
         let asking = async {
-            while !told(&last) {
+            while !names_it(&last) {
                 last = operator.get("/ready").await.unwrap_or_default().1;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

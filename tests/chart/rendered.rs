@@ -211,7 +211,7 @@ fn the_values_become_flags_that_the_operator_understands() {
     let Command::Run(run) = command(pod) else {
         panic!("the container runs the operator");
     };
-    assert_eq!(run.place.watch_namespaces, ["orders", "billing"]);
+    assert_eq!(run.scope.watch_namespaces, ["orders", "billing"]);
     assert_eq!(run.admin_address.to_string(), "0.0.0.0:9090");
     assert!(run.leader_elect && run.metrics_per_object);
     assert_eq!(run.minimum_interval.as_secs(), 36 * 3600);
@@ -243,9 +243,9 @@ fn the_values_become_flags_that_the_operator_understands() {
         panic!("the test checks");
     };
     assert_eq!(check.leader_elect, run.leader_elect);
-    assert_eq!(check.place.watch_namespaces, ["orders", "billing"]);
-    for place in [&run.place, &check.place] {
-        assert_eq!(place.controller_class, "team-a");
+    assert_eq!(check.scope.watch_namespaces, ["orders", "billing"]);
+    for scope in [&run.scope, &check.scope] {
+        assert_eq!(scope.controller_class, "team-a");
     }
     assert_eq!(run.protocol_speed, 1, "of operator.extraArgs");
 
@@ -254,8 +254,8 @@ fn the_values_become_flags_that_the_operator_understands() {
     let Command::Run(run) = command(pod) else {
         panic!("the container runs the operator");
     };
-    assert!(run.place.watch_namespaces.is_empty(), "the whole cluster");
-    assert_eq!(run.place.controller_class, api::DEFAULT_CLASS);
+    assert!(run.scope.watch_namespaces.is_empty(), "the whole cluster");
+    assert_eq!(run.scope.controller_class, api::DEFAULT_CLASS);
     let version = env!("CARGO_PKG_VERSION");
     let image = format!("zitadel-secret-operator:{version}");
     assert_eq!(

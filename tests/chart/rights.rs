@@ -12,7 +12,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::{MutexGuard, OnceCell};
 use zitadel_secret_operator::api::ZitadelConnection;
-use zitadel_secret_operator::rights::{Place, RIGHTS};
+use zitadel_secret_operator::rights::{RIGHTS, RightScope};
 
 use crate::support::audit::AuditLog;
 use crate::support::controlplane::{Options, client_from};
@@ -66,8 +66,8 @@ pub fn apply(world: &World, objects: &[Value]) {
     let output = world
         .cluster
         .kubectl(&["apply", "--filename", path.to_str().unwrap()]);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}");
 }
 
 /// A kubeconfig of a service account in the operator's namespace.
@@ -88,7 +88,7 @@ pub async fn stop(operator: &Arc<Operator>) {
 }
 
 /// Group, resource, verb and place.
-type Use = (String, String, String, Place);
+type Use = (String, String, String, RightScope);
 
 /// Every right of the list, one by one.
 fn all_rights() -> BTreeSet<Use> {
@@ -99,7 +99,7 @@ fn all_rights() -> BTreeSet<Use> {
                 right.group.into(),
                 right.resource.into(),
                 (*verb).into(),
-                right.place,
+                right.scope,
             ));
         }
     }
@@ -140,12 +140,12 @@ impl Used {
                 sub => format!("{}/{sub}", request.resource()),
             };
             let place = match request.namespace() {
-                _ if resource == "namespaces" => Place::WatchedNamespaces,
-                OPERATOR_NAMESPACE => Place::Own,
-                "" if resource.starts_with("zitadelconnections") => Place::Cluster,
-                _ => Place::Watched,
+                _ if resource == "namespaces" => RightScope::WatchedNamespaces,
+                OPERATOR_NAMESPACE => RightScope::Own,
+                "" if resource.starts_with("zitadelconnections") => RightScope::Cluster,
+                _ => RightScope::Watched,
             };
-            if place == Place::Watched {
+            if place == RightScope::Watched {
                 self.namespaces.insert(request.namespace().to_owned());
             }
             self.uses.insert((
@@ -355,7 +355,7 @@ async fn all_refused(client: &Client, requests: Vec<(&'static str, String)>) {
     assert!(allowed.is_empty(), "{allowed:#?}");
 }
 
-/// Nobody may act as somebody else with the operator's token.
+/// The operator's token does not let anyone impersonate another user.
 async fn no_impersonation(client: &Client) {
     let request = Request::get("/api/v1/nodes").header("impersonate-user", "admin");
     let request = request.header("impersonate-group", "system:masters");
@@ -406,7 +406,7 @@ async fn for_a_list_of_namespaces_every_right_is_used_and_nothing_beyond_them_is
     assert_eq!(used.namespaces, BTreeSet::from([tenant.namespace.clone()]));
     assert_eq!(other.generates(&foreign), 0);
     let untouched = other.objects().get("orders").await.unwrap();
-    // What the API server puts there itself says that nobody has looked at it.
+    // The API server's own default says that no operator has checked it.
     let generation = untouched
         .status
         .and_then(|status| status.observed_generation);
@@ -462,10 +462,10 @@ fn check(kubeconfig: &std::path::Path, arguments: &[&str]) -> (bool, String) {
         .env("KUBECONFIG", kubeconfig)
         .output()
         .unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
     (
         output.status.success(),
-        told + &String::from_utf8(output.stderr).unwrap(),
+        printed + &String::from_utf8(output.stderr).unwrap(),
     )
 }
 
@@ -488,44 +488,47 @@ async fn check_says_which_right_is_missing_and_which_connection_is_not_ready() {
     let both = format!("{},{other}", tenant.namespace);
     let watch = ["--watch-namespaces", &both, "--timeout", "1s"];
 
-    let (well, told) = check(&mine, &watch);
+    let (well, printed) = check(&mine, &watch);
     assert!(
-        !well && told.contains("the operator has not checked it yet: is it running?"),
-        "{told}"
+        !well && printed.contains("the operator has not checked it yet: is it running?"),
+        "{printed}"
     );
     let operator = Operator::start(&mine, &world.directory, &watch[..2]);
     let operator = Arc::new(operator);
     tenant.connected().await;
-    let (well, told) = check(&mine, &watch);
+    let (well, printed) = check(&mine, &watch);
     let verbs: usize = RIGHTS
         .iter()
         .map(|right| {
-            let places = matches!(right.place, Place::Watched | Place::WatchedNamespaces);
+            let places = matches!(
+                right.scope,
+                RightScope::Watched | RightScope::WatchedNamespaces
+            );
             right.verbs.len() * if places { 2 } else { 1 }
         })
         .sum();
-    assert!(well, "{told}");
+    assert!(well, "{printed}");
     assert!(
-        told.starts_with(&format!("permissions: {verbs} of {verbs} are granted\n")),
-        "{told}"
+        printed.starts_with(&format!("permissions: {verbs} of {verbs} are granted\n")),
+        "{printed}"
     );
     assert!(
-        told.contains(&format!("connection {}: Connected", tenant.namespace)),
-        "{told}"
+        printed.contains(&format!("connection {}: Connected", tenant.namespace)),
+        "{printed}"
     );
 
     // The whole cluster is more than it was given.
-    let (well, told) = check(&mine, &["--timeout", "1s"]);
-    assert!(!well, "{told}");
-    assert!(told.contains("  missing: list secrets\n"), "{told}");
+    let (well, printed) = check(&mine, &["--timeout", "1s"]);
+    assert!(!well, "{printed}");
+    assert!(printed.contains("  missing: list secrets\n"), "{printed}");
     assert!(
-        told.contains("granted by the chart with rbac.create: true and watchNamespaces: []"),
-        "{told}"
+        printed.contains("granted by the chart with rbac.create: true and watchNamespaces: []"),
+        "{printed}"
     );
-    assert!(!told.contains("src/"), "{told}");
+    assert!(!printed.contains("src/"), "{printed}");
     assert!(
-        !told.contains("missing: list secrets in namespace"),
-        "its own is granted: {told}"
+        !printed.contains("missing: list secrets in namespace"),
+        "its own is granted: {printed}"
     );
 
     tenant.set_credential("no-such-token").await;
@@ -533,17 +536,17 @@ async fn check_says_which_right_is_missing_and_which_connection_is_not_ready() {
         (tenant.connection_reason().await == "CredentialRejected").then_some(())
     })
     .await;
-    let (well, told) = check(&mine, &watch);
-    assert!(!well && told.contains("CredentialRejected"), "{told}");
+    let (well, printed) = check(&mine, &watch);
+    assert!(!well && printed.contains("CredentialRejected"), "{printed}");
     tenant
         .connections()
         .delete(&tenant.namespace, &DeleteParams::default())
         .await
         .unwrap();
-    let (well, told) = check(&mine, &watch);
+    let (well, printed) = check(&mine, &watch);
     assert!(
-        !well && told.contains("there is no ZitadelConnection: create one"),
-        "{told}"
+        !well && printed.contains("there is no ZitadelConnection: create one"),
+        "{printed}"
     );
     stop(&operator).await;
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use zitadel_secret_operator::rights::{Place, RIGHTS};
+use zitadel_secret_operator::rights::{RIGHTS, RightScope};
 
 use crate::support::helm::{documents, of_kind, render, root, text, the};
 
@@ -11,9 +11,9 @@ use crate::support::helm::{documents, of_kind, render, root, text, the};
 type Allowed = BTreeSet<(String, String, String)>;
 
 /// The rights at some places, by the code.
-fn needed(places: &[Place]) -> Allowed {
+fn needed(places: &[RightScope]) -> Allowed {
     let mut all = Allowed::new();
-    for right in RIGHTS.iter().filter(|right| places.contains(&right.place)) {
+    for right in RIGHTS.iter().filter(|right| places.contains(&right.scope)) {
         for verb in right.verbs {
             all.insert((right.group.into(), right.resource.into(), (*verb).into()));
         }
@@ -88,9 +88,13 @@ fn for_the_whole_cluster_the_rules_are_what_the_code_needs() {
     let (cluster, by_namespace) = rights_of_the_operator(&render(&[]));
     assert_eq!(
         cluster,
-        needed(&[Place::Cluster, Place::WatchedNamespaces, Place::Watched])
+        needed(&[
+            RightScope::Cluster,
+            RightScope::WatchedNamespaces,
+            RightScope::Watched
+        ])
     );
-    let own = BTreeMap::from([("operators".to_owned(), needed(&[Place::Own]))]);
+    let own = BTreeMap::from([("operators".to_owned(), needed(&[RightScope::Own]))]);
     assert_eq!(by_namespace, own);
 }
 
@@ -98,12 +102,15 @@ fn for_the_whole_cluster_the_rules_are_what_the_code_needs() {
 fn for_a_list_of_namespaces_rights_on_objects_and_secrets_are_roles_in_these_alone() {
     let objects = render(&["--set", "watchNamespaces={orders,billing}"]);
     let (cluster, by_namespace) = rights_of_the_operator(&objects);
-    assert_eq!(cluster, needed(&[Place::Cluster, Place::WatchedNamespaces]));
+    assert_eq!(
+        cluster,
+        needed(&[RightScope::Cluster, RightScope::WatchedNamespaces])
+    );
     assert!(!cluster.iter().any(|(_, resource, _)| resource == "secrets"));
     let expected = BTreeMap::from([
-        ("operators".to_owned(), needed(&[Place::Own])),
-        ("orders".to_owned(), needed(&[Place::Watched])),
-        ("billing".to_owned(), needed(&[Place::Watched])),
+        ("operators".to_owned(), needed(&[RightScope::Own])),
+        ("orders".to_owned(), needed(&[RightScope::Watched])),
+        ("billing".to_owned(), needed(&[RightScope::Watched])),
     ]);
     assert_eq!(by_namespace, expected);
     let rules = of_kind(&objects, "ClusterRole")
@@ -122,7 +129,7 @@ fn for_a_list_of_namespaces_rights_on_objects_and_secrets_are_roles_in_these_alo
 fn where_the_operator_s_own_namespace_is_watched_too_it_has_both_roles() {
     let objects = render(&["--set", "watchNamespaces={operators}"]);
     let (_, by_namespace) = rights_of_the_operator(&objects);
-    let both = needed(&[Place::Own, Place::Watched]);
+    let both = needed(&[RightScope::Own, RightScope::Watched]);
     assert_eq!(
         by_namespace,
         BTreeMap::from([("operators".to_owned(), both)])
@@ -186,10 +193,14 @@ fn files(comment: &str) -> Vec<String> {
 fn the_example_grants_the_same_as_the_chart() {
     let example = std::fs::read_to_string(root().join("examples/minimal/rbac.yaml")).unwrap();
     let example = documents(&example);
-    let everywhere = [Place::Cluster, Place::WatchedNamespaces, Place::Watched];
+    let everywhere = [
+        RightScope::Cluster,
+        RightScope::WatchedNamespaces,
+        RightScope::Watched,
+    ];
     assert_eq!(granted(the(&example, "ClusterRole")), needed(&everywhere));
     // Secrets of its own namespace are among those of all namespaces.
-    let mut own = needed(&[Place::Own]);
+    let mut own = needed(&[RightScope::Own]);
     own.retain(|(_, resource, _)| resource != "secrets");
     assert_eq!(granted(the(&example, "Role")), own);
 }

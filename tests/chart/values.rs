@@ -11,10 +11,10 @@ fn the_chart_lints_with_its_defaults_and_with_everything_switched_on() {
     for arguments in [&[][..], &["--values", "tests/chart/everything.yaml"]] {
         let usual = ["lint", "--strict", CHART];
         let output = helm(None, &[&usual, arguments].concat());
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{told}");
-        assert!(told.contains("0 chart(s) failed"), "{told}");
-        assert!(!told.contains("[WARNING]"), "{told}");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{printed}");
+        assert!(printed.contains("0 chart(s) failed"), "{printed}");
+        assert!(!printed.contains("[WARNING]"), "{printed}");
     }
 }
 
@@ -131,8 +131,8 @@ const WRONG: &[(&str, &str)] = &[
 fn a_wrong_value_is_refused_and_the_answer_names_it() {
     for (argument, field) in WRONG {
         let usual = ["template", "zso", CHART, "--set", argument];
-        let told = refused(&helm(None, &usual));
-        assert!(told.contains(field), "{argument}: {told}");
+        let printed = refused(&helm(None, &usual));
+        assert!(printed.contains(field), "{argument}: {printed}");
     }
 }
 
@@ -149,8 +149,11 @@ fn what_the_chart_says_to_the_operator_cannot_be_said_again() {
             continue;
         }
         let again = format!("operator.extraArgs[0]={flag}=x");
-        let told = refused(&helm(None, &["template", "zso", CHART, "--set", &again]));
-        assert!(told.contains("/operator/extraArgs/0"), "{again}: {told}");
+        let printed = refused(&helm(None, &["template", "zso", CHART, "--set", &again]));
+        assert!(
+            printed.contains("/operator/extraArgs/0"),
+            "{again}: {printed}"
+        );
         refusals += 1;
     }
     for variable in container["env"].as_array().unwrap() {
@@ -159,8 +162,11 @@ fn what_the_chart_says_to_the_operator_cannot_be_said_again() {
         }
         let name = variable["name"].as_str().unwrap();
         let again = format!("operator.extraEnv[0].name={name}");
-        let told = refused(&helm(None, &["template", "zso", CHART, "--set", &again]));
-        assert!(told.contains("/operator/extraEnv/0"), "{again}: {told}");
+        let printed = refused(&helm(None, &["template", "zso", CHART, "--set", &again]));
+        assert!(
+            printed.contains("/operator/extraEnv/0"),
+            "{again}: {printed}"
+        );
         refusals += 1;
     }
     assert!(refusals >= 12, "{refusals}");
@@ -201,7 +207,7 @@ fn values_at_the_edge_are_accepted_and_are_what_the_operator_reads() {
 
 #[test]
 fn what_the_schema_cannot_say_is_refused_with_what_to_do() {
-    for (arguments, told) in [
+    for (arguments, expected) in [
         (
             &["--set", "resources.limits.memory=1Gi"][..],
             "requests.memory and limits.memory must be the same",
@@ -228,7 +234,7 @@ fn what_the_schema_cannot_say_is_refused_with_what_to_do() {
     ] {
         let usual = ["template", "zso", CHART];
         let answer = refused(&helm(None, &[&usual, arguments].concat()));
-        assert!(answer.contains(told), "{arguments:?}: {answer}");
+        assert!(answer.contains(expected), "{arguments:?}: {answer}");
     }
 }
 

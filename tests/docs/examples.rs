@@ -104,14 +104,14 @@ impl Team {
 
     fn kubectl(&self, arguments: &[&str]) {
         let output = self.world.cluster.kubectl(arguments);
-        let told = String::from_utf8_lossy(&output.stderr);
+        let printed = String::from_utf8_lossy(&output.stderr);
         assert!(
-            output.status.success() && told.is_empty(),
-            "{arguments:?}: {told}"
+            output.status.success() && printed.is_empty(),
+            "{arguments:?}: {printed}"
         );
     }
 
-    /// Applies copies of files with the ids of two applications that nobody has used, as a person does who follows the README.
+    /// Applies copies of files with the ids of two unused applications, like a user who follows the README.
     fn apply(&self, files: &[&str]) -> Applied {
         let tenant = &self.tenant;
         let (app, standby) = (tenant.app("orders"), tenant.app("orders-standby"));
@@ -196,7 +196,7 @@ impl Team {
                 }
             }
         }
-        assert!(found > 0, "nobody consumes {secret}");
+        assert!(found > 0, "no workload consumes {secret}");
     }
 }
 
@@ -247,7 +247,7 @@ async fn scheduled(team: &Team) {
         .await;
     tenant.until_generates(&scheduled.app, 2).await;
     tenant.ready("orders-api").await;
-    // Tell a person instead of generating.
+    // Report instead of generating.
     tenant.delete_secret("orders-api").await;
     tenant.reason("orders-api", "SecretMissing").await;
     assert_eq!(tenant.generates(&scheduled.app), 2);

@@ -277,15 +277,15 @@ fn links_between_the_pages_lead_somewhere() {
                 "" => path.clone(),
                 file => path.parent().unwrap().join(file),
             };
-            let told = format!("{}: {target}", path.display());
-            let linked = linked.canonicalize().expect(&told);
+            let link = format!("{}: {target}", path.display());
+            let linked = linked.canonicalize().expect(&link);
             if !heading.is_empty() {
                 let linked = std::fs::read_to_string(&linked).unwrap();
-                assert!(headings(&linked).contains(heading), "{told}");
+                assert!(headings(&linked).contains(heading), "{link}");
             }
             // The site has nothing else.
             if path.starts_with(root().join("docs")) {
-                assert!(linked.starts_with(&docs), "{told}");
+                assert!(linked.starts_with(&docs), "{link}");
             }
         }
     }

@@ -89,7 +89,7 @@ fn prepare(checkout: &Path, cluster: &ControlPlane, zitadel: &Simulator) {
     let caller = zitadel.create_user(&organization, "caller");
     let kubectl = root.join("target/controlplane");
     let operator = Path::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"));
-    let place = files::Place {
+    let inputs = files::Inputs {
         kubectl: kubectl.to_str().unwrap(),
         operator: operator.parent().unwrap().to_str().unwrap(),
         kubeconfig: cluster.admin_kubeconfig().to_str().unwrap(),
@@ -99,7 +99,7 @@ fn prepare(checkout: &Path, cluster: &ControlPlane, zitadel: &Simulator) {
         app: &app.id,
         token: &zitadel.create_pat(&caller).unwrap(),
     };
-    for (name, text) in files::files(&place) {
+    for (name, text) in files::files(&inputs) {
         std::fs::write(directory.join(name), text).unwrap();
     }
     std::fs::create_dir(checkout.join("bin")).unwrap();

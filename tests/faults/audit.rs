@@ -42,7 +42,7 @@ static WARNINGS: LazyLock<Mutex<Vec<Warning>>> = LazyLock::new(Mutex::default);
 pub fn warnings(text: &str, namespace: &str) -> usize {
     let all = WARNINGS.lock().unwrap();
     all.iter()
-        .filter(|told| told.text.contains(text) && told.namespace.contains(namespace))
+        .filter(|line| line.text.contains(text) && line.namespace.contains(namespace))
         .count()
 }
 

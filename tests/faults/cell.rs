@@ -315,7 +315,7 @@ impl Run {
         }
         match cell.boundary {
             Boundary::Token => lane.zitadel.revoke_access_tokens(),
-            // A claim is given up when the Secret was touched between the claim and the second look.
+            // A claim is given up when the Secret was touched between the claim and the second reading.
             Boundary::Void => {
                 let token = CancellationToken::new();
                 let touch = Rule::new(vec![Act::Wait(token.clone()); 2], |seen| {
@@ -435,7 +435,7 @@ impl Run {
             self.unreachable(lane, cell, app).await;
             return;
         }
-        // Whoever comes first is the victim; to know who that is, the others stand still until it has come.
+        // The first one to come is the victim; to know who that is, the others stand still until it has come.
         let of_process = matches!(cell.strike, 1 | 2 | 12 | 13 | 14);
         if of_process {
             for replica in &lane.replicas[1..] {
@@ -582,7 +582,7 @@ impl Run {
             let object = lane.objects().get(NAME).await.unwrap();
             let text = serde_json::to_string(&object.status).unwrap();
             self.problems
-                .push(format!("nobody was told that ZITADEL is away: {text}"));
+                .push(format!("no message says that ZITADEL is away: {text}"));
         }
         lane.relay.accept().await;
     }

@@ -37,7 +37,7 @@ pub async fn write_ahead() {
     control("the claim before the call", "I2", unclaimed).await;
 }
 
-/// A claim is written over somebody else's.
+/// A claim is written over another holder's.
 pub async fn claim_precondition() {
     control("the claim's precondition", "I4", two_claims).await;
 }

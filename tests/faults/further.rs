@@ -40,13 +40,13 @@ pub async fn at_rest_beside(
     at_rest_on(ControlPlane::shared().await, replicas, standby, change).await
 }
 
-/// Times in which nobody gives up a call that a test holds.
+/// Times in which no replica gives up a call that a test holds.
 pub fn patient(setup: &mut Setup) {
     setup.timing.request = PATIENCE;
     setup.timing.takeover = PATIENCE * 4;
 }
 
-/// A value that has no effect is told from one that nobody judged in time: on a busy machine two questions take longer than the scaled
+/// A value that has no effect differs from one that got no verdict in time: on a busy machine two questions take longer than the scaled
 /// time to prove a value, and then the newest value is published, as the best there is.
 fn judged(setup: &mut Setup) {
     setup.timing.prove = Duration::from_secs(3);
@@ -82,7 +82,7 @@ impl Lane {
         assert!(broken.is_empty(), "{broken:?}");
     }
 
-    /// The same where what was done to the object has invariants not hold, or not be looked for: every other one must.
+    /// The same where what was done to the object has invariants not hold, or not be checked: every other one must.
     pub async fn ends_with_but_for(
         &mut self,
         app: &AppHandle,
@@ -122,12 +122,12 @@ impl Lane {
         records.map(|record| record.cause).collect()
     }
 
-    /// Waits until every replica has looked at the project once more.
-    pub async fn looked(&self) {
-        let looks = || self.zitadel.requests(Operation::SearchApps);
-        let before = looks();
+    /// Waits until every replica has scanned the project once more.
+    pub async fn scanned(&self) {
+        let scans = || self.zitadel.requests(Operation::SearchApps);
+        let before = scans();
         let wanted = before + 2 * self.replicas.len() as u64;
-        eventually(PATIENCE, || async { (looks() >= wanted).then_some(()) }).await;
+        eventually(PATIENCE, || async { (scans() >= wanted).then_some(()) }).await;
     }
 
     /// The client secret that is stored.
@@ -177,13 +177,16 @@ impl Lane {
         self.trigger(app, trigger).await;
     }
 
-    /// Has every replica look at the object once more, and waits until it has.
-    pub async fn look_again(&self) {
-        assert!(self.looked_again(PATIENCE).await, "not every replica looks");
+    /// Has every replica reconcile the object once more, and waits until it has.
+    pub async fn reconcile_again(&self) {
+        assert!(
+            self.reconciled_again(PATIENCE).await,
+            "not every replica reconciles it"
+        );
     }
 
     /// The same; whether every replica did within that time.
-    pub async fn looked_again(&self, patience: Duration) -> bool {
+    pub async fn reconciled_again(&self, patience: Duration) -> bool {
         let at_work = |replica: &&Replica| {
             !replica.controls.is_dead() && replica.controls.stopped_at().is_none()
         };
@@ -193,12 +196,13 @@ impl Lane {
             .filter(at_work)
             .map(|replica| (replica, replica.reconciled()))
             .collect();
-        let label = json!({"metadata": {"labels": {"looked": uuid::Uuid::new_v4().to_string()}}});
+        let label =
+            json!({"metadata": {"labels": {"reconciled": uuid::Uuid::new_v4().to_string()}}});
         self.objects()
             .patch(NAME, &PatchParams::default(), &Patch::Merge(label))
             .await
             .unwrap();
-        let looked = async {
+        let reconciled = async {
             while !before
                 .iter()
                 .all(|(replica, before)| replica.reconciled() > *before)
@@ -206,13 +210,13 @@ impl Lane {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(patience, looked).await.is_ok()
+        tokio::time::timeout(patience, reconciled).await.is_ok()
     }
 
     /// Whatever was written where, the object comes to rest with the value that it had, and nothing is generated.
     async fn is_unmoved(&mut self, app: &AppHandle, value: Option<&String>, written: Option<&str>) {
         let what = written.map(|text| text.chars().take(300).collect::<String>());
-        self.look_again().await;
+        self.reconcile_again().await;
         let unrest = self.settle(app, "a", PATIENCE).await.err();
         assert_eq!(unrest, None, "{what:?}");
         assert_eq!(self.stored().await.as_ref(), value, "{what:?}");
@@ -252,7 +256,7 @@ impl Lane {
             .unwrap();
     }
 
-    /// Waits until an operator has looked at the connection as it is now.
+    /// Waits until an operator has checked the connection as it is now.
     pub async fn taken_in(&self) {
         eventually(PATIENCE, || async {
             let connection = self.connections().get(&self.namespace).await.unwrap();
@@ -280,7 +284,7 @@ pub async fn without_effect(replicas: usize) {
     lane.at_generate(Action::WithoutEffect);
     lane.trigger(&app, "b").await;
     lane.ends_with(&app, "b", 2).await;
-    // Of two replicas the other one may be the first to see that nobody holds the value.
+    // Of two replicas the other one may be the first to see that no process holds the value.
     if replicas == 1 {
         assert_eq!(lane.causes(&app), ["Trigger"; 2]);
     }
@@ -313,15 +317,15 @@ pub async fn deactivated(replicas: usize) {
     lane.ends_with(&app, "b", 1).await;
 }
 
-/// C50 for the whole project: before a rotation, and where the stored value is looked at.
+/// C50 for the whole project: before a rotation, and where the stored value is probed.
 pub async fn project_deactivated(replicas: usize) {
     let (mut lane, app) = at_rest(replicas).await;
     lane.zitadel.deactivate_project(&lane.project).unwrap();
-    // Whoever touches the Secret has its value looked at; it is refused, like everything in an inactive project.
+    // An edit of the Secret causes a probe; the value is rejected, like everything in an inactive project.
     lane.edit_secret(json!({"metadata": {"labels": {"touched": "by-another"}}}))
         .await;
     lane.says("ProjectInactive").await;
-    // Longer than it takes to call a refused value dead: a rotation is asked for, and told to wait, after that time.
+    // Longer than it takes to call a refused value dead: a rotation is triggered, and has to wait, after that time.
     let probed = lane.zitadel.requests(Operation::Introspect);
     eventually(PATIENCE, || async {
         (lane.zitadel.requests(Operation::Introspect) >= probed + 4 * 3 * replicas as u64)
@@ -338,8 +342,8 @@ pub async fn project_deactivated(replicas: usize) {
 /// C25.
 pub async fn zitadel_restored(replicas: usize) {
     let (mut lane, app) = at_rest(replicas).await;
-    // Each replica has looked at the project: it knows the sequence that will be the newest one again.
-    lane.looked().await;
+    // Each replica has scanned the project: it knows the sequence that will be the newest one again.
+    lane.scanned().await;
     let before = lane.zitadel.project_sequence(&lane.project).unwrap();
     lane.trigger(&app, "b").await;
     lane.ends_with(&app, "b", 1).await;
@@ -376,7 +380,7 @@ pub async fn secret_deleted(replicas: usize) {
 }
 
 /// The same while nothing but the watch of the Secrets is down: what is gone is missing in a later list, and shown in no other way. Nothing
-/// else looks at the object, which is rotated on trigger only.
+/// else reconciles the object, which is rotated on trigger only.
 pub async fn secret_deleted_unseen(replicas: usize) {
     let (mut lane, app) = at_rest(replicas).await;
     // So often that a watch does not go on from where it was, which would show the deletion.
@@ -411,7 +415,7 @@ pub async fn value_edited(replicas: usize) {
     assert_eq!(invariants::executed(&lane, &app).len(), 1);
 }
 
-/// C42: somebody deletes the claim while the call is under way.
+/// C42: another actor deletes the claim while the call is under way.
 pub async fn claim_deleted(replicas: usize) {
     let (mut lane, app) = at_rest(replicas).await;
     let gate = lane.zitadel.hold_after(Operation::Generate);
@@ -595,7 +599,7 @@ pub async fn recreated_meanwhile(replicas: usize) {
     lane.ends_with_but_for(&app, "b", 1..=1, &[]).await;
 }
 
-/// A replica whose watch of the objects stands still sees a claim, and not whose it is: it takes it from nobody.
+/// A replica whose watch of the objects stands still sees a claim, and not whose it is: it takes it from no holder.
 pub async fn blind() {
     use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
     let (lane, _) = at_rest(2).await;
@@ -612,7 +616,7 @@ pub async fn blind() {
         })
         .prelude(),
     );
-    // What this fires upon is carried out twice, which changes nothing: it only tells that it came.
+    // What this fires upon is carried out twice, which changes nothing: it only shows that it came.
     lane.wire.add(Rule::new(vec![Act::Twice], move |seen| {
         seen.replica == blind
             && seen.resource == "apiappsecrets"
@@ -638,7 +642,7 @@ pub async fn blind() {
         text.contains("UpToDate").then_some(())
     })
     .await;
-    // A claim is kept for a day after the last rotation. This one looks older.
+    // A claim is kept for a day after the last rotation. This one seems older.
     let name = lane.claim_name(&other);
     let lease = lane.leases().get(&name).await.unwrap();
     let text = &lease.metadata.annotations.unwrap()[CLAIM_ANNOTATION];
@@ -715,7 +719,7 @@ pub async fn clocks_jump(replicas: usize) {
     let skew = std::sync::Arc::clone(&lane.setup.skew);
     for jump in [TEN_YEARS, -TEN_YEARS] {
         skew.store(jump, Ordering::SeqCst);
-        lane.look_again().await;
+        lane.reconcile_again().await;
     }
     skew.store(0, Ordering::SeqCst);
     assert_eq!(
@@ -727,9 +731,9 @@ pub async fn clocks_jump(replicas: usize) {
     for jump in [DAY, -DAY] {
         lane.zitadel
             .configure(|settings| settings.clock_skew_ms = jump * 1000);
-        // The look at the project tells the replicas of the new time.
-        lane.looked().await;
-        lane.look_again().await;
+        // The scan of the project shows the replicas the new time.
+        lane.scanned().await;
+        lane.reconcile_again().await;
     }
     assert_eq!(
         invariants::executed(&lane, &app).len(),
@@ -739,7 +743,7 @@ pub async fn clocks_jump(replicas: usize) {
     // NB: what is made while ZITADEL's clock is behind is old when it is right again.
     lane.zitadel
         .configure(|settings| settings.clock_skew_ms = 0);
-    lane.looked().await;
+    lane.scanned().await;
     // A trigger works all the same, whatever the host's clock says.
     skew.store(TEN_YEARS, Ordering::SeqCst);
     lane.trigger(&app, "b").await;
@@ -753,7 +757,7 @@ pub async fn clocks_jump(replicas: usize) {
     lane.ends_with_but_for(&app, "b", 1..=1, &[]).await;
 }
 
-/// A container that is killed with a value in memory and restarts in its pod waits for nobody, while another pod's open claim is watched:
+/// A container that is killed with a value in memory and restarts in its pod waits for no one, while another pod's open claim is watched:
 /// that wait is far longer here than this test has patience.
 pub async fn same_pod(replicas: usize) {
     let long = |setup: &mut Setup| setup.timing.takeover = PATIENCE * 4;
@@ -769,18 +773,18 @@ pub async fn same_pod(replicas: usize) {
     victim.ended().await;
     gate.release();
     lane.restart_in_same_pod(&holder.pod);
-    // It was killed in the call, and could not tell of it.
+    // It was killed in the call, and could not log it.
     lane.ends_with_but_for(&app, "b", 2..=2, &["I21"]).await;
 }
 
 /// I13: a grant that is taken away between the claim and the call.
 pub async fn grant_removed(replicas: usize) {
     let (mut lane, app) = at_rest(replicas).await;
-    let gate = lane.zitadel.gate("second look");
+    let gate = lane.zitadel.gate("second reading");
     let hold = Action::HoldAfter {
         gate: gate.name().to_owned(),
     };
-    // The first look at the journal is before the claim, the second after it.
+    // The first reading of the journal is before the claim, the second after it.
     lane.zitadel
         .inject(Script::on(Operation::Journal, hold).nth(2));
     lane.trigger(&app, "b").await;
@@ -790,7 +794,7 @@ pub async fn grant_removed(replicas: usize) {
     lane.taken_in().await;
     gate.release();
     lane.says("NotGranted").await;
-    lane.look_again().await;
+    lane.reconcile_again().await;
     assert_eq!(invariants::executed(&lane, &app).len(), 0);
     lane.edit_connection(json!({"grants": grants})).await;
     lane.ends_with(&app, "b", 1).await;
@@ -805,7 +809,7 @@ pub async fn no_dry_run(replicas: usize) {
     }));
     lane.trigger(&app, "b").await;
     lane.says("DryRunUnsupported").await;
-    lane.look_again().await;
+    lane.reconcile_again().await;
     assert_eq!(invariants::executed(&lane, &app).len(), 0);
     lane.edit_connection(json!({"rehearsal": "BestEffort"}))
         .await;
@@ -827,8 +831,8 @@ pub async fn breaker_under_attack(replicas: usize) {
     // What was asked for, and as many repairs.
     let limit = 1 + zitadel_secret_operator::rotation::Timing::BREAKER_SHORT_LIMIT as usize;
     assert_eq!(invariants::executed(&lane, &app).len(), limit);
-    for round in 0..6 {
-        match round % 3 {
+    for turn in 0..6 {
+        match turn % 3 {
             0 => {
                 let name = lane.claim_name(&app);
                 let params = DeleteParams::default();
@@ -844,9 +848,9 @@ pub async fn breaker_under_attack(replicas: usize) {
         }
         lane.wipe_status().await;
         lane.says("BreakerOpen").await;
-        lane.look_again().await;
+        lane.reconcile_again().await;
         let made = invariants::executed(&lane, &app).len();
-        assert!(made <= limit, "{made} generates after round {round}");
+        assert!(made <= limit, "{made} generates after turn {turn}");
     }
     // A new trigger gives one more.
     lane.zitadel.clear_faults();
@@ -916,7 +920,7 @@ pub async fn versions(replicas: usize) {
     .await;
     lane.fill().await.unwrap();
     lane.says("ClaimFromNewerVersion").await;
-    lane.look_again().await;
+    lane.reconcile_again().await;
     let before = lane.stored().await;
     assert_eq!(invariants::executed(&lane, &app).len(), 1);
     // Back to this version, as an earlier build of it wrote it and a later one that knows more fields.
@@ -927,7 +931,7 @@ pub async fn versions(replicas: usize) {
         claim["attempt"]["learnedLater"] = json!(7);
     })
     .await;
-    // All were killed in the first call, and could not tell of it.
+    // All were killed in the first call, and could not log it.
     lane.ends_with_but_for(&app, "b", 2..=2, &["I21"]).await;
     assert_ne!(lane.stored().await, before);
     // The same for the Secret's record: a newer one is left alone, and the value in it stays.
@@ -938,7 +942,7 @@ pub async fn versions(replicas: usize) {
         .await;
     lane.trigger(&app, "c").await;
     lane.says("CommitRecordFromNewerVersion").await;
-    lane.look_again().await;
+    lane.reconcile_again().await;
     assert_eq!(invariants::executed(&lane, &app).len(), 2);
     lane.edit_secret(json!({"metadata": {"annotations": {COMMIT_ANNOTATION: record}}}))
         .await;
@@ -948,8 +952,8 @@ pub async fn versions(replicas: usize) {
 /// The status cannot be written: each try waits longer than the one before, and the log says it once.
 pub async fn status_refused(replicas: usize) {
     let (mut lane, app) = at_rest(replicas).await;
-    // The first look at the project has objects looked at, too.
-    lane.looked().await;
+    // The first scan of the project has objects reconciled, too.
+    lane.scanned().await;
     for replica in &lane.replicas {
         let number = replica.controls.number;
         let refused = vec![Act::Refuse(503); 3];
@@ -957,7 +961,7 @@ pub async fn status_refused(replicas: usize) {
             seen.replica == number && seen.resource == "apiappsecrets/status"
         }));
     }
-    // Nothing happens but this, so that every look after the first is a try of the same.
+    // Nothing happens but this, so that every reconciliation after the first is a retry of the same.
     lane.wipe_status().await;
     lane.ends_with_but_for(&app, "a", 0..=0, &[]).await;
     let first = lane.wire.fired()[0].replica;
@@ -971,8 +975,8 @@ pub async fn status_refused(replicas: usize) {
     for (wait, least) in waits.iter().zip([1.0, 2.0]) {
         assert!(*wait >= least, "{waits:?}");
     }
-    let lines = audit::warnings("looking at an object failed", &lane.namespace);
-    assert!(lines > 0, "a failure is told of");
+    let lines = audit::warnings("reconciling an object failed", &lane.namespace);
+    assert!(lines > 0, "a failure is logged");
     assert!(
         lines <= lane.replicas.len(),
         "{lines} lines of {replicas} replicas"
@@ -989,7 +993,7 @@ pub async fn zombie(replicas: usize) {
     });
     lane.trigger(&app, "b").await;
     gate.reached().await;
-    // The caller has given up, and nobody knows whether it was carried out: that is waited for.
+    // The caller has given up, and no one knows whether it was carried out: that is waited for.
     lane.says("OutcomeUnknown").await;
     assert_eq!(lane.zitadel.requests(Operation::Generate), 1);
     gate.release();

@@ -17,7 +17,7 @@ use crate::support::{eventually, policy};
 /// For Kubernetes' own controllers, which take their time.
 const LONG: std::time::Duration = std::time::Duration::from_mins(2);
 
-/// C47: nobody may read the journal. Rotations go on; of an answer that is lost only the stored value itself can tell, and does so
+/// C47: no user may read the journal. Rotations go on; of an answer that is lost only the stored value itself can tell, and does so
 /// twice; and a call that was never carried out costs nothing.
 pub async fn journal_forbidden(replicas: usize) {
     let (mut lane, app) = at_rest(replicas).await;
@@ -35,8 +35,8 @@ pub async fn journal_forbidden(replicas: usize) {
     // It is readable again: what was made meanwhile is no news.
     lane.zitadel
         .configure(|settings| settings.journal_forbidden = false);
-    lane.looked().await;
-    lane.look_again().await;
+    lane.scanned().await;
+    lane.reconcile_again().await;
     lane.ends_with(&app, "d", 4).await;
 }
 
@@ -48,8 +48,8 @@ pub async fn journal_cut(replicas: usize) {
     let now = jiff::Timestamp::now();
     lane.zitadel
         .configure(|settings| settings.journal_since = Some(now));
-    lane.looked().await;
-    lane.look_again().await;
+    lane.scanned().await;
+    lane.reconcile_again().await;
     lane.ends_with(&app, "b", 1).await;
     lane.trigger(&app, "c").await;
     lane.ends_with(&app, "c", 2).await;
@@ -59,7 +59,7 @@ pub async fn journal_cut(replicas: usize) {
     lane.ends_with(&app, "d", 4).await;
 }
 
-/// A journal in no order, with every entry twice, and with entries that nobody understands.
+/// A journal in no order, with every entry twice, and with entries of unknown types.
 pub async fn journal_unordered(replicas: usize) {
     let (mut lane, app) = at_rest(replicas).await;
     for trigger in ["b", "c"] {
@@ -116,7 +116,7 @@ pub async fn judge_without_a_verdict(replicas: usize) {
     lane.edit_secret(json!({"metadata": {"labels": {"touched": "by-another"}}}))
         .await;
     let probed = lane.zitadel.requests(Operation::Introspect);
-    lane.look_again().await;
+    lane.reconcile_again().await;
     eventually(PATIENCE, || async {
         let probes = lane.zitadel.requests(Operation::Introspect) - probed;
         (probes >= 8 * replicas as u64).then_some(())
@@ -152,8 +152,8 @@ pub async fn policy_after_the_rehearsal(replicas: usize) {
     assert_eq!(lane.held(), 0);
 }
 
-/// C13: somebody else changes the Secret between the look at it and the write that brings it up to date, three times. Whoever comes too
-/// late looks again; that is no refusal of which a person is told.
+/// C13: another actor changes the Secret between its reading and the write that brings it up to date, three times. A write that comes
+/// too late is decided again; that is no refusal to report.
 pub async fn changed_while_rendered() {
     let (mut lane, app) = at_rest(1).await;
     let secrets = lane.secrets();
@@ -220,7 +220,7 @@ pub async fn namespace_deleted(replicas: usize) {
     })
     .await;
     gate.release();
-    // The namespace is still there, and nothing can be made in it; nobody's value is not held for ever.
+    // The namespace is still there, and nothing can be made in it; a value that has no place is not held for ever.
     eventually(PATIENCE, || async { (lane.held() == 0).then_some(()) }).await;
     assert!(lane.secrets().get_opt(NAME).await.unwrap().is_none());
     let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
@@ -335,10 +335,10 @@ pub async fn two_clusters(replicas: usize) {
     };
     says("UpToDate").await;
     assert_eq!(invariants::executed(&ours, &app).len(), 0);
-    // One rotates; to the other it looks as if an answer of its own were lost, and so on.
+    // One rotates; the other takes that for a lost answer of its own, and so on.
     ours.trigger(&app, "b").await;
     let limit = zitadel_secret_operator::rotation::Timing::BREAKER_SHORT_LIMIT as usize;
-    // Whoever was the last has a value that works, and the other one says what is wrong.
+    // The last one has a value that works, and the other one says what is wrong.
     eventually(PATIENCE * 2, || async {
         let said = [
             ours.objects().get(NAME).await.unwrap().status,
@@ -350,7 +350,7 @@ pub async fn two_clusters(replicas: usize) {
     })
     .await;
     for _ in 0..2 {
-        ours.looked().await;
+        ours.scanned().await;
     }
     let made = invariants::executed(&ours, &app).len();
     assert!(made <= 1 + 2 * limit, "{made} generates");

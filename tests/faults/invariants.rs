@@ -99,7 +99,7 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
         if let Some(claimed) = durable {
             must(
                 rehearsed(&writes, claimed),
-                format!("I5: nobody had rehearsed the write when {attempt} was claimed"),
+                format!("I5: no replica had rehearsed the write when {attempt} was claimed"),
             );
         }
     }
@@ -109,10 +109,10 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
         attempts.len() == requests.len(),
         "I3: an attempt was sent twice".into(),
     );
-    // I4: unless somebody was paused, one call ends before the next begins.
+    // I4: unless a replica was paused, one call ends before the next begins.
     if !matches!(cell.strike, 12 | 13) {
         for pair in requests.windows(2) {
-            // NB: once it is carried out the journal tells, whatever becomes of the answer.
+            // NB: once it is carried out the journal shows it, whatever becomes of the answer.
             let executed = executions.iter().find(|e| e.request == Some(pair[0].id));
             let end = executed.map(|e| e.executed_at).or(pair[0].finished_at);
             let over = end.is_some_and(|end| end <= pair[1].received_at);
@@ -213,10 +213,10 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
         .apps(app)
         .flat_map(|app| audit::records(&app.id))
         .collect();
-    let told: BTreeSet<_> = records.iter().map(|r| r.attempt.clone()).collect();
+    let logged: BTreeSet<_> = records.iter().map(|r| r.attempt.clone()).collect();
     must(
-        told.len() == records.len(),
-        "I21: a call was told of twice".into(),
+        logged.len() == records.len(),
+        "I21: a call was logged twice".into(),
     );
     // NB: the Lease is renewed at any time, also while a call is under way.
     let died = matches!(cell.strike, 1 | 2)
@@ -224,11 +224,11 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
     let silent: Vec<_> = attempts
         .iter()
         .flatten()
-        .filter(|attempt| !told.contains(*attempt))
+        .filter(|attempt| !logged.contains(*attempt))
         .collect();
     must(
         silent.len() <= usize::from(died),
-        format!("I21: nothing was told of {silent:?}"),
+        format!("I21: nothing was logged of {silent:?}"),
     );
     broken
 }
@@ -249,7 +249,7 @@ fn rehearsed(writes: &[Written], claimed: &Written) -> bool {
     last.is_some_and(|last| rehearsal(&last))
 }
 
-/// I23: no revision of the object was ever ready beside a rejection, or while nobody had asked about a value that is in doubt.
+/// I23: no revision of the object was ever ready beside a rejection, or while no replica had probed a value that is in doubt.
 fn truth(lane: &Lane, must: &mut impl FnMut(bool, String)) {
     for object in lane.history.objects() {
         let status = object.status.unwrap_or_default();

@@ -21,7 +21,7 @@ async fn lane(replicas: usize, standby: bool) -> (Lane, AppHandle) {
     let change = |setup: &mut super::replica::Setup| {
         setup.timing.prove = PROVE;
         setup.timing.lag = PROVE * 5;
-        // Nobody takes the attempt over meanwhile.
+        // No replica takes the attempt over meanwhile.
         setup.timing.takeover = PATIENCE * 4;
     };
     at_rest_beside(replicas, standby, change).await
@@ -69,7 +69,7 @@ fn assert_no_lie(lane: &Lane, made: &Execution, judged: bool) {
         let of_new = sequence == Some(made.sequence.to_string());
         assert!(
             judged || !of_new || verified.is_none(),
-            "nobody has judged it: {:?}",
+            "there is no verdict: {:?}",
             object.status
         );
     }

@@ -237,7 +237,7 @@ impl Lane {
         }
     }
 
-    /// A new application whose secret somebody else made, and an object that takes it over: so none of the operator's own
+    /// A new application whose secret another actor made, and an object that takes it over: so none of the operator's own
     /// rotations stands in the journal yet.
     pub async fn subject(&mut self) -> AppHandle {
         self.objects += 1;

@@ -4,7 +4,7 @@
 //! The protocol's waits are divided by [`SPEED`], so a minute of the protocol is 60 s / `SPEED` here, and windows are cut by it. Not
 //! divided are the floor of `T_send`, the deadlines of reads (10 s), the waits after a status that could not be written (1 s … 60 s), and
 //! the time that requests take: these make what is counted in a window fewer, never more. A pause that is not scaled, such as one of a
-//! second, shows all the same: twenty seconds are counted at the end, and a loop with such a pause is above the bound then. The looks over
+//! second, shows all the same: twenty seconds are counted at the end, and a loop with such a pause is above the bound then. The scans of
 //! whole projects come by an interval of their own, for a connection and not for an object; they are left out.
 
 use std::collections::BTreeMap;
@@ -29,8 +29,8 @@ use crate::support::world::{OPERATOR_NAMESPACE, Operator, Tenant, World};
 
 /// How much faster the protocol runs.
 const SPEED: u32 = 30;
-/// How often the operator looks at whole projects, and whether the API server went back, as it is shipped.
-const LOOKS: Duration = Duration::from_mins(5);
+/// How often the operator scans whole projects, and checks whether the API server was restored, by default.
+const SCANS: Duration = Duration::from_mins(5);
 /// When what is counted "later" begins, in minutes of the protocol, and for how many. A rotation that is refused takes a dozen requests,
 /// so a single minute says nothing: it is the mean of these.
 const LATER: (u32, u32) = (10, 10);
@@ -54,10 +54,10 @@ struct Case {
 enum What {
     /// ZITADEL does this to requests of the operation about the application.
     Zitadel(Operation, Action),
-    /// The same for whatever it is asked.
+    /// The same for every request.
     Everything(Action),
     Availability(Availability),
-    /// Somebody rotates after each look at the journal.
+    /// Another actor rotates after each reading of the journal.
     Journal,
     /// Every value is refused.
     RefuseAll,
@@ -382,7 +382,7 @@ pub async fn hold(which: Which) -> Vec<Cost> {
             "--protocol-speed",
             &SPEED.to_string(),
             "--drift-interval",
-            &format!("{}s", LOOKS.as_secs() / u64::from(SPEED)),
+            &format!("{}s", SCANS.as_secs() / u64::from(SPEED)),
             "--log",
             "info",
         ],
@@ -621,7 +621,7 @@ async fn begin(mut held: Held, stop: CancellationToken) -> Held {
                 .unwrap();
         }
         What::Terminating => {
-            // Whoever empties it does not run here, so it stays so.
+            // The controller that empties it does not run here, so it stays so.
             let namespaces: Api<Namespace> = Api::all(client.clone());
             namespaces
                 .delete(namespace, &DeleteParams::default())
@@ -776,7 +776,7 @@ async fn cost(held: Held, requests: &[Request], (from, span): (u32, u32)) -> Cos
     let flush = |(_, kind): &&(Timestamp, String)| kind == "patch secrets";
     let executed = tenant.generates(&app) - generates;
     let executed = match case.fault {
-        // Those are somebody else's.
+        // Those belong to another operator.
         What::Journal => tenant
             .zitadel
             .request_log()

@@ -86,7 +86,7 @@ pub enum Act {
     Stop,
     /// A test does something before the answer is seen: the request waits until the token is cancelled.
     Wait(CancellationToken),
-    /// Whoever sends it panics, and it does not leave.
+    /// Its sender panics, and it does not leave.
     Panic,
 }
 
@@ -122,13 +122,13 @@ impl Rule {
 /// A mechanism of the protocol that is taken away on the way to the API server, so that a test can show that it would be missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Without {
-    /// A claim is written over whatever is there.
+    /// A claim is written without a precondition.
     ClaimPrecondition,
-    /// The Secret is written over whatever is there.
+    /// The Secret is written without a precondition.
     SecretPrecondition,
     /// A dry run always succeeds.
     Rehearsal,
-    /// The claim is not written at all; the process is told that it was, and reads it back.
+    /// The claim is not written at all; the process gets the answer that it was, and reads it back.
     WriteAhead,
 }
 
@@ -245,7 +245,7 @@ impl Wire {
         self.writes.lock().unwrap().clone()
     }
 
-    /// Whether the claim of an attempt had been read by then. Under load, whoever gave up waiting for the answer to its write may read
+    /// Whether the claim of an attempt had been read by then. Under load, a replica that gave up waiting for the answer to its write may read
     /// the claim, and call ZITADEL, before that answer is noted here.
     pub fn had_read(&self, attempt: &str, by: Timestamp) -> bool {
         let reads = self.reads.lock().unwrap();
@@ -391,7 +391,7 @@ where
             }
             Ok(Response::from_parts(parts, Answer::from(bytes)))
         };
-        // Bytes that have left are on their way, whether or not somebody still waits for the answer.
+        // Bytes that have left are on their way, whether or not the sender still waits for the answer.
         let exchange = move |future: S::Future| {
             let sent = tokio::spawn(exchange.clone()(future));
             async move { sent.await? }

@@ -1,4 +1,4 @@
-//! Panics of the operator: bugs that nobody knows of yet.
+//! Panics of the operator: bugs that are not known yet.
 
 use zitadel_secret_operator::process::shutdown::ExitCode;
 use zitadel_simulator::Operation;
@@ -21,13 +21,13 @@ pub async fn while_a_value_is_written() {
     assert!(!lane.replicas[0].has_ended(), "the others go on");
 }
 
-/// A look at an object panics, which takes all looks along, while a value is on its way.
+/// A reconciliation panics, which takes all reconciliations along, while a value is on its way.
 pub async fn while_a_value_is_held() {
     let (mut lane, app) = at_rest_with(1, patient).await;
     let gate = lane.zitadel.hold_after(Operation::Generate);
     lane.trigger(&app, "b").await;
     gate.reached().await;
-    // Nobody waits for the call any more when the object says that it is under way.
+    // No task waits for the call any more when the object says that it is under way.
     lane.wire.add(Rule::new(vec![Act::Panic], |seen| {
         seen.resource == "apiappsecrets/status"
     }));

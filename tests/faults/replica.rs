@@ -164,7 +164,7 @@ impl Replica {
     pub fn start(number: usize, pod: &str, setup: &Setup) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            // NB: after each task the outermost future is looked at, so that a kill takes effect at once.
+            // NB: after each task the outermost future is polled, so that a kill takes effect at once.
             .event_interval(1)
             .build()
             .unwrap();
@@ -220,7 +220,7 @@ impl Replica {
         }
     }
 
-    /// How many looks at objects it has finished.
+    /// How many reconciliations it has finished.
     pub fn reconciled(&self) -> u64 {
         let text = self.metrics.encode();
         let name = "zitadel_secret_operator_reconciles_total";
@@ -231,7 +231,7 @@ impl Replica {
         counts.sum()
     }
 
-    /// What can be told of it when a test fails.
+    /// What to print of it when a test fails.
     pub fn state(&self) -> String {
         let controls = &self.controls;
         format!(

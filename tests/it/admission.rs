@@ -199,7 +199,7 @@ async fn a_template_label_that_a_policy_changes_is_written_once_and_left() {
     );
     assert!(ready && message.contains("label team"), "{message}");
     assert!(tenant.accepted(&app, "orders").await);
-    // It is left so, also when it is looked at again.
+    // It is left so, also when it is reconciled again.
     let before = tenant.secret("orders").await.metadata.resource_version;
     let mut log = AuditLog::from_now(World::shared().await.cluster.audit_log());
     let touched = json!({"metadata": {"annotations": {"touched": "1"}}});
@@ -229,7 +229,7 @@ async fn a_lost_secret_whose_repair_is_refused_says_that_no_credential_works() {
     tenant.delete_secret("issued").await;
     let object = tenant.reason("issued", "SecretWriteRefused").await;
     assert_conditions!(object, !Verified "SecretMissing");
-    // Nobody relies yet on one that there never was.
+    // No consumer relies yet on one that never existed.
     let object = tenant.reason("never", "SecretWriteRefused").await;
     assert_eq!(reason(&object, ConditionType::Verified), "");
     assert_eq!(tenant.generates(&issued.app), 1);
@@ -350,7 +350,7 @@ async fn an_admission_webhook_that_fails_for_the_claim_is_named_and_nothing_is_g
     let lease = tenant.claims("orders").await.remove(0);
     let claim = lease.metadata.name.unwrap();
     let leases: Api<Lease> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
-    // Answers whatever is asked as it is told to, by HTTPS.
+    // Gives each request the same configured answer, by HTTPS.
     let config = Config {
         tls: true,
         ..Config::default()

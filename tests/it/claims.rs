@@ -97,7 +97,7 @@ async fn of_claims_that_no_object_names_only_those_of_long_ago_that_can_be_read_
         .await;
     };
     gone("aged").await;
-    // It is deleted after the others were seen to be nobody's for as long.
+    // It is deleted after the others were seen without an owner for as long.
     tenant.age_claims("last").await;
     gone("last").await;
     let api: Api<Lease> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
@@ -109,8 +109,8 @@ async fn of_claims_that_no_object_names_only_those_of_long_ago_that_can_be_read_
     let mut printed = String::new();
     eventually(PATIENCE, || {
         std::io::Read::read_to_string(&mut log, &mut printed).unwrap();
-        let told = printed.contains("a claim cannot be read and no object names its application");
-        async move { told.then_some(()) }
+        let logged = printed.contains("a claim cannot be read and no object names its application");
+        async move { logged.then_some(()) }
     })
     .await;
 }

@@ -24,7 +24,7 @@ async fn the_credential_of_a_connection_can_be_exchanged_without_a_pause() {
         .unwrap();
     tenant.until_generates(&app, 2).await;
     tenant.ready("orders").await;
-    // The operator was told of the new one before the trigger that follows.
+    // The operator saw the new one before the trigger that follows.
     tenant.zitadel.revoke_token(&tenant.pat);
     tenant
         .apply("orders", &app.id, json!({"rotation": {"trigger": "new"}}))

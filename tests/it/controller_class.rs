@@ -67,8 +67,8 @@ async fn check(world: &World, arguments: &[&str]) -> (bool, String) {
         .output()
         .await
         .unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    (output.status.success(), told)
+    let printed = String::from_utf8(output.stdout).unwrap();
+    (output.status.success(), printed)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,13 +95,13 @@ async fn two_operators_each_keep_the_connections_of_their_class_and_say_nothing_
     assert!(theirs.events("api").await.is_empty());
     assert!(!speaks_of(&first, &theirs).await);
     assert!(speaks_of(&first, &ours).await);
-    let (passed, told) = check(&world, &[]).await;
-    assert!(passed && !told.contains(&theirs.namespace), "{told}");
-    let (passed, told) = check(&world, &["--controller-class", "third"]).await;
-    assert!(!passed, "{told}");
+    let (passed, printed) = check(&world, &[]).await;
+    assert!(passed && !printed.contains(&theirs.namespace), "{printed}");
+    let (passed, printed) = check(&world, &["--controller-class", "third"]).await;
+    assert!(!passed, "{printed}");
     assert!(
-        told.contains("none has the spec.controllerClass third"),
-        "{told}"
+        printed.contains("none has the spec.controllerClass third"),
+        "{printed}"
     );
 
     // The second one keeps its own, and changes nothing of the first one's.
@@ -143,7 +143,7 @@ async fn two_operators_each_keep_the_connections_of_their_class_and_say_nothing_
     let status = connection.status.unwrap();
     assert!(status.conditions.is_true(ConditionType::Ready));
     assert!(status.observed_generation < connection.metadata.generation);
-    // That it is gone concerns everybody: of whose class it was nobody can say.
+    // That it is gone concerns every operator: its class is not known any more.
     let (connections, params) = (theirs.connections(), DeleteParams::default());
     let deleted = connections.delete(&theirs.namespace, &params).await;
     deleted.map(drop).unwrap();

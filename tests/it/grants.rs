@@ -118,7 +118,7 @@ async fn a_grant_that_is_taken_away_ends_at_once_while_zitadel_is_down() {
     tenant.reason("orders", "NotGranted").await;
     tenant.trigger("orders", "leak").await;
     zitadel.set_availability(Availability::Up);
-    // Looked at again, now that it is up.
+    // Checked again, now that it is up.
     tenant.set_credential(&format!("{}\n", tenant.pat)).await;
     tenant.until_connection("Connected").await;
     tenant.reason("orders", "NotGranted").await;

@@ -61,7 +61,7 @@ fn is_sample(tenant: &Tenant, name: &str, object: &impl Serialize) {
         id(&object["spec"]["standby"]["appId"]),
         id(&object["status"]["clientId"]),
     );
-    for (real, told) in [
+    for (real, sample) in [
         (&app, "1000"),
         (&standby, "1001"),
         (&client, "2000"),
@@ -71,7 +71,7 @@ fn is_sample(tenant: &Tenant, name: &str, object: &impl Serialize) {
         (&tenant.project, "200"),
         (&tenant.user, "300"),
     ] {
-        text = text.replace(real.as_str(), told);
+        text = text.replace(real.as_str(), sample);
     }
     let mut object: Value = serde_json::from_str(&text).unwrap();
     let metadata = object["metadata"].as_object_mut().unwrap();
@@ -83,7 +83,7 @@ fn is_sample(tenant: &Tenant, name: &str, object: &impl Serialize) {
         "deletionTimestamp",
     ];
     metadata.retain(|field, _| kept.contains(&field.as_str()));
-    // What tools look at, and with a standby what became of each application; the rest of the status is told in other tests.
+    // What tools read, and with a standby what became of each application; other tests check the rest of the status.
     let two = object["spec"].get("standby").is_some();
     if let Some(status) = object["status"].as_object_mut() {
         let looked_at = ["observedGeneration", "conditions"];
@@ -278,7 +278,7 @@ async fn an_object_that_catches_up_after_downtime_says_when_it_starts() {
         None
     })
     .await;
-    // Whichever of them it is.
+    // Any of them.
     let name = waits.metadata.name.replace("api".to_owned()).unwrap();
     let text = serde_json::to_string(&waits).unwrap();
     let text = ["\"", ";"].iter().fold(text, |text, end| {
@@ -320,7 +320,7 @@ async fn an_object_with_two_applications() {
         .await;
     is_sample(&tenant, "standby-retired", &tenant.ready("api").await);
 
-    // A standby that cannot take over: told before it is needed, and a matter for a person when it is.
+    // A standby that cannot take over: reported before it is needed, and a matter for a person when it is.
     let (first, second) = (tenant.app("c"), tenant.app("d"));
     tenant.zitadel.deactivate_app(&second.id).unwrap();
     let apply = async |trigger: &str| {
@@ -330,8 +330,8 @@ async fn an_object_with_two_applications() {
         tenant.apply("unready", &first.id, extra).await.unwrap();
     };
     apply("0").await;
-    let told = tenant.reason("unready", "StandbyNotReady").await;
-    is_sample(&tenant, "standby-not-ready", &told);
+    let unready = tenant.reason("unready", "StandbyNotReady").await;
+    is_sample(&tenant, "standby-not-ready", &unready);
     apply("1").await;
     let stalled = |object: &ApiAppSecret| {
         let conditions = &object.status.as_ref()?.conditions;
@@ -516,7 +516,7 @@ async fn a_connection_in_its_states() {
     tenant.zitadel.revoke_token(&tenant.pat);
     // The check is made when the Secret changes.
     tenant.set_credential(&tenant.pat).await;
-    let told = async |reason: &str| {
+    let reported = async |reason: &str| {
         tenant
             .apply_connection(json!({"limits": {"concurrentGenerates": 1}}))
             .await;
@@ -525,14 +525,14 @@ async fn a_connection_in_its_states() {
         })
         .await;
     };
-    told("CredentialRejected").await;
+    reported("CredentialRejected").await;
     is_sample(&tenant, "connection-rejected", &connection().await);
     let secrets: Api<Secret> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
     secrets
         .delete(&tenant.namespace, &DeleteParams::default())
         .await
         .unwrap();
-    told("CredentialMissing").await;
+    reported("CredentialMissing").await;
     is_sample(&tenant, "connection-missing", &connection().await);
 
     let mut new: Value = serde_json::to_value(connection().await).unwrap();

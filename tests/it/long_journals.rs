@@ -44,7 +44,7 @@ async fn a_rotation_reads_one_page_of_a_long_journal_at_a_time() {
 async fn a_lost_answer_is_found_behind_thousands_of_other_changes() {
     let tenant = World::shared().await.tenant("lost-behind").await;
     let app = tenant.issued("orders", json!({})).await;
-    // An own rotation that nobody has the answer of, and then much else.
+    // An own rotation whose answer was lost, and then much else.
     tenant
         .zitadel
         .rotate_elsewhere(&app.id, Some(&tenant.user))

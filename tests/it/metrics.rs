@@ -70,7 +70,7 @@ async fn everything_that_alerts_and_dashboard_ask_for_is_exported() {
         .await;
     let found = eventually(PATIENCE, || async {
         let found = scrape().await;
-        // Both are told by what the watches have shown.
+        // Both are computed from what the watches have shown.
         let shown = [
             "connection_credential_expiry_timestamp_seconds",
             "object_next_rotation_timestamp_seconds",

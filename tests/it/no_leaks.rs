@@ -42,7 +42,7 @@ fn forms(secret: &str) -> BTreeSet<String> {
 
 fn assert_none(forms: &BTreeSet<String>, place: &str, text: &str) {
     for form in forms {
-        assert!(form.len() >= 16, "too short to be told from chance");
+        assert!(form.len() >= 16, "short enough to occur by chance");
         if let Some(at) = text.find(form.as_str()) {
             let around = text.get(at.saturating_sub(300)..at).unwrap_or_default();
             panic!("{place} has a secret, after: {around}");
@@ -181,7 +181,7 @@ fn canaries(
     secrets.extend(made.map(|made| made.secret.expose().to_owned()));
     assert!(
         secrets.len() > 30,
-        "there is something to look for: {}",
+        "there is something to search for: {}",
         secrets.len()
     );
     secrets
@@ -256,7 +256,7 @@ async fn secrets_tokens_and_keys_appear_nowhere_but_in_their_secrets() {
         "Lease",
         "Secret",
     ] {
-        assert!(kinds.contains(kind), "{kind} was looked at: {kinds:?}");
+        assert!(kinds.contains(kind), "{kind} was searched: {kinds:?}");
     }
     for (place, text) in &everything {
         assert_none(&forms, place, text);

@@ -99,10 +99,10 @@ async fn a_proxy_that_fails_is_named_and_used_as_soon_as_its_credentials_are_rig
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
     let object = tenant.reason("orders", "ProxyRefused").await;
     let conditions = object.status.unwrap().conditions;
-    let told = &conditions.get(ConditionType::Ready).unwrap().message;
+    let message = &conditions.get(ConditionType::Ready).unwrap().message;
     assert!(
-        told.contains(&format!("the proxy {address} asks")),
-        "{told}"
+        message.contains(&format!("the proxy {address} asks")),
+        "{message}"
     );
 
     let name = format!("{}-proxy", tenant.namespace);

@@ -90,11 +90,11 @@ async fn a_value_edited_by_hand_is_repaired_once_and_then_the_quarrel_is_reporte
         )
         .await;
     let object = assert_status!(tenant, "orders", "SecretContested", Stalled);
-    let told = message(&object, ConditionType::Ready);
+    let text = message(&object, ConditionType::Ready);
     assert!(
-        told.starts_with("Field manager ")
-            && told.contains("changed key CLIENT_SECRET of Secret orders again"),
-        "{told}"
+        text.starts_with("Field manager ")
+            && text.contains("changed key CLIENT_SECRET of Secret orders again"),
+        "{text}"
     );
     tenant.fence().await;
     assert_eq!(tenant.generates(&app), 2);
@@ -299,12 +299,12 @@ async fn a_project_that_cannot_be_scanned_is_logged_and_scanned_again() {
     let operator = world.operator.as_ref().unwrap();
     // NB: of each kind of trouble the log has a line in half a minute, whichever project it was.
     eventually(PATIENCE, || async {
-        let told = operator.printed().contains("of a project cannot be listed");
-        (told && zitadel.fired(fault) >= 2).then_some(())
+        let logged = operator.printed().contains("of a project cannot be listed");
+        (logged && zitadel.fired(fault) >= 2).then_some(())
     })
     .await;
     zitadel.remove_fault(fault);
-    // The value that somebody else replaced is refused by now, and that is seen.
+    // The value that another actor replaced is rejected by now, and that is seen.
     tenant.until_generates(&app, 3).await;
     tenant.until_accepted(&app, "orders").await;
 }

@@ -42,8 +42,10 @@ async fn an_object_without_a_grant_blocks_no_other_and_the_holder_keeps_the_appl
     // Granted later, it is the older one, and comes second.
     let both = json!([{"name": "by-name", "namespaces": [tenant.namespace, stranger.namespace], "projectIds": [tenant.project]}]);
     tenant.apply_connection(json!({"grants": both})).await;
-    let told = stranger.reason("orders", "AppAlreadyClaimed").await;
-    assert!(message(&told, ConditionType::Ready).contains(&format!("{}/orders", tenant.namespace)));
+    let refused = stranger.reason("orders", "AppAlreadyClaimed").await;
+    assert!(
+        message(&refused, ConditionType::Ready).contains(&format!("{}/orders", tenant.namespace))
+    );
     let trigger = json!({"rotation": {"trigger": "a"}});
     tenant.apply("orders", &app.id, trigger).await.unwrap();
     tenant.until_generates(&app, 2).await;

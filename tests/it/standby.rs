@@ -222,7 +222,7 @@ async fn a_standby_that_is_added_or_removed_rotates_nothing_and_the_stored_pair_
     pair.rotate("1").await;
     assert_eq!(pair.active().await, pair.second.id);
     let second = pair.secret().await;
-    // Without the field the stored pair is still the standby's, and is looked after until the next rotation.
+    // Without the field the stored pair is still the standby's, and is maintained until the next rotation.
     apply("1").await;
     tenant.ready("orders").await;
     tenant.fence().await;
@@ -301,8 +301,8 @@ async fn a_first_issue_says_who_created_the_application_also_after_a_lost_answer
         let reason = if lost { "Rotated" } else { "Issued" };
         let note = tenant.event(name, reason).await;
         let user = replaced.user_id.unwrap();
-        let told = format!("since it was created by user {user} at {}", replaced.time.0);
-        assert!(note.contains(&told), "{note}");
+        let since = format!("since it was created by user {user} at {}", replaced.time.0);
+        assert!(note.contains(&since), "{note}");
     }
 }
 
@@ -379,7 +379,7 @@ async fn a_standby_that_cannot_take_over_is_reported_and_no_rotation_falls_back_
     tenant.until("orders", stalled).await;
     assert_eq!((pair.generates(), pair.secret().await), ((1, 0), stored));
     zitadel.reactivate_app(&pair.second.id).unwrap();
-    // Whoever put it right says so by any change of the object; the trigger still waits.
+    // Any change of the object has it checked again; the trigger still waits.
     tenant
         .edit(
             "orders",
@@ -435,7 +435,7 @@ async fn an_object_that_is_made_again_keeps_the_standbys_pair() {
         (pair.generates(), pair.secret().await),
         ((1, 1), stored.clone())
     );
-    // And a Secret that is gone is made anew from the application that nobody uses.
+    // And a Secret that is gone is replaced from the application that no consumer uses.
     tenant.delete_secret("orders").await;
     eventually(PATIENCE, || async {
         (pair.generates() == (2, 1)).then_some(())
@@ -444,7 +444,7 @@ async fn an_object_that_is_made_again_keeps_the_standbys_pair() {
     tenant.ready("orders").await;
     assert!(
         pair.accepts(&pair.second, &stored),
-        "whoever still has it can use it"
+        "a consumer that still has it can use it"
     );
 }
 
@@ -462,7 +462,7 @@ async fn a_secret_that_is_deleted_after_rotations_is_made_anew_beside_the_pair_i
     assert_eq!(status.last_rotation.unwrap().reason, "SecretMissing");
     assert!(
         pair.accepts(&pair.second, &used),
-        "whoever still has it can use it"
+        "a consumer that still has it can use it"
     );
     // Only reported: nothing is made before there is a new trigger.
     pair.rotate("2").await;

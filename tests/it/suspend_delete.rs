@@ -85,7 +85,7 @@ async fn no_deletion_is_ever_blocked_nor_costs_a_generate() {
     for (name, app) in &apps {
         tenant.apply(name, &app.id, json!({})).await.unwrap();
         let object = tenant.ready(name).await;
-        // Nobody has to be there for it to go, the operator neither.
+        // Nothing has to run for it to go, not even the operator.
         assert_eq!(object.metadata.finalizers, None);
         assert_eq!(tenant.secret(name).await.metadata.finalizers, None);
     }

@@ -19,7 +19,7 @@ async fn a_template_is_rendered_from_the_value_that_is_held_and_a_wrong_one_gene
     };
     let oauth = async || tenant.data("orders").await.get("oauth").cloned();
     // What is wrong is said before anything is generated.
-    for (template, told) in [
+    for (template, expected) in [
         (
             "id={{ clientId }}\nsecret={{ clientsecret }}",
             "template of key oauth: line 2: ",
@@ -43,7 +43,7 @@ async fn a_template_is_rendered_from_the_value_that_is_held_and_a_wrong_one_gene
                     .conditions
                     .get(ConditionType::Ready)?;
                 message(object, ConditionType::Ready)
-                    .contains(told)
+                    .contains(expected)
                     .then_some(())
             })
             .await;

@@ -233,7 +233,7 @@ async fn another_name_of_the_same_server_is_not_its_issuer() {
         ..world.config(world.pat())
     })
     .unwrap();
-    // Told the host, the server calls itself by it.
+    // With that host header, the server calls itself by it.
     assert!(client.discovery().await.is_ok());
     let body = serde_json::json!({"issuer": "http://evil.example.com"});
     world.simulator.inject(Fault::on(
@@ -278,18 +278,18 @@ async fn an_executed_generate_whose_answer_is_lost_is_unknown_and_never_repeated
         let client = world.client();
         // A connection that the reads have opened is there to be reused.
         client.me().await.unwrap();
-        let told = format!("{action:?}");
+        let text = format!("{action:?}");
         world
             .simulator
             .inject(Fault::on(Operation::Generate, action));
         let outcome = client.generate(&world.orders(), attempt()).await;
-        assert_eq!(unknown(outcome), class, "{told}");
+        assert_eq!(unknown(outcome), class, "{text}");
         assert_eq!(
             world.simulator.generates(&world.world.orders.id),
             1,
-            "{told}"
+            "{text}"
         );
-        assert_eq!(world.simulator.requests(Operation::Generate), 1, "{told}");
+        assert_eq!(world.simulator.requests(Operation::Generate), 1, "{text}");
     }
 }
 
@@ -407,7 +407,7 @@ async fn every_call_ends_whatever_the_server_does() {
     let world = World::plain();
     for (availability, classes) in [
         (Availability::Hanging, &[ErrorClass::Timeout][..]),
-        // What is no HTTP may end before it can be told that it is none.
+        // What is no HTTP may end before it is known to be none.
         (
             Availability::Garbage,
             &[ErrorClass::Malformed, ErrorClass::Interrupted],
@@ -591,7 +591,7 @@ async fn a_proxy_that_asks_for_credentials_gets_them_and_opens_tunnels() {
     let outcome = client.generate(&world.orders(), attempt()).await;
     assert!(matches!(outcome, GenerateOutcome::Success { .. }));
     assert_eq!(proxy.opened(), 2);
-    // Whoever ZITADEL is, is seen through the tunnel too.
+    // ZITADEL's certificate is checked through the tunnel too.
     let client = Client::new(ClientConfig {
         ca_pem: None,
         ..through(&world, &proxy, Some("operator:pass:word"))
@@ -623,22 +623,22 @@ async fn a_proxy_that_fails_is_not_taken_for_zitadel() {
         ),
     ] {
         proxy.set(manner);
-        let told = said_of_the_proxy(&world, through(&world, &proxy, None)).await;
-        assert!(told.starts_with(&said), "{told}");
+        let message = said_of_the_proxy(&world, through(&world, &proxy, None)).await;
+        assert!(message.starts_with(&said), "{message}");
     }
     proxy.stop().await;
-    let told = said_of_the_proxy(&world, through(&world, &proxy, None)).await;
+    let message = said_of_the_proxy(&world, through(&world, &proxy, None)).await;
     let said = format!(
         "the proxy {address} refuses connections, so ZITADEL was not asked: check spec.proxy.url"
     );
-    assert!(told.starts_with(&said), "{told}");
+    assert!(message.starts_with(&said), "{message}");
     let nowhere = ClientConfig {
         proxy: Proxy::parse("http://proxy.invalid:3128").ok(),
         ..world.config(world.pat())
     };
-    let told = said_of_the_proxy(&world, nowhere).await;
+    let message = said_of_the_proxy(&world, nowhere).await;
     let said = "the host name of the proxy proxy.invalid:3128 does not resolve";
-    assert!(told.starts_with(said), "{told}");
+    assert!(message.starts_with(said), "{message}");
     assert!(world.simulator.request_log().is_empty());
 }
 
@@ -675,9 +675,9 @@ async fn plain_http_goes_through_the_proxy_as_it_is() {
     assert!(matches!(outcome, GenerateOutcome::Success { .. }));
     let config = config();
     proxy.stop().await;
-    let told = said_of_the_proxy(&world, config).await;
+    let message = said_of_the_proxy(&world, config).await;
     let said = format!("the proxy {address} refuses connections");
-    assert!(told.starts_with(&said), "{told}");
+    assert!(message.starts_with(&said), "{message}");
 }
 
 #[tokio::test]
@@ -700,13 +700,19 @@ async fn the_authorities_of_a_proxy_are_its_own() {
         (None, " is self-signed or of an unknown issuer"),
         (pem(&world), " is not valid"),
     ] {
-        let told = said_of_the_proxy(&world, config(ca_pem)).await;
+        let message = said_of_the_proxy(&world, config(ca_pem)).await;
         let about = "the certificate of the proxy localhost:";
         let end = format!("{what}{next}");
-        assert!(told.starts_with(about) && told.ends_with(&end), "{told}");
+        assert!(
+            message.starts_with(about) && message.ends_with(&end),
+            "{message}"
+        );
     }
-    let told = said_of_the_proxy(&world, config(pem(&proxy))).await;
-    assert!(told.contains("does not open a tunnel (CONNECT)"), "{told}");
+    let message = said_of_the_proxy(&world, config(pem(&proxy))).await;
+    assert!(
+        message.contains("does not open a tunnel (CONNECT)"),
+        "{message}"
+    );
     let bad = config(Some(b"canary".to_vec()));
     assert_eq!(Client::new(bad).err(), Some(ConfigError::ProxyCaBundle));
 }

@@ -499,8 +499,8 @@ fn memo(memory: &real::Memory) -> Memo {
             let at = DOUBTS.iter().position(|kind| *kind == doubt.kind);
             u8::try_from(at.unwrap() + 1).unwrap()
         }),
-        drift_seen: memory.drift_seen.map_or((0, 0), |looked| {
-            (sequence_number(looked.hint), sequence_number(looked.stored))
+        drift_seen: memory.drift_seen.map_or((0, 0), |seen| {
+            (sequence_number(seen.hint), sequence_number(seen.stored))
         }),
     }
 }

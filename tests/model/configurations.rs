@@ -489,7 +489,7 @@ fn statuses() -> Vec<World> {
             &[(Due, 1), (WithoutEffect, 1), (NoVerdict, 1), (Crash, 1)],
         ),
         two(status(
-            "without effect and no verdict, two tell of it",
+            "without effect and no verdict, two report it",
             &[(Due, 1), (WithoutEffect, 1), (NoVerdict, 1)],
         )),
         status("journal cut, foreign rotation", &[(Cut, 1), (Foreign, 1)]),

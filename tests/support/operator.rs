@@ -42,7 +42,7 @@ impl Operator {
     ) -> Self {
         let log = directory.join(format!("operator-{}.log", uuid::Uuid::new_v4().simple()));
         let output = File::create(&log).unwrap();
-        // Whoever says so has another one.
+        // A caller may set another one.
         let often = ["--drift-interval", "2s"];
         let often = if arguments.contains(&often[0]) {
             &[][..]

@@ -74,7 +74,7 @@ async fn in_force(kubeconfig: &Path, namespace: &str) {
     .await;
 }
 
-/// A test without the CRDs is told 404 here.
+/// A test without the CRDs gets 404 here.
 fn allowed<T>(answer: &kube::Result<T>) -> bool {
     !matches!(answer, Err(kube::Error::Api(status)) if status.code == 403)
 }

@@ -203,7 +203,7 @@ impl Tenant {
             .unwrap();
     }
 
-    /// Makes the claims of an object look as if its last rotation was long ago.
+    /// Edits the claims of an object as if its last rotation was long ago.
     pub async fn age_claims(&self, object: &str) {
         for lease in self.claims(object).await {
             let mut claim: Value = serde_json::from_str(claim_text(&lease).unwrap()).unwrap();
@@ -392,8 +392,8 @@ impl Tenant {
             .count()
     }
 
-    /// Has the operator issue a credential of another application. What it was told before, it has looked at by then: watches keep
-    /// the order, and a look that rests takes far less than an issue.
+    /// Has the operator issue a credential of another application. What was shown before is reconciled by then: watches keep
+    /// the order, and a reconciliation that rests takes far less than an issue.
     pub async fn fence(&self) {
         let name = format!("fence-{}", uuid::Uuid::new_v4().simple());
         let app = self.app(&name);
@@ -412,21 +412,21 @@ impl Tenant {
                 .and_then(|regarding| regarding.name.as_deref())
                 == Some(name)
         };
-        let told = |event: Event| {
+        let fields = |event: Event| {
             (
                 event.type_.unwrap_or_default(),
                 event.reason.unwrap_or_default(),
                 event.note.unwrap_or_default(),
             )
         };
-        events.items.into_iter().filter(about).map(told).collect()
+        events.items.into_iter().filter(about).map(fields).collect()
     }
 
     /// Waits for an event with this reason, and returns its note.
     pub async fn event(&self, name: &str, reason: &str) -> String {
         eventually(PATIENCE, || async {
             let events = self.events(name).await;
-            let found = events.into_iter().find(|(_, told, _)| told == reason);
+            let found = events.into_iter().find(|(_, found, _)| found == reason);
             found.map(|(_, _, note)| note)
         })
         .await

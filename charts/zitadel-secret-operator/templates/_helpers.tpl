@@ -47,7 +47,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "zso.labelsAnd" (list . (dict)) }}
 {{- end -}}
 
-{{/* The labels of an object that takes some of its own: of (list $ labels). Each once; ours win, which the schema lets nobody try. */}}
+{{/* The labels of an object that takes some of its own: of (list $ labels). Each once; ours win, although the schema does not allow a conflict. */}}
 {{- define "zso.labelsAnd" -}}
 {{- $root := index . 0 -}}
 {{- toYaml (merge (fromYaml (include "zso.ownLabels" $root)) (index . 1) $root.Values.commonLabels) -}}
@@ -95,7 +95,7 @@ subjects:
       fieldPath: metadata.namespace
 {{- end -}}
 
-{{/* How a pod looks names up. */}}
+{{/* How a pod resolves names. */}}
 {{- define "zso.names" -}}
 {{- with .Values.dnsPolicy }}
 dnsPolicy: {{ . }}

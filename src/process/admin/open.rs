@@ -18,8 +18,8 @@ impl Open {
         Self { most, all }
     }
 
-    /// Makes room for a connection of `peer`. If there is none the oldest one is closed of the peer that has the most: whoever opens
-    /// many pays for it, and not one who comes for an answer now and then.
+    /// Makes room for a connection of `peer`. If there is none, closes the oldest one of the peer that has the most: a
+    /// peer that opens many pays for it, not one that sends a request now and then.
     pub(super) fn make_room(&mut self, peer: IpAddr) {
         self.all.retain(|(_, task)| !task.is_finished());
         while self.all.len() >= self.most {

@@ -1,4 +1,4 @@
-//! What a person is told while repairs are held back. No I/O.
+//! The message while the breaker holds repairs back. No I/O.
 
 use crate::rotation::{Cause, OpenBreaker, RepairCause, Standing};
 

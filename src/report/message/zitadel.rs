@@ -1,4 +1,4 @@
-//! What a person is told of a call to ZITADEL that failed. No I/O.
+//! The message about a failed call to ZITADEL. No I/O.
 
 use super::scene::{Scene, answer, at_or_after, span};
 use crate::api::Reason;

@@ -16,7 +16,7 @@ use crate::rotation::secret::SecretView;
 use crate::rotation::step::{Retry, Source, Step, rest, waiting};
 use crate::rotation::verdict::Verdict;
 
-/// Compares the stored sequence with the journal. Without one, or with one that was cut, only the value itself tells.
+/// Compares the stored sequence with the journal. Without one, or with one that was cut, only a probe of the value can decide.
 pub(super) fn drift(
     eval: &mut Evaluation<'_>,
     mine: &Claim,
@@ -78,7 +78,7 @@ pub(super) fn drift(
         eval.memory.note_drift(eval.seen().hint, sequence);
         return Continue(None);
     }
-    // Rotated by another actor, or ZITADEL was restored from a backup, or the journal can't tell: only the value itself does.
+    // Rotated by another actor, or ZITADEL was restored from a backup, or the journal doesn't say: only a probe of the value can decide.
     eval.doubts(DoubtKind::News);
     let found = prove(eval, Some(mine), secret)?;
     if found.is_none() {

@@ -149,7 +149,7 @@ fn stored(
         if let Some(reason) = secret.refused {
             return Continue(Found::Nothing(stalled(reason, Retry::OnChange)));
         }
-        // What only waits needs no look at the object.
+        // What only waits need not read the object.
         if let Some(report) = eval.backing_off_rewrites() {
             return Continue(Found::Nothing(report));
         }
@@ -175,7 +175,7 @@ fn stored(
     Continue(Found::Nothing(report))
 }
 
-/// The Secret or its value is gone: looked for twice before it counts. Where that is only reported, a new trigger makes a new value.
+/// The Secret or its value is gone: read twice before that counts. Where that is only reported, a new trigger makes a new value.
 /// `mine` is the claim that was used last.
 fn missing(eval: &mut Evaluation<'_>, mine: Option<&Claim>) -> ControlFlow<Step, Found> {
     let facts = eval.facts;

@@ -463,8 +463,8 @@ fn a_backlog_is_spread_over_its_span() {
     let backlog = Backlog { since, span: most };
     let mut minutes = [0; 10];
     for n in 0..1000 {
-        let turn = backlog.turn(&format!("00000000-0000-0000-0000-{n:012}"));
-        let offset = turn.duration_since(since).as_secs() / 60;
+        let start = backlog.start_of(&format!("00000000-0000-0000-0000-{n:012}"));
+        let offset = start.duration_since(since).as_secs() / 60;
         minutes[usize::try_from(offset).unwrap()] += 1;
     }
     assert!(
@@ -612,12 +612,12 @@ proptest! {
         let now = last + later.hours();
         let backlog = Backlog { since: now - away.minutes(), span: Duration::from_secs(span) };
         let plain = schedule.state(last, now);
-        let state = schedule.state_in_turn(last, now, &uid, backlog);
+        let state = schedule.state_after_downtime(last, now, &uid, backlog);
         match state {
             DueState::CatchingUp { since, starts, .. } => {
                 prop_assert!(since < backlog.since && now < starts);
                 prop_assert!(starts < backlog.since + backlog.span);
-                let then = schedule.state_in_turn(last, starts, &uid, backlog);
+                let then = schedule.state_after_downtime(last, starts, &uid, backlog);
                 prop_assert!(matches!(then, DueState::Due { .. }), "{then:?}");
                 let is_due = matches!(plain, DueState::Due { .. });
                 prop_assert!(is_due);

@@ -122,7 +122,7 @@ async fn a_judge_that_refuses_everybody_rotates_nothing() {
     tenant.edit_secret("edited", value).await;
     let object = assert_status!(tenant, "orders", "Refused", !Ready);
     assert_eq!(reason(&object, ConditionType::Verified), "Refused");
-    // Whoever wrote the value is reason enough. It is made again, and then nothing more can be said of it either.
+    // A value of another writer is reason enough. It is replaced, and then nothing more can be said of it either.
     tenant.until_generates(&edited, 2).await;
     let probes = || tenant.zitadel.requests(Operation::Introspect);
     let before = probes();

@@ -129,7 +129,7 @@ async fn a_credential_that_is_missing_or_malformed_is_reported_without_a_word_of
         } else {
             "CredentialMissing"
         };
-        let told = eventually(PATIENCE, || async {
+        let message = eventually(PATIENCE, || async {
             let status = tenant
                 .connections()
                 .get(&tenant.namespace)
@@ -140,10 +140,10 @@ async fn a_credential_that_is_missing_or_malformed_is_reported_without_a_word_of
             (ready.reason == reason).then(|| ready.message.clone())
         })
         .await;
-        assert!(!told.contains("canary"), "{told}");
+        assert!(!message.contains("canary"), "{message}");
         let object = issued.holds(&tenant, reason).await;
         assert_conditions!(object, Stalled);
-        // In between, so that the next case is told apart from this one.
+        // In between, so that the next case differs from this one.
         tenant.apply_connection(reference("none")).await;
         issued.holds(&tenant, "CredentialMissing").await;
     }
@@ -295,8 +295,8 @@ async fn stalled(tenant: &Tenant, reason: &str) -> String {
         let conditions = object.data["status"]["conditions"].as_array()?.clone();
         let of = |type_: &str| conditions.iter().find(|c| c["type"] == type_).cloned();
         let (ready, stalled) = (of("Ready")?, of("Stalled")?);
-        let told = ready["reason"] == reason && ready["status"] == "False";
-        (told && stalled["status"] == "True").then(|| ready["message"].to_string())
+        let reported = ready["reason"] == reason && ready["status"] == "False";
+        (reported && stalled["status"] == "True").then(|| ready["message"].to_string())
     })
     .await
 }
@@ -349,7 +349,7 @@ async fn a_connection_that_cannot_be_read_is_stalled_and_the_others_go_on() {
 async fn a_list_of_hosts_that_would_match_none_is_an_invalid_spec() {
     let world = World::shared().await;
     let tenant = world.tenant("listed").await;
-    // NB: the schema cannot tell that a range has 32 bits at most.
+    // NB: the schema cannot express that a range has 32 bits at most.
     let proxy = json!({"url": "http://proxy.invalid:3128", "noProxy": ["10.0.0.0/33"]});
     tenant.apply_connection(json!({ "proxy": proxy })).await;
     let message = tenant.connection_says("InvalidSpec", "10.0.0.0/33").await;

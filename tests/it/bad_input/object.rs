@@ -132,7 +132,7 @@ async fn an_object_that_cannot_be_read_is_stalled_and_the_others_go_on() {
     }
     tenant.apply("good", &good.id, json!({})).await.unwrap();
     tenant.ready("good").await;
-    let told = async |name: &str, reason: &str| {
+    let message = async |name: &str, reason: &str| {
         eventually(PATIENCE, || async {
             let object = api.get(name).await.unwrap();
             let conditions = object.data["status"]["conditions"].as_array()?.clone();
@@ -149,7 +149,7 @@ async fn an_object_that_cannot_be_read_is_stalled_and_the_others_go_on() {
         .await
     };
     for (name, _, expected) in &bad {
-        let message = told(name, "InvalidObject").await;
+        let message = message(name, "InvalidObject").await;
         assert!(message.contains(expected), "{name}: {message}");
         assert!(!message.contains("canary"), "{message}");
     }
@@ -162,7 +162,7 @@ async fn an_object_that_cannot_be_read_is_stalled_and_the_others_go_on() {
         )
         .await
         .unwrap();
-        let message = told(name, "InvalidSpec").await;
+        let message = message(name, "InvalidSpec").await;
         assert!(message.contains(field), "{name}: {message}");
     }
     // Corrected, it is taken up.

@@ -146,7 +146,7 @@ fn a_first_issue_that_was_not_made_is_one_still_and_its_secret_is_not_missed() {
     facts.secret = Observed::Live(SecretState::Present(secret(None)));
     let facts = rehearsed(facts, Slot::Primary);
     assert_eq!(claims_for(&facts), (Slot::Primary, Cause::FirstIssue));
-    // Without a journal nothing else can tell: there is no value that could be asked.
+    // Without a journal nothing else can decide: there is no value to probe.
     let mut blind = facts.clone();
     blind.primary.journal = failing(true);
     blind.probe = Observed::Unread;

@@ -225,7 +225,7 @@ fn a_label_that_another_actor_undoes_each_time_is_written_ever_more_rarely() {
         assert_eq!(reason, Reason::SecretContested);
         assert_eq!(rests(&facts).1, "usable");
         about(wait, seconds);
-        // A wait needs no look at the object, a write does.
+        // A wait need not read the object, a write must.
         facts.current = Observed::Unread;
         assert_eq!(waits(&facts).1, reason);
         facts.now.boot += wait;

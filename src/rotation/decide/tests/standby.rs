@@ -207,7 +207,7 @@ fn a_secret_that_is_gone_is_replaced_where_no_consumer_is_rejected() {
     assert_eq!(claims_for(&facts), (Slot::Standby, Cause::SecretMissing));
 }
 
-/// Both pairs were stored in turn, the standby's last; then a person deleted the Secret, so both claims look open.
+/// Both pairs were stored in turn, the standby's last; then a person deleted the Secret, so both claims seem open.
 fn deleted() -> Facts {
     let mut facts = alternated();
     facts.secret = Observed::Live(SecretState::Absent);
