@@ -18,10 +18,11 @@ use serde_json::json;
 use support::controlplane::Options;
 use support::eventually;
 use support::forward_proxy::ForwardProxy;
-use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, World, install_definitions};
+use support::operator::check;
+use support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World, install_definitions};
 use tokio::sync::OnceCell;
 use zitadel_secret_operator::api::ConditionType;
-use zitadel_simulator::{Gate, Operation};
+use zitadel_simulator::{AppHandle, Gate, Operation};
 
 /// A cluster without an operator: each test starts its own, one at a time, since all of them see all objects.
 async fn world() -> (&'static World, tokio::sync::MutexGuard<'static, ()>) {
@@ -66,6 +67,21 @@ async fn held(gate: &Gate) {
     tokio::time::timeout(PATIENCE, gate.reached())
         .await
         .unwrap();
+}
+
+/// A client secret that was generated and cannot be written.
+async fn unwritable(world: &World, prefix: &str) -> (Tenant, AppHandle) {
+    let tenant = world.tenant(prefix).await;
+    let app = tenant.app("orders");
+    let gate = world.zitadel.hold_after(Operation::Generate);
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    held(&gate).await;
+    // The shell is there and empty; made immutable, it takes no value.
+    tenant
+        .edit_secret("orders", json!({"immutable": true}))
+        .await;
+    gate.release();
+    (tenant, app)
 }
 
 #[tokio::test]
@@ -143,16 +159,7 @@ async fn a_value_that_cannot_be_written_in_time_ends_the_process_with_75_and_is_
         &world.directory,
         &["--grace", "2s"],
     ));
-    let tenant = world.tenant("held").await;
-    let app = tenant.app("orders");
-    let gate = world.zitadel.hold_after(Operation::Generate);
-    tenant.apply("orders", &app.id, json!({})).await.unwrap();
-    held(&gate).await;
-    // The shell is there and empty; made immutable, it takes no value.
-    tenant
-        .edit_secret("orders", json!({"immutable": true}))
-        .await;
-    gate.release();
+    let (tenant, app) = unwritable(world, "held").await;
     eventually(PATIENCE, || async {
         let metrics = operator.get("/metrics").await?.1;
         metrics
@@ -183,15 +190,7 @@ async fn a_value_that_cannot_be_written_in_time_ends_the_process_with_75_and_is_
 async fn a_value_that_is_held_is_written_as_soon_as_it_can_be() {
     let (world, _turn) = world().await;
     let operator = Arc::new(Operator::start(&world.kubeconfig, &world.directory, &[]));
-    let tenant = world.tenant("patience").await;
-    let app = tenant.app("orders");
-    let gate = world.zitadel.hold_after(Operation::Generate);
-    tenant.apply("orders", &app.id, json!({})).await.unwrap();
-    held(&gate).await;
-    tenant
-        .edit_secret("orders", json!({"immutable": true}))
-        .await;
-    gate.release();
+    let (tenant, app) = unwritable(world, "patience").await;
     tenant.reason("orders", "SecretImmutable").await;
     // The only way out of an immutable Secret is a new one; SIGTERM meanwhile waits for it.
     let exit = stopping(&operator);
@@ -355,16 +354,7 @@ async fn with_leader_election_one_of_two_works_and_the_other_takes_over() {
 /// A proxy that is dead costs nothing where `NO_PROXY` covers the API server, and is named where it does not.
 async fn check_behind_proxies(world: &World) {
     let check = async |variables: &[(&str, &str)]| {
-        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
-            .args(["check", "--namespace", OPERATOR_NAMESPACE])
-            .args(["--timeout", "60s"])
-            .env("KUBECONFIG", &world.kubeconfig)
-            .envs(variables.iter().copied())
-            .output()
-            .await
-            .unwrap();
-        let printed = String::from_utf8(output.stderr).unwrap();
-        (output.status.success(), printed)
+        check(&world.kubeconfig, &["--timeout", "60s"], variables).await
     };
     let dead = "http://127.0.0.1:9";
     for (proxy, none) in [("HTTPS_PROXY", "NO_PROXY"), ("https_proxy", "no_proxy")] {
@@ -452,17 +442,7 @@ async fn the_operator_runs_behind_a_proxy_to_the_api_server_and_dials_zitadel_di
 #[tokio::test]
 async fn check_says_which_replica_leads_and_fails_when_none_does() {
     let (world, _turn) = world().await;
-    let check = async |timeout: &str| {
-        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
-            .args(["check", "--namespace", OPERATOR_NAMESPACE])
-            .args(["--timeout", timeout])
-            .env("KUBECONFIG", &world.kubeconfig)
-            .output()
-            .await
-            .unwrap();
-        let printed = String::from_utf8(output.stdout).unwrap();
-        (output.status.success(), printed)
-    };
+    let check = async |timeout: &str| check(&world.kubeconfig, &["--timeout", timeout], &[]).await;
     let tenant = world.tenant("checked").await;
     let operator = Arc::new(Operator::start_with(
         &world.kubeconfig,

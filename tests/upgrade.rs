@@ -19,14 +19,14 @@ use std::time::Duration;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{ListParams, PostParams};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use support::controlplane::{ControlPlane, Options};
 use support::process::{Launch, Process};
 use support::world::{OPERATOR_NAMESPACE, PATIENCE, Tenant, World};
-use support::{data, eventually};
+use support::{apply, data, eventually};
 use tokio::time::timeout;
 use zitadel_secret_operator::api::{ApiAppSecret, ZitadelConnection};
 use zitadel_simulator::{AppHandle, Operation};
@@ -61,11 +61,7 @@ impl Fields {
             let file = source.join(format!("crds/zitadel-secrets.dev_{kind}.yaml"));
             let text = std::fs::read_to_string(file).unwrap();
             let definition: CustomResourceDefinition = serde_saphyr::from_str(&text).unwrap();
-            let name = definition.metadata.name.clone().unwrap();
-            let params = PatchParams::apply("tests").force();
-            api.patch(&name, &params, &Patch::Apply(&definition))
-                .await
-                .unwrap();
+            apply(&api, &definition).await.unwrap();
         }
     }
 

@@ -18,6 +18,7 @@ use crate::support::audit::AuditLog;
 use crate::support::controlplane::{Options, client_from};
 use crate::support::eventually;
 use crate::support::helm::{CHART, documents, helm, succeeded};
+use crate::support::operator::check;
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
 
 /// A cluster without an operator: each test starts its own, one at a time.
@@ -452,23 +453,6 @@ async fn grants_by_label_work_where_only_some_namespaces_are_watched() {
     stop(&operator).await;
 }
 
-fn check(kubeconfig: &std::path::Path, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
-        .arg("check")
-        .args(["--namespace", OPERATOR_NAMESPACE])
-        // As the operator of these tests runs.
-        .args(["--leader-elect", "false"])
-        .args(arguments)
-        .env("KUBECONFIG", kubeconfig)
-        .output()
-        .unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    (
-        output.status.success(),
-        printed + &String::from_utf8(output.stderr).unwrap(),
-    )
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn check_says_which_right_is_missing_and_which_connection_is_not_ready() {
     let (world, _turn) = world().await;
@@ -487,8 +471,13 @@ async fn check_says_which_right_is_missing_and_which_connection_is_not_ready() {
     let mine = kubeconfig(world, account).await;
     let both = format!("{},{other}", tenant.namespace);
     let watch = ["--watch-namespaces", &both, "--timeout", "1s"];
+    // As the operator of these tests runs.
+    let check = async |arguments: &[&str]| {
+        let arguments = [&["--leader-elect", "false"], arguments].concat();
+        check(&mine, &arguments, &[]).await
+    };
 
-    let (well, printed) = check(&mine, &watch);
+    let (well, printed) = check(&watch).await;
     assert!(
         !well && printed.contains("the operator has not checked it yet: is it running?"),
         "{printed}"
@@ -496,7 +485,7 @@ async fn check_says_which_right_is_missing_and_which_connection_is_not_ready() {
     let operator = Operator::start(&mine, &world.directory, &watch[..2]);
     let operator = Arc::new(operator);
     tenant.connected().await;
-    let (well, printed) = check(&mine, &watch);
+    let (well, printed) = check(&watch).await;
     let verbs: usize = RIGHTS
         .iter()
         .map(|right| {
@@ -518,7 +507,7 @@ async fn check_says_which_right_is_missing_and_which_connection_is_not_ready() {
     );
 
     // The whole cluster is more than it was given.
-    let (well, printed) = check(&mine, &["--timeout", "1s"]);
+    let (well, printed) = check(&["--timeout", "1s"]).await;
     assert!(!well, "{printed}");
     assert!(printed.contains("  missing: list secrets\n"), "{printed}");
     assert!(
@@ -536,14 +525,14 @@ async fn check_says_which_right_is_missing_and_which_connection_is_not_ready() {
         (tenant.connection_reason().await == "CredentialRejected").then_some(())
     })
     .await;
-    let (well, printed) = check(&mine, &watch);
+    let (well, printed) = check(&watch).await;
     assert!(!well && printed.contains("CredentialRejected"), "{printed}");
     tenant
         .connections()
         .delete(&tenant.namespace, &DeleteParams::default())
         .await
         .unwrap();
-    let (well, printed) = check(&mine, &watch);
+    let (well, printed) = check(&watch).await;
     assert!(
         !well && printed.contains("there is no ZitadelConnection: create one"),
         "{printed}"

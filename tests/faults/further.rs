@@ -15,8 +15,8 @@ use super::lane::{Lane, NAME, claim, value};
 use super::layer::{Act, Rule};
 use super::replica::{Replica, Setup};
 use crate::support::controlplane::{ControlPlane, Options};
-use crate::support::eventually;
 use crate::support::world::install_definitions;
+use crate::support::{apply, eventually};
 
 /// For what needs the quiet period, or three probes.
 pub const PATIENCE: Duration = Duration::from_secs(25);
@@ -630,12 +630,8 @@ pub async fn blind() {
             "connectionRef": {"name": lane.namespace}, "projectId": lane.project, "appId": other.id,
         },
     });
-    let apply = PatchParams::apply("tests").force();
     let objects = lane.objects();
-    objects
-        .patch("second", &apply, &Patch::Apply(&second))
-        .await
-        .unwrap();
+    apply(&objects, &second).await.unwrap();
     eventually(PATIENCE, || async {
         let status = objects.get("second").await.unwrap().status;
         let text = serde_json::to_string(&status).unwrap();
@@ -676,12 +672,8 @@ pub async fn second_object(replicas: usize) {
             "rotation": {"trigger": "x"},
         },
     });
-    let apply = PatchParams::apply("tests").force();
     let objects = lane.objects();
-    objects
-        .patch("second", &apply, &Patch::Apply(&second))
-        .await
-        .unwrap();
+    apply(&objects, &second).await.unwrap();
     let says = async |name: &str, word: &str| {
         eventually(PATIENCE, || async {
             let status = objects.get(name).await.unwrap().status;

@@ -12,7 +12,7 @@ use super::lane::{Lane, NAME};
 use super::layer::{Act, Rule};
 use super::replica::LEADER_LEASE;
 use crate::support::controlplane::ControlPlane;
-use crate::support::{eventually, policy};
+use crate::support::{apply, eventually, policy};
 
 /// For Kubernetes' own controllers, which take their time.
 const LONG: std::time::Duration = std::time::Duration::from_mins(2);
@@ -319,12 +319,7 @@ pub async fn two_clusters(replicas: usize) {
             "rotation": {"trigger": "a"}, "secret": {"adoptionPolicy": "Required"},
         },
     });
-    let apply = PatchParams::apply("tests").force();
-    theirs
-        .objects()
-        .patch("shared", &apply, &Patch::Apply(&object))
-        .await
-        .unwrap();
+    apply(&theirs.objects(), &object).await.unwrap();
     let says = async |word: &str| {
         eventually(PATIENCE * 2, || async {
             let object = theirs.objects().get("shared").await.unwrap();

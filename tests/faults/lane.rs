@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ObjectMeta, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, ZitadelConnection};
@@ -22,7 +22,7 @@ use super::layer::Wire;
 use super::relay::Relay;
 use super::replica::{Replica, Setup, timing};
 use crate::support::controlplane::ControlPlane;
-use crate::support::rights;
+use crate::support::{apply, apply_secret, rights};
 
 /// The name of the object and of its Secret in every cell.
 pub const NAME: &str = "orders";
@@ -86,15 +86,8 @@ impl Lane {
         let user = zitadel.create_user(&organization, "operator");
         zitadel.grant(&user, Role::ProjectOwner, Scope::Project(project.clone()));
         let key = zitadel.create_machine_key(&user).unwrap().json;
-        let apply = PatchParams::apply("tests").force();
-        let secrets: Api<Secret> = Api::namespaced(client.clone(), &operator_namespace);
-        let credential = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "credential"}, "stringData": {"key.json": key},
-        });
-        let patched = secrets
-            .patch("credential", &apply, &Patch::Apply(&credential))
-            .await;
-        patched.unwrap();
+        let values = json!({ "key.json": key });
+        apply_secret(client, &operator_namespace, "credential", values).await;
         let connection = json!({
             "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ZitadelConnection", "metadata": {"name": namespace},
             "spec": {
@@ -106,19 +99,13 @@ impl Lane {
             },
         });
         let connections: Api<ZitadelConnection> = Api::all(client.clone());
-        let patched = connections
-            .patch(&namespace, &apply, &Patch::Apply(&connection))
-            .await;
-        patched.unwrap();
+        apply(&connections, &connection).await.unwrap();
         let bystander = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "bystander", "labels": {"zitadel-secrets.dev/managed": "true"}},
             "stringData": {"CLIENT_SECRET": "another's"},
         });
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
-        let bystander = secrets
-            .patch("bystander", &apply, &Patch::Apply(&bystander))
-            .await
-            .unwrap();
+        let bystander = apply(&secrets, &bystander).await.unwrap();
         let wire = Arc::new(Wire::default());
         let setup = Setup {
             kubeconfig: rights::grant(cluster, &operator_namespace).await,
@@ -255,17 +242,12 @@ impl Lane {
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME},
             "stringData": {"CLIENT_ID": app.client_id, "CLIENT_SECRET": made.secret.expose()},
         });
-        let apply = PatchParams::apply("tests").force();
         let params = PostParams::default();
         self.secrets()
             .create(&params, &serde_json::from_value(secret).unwrap())
             .await
             .unwrap();
-        let object = self.manifest(&app, "a");
-        self.objects()
-            .patch(NAME, &apply, &Patch::Apply(&object))
-            .await
-            .unwrap();
+        self.trigger(&app, "a").await;
         app
     }
 
@@ -286,11 +268,7 @@ impl Lane {
     /// Makes one rotation due.
     pub async fn trigger(&self, app: &AppHandle, trigger: &str) {
         let object = self.manifest(app, trigger);
-        let apply = PatchParams::apply("tests").force();
-        self.objects()
-            .patch(NAME, &apply, &Patch::Apply(&object))
-            .await
-            .unwrap();
+        apply(&self.objects(), &object).await.unwrap();
     }
 
     /// Why the lane is not at rest yet; nothing if it is.

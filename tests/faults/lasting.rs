@@ -23,6 +23,7 @@ use zitadel_simulator::{
     Action, AppHandle, Availability, Config, Fault, Operation, Reply, Simulator,
 };
 
+use crate::support::apply;
 use crate::support::audit::{AuditLog, Request};
 use crate::support::controlplane::Options;
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, Tenant, World};
@@ -554,7 +555,7 @@ async fn begin(mut held: Held, stop: CancellationToken) -> Held {
                     "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": format!("[{patch}]")}}],
                 },
             });
-            apply(
+            apply_policy(
                 client,
                 "MutatingAdmissionPolicy",
                 "mutatingadmissionpolicies",
@@ -565,7 +566,7 @@ async fn begin(mut held: Held, stop: CancellationToken) -> Held {
                 "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": namespace},
                 "spec": {"policyName": namespace, "matchResources": within(resource, namespace)},
             });
-            apply(
+            apply_policy(
                 client,
                 "MutatingAdmissionPolicyBinding",
                 "mutatingadmissionpolicybindings",
@@ -588,7 +589,7 @@ async fn begin(mut held: Held, stop: CancellationToken) -> Held {
                     "validations": [{"expression": "false", "message": "not today"}],
                 },
             });
-            apply(
+            apply_policy(
                 client,
                 "ValidatingAdmissionPolicy",
                 "validatingadmissionpolicies",
@@ -599,7 +600,7 @@ async fn begin(mut held: Held, stop: CancellationToken) -> Held {
                 "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": namespace},
                 "spec": {"policyName": namespace, "validationActions": ["Deny"], "matchResources": within(resource, namespace)},
             });
-            apply(
+            apply_policy(
                 client,
                 "ValidatingAdmissionPolicyBinding",
                 "validatingadmissionpolicybindings",
@@ -688,7 +689,7 @@ fn within(resource: &str, namespace: &str) -> Value {
     json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}})
 }
 
-async fn apply(client: &Client, kind: &str, plural: &str, object: Value) {
+async fn apply_policy(client: &Client, kind: &str, plural: &str, object: Value) {
     let resource = ApiResource {
         group: "admissionregistration.k8s.io".into(),
         version: "v1".into(),
@@ -697,11 +698,7 @@ async fn apply(client: &Client, kind: &str, plural: &str, object: Value) {
         plural: plural.into(),
     };
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-    let params = PatchParams::apply("tests").force();
-    api.patch(&name, &params, &Patch::Apply(&object))
-        .await
-        .unwrap();
+    apply(&api, &object).await.unwrap();
 }
 
 /// Whether the object is said to be ready while ZITADEL does not accept what is stored.

@@ -2,10 +2,10 @@
 
 use crate::fixtures::tenant;
 use crate::support::world::{OPERATOR_NAMESPACE, PATIENCE, Tenant, World};
-use crate::support::{data, eventually};
+use crate::support::{apply, apply_secret, data, eventually};
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, ListParams};
 use serde_json::json;
 use zitadel_secret_operator::api::ConditionType;
 use zitadel_simulator::{
@@ -148,13 +148,7 @@ async fn a_ca_bundle_is_trusted_from_a_config_map_or_a_secret_and_read_again_whe
     let maps: Api<ConfigMap> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
     let bundle = async |pem: &str| {
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": tenant.namespace}, "data": {"ca.crt": pem}});
-        maps.patch(
-            &tenant.namespace,
-            &PatchParams::apply("tests").force(),
-            &Patch::Apply(&map),
-        )
-        .await
-        .unwrap();
+        apply(&maps, &map).await.unwrap();
     };
     bundle(other.ca_pem().unwrap()).await;
     tenant
@@ -172,14 +166,9 @@ async fn a_ca_bundle_is_trusted_from_a_config_map_or_a_secret_and_read_again_whe
     tenant.ready("orders").await;
     assert!(tenant.accepted(&app, "orders").await);
 
-    let secrets: Api<k8s_openapi::api::core::v1::Secret> =
-        Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
     let name = format!("{}-ca", tenant.namespace);
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"ca.crt": zitadel.ca_pem().unwrap()}});
-    secrets
-        .patch(&name, &PatchParams::apply("tests"), &Patch::Apply(&secret))
-        .await
-        .unwrap();
+    let values = json!({"ca.crt": zitadel.ca_pem().unwrap()});
+    apply_secret(&tenant.client, OPERATOR_NAMESPACE, &name, values).await;
     tenant
         .apply_connection(
             json!({"tls": {"caBundle": {"secretKeyRef": {"name": name, "key": "ca.crt"}}}}),

@@ -2,8 +2,7 @@
 
 use crate::fixtures::tenant;
 use crate::support::world::PATIENCE;
-use crate::support::{data, eventually};
-use kube::api::{Patch, PatchParams};
+use crate::support::{apply, data, eventually};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -19,15 +18,7 @@ async fn the_secret_is_made_as_the_template_says_and_nothing_of_the_object_itsel
     }}));
     manifest["metadata"]["labels"] = json!({"argocd.argoproj.io/instance": "x"});
     manifest["metadata"]["annotations"] = json!({"note": "x"});
-    tenant
-        .objects()
-        .patch(
-            "orders",
-            &PatchParams::apply("tests"),
-            &Patch::Apply(&manifest),
-        )
-        .await
-        .unwrap();
+    apply(&tenant.objects(), &manifest).await.unwrap();
     tenant.ready("orders").await;
     let mut data = tenant.data("oauth").await;
     let value = data.remove("secret").unwrap();

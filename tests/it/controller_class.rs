@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use crate::support::controlplane::Options;
+use crate::support::operator::check;
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, Tenant, World};
-use crate::support::{eventually, rights};
+use crate::support::{apply_secret, eventually, rights};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use tokio::process::Command;
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
 
 const CLASS: &str = "second";
@@ -36,11 +36,8 @@ async fn ready_page(operator: &Operator) {
 
 /// Stores the tenant's credential in the namespace of an operator.
 async fn credential(tenant: &Tenant, namespace: &str) {
-    let secrets: Api<Secret> = Api::namespaced(tenant.client.clone(), namespace);
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": tenant.namespace}, "stringData": {"token": tenant.pat}});
-    let (params, patch) = (PatchParams::apply("tests").force(), Patch::Apply(&secret));
-    let stored = secrets.patch(&tenant.namespace, &params, &patch).await;
-    stored.map(drop).unwrap();
+    let values = json!({"token": tenant.pat});
+    apply_secret(&tenant.client, namespace, &tenant.namespace, values).await;
 }
 
 /// Takes it away there.
@@ -57,18 +54,6 @@ async fn hand_over(tenant: &Tenant, class: Value) {
     let (connections, params) = (tenant.connections(), PatchParams::default());
     let changed = connections.patch(&tenant.namespace, &params, &change).await;
     changed.map(drop).unwrap();
-}
-
-async fn check(world: &World, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
-        .args(["check", "--timeout", "2s", "--leader-elect=false"])
-        .args(arguments)
-        .env("KUBECONFIG", &world.kubeconfig)
-        .output()
-        .await
-        .unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    (output.status.success(), printed)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,9 +80,11 @@ async fn two_operators_each_keep_the_connections_of_their_class_and_say_nothing_
     assert!(theirs.events("api").await.is_empty());
     assert!(!speaks_of(&first, &theirs).await);
     assert!(speaks_of(&first, &ours).await);
-    let (passed, printed) = check(&world, &[]).await;
+    let usual = ["--timeout", "2s", "--leader-elect=false"];
+    let third = [&usual[..], &["--controller-class", "third"]].concat();
+    let (passed, printed) = check(&world.kubeconfig, &usual, &[]).await;
     assert!(passed && !printed.contains(&theirs.namespace), "{printed}");
-    let (passed, printed) = check(&world, &["--controller-class", "third"]).await;
+    let (passed, printed) = check(&world.kubeconfig, &third, &[]).await;
     assert!(!passed, "{printed}");
     assert!(
         printed.contains("none has the spec.controllerClass third"),

@@ -1,9 +1,10 @@
 //! The first issue, and what of an object never rotates its credential.
 
 use crate::fixtures::{holds, reason, tenant};
+use crate::support::apply;
 use crate::support::controlplane::Options;
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, World};
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
 
@@ -69,12 +70,7 @@ async fn an_object_without_connection_ref_uses_the_connection_named_default() {
         .as_object_mut()
         .unwrap()
         .remove("connectionRef");
-    let params = PatchParams::apply("tests").force();
-    tenant
-        .objects()
-        .patch("orders", &params, &Patch::Apply(&manifest))
-        .await
-        .unwrap();
+    apply(&tenant.objects(), &manifest).await.unwrap();
     tenant.reason("orders", "ConnectionNotFound").await;
     let default = json!({
         "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ZitadelConnection", "metadata": {"name": "default"},
@@ -84,12 +80,7 @@ async fn an_object_without_connection_ref_uses_the_connection_named_default() {
             "grants": [{"name": "by-name", "namespaces": [tenant.namespace], "projectIds": ["*"]}],
         },
     });
-    let connections: Api<zitadel_secret_operator::api::ZitadelConnection> =
-        Api::all(tenant.client.clone());
-    connections
-        .patch("default", &params, &Patch::Apply(&default))
-        .await
-        .unwrap();
+    apply(&tenant.connections(), &default).await.unwrap();
     tenant.ready("orders").await;
     assert!(tenant.accepted(&app, "orders").await);
 }

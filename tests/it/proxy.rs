@@ -1,36 +1,21 @@
 //! Connections through a forward proxy.
 
+use crate::support::apply_secret;
 use crate::support::forward_proxy::ForwardProxy;
+use crate::support::operator::check;
 use crate::support::world::{OPERATOR_NAMESPACE, Tenant, World};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::ConditionType;
 use zitadel_simulator::{Config, Simulator};
 
 /// Stores `user:password` for the proxy, under that key.
 async fn store_for_the_proxy(tenant: &Tenant, key: &str, text: &str) -> String {
-    let api: Api<Secret> = Api::namespaced(tenant.client.clone(), OPERATOR_NAMESPACE);
     let name = format!("{}-proxy", tenant.namespace);
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {key: text}});
-    let params = PatchParams::apply("tests").force();
-    api.patch(&name, &params, &Patch::Apply(&secret))
-        .await
-        .unwrap();
+    let values = json!({ key: text });
+    apply_secret(&tenant.client, OPERATOR_NAMESPACE, &name, values).await;
     name
-}
-
-/// What `check` prints, and whether it is content.
-async fn check(world: &World) -> (bool, String) {
-    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
-        .args(["check", "--namespace", OPERATOR_NAMESPACE])
-        .args(["--leader-elect", "false", "--timeout", "1s"])
-        .env("KUBECONFIG", &world.kubeconfig)
-        .output()
-        .await
-        .unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    (output.status.success(), printed)
 }
 
 /// What is wrong with the proxy's credentials is said by the Secret and its key, and never by what they hold.
@@ -115,7 +100,12 @@ async fn a_proxy_that_fails_is_named_and_used_as_soon_as_its_credentials_are_rig
         "{message}"
     );
     wrong_credentials_are_named(&tenant, &stored).await;
-    let (well, printed) = check(world).await;
+    let (well, printed) = check(
+        &world.kubeconfig,
+        &["--leader-elect", "false", "--timeout", "1s"],
+        &[],
+    )
+    .await;
     let line = format!(
         "connection {}: ProxyRefused: spec.proxy: the proxy {address}",
         tenant.namespace

@@ -15,16 +15,41 @@ mod envtest;
 pub mod fleet;
 pub mod forward_proxy;
 pub mod helm;
-mod operator;
+pub mod operator;
 pub mod policy;
 pub mod process;
 pub mod rights;
 mod tenant;
 pub mod world;
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::panic::Location;
 use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Applies an object (server-side apply) as the field manager `tests`, with force.
+pub async fn apply<K>(api: &Api<K>, object: &impl Serialize) -> Result<K, kube::Error>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let object = serde_json::to_value(object).unwrap();
+    let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+    let params = PatchParams::apply("tests").force();
+    api.patch(&name, &params, &Patch::Apply(&object)).await
+}
+
+/// Applies a Secret with these values.
+pub async fn apply_secret(client: &Client, namespace: &str, name: &str, values: serde_json::Value) {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let secret = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values});
+    apply(&api, &secret).await.unwrap();
+}
 
 /// The list for `spec.secret.data`, from keys and the names of what they hold.
 pub fn data(entries: &[(&str, &str)]) -> serde_json::Value {

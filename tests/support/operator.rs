@@ -11,6 +11,24 @@ use serde_json::Value;
 
 use super::world::OPERATOR_NAMESPACE;
 
+/// Whether `check` passed, and what it printed: output, then errors.
+pub async fn check(
+    kubeconfig: &Path,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> (bool, String) {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_zitadel-secret-operator"))
+        .args(["check", "--namespace", OPERATOR_NAMESPACE])
+        .args(arguments)
+        .env("KUBECONFIG", kubeconfig)
+        .envs(variables.iter().copied())
+        .output()
+        .await
+        .unwrap();
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(printed).unwrap())
+}
+
 /// The operator's binary, running.
 pub struct Operator {
     child: Mutex<Child>,

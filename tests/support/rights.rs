@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::TypeMeta;
 use kube::discovery::ApiResource;
 use zitadel_secret_operator::api::ApiAppSecret;
 
 use super::controlplane::{ControlPlane, client_from};
-use super::eventually;
 use super::helm::{documents, root};
 use super::world::PATIENCE;
+use super::{apply, eventually};
 
 /// The service account of the operator, in whichever namespace it runs, and what its roles are called.
 pub const ACCOUNT: &str = "zitadel-secret-operator";
@@ -48,11 +48,7 @@ pub async fn grant(cluster: &ControlPlane, namespace: &str) -> PathBuf {
             Some(namespace) => Api::namespaced_with(admin.clone(), namespace, &resource),
             None => Api::all_with(admin.clone(), &resource),
         };
-        let params = PatchParams::apply("tests").force();
-        let name = object.metadata.name.as_deref().unwrap();
-        api.patch(name, &params, &Patch::Apply(&object))
-            .await
-            .unwrap();
+        apply(&api, &object).await.unwrap();
     }
     let kubeconfig = cluster
         .kubeconfig_for_service_account(namespace, ACCOUNT)

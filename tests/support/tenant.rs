@@ -13,8 +13,8 @@ use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, ZitadelConnectio
 use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
 use zitadel_simulator::{AppHandle, Simulator};
 
-use super::eventually;
 use super::world::{OPERATOR_NAMESPACE, PATIENCE};
+use super::{apply, apply_secret, eventually};
 
 /// One tenant of a shared world.
 pub struct Tenant {
@@ -51,15 +51,9 @@ impl Tenant {
 
     /// Stores the operator's credential.
     pub async fn set_credential(&self, token: &str) {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), self.operator_namespace());
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": self.namespace}, "stringData": {"token": token}});
-        api.patch(
-            &self.namespace,
-            &PatchParams::apply("tests").force(),
-            &Patch::Apply(&secret),
-        )
-        .await
-        .unwrap();
+        let values = json!({ "token": token });
+        let namespace = self.operator_namespace();
+        apply_secret(&self.client, namespace, &self.namespace, values).await;
     }
 
     /// Applies the connection; `extra` overrides fields of the spec.
@@ -76,15 +70,8 @@ impl Tenant {
         spec.as_object_mut()
             .unwrap()
             .extend(extra.as_object().unwrap().clone());
-        let api: Api<ZitadelConnection> = Api::all(self.client.clone());
         let object = json!({"apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ZitadelConnection", "metadata": {"name": self.namespace}, "spec": spec});
-        api.patch(
-            &self.namespace,
-            &PatchParams::apply("tests").force(),
-            &Patch::Apply(&object),
-        )
-        .await
-        .unwrap();
+        apply(&self.connections(), &object).await.unwrap();
     }
 
     /// The connections.
@@ -161,13 +148,7 @@ impl Tenant {
         extra: Value,
     ) -> Result<ApiAppSecret, kube::Error> {
         let object = self.manifest(name, app, extra);
-        self.objects()
-            .patch(
-                name,
-                &PatchParams::apply("tests").force(),
-                &Patch::Apply(&object),
-            )
-            .await
+        apply(&self.objects(), &object).await
     }
 
     /// A new application, and an object for it that is ready; `extra` overrides fields of the spec.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::Api;
 use kube::{Client, CustomResourceExt};
 use serde_json::json;
 use tokio::sync::OnceCell;
@@ -16,7 +16,7 @@ use zitadel_simulator::{Config, Role, Scope, Simulator};
 use super::controlplane::{ControlPlane, Options};
 pub use super::operator::Operator;
 pub use super::tenant::Tenant;
-use super::{eventually, rights};
+use super::{apply, eventually, rights};
 
 /// The namespace that the operator runs in.
 pub const OPERATOR_NAMESPACE: &str = "zitadel-secret-operator";
@@ -155,10 +155,7 @@ pub async fn install_definitions(client: &Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for definition in [ApiAppSecret::crd(), ZitadelConnection::crd()] {
         let name = definition.metadata.name.clone().unwrap();
-        let params = PatchParams::apply("tests").force();
-        api.patch(&name, &params, &Patch::Apply(&definition))
-            .await
-            .unwrap();
+        apply(&api, &definition).await.unwrap();
         eventually(PATIENCE, || async {
             let found = api.get(&name).await.ok()?;
             let conditions = found.status?.conditions?;
