@@ -1,4 +1,4 @@
-//! A server that behaves as ZITADEL does where client secrets are concerned, with a ledger of what it executed and
+//! A ZITADEL simulator for everything that concerns client secrets, with a ledger of what it executed and
 //! scripted faults, for tests, demos and benchmarks of its clients.
 //!
 //! ```
@@ -13,8 +13,8 @@
 //! # }
 //! ```
 //!
-//! A request goes through `server` (bytes) → `exchange` (ledger, faults) → `handle` (dispatch) → `generate`, `apps`, `journal`, `me`,
-//! `token`, `introspection`, which read and change a `world` of `project`s; a project is its `events`, and `model` sums them up.
+//! A request goes through `server` (bytes, then `exchange`), where the `ledger` records it and `faults` disturb it, to `routes`, which read
+//! and change a `world` of projects; a project is its events.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -27,70 +27,36 @@
     )
 )]
 
-mod access;
-mod actions;
-mod admin;
-mod answer;
-mod apps;
-mod build;
-mod call;
-mod commands;
 mod config;
-mod control;
-mod disturb;
-mod errors;
-mod events;
-mod exchange;
 mod faults;
-mod gates;
-mod generate;
-mod gzip;
-mod handle;
-mod identities;
-mod instance;
-mod introspection;
-mod journal;
 mod ledger;
-mod me;
-mod model;
-mod oauth;
-mod project;
 mod random;
-mod replies;
 mod routes;
-mod script;
-mod secret;
 mod server;
-mod shared;
 mod simulator;
-mod standard;
-mod tls;
-mod token;
-mod wire;
 mod world;
-mod world_file;
 
-pub use actions::{Action, Cut, Which};
-pub use build::{AppHandle, KeyFile, NewApp, NotThere};
-pub use commands::Command;
 pub use config::{
     ATTEMPT_HEADER, Availability, Config, IntrospectionMode, Lag, Settings, Whitespace,
 };
-pub use events::AuthMethod;
+pub use faults::actions::{Action, Cut, Which};
+pub use faults::gates::Gate;
+pub use faults::replies::Reply;
 pub use faults::{Fault, FaultState};
-pub use gates::Gate;
-pub use identities::{Role, Scope};
 pub use ledger::{Counters, Effect, Execution, Outcome, RequestRecord};
-pub use model::State;
-pub use replies::Reply;
 pub use routes::Operation;
-pub use secret::SecretValue;
+pub use server::tls::TlsError;
 pub use simulator::{Simulator, StartError};
-pub use standard::StandardWorld;
-pub use tls::TlsError;
-pub use world_file::{
+pub use world::build::{AppHandle, KeyFile, NewApp, NotThere};
+pub use world::commands::Command;
+pub use world::events::AuthMethod;
+pub use world::file::{
     AppSpec, OrgSpec, ProjectSpec, RoleSpec, UserHandle, UserSpec, WorldFile, WorldSummary,
 };
+pub use world::identities::{Role, Scope};
+pub use world::model::State;
+pub use world::secret::SecretValue;
+pub use world::standard::StandardWorld;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

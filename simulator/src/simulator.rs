@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use crate::actions::Cut;
 use crate::config::{Availability, Config, Settings};
 use crate::faults::Faults;
-use crate::gates::Gates;
-use crate::instance::Hosts;
+use crate::faults::actions::Cut;
+use crate::faults::gates::Gates;
 use crate::ledger::Ledger;
-use crate::shared::Shared;
-use crate::tls::{self, TlsError};
-use crate::wire::Control;
+use crate::server::admin;
+use crate::server::shared::Shared;
+use crate::server::tls::{self, TlsError};
+use crate::server::wire::Control;
 use crate::world::World;
-use crate::{admin, lock, server};
+use crate::world::instance::Hosts;
+use crate::{lock, server};
 
 /// Why the simulator did not start.
 #[derive(Debug, thiserror::Error)]

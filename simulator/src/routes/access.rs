@@ -1,0 +1,126 @@
+//! Who calls, in which organisation, and whether they may (`internal/api/authz`). Does no I/O.
+
+use http::HeaderMap;
+use jiff::Timestamp;
+
+use crate::routes::errors::{self, ApiError, Code};
+use crate::world::World;
+use crate::world::identities::{Role, Scope, Token, TokenKind};
+use crate::world::model::State;
+
+/// An authenticated user and the organisation they act in.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) user: String,
+    pub(crate) org: String,
+}
+
+/// What a call needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permission {
+    /// `project.app.read`
+    ReadApps,
+    /// `project.app.write`, and here also `project.write`
+    WriteApps,
+}
+
+impl World {
+    /// The token behind an `Authorization` header, if it is alive.
+    pub(crate) fn live_token(&self, token: &str, now: Timestamp) -> Option<&Token> {
+        let token = self.tokens.get(token)?;
+        let user_active = self
+            .users
+            .get(&token.user)
+            .is_some_and(|user| user.state == State::Active);
+        (user_active && !token.dead && token.expires_at > now).then_some(token)
+    }
+
+    /// Authenticates a caller and finds the organisation: that of `x-zitadel-orgid`, else the caller's own.
+    pub(crate) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        now: Timestamp,
+        legacy: bool,
+    ) -> Result<Caller, ApiError> {
+        let Some(header) = headers.get(http::header::AUTHORIZATION) else {
+            let code = if legacy {
+                Code::Unknown
+            } else {
+                Code::Unauthenticated
+            };
+            return Err(ApiError::plain(code, "auth header missing"));
+        };
+        let token = header
+            .to_str()
+            .ok()
+            .and_then(|header| header.strip_prefix("Bearer "));
+        let token = token
+            .filter(|token| !token.contains(' '))
+            .ok_or(errors::AUTH_HEADER_INVALID)?;
+        let token = self.live_token(token, now).ok_or(errors::TOKEN_INVALID)?;
+        if let TokenKind::Access { audience, .. } = &token.kind
+            && !audience.contains(&self.zitadel_project)
+        {
+            return Err(errors::TOKEN_INVALID);
+        }
+        let named = headers.get("x-zitadel-orgid").filter(|org| !org.is_empty());
+        let org = match named {
+            Some(org) => org.to_str().ok().and_then(|org| self.orgs.get(org)),
+            None => self
+                .users
+                .get(&token.user)
+                .and_then(|user| self.orgs.get(&user.org)),
+        };
+        let org = org.ok_or(errors::ORG_UNKNOWN)?;
+        Ok(Caller {
+            user: token.user.clone(),
+            org: org.id.clone(),
+        })
+    }
+
+    /// Checks a permission on a project in the caller's organisation (`permissions.go`, `authorization.go`).
+    pub(crate) fn check(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+        project: &str,
+    ) -> Result<(), ApiError> {
+        let in_org = |scope: &Scope| match scope {
+            Scope::Instance => true,
+            Scope::Org(org) => *org == caller.org,
+            Scope::Project(project) => self
+                .projects
+                .get(project)
+                .is_some_and(|project| project.org == caller.org),
+        };
+        let mut memberships = self
+            .memberships
+            .iter()
+            .filter(|found| found.user == caller.user && in_org(&found.scope))
+            .peekable();
+        if memberships.peek().is_none() {
+            return Err(errors::NO_MEMBERSHIP);
+        }
+        let holds = |role: Role| permission == Permission::ReadApps || role.writes_apps();
+        let mut scopes = memberships
+            .filter(|found| holds(found.role))
+            .map(|found| &found.scope)
+            .peekable();
+        if scopes.peek().is_none() {
+            return Err(errors::NO_PERMISSION);
+        }
+        let removed = self
+            .projects
+            .get(project)
+            .is_none_or(|project| project.current.state == State::Removed);
+        let covers = |scope: &Scope| match scope {
+            Scope::Instance | Scope::Org(_) => true,
+            Scope::Project(granted) => granted == project && !removed,
+        };
+        if scopes.any(covers) {
+            Ok(())
+        } else {
+            Err(errors::OTHER_PROJECT_ONLY)
+        }
+    }
+}

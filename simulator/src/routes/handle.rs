@@ -1,0 +1,168 @@
+//! From an operation to its answer: dispatch, and errors in the manner of each endpoint.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::config::Availability;
+use crate::lock;
+use crate::routes::answer::Answer;
+use crate::routes::apps;
+use crate::routes::call::Call;
+use crate::routes::errors::{ApiError, Code};
+use crate::routes::generate;
+use crate::routes::introspection;
+use crate::routes::journal;
+use crate::routes::me;
+use crate::routes::oauth::{self, OauthError};
+use crate::routes::token;
+use crate::routes::{Operation, Route};
+use crate::world::World;
+use crate::world::instance::UnknownHost;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Answers that need no instance, or that say that there is none.
+pub(crate) fn before_instance(route: &Route, availability: Availability) -> Option<Answer> {
+    let down = availability == Availability::DatabaseDown;
+    match (availability, route.operation) {
+        (Availability::InternalError, _) => Some(Answer::new(500, TEXT, "internal server error\n")),
+        (Availability::Unavailable, _) => Some(Answer::new(
+            503,
+            "text/html",
+            "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>\n",
+        )),
+        (_, Operation::Healthz) => Some(Answer::new(200, TEXT, "ok")),
+        (_, Operation::Ready) if down => {
+            Some(Answer::new(412, "application/json", "\"not ready\"\n"))
+        }
+        (_, Operation::Ready) => Some(Answer::new(200, "application/json", "\"ok\"\n")),
+        (_, operation) if down && operation.is_oauth() => Some(Answer::new(
+            500,
+            TEXT,
+            "unable to set instance: database not reachable\n",
+        )),
+        _ => None,
+    }
+}
+
+/// The answer where the host belongs to no instance.
+pub(crate) fn unknown_host(call: &Call, error: &UnknownHost) -> Answer {
+    if call.route.operation.is_oauth() {
+        Answer::new(404, TEXT, error.message() + "\n")
+    } else {
+        refusal(call, &ApiError::plain(Code::NotFound, error.message()))
+    }
+}
+
+/// Errors that the REST gateway finds before any interceptor runs.
+pub(crate) fn at_gateway(call: &Call) -> Option<Answer> {
+    let error = match &call.route {
+        Route {
+            operation: Operation::Unknown,
+            ..
+        } => ApiError::gateway(Code::NotFound, "Not Found"),
+        Route {
+            wrong_method: true, ..
+        } => ApiError::gateway(Code::Unimplemented, "Method Not Allowed"),
+        // NB: the change list declares no body, so the gateway never reads one.
+        Route {
+            operation:
+                Operation::Journal | Operation::GetApp | Operation::GetProject | Operation::Me,
+            ..
+        } => return None,
+        Route { operation, .. } if operation.is_oauth() => return None,
+        _ => call.json_body().err()?,
+    };
+    Some(refusal(call, &error))
+}
+
+/// The database is gone: the instance cannot be looked up.
+pub(crate) fn database_down(call: &Call) -> Answer {
+    refusal(
+        call,
+        &ApiError::plain(
+            Code::Internal,
+            "unable to set instance using origin (ExternalDomain is localhost)",
+        ),
+    )
+}
+
+/// Executes an operation against the world.
+pub(crate) fn execute(call: &mut Call) -> Answer {
+    match call.route.operation {
+        Operation::Generate | Operation::GenerateOidc => api(call, generate::generate),
+        Operation::GenerateV2 => api(call, generate::generate_v2),
+        Operation::GetApp => api(call, apps::get),
+        Operation::GetProject => api(call, apps::get_project),
+        Operation::SearchApps => api(call, apps::search),
+        Operation::CreateApiApp => api(call, apps::create),
+        Operation::RenameApp
+        | Operation::ChangeAuthMethod
+        | Operation::DeactivateApp
+        | Operation::ReactivateApp
+        | Operation::RemoveApp => api(call, apps::change),
+        Operation::DeactivateProject | Operation::ReactivateProject => {
+            api(call, apps::switch_project)
+        }
+        Operation::Journal => api(call, journal::list),
+        Operation::Me => api(call, me::me),
+        Operation::Token => oauth(call, token::token),
+        Operation::Introspect => oauth(call, introspection::introspect),
+        Operation::Discovery => oauth(call, |call, _| Ok(oauth::discovery(&call.issuer))),
+        Operation::Healthz | Operation::Ready | Operation::Unknown => {
+            refusal(call, &ApiError::gateway(Code::NotFound, "Not Found"))
+        }
+    }
+}
+
+/// One after another, each with the time at which it has its turn: the order of sequences is that of dates, unless a fault crosses
+/// them.
+fn in_turn<T>(call: &mut Call, handler: impl FnOnce(&Call, &mut World) -> T) -> T {
+    let shared = Arc::clone(&call.shared);
+    let mut world = lock(&shared.world);
+    call.now = shared.now();
+    handler(call, &mut world)
+}
+
+fn api(
+    call: &mut Call,
+    handler: impl FnOnce(&Call, &mut World) -> Result<Value, ApiError>,
+) -> Answer {
+    let result = in_turn(call, handler);
+    match result {
+        Ok(body) => Answer::json(200, &body, call.settings.whitespace).uncached(),
+        Err(error) => refusal(call, &error),
+    }
+}
+
+fn oauth(
+    call: &mut Call,
+    handler: impl FnOnce(&Call, &mut World) -> Result<Value, OauthError>,
+) -> Answer {
+    let result = in_turn(call, handler);
+    let (status, body) = match result {
+        Ok(body) => (200, body),
+        Err(error) => (400, error.body()),
+    };
+    Answer::json(status, &body, crate::config::Whitespace::Compact).uncached()
+}
+
+fn refusal(call: &Call, error: &ApiError) -> Answer {
+    let language = call.language();
+    let status = error.code.http_status();
+    let connect = call.route.operation == Operation::GenerateV2;
+    let body = if connect {
+        error.connect_body(language)
+    } else {
+        error.rest_body(language)
+    };
+    let mut answer = Answer::json(status, &body, call.settings.whitespace);
+    if !error.at_gateway {
+        answer = answer.uncached();
+    }
+    if status == 401 && !connect {
+        answer.set("www-authenticate", &error.message(language));
+    }
+    answer
+}

@@ -1,0 +1,229 @@
+//! Building a world: organisations, projects, apps, users and what they authenticate with.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::random;
+use crate::routes::token;
+use crate::world::NewApiApp;
+use crate::world::events::AuthMethod;
+use crate::world::identities::{self, MachineKey, Role, Scope, Token, TokenKind};
+use crate::{Simulator, lock};
+
+/// No object with this id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {kind} {id}")]
+pub struct NotThere {
+    /// What was searched for.
+    pub kind: &'static str,
+    /// Its id.
+    pub id: String,
+}
+
+impl NotThere {
+    pub(crate) fn new(kind: &'static str, id: &str) -> Self {
+        Self {
+            kind,
+            id: id.to_owned(),
+        }
+    }
+}
+
+/// An app to be made; what is absent is generated.
+#[derive(Clone, Debug, Default)]
+pub struct NewApp {
+    /// App id.
+    pub id: Option<String>,
+    /// Client id.
+    pub client_id: Option<String>,
+    /// First secret.
+    pub secret: Option<String>,
+    /// Name.
+    pub name: String,
+    /// How an API app authenticates.
+    pub method: AuthMethod,
+    /// Makes an OIDC app with this redirect URI instead of an API app.
+    pub oidc_redirect_uri: Option<String>,
+}
+
+/// An app as its maker sees it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppHandle {
+    /// App id.
+    pub id: String,
+    /// Project id.
+    pub project: String,
+    /// Client id.
+    pub client_id: String,
+    /// First secret; none for `private_key_jwt`.
+    pub secret: Option<String>,
+}
+
+/// A service user's key.
+#[derive(Clone, Debug)]
+pub struct KeyFile {
+    /// Key id.
+    pub key_id: String,
+    /// The JSON key file as ZITADEL hands it out (`internal/domain/machine_key.go`).
+    pub json: String,
+}
+
+impl Simulator {
+    /// Makes an organisation and returns its id.
+    pub fn create_org(&self, name: &str) -> String {
+        lock(&self.shared.world).add_org(None, name)
+    }
+
+    /// Makes an organisation with this id.
+    pub fn create_org_with_id(&self, id: &str, name: &str) {
+        lock(&self.shared.world).add_org(Some(id.to_owned()), name);
+    }
+
+    /// Makes a project and returns its id.
+    pub fn create_project(&self, org: &str, name: &str) -> String {
+        let now = self.shared.now();
+        lock(&self.shared.world).add_project(None, org, name, now)
+    }
+
+    /// Makes a project with this id.
+    pub fn create_project_with_id(&self, id: &str, org: &str, name: &str) {
+        let now = self.shared.now();
+        lock(&self.shared.world).add_project(Some(id.to_owned()), org, name, now);
+    }
+
+    /// Makes an API app with auth method BASIC.
+    pub fn create_api_app(&self, project: &str, name: &str) -> Result<AppHandle, NotThere> {
+        self.create_app(
+            project,
+            &NewApp {
+                name: name.to_owned(),
+                ..NewApp::default()
+            },
+        )
+    }
+
+    /// Makes an app of any kind.
+    pub fn create_app(&self, project: &str, new: &NewApp) -> Result<AppHandle, NotThere> {
+        let mut world = lock(&self.shared.world);
+        let (now, settings) = (self.shared.now(), self.settings());
+        let editor = world.console.clone();
+        let spec = NewApiApp {
+            id: new.id.as_deref(),
+            client_id: new.client_id.as_deref(),
+            secret: new.secret.as_deref(),
+            name: &new.name,
+            method: new.method,
+            editor: &editor,
+        };
+        let made = match &new.oidc_redirect_uri {
+            Some(redirect_uri) => world.add_oidc_app(project, &spec, redirect_uri, now, &settings),
+            None => world.add_api_app(project, &spec, now, &settings),
+        };
+        let made = made.ok_or_else(|| NotThere::new("project", project))?;
+        Ok(AppHandle {
+            id: made.id,
+            project: project.to_owned(),
+            client_id: made.client_id,
+            secret: made.secret.map(|secret| secret.expose().to_owned()),
+        })
+    }
+
+    /// Makes a service user without membership and returns its id.
+    pub fn create_user(&self, org: &str, user_name: &str) -> String {
+        self.create_named_user(org, user_name, user_name)
+    }
+
+    /// Makes a service user whose display name is not its user name.
+    pub fn create_named_user(&self, org: &str, user_name: &str, name: &str) -> String {
+        let now = self.shared.now();
+        lock(&self.shared.world).add_user(None, org, user_name, name, now)
+    }
+
+    /// Makes a user a member.
+    pub fn grant(&self, user: &str, role: Role, scope: Scope) {
+        let now = self.shared.now();
+        lock(&self.shared.world).add_membership(user, role, scope, now);
+    }
+
+    /// Ends every membership of a user.
+    pub fn revoke_memberships(&self, user: &str) {
+        lock(&self.shared.world)
+            .memberships
+            .retain(|membership| membership.user != user);
+    }
+
+    /// Makes a personal access token that never expires.
+    pub fn create_pat(&self, user: &str) -> Result<String, NotThere> {
+        // ZITADEL's "no expiry" (`internal/domain/expiration.go`).
+        let never = Timestamp::new(253_370_764_800, 0).unwrap_or(Timestamp::MAX);
+        self.create_expiring_pat(user, never)
+    }
+
+    /// Makes a personal access token that expires at this time, by ZITADEL's clock.
+    pub fn create_expiring_pat(
+        &self,
+        user: &str,
+        expires_at: Timestamp,
+    ) -> Result<String, NotThere> {
+        let issued_at = self.shared.now();
+        let mut world = lock(&self.shared.world);
+        if !world.users.contains_key(user) {
+            return Err(NotThere::new("user", user));
+        }
+        let value = random::pat();
+        let id = world.ids.next();
+        let token = Token {
+            id,
+            user: user.to_owned(),
+            kind: TokenKind::Pat,
+            issued_at,
+            expires_at,
+            dead: false,
+        };
+        world.tokens.insert(value.clone(), token);
+        Ok(value)
+    }
+
+    /// Makes an access token as the token endpoint would for these scopes, separated by blanks.
+    pub fn create_token(&self, user: &str, scope: &str) -> Result<String, NotThere> {
+        let (now, lifetime) = (self.shared.now(), self.settings().token_lifetime_seconds);
+        let mut world = lock(&self.shared.world);
+        if !world.users.contains_key(user) {
+            return Err(NotThere::new("user", user));
+        }
+        Ok(token::issue(&mut world, user, scope, now, lifetime))
+    }
+
+    /// Makes an RSA key for a service user (takes a good part of a second in debug builds).
+    pub fn create_machine_key(&self, user: &str) -> Result<KeyFile, NotThere> {
+        let (pem, verifies) =
+            identities::new_rsa_key().ok_or_else(|| NotThere::new("RSA key for user", user))?;
+        let expires_at = self.shared.now() + SignedDuration::from_hours(24 * 365);
+        let mut world = lock(&self.shared.world);
+        if !world.users.contains_key(user) {
+            return Err(NotThere::new("user", user));
+        }
+        let key_id = world.ids.next();
+        world.keys.insert(
+            key_id.clone(),
+            MachineKey {
+                user: user.to_owned(),
+                verifies,
+                expires_at,
+            },
+        );
+        let json = json!({
+            "type": "serviceaccount",
+            "keyId": key_id,
+            "key": pem,
+            "expirationDate": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "userId": user,
+        });
+        Ok(KeyFile {
+            key_id,
+            json: json.to_string(),
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! The state of a project after a number of events. Does no I/O.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::world::events::{AuthMethod, Event, EventKind};
+use crate::world::secret::SecretValue;
+
+/// State of an organisation, a project, an app or a user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum State {
+    /// In use.
+    #[default]
+    Active,
+    /// Deactivated.
+    Inactive,
+    /// Removed: as if it had never existed.
+    Removed,
+}
+
+/// Kind of an application, with what only that kind has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AppKind {
+    Api(AuthMethod),
+    Oidc { redirect_uri: String },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) state: State,
+    /// Nothing between `application.added` and its configuration.
+    pub(crate) kind: Option<AppKind>,
+    pub(crate) client_id: String,
+    pub(crate) secret: Option<SecretValue>,
+    pub(crate) created_at: Timestamp,
+    /// Date and sequence of the last event of this app.
+    pub(crate) changed_at: Timestamp,
+    pub(crate) sequence: u64,
+}
+
+/// A project and its apps: the sum of its events up to some point.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) name: String,
+    pub(crate) state: State,
+    pub(crate) apps: BTreeMap<String, App>,
+}
+
+impl Model {
+    pub(crate) fn app(&self, id: &str) -> Option<&App> {
+        self.apps
+            .get(id)
+            .filter(|app| app.state != State::Removed && self.state != State::Removed)
+    }
+
+    pub(crate) fn apply(&mut self, event: &Event) {
+        match (&event.kind, &event.app) {
+            (EventKind::ProjectAdded { name }, _) => self.name.clone_from(name),
+            (EventKind::ProjectDeactivated, _) => self.state = State::Inactive,
+            (EventKind::ProjectReactivated, _) => self.state = State::Active,
+            (EventKind::ProjectRemoved, _) => self.state = State::Removed,
+            (EventKind::AppAdded { name }, Some(id)) => {
+                let app = App {
+                    id: id.clone(),
+                    name: name.clone(),
+                    state: State::Active,
+                    kind: None,
+                    client_id: String::new(),
+                    secret: None,
+                    created_at: event.created_at,
+                    changed_at: event.created_at,
+                    sequence: event.sequence,
+                };
+                self.apps.insert(id.clone(), app);
+            }
+            (kind, Some(id)) => {
+                if let Some(app) = self.apps.get_mut(id) {
+                    app.apply(kind);
+                    app.changed_at = event.created_at;
+                    app.sequence = event.sequence;
+                }
+            }
+            (_, None) => {}
+        }
+    }
+}
+
+impl App {
+    fn apply(&mut self, kind: &EventKind) {
+        match kind {
+            EventKind::AppRenamed { name } => self.name.clone_from(name),
+            EventKind::AppDeactivated => self.state = State::Inactive,
+            EventKind::AppReactivated => self.state = State::Active,
+            EventKind::AppRemoved => self.state = State::Removed,
+            EventKind::ApiAdded {
+                client_id,
+                method,
+                secret,
+            } => {
+                self.kind = Some(AppKind::Api(*method));
+                self.client_id.clone_from(client_id);
+                self.secret.clone_from(secret);
+            }
+            EventKind::OidcAdded {
+                client_id,
+                redirect_uri,
+                secret,
+            } => {
+                self.kind = Some(AppKind::Oidc {
+                    redirect_uri: redirect_uri.clone(),
+                });
+                self.client_id.clone_from(client_id);
+                self.secret.clone_from(secret);
+            }
+            // NB: the stored secret outlives a change of the auth method (`internal/query/projection/app.go`).
+            EventKind::ApiChanged { method } => self.kind = Some(AppKind::Api(*method)),
+            EventKind::ApiSecretChanged { secret } | EventKind::OidcSecretChanged { secret } => {
+                self.secret = Some(secret.clone());
+            }
+            EventKind::ApiSecretUpdated
+            | EventKind::AppAdded { .. }
+            | EventKind::ProjectAdded { .. }
+            | EventKind::ProjectDeactivated
+            | EventKind::ProjectReactivated
+            | EventKind::ProjectRemoved
+            | EventKind::MemberAdded => {}
+        }
+    }
+}
