@@ -1,6 +1,6 @@
 //! The main job on real parts, step by step: `make demo`, or `cargo run --example demo` once everything is built.
 //!
-//! A Kubernetes API server, a server that behaves as ZITADEL does, and the operator's own binary. Every step is checked;
+//! A Kubernetes API server, a ZITADEL simulator, and the operator's own binary. Every step is checked;
 //! the exit code is 0 only if everything that is shown has really happened. With the argument `tutorial` only the servers run, for
 //! docs/tutorial.md.
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use zitadel_simulator::{Config, Lag, Settings, Simulator, WorldFile};
 
-/// A server that behaves as ZITADEL does where client secrets are concerned.
+/// A ZITADEL simulator for everything that concerns client secrets.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
