@@ -1,13 +1,13 @@
 //! Repairs: of a Secret that is missing or rejected, and of rotations by another actor.
 
-use crate::fixtures::{assert_conditions, assert_status, holds, message, reason, tenant};
-use crate::support::eventually;
-use crate::support::world::{PATIENCE, Tenant, World};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_secret_operator::api::ConditionType;
 use zitadel_secret_operator::store::apply::FIELD_MANAGER;
-use zitadel_simulator::{Action, AppHandle, Config, Fault, Operation, Reply, Simulator};
+use zitadel_simulator::{Action, AppHandle, Fault, Operation, Reply};
+
+use crate::fixtures::{assert_conditions, assert_status, message, tenant};
+use crate::support::world::Tenant;
 
 #[tokio::test]
 async fn a_secret_deleted_by_a_person_is_restored_by_one_generate() {
@@ -142,59 +142,6 @@ async fn a_value_that_is_applied_under_the_operator_s_own_name_is_known_as_anoth
 }
 
 #[tokio::test]
-async fn a_tool_that_applies_a_key_as_well_is_named_at_once_and_a_trigger_takes_the_key_over() {
-    let tenant = tenant("applied").await;
-    let app = tenant.issued("orders", json!({})).await;
-    // The very value, so that nothing but the ownership changes.
-    let data = tenant.secret("orders").await.data.unwrap();
-    let value = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "orders"}, "data": {"CLIENT_SECRET": data["CLIENT_SECRET"]}});
-    let flux = PatchParams::apply("kustomize-controller");
-    tenant
-        .secrets()
-        .patch("orders", &flux, &Patch::Apply(value))
-        .await
-        .unwrap();
-    let object = assert_status!(tenant, "orders", "SecretContested", Ready);
-    let named = "Field manager kustomize-controller applies key CLIENT_SECRET of Secret orders";
-    assert!(
-        message(&object, ConditionType::Ready).starts_with(named),
-        "{}",
-        message(&object, ConditionType::Ready)
-    );
-    let warned = tenant.event("orders", "SecretContested").await;
-    assert!(warned.starts_with(named), "{warned}");
-    tenant.fence().await;
-    let object = tenant.objects().get("orders").await.unwrap();
-    assert_eq!(
-        reason(&object, ConditionType::Ready),
-        "SecretContested",
-        "it is not forgotten"
-    );
-    // Also where a rotation is due that waits for it.
-    let last = object.status.unwrap().last_rotation.unwrap().time.0;
-    eventually(PATIENCE, || async {
-        let age = jiff::Timestamp::now().duration_since(last);
-        (age > jiff::SignedDuration::from_secs(2)).then_some(())
-    })
-    .await;
-    let due = json!({"spec": {"rotation": {"interval": "1s", "jitter": 0}}});
-    tenant.edit("orders", due).await;
-    let stalled = |object: &ApiAppSecret| holds(object, ConditionType::Stalled).then_some(());
-    let object = tenant.until("orders", stalled).await;
-    assert_eq!(reason(&object, ConditionType::Ready), "SecretContested");
-    assert!(holds(&object, ConditionType::Ready), "the value works");
-    assert!(tenant.accepted(&app, "orders").await);
-    let due = json!({"spec": {"rotation": {"interval": null, "jitter": null}}});
-    tenant.edit("orders", due).await;
-    assert_eq!(tenant.generates(&app), 1);
-    tenant.trigger("orders", "out").await;
-    tenant.until_generates(&app, 2).await;
-    let object = tenant.ready("orders").await;
-    assert_eq!(reason(&object, ConditionType::Ready), "UpToDate");
-    assert!(tenant.accepted(&app, "orders").await);
-}
-
-#[tokio::test]
 async fn a_value_edited_by_hand_is_only_reported_if_the_policy_says_so() {
     let tenant = tenant("invalid").await;
     let app = tenant.app("orders");
@@ -285,63 +232,4 @@ async fn after_a_lost_answer_without_a_journal_the_stored_value_is_called_refuse
     tenant.until_accepted(&app, "unread").await;
     let object = tenant.ready("unread").await;
     assert_conditions!(object, Verified "Accepted");
-}
-
-#[tokio::test]
-async fn a_project_that_cannot_be_scanned_is_logged_and_scanned_again() {
-    let zitadel = Simulator::start(Config::default()).unwrap();
-    let world = World::shared().await;
-    let tenant = world.tenant_at("unlisted", &zitadel).await;
-    let app = tenant.issued("orders", json!({})).await;
-    let page = Action::RespondBefore(Reply::ingress_html(404));
-    let fault = zitadel.inject(Fault::on(Operation::SearchApps, page).always());
-    zitadel.rotate_elsewhere(&app.id, None).unwrap();
-    let operator = world.operator.as_ref().unwrap();
-    // NB: of each kind of trouble the log has a line in half a minute, whichever project it was.
-    eventually(PATIENCE, || async {
-        let logged = operator.printed().contains("of a project cannot be listed");
-        (logged && zitadel.fired(fault) >= 2).then_some(())
-    })
-    .await;
-    zitadel.remove_fault(fault);
-    // The value that another actor replaced is rejected by now, and that is seen.
-    tenant.until_generates(&app, 3).await;
-    tenant.until_accepted(&app, "orders").await;
-}
-
-#[tokio::test]
-async fn a_change_list_that_may_not_be_read_is_said_on_the_object_with_the_missing_right() {
-    let zitadel = Simulator::start(Config::default()).unwrap();
-    let world = World::shared().await;
-    let tenant = world.tenant_at("unread", &zitadel).await;
-    let app = tenant.issued("orders", json!({})).await;
-    let denied = format!("read the change list of app {} in project", app.id);
-    zitadel.configure(|settings| settings.journal_forbidden = true);
-    tenant.trigger("orders", "denied").await;
-    let says = |object: &zitadel_secret_operator::api::ApiAppSecret| {
-        let conditions = &object.status.as_ref()?.conditions;
-        let ready = conditions.get(ConditionType::Ready)?;
-        let current = ready.observed_generation == object.metadata.generation;
-        let holds = conditions.is_true(ConditionType::Ready);
-        (current && holds).then(|| ready.message.clone())
-    };
-    let object = tenant
-        .until("orders", |object| {
-            says(object)?.contains(&denied).then_some(())
-        })
-        .await;
-    let message = says(&object).unwrap();
-    assert!(
-        message.contains("the permission project.app.read"),
-        "{message}"
-    );
-    tenant.until_generates(&app, 2).await;
-    zitadel.configure(|settings| settings.journal_forbidden = false);
-    tenant.trigger("orders", "granted").await;
-    tenant.until_generates(&app, 3).await;
-    tenant
-        .until("orders", |object| {
-            (!says(object)?.contains(&denied)).then_some(())
-        })
-        .await;
 }

@@ -5,3 +5,4 @@ mod application;
 mod connection;
 mod object;
 mod secret;
+mod unreadable_connection;
