@@ -1,4 +1,4 @@
-//! Tells `/ready` what the operator can see and what stands in its way.
+//! Reports to `/ready` what the operator can see and what stands in its way.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::store::scope::Scope;
 const SENTENCES: usize = 10;
 
 /// Keeps the checks `connections`, `watches` and `permissions` as they are. Does not end.
-pub async fn tell(context: &Context, readiness: &Readiness) {
+pub async fn report(context: &Context, readiness: &Readiness) {
     let mut denied = context.process.denied.subscribe();
     let mut connections = context.connections.subscribe();
     let mut filling = FuturesUnordered::new();
@@ -27,15 +27,15 @@ pub async fn tell(context: &Context, readiness: &Readiness) {
     filling.push(Box::pin(context.store.connections_synced.wait()));
     let mut leadership = context.process.lead.clone();
     let mut others = context.another_operator.subscribe();
-    let mut told = None;
+    let mut reported = None;
     loop {
         let watches = watches(context, &context.process.denied.current());
-        if told.as_ref() != Some(&watches) {
+        if reported.as_ref() != Some(&watches) {
             if let Check::NotYet(what) | Check::Info(what) = &watches {
                 tracing::warn!(what, "the operator cannot see everything");
             }
             readiness.set("watches", watches.clone());
-            told = Some(watches);
+            reported = Some(watches);
         }
         // A standby does not check them: it is ready to take over all the same.
         let connections_now = if context.process.lead.leads() {
@@ -98,7 +98,7 @@ fn usable(context: &Context) -> Check {
     let known =
         |connection: &Arc<GuardedConnection>| context.connections.knows(&connection.name_any());
     if !context.store.connections_synced.is() || !listed.iter().all(known) {
-        return Check::NotYet("not every ZitadelConnection was looked at yet".to_owned());
+        return Check::NotYet("not every ZitadelConnection was checked yet".to_owned());
     }
     let (all, unusable) = context.connections.unusable();
     let named = unusable
@@ -132,11 +132,11 @@ fn sentences(denied: &[&DeniedRequest]) -> String {
 /// The first ones, and how many more there are.
 fn first(all: impl ExactSizeIterator<Item = String>, between: &str) -> String {
     let more = all.len().saturating_sub(SENTENCES);
-    let mut told: Vec<String> = all.take(SENTENCES).collect();
+    let mut listed: Vec<String> = all.take(SENTENCES).collect();
     if more > 0 {
-        told.push(format!("and {more} more"));
+        listed.push(format!("and {more} more"));
     }
-    told.join(between)
+    listed.join(between)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! * [`drift`] finds rotations by other actors, [`restore`] an API server that was restored from a backup
 //! * [`sweep`] deletes the claims of applications that no object names
 //! * [`standby_replica`] is what a replica does while another one leads
-//! * [`health`] and [`inventory`] tell `/ready` and the metrics
+//! * [`health`] and [`inventory`] report to `/ready` and the metrics
 
 pub(crate) mod drift;
 pub(crate) mod health;

@@ -16,7 +16,7 @@ use crate::rotation::{ClaimView, CommitRecord, Owner, Version};
 use crate::store::claim;
 use crate::store::secret::COMMIT_ANNOTATION;
 
-/// Claims that are looked at at once.
+/// Claims that are read at once.
 const CONCURRENCY: usize = 8;
 
 /// An open claim, and the Secret that its value would be written to.
@@ -29,20 +29,20 @@ struct Open {
     secret: String,
 }
 
-/// Looks at every open claim and its Secret again and again while this replica does not lead. The watches say which ones are open; that
+/// Reads every open claim and its Secret again and again while this replica does not lead. The watches say which ones are open; that
 /// nothing moved is only taken from reads that were answered.
 pub async fn watch(context: Arc<Context>) {
     let mut ticks = every(context.process.settings.timing.takeover / 8);
     loop {
         context.process.lead.standby().await;
-        let looking = async {
+        let reading = async {
             ticks.tick().await;
             stream::iter(open(&context))
-                .for_each_concurrent(CONCURRENCY, |open| look(&context, open))
+                .for_each_concurrent(CONCURRENCY, |open| read(&context, open))
                 .await;
         };
         tokio::select! {
-            () = looking => {}
+            () = reading => {}
             true = context.process.lead.leading() => {}
         }
     }
@@ -95,7 +95,7 @@ fn carries(context: &Context, open: &Open) -> bool {
     })
 }
 
-async fn look(context: &Context, open: Open) {
+async fn read(context: &Context, open: Open) {
     let namespace = &context.process.settings.namespace;
     let leases: Api<Lease> = Api::namespaced(context.process.client.clone(), namespace);
     let secrets: Api<Secret> = Api::namespaced(context.process.client.clone(), &open.namespace);

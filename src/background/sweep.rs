@@ -180,7 +180,7 @@ pub(crate) fn claimants(context: &Context, claim: &str) -> Vec<Owner> {
     named.collect()
 }
 
-/// Whether a claim's owner exists by the API server itself, or can't be told: the watch of the objects may lag behind that of the claims.
+/// Whether a claim's owner exists by the API server itself, or that is unknown: the watch of the objects may lag behind that of the claims.
 async fn has_owner(context: &Context, owner: Owner) -> bool {
     let api: Api<ApiAppSecret> = Api::namespaced(context.process.client.clone(), &owner.namespace);
     let found = api.get_metadata_opt(&owner.name).await;
@@ -216,7 +216,7 @@ fn written(metadata: &ObjectMeta) -> Option<Timestamp> {
     times.map(|time| time.0).max()
 }
 
-/// Whether a claim's owner still exists by the watches, or can't be told.
+/// Whether a claim's owner still exists by the watches, or that is unknown.
 fn kept(context: &Context, owner: &Owner) -> bool {
     !context.store.knows(&owner.namespace) || context.store.object(owner).is_some()
 }

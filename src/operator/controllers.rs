@@ -92,7 +92,7 @@ pub async fn run(handles: ProcessHandles, readiness: Readiness) -> Arc<Context> 
     let beside = async {
         futures::join!(
             Box::pin(watch_claims(&context, claims_writer)),
-            Box::pin(health::tell(&context, &readiness)),
+            Box::pin(health::report(&context, &readiness)),
             Box::pin(standby),
             Box::pin(leader)
         );

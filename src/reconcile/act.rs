@@ -132,7 +132,7 @@ async fn create_shell(context: &Context, round: &mut Reconciliation, facts: &mut
             }
             false
         }
-        // It is there already, or it is not known whether it is: the next round looks.
+        // It is there already, or it is not known whether it is: the next evaluation reads it.
         Err(error) if matches!(&error, kube::Error::Api(status) if status.code == 409) => false,
         Err(error) => {
             let failure = failure::before_generate(failure::kubernetes(&error));
@@ -221,8 +221,8 @@ async fn rehearse(
     }
 }
 
-/// Waits for permission to claim. Not so where that took long, or the operator is told to stop meanwhile: what the claim was decided
-/// on is of before, and is looked at anew with the permission in hand.
+/// Waits for permission to claim. False where that took long, or the operator stops meanwhile: the facts behind the claim are old by
+/// then, and are read again with the permission in hand.
 async fn has_turn(
     context: &Context,
     round: &mut Reconciliation,

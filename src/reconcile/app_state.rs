@@ -19,7 +19,7 @@ pub struct AppState {
     pub claims: HashMap<String, Written<ClaimView>>,
     /// The same for the Secret.
     pub secret: Option<Written<Stored>>,
-    /// The Secret whose data was read and is not as declared. What the watch shows of it does not tell.
+    /// The Secret whose data was read and is not as declared. The watch does not show that.
     pub drifted: Option<Version>,
     /// The rotations that this process finished and that are not reported yet, the last one at the end.
     pub flushed: Vec<Flushed>,

@@ -38,7 +38,7 @@ pub struct Settings {
     pub timing: Timing,
     /// The shortest interval that is allowed.
     pub minimum_interval: Duration,
-    /// How often a project's applications are looked at for rotations by others.
+    /// How often a project is scanned for external rotations.
     pub drift_interval: Duration,
     /// Which namespaces are watched.
     pub scope: Scope,
@@ -68,7 +68,7 @@ pub struct ProcessHandles {
     pub lead: LeadershipWatch,
     /// No new claim after this.
     pub stop: CancellationToken,
-    /// Told where the API server's data went back to an earlier state.
+    /// Notified where the API server's data went back to an earlier state.
     pub restore: RestoreDetector,
 }
 

@@ -541,7 +541,7 @@ pub fn remember(
     text
 }
 
-/// What a person is told of a finished rotation.
+/// The event of a finished rotation.
 pub fn event(flushed: &Flushed) -> (Severity, Reason, String) {
     let attempt = flushed.attempt;
     let sequence = flushed.sequence;
@@ -609,10 +609,12 @@ fn replaced(foreign: &ForeignSecret) -> String {
     if foreign.with_app == Some(true) {
         // NB: the journal does not say whether it was created to authenticate by a secret.
         format!(
-            "If the application had one since it was created{by} at {time}, that is accepted no more: whoever used it needs the new one"
+            "If the application had one since it was created{by} at {time}, that is accepted no more: anyone who used it needs the new one"
         )
     } else {
-        format!("It replaced one that was made{by} at {time}: whoever used that needs the new one")
+        format!(
+            "It replaced one that was made{by} at {time}: anyone who used that needs the new one"
+        )
     }
 }
 
@@ -624,9 +626,9 @@ mod tests {
     use crate::ids::AppId;
 
     #[test]
-    fn whoever_may_have_used_a_replaced_secret_is_told_whose_it_was_also_after_a_lost_answer() {
+    fn the_event_names_who_made_a_replaced_secret_also_after_a_lost_answer() {
         let time = Timestamp::UNIX_EPOCH;
-        let told = |cause, with_app| {
+        let noted = |cause, with_app| {
             event(&Flushed {
                 attempt: AttemptId(uuid::Uuid::nil()),
                 cause,
@@ -647,13 +649,13 @@ mod tests {
             })
         };
         for cause in [Cause::FirstIssue, Cause::LostAttempt] {
-            let (type_, _, note) = told(cause, None);
+            let (type_, _, note) = noted(cause, None);
             assert!(matches!(type_, Severity::Warning));
             assert!(
                 note.contains("made by user 77 at 1970-01-01T00:00:00Z"),
                 "{note}"
             );
-            let (_, _, note) = told(cause, Some(true));
+            let (_, _, note) = noted(cause, Some(true));
             assert!(
                 note.contains("since it was created by user 77 at 1970"),
                 "{note}"

@@ -46,7 +46,7 @@ pub fn needed(facts: &Facts, slot: Slot) -> JournalDepth {
 /// Back to what is recorded of the stored value, to what an open attempt found, and to where the breaker's count begins.
 fn since(stored: Option<&Entry>, open: Option<&Attempt>, counted: Timestamp) -> JournalDepth {
     let recorded = stored.map(|entry| entry.sequence);
-    // One that found no secret at all, or could not look, is asked about the whole journal.
+    // An attempt that found no secret at all, or could not read the journal, needs the whole journal.
     let before = open.map(|open| open.pre_sequence.or(recorded).unwrap_or(Sequence(0)));
     JournalDepth {
         sequence: recorded.into_iter().chain(before).min(),
@@ -90,7 +90,7 @@ pub fn seen(
         }
         Err(error) => {
             let mut failure = failure::zitadel(&error);
-            // One without end stays so, and is as good as one that may not be read: the value itself has to tell.
+            // One without end stays so, and is as good as one that may not be read: only a probe of the value can decide.
             failure.permanent |= error.class() == ErrorClass::TooLarge;
             Observed::Failed(failure)
         }

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Objects that are looked at at once, in all.
+/// Objects that are reconciled at once, in all.
 pub const IN_ALL: u16 = 64;
-/// Objects that are looked at at once, of one connection.
+/// Objects that are reconciled at once, of one connection.
 const OF_CONNECTION: usize = 16;
 /// The same, of one connection and one namespace: the namespaces of a connection cannot take all of its places.
 const OF_NAMESPACE: usize = 12;
@@ -150,7 +150,7 @@ impl<T: Clone + Eq + Hash> Pools<T> {
 }
 
 /// A slot, released when dropped.
-#[must_use = "who drops the place has left it"]
+#[must_use = "the slot is released when this is dropped"]
 pub struct Slot<T: Clone + Eq + Hash> {
     all: Pools<T>,
     kinds: [Kind; 2],
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_found_no_place_is_woken_in_turn_once_for_each_place() {
+    fn a_waiter_is_woken_in_turn_once_for_each_free_slot() {
         let (all, woken) = bulkheads();
         let mut places: Vec<_> = (0..OF_NAMESPACE)
             .map(|who| all.try_acquire(&who, "c", "a").unwrap())
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_woken_and_is_gone_strands_nobody() {
+    fn a_waiter_that_was_woken_and_is_gone_strands_no_other() {
         let (all, woken) = bulkheads();
         let places: Vec<_> = (0..OF_NAMESPACE)
             .map(|who| all.try_acquire(&who, "c", "a").unwrap())

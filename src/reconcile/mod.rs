@@ -53,9 +53,10 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
     let result = match &guarded.0 {
         Ok(object) => Box::pin(one(object, &context)).await,
         Err(invalid) => {
-            let told = unreadable::report::<ApiAppSecret>(&context, guarded.meta(), &invalid.error);
-            let told = told.await.map_err(Error::Status);
-            told.map(|_| Action::await_change())
+            let reported =
+                unreadable::report::<ApiAppSecret>(&context, guarded.meta(), &invalid.error);
+            let reported = reported.await.map_err(Error::Status);
+            reported.map(|_| Action::await_change())
         }
     };
     match &result {

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_and_annotations_of_the_template_are_told_apart() {
+    fn labels_and_annotations_of_the_template_are_distinguished() {
         let found = stored(|stored| {
             stored["metadata"]["labels"]["team"] = json!("policy");
             stored["metadata"]["annotations"]

@@ -76,7 +76,7 @@ pub struct Reconciliation {
 /// Random bytes for the fingerprints of one write.
 pub(crate) fn fresh_salt() -> Salt {
     let mut bytes = [0; 32];
-    // NB: never fails on Linux; a fingerprint by known bytes would still tell values apart.
+    // NB: never fails on Linux; a fingerprint by known bytes would still distinguish values.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
     Bytes32(bytes)
 }
@@ -153,7 +153,7 @@ impl Reconciliation {
         let revision = self.status.secret_resource_version.clone();
         let verified = self.status.conditions.is_true(ConditionType::Verified);
         let ready = self.status.conditions.get(ConditionType::Ready);
-        // Only a report that all is well was made after a look at the standby.
+        // Only a report that all is well was made after the standby was read.
         let seen = ready.is_some_and(|ready| {
             let well = [
                 Reason::UpToDate,
@@ -328,7 +328,7 @@ impl Reconciliation {
             }
             _ => false,
         };
-        // NB: a grant that is taken away is told also while ZITADEL is down.
+        // NB: a grant that is taken away is reported also while ZITADEL is down.
         let reached = if granted { self.reaches() } else { Ok(()) };
         Gates {
             granted,

@@ -21,7 +21,7 @@ use crate::zitadel::{
 };
 
 impl Reconciliation {
-    /// Whether the object is stored as this round has it.
+    /// Whether the object is stored as this reconciliation has it.
     async fn is_current(&self, context: &Context) -> Result<bool, kube::Error> {
         let owner = &self.target.owner;
         let api: Api<ApiAppSecret> =
@@ -160,7 +160,7 @@ impl Reconciliation {
     ) -> Observed<AppView> {
         let inactive = match project {
             Ok(state) => state == ProjectState::Inactive,
-            // NB: a role of one's own may read applications and not the project; then only introspection tells.
+            // NB: a role of one's own may read applications and not the project; then only introspection can decide.
             Err(error) if error.is_permanent() => false,
             Err(error) => return Observed::Failed(failure::zitadel(&error)),
         };

@@ -27,7 +27,7 @@ pub(crate) async fn move_from(
     let result = copy(context, round, former, over, facts).await;
     match result {
         Ok(Some(written)) => round.saw_secret(context, Some(&written), facts),
-        // It changed or went meanwhile: the next round looks.
+        // It changed or went meanwhile: the next evaluation reads it.
         Ok(None) => facts.former = None,
         Err(error) if failure::is_conflict(&error) => {}
         Err(error) => round.back_off(facts, &failure::kubernetes(&error)),

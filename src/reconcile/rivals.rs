@@ -29,7 +29,7 @@ impl Reconciliation {
         rivals.map(|(_, other)| other).next()
     }
 
-    /// Whether a claim is this object's, or another one's that keeps the application. Of the latter the claim itself tells.
+    /// Whether a claim is this object's, or another one's that keeps the application. The claim itself names the latter.
     fn is_kept(&self, claim: &ClaimView) -> bool {
         match claim {
             ClaimView::Present {

@@ -83,9 +83,9 @@ pub async fn send(
         round.state.lock().memory.claim_unusable();
         return false;
     };
-    // Before the last look at the clock, since it may take its time. Where it fails, generate says so.
+    // Before the last check of the clock, since it may take its time. Where it fails, generate says so.
     let _ = connection.zitadel.prepare(&app.project).await;
-    // The last look at the clock before the bytes leave. What is late is rechecked, now with the permission and a token at hand.
+    // The last check of the clock before the bytes leave. What is late is rechecked, now with the permission and a token at hand.
     if late(context.process.clock.boot()) {
         return false;
     }
@@ -116,7 +116,7 @@ pub async fn send(
         replaced: match cause {
             // Only then it may have been in use.
             Cause::FirstIssue => round.foreign.remove(&app.app),
-            // NB: of that one the answer was lost, so no one was told yet.
+            // NB: of that one the answer was lost, so nothing was reported yet.
             Cause::LostAttempt => round.state.lock().unreported_replacement.take(),
             _ => None,
         },
@@ -137,7 +137,7 @@ pub async fn send(
         let rotation = Box::pin(task.run(permit, claim_slot));
         let ended = catch_panic("a rotation", attempt, rotation).await;
         if ended.is_none() {
-            // If there was a value, it is gone. The journal tells, as after a lost answer.
+            // If there was a value, it is gone. The journal shows that, as after a lost answer.
             let now = shared.process.clock.boot();
             state.lock().memory.unknown(attempt, now);
         }
@@ -314,7 +314,7 @@ impl Task {
         }
     }
 
-    /// Where a rotation stands that was answered without saying so, if the journal can tell now.
+    /// The place in the journal of a rotation whose answer did not name it, if the journal shows it now.
     async fn place_in_journal(&self) -> Option<(Sequence, jiff::Timestamp)> {
         let before = self.pre_sequence();
         let since = before.map_or(JournalDepth::NEWEST, JournalDepth::to_entry);

@@ -21,7 +21,7 @@ pub type GuardedConnection = DeserializeGuard<ZitadelConnection>;
 
 /// Whether a watch has shown everything once.
 ///
-/// NB: not the store's own `wait_until_ready`, which wakes only one of those who wait: of sixteen objects that are looked at while
+/// NB: not the store's own `wait_until_ready`, which wakes only one of those who wait: of sixteen objects that are reconciled while
 /// a slow list is under way, fifteen would wait for ever.
 #[derive(Clone, Default)]
 pub struct Synced(CancellationToken);
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_who_wait_are_told_when_everything_was_shown() {
+    async fn all_waiters_wake_when_everything_was_shown() {
         let (filled, began) = (Synced::default(), Arc::new(tokio::sync::Barrier::new(17)));
         let mut waiting = tokio::task::JoinSet::new();
         for _ in 0..16 {

@@ -11,7 +11,7 @@ pub const CLAIM_LABEL: &str = "zitadel-secrets.dev/claim";
 /// The annotation with the claim.
 pub const CLAIM_ANNOTATION: &str = "zitadel-secrets.dev/claim";
 
-/// The claim in a Lease. `elsewhere` tells whether an owner is another object that exists and means this application.
+/// The claim in a Lease. `elsewhere` says whether an owner is another object that exists and means this application.
 pub fn view(lease: Option<&Lease>, elsewhere: impl Fn(&Owner) -> bool) -> ClaimView {
     let Some(lease) = lease else {
         return ClaimView::Absent;

@@ -108,7 +108,7 @@ impl Store {
             .is_some_and(|cache| cache.objects_synced.is())
     }
 
-    /// Waits until everything was shown that it takes to look at the objects of a namespace.
+    /// Waits until everything was shown that reconciling the objects of a namespace needs.
     pub async fn synced(&self, namespace: &str) {
         self.claims_synced.wait().await;
         self.connections_synced.wait().await;
@@ -261,8 +261,8 @@ impl Store {
     }
 
     /// The target as it stands now. An object that was deleted and made again is the same to those who read its Secret, and what
-    /// belongs to the one that is gone is collected. One whose Secret is to look otherwise, or to have another name, by now: so it is
-    /// written.
+    /// belongs to the one that is gone is collected. If the spec asks for another content or name of the Secret by now, that one
+    /// is written.
     pub fn present(&self, target: &Arc<Target>) -> Arc<Target> {
         let owner = &target.owner;
         let reference = ObjectRef::new(&owner.name).within(&owner.namespace);

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_is_gone_is_nobodys_rival_also_where_its_deletion_was_never_shown() {
+    fn an_object_that_is_gone_is_no_rival_also_where_its_deletion_was_never_shown() {
         let (old, young) = (object("old", 1), object("young", 2));
         let mut index = Owners::default();
         index.insert(&old);

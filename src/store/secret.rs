@@ -49,7 +49,7 @@ pub struct SecretTarget<'a> {
     pub scope: &'a str,
     /// Where consumers find things.
     pub endpoints: &'a Endpoints,
-    /// Random bytes for the fingerprints that are made in this round.
+    /// Random bytes for the fingerprints that are made in this reconciliation.
     pub salt: Salt,
 }
 
@@ -388,7 +388,7 @@ impl Reading {
     }
 }
 
-/// Reads a Secret's metadata, and its data if there is any. `exists` tells whether an `ApiAppSecret` is there and still names this
+/// Reads a Secret's metadata, and its data if there is any. `exists` says whether an `ApiAppSecret` is there and still names this
 /// Secret.
 pub fn read(
     place: SecretTarget<'_>,

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_another_namespace_is_nobodys() {
+    fn a_record_of_another_namespace_has_no_owner() {
         let elsewhere = owner("billing", "1");
         let mut all = SecretsByOwner::default();
         all.note::<()>(&Ok(Event::Apply(secret("a", &elsewhere))));

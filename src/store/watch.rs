@@ -22,7 +22,7 @@ const MOST_FAILURES: u32 = 3;
 /// A watch that is begun again after every failure, from where it was; from the beginning, with a list, after a few failures in a row,
 /// and where the server's data went back.
 ///
-/// NB: kube begins anew only when it is told that the revision is too old (410). An API server whose etcd was restored from a backup
+/// NB: kube lists again only after the answer that the revision is too old (410). An API server whose etcd was restored from a backup
 /// takes a revision that is yet to come, or says that it is too *new*, until as many writes were made again: a watch that insists is
 /// blind for that long, and never sees what was restored.
 pub fn watch<K>(

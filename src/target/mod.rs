@@ -331,7 +331,7 @@ impl Target {
     }
 }
 
-/// One state of an object's spec: its uid and its generation. Generations alone do not tell, because an object that is made again
+/// One state of an object's spec: its uid and its generation. Generations alone do not suffice, because an object that is made again
 /// counts them from 1 again.
 pub type ObjectVersion = (String, Option<i64>);
 

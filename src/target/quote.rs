@@ -59,7 +59,7 @@ mod tests {
         let windows = [window("daily", "UTC"), window("by-night", "CEST")];
         let rotation = json!({"interval": "30 days", "jitterPercent": 70, "windows": windows});
         let object = json!({"spec": {"appId": "a\nb", "rotation": rotation}});
-        for (given, told) in [
+        for (given, expected) in [
             (
                 "spec.rotation.interval has x",
                 "spec.rotation.interval \"30 days\" has x",
@@ -85,7 +85,7 @@ mod tests {
             ("spec.secret.name must", "spec.secret.name must"),
             ("", ""),
         ] {
-            assert_eq!(refusal(given, &object), told);
+            assert_eq!(refusal(given, &object), expected);
         }
         let long = value(&"ä".repeat(100_000));
         assert!(long.chars().count() < 70 && long.ends_with("…\""), "{long}");
