@@ -19,7 +19,7 @@ tutorial: controlplane ## Start the two servers of docs/tutorial.md, until ^C
 
 test: controlplane helm fmt lint docs deny unit rules packaging integration ## Run every check and test; sets up what it needs
 
-# Whoever may not change the root directory runs `make image` by itself, with sudo.
+# A user who may not change the root directory runs `make image` by itself, with sudo.
 ifeq ($(shell chroot / true 2>/dev/null && echo may),may)
 test: image
 endif

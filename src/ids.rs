@@ -78,7 +78,7 @@ macro_rules! id {
 }
 
 id!(
-    /// A ZITADEL organisation.
+    /// A ZITADEL organization.
     OrganizationId
 );
 id!(

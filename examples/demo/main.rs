@@ -326,7 +326,7 @@ spec:
         let owner = status.get("resourceOwner").and_then(Value::as_str);
         ensure!(
             owner == Some(&self.zitadel.organization),
-            "the status names another organisation"
+            "the status names another organization"
         );
         ensure!(
             self.zitadel.generated().await? == 1,

@@ -10,7 +10,7 @@ pub struct Inputs<'a> {
     pub kubeconfig: &'a str,
     /// ZITADEL's URL.
     pub issuer: &'a str,
-    /// The organisation, the project and the application.
+    /// The organization, the project and the application.
     pub organization: &'a str,
     /// The project.
     pub project: &'a str,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::processes::Program;
 use super::screen::ok;
 
-/// An organisation with one project and one API application; the operator's user owns the project, `caller` calls the API.
+/// An organization with one project and one API application; the operator's user owns the project, `caller` calls the API.
 const WORLD: &str = r#"{
   "organizations": [{"name": "acme", "projects": [{"name": "payments", "apps": [{"name": "orders"}]}]}],
   "users": [
@@ -25,7 +25,7 @@ pub struct Zitadel {
     admin: String,
     /// Its URL, the issuer.
     pub url: String,
-    /// The organisation.
+    /// The organization.
     pub organization: String,
     /// The project.
     pub project: String,

@@ -92,13 +92,13 @@ reasons! {
     RateLimited,
     /// ZITADEL, or something in front of it, gave an answer that makes no sense.
     UnexpectedAnswer,
-    /// The organisation does not exist, or the operator may not act in it.
+    /// The organization does not exist, or the operator may not act in it.
     OrganizationNotFound,
-    /// The operator's user has no membership in the organisation or project.
+    /// The operator's user has no membership in the organization or project.
     NotAMember,
     /// The operator's user may not rotate this application.
     PermissionDenied,
-    /// The application does not exist in that project and organisation.
+    /// The application does not exist in that project and organization.
     AppNotFound,
     /// The application is not an API application.
     AppNotApi,

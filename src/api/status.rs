@@ -45,7 +45,7 @@ pub struct ApiAppSecretStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_date: Option<MicroTime>,
 
-    /// The organisation that owns the application.
+    /// The organization that owns the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     pub resource_owner: Option<String>,

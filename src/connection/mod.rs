@@ -38,7 +38,7 @@ pub struct Connection {
     pub user: UserId,
     /// Where consumers find things.
     pub endpoints: Endpoints,
-    /// The organisation of objects that name none.
+    /// The organization of objects that name none.
     pub organization: Option<OrganizationId>,
     /// Whether a rotation needs the rehearsal of its write.
     pub rehearsal: RehearsalPolicy,
@@ -92,7 +92,7 @@ impl Declared {
     }
 }
 
-/// The organisation of objects that name none.
+/// The organization of objects that name none.
 pub fn organization(spec: &ZitadelConnectionSpec) -> Result<Option<OrganizationId>, IdError> {
     let id = spec.organization_id.as_deref();
     id.map(OrganizationId::try_from).transpose()
@@ -319,7 +319,7 @@ impl Connection {
         Ok(news.collect())
     }
 
-    /// The application with the organisation that calls about it act in.
+    /// The application with the organization that calls about it act in.
     pub fn app(&self, app: &AppRef) -> AppRef {
         AppRef {
             organization: app

@@ -71,7 +71,7 @@ pub struct Flushed {
     pub sequence: Sequence,
     /// ZITADEL's time.
     pub change_date: Timestamp,
-    /// The organisation that owns the application.
+    /// The organization that owns the application.
     pub resource_owner: Option<String>,
     /// From the answer until the new value was accepted.
     pub proving: Duration,

@@ -52,7 +52,7 @@ pub struct Received {
     pub sequence: Sequence,
     /// ZITADEL's time of it.
     pub change_date: Timestamp,
-    /// The organisation that owns the application.
+    /// The organization that owns the application.
     pub resource_owner: Option<String>,
     /// The client id.
     pub client_id: String,

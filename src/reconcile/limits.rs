@@ -90,7 +90,7 @@ impl<T: Clone + Eq + Hash> Pools<T> {
     }
 
     /// A place for an object of that connection and namespace. None: it will be woken when there is one.
-    pub fn try_acquire(&self, who: &T, connection: &str, namespace: &str) -> Option<Slot<T>> {
+    pub fn try_acquire(&self, who: &T, connection: &str, namespace: &str) -> Option<PoolSlot<T>> {
         let kinds = [
             Kind::Namespace(connection.to_owned(), namespace.to_owned()),
             Kind::Connection(connection.to_owned()),
@@ -107,7 +107,7 @@ impl<T: Clone + Eq + Hash> Pools<T> {
             pools.entry(kind.clone()).or_default().taken += 1;
         }
         drop(pools);
-        Some(Slot {
+        Some(PoolSlot {
             all: self.clone(),
             kinds,
         })
@@ -151,12 +151,12 @@ impl<T: Clone + Eq + Hash> Pools<T> {
 
 /// A slot, released when dropped.
 #[must_use = "the slot is released when this is dropped"]
-pub struct Slot<T: Clone + Eq + Hash> {
+pub struct PoolSlot<T: Clone + Eq + Hash> {
     all: Pools<T>,
     kinds: [Kind; 2],
 }
 
-impl<T: Clone + Eq + Hash> Drop for Slot<T> {
+impl<T: Clone + Eq + Hash> Drop for PoolSlot<T> {
     fn drop(&mut self) {
         self.all.leave(&self.kinds);
     }

@@ -31,7 +31,7 @@ const MOST_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 /// One application of an object.
 #[derive(Debug, Clone)]
 pub struct Application {
-    /// The application, with the organisation that calls act in.
+    /// The application, with the organization that calls act in.
     pub app: AppRef,
     /// The name of its claim.
     pub claim: String,
@@ -57,7 +57,7 @@ pub struct Reconciliation {
     pub status: ApiAppSecretStatus,
     /// The Secret as it was last read.
     pub reading: Option<Reading>,
-    /// The organisation that owns the applications, once known.
+    /// The organization that owns the applications, once known.
     pub resource_owner: Option<String>,
     /// The newest secret that each application had when its journal was last read, if another actor made it.
     pub foreign: HashMap<AppId, ForeignSecret>,

@@ -44,7 +44,7 @@ pub struct CommitRecord {
     pub version: u32,
     /// Whose Secret it is.
     pub owner: Owner,
-    /// The instance, organisation and project that the applications are in, as a hash.
+    /// The instance, organization and project that the applications are in, as a hash.
     pub scope: String,
     /// The application whose pair the keys hold.
     pub active: AppId,

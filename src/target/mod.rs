@@ -30,7 +30,7 @@ pub struct Target {
     pub deleting: bool,
     /// The connection to use.
     pub connection: String,
-    /// The application, with the organisation that the object names itself.
+    /// The application, with the organization that the object names itself.
     pub app: AppRef,
     /// The standby application of the same project.
     pub standby: Option<AppId>,
@@ -370,8 +370,8 @@ pub fn scope(issuer: &str, app: &AppRef) -> String {
 
 /// The name of an application's claim.
 ///
-/// NB: the organisation is left out. It is a matter of how ZITADEL is asked, not of which application is meant: with it, an
-/// object that names the organisation and one that leaves it to the default would hold two locks on one application.
+/// NB: the organization is left out. It is a matter of how ZITADEL is asked, not of which application is meant: with it, an
+/// object that names the organization and one that leaves it to the default would hold two locks on one application.
 pub fn claim_name(issuer: &str, app: &AppRef) -> String {
     format!(
         "claim-{}",
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn one_application_has_one_claim_however_its_organisation_is_given() {
+    fn one_application_has_one_claim_however_its_organization_is_given() {
         let url = "https://iam.example.com";
         assert_eq!(
             claim_name(url, &app(None, "1", "2")),

@@ -66,7 +66,7 @@ func turned(labels, type_, status, reason string, from, until int, then, thenRea
 
 var alertCases = []alertCase{
 	{
-		name: "nobody works, then a replica leads",
+		name: "no replica works, then one leads",
 		series: []string{
 			`zitadel_secret_operator_leader{` + scraped + `} 1x4 0x20 1x1000`,
 			`zitadel_secret_operator_leader{namespace="zitadel-secret-operator",pod="operator-1"} 0x1000`,
@@ -232,7 +232,7 @@ var alertCases = []alertCase{
 		summary: "orders/api",
 	},
 	{
-		name: "rotated by somebody else, and the policy is to report",
+		name: "rotated by another actor, and the policy is to report",
 		series: slices.Concat([]string{works},
 			turned(honored, "Ready", "False", "RotatedElsewhere", 2, 30, "True", "UpToDate"),
 			turned(honored, "Stalled", "True", "RotatedElsewhere", 2, 30, "False", "UpToDate"),
@@ -246,7 +246,7 @@ var alertCases = []alertCase{
 		summary: "orders/api",
 	},
 	{
-		name: "rotated by somebody else and repaired: told for an hour",
+		name: "rotated by another actor and repaired: firing for an hour",
 		series: []string{
 			works,
 			condition(renamed, "Ready", "True", "UpToDate", "1x1000"),
@@ -329,7 +329,7 @@ var alertCases = []alertCase{
 		summary: "orders/api",
 	},
 	{
-		name: "a connection whose credential is refused is told once, not for each object",
+		name: "a connection whose credential is refused fires once, not for each object",
 		series: slices.Concat([]string{works},
 			[]string{
 				`zitadel_secret_operator_connection_condition{connection="default",condition="Ready",status="False",reason="CredentialMissing"} 1x29 stale`,
