@@ -16,7 +16,7 @@ pub async fn run(figures: &mut Figures) {
     let mut stage = Stage::new(OBJECTS + 1).await;
     let operator = stage.operator().await;
     let memory = operator.memory();
-    figures.at_most("idle_rss_mib", memory.resident, 15.0, "MiB");
+    figures.at_most("idle_rss_mib", memory.resident, 12.0, "MiB");
     figures.at_most("idle_heap_mib", memory.anonymous, 5.0, "MiB");
 
     stage.requests();
@@ -81,7 +81,7 @@ pub async fn run(figures: &mut Figures) {
     figures.at_least(
         "burst_ratio",
         f64::midpoint(before, after) / took,
-        0.6,
+        0.85,
         "of_bare_loop",
     );
 }

@@ -41,7 +41,7 @@ pub async fn run(figures: &mut Figures) {
     figures.at_least(
         "drain_ratio",
         one * number(OBJECTS) / took,
-        0.7,
+        0.8,
         "of_generates_one_at_a_time",
     );
     stage.fleet.settled(0..OBJECTS, "1", LONG).await;

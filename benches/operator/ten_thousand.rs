@@ -1,4 +1,7 @@
-//! Ten times as many objects as elsewhere: what the operator has in memory, how many connections it keeps, and what its restart asks for.
+//! Ten times as many objects as elsewhere: what the operator has in memory, how many connections it keeps, what its restart asks for,
+//! and what a replica costs that stands by.
+
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -9,7 +12,10 @@ use crate::support::process::Process;
 
 const OBJECTS: usize = 10_000;
 
-/// After 10,000 first issues, and after a restart with as many.
+/// For how long a standby is watched.
+const STANDBY: Duration = Duration::from_secs(60);
+
+/// After 10,000 first issues, after a restart with as many, and of a replica beside the one that leads.
 pub async fn run(figures: &mut Figures) {
     let mut stage = Stage::new(OBJECTS).await;
     let operator = stage.operator().await;
@@ -18,7 +24,7 @@ pub async fn run(figures: &mut Figures) {
     rotated(&operator, OBJECTS).await;
     quiet(&operator, LONG).await;
     stage.fleet.settled(0..OBJECTS, "0", LONG).await;
-    size(figures, "issued_10000", &operator);
+    size(figures, "after_issue", &operator);
     scrape(figures, &operator).await;
     drop(operator);
     stage.requests();
@@ -27,8 +33,30 @@ pub async fn run(figures: &mut Figures) {
     let operator = stage.operator().await;
     quiet(&operator, LONG).await;
     let made = count(figures, &mut stage, "restart_10000").await;
-    size(figures, "restart_10000", &operator);
+    size(figures, "after_restart", &operator);
     figures.exactly("generates_with_10000", number(made), 0.0, "calls");
+    drop(operator);
+    standby(figures, &stage).await;
+}
+
+/// What a standby costs that has nothing to do but to be ready.
+async fn standby(figures: &mut Figures, stage: &Stage) {
+    let leader = stage.launch().leader_elect(true).start();
+    while leader.metric("leader").await != Some(1.0) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    quiet(&leader, LONG).await;
+    let standby = stage.launch().pod("operator-1").leader_elect(true).start();
+    while !standby.is_ready().await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    quiet(&standby, Duration::from_secs(30)).await;
+    let cpu = standby.cpu();
+    tokio::time::sleep(STANDBY).await;
+    let percent = (standby.cpu() - cpu) / STANDBY.as_secs_f64() * 100.0;
+    figures.at_most("standby_cpu_percent_at_10000", percent, 0.5, "%");
+    figures.show("standby_10000_mib", standby.memory().resident, "MiB");
+    assert_eq!(standby.metric("leader").await, Some(0.0));
 }
 
 /// How long a scrape takes, without series of each object.
@@ -53,10 +81,11 @@ async fn scrape(figures: &mut Figures, operator: &Process) {
 
 fn size(figures: &mut Figures, when: &str, operator: &Process) {
     let memory = operator.memory();
-    figures.show(&format!("{when}_rss_mib"), memory.resident, "MiB");
-    figures.show(&format!("{when}_heap_mib"), memory.anonymous, "MiB");
+    let name = format!("ten_thousand_{when}");
+    figures.at_most(&format!("{name}_mib"), memory.resident, 80.0, "MiB");
+    figures.show(&format!("{name}_heap_mib"), memory.anonymous, "MiB");
     let open = number(sockets(operator.pid()));
-    figures.at_most(&format!("{when}_sockets"), open, 64.0, "sockets");
+    figures.at_most(&format!("{name}_sockets"), open, 64.0, "sockets");
 }
 
 /// How many sockets a process has open.

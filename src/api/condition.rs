@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::reason::Reason;
 
 /// What a condition is about.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConditionType {
     /// The Secret holds a credential that can be used.
     Ready,
@@ -23,7 +23,7 @@ pub enum ConditionType {
 }
 
 /// Whether it holds.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
     /// It holds.
     True,
@@ -130,6 +130,12 @@ impl JsonSchema for Conditions {
 }
 
 impl Conditions {
+    /// Gives back what is reserved beyond its length.
+    pub fn shrink_to_fit(&mut self) {
+        self.known.shrink_to_fit();
+        self.foreign.shrink_to_fit();
+    }
+
     /// The condition of a type, if it was ever set.
     pub fn get(&self, type_: ConditionType) -> Option<&Condition> {
         self.known.iter().find(|condition| condition.type_ == type_)

@@ -4,15 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::ResourceExt as _;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::background::every;
 use crate::connection::Connection;
 use crate::ids::{AppId, OrganizationId, ProjectId, Sequence};
 use crate::reconcile::context::Context;
-use crate::rotation::{CommitRecord, Owner};
-use crate::store::secret::COMMIT_ANNOTATION;
+use crate::rotation::Owner;
 use crate::target::{named_apps, owner};
 use crate::zitadel::AppRef;
 
@@ -112,8 +110,7 @@ fn stored_sequence(context: &Context, owner: &Owner, app: &AppId) -> Option<Sequ
     let object = context.store.object(owner)?;
     let name = object.0.as_ref().ok()?.spec.secret_name(&owner.name);
     let secret = context.store.secret(&owner.namespace, name)?;
-    let record = CommitRecord::from_json(secret.annotations().get(COMMIT_ANNOTATION)?).ok()?;
-    Some(record.apps.get(app)?.entry.sequence)
+    Some(secret.record()?.apps.get(app)?.entry.sequence)
 }
 
 /// The applications that objects name over a connection, and the objects.

@@ -9,7 +9,7 @@ use kube::api::ObjectMeta;
 use crate::api::ApiAppSecret;
 use crate::background::every;
 use crate::reconcile::context::Context;
-use crate::store::progress::revision;
+use crate::store::overlay::revision;
 
 /// Checks whether the API server still has the newest object that the watches have shown. If what it has is older, or nothing twice in a
 /// row, the watches show what is no more: its data went back. One request, however many objects there are.

@@ -7,14 +7,12 @@ use std::sync::Arc;
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, ResourceExt as _};
+use kube::Api;
 
 use crate::background::every;
 use crate::ids::AttemptId;
 use crate::reconcile::context::Context;
-use crate::rotation::{ClaimView, CommitRecord, Owner, Version};
-use crate::store::claim;
-use crate::store::secret::COMMIT_ANNOTATION;
+use crate::rotation::{Owner, Version};
 
 /// Claims that are read at once.
 const CONCURRENCY: usize = 8;
@@ -33,11 +31,13 @@ struct Open {
 /// nothing moved is only taken from reads that were answered.
 pub async fn watch(context: Arc<Context>) {
     let mut ticks = every(context.process.settings.timing.takeover / 8);
+    let mut found = FoundOpen::default();
     loop {
         context.process.lead.standby().await;
         let reading = async {
             ticks.tick().await;
-            stream::iter(open(&context))
+            let changes = context.store.changes();
+            stream::iter(found.as_of(changes, || open(&context)))
                 .for_each_concurrent(CONCURRENCY, |open| read(&context, open))
                 .await;
         };
@@ -48,24 +48,37 @@ pub async fn watch(context: Arc<Context>) {
     }
 }
 
+/// The claims that were found open. Among ten thousand that rest they are looked for only when the watches have shown something.
+#[derive(Default)]
+struct FoundOpen {
+    /// As of which change.
+    changes: Option<u64>,
+    open: Vec<Open>,
+}
+
+impl FoundOpen {
+    /// The open claims as of this change. `find` finds them.
+    fn as_of(&mut self, changes: u64, find: impl FnOnce() -> Vec<Open>) -> &[Open] {
+        if self.changes != Some(changes) {
+            self.open = find();
+            self.changes = Some(changes);
+        }
+        &self.open
+    }
+}
+
 /// The claims that are open by the watches.
 fn open(context: &Context) -> Vec<Open> {
-    let leases = context.store.claims.state();
-    let claims: Vec<_> = leases
-        .iter()
-        .filter_map(|lease| match claim::view(Some(lease), |_| false) {
-            ClaimView::Present {
-                record: Ok(claim), ..
-            } => Some((lease.name_any(), claim)),
-            _ => None,
-        })
-        .collect();
+    let claims = context.store.claims.shown();
+    let readable = || {
+        let all = claims.iter();
+        all.filter_map(|(name, kept)| Some((name, kept.record.as_ref().ok()?)))
+    };
     let mut of: HashMap<&Owner, Vec<String>> = HashMap::new();
-    for (name, claim) in &claims {
+    for (name, claim) in readable() {
         of.entry(&claim.owner).or_default().push(name.clone());
     }
-    claims
-        .iter()
+    readable()
         .filter_map(|(name, claim)| {
             let attempt = claim.live_attempt()?.id;
             let object = context.store.object(&claim.owner)?;
@@ -85,17 +98,14 @@ fn open(context: &Context) -> Vec<Open> {
 /// Whether the Secret carries the attempt by the watches, so that the claim is resolved.
 fn carries(context: &Context, open: &Open) -> bool {
     let secret = context.store.secret(&open.namespace, &open.secret);
-    let record = secret
-        .as_ref()
-        .and_then(|secret| secret.annotations().get(COMMIT_ANNOTATION))
-        .and_then(|text| CommitRecord::from_json(text).ok());
+    let record = secret.and_then(|secret| secret.record());
     record.is_some_and(|record| {
         let mut entries = record.apps.values().map(|recorded| &recorded.entry);
         entries.any(|entry| entry.attempt == Some(open.attempt))
     })
 }
 
-async fn read(context: &Context, open: Open) {
+async fn read(context: &Context, open: &Open) {
     let namespace = &context.process.settings.namespace;
     let leases: Api<Lease> = Api::namespaced(context.process.client.clone(), namespace);
     let secrets: Api<Secret> = Api::namespaced(context.process.client.clone(), &open.namespace);
@@ -123,5 +133,25 @@ fn version(metadata: &kube::core::ObjectMeta) -> Version {
     Version {
         uid: metadata.uid.clone().unwrap_or_default(),
         revision: metadata.resource_version.clone().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_claims_are_looked_for_only_when_something_has_changed() {
+        let mut found = FoundOpen::default();
+        let mut searched = 0;
+        let counts = [0, 0, 0, 1, 1, 7, 7].map(|changes| {
+            let all = found.as_of(changes, || {
+                searched += 1;
+                Vec::new()
+            });
+            assert!(all.is_empty());
+            searched
+        });
+        assert_eq!(counts, [1, 1, 1, 2, 2, 3, 3]);
     }
 }

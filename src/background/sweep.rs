@@ -12,9 +12,8 @@ use kube::{Api, ResourceExt};
 use crate::api::ApiAppSecret;
 use crate::background::every;
 use crate::reconcile::context::Context;
-use crate::rotation::{Claim, ClaimView, Owner, RecordError};
+use crate::rotation::{Claim, Owner, RecordError};
 use crate::store::cache::Cache;
-use crate::store::claim;
 use crate::target::{self, named_apps, owner};
 
 /// Warns, now and then, of claims that cannot be read and whose application no object names.
@@ -55,33 +54,27 @@ pub async fn sweep_claims(context: Arc<Context>) {
         let complete = context.store.namespaces.values().all(Cache::is_synced);
         let wanted = wanted(&context);
         let (mut seen, mut unreadable) = (HashSet::new(), Vec::new());
-        let leases = context.store.claims.state();
-        for lease in &leases {
-            let name = lease.name_any();
-            let revision = lease.resource_version().unwrap_or_default();
-            if !complete || wanted.contains(&name) {
+        let claims = context.store.claims.shown();
+        for (name, kept_claim) in &claims {
+            let revision = &kept_claim.version.revision;
+            if !complete || wanted.contains(name) {
                 continue;
             }
-            let claim = match claim::view(Some(lease), |_| false) {
-                ClaimView::Present {
-                    record: Ok(claim), ..
-                } => claim,
-                ClaimView::Present {
-                    record: Err(RecordError::Unreadable),
-                    ..
-                } => {
-                    unreadable.push(name);
+            let claim = match &kept_claim.record {
+                Ok(claim) => claim,
+                Err(RecordError::Unreadable) => {
+                    unreadable.push(name.clone());
                     continue;
                 }
                 // NB: a claim that can't be read is never taken to be no one's.
-                ClaimView::Present { record: Err(_), .. } | ClaimView::Absent => continue,
+                Err(RecordError::Newer) => continue,
             };
-            if kept(&context, &claim.owner) || is_recent(&context, &claim) {
+            if kept(&context, &claim.owner) || is_recent(&context, claim) {
                 continue;
             }
             seen.insert(name.clone());
-            let known = orphans.remove(&name);
-            let known = known.filter(|known| known.revision == revision);
+            let known = orphans.remove(name);
+            let known = known.filter(|known| known.revision == *revision);
             let orphan = orphans
                 .entry(name.clone())
                 .or_insert(known.unwrap_or(Orphan {
@@ -95,7 +88,7 @@ pub async fn sweep_claims(context: Arc<Context>) {
             if claim.attempt.is_none() {
                 // It says nothing of a rotation, such as that of an object that was made again.
                 if orphan.until.is_none() {
-                    orphan.until = kept_until(&context, &api, &name).await;
+                    orphan.until = kept_until(&context, &api, name).await;
                 }
                 if orphan
                     .until
@@ -104,18 +97,18 @@ pub async fn sweep_claims(context: Arc<Context>) {
                     continue;
                 }
             }
-            if Box::pin(has_owner(&context, claim.owner)).await {
+            if Box::pin(has_owner(&context, &claim.owner)).await {
                 continue;
             }
             let preconditions = Preconditions {
-                uid: lease.uid(),
-                resource_version: Some(revision),
+                uid: Some(kept_claim.version.uid.clone()),
+                resource_version: Some(revision.clone()),
             };
             let params = DeleteParams {
                 preconditions: Some(preconditions),
                 ..DeleteParams::default()
             };
-            if api.delete(&name, &params).await.is_ok() {
+            if api.delete(name, &params).await.is_ok() {
                 tracing::info!(
                     claim = name,
                     "deleted the claim of an application that no object names"
@@ -125,18 +118,13 @@ pub async fn sweep_claims(context: Arc<Context>) {
         orphans.retain(|name, _| seen.contains(name));
         warn_of(&context, &unreadable);
         // NB: as long as there is a claim, what is known of it stays: while the connections are not known yet, nothing seems wanted.
-        let claims: HashSet<String> = leases.iter().map(|lease| lease.name_any()).collect();
+        let claims: HashSet<String> = claims.into_iter().map(|(name, _)| name).collect();
         context.forget_apps(|claim| wanted.contains(claim) || claims.contains(claim));
         let uids: HashSet<String> = context
             .store
             .objects()
             .filter_map(|object| object.uid())
             .collect();
-        context
-            .store
-            .statuses
-            .lock()
-            .retain(|uid, _| uids.contains(uid));
         context
             .store
             .unreadable
@@ -181,11 +169,11 @@ pub(crate) fn claimants(context: &Context, claim: &str) -> Vec<Owner> {
 }
 
 /// Whether a claim's owner exists by the API server itself, or that is unknown: the watch of the objects may lag behind that of the claims.
-async fn has_owner(context: &Context, owner: Owner) -> bool {
+async fn has_owner(context: &Context, owner: &Owner) -> bool {
     let api: Api<ApiAppSecret> = Api::namespaced(context.process.client.clone(), &owner.namespace);
     let found = api.get_metadata_opt(&owner.name).await;
     found.map_or(true, |found| {
-        found.is_some_and(|found| found.metadata.uid == Some(owner.uid))
+        found.is_some_and(|found| found.metadata.uid.as_ref() == Some(&owner.uid))
     })
 }
 

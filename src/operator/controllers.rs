@@ -26,11 +26,10 @@ use crate::operator::objects::{self, Feed};
 use crate::operator::sync::{stream_of, unless_stopped_before_sync};
 use crate::process::readiness::Readiness;
 use crate::reconcile::context::{Context, ProcessHandles};
-use crate::rotation::ClaimView;
 use crate::store::Store;
 use crate::store::cache::Cache;
 use crate::store::cache::GuardedConnection;
-use crate::store::claim::{self, CLAIM_LABEL};
+use crate::store::claim::CLAIM_LABEL;
 use crate::store::prune;
 use crate::store::watch::{NoPause, watch, with_missed_deletions};
 
@@ -39,7 +38,6 @@ use crate::store::watch::{NoPause, watch, with_missed_deletions};
 pub async fn run(handles: ProcessHandles, readiness: Readiness) -> Arc<Context> {
     let stop = handles.stop.clone();
     let (wake_connections, woken_connections) = mpsc::unbounded_channel();
-    let (claims, claims_writer) = reflector::store();
     let (connections, connections_writer) = reflector::store();
     let scope = handles.settings.scope.parts();
     let scope: Vec<_> = scope
@@ -53,7 +51,6 @@ pub async fn run(handles: ProcessHandles, readiness: Readiness) -> Arc<Context> 
         handles.settings.class.clone(),
         scope.iter().map(by_namespace).collect(),
         connections,
-        claims,
     );
     let context = Arc::new(Context::new(handles, Arc::new(store), wake_connections));
     inventory::export(&context);
@@ -91,7 +88,7 @@ pub async fn run(handles: ProcessHandles, readiness: Readiness) -> Arc<Context> 
     };
     let beside = async {
         futures::join!(
-            Box::pin(watch_claims(&context, claims_writer)),
+            Box::pin(watch_claims(&context)),
             Box::pin(health::report(&context, &readiness)),
             Box::pin(standby),
             Box::pin(leader)
@@ -106,41 +103,30 @@ pub async fn run(handles: ProcessHandles, readiness: Readiness) -> Arc<Context> 
 }
 
 /// Watches the claims, and reconciles the object whose claim has changed.
-async fn watch_claims(context: &Context, writer: Writer<Lease>) {
+async fn watch_claims(context: &Context) {
     let leases: Api<Lease> = Api::namespaced(
         context.process.client.clone(),
         &context.process.settings.namespace,
     );
+    let config = watcher::Config::default().labels(CLAIM_LABEL);
     let store = &context.store;
-    let changes = watch(
-        leases,
-        watcher::Config::default().labels(CLAIM_LABEL),
-        &context.process.restore,
-    )
-    .modify(prune::managed_fields);
-    with_missed_deletions(changes.boxed(), store.claims.clone())
-        .reflect(writer)
-        .inspect(|event| {
-            store.claims_shown.note(event);
-            store.claims_synced.note(event);
-        })
-        .filter(|event| ready(!context.store.own_claims.explain(event)))
-        .touched_objects()
-        .for_each(|changed| {
-            let Ok(lease) = changed else {
-                return ready(());
-            };
-            match claim::view(Some(&lease), |_| false) {
-                ClaimView::Present {
-                    record: Ok(claim), ..
-                } => context.store.wake(&claim.owner),
-                // NB: it does not say whose it is, but its name says of which application.
-                ClaimView::Present { record: Err(_), .. } => {
-                    for owner in sweep::claimants(context, &lease.name_any()) {
-                        context.store.wake(&owner);
+    let changes = watch(leases, config, &context.process.restore);
+    changes
+        .for_each(|event| {
+            let touched = event.as_ref().map(|event| store.claims.note(event));
+            store.changed();
+            store.claims_synced.note(&event);
+            let explained = store.own_claims.explain(&event);
+            for (name, claim) in touched.into_iter().flatten().filter(|_| !explained) {
+                match &claim.record {
+                    Ok(claim) => store.wake(&claim.owner),
+                    // NB: it does not say whose it is, but its name says of which application.
+                    Err(_) => {
+                        for owner in sweep::claimants(context, &name) {
+                            store.wake(&owner);
+                        }
                     }
                 }
-                ClaimView::Absent => {}
             }
             ready(())
         })

@@ -22,11 +22,11 @@ use crate::reconcile::context::Context;
 use crate::reconcile::limits;
 use crate::reconcile::reconcile;
 use crate::report::{self, Error};
-use crate::rotation::CommitRecord;
 use crate::store::cache::Guarded;
 use crate::store::cache::{Cache, Synced};
 use crate::store::prune;
-use crate::store::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
+use crate::store::secret::MANAGED_LABEL;
+use crate::store::secrets::KeptSecret;
 use crate::store::watch::{NoPause, watch, with_missed_deletions};
 
 /// How long an object that cannot be reconciled yet waits, once that was reported.
@@ -38,7 +38,6 @@ const FOREIGN: Duration = Duration::from_mins(5);
 /// Where the watches of a cache write.
 pub struct Feed {
     objects: Writer<Guarded>,
-    secrets: Writer<PartialObjectMeta<Secret>>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
     woken: mpsc::UnboundedReceiver<ObjectRef<Guarded>>,
 }
@@ -47,23 +46,19 @@ pub struct Feed {
 pub fn cache() -> (Cache, Feed) {
     let (wake, woken) = mpsc::unbounded_channel();
     let (objects, objects_writer) = reflector::store();
-    let (secrets, secrets_writer) = reflector::store();
     let (namespaces, namespaces_writer) = reflector::store();
     let cache = Cache {
         objects,
         objects_synced: Synced::default(),
-        objects_shown: Arc::default(),
-        secrets,
-        kept: Arc::default(),
+        statuses: Arc::default(),
+        secrets: Arc::default(),
         secrets_synced: Synced::default(),
-        secrets_shown: Arc::default(),
         namespaces,
         namespaces_synced: Synced::default(),
         wake,
     };
     let feed = Feed {
         objects: objects_writer,
-        secrets: secrets_writer,
         namespaces: namespaces_writer,
         woken,
     };
@@ -73,29 +68,7 @@ pub fn cache() -> (Cache, Feed) {
 /// Watches a namespace, or the whole cluster, and reconciles its objects, until the process stops.
 pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Cache, feed: Feed) {
     let client = context.process.client.clone();
-    let secrets: Api<PartialObjectMeta<Secret>> = match &namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    let (shown, filled) = (
-        Arc::clone(&cache.secrets_shown),
-        cache.secrets_synced.clone(),
-    );
-    let kept = Arc::clone(&cache.kept);
-    let secret_changes = watch(
-        secrets,
-        watcher::Config::default().labels(MANAGED_LABEL),
-        &context.process.restore,
-    )
-    .modify(prune::secret);
-    let secret_changes = with_missed_deletions(secret_changes.boxed(), cache.secrets.clone())
-        .reflect(feed.secrets)
-        .inspect(move |event| {
-            shown.note(event);
-            kept.lock().note(event);
-            filled.note(event);
-        })
-        .touched_objects();
+    let secrets = watch_secrets(&context, namespace.clone(), &cache);
     let mut named = watcher::Config::default();
     if let Some(namespace) = &namespace {
         // NB: RBAC can grant list and watch of one object by its name, and this is the request that it grants.
@@ -120,12 +93,15 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
         watcher::Config::default(),
         &context.process.restore,
     )
-    .modify(prune::object);
+    .modify(prune::guarded);
     let object_changes = with_missed_deletions(object_changes.boxed(), cache.objects.clone())
         .reflect(feed.objects)
         .inspect(move |event| {
-            shown.objects_shown.note(event);
+            if let Ok(event) = event {
+                shown.statuses.lock().note(event);
+            }
             index(&indexed, namespace.as_deref(), event);
+            indexed.store.changed();
             shown.objects_synced.note(event);
         })
         .filter(move |event| ready(!own.store.own_statuses.explain(event)))
@@ -135,9 +111,6 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
     let work = Controller::for_stream(object_changes, cache.objects.clone())
         .with_config(controller::Config::default().concurrency(limits::IN_ALL))
         .trigger_backoff(NoPause)
-        .watches_stream(secret_changes, |secret: PartialObjectMeta<Secret>| {
-            Some(keeper(&secret))
-        })
         .watches_stream(
             namespace_changes,
             move |changed: PartialObjectMeta<Namespace>| {
@@ -148,7 +121,35 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
         .graceful_shutdown_on(context.process.stop.clone().cancelled_owned())
         .run(reconcile_when_ready, on_error, Arc::clone(&context))
         .for_each(|_| ready(()));
-    unless_stopped_before_sync(work, &cache.objects_synced, &context).await;
+    let work = unless_stopped_before_sync(work, &cache.objects_synced, &context);
+    tokio::select! {
+        () = work => {}
+        () = secrets => {}
+    }
+}
+
+/// Shows the Secrets with our label, and has the object reconciled whose Secret has changed. Does not end.
+async fn watch_secrets(context: &Context, namespace: Option<String>, cache: &Cache) {
+    let client = context.process.client.clone();
+    let secrets: Api<PartialObjectMeta<Secret>> = match namespace {
+        Some(namespace) => Api::namespaced(client, &namespace),
+        None => Api::all(client),
+    };
+    let config = watcher::Config::default().labels(MANAGED_LABEL);
+    let changes = watch(secrets, config, &context.process.restore).modify(prune::secret);
+    changes
+        .for_each(|event| {
+            let touched = event.as_ref().map(|event| cache.secrets.note(event));
+            context.store.changed();
+            cache.secrets_synced.note(&event);
+            for ((namespace, name), secret) in touched.into_iter().flatten() {
+                context
+                    .store
+                    .wake_object(keeper(&namespace, &name, &secret));
+            }
+            ready(())
+        })
+        .await;
 }
 
 /// Keeps the index of which object names which application; those that come free are reconciled. `watched` is the namespace of the
@@ -261,16 +262,10 @@ fn objects_in(objects: &Store<Guarded>, namespace: &str) -> Vec<ObjectRef<Guarde
 }
 
 /// The object that keeps a Secret.
-fn keeper(secret: &PartialObjectMeta<Secret>) -> ObjectRef<Guarded> {
-    let namespace = secret.namespace().unwrap_or_default();
-    let record = secret
-        .annotations()
-        .get(COMMIT_ANNOTATION)
-        .and_then(|text| CommitRecord::from_json(text).ok());
-    let owner = record
-        .map(|record| record.owner)
-        .filter(|owner| owner.namespace == namespace);
+fn keeper(namespace: &str, name: &str, secret: &KeptSecret) -> ObjectRef<Guarded> {
+    let owner = secret.record().map(|record| record.owner);
+    let owner = owner.filter(|owner| owner.namespace == namespace);
     // A record that was removed or damaged: by default the object has the Secret's name.
-    let name = owner.map_or_else(|| secret.name_any(), |owner| owner.name);
-    ObjectRef::new(&name).within(&namespace)
+    let name = owner.map_or_else(|| name.to_owned(), |owner| owner.name);
+    ObjectRef::new(&name).within(namespace)
 }

@@ -6,12 +6,10 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::Patch;
-use kube::runtime::reflector::ObjectRef;
 
 use crate::api::{Reason, RehearsalPolicy};
 use crate::ids::{AttemptId, Sequence};
 use crate::reconcile::context::Context;
-use crate::reconcile::flush;
 use crate::reconcile::limits::ClaimPermit;
 use crate::reconcile::mutated::Mutations;
 use crate::reconcile::observe::Reconciliation;
@@ -124,7 +122,7 @@ async fn create_shell(context: &Context, round: &mut Reconciliation, facts: &mut
     };
     match round.secrets(context).create(&apply::put(), &shell).await {
         Ok(written) => {
-            flush::remember(context, place, &round.state, &written);
+            context.store.wrote_secret(&written);
             round.saw_secret(context, Some(&written), facts);
             match Mutations::between(&sent, &written).failure() {
                 Some(mutated) => round.back_off(facts, &mutated),
@@ -276,11 +274,12 @@ async fn write_claim(
     let writing = context.store.own_claims.begin(namespace, name, || {
         // NB: another actor has written it meanwhile: perhaps for another object.
         context.store.wake(owner);
-        let reference = ObjectRef::new(name).within(namespace);
-        let lease = context.store.claims.get(&reference);
-        if let ClaimView::Present {
-            record: Ok(claim), ..
-        } = claim::view(lease.as_deref(), |_| false)
+        if let Some(Ok(claim)) = context
+            .store
+            .claims
+            .get(name)
+            .as_deref()
+            .map(|it| &it.record)
         {
             context.store.wake(&claim.owner);
         }
@@ -296,13 +295,7 @@ async fn write_claim(
     let mut state = round.state.lock();
     match (result, attempt) {
         (Ok(written), attempt) => {
-            let view = claim::view(Some(&written), |_| false);
-            if let ClaimView::Present { version, .. } = &view {
-                let revision = version.revision.clone();
-                let shown = &context.store.claims_shown;
-                let written = shown.written(name, &revision, view);
-                state.claims.insert(name.clone(), written);
-            }
+            context.store.claims.wrote(&written);
             match attempt {
                 Some(attempt) => state
                     .memory
@@ -431,7 +424,7 @@ async fn render(
     let accepted = known.contains(&Some(&over.revision));
     // The value is the same, so what is known of it holds for the new revision.
     let rewritten = |written: &Secret| {
-        let revision = flush::remember(context, place, &round.state, written);
+        let revision = context.store.wrote_secret(written);
         if accepted {
             round.state.lock().memory.verified = Some(revision);
         }
@@ -475,7 +468,7 @@ async fn render(
         Ok(written) => {
             let mutations = Mutations::between(&object, &written);
             if let Some(mutated) = mutations.failure() {
-                flush::remember(context, place, &round.state, &written);
+                context.store.wrote_secret(&written);
                 round.back_off(facts, &mutated);
                 return;
             }

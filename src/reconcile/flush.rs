@@ -12,7 +12,7 @@ use crate::connection::Connection;
 use crate::ids::{AttemptId, Sequence};
 use crate::process::metrics::WindowPart;
 use crate::process::panic::{catch_panic, retry_on_panic};
-use crate::reconcile::app_state::{AppState, Flushed, Stored};
+use crate::reconcile::app_state::{AppState, Flushed};
 use crate::reconcile::context::Context;
 use crate::reconcile::mutated::Mutations;
 use crate::reconcile::probe::{paired, probe};
@@ -363,8 +363,7 @@ async fn publish(
         match attempted {
             Some(Ok(written)) => {
                 let Some(mutated) = received.mutated(&target, record.as_ref(), &written) else {
-                    let place = received.place(&target);
-                    let revision = remember(context, place, &received.state, &written);
+                    let revision = context.store.wrote_secret(&written);
                     return (published, Some(revision));
                 };
                 report_write_blocked(context, received, mutated);
@@ -429,7 +428,7 @@ pub async fn correct(context: &Context, received: &Received, over: Option<&str>)
     .await
     .ok()?;
     let kept = received.mutated(&target, Some(&before), &written).is_none();
-    kept.then(|| remember(context, place, &received.state, &written))
+    kept.then(|| context.store.wrote_secret(&written))
 }
 
 /// The target as it stands now. Where the Secret has another name by now it is written under the former one all the same, from which it
@@ -453,7 +452,7 @@ fn present(
 /// Says, once a reason, that a value is held and can't be written.
 fn report_write_blocked(context: &Context, received: &Received, failure: Failure) {
     let mut state = received.state.lock();
-    if state.memory.write_blocked.as_ref() != Some(&failure) {
+    if state.memory.write_blocked.as_deref() != Some(&failure) {
         tracing::error!(
             attempt = %received.attempt,
             namespace = received.target.owner.namespace,
@@ -462,7 +461,7 @@ fn report_write_blocked(context: &Context, received: &Received, failure: Failure
             answer = failure.answer,
             "a new credential is held in memory because its Secret cannot be written; it is tried again until it can"
         );
-        state.memory.write_blocked = Some(failure);
+        state.memory.write_blocked = Some(failure.into());
         drop(state);
         context.store.wake(&received.target.owner);
     }
@@ -513,32 +512,9 @@ async fn apply(
     let object = received.object(target, before, over);
     let written = apply::secret(api, &target.secret.name, &object, over).await?;
     if over.is_none() {
-        remember(context, received.place(target), &received.state, &written);
+        context.store.wrote_secret(&written);
     }
     Ok(written)
-}
-
-/// Keeps what was written, for as long as the watch lags behind. The revision that was written.
-pub fn remember(
-    context: &Context,
-    place: SecretTarget<'_>,
-    state: &parking_lot::Mutex<AppState>,
-    written: &Secret,
-) -> String {
-    let reading = secret::read(place, &written.metadata, None, |owner| {
-        context.store.keeps_secret(owner, place.target)
-    });
-    let text = reading.view.version.revision.clone();
-    let name = &place.target.secret.name;
-    let stored = Stored {
-        state: SecretState::Present(reading.view),
-        commit: reading.commit,
-    };
-    // NB: an object comes out of its namespace's cache, so there is one.
-    if let Some(cache) = context.store.of(&place.target.owner.namespace) {
-        state.lock().secret = Some(cache.secrets_shown.written(name, &text, stored));
-    }
-    text
 }
 
 /// The event of a finished rotation.

@@ -4,23 +4,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
-use kube::runtime::reflector::ObjectRef;
 use parking_lot::Mutex;
 
 use crate::api::{ApiAppSecretStatus, ConditionType, ForeignSecret, HistoryEntry, Outcome, Reason};
 use crate::connection::Connection;
 use crate::ids::{AppId, AttemptId, Sequence};
-use crate::reconcile::app_state::{AppState, Stored};
+use crate::reconcile::app_state::AppState;
 use crate::reconcile::context::Context;
 use crate::report::failure::NotReady;
 use crate::rotation::{
     AppFacts, Backlog, Bytes32, Cause, ClaimView, CommitRecord, DueState, Entry, Explained, Facts,
     Failure, Former, Gates, Now, ObjectView, Observed, Owner, Salt, SecretState, Slot,
 };
-use crate::store::claim;
-use crate::store::progress::Written;
+use crate::store::claim::KeptClaim;
 use crate::store::secret::{self, Reading, SecretTarget};
 use crate::target::{self, Target};
 use crate::zitadel::{AppRef, JournalDepth, ProjectState};
@@ -368,32 +365,13 @@ impl Reconciliation {
 
     /// The Secret as the watch shows it, or as this process wrote it where the watch lags behind.
     fn cached_secret(&mut self, context: &Context) -> SecretState {
-        let name = self.target.secret.name.clone();
-        let cache = context.store.of(&self.target.owner.namespace);
-        let shown = |written: &Written<Stored>| {
-            cache.is_none_or(|cache| cache.secrets_shown.shows(written))
-        };
-        let written = {
-            let mut state = self.state.lock();
-            // NB: what was shown once is dropped: a later list knows nothing of it, and must not make it news again.
-            state.secret = state.secret.take().filter(|written| !shown(written));
-            let written = state.secret.as_ref();
-            let written = written.filter(|written| written.name == name);
-            written.map(|written| written.view.clone())
-        };
-        if let Some(written) = written {
-            self.take_record(written.commit.as_ref());
-            return written.state;
-        }
-        let metadata = context.store.secret(&self.target.owner.namespace, &name);
-        let reading = metadata
-            .as_ref()
-            .zip(self.place())
-            .map(|(metadata, place)| {
-                secret::read(place, &metadata.metadata, None, |owner| {
-                    context.store.keeps_secret(owner, place.target)
-                })
-            });
+        let Target { owner, secret, .. } = &*self.target;
+        let found = context.store.secret(&owner.namespace, &secret.name);
+        let reading = found.zip(self.place()).map(|(found, place)| {
+            secret::read(place, &found.metadata(), None, |owner| {
+                context.store.keeps_secret(owner, place.target)
+            })
+        });
         let record = reading.as_ref().and_then(|reading| reading.commit.as_ref());
         self.take_record(record);
         let mut state = secret::state(reading.as_ref());
@@ -413,29 +391,19 @@ impl Reconciliation {
 
     /// The claim of an application as the watch shows it, or as this process wrote it where the watch lags behind.
     pub(crate) fn cached_claim(&self, context: &Context, app: &AppRef, name: &str) -> ClaimView {
-        let shown = &context.store.claims_shown;
-        let written = {
-            let mut state = self.state.lock();
-            state.claims.retain(|_, written| !shown.shows(written));
-            state.claims.get(name).map(|written| written.view.clone())
-        };
-        if let Some(written) = written {
-            return written;
-        }
-        let reference = ObjectRef::new(name).within(&context.process.settings.namespace);
-        let lease = context.store.claims.get(&reference);
-        self.claim_view(context, app, lease.as_deref())
+        let claim = context.store.claims.get(name);
+        self.claim_view(context, app, claim.as_deref())
     }
 
     pub(crate) fn claim_view(
         &self,
         context: &Context,
         app: &AppRef,
-        lease: Option<&Lease>,
+        claim: Option<&KeptClaim>,
     ) -> ClaimView {
         let elsewhere =
             |owner: &Owner| *owner != self.target.owner && context.store.keeps_app(app, owner);
-        claim::view(lease, elsewhere)
+        KeptClaim::view(claim, elsewhere)
     }
 
     /// Takes in the Secret as the API server just answered it.
@@ -468,7 +436,7 @@ impl Reconciliation {
 
     fn former_of(&self, context: &Context, name: &str) -> Option<Former> {
         let found = context.store.secret(&self.target.owner.namespace, name)?;
-        let reading = secret::read(self.place()?, &found.metadata, None, |_| false);
+        let reading = secret::read(self.place()?, &found.metadata(), None, |_| false);
         let view = reading.view;
         let stored = view.commit.ok().flatten().filter(|_| view.owned)?;
         let carries = [&Some(stored.clone()), &view.idle];

@@ -15,6 +15,7 @@ use crate::report::failure::{self, CLIENT_ID, NotReady};
 use crate::rotation::{
     AppView, Doubt, Facts, Failure, Observed, SecretState, Slot, Source, Verdict,
 };
+use crate::store::claim::KeptClaim;
 use crate::store::wiped::Stored;
 use crate::zitadel::{
     AppKind, AppRef, AppState as State, Application as Found, ProjectState, ZitadelError,
@@ -99,7 +100,8 @@ impl Reconciliation {
                 facts.of_mut(slot).claim = match result {
                     Ok(lease) => {
                         let app = &self.application(slot).app;
-                        Observed::Live(self.claim_view(context, app, lease.as_ref()))
+                        let claim = lease.as_ref().map(KeptClaim::from);
+                        Observed::Live(self.claim_view(context, app, claim.as_ref()))
                     }
                     Err(error) => Observed::Failed(unreadable(&error, Reason::ClaimWriteForbidden)),
                 };

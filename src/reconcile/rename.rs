@@ -7,7 +7,6 @@ use kube::api::{DeleteParams, Patch, Preconditions};
 use serde_json::{Map, Value as Json, json};
 
 use crate::reconcile::context::Context;
-use crate::reconcile::flush;
 use crate::reconcile::mutated::Mutations;
 use crate::reconcile::observe::Reconciliation;
 use crate::report::failure;
@@ -58,7 +57,7 @@ async fn copy(
     let object = place.again(commit, client_id, value.expose(), Some(&record), over);
     let name = &place.target.secret.name;
     let written = apply::secret(&api, name, &object, over).await?;
-    flush::remember(context, place, &round.state, &written);
+    context.store.wrote_secret(&written);
     if let Some(mutated) = Mutations::between(&object, &written).failure() {
         round.back_off(facts, &mutated);
     }

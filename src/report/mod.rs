@@ -12,6 +12,7 @@ pub(crate) mod message;
 pub(crate) mod status;
 pub(crate) mod unreadable;
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ use crate::reconcile::observe::Reconciliation;
 use crate::report::event::Severity;
 use crate::rotation::{Facts, Loss, Report, Retry, Step};
 use crate::store::apply;
-use crate::store::cache::Guarded;
+use crate::store::cache::{Guarded, WrittenStatus};
+use crate::store::overlay::revision;
 use crate::target::TargetError;
 use crate::target::owner;
 use crate::target::quote;
@@ -67,52 +69,66 @@ pub fn current(object: &ApiAppSecret, context: &Context) -> Current {
     let seen = object.resource_version().unwrap_or_default();
     let uid = object.uid().unwrap_or_default();
     let cache = context.store.of(&object.namespace().unwrap_or_default());
-    let listed = |written| cache.is_none_or(|cache| cache.objects_shown.listed_since(written));
-    let mut statuses = context.store.statuses.lock();
-    match statuses.get(&uid) {
-        Some(written) if written.is_newer_than(&seen) && !listed(written) => Current {
-            status: written.view.clone(),
-            revision: Some(written.revision()),
+    let written = cache.and_then(|cache| cache.statuses.lock().get(&uid).cloned());
+    match written.filter(|written| revision(&written.revision) > revision(&seen)) {
+        Some(written) => Current {
+            status: written.status,
+            revision: Some(written.revision),
         },
-        _ => {
-            statuses.remove(&uid);
-            Current {
-                status: object.status.clone().unwrap_or_default(),
-                revision: Some(seen),
-            }
-        }
+        None => Current {
+            status: object.status.clone().unwrap_or_default(),
+            revision: Some(seen),
+        },
     }
 }
 
+/// What the conditions of a status say, as a hash: not when they came to it.
+fn words(status: &ApiAppSecretStatus) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for condition in status.conditions.iter() {
+        let Condition {
+            type_,
+            status,
+            reason,
+            message,
+            observed_generation,
+            ..
+        } = condition;
+        (type_, status, reason, message, observed_generation).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// The `Ready` condition of a status, as a hash.
+fn ready(status: &ApiAppSecretStatus) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    // NB: a condition serializes, always.
+    let ready = serde_json::to_string(&status.conditions.get(ConditionType::Ready));
+    ready.unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
+}
+
 impl LastReported {
+    /// A status that was written at this time since boot.
+    fn new(status: &ApiAppSecretStatus, time: Duration) -> Self {
+        Self {
+            words: words(status),
+            ready: ready(status),
+            time,
+        }
+    }
+
     /// How long the same is not said again, because another actor has said something different since. Two replicas that do not agree,
     /// as when only one of them reaches ZITADEL, would answer each other without end.
     fn contradicted(
-        &self,
+        self,
         current: &ApiAppSecretStatus,
         status: &ApiAppSecretStatus,
         now: Duration,
         pause: Duration,
     ) -> Option<Duration> {
-        let words = |status: &ApiAppSecretStatus| -> Vec<_> {
-            let conditions = status.conditions.iter();
-            conditions
-                .map(|condition| {
-                    let Condition {
-                        type_,
-                        status,
-                        reason,
-                        message,
-                        observed_generation,
-                        ..
-                    } = condition.clone();
-                    (type_, status, reason, message, observed_generation)
-                })
-                .collect()
-        };
-        let said = words(&self.status);
         let left = (self.time + pause).checked_sub(now)?;
-        (said == words(status) && said != words(current)).then_some(left)
+        (self.words == words(status) && self.words != words(current)).then_some(left)
     }
 }
 
@@ -132,14 +148,12 @@ pub async fn settle(
     another_operator::report(object, context, reconciliation, facts);
     let (flushed, last_reported) = {
         let state = reconciliation.state.lock();
-        (state.flushed.clone(), state.last_reported.clone())
+        (state.flushed.clone(), state.last_reported)
     };
     let wall = context.process.clock.wall();
     let mut status = status::status(reconciliation, facts, report, &flushed, wall);
-    let said = |status: &ApiAppSecretStatus| status.conditions.get(ConditionType::Ready).cloned();
     let is_own = last_reported
-        .as_ref()
-        .is_some_and(|last_reported| said(&last_reported.status) == said(&reconciliation.status));
+        .is_some_and(|last_reported| last_reported.ready == ready(&reconciliation.status));
     status::steady(&mut status, &reconciliation.status, is_own, facts.now.time);
     let now = context.process.clock.boot();
     let timing = &context.process.settings.timing;
@@ -156,10 +170,7 @@ pub async fn settle(
             // Another actor changed the object meanwhile: what the watch shows next is reconciled first.
             return Ok(requeue(facts, Retry::After(timing.retry_first)));
         }
-        reconciliation.state.lock().last_reported = Some(LastReported {
-            status: status.clone(),
-            time: now,
-        });
+        reconciliation.state.lock().last_reported = Some(LastReported::new(&status, now));
     }
     for flushed in flushed {
         // Once: another reconciliation may have reported it meanwhile.
@@ -248,9 +259,10 @@ async fn write(
             let status = written.status.unwrap_or_default();
             let cache = context.store.of(&namespace);
             // NB: an object comes out of its namespace's cache, so there is one.
-            if let Some(shown) = cache.map(|cache| &cache.objects_shown) {
-                let written = shown.written(&object.name_any(), &revision, status);
-                context.store.statuses.lock().insert(uid, written);
+            if let Some(cache) = cache {
+                let text = revision.clone();
+                let written = WrittenStatus { revision, status };
+                cache.statuses.lock().insert(uid, &text, written);
             }
             Ok(true)
         }
@@ -470,10 +482,7 @@ mod tests {
     #[test]
     fn replicas_that_do_not_agree_do_not_answer_each_other_without_end() {
         let (mine, others) = (saying(Reason::NoVerdict), saying(Reason::UpToDate));
-        let last_reported = LastReported {
-            status: mine.clone(),
-            time: Duration::from_secs(100),
-        };
+        let last_reported = LastReported::new(&mine, Duration::from_secs(100));
         let left = |current, status, now| {
             last_reported.contradicted(current, status, Duration::from_secs(now), PAUSE)
         };

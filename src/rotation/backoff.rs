@@ -11,36 +11,42 @@ impl Memory {
     /// Generate was not carried out, or a read failed: the wait before the next try, by what is remembered of earlier ones.
     pub fn back_off(&mut self, facts: &Facts, failure: &Failure) -> Duration {
         let next = longer(
-            self.backoff.as_ref(),
+            self.backoff.as_deref(),
             facts,
             failure,
             facts.timing.retry_first,
             Growth::of(failure),
         );
-        self.backoff.insert(next).left(facts)
+        self.backoff.insert(next.into()).left(facts)
     }
 
     /// Something was tried and nothing came of it, for example a claim that was given up: as [`Memory::back_off`], but sooner again.
     pub fn set_back(&mut self, facts: &Facts, failure: &Failure) -> Duration {
         let next = longer(
-            self.backoff.as_ref(),
+            self.backoff.as_deref(),
             facts,
             failure,
             facts.timing.retry_soonest,
             Growth::of(failure),
         );
-        self.backoff.insert(next).left(facts)
+        self.backoff.insert(next.into()).left(facts)
     }
 
     /// More steps were made at once than any rotation takes: nothing at all is done for a while.
     pub(super) fn stop_for_a_while(&mut self, facts: &Facts, failure: &Failure) -> Duration {
         let soonest = facts.timing.retry_soonest;
-        let next = longer(self.backoff.as_ref(), facts, failure, soonest, Growth::Fast);
+        let next = longer(
+            self.backoff.as_deref(),
+            facts,
+            failure,
+            soonest,
+            Growth::Fast,
+        );
         let next = Backoff {
             everything: true,
             ..next
         };
-        self.backoff.insert(next).left(facts)
+        self.backoff.insert(next.into()).left(facts)
     }
 
     /// The Secret was written again with the value that it holds. If that is undone, the next time is later; it is forgotten once it
@@ -51,8 +57,8 @@ impl Memory {
             let wait = Growth::Fast.wait(soonest, before.count, facts.timing.retry_most);
             facts.now.boot < before.until.saturating_add(wait.saturating_mul(10))
         };
-        let before = self.rewrites.as_ref().filter(lasted);
-        self.rewrites = Some(longer(before, facts, failure, soonest, Growth::Fast));
+        let before = self.rewrites.as_deref().filter(lasted);
+        self.rewrites = Some(longer(before, facts, failure, soonest, Growth::Fast).into());
     }
 }
 
@@ -60,10 +66,10 @@ impl Memory {
     /// The API server stores labels or annotations of the Secret otherwise than they are sent: they are left so for as long as a wait is
     /// at most, unless the object is changed.
     pub fn left_as_it_is(&mut self, facts: &Facts, failure: &Failure) {
-        self.rewrites = Some(Backoff {
+        self.rewrites = Some(Box::new(Backoff {
             until: facts.now.boot.saturating_add(facts.timing.retry_most),
             ..longer(None, facts, failure, facts.timing.retry_most, Growth::Slow)
-        });
+        }));
     }
 }
 

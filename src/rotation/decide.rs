@@ -68,7 +68,7 @@ fn steps(eval: &mut Evaluation<'_>) -> ControlFlow<Step, Infallible> {
     }
     if eval.memory.holding.is_some() {
         let retry = Retry::OnChange;
-        return Break(rest(match &eval.memory.write_blocked {
+        return Break(rest(match eval.memory.write_blocked.as_deref() {
             Some(failure) => Report::Stalled {
                 blocked: failure.into(),
                 retry,

@@ -138,7 +138,7 @@ impl<'a> Evaluation<'a> {
     /// The report that all is well. What another actor undoes each time is not said to be well before it has held for as long as the next
     /// write would wait.
     pub(super) fn settled_unless_undone(&self) -> Report {
-        let again = self.memory.rewrites.as_ref().filter(|it| it.count > 1);
+        let again = self.memory.rewrites.as_deref().filter(|it| it.count > 1);
         match again.and_then(|again| self.waits_for(again)) {
             Some(Report::Usable {
                 blocked,
@@ -199,7 +199,7 @@ impl<'a> Evaluation<'a> {
 
     /// It is not known whether the attempt was carried out; what came back, where this process made it.
     pub(super) fn outcome_unknown(&self) -> Blocked {
-        let failure = self.memory.unanswered.as_ref().map(|(_, failure)| failure);
+        let failure = self.memory.unanswered.as_ref().map(|it| &it.1);
         Blocked {
             answer: failure.and_then(|failure| failure.answer.clone()),
             error_id: failure.and_then(|failure| failure.error_id.clone()),

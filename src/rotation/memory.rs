@@ -118,7 +118,7 @@ pub struct Backoff {
     pub everything: bool,
 }
 
-/// What one process remembers of an application.
+/// What one process remembers of an application. What is rarely there is boxed: there is one of these for every object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Memory {
     /// A rehearsed rotation.
@@ -130,7 +130,7 @@ pub struct Memory {
     /// Whether that one waits to be accepted while the stored one works.
     pub candidate: bool,
     /// Why what is held can't be written, if so.
-    pub write_blocked: Option<Failure>,
+    pub write_blocked: Option<Box<Failure>>,
     /// What came in place of the answer that this process waited for last, in words of its own.
     pub answer: Option<(AttemptId, String)>,
     /// The lost answer that is to be repaired, or was last.
@@ -154,11 +154,11 @@ pub struct Memory {
     /// An own rotation that the Secret does not know of, and when it was first seen, since boot.
     pub drift: Option<(Sequence, Duration)>,
     /// A failure that is waited out.
-    pub backoff: Option<Backoff>,
+    pub backoff: Option<Box<Backoff>>,
     /// Writes of the Secret that changed nothing but what another actor may undo: labels, annotations, owner, record.
-    pub rewrites: Option<Backoff>,
+    pub rewrites: Option<Box<Backoff>>,
     /// An attempt of this process whose outcome is not known, and what came back.
-    pub unanswered: Option<(AttemptId, Failure)>,
+    pub unanswered: Option<Box<(AttemptId, Failure)>>,
     /// The revision of the Secret whose value was accepted, if that is the newest that is known.
     pub verified: Option<String>,
     /// The rejection of the stored value, if that is the newest that is known.
@@ -326,7 +326,7 @@ impl Memory {
     /// The same, with what came back. If it turns out that the call was not carried out, it counts as one that failed so.
     pub fn unanswered(&mut self, attempt: AttemptId, now: Duration, failure: Failure) {
         self.unknown(attempt, now);
-        self.unanswered = Some((attempt, failure));
+        self.unanswered = Some(Box::new((attempt, failure)));
     }
 }
 

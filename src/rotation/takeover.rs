@@ -69,7 +69,7 @@ pub(super) fn settled_outcome(
             Observed::Live(_) | Observed::Failed(_) => {}
         }
     }
-    if let Some((id, failure)) = eval.memory.unanswered.take()
+    if let Some((id, failure)) = eval.memory.unanswered.take().map(|it| *it)
         && id == attempt.id
         && outcome != AttemptOutcome::Executed
     {

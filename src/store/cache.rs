@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{ApiAppSecret, ZitadelConnection};
-use crate::store::progress::Progress;
-use crate::store::secrets_by_owner::SecretsByOwner;
+use crate::api::{ApiAppSecret, ApiAppSecretStatus, ZitadelConnection};
+use crate::store::overlay::Overlay;
+use crate::store::secrets::Secrets;
 
 /// An `ApiAppSecret`, or why it can't be read.
 pub type Guarded = DeserializeGuard<ApiAppSecret>;
@@ -45,6 +45,15 @@ impl Synced {
     }
 }
 
+/// A status that was written.
+#[derive(Debug, Clone)]
+pub struct WrittenStatus {
+    /// The revision of the object that carries it.
+    pub revision: String,
+    /// The status.
+    pub status: ApiAppSecretStatus,
+}
+
 /// The watched objects of one namespace, or of all.
 ///
 /// NB: a cache is not shared by two watches: a list of the one would take away what the other has shown, and how far the one has
@@ -55,16 +64,12 @@ pub struct Cache {
     pub objects: Store<Guarded>,
     /// Whether all of them were shown.
     pub objects_synced: Synced,
-    /// How far the watch of the objects has come.
-    pub objects_shown: Arc<Progress>,
-    /// The metadata of the Secrets with our label.
-    pub secrets: Store<PartialObjectMeta<Secret>>,
-    /// Which of them each object keeps.
-    pub kept: Arc<Mutex<SecretsByOwner>>,
+    /// By uid: the statuses that this process wrote and the watch has not shown.
+    pub statuses: Arc<Mutex<Overlay<String, WrittenStatus>>>,
+    /// The Secrets with our label.
+    pub secrets: Arc<Secrets>,
     /// Whether all of them were shown.
     pub secrets_synced: Synced,
-    /// How far the watch of the Secrets has come.
-    pub secrets_shown: Arc<Progress>,
     /// The metadata of the namespaces, for grants by label.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     /// Whether all of them were shown.

@@ -1,9 +1,16 @@
-//! Claims as Leases: read and made. No I/O.
+//! Claims: read from Leases, kept, and made. No I/O.
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::ResourceExt as _;
+use kube::runtime::watcher::Event;
+use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 
 use crate::rotation::{Claim, ClaimView, Owner, RecordError, Version};
+use crate::store::overlay::Overlay;
 use crate::store::secret::put;
 
 /// The label of claims.
@@ -11,26 +18,113 @@ pub const CLAIM_LABEL: &str = "zitadel-secrets.dev/claim";
 /// The annotation with the claim.
 pub const CLAIM_ANNOTATION: &str = "zitadel-secrets.dev/claim";
 
-/// The claim in a Lease. `elsewhere` says whether an owner is another object that exists and means this application.
-pub fn view(lease: Option<&Lease>, elsewhere: impl Fn(&Owner) -> bool) -> ClaimView {
-    let Some(lease) = lease else {
-        return ClaimView::Absent;
-    };
-    let text = lease
-        .metadata
-        .annotations
-        .as_ref()
-        .and_then(|all| all.get(CLAIM_ANNOTATION));
-    let record = text.map_or(Err(RecordError::Unreadable), |text| Claim::from_json(text));
-    let version = Version {
-        uid: lease.metadata.uid.clone().unwrap_or_default(),
-        revision: lease.metadata.resource_version.clone().unwrap_or_default(),
-    };
-    let held_elsewhere = record.as_ref().is_ok_and(|claim| elsewhere(&claim.owner));
-    ClaimView::Present {
-        version,
-        record,
-        held_elsewhere,
+/// A claim as its Lease has it: all that is kept of the Lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptClaim {
+    /// The Lease's revision.
+    pub version: Version,
+    /// Its content.
+    pub record: Result<Claim, RecordError>,
+}
+
+impl From<&Lease> for KeptClaim {
+    fn from(lease: &Lease) -> Self {
+        let text = lease.annotations().get(CLAIM_ANNOTATION);
+        let version = Version {
+            uid: lease.metadata.uid.clone().unwrap_or_default(),
+            revision: lease.metadata.resource_version.clone().unwrap_or_default(),
+        };
+        Self {
+            version,
+            record: text.map_or(Err(RecordError::Unreadable), |text| Claim::from_json(text)),
+        }
+    }
+}
+
+impl KeptClaim {
+    /// The claim for decisions. `elsewhere` says whether an owner is another object that exists and means this application.
+    pub fn view(kept: Option<&Self>, elsewhere: impl Fn(&Owner) -> bool) -> ClaimView {
+        let Some(Self { version, record }) = kept else {
+            return ClaimView::Absent;
+        };
+        let held_elsewhere = record.as_ref().is_ok_and(|claim| elsewhere(&claim.owner));
+        ClaimView::Present {
+            version: version.clone(),
+            record: record.clone(),
+            held_elsewhere,
+        }
+    }
+}
+
+/// All claims, by the names of their Leases.
+#[derive(Debug, Default)]
+pub struct Claims(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    shown: HashMap<String, Arc<KeptClaim>>,
+    /// What the list that is under way has shown.
+    listed: HashMap<String, Arc<KeptClaim>>,
+    written: Overlay<String, Arc<KeptClaim>>,
+}
+
+impl Claims {
+    /// Takes note of an event. Those that have changed come back, also those that are gone: what was deleted while the watch was
+    /// interrupted is only missing in the list.
+    pub fn note(&self, event: &Event<Lease>) -> Vec<(String, Arc<KeptClaim>)> {
+        let mut kept = self.0.lock();
+        let read = |lease: &Lease| (lease.name_any(), Arc::new(KeptClaim::from(lease)));
+        let changed = match event {
+            Event::Apply(lease) => {
+                let (name, claim) = read(lease);
+                kept.shown.insert(name.clone(), Arc::clone(&claim));
+                vec![(name, claim)]
+            }
+            Event::Delete(lease) => {
+                kept.shown.remove(&lease.name_any());
+                vec![read(lease)]
+            }
+            Event::Init => {
+                kept.listed.clear();
+                Vec::new()
+            }
+            Event::InitApply(lease) => {
+                let (name, claim) = read(lease);
+                kept.listed.insert(name.clone(), Arc::clone(&claim));
+                vec![(name, claim)]
+            }
+            Event::InitDone => {
+                let listed = std::mem::take(&mut kept.listed);
+                let mut missed = std::mem::replace(&mut kept.shown, listed);
+                missed.retain(|name, _| !kept.shown.contains_key(name));
+                missed.into_iter().collect()
+            }
+        };
+        kept.written.note(event);
+        changed
+    }
+
+    /// Takes note of a claim that this process wrote. It counts until the watch has shown it.
+    pub fn wrote(&self, lease: &Lease) {
+        let claim = Arc::new(KeptClaim::from(lease));
+        let revision = claim.version.revision.clone();
+        let written = &mut self.0.lock().written;
+        written.insert(lease.name_any(), &revision, claim);
+    }
+
+    /// A claim as it was written last: by this process, or by the watch.
+    pub fn get(&self, name: &str) -> Option<Arc<KeptClaim>> {
+        let kept = self.0.lock();
+        let found = kept.written.get(name).or_else(|| kept.shown.get(name));
+        found.cloned()
+    }
+
+    /// All claims as the watch shows them, by name.
+    pub fn shown(&self) -> Vec<(String, Arc<KeptClaim>)> {
+        let kept = self.0.lock();
+        let all = kept.shown.iter();
+        all.map(|(name, claim)| (name.clone(), Arc::clone(claim)))
+            .collect()
     }
 }
 
@@ -56,4 +150,65 @@ pub fn lease(namespace: &str, name: &str, claim: &Claim, over: Option<&Version>)
         "metadata": metadata,
         "spec": {"holderIdentity": holder},
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(name: &str, revision: &str) -> Lease {
+        let mut lease = Lease::default();
+        lease.metadata.name = Some(name.into());
+        lease.metadata.resource_version = Some(revision.into());
+        lease
+    }
+
+    fn names(changed: Vec<(String, Arc<KeptClaim>)>) -> Vec<String> {
+        let mut names: Vec<_> = changed.into_iter().map(|(name, _)| name).collect();
+        names.sort();
+        names
+    }
+
+    fn list(claims: &Claims, names_and_revisions: &[(&str, &str)]) -> Vec<String> {
+        claims.note(&Event::Init);
+        for (name, revision) in names_and_revisions {
+            claims.note(&Event::InitApply(lease(name, revision)));
+        }
+        names(claims.note(&Event::InitDone))
+    }
+
+    fn revision(claims: &Claims, name: &str) -> Option<String> {
+        claims.get(name).map(|claim| claim.version.revision.clone())
+    }
+
+    #[test]
+    fn what_a_list_leaves_out_is_gone_and_comes_back_as_changed() {
+        let claims = Claims::default();
+        assert_eq!(list(&claims, &[("a", "1"), ("b", "2")]), [""; 0]);
+        claims.note(&Event::Init);
+        claims.note(&Event::InitApply(lease("b", "2")));
+        assert!(
+            claims.get("a").is_some(),
+            "a list that was begun is no whole list"
+        );
+        assert_eq!(list(&claims, &[("b", "2")]), ["a"]);
+        assert_eq!(claims.get("a"), None);
+        assert_eq!(names(claims.note(&Event::Delete(lease("b", "3")))), ["b"]);
+        assert_eq!(claims.shown(), []);
+    }
+
+    #[test]
+    fn an_own_write_counts_until_the_watch_shows_it() {
+        let claims = Claims::default();
+        list(&claims, &[("a", "1")]);
+        claims.wrote(&lease("a", "3"));
+        claims.wrote(&lease("b", "4"));
+        assert_eq!(revision(&claims, "a").as_deref(), Some("3"));
+        claims.note(&Event::Apply(lease("a", "2")));
+        assert_eq!(revision(&claims, "a").as_deref(), Some("3"));
+        claims.note(&Event::Apply(lease("a", "3")));
+        claims.note(&Event::Delete(lease("b", "5")));
+        assert_eq!(revision(&claims, "a").as_deref(), Some("3"));
+        assert_eq!(claims.get("b"), None, "it was deleted after it was written");
+    }
 }

@@ -1,42 +1,41 @@
 //! What is known of the cluster: what the watches show, and what this process wrote that they do not show yet.
 //!
 //! * [`watch`] the watches, [`prune`] what of an object is kept, [`cache`] where it is kept, [`scope`] in which namespaces
-//! * [`owners`] which objects name an application, [`secrets_by_owner`] which Secrets belong to an object
-//! * [`progress`] whether a watch has shown a write, [`own_writes`] which events show nothing else
+//! * [`owners`] which objects name an application, [`secrets`] what is kept of Secrets, and for which objects
+//! * [`overlay`] what this process wrote and a watch has not shown, [`own_writes`] which events show nothing else
 //! * [`claim`], [`secret`] the two objects that are written: read and made. [`apply`] how they are written, [`wiped`] Secrets in memory
 
 pub mod apply;
 pub(crate) mod cache;
 pub mod claim;
+pub(crate) mod overlay;
 pub(crate) mod own_writes;
 pub(crate) mod owners;
-pub(crate) mod progress;
 pub(crate) mod prune;
 pub mod scope;
 pub mod secret;
-pub(crate) mod secrets_by_owner;
+pub(crate) mod secrets;
 pub(crate) mod watch;
 pub(crate) mod wiped;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
-use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::{Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 
-use crate::api::{ApiAppSecret, ApiAppSecretStatus};
+use crate::api::ApiAppSecret;
 use crate::ids::AppId;
-use crate::rotation::{CommitRecord, Owner};
+use crate::rotation::Owner;
 use crate::store::cache::{Cache, Guarded, GuardedConnection, Synced};
+use crate::store::claim::Claims;
 use crate::store::own_writes::OwnWrites;
 use crate::store::owners::Owners;
-use crate::store::progress::{Progress, Written};
-use crate::store::secret::COMMIT_ANNOTATION;
+use crate::store::secrets::KeptSecret;
 use crate::target::{self, ObjectVersion, Target};
 use crate::zitadel::{AppRef, Issuer};
 
@@ -49,16 +48,12 @@ pub struct Store {
     /// Whether all of them were shown.
     pub connections_synced: Synced,
     /// All claims.
-    pub claims: reflector::Store<Lease>,
+    pub claims: Claims,
     /// Whether all of them were shown.
     pub claims_synced: Synced,
-    /// How far the watch of the claims has come.
-    pub claims_shown: Progress,
     /// Which objects name which application.
     pub owners: Mutex<Owners>,
-    /// By uid: the status that was written last, since the watch lags behind.
-    pub statuses: Mutex<HashMap<String, Written<ApiAppSecretStatus>>>,
-    /// Which events of the objects only show such a status.
+    /// Which events of the objects only show a status that this process wrote.
     pub own_statuses: OwnWrites,
     /// Which events of the claims only show what this process wrote.
     pub own_claims: OwnWrites,
@@ -68,6 +63,8 @@ pub struct Store {
     pub issuers: Mutex<HashMap<String, String>>,
     /// The class of this operator: connections of another class are another operator's.
     pub class: String,
+    /// How many events the watches have shown.
+    changes: AtomicU64,
 }
 
 impl Store {
@@ -76,23 +73,31 @@ impl Store {
         class: String,
         namespaces: BTreeMap<Option<String>, Cache>,
         connections: reflector::Store<GuardedConnection>,
-        claims: reflector::Store<Lease>,
     ) -> Self {
         Self {
             namespaces,
             connections,
             connections_synced: Synced::default(),
-            claims,
+            claims: Claims::default(),
             claims_synced: Synced::default(),
-            claims_shown: Progress::default(),
             owners: Mutex::default(),
-            statuses: Mutex::default(),
             own_statuses: OwnWrites::default(),
             own_claims: OwnWrites::default(),
             unreadable: Mutex::default(),
             issuers: Mutex::default(),
             class,
+            changes: AtomicU64::new(0),
         }
+    }
+
+    /// Takes note of something that a watch has shown of objects, Secrets or claims.
+    pub fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often that was: as long as it is the same, all that is known of them is.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// The cache of a namespace, if it is watched.
@@ -149,18 +154,24 @@ impl Store {
             .flat_map(|cache| cache.objects.state())
     }
 
-    /// The metadata of a Secret with our label.
-    pub fn secret(&self, namespace: &str, name: &str) -> Option<Arc<PartialObjectMeta<Secret>>> {
-        let reference = ObjectRef::new(name).within(namespace);
-        self.of(namespace)?.secrets.get(&reference)
+    /// A Secret with our label, as it was written last: by this process, or by the watch.
+    pub fn secret(&self, namespace: &str, name: &str) -> Option<Arc<KeptSecret>> {
+        self.of(namespace)?.secrets.get(namespace, name)
+    }
+
+    /// Takes note of a Secret that this process wrote. The revision that was written.
+    pub fn wrote_secret(&self, written: &Secret) -> String {
+        // NB: an object comes out of its namespace's cache, so there is one.
+        if let Some(cache) = self.of(&written.namespace().unwrap_or_default()) {
+            cache.secrets.wrote(written);
+        }
+        written.resource_version().unwrap_or_default()
     }
 
     /// The names of the Secrets that an object keeps, by their records.
     pub fn secrets_of(&self, owner: &Owner) -> Vec<String> {
-        let Some(cache) = self.of(&owner.namespace) else {
-            return Vec::new();
-        };
-        cache.kept.lock().by(owner).map(ToOwned::to_owned).collect()
+        let cache = self.of(&owner.namespace);
+        cache.map_or_else(Vec::new, |cache| cache.secrets.of_owner(owner))
     }
 
     /// Whether a namespace is being deleted.
@@ -338,14 +349,7 @@ impl Store {
     fn stores_pair(&self, object: &ApiAppSecret, app: &AppId, owner: &Owner) -> bool {
         let name = object.spec.secret_name(&owner.name);
         let secret = self.secret(&owner.namespace, name);
-        let record = secret.and_then(|secret| {
-            let text = secret
-                .metadata
-                .annotations
-                .as_ref()?
-                .get(COMMIT_ANNOTATION)?;
-            CommitRecord::from_json(text).ok()
-        });
+        let record = secret.and_then(|secret| secret.record());
         let recorded = record.is_some_and(|record| {
             record.owner == *owner && record.active == *app && record.stored().is_some()
         });

@@ -1,6 +1,7 @@
 //! Which objects name which applications. No I/O.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::api::{ApiAppSecret, ConditionType};
 use crate::rotation::Owner;
@@ -9,36 +10,42 @@ use crate::target::{ObjectVersion, object_version, owner};
 /// Which objects name which applications.
 #[derive(Default)]
 pub struct Owners {
-    by_object: HashMap<(String, String), (Vec<AppKey>, Aged, Reported)>,
-    by_app: HashMap<AppKey, BTreeSet<Aged>>,
+    by_object: HashMap<(Box<str>, Box<str>), Known>,
+    /// The objects of each application, the oldest first: one, nearly always.
+    by_app: HashMap<Arc<AppKey>, Vec<Arc<Aged>>>,
+}
+
+/// What is known of an object.
+struct Known {
+    apps: Box<[Arc<AppKey>]>,
+    aged: Arc<Aged>,
+    reported: Reported,
 }
 
 /// When it was created, and which it is: older ones come first.
 type Aged = (i64, Owner);
 
 /// What may decide whether an object keeps others waiting: its version, whether it is being deleted, and why it is ready or not.
-type Reported = (ObjectVersion, bool, Option<String>);
+type Reported = (ObjectVersion, bool, Option<Box<str>>);
 
 /// Connection, project and application.
-type AppKey = (String, String, String);
+type AppKey = (Box<str>, Box<str>, Box<str>);
 
 impl Owners {
     /// Takes note of an object. The others come back that name an application which it named before, if it names that no more, or if
     /// it may keep them waiting no more.
     pub fn insert(&mut self, object: &ApiAppSecret) -> Vec<Owner> {
         let owner = owner(object);
-        let key = (owner.namespace.clone(), owner.name.clone());
+        let key = key(&owner.namespace, &owner.name);
         let conditions = object.status.as_ref().map(|status| &status.conditions);
         let ready = conditions.and_then(|conditions| conditions.get(ConditionType::Ready));
         let reported: Reported = (
             object_version(&object.metadata),
             object.metadata.deletion_timestamp.is_some(),
-            ready.map(|ready| ready.reason.clone()),
+            ready.map(|ready| ready.reason.as_str().into()),
         );
-        let same = self
-            .by_object
-            .get(&key)
-            .is_some_and(|(_, _, before)| *before == reported);
+        let known = self.by_object.get(&key);
+        let same = known.is_some_and(|known| known.reported == reported);
         let before = self.remove(&owner.namespace, &owner.name);
         let spec = &object.spec;
         // A standby that is named no more is the object's for as long as its pair is stored.
@@ -50,11 +57,11 @@ impl Owners {
             .chain(spec.standby_app_id())
             .chain(stored.map(String::as_str))
             .collect();
-        let apps: Vec<AppKey> = ids
+        let apps: Box<[Arc<AppKey>]> = ids
             .into_iter()
             .map(|app| {
-                let connection = spec.connection_name().to_owned();
-                (connection, spec.project_id.clone(), app.to_owned())
+                let project = spec.project_id.as_str();
+                Arc::new((spec.connection_name().into(), project.into(), app.into()))
             })
             .collect();
         let created = object
@@ -62,36 +69,43 @@ impl Owners {
             .creation_timestamp
             .as_ref()
             .map_or(0, |time| time.0.as_second());
-        let place = (created, owner);
+        let aged = Arc::new((created, owner));
         for app in &apps {
-            let places = self.by_app.entry(app.clone()).or_default();
-            places.insert(place.clone());
+            let objects = self.by_app.entry(Arc::clone(app)).or_default();
+            if let Err(at) = objects.binary_search(&aged) {
+                objects.reserve_exact(1);
+                objects.insert(at, Arc::clone(&aged));
+            }
         }
         let still = |other: &Owner| {
-            let places = apps.iter().filter_map(|app| self.by_app.get(app));
-            places.flatten().any(|(_, owner)| owner == other)
+            let objects = apps.iter().filter_map(|app| self.by_app.get(app));
+            objects.flatten().any(|aged| aged.1 == *other)
         };
         let freed = before.into_iter();
         let freed = freed.filter(|other| !same || !still(other)).collect();
-        self.by_object.insert(key, (apps, place, reported));
+        let known = Known {
+            apps,
+            aged,
+            reported,
+        };
+        self.by_object.insert(key, known);
         freed
     }
 
     /// Forgets an object. The others that name an application of it come back.
     pub fn remove(&mut self, namespace: &str, name: &str) -> Vec<Owner> {
-        let key = (namespace.to_owned(), name.to_owned());
-        let Some((apps, place, _)) = self.by_object.remove(&key) else {
+        let Some(Known { apps, aged, .. }) = self.by_object.remove(&key(namespace, name)) else {
             return Vec::new();
         };
         let mut others = BTreeSet::new();
-        for app in apps {
-            let Some(places) = self.by_app.get_mut(&app) else {
+        for app in &apps {
+            let Some(objects) = self.by_app.get_mut(app) else {
                 continue;
             };
-            places.remove(&place);
-            others.extend(places.iter().map(|(_, owner)| owner.clone()));
-            if places.is_empty() {
-                self.by_app.remove(&app);
+            objects.retain(|object| *object != aged);
+            others.extend(objects.iter().map(|object| object.1.clone()));
+            if objects.is_empty() {
+                self.by_app.remove(app);
             }
         }
         others.into_iter().collect()
@@ -104,7 +118,7 @@ impl Owners {
         let gone: Vec<Owner> = self
             .by_object
             .values()
-            .map(|(_, (_, owner), _)| owner)
+            .map(|known| &known.aged.1)
             .filter(|owner| within.is_none_or(|within| within == owner.namespace))
             .filter(|owner| !exists(owner))
             .cloned()
@@ -116,20 +130,23 @@ impl Owners {
 
     /// The older objects for applications of this one, and the application, the oldest first.
     pub fn older(&self, owner: &Owner) -> Vec<(String, Owner)> {
-        let key = (owner.namespace.clone(), owner.name.clone());
-        let Some((apps, place, _)) = self.by_object.get(&key) else {
+        let Some(known) = self.by_object.get(&key(&owner.namespace, &owner.name)) else {
             return Vec::new();
         };
-        let places = apps
-            .iter()
-            .filter_map(|app| Some((app, self.by_app.get(app)?)));
-        let mut older: Vec<_> = places
-            .flat_map(|(app, places)| places.range(..place).map(move |aged| (aged, &app.2)))
+        let apps = known.apps.iter();
+        let mut older: Vec<_> = apps
+            .filter_map(|app| Some((app, self.by_app.get(app)?)))
+            .flat_map(|(app, objects)| objects.iter().map(move |aged| (aged, &*app.2)))
+            .filter(|(aged, _)| **aged < known.aged)
             .collect();
         older.sort_unstable();
-        let named = |((_, owner), app): (&Aged, &String)| (app.clone(), owner.clone());
+        let named = |(aged, app): (&Arc<Aged>, &str)| (app.to_owned(), aged.1.clone());
         older.into_iter().map(named).collect()
     }
+}
+
+fn key(namespace: &str, name: &str) -> (Box<str>, Box<str>) {
+    (namespace.into(), name.into())
 }
 
 #[cfg(test)]

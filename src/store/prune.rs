@@ -7,8 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     FieldsV1, ManagedFieldsEntry, ObjectMeta, OwnerReference,
 };
 use kube::Resource;
+use kube::core::DeserializeGuard;
 
-use crate::api::GROUP;
+use crate::api::{ApiAppSecret, GROUP};
 use crate::store::apply::FIELD_MANAGER;
 use crate::store::secret::{COMMIT_ANNOTATION, MANAGED_LABEL, applies, owned_keys};
 
@@ -25,11 +26,6 @@ const LONGEST_VALUE: usize = 4096;
 /// References to owners of one Secret that are kept. The operator writes one.
 const OWNERS: usize = 8;
 
-/// Drops `managedFields`.
-pub fn managed_fields<K: Resource>(object: &mut K) {
-    object.meta_mut().managed_fields = None;
-}
-
 /// Drops what the operator never reads of an object: annotations, and `managedFields`.
 pub fn annotations<K: Resource>(object: &mut K) {
     let metadata = object.meta_mut();
@@ -39,12 +35,22 @@ pub fn annotations<K: Resource>(object: &mut K) {
 
 /// Drops of an `ApiAppSecret` all that its tenant may make large and the operator never reads: besides annotations the labels, finalizers
 /// and owners.
-pub fn object<K: Resource>(object: &mut K) {
+fn object<K: Resource>(object: &mut K) {
     annotations(object);
     let metadata = object.meta_mut();
     metadata.labels = None;
     metadata.finalizers = None;
     metadata.owner_references = None;
+}
+
+/// The same, and the room that its lists do not need.
+pub fn guarded(guarded: &mut DeserializeGuard<ApiAppSecret>) {
+    object(guarded);
+    if let Ok(object) = &mut guarded.0
+        && let Some(status) = &mut object.status
+    {
+        status.shrink_to_fit();
+    }
 }
 
 /// Of a Secret keeps the commit record, the label by which it is watched, the labels, annotations and owners that the operator applied, and

@@ -403,15 +403,17 @@ fn memory(memo: &Memo) -> real::Memory {
         }),
         drift: some(memo.drift.0)
             .map(|sequence| (Sequence(sequence.into()), instant(memo.drift.1))),
-        backoff: (memo.backoff.0 != Age::Unset).then(|| real::Backoff {
-            count: 1,
-            until: match memo.backoff.0 {
-                Age::Fresh => BOOT + Duration::from_secs(1),
-                Age::Unset | Age::Over => Duration::ZERO,
-            },
-            failure: failure(memo.backoff.2),
-            inputs: trigger(memo.backoff.1).unwrap_or_default(),
-            everything: false,
+        backoff: (memo.backoff.0 != Age::Unset).then(|| {
+            Box::new(real::Backoff {
+                count: 1,
+                until: match memo.backoff.0 {
+                    Age::Fresh => BOOT + Duration::from_secs(1),
+                    Age::Unset | Age::Over => Duration::ZERO,
+                },
+                failure: failure(memo.backoff.2),
+                inputs: trigger(memo.backoff.1).unwrap_or_default(),
+                everything: false,
+            })
         }),
         rewrites: None,
         unanswered: None,

@@ -266,7 +266,7 @@ impl Bytes<'_> {
             }),
             holding: self.seldom(Self::attempt),
             candidate: false,
-            write_blocked: self.seldom(Self::failure),
+            write_blocked: self.seldom(|b| b.failure().into()),
             not_executed: self.maybe(Self::attempt),
             open: Vec::from_iter(self.maybe(|b| (b.attempt(), b.boot()))),
             unreadable: self.maybe(|b| (b.version(), b.boot())),
@@ -287,12 +287,14 @@ impl Bytes<'_> {
                 last: b.boot(),
             }),
             drift: self.maybe(|b| (b.sequence(), b.boot())),
-            backoff: self.seldom(|b| Backoff {
-                count: u32::from(b.byte()),
-                until: b.boot(),
-                failure: b.failure(),
-                inputs: b.one(&["x", "y"]).into(),
-                everything: false,
+            backoff: self.seldom(|b| {
+                Box::new(Backoff {
+                    count: u32::from(b.byte()),
+                    until: b.boot(),
+                    failure: b.failure(),
+                    inputs: b.one(&["x", "y"]).into(),
+                    everything: false,
+                })
             }),
             rewrites: None,
             unanswered: None,
