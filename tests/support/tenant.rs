@@ -168,8 +168,13 @@ impl Tenant {
     /// The claims of an object of this tenant: of its application, and of its standby.
     pub async fn claims(&self, object: &str) -> Vec<Lease> {
         let all = self.leases().list(&ListParams::default()).await.unwrap();
-        let owner = format!(r#""namespace":"{}","name":"{object}""#, self.namespace);
-        let is_its = |lease: &Lease| claim_text(lease).is_some_and(|text| text.contains(&owner));
+        let owner = [Some(self.namespace.as_str()), Some(object)];
+        let is_its = |lease: &Lease| {
+            let claim = claim_text(lease).and_then(|text| serde_json::from_str::<Value>(text).ok());
+            claim.is_some_and(|claim| {
+                ["namespace", "name"].map(|field| claim["owner"][field].as_str()) == owner
+            })
+        };
         all.into_iter().filter(is_its).collect()
     }
 
