@@ -121,7 +121,7 @@ mutants: $(TOOLS)/bin/cargo-mutants ## Count how many small changes of the pure 
 	cp -R tests/mutants/lib.rs tests/mutants/api.rs src/ids.rs src/rotation $(MUTANTS_CORE)/src
 	cp src/api/reason.rs $(MUTANTS_CORE)/src/api
 	cp tests/fixtures/*.json $(MUTANTS_CORE)/tests/fixtures
-	-cd $(MUTANTS_CORE) && PROPTEST_CASES=32 $(CARGO) mutants --in-place --shard $(MUTANTS_SHARD) --timeout 60 --no-shuffle \
+	-cd $(MUTANTS_CORE) && PROPTEST_CASES=32 $(CARGO) mutants --in-place --shard $(MUTANTS_SHARD) --sharding round-robin --timeout 60 --no-shuffle \
 		$(foreach file,$(MUTANTS),--file 'src/rotation/$(file).rs') -- --lib -- --skip schedule --skip window
 	cd $(MUTANTS_CORE)/mutants.out && cat missed.txt && \
 		awk 'FILENAME == "caught.txt" || FILENAME == "timeout.txt" {caught++} FILENAME == "missed.txt" {missed++} \

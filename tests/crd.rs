@@ -397,12 +397,24 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
             "spec.secret.data[1].key",
         ),
         (
+            entries(json!({"key": "a"})),
+            "the entry of key \"a\" must have exactly one of from and template",
+        ),
+        (
+            entries(json!({"key": "a", "from": "Issuer", "template": "x"})),
+            "the entry of key \"a\" must have exactly one of from and template",
+        ),
+        (
             entries(json!({"key": "x".repeat(254), "from": "Issuer"})),
             "spec.secret.data[1].key",
         ),
         (
             vec![("secret.data", many_keys(33))],
             "spec.secret.data",
+        ),
+        (
+            vec![("rotation.windows", json!([{"name": "Nightly", "schedule": "0 3 * * *", "duration": "1h"}]))],
+            "spec.rotation.windows[0].name",
         ),
         (vec![("secret.name", json!("Orders"))], "spec.secret.name"),
         (vec![("secret.name", json!("../x"))], "spec.secret.name"),
@@ -1026,6 +1038,14 @@ async fn a_connection_that_could_send_the_credential_astray_is_refused() {
         ),
         (granted(json!({})), "projectIds"),
         (granted(json!({"projectIds": []})), "projectIds"),
+        (
+            granted(json!({"name": "Team A", "projectIds": ["1"]})),
+            "spec.grants[0].name",
+        ),
+        (
+            granted(json!({"projectIds": ["1"], "appIds": ["a/b"]})),
+            "appIds",
+        ),
         (granted(json!({"projectIds": ["**"]})), "projectIds"),
         (granted(json!({"projectIds": ["1*"]})), "projectIds"),
         (
@@ -1069,6 +1089,33 @@ async fn a_connection_that_could_send_the_credential_astray_is_refused() {
             proxy,
             "such as http://proxy.example.com:3128: http or https, without a path",
         ));
+    }
+    let reference = |kind: &str, field: &str, bad: &str| {
+        let mut reference = json!({"name": "a", "key": "b"});
+        reference[field] = json!(bad);
+        json!({ kind: reference })
+    };
+    let references = [
+        ("auth.serviceAccountKey", "secretKeyRef"),
+        ("auth.personalAccessToken", "secretKeyRef"),
+        ("proxy.auth", "secretKeyRef"),
+        ("proxy.caBundle", "configMapKeyRef"),
+        ("proxy.caBundle", "secretKeyRef"),
+        ("tls.caBundle", "configMapKeyRef"),
+        ("tls.caBundle", "secretKeyRef"),
+    ];
+    let at = references
+        .map(|(path, kind)| ["name", "key"].map(|field| format!("spec.{path}.{kind}.{field}")));
+    for ((path, kind), at) in references.into_iter().zip(&at) {
+        for ((field, bad), at) in [("name", "../x"), ("key", "a/b")].into_iter().zip(at) {
+            // One of the two, and a proxy needs its URL.
+            let other = match path {
+                "auth.personalAccessToken" => ("auth.serviceAccountKey", Value::Null),
+                _ if path.starts_with("proxy") => ("proxy.url", json!("https://proxy:3128")),
+                _ => ("rehearsal", Value::Null),
+            };
+            cases.push((vec![other, (path, reference(kind, field, bad))], at));
+        }
     }
     let secret =
         "proxy.url must not contain a user or password: store them as user:password in a Secret";

@@ -301,6 +301,30 @@ mod tests {
     }
 
     #[test]
+    fn the_last_rotation_is_the_attempt_or_the_newest_repair_whichever_began_later() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (attempt, repairs, last) in [
+            (None, &[][..], None),
+            (Some(5), &[], Some(5)),
+            (None, &[3, 4], Some(4)),
+            (Some(5), &[3, 9], Some(9)),
+            (Some(5), &[3], Some(5)),
+        ] {
+            let mut claim = claim();
+            claim.repairs.times = repairs.iter().copied().map(at).collect();
+            claim.attempt = claim.attempt.filter(|_| attempt.is_some());
+            if let (Some(known), Some(second)) = (&mut claim.attempt, attempt) {
+                known.time = at(second);
+            }
+            assert_eq!(
+                claim.last_rotation(),
+                last.map(at),
+                "{attempt:?} {repairs:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_claim_is_read_back_as_it_was_written() {
         assert_eq!(Claim::from_json(&claim().to_json()), Ok(claim()));
     }
