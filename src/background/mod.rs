@@ -3,6 +3,7 @@
 //! * [`drift`] finds rotations by other actors, [`restore`] an API server that was restored from a backup
 //! * [`sweep`] deletes the claims of applications that no object names
 //! * [`standby_replica`] is what a replica does while another one leads
+//! * [`usage`] counts the objects of each connection
 //! * [`health`] and [`inventory`] report to `/ready` and the metrics
 
 pub(crate) mod drift;
@@ -11,6 +12,7 @@ pub(crate) mod inventory;
 pub(crate) mod restore;
 pub(crate) mod standby_replica;
 pub(crate) mod sweep;
+pub(crate) mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;

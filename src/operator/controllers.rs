@@ -20,7 +20,7 @@ use crate::api::{AuthMethod, CaBundle, ZitadelConnectionSpec};
 use crate::background::health;
 use crate::background::inventory;
 use crate::background::standby_replica;
-use crate::background::{self, drift, restore, sweep};
+use crate::background::{self, drift, restore, sweep, usage};
 use crate::connection::connect;
 use crate::operator::objects::{self, Feed};
 use crate::operator::sync::{stream_of, unless_stopped_before_sync};
@@ -74,10 +74,11 @@ pub async fn run(handles: ProcessHandles, readiness: Readiness) -> Arc<Context> 
     let leader = async {
         context.store.any_synced().await;
         while context.process.lead.leading().await {
-            let tasks = futures::future::join4(
+            let tasks = futures::future::join5(
                 drift::scan_for_external_rotations(Arc::clone(&context)),
                 restore::detect_restore(Arc::clone(&context)),
                 sweep::sweep_claims(Arc::clone(&context)),
+                usage::count_objects_periodically(Arc::clone(&context)),
                 background::wake_waiters_periodically(Arc::clone(&context)),
             );
             tokio::select! {

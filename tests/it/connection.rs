@@ -1,8 +1,9 @@
 //! Connections: credentials, endpoints and certificates.
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::Api;
+use kube::api::{Api, DeleteParams};
 use serde_json::json;
+use zitadel_secret_operator::api::ZitadelConnection;
 use zitadel_simulator::{Config, Operation, Role, Scope, Simulator};
 
 use crate::fixtures::tenant;
@@ -191,4 +192,29 @@ async fn an_instance_wide_service_user_serves_projects_of_other_organizations() 
     tenant.set_credential(&pat).await;
     let app = tenant.issued("orders", json!({})).await;
     assert!(tenant.accepted(&app, "orders").await);
+}
+
+#[tokio::test]
+async fn the_status_of_a_connection_counts_the_objects_that_name_it() {
+    let tenant = tenant("counted").await;
+    tenant.connected().await;
+    let counts = |expected: i64| {
+        let connections: Api<ZitadelConnection> = Api::all(tenant.client.clone());
+        let name = tenant.namespace.clone();
+        eventually(PATIENCE, move || {
+            let (connections, name) = (connections.clone(), name.clone());
+            async move {
+                let status = connections.get(&name).await.unwrap().status?;
+                (status.objects == Some(expected)).then_some(())
+            }
+        })
+    };
+    counts(0).await;
+    tenant.issued("one", json!({})).await;
+    tenant.issued("two", json!({})).await;
+    counts(2).await;
+    let gone = DeleteParams::default();
+    tenant.objects().delete("one", &gone).await.unwrap();
+    counts(1).await;
+    assert_eq!(tenant.connection_reason().await, "Connected");
 }
