@@ -69,8 +69,8 @@ impl Stage {
     }
 
     /// The cluster.
-    pub fn cluster(&self) -> &'static ControlPlane {
-        self.world.cluster
+    pub fn cluster(&self) -> &ControlPlane {
+        &self.world.cluster
     }
 
     /// How the operator is started: default times, one replica.

@@ -94,7 +94,7 @@ async fn two_operators_each_keep_the_connections_of_their_class_and_say_nothing_
     // The second one keeps its own, and changes nothing of the first one's.
     let before = ours.connections().get(&ours.namespace).await.unwrap();
     let arguments = ["--controller-class", CLASS, "--namespace", &second_home];
-    let rights = rights::grant(world.cluster, &second_home).await;
+    let rights = rights::grant(&world.cluster, &second_home).await;
     let second = operator(&world, &rights, &arguments);
     theirs.ready("api").await;
     theirs.fence().await;
@@ -163,7 +163,7 @@ async fn two_operators_of_one_class_that_keep_the_same_object_say_so() {
     let first = operator(&world, &world.kubeconfig, &[]);
     rotated("alone").await;
     rotated("still alone").await;
-    let rights = rights::grant(world.cluster, &second_home).await;
+    let rights = rights::grant(&world.cluster, &second_home).await;
     let second = operator(&world, &rights, &["--namespace", &second_home]);
     ready_page(&second).await;
     tenant.fence().await;

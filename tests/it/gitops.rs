@@ -38,7 +38,7 @@ fn applied(object: &Value) -> String {
 #[tokio::test]
 async fn what_was_applied_never_drifts_whatever_the_operator_does() {
     let tenant = tenant("drift").await;
-    let cluster = World::shared().await.cluster;
+    let cluster = &World::shared().await.cluster;
     let apps = [
         ("client", tenant.app("client")),
         ("server", tenant.app("server")),
@@ -115,7 +115,7 @@ async fn the_manifests_for_argo_cd_are_accepted() {
     }
     for file in ["argocd/argocd-cm.yaml", "argocd/sync-waves.yaml"] {
         shipped(
-            world.cluster,
+            &world.cluster,
             &[
                 "apply",
                 "--server-side",
@@ -141,7 +141,7 @@ async fn in_production_an_interval_needs_a_window() {
     let world = World::shared().await;
     let (production, other) = (tenant("production").await, tenant("test").await);
     shipped(
-        world.cluster,
+        &world.cluster,
         &["apply"],
         "policies/window-in-production.yaml",
     );
@@ -207,7 +207,7 @@ async fn only_who_has_the_verb_trigger_may_set_one() {
     let app = tenant
         .issued("api", json!({"rotation": {"trigger": "a"}}))
         .await;
-    shipped(world.cluster, &["apply"], "policies/who-may-trigger.yaml");
+    shipped(&world.cluster, &["apply"], "policies/who-may-trigger.yaml");
     let own = &tenant.namespace;
     let bind = |arguments: &[&str]| {
         let output = world

@@ -78,7 +78,7 @@ async fn with_delete_the_secret_goes_with_its_object() {
 
 #[tokio::test]
 async fn no_deletion_is_ever_blocked_nor_costs_a_generate() {
-    let cluster = World::shared().await.cluster;
+    let cluster = &World::shared().await.cluster;
     let zitadel = Simulator::start(Config::default()).unwrap();
     let tenant = World::shared().await.tenant_at("last", &zitadel).await;
     let apps = ["foreground", "namespace"].map(|name| (name, tenant.app(name)));

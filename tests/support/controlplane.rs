@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{env, fs, process};
 
@@ -71,8 +71,8 @@ struct Ready {
 
 impl ControlPlane {
     /// The control plane that all tests of this test binary share, with an audit log.
-    pub async fn shared() -> &'static Self {
-        static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
+    pub async fn shared() -> &'static Arc<Self> {
+        static SHARED: OnceCell<Arc<ControlPlane>> = OnceCell::const_new();
         SHARED
             .get_or_init(|| async {
                 let options = Options {
@@ -80,10 +80,10 @@ impl ControlPlane {
                     ..Options::default()
                 };
                 if let Some(path) = env::var_os(GIVEN) {
-                    return Self::given(path.into());
+                    return Arc::new(Self::given(path.into()));
                 }
                 // A static is never dropped, so the process itself removes the directory when it ends.
-                blocking(move || Self::launch(options, true)).await
+                Arc::new(blocking(move || Self::launch(options, true)).await)
             })
             .await
     }

@@ -26,7 +26,7 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 /// A cluster with the CRDs, and a simulator.
 pub struct World {
     /// The cluster.
-    pub cluster: &'static ControlPlane,
+    pub cluster: Arc<ControlPlane>,
     /// ZITADEL.
     pub zitadel: Simulator,
     /// For logs. `ZSO_TEST_LOGS` names one that is kept.
@@ -45,7 +45,7 @@ impl World {
         SHARED
             .get_or_init(|| {
                 Box::pin(async {
-                    let mut world = Self::on(ControlPlane::shared().await).await;
+                    let mut world = Self::on(Arc::clone(ControlPlane::shared().await)).await;
                     let operator = Operator::start(
                         &world.kubeconfig,
                         &world.directory,
@@ -58,15 +58,15 @@ impl World {
             .await
     }
 
-    /// A world of one's own, without an operator. The control plane is leaked: it ends with this process.
+    /// A world of one's own, without an operator.
     pub async fn own(options: Options) -> Self {
-        Self::on(Box::leak(Box::new(ControlPlane::start(options).await))).await
+        Self::on(Arc::new(ControlPlane::start(options).await)).await
     }
 
-    async fn on(cluster: &'static ControlPlane) -> Self {
+    async fn on(cluster: Arc<ControlPlane>) -> Self {
         install_definitions(&cluster.client().await).await;
         cluster.namespace(OPERATOR_NAMESPACE).await;
-        let kubeconfig = rights::grant(cluster, OPERATOR_NAMESPACE).await;
+        let kubeconfig = rights::grant(&cluster, OPERATOR_NAMESPACE).await;
         let zitadel = Simulator::start(Config::default()).unwrap();
         let directory = std::env::var_os("ZSO_TEST_LOGS")
             .map_or_else(|| cluster.scratch().to_owned(), PathBuf::from);
@@ -83,7 +83,7 @@ impl World {
     /// Its tenants come from [`OwnOperator::tenant_at`].
     pub async fn own_operator(&self, arguments: &[&str]) -> OwnOperator {
         let namespace = self.cluster.fresh_namespace("operator").await;
-        let kubeconfig = rights::grant(self.cluster, &namespace).await;
+        let kubeconfig = rights::grant(&self.cluster, &namespace).await;
         let own = ["--controller-class", &namespace, "--namespace", &namespace];
         let arguments = [&own, arguments].concat();
         OwnOperator {
