@@ -15,11 +15,10 @@ use crate::api::{
     ZitadelConnectionStatus,
 };
 use crate::connection::inputs::{material, method};
+use crate::connection::shared::Shared;
+use crate::connection::terms::{RepairLimit, TermsError, organization};
 use crate::connection::unusable::Unusable;
-use crate::connection::{
-    Connection, Declared, Reach, RepairLimit, Shared, TermsError, organization, permanent,
-    unreached,
-};
+use crate::connection::{Connection, Declared, Reach, permanent, unreached};
 use crate::ids::UserId;
 use crate::reconcile::context::Context;
 use crate::report::failure;

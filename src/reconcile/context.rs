@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::connection::Connections;
+use crate::connection::registry::Connections;
 use crate::process::clock::{Clock, ServerClock};
 use crate::process::denied_requests::DeniedRequests;
 use crate::process::holding::Holding;

@@ -72,7 +72,7 @@ pub fn apply(world: &World, objects: &[Value]) {
 
 /// A kubeconfig of a service account in the operator's namespace.
 pub async fn kubeconfig(world: &World, account: &str) -> PathBuf {
-    let cluster = world.cluster;
+    let cluster = &world.cluster;
     cluster
         .kubeconfig_for_service_account(OPERATOR_NAMESPACE, account)
         .await

@@ -1,0 +1,149 @@
+//! What a connection keeps whatever becomes of its client: permits, counts, what was seen of its projects.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use crate::ids::{AppId, ProjectId, Sequence};
+use crate::rotation::Failure;
+
+/// What a connection keeps when its credential or spec changes.
+pub struct Shared {
+    in_flight: Mutex<usize>,
+    /// Claims that may be open at once: the one being sent and one that is ready.
+    pub claim_slots: Arc<Semaphore>,
+    /// Generate calls that may be under way at once.
+    pub generate_slots: Arc<Semaphore>,
+    repairs: Mutex<VecDeque<Duration>>,
+    pub(super) hints: Mutex<HashMap<(ProjectId, AppId), Sequence>>,
+    journal: Mutex<Option<bool>>,
+    /// Why ZITADEL cannot be reached at all, by the connection's own check, and since how many outages it is watched.
+    outage: Mutex<(u64, Option<Failure>)>,
+    /// For when the connection's check was last asked for, since boot; perhaps it is still to come.
+    doubted: Mutex<Option<Duration>>,
+}
+
+/// So far apart the checks are that failed calls ask for.
+const DOUBT_PERIOD: Duration = Duration::from_secs(10);
+
+impl Shared {
+    pub(crate) fn new(in_flight: usize) -> Arc<Self> {
+        Arc::new(Self {
+            in_flight: Mutex::new(in_flight),
+            claim_slots: Arc::new(Semaphore::new(in_flight + 1)),
+            generate_slots: Arc::new(Semaphore::new(in_flight)),
+            repairs: Mutex::default(),
+            hints: Mutex::default(),
+            journal: Mutex::default(),
+            outage: Mutex::default(),
+            doubted: Mutex::default(),
+        })
+    }
+
+    /// So many generate calls may be under way from now on. What is under way goes on, and counts.
+    pub(crate) fn limit(&self, in_flight: usize) {
+        let mut before = self.in_flight.lock();
+        for permits in [&self.claim_slots, &self.generate_slots] {
+            if let Some(more) = in_flight.checked_sub(*before) {
+                permits.add_permits(more);
+            } else if let Ok(less) = u32::try_from(*before - in_flight) {
+                let permits = Arc::clone(permits);
+                // NB: it waits in line until that many are given back.
+                tokio::spawn(async move {
+                    if let Ok(gone) = permits.acquire_many_owned(less).await {
+                        gone.forget();
+                    }
+                });
+            }
+        }
+        *before = in_flight;
+    }
+
+    /// ZITADEL was reached again, or not at all, by the connection's own check. True if that is news.
+    pub(crate) fn saw_outage(&self, failure: Option<Failure>) -> bool {
+        let mut outage = self.outage.lock();
+        let ended = outage.1.is_some() && failure.is_none();
+        outage.0 += u64::from(ended);
+        let news = outage.1 != failure;
+        outage.1 = failure;
+        news
+    }
+
+    /// Why ZITADEL cannot be reached at all, if so. One check asks again, and everybody waits for it.
+    pub fn outage(&self) -> Option<Failure> {
+        self.outage.lock().1.clone()
+    }
+
+    /// How many outages are over: objects that waited one out need not wait any longer.
+    pub fn outages(&self) -> u64 {
+        self.outage.lock().0
+    }
+
+    /// Something makes it doubtful whether the connection works. After which wait its check is to be asked for, unless one is still to
+    /// come anyway.
+    pub(crate) fn doubts(&self, now: Duration) -> Option<Duration> {
+        let mut doubted = self.doubted.lock();
+        let next = doubted.map_or(now, |last| now.max(last.saturating_add(DOUBT_PERIOD)));
+        if doubted.is_some_and(|last| last > now) {
+            return None;
+        }
+        *doubted = Some(next);
+        Some(next.saturating_sub(now))
+    }
+
+    /// Whether ZITADEL's change list could be read the last time.
+    pub fn journal_readable(&self) -> Option<bool> {
+        *self.journal.lock()
+    }
+
+    /// Takes note of whether the change list could be read. True if that is news.
+    pub fn saw_journal(&self, readable: bool) -> bool {
+        self.journal.lock().replace(readable) != Some(readable)
+    }
+
+    /// How many repairs were made within this time; older ones are forgotten.
+    pub(super) fn repairs_within(&self, window: Duration, now: Duration) -> usize {
+        let mut repairs = self.repairs.lock();
+        while repairs
+            .front()
+            .is_some_and(|at| now.saturating_sub(*at) >= window)
+        {
+            repairs.pop_front();
+        }
+        repairs.len()
+    }
+
+    /// Counts a repair.
+    pub fn repaired(&self, now: Duration) {
+        self.repairs.lock().push_back(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::unreached;
+
+    #[test]
+    fn an_outage_that_is_over_is_news_once() {
+        let shared = Shared::new(1);
+        assert!(!shared.saw_outage(None));
+        assert!(shared.saw_outage(Some(unreached())));
+        assert!(!shared.saw_outage(Some(unreached())));
+        assert_eq!((shared.outage(), shared.outages()), (Some(unreached()), 0));
+        assert!(shared.saw_outage(None));
+        assert_eq!((shared.outage(), shared.outages()), (None, 1));
+    }
+
+    #[test]
+    fn a_doubt_asks_for_one_check_and_not_for_sixteen() {
+        let shared = Shared::new(1);
+        let s = Duration::from_secs;
+        let asked = [0, 4, 5, 9, 10, 11, 40].map(|at| shared.doubts(s(at)));
+        let (now, later) = (Some(s(0)), Some(s(6)));
+        assert_eq!(asked, [now, later, None, None, Some(s(10)), None, now]);
+    }
+}
