@@ -171,7 +171,7 @@ pub struct ZitadelConnectionStatus {
     /// Whether ZITADEL's change list could be read the last time it was tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal_readable: Option<bool>,
-    /// How many ApiAppSecrets name this connection, also those that no grant covers. Counted once a minute.
+    /// How many objects name this connection, also those that no grant covers. Counted once a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub objects: Option<i64>,

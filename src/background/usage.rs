@@ -13,6 +13,7 @@ use crate::background::every;
 use crate::reconcile::context::Context;
 use crate::store::Store;
 use crate::store::apply;
+use crate::store::cache::Cache;
 
 /// Between two counts at most.
 const PERIOD: Duration = Duration::from_mins(1);
@@ -25,7 +26,7 @@ pub async fn count_objects_periodically(context: Arc<Context>) {
         ticks.tick().await;
         // NB: a namespace that was not listed yet looks empty.
         let store = &context.store;
-        if store.namespaces.values().all(|cache| cache.is_synced()) {
+        if store.namespaces.values().all(Cache::is_synced) {
             report(&context, &count(store)).await;
         }
     }
