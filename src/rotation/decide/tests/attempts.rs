@@ -285,3 +285,19 @@ fn behind_a_damaged_claim_a_trigger_whose_answer_was_lost_is_made_up_for_as_a_re
     assert_eq!(claim.attempt, None, "the breaker holds it");
     assert_eq!(claim.repairs.times.len(), 3);
 }
+
+#[test]
+fn a_repair_whose_answer_was_lost_counts_also_where_the_record_of_the_stored_value_is_gone() {
+    let mut facts = rehearsed(stored(), Slot::Primary);
+    edit(&mut facts, |secret| secret.commit = Ok(None));
+    let mut open = claim(2, Cause::LostAttempt, None, Some(5));
+    if let Some(attempt) = &mut open.attempt {
+        attempt.time = at(20);
+    }
+    open.repairs.add(at(20), Cause::LostAttempt.as_str(), None);
+    facts.primary.claim = present(open);
+    facts.primary.journal = journal(&[5, 6]);
+    facts.probe = Observed::Live(Verdict::Rejected);
+    // The second one within the hour waits.
+    assert_eq!(rests(&facts).0, Reason::LostAttempt);
+}
