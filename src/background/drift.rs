@@ -11,7 +11,8 @@ use crate::connection::Connection;
 use crate::ids::{AppId, OrganizationId, ProjectId, Sequence};
 use crate::reconcile::context::Context;
 use crate::rotation::Owner;
-use crate::target::{named_apps, owner};
+use crate::target::apps::named_apps;
+use crate::target::owner;
 use crate::zitadel::AppRef;
 
 /// How often a project is tried that cannot be read. Then it waits for the next scan.

@@ -14,7 +14,8 @@ use crate::background::every;
 use crate::reconcile::context::Context;
 use crate::rotation::{Claim, Owner, RecordError};
 use crate::store::cache::Cache;
-use crate::target::{self, named_apps, owner};
+use crate::target::apps::{self, named_apps};
+use crate::target::owner;
 
 /// Warns, now and then, of claims that cannot be read and whose application no object names.
 fn warn_of(context: &Context, unreadable: &[String]) {
@@ -150,7 +151,7 @@ fn claim_names(context: &Context, object: &ApiAppSecret) -> Vec<String> {
     let Some(issuer) = context.store.issuer(object.spec.connection_name()) else {
         return Vec::new();
     };
-    let names = named_apps(object).map(|app| target::claim_name(&issuer, &app));
+    let names = named_apps(object).map(|app| apps::claim_name(&issuer, &app));
     names.collect()
 }
 

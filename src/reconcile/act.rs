@@ -22,7 +22,8 @@ use crate::rotation::{
 };
 use crate::store::apply;
 use crate::store::claim;
-use crate::store::secret::{self, Published, SecretTarget, Undone};
+use crate::store::reading::{self, Undone};
+use crate::store::secret::{Published, SecretTarget};
 use crate::store::wiped::Stored;
 use crate::zitadel::ClientSecret;
 
@@ -355,7 +356,7 @@ async fn disown(
     place: SecretTarget<'_>,
     written: &Secret,
 ) -> Result<Option<Stored>, kube::Error> {
-    let reading = secret::read(place, &written.metadata, Some(written), |_| true);
+    let reading = reading::read(place, &written.metadata, Some(written), |_| true);
     let Some(patch) = reading.disowned() else {
         return Ok(None);
     };
@@ -441,7 +442,7 @@ async fn render(
             Ok(written) => {
                 let written = Stored::from(written);
                 rewritten(&written);
-                let left = secret::read(place, &written.metadata, Some(&written), |_| true);
+                let left = reading::read(place, &written.metadata, Some(&written), |_| true);
                 if left.view.rendered && left.view.owned {
                     return;
                 }

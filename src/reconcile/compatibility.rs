@@ -8,7 +8,8 @@ use serde_json::Value as Json;
 use crate::api::{ApiAppSecret, Outcome, ZitadelConnection};
 use crate::rotation::{Bytes32, Claim, CommitRecord, HandledTrigger};
 use crate::store::secret::{Endpoints, SecretTarget};
-use crate::target::{Target, scope};
+use crate::target::Target;
+use crate::target::apps::scope;
 
 fn json(text: &str) -> Json {
     serde_json::from_str(text).unwrap()

@@ -23,7 +23,8 @@ use crate::rotation::{
     SecretState, Slot, UnknownFields, Verdict, Version, fence,
 };
 use crate::store::apply;
-use crate::store::secret::{self, Published, Reading, SecretTarget};
+use crate::store::reading::{self, Reading};
+use crate::store::secret::{Published, SecretTarget};
 use crate::store::wiped::{self, Manifest};
 use crate::target::Target;
 use crate::zitadel::{AppRef, ClientSecret, Introspection, ProbeToken};
@@ -313,7 +314,7 @@ async fn publish(
     };
     let namespace = &received.target.owner.namespace;
     let api: Api<Secret> = Api::namespaced(context.process.flush_client.clone(), namespace);
-    let mut stored = secret::state(received.stored.as_ref());
+    let mut stored = reading::state(received.stored.as_ref());
     // An accepted new value means that the one that was stored before it is dead, whatever its sequence says.
     let mut outlived = match &stored {
         SecretState::Present(view) if accepted => Some(view.version.clone()),
@@ -390,11 +391,11 @@ async fn publish(
                 }
                 let reading = found.as_ref().map(|secret| {
                     let place = received.place(&target);
-                    secret::read(place, &secret.metadata, Some(secret), |owner| {
+                    reading::read(place, &secret.metadata, Some(secret), |owner| {
                         context.store.keeps_secret(owner, &target)
                     })
                 });
-                stored = secret::state(reading.as_ref());
+                stored = reading::state(reading.as_ref());
                 record = reading.and_then(|reading| reading.commit);
                 seen = found;
             }
@@ -411,7 +412,7 @@ pub async fn correct(context: &Context, received: &Received, over: Option<&str>)
     let found = api.get_opt(&target.secret.name).await.ok()??;
     let found = wiped::Stored::from(found);
     let place = received.place(&target);
-    let reading = secret::read(place, &found.metadata, Some(&found), |_| false);
+    let reading = reading::read(place, &found.metadata, Some(&found), |_| false);
     let version = reading.view.version;
     // NB: where another actor has changed it meanwhile, the next reconciliation corrects the record.
     let before = reading
@@ -469,7 +470,7 @@ fn report_write_blocked(context: &Context, received: &Received, failure: Failure
 
 /// The Secret holds something else than was sent: asks ZITADEL whether that can be used, once a revision.
 async fn judge_stored(context: &Context, received: &Received, target: &Target, stored: &Secret) {
-    let reading = secret::read(
+    let reading = reading::read(
         received.place(target),
         &stored.metadata,
         Some(stored),

@@ -18,7 +18,8 @@ use crate::rotation::{
     Failure, Former, Gates, Now, ObjectView, Observed, Owner, Salt, SecretState, Slot,
 };
 use crate::store::claim::KeptClaim;
-use crate::store::secret::{self, Reading, SecretTarget};
+use crate::store::reading::{self, Reading};
+use crate::store::secret::SecretTarget;
 use crate::target::{self, Target};
 use crate::zitadel::{AppRef, JournalDepth, ProjectState};
 
@@ -98,7 +99,7 @@ impl Reconciliation {
         };
         let primary = application(connection.as_ref().ok(), &issuer, &target.app);
         Self {
-            scope: target::scope(&issuer, &primary.app),
+            scope: target::apps::scope(&issuer, &primary.app),
             // NB: what is remembered of two applications is kept under the one that never changes.
             state: context.app(&primary.claim),
             primary,
@@ -232,7 +233,7 @@ impl Reconciliation {
     /// Takes note of which applications the Secret speaks of. Whether that is news.
     pub(crate) fn take_record(&mut self, record: Option<&CommitRecord>) -> bool {
         let here = record.filter(|record| record.scope == self.scope);
-        let standby = secret::standby(&self.target, here);
+        let standby = reading::standby(&self.target, here);
         let known = self.standby.as_ref().map(|standby| &standby.app.app);
         let news = known != standby.as_ref();
         if news {
@@ -368,13 +369,13 @@ impl Reconciliation {
         let Target { owner, secret, .. } = &*self.target;
         let found = context.store.secret(&owner.namespace, &secret.name);
         let reading = found.zip(self.place()).map(|(found, place)| {
-            secret::read(place, &found.metadata(), None, |owner| {
+            reading::read(place, &found.metadata(), None, |owner| {
                 context.store.keeps_secret(owner, place.target)
             })
         });
         let record = reading.as_ref().and_then(|reading| reading.commit.as_ref());
         self.take_record(record);
-        let mut state = secret::state(reading.as_ref());
+        let mut state = reading::state(reading.as_ref());
         if let SecretState::Present(view) = &mut state {
             view.rendered &= self.state.lock().drifted.as_ref() != Some(&view.version);
         }
@@ -409,14 +410,14 @@ impl Reconciliation {
     /// Takes in the Secret as the API server just answered it.
     pub fn saw_secret(&mut self, context: &Context, found: Option<&Secret>, facts: &mut Facts) {
         let reading = found.zip(self.place()).map(|(secret, place)| {
-            secret::read(place, &secret.metadata, Some(secret), |owner| {
+            reading::read(place, &secret.metadata, Some(secret), |owner| {
                 context.store.keeps_secret(owner, place.target)
             })
         });
         let view = reading.as_ref().map(|reading| &reading.view);
         let drifted = view.filter(|view| !view.rendered);
         self.state.lock().drifted = drifted.map(|view| view.version.clone());
-        facts.secret = Observed::Live(secret::state(reading.as_ref()));
+        facts.secret = Observed::Live(reading::state(reading.as_ref()));
         if self.take_record(reading.as_ref().and_then(|reading| reading.commit.as_ref())) {
             self.line_up(facts);
         }
@@ -436,7 +437,7 @@ impl Reconciliation {
 
     fn former_of(&self, context: &Context, name: &str) -> Option<Former> {
         let found = context.store.secret(&self.target.owner.namespace, name)?;
-        let reading = secret::read(self.place()?, &found.metadata(), None, |_| false);
+        let reading = reading::read(self.place()?, &found.metadata(), None, |_| false);
         let view = reading.view;
         let stored = view.commit.ok().flatten().filter(|_| view.owned)?;
         let carries = [&Some(stored.clone()), &view.idle];
@@ -489,7 +490,7 @@ pub(crate) fn application(
 ) -> Application {
     let app = connection.map_or_else(|| app.clone(), |connection| connection.app(app));
     Application {
-        claim: target::claim_name(issuer, &app),
+        claim: target::apps::claim_name(issuer, &app),
         app,
         client_id: None,
     }

@@ -12,7 +12,8 @@ use crate::reconcile::observe::Reconciliation;
 use crate::report::failure;
 use crate::rotation::{Facts, Former, Version};
 use crate::store::apply::{self, FIELD_MANAGER};
-use crate::store::secret::{self, COMMIT_ANNOTATION, MANAGED_LABEL};
+use crate::store::reading;
+use crate::store::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
 use crate::store::wiped::Stored;
 
 /// Writes the Secret under its new name. The former one goes in a step of its own, after this one is durable.
@@ -47,7 +48,7 @@ async fn copy(
     let Some(source) = api.get_opt(&former.name).await? else {
         return Ok(None);
     };
-    let reading = secret::read(place, &source.metadata, Some(&source), |_| false);
+    let reading = reading::read(place, &source.metadata, Some(&source), |_| false);
     let recorded = matches!(reading.view.commit, Ok(Some(_)));
     let (Some(record), Some(value)) = (reading.commit.filter(|_| recorded), &reading.value) else {
         return Ok(None);
@@ -118,7 +119,7 @@ async fn clear(
 fn ours_alone(secret: &Secret) -> BTreeSet<String> {
     let (mut ours, mut others) = (BTreeSet::new(), BTreeSet::new());
     for entry in secret.metadata.managed_fields.iter().flatten() {
-        let keys = secret::owned_keys(entry).map(ToOwned::to_owned);
+        let keys = reading::owned_keys(entry).map(ToOwned::to_owned);
         if entry.manager.as_deref() == Some(FIELD_MANAGER) {
             ours.extend(keys);
         } else {

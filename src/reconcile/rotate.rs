@@ -18,7 +18,7 @@ use crate::reconcile::observe::{Application, Reconciliation, fresh_salt};
 use crate::report::event::Severity;
 use crate::report::failure;
 use crate::rotation::{Attempt, Cause, ClaimView, Facts, Slot, Version};
-use crate::store::secret::Reading;
+use crate::store::reading::Reading;
 use crate::target::Target;
 use crate::zitadel::{AppRef, ChangeKind, GenerateOutcome, JournalDepth, ZitadelError};
 

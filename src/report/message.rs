@@ -11,7 +11,7 @@ use crate::api::{Reason, RecoveryPolicy};
 use crate::ids::AppId;
 use crate::report::failure::{NOTHING_ROTATED, NotReady};
 use crate::rotation::Blocked;
-use crate::store::secret::Writer;
+use crate::store::reading::Writer;
 use crate::target::Target;
 use breaker::repairs_are_held;
 pub use scene::Scene;

@@ -35,7 +35,7 @@ use crate::rotation::{Facts, Loss, Report, Retry, Step};
 use crate::store::apply;
 use crate::store::cache::{Guarded, WrittenStatus};
 use crate::store::overlay::revision;
-use crate::target::TargetError;
+use crate::target::error::TargetError;
 use crate::target::owner;
 use crate::target::quote;
 

@@ -3,7 +3,8 @@
 //! * [`watch`] the watches, [`prune`] what of an object is kept, [`cache`] where it is kept, [`scope`] in which namespaces
 //! * [`owners`] which objects name an application, [`secrets`] what is kept of Secrets, and for which objects
 //! * [`overlay`] what this process wrote and a watch has not shown, [`own_writes`] which events show nothing else
-//! * [`claim`], [`secret`] the two objects that are written: read and made. [`apply`] how they are written, [`wiped`] Secrets in memory
+//! * [`claim`] a claim, read and made; [`secret`] a Secret as it is made, [`reading`] as it is read. [`apply`] how both are written,
+//!   [`wiped`] Secrets in memory
 
 pub mod apply;
 pub(crate) mod cache;
@@ -12,6 +13,7 @@ pub(crate) mod overlay;
 pub(crate) mod own_writes;
 pub(crate) mod owners;
 pub(crate) mod prune;
+pub(crate) mod reading;
 pub mod scope;
 pub mod secret;
 pub(crate) mod secrets;

@@ -11,7 +11,8 @@ use kube::core::DeserializeGuard;
 
 use crate::api::{ApiAppSecret, GROUP};
 use crate::store::apply::FIELD_MANAGER;
-use crate::store::secret::{COMMIT_ANNOTATION, MANAGED_LABEL, applies, owned_keys};
+use crate::store::reading::{applies, owned_keys};
+use crate::store::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
 
 /// Objects of one page of a list. A page is in memory twice, as bytes and as objects, before anything of it can be dropped; an object
 /// may have 256 KiB of annotations, and an API server's own page has 500 of them.

@@ -13,7 +13,7 @@ use zitadel_secret_operator::ids::{AppId, ProjectId};
 use zitadel_secret_operator::rotation::{Claim, CommitRecord};
 use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
 use zitadel_secret_operator::store::secret::COMMIT_ANNOTATION;
-use zitadel_secret_operator::target::claim_name;
+use zitadel_secret_operator::target::apps::claim_name;
 use zitadel_secret_operator::zitadel::AppRef;
 use zitadel_simulator::{AppHandle, Config, Operation, Role, Scope, Simulator};
 

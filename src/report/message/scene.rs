@@ -8,7 +8,7 @@ use crate::api::OpenAttempt;
 use crate::ids::AppId;
 use crate::report::failure::NotReady;
 use crate::rotation::{Blocked, Timing, format_interval};
-use crate::store::secret::Writer;
+use crate::store::reading::Writer;
 use crate::target::Target;
 
 /// What a message speaks of besides the reason.
