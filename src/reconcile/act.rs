@@ -33,25 +33,38 @@ const SECRET_LENGTH: usize = 64;
 /// Carries out a step. Afterwards `facts` hold only what is still known.
 pub async fn act(
     context: &Arc<Context>,
-    round: &mut Reconciliation,
+    reconciliation: &mut Reconciliation,
     permits: &mut ClaimPermit,
     step: Step,
     facts: &mut Facts,
 ) {
     match step {
-        Step::Read { sources, slot } => round.read(context, sources, slot, facts).await,
+        Step::Read { sources, slot } => reconciliation.read(context, sources, slot, facts).await,
         Step::CreateShell => {
             // The answer of a creation is as fresh as a read, so what else was read still stands beside it.
             let known = (facts.primary.clone(), facts.standby.clone());
             forget(facts);
-            if create_shell(context, round, facts).await {
+            if create_shell(context, reconciliation, facts).await {
                 (facts.primary, facts.standby) = known;
             }
         }
-        Step::Rehearse { slot, over } => rehearse(context, round, slot, &over, facts).await,
+        Step::Rehearse { slot, over } => {
+            rehearse(context, reconciliation, slot, &over, facts).await;
+        }
         Step::WriteClaim { slot, claim, over } => {
-            if claim.live_attempt().is_none() || has_turn(context, round, permits, facts).await {
-                write_claim(context, round, permits, slot, &claim, over.as_ref(), facts).await;
+            if claim.live_attempt().is_none()
+                || has_turn(context, reconciliation, permits, facts).await
+            {
+                write_claim(
+                    context,
+                    reconciliation,
+                    permits,
+                    slot,
+                    &claim,
+                    over.as_ref(),
+                    facts,
+                )
+                .await;
             }
             forget(facts);
             facts.fresh_attempt = AttemptId(uuid::Uuid::now_v7());
@@ -68,28 +81,30 @@ pub async fn act(
                 cause,
             };
             // NB: what was read for the recheck is not read again for the next decision, which is checked by a recheck of its own.
-            if rotate::send(context, round, permits, what, &secret, facts).await {
+            if rotate::send(context, reconciliation, permits, what, &secret, facts).await {
                 forget_zitadel(facts);
             } else {
                 forget(facts);
                 forget_zitadel(facts);
-                round.recall(context, facts);
+                reconciliation.recall(context, facts);
             }
         }
         Step::Render { over, record } => {
-            render(context, round, &over, record, facts).await;
+            render(context, reconciliation, &over, record, facts).await;
             forget(facts);
             // NB: what was written is as good as what the watch will show of it, so that nothing is read where all is well now.
-            round.recall(context, facts);
+            reconciliation.recall(context, facts);
         }
         Step::Move { former, over } => {
             facts.secret = Observed::Unread;
-            rename::move_from(context, round, &former, over.as_ref(), facts).await;
+            rename::move_from(context, reconciliation, &former, over.as_ref(), facts).await;
         }
-        Step::DropFormer(former) => rename::drop_former(context, round, &former, facts).await,
+        Step::DropFormer(former) => {
+            rename::drop_former(context, reconciliation, &former, facts).await;
+        }
         Step::Rest(_) => {}
     }
-    round.refresh(context, facts);
+    reconciliation.refresh(context, facts);
 }
 
 fn forget(facts: &mut Facts) {
@@ -113,20 +128,28 @@ fn forget_zitadel(facts: &mut Facts) {
 }
 
 /// Whether the Secret was created.
-async fn create_shell(context: &Context, round: &mut Reconciliation, facts: &mut Facts) -> bool {
-    let Some(place) = round.place() else {
+async fn create_shell(
+    context: &Context,
+    reconciliation: &mut Reconciliation,
+    facts: &mut Facts,
+) -> bool {
+    let Some(place) = reconciliation.place() else {
         return false;
     };
     let sent = place.shell();
     let Ok(shell) = serde_json::from_value((*sent).clone()) else {
         return false;
     };
-    match round.secrets(context).create(&apply::put(), &shell).await {
+    match reconciliation
+        .secrets(context)
+        .create(&apply::put(), &shell)
+        .await
+    {
         Ok(written) => {
             context.store.wrote_secret(&written);
-            round.saw_secret(context, Some(&written), facts);
+            reconciliation.saw_secret(context, Some(&written), facts);
             match Mutations::between(&sent, &written).failure() {
-                Some(mutated) => round.back_off(facts, &mutated),
+                Some(mutated) => reconciliation.back_off(facts, &mutated),
                 None => return true,
             }
             false
@@ -135,7 +158,7 @@ async fn create_shell(context: &Context, round: &mut Reconciliation, facts: &mut
         Err(error) if matches!(&error, kube::Error::Api(status) if status.code == 409) => false,
         Err(error) => {
             let failure = failure::before_generate(failure::kubernetes(&error));
-            round.back_off(facts, &failure);
+            reconciliation.back_off(facts, &failure);
             false
         }
     }
@@ -144,13 +167,15 @@ async fn create_shell(context: &Context, round: &mut Reconciliation, facts: &mut
 /// Step 4 of the protocol: everything that would refuse the write shows up while the old credential still lives.
 async fn rehearse(
     context: &Context,
-    round: &mut Reconciliation,
+    reconciliation: &mut Reconciliation,
     slot: Slot,
     over: &Version,
     facts: &mut Facts,
 ) {
-    let Some(place) = round.place() else { return };
-    let length = round
+    let Some(place) = reconciliation.place() else {
+        return;
+    };
+    let length = reconciliation
         .reading
         .as_ref()
         .and_then(|reading| reading.value.as_ref())
@@ -162,14 +187,14 @@ async fn rehearse(
         .cycle()
         .take(length)
         .collect();
-    let application = round.application(slot);
+    let application = reconciliation.application(slot);
     let client_id = application.client_id.clone().unwrap_or_default();
     let entry = Entry {
         attempt: Some(facts.fresh_attempt),
         sequence: Sequence(u64::MAX),
         change_date: facts.now.time,
     };
-    let before = round
+    let before = reconciliation
         .reading
         .as_ref()
         .and_then(|reading| reading.commit.as_ref());
@@ -190,31 +215,39 @@ async fn rehearse(
                 answer: Some(error.to_string()),
                 ..Failure::new(Reason::InvalidSpec, true)
             };
-            return round.back_off(facts, &failure);
+            return reconciliation.back_off(facts, &failure);
         }
     };
     let params = apply::apply().dry_run();
-    let result = round
+    let result = reconciliation
         .secrets(context)
         .patch(&place.target.secret.name, &params, &Patch::Apply(&*object))
         .await;
     match result {
         Ok(stored) => match Mutations::between(&object, &Stored::from(stored)).failure() {
-            None => round.state.lock().memory.rehearsed(slot, over.clone()),
-            Some(mutated) => round.back_off(facts, &mutated),
+            None => reconciliation
+                .state
+                .lock()
+                .memory
+                .rehearsed(slot, over.clone()),
+            Some(mutated) => reconciliation.back_off(facts, &mutated),
         },
         // NB: journal and probe speak of the Secret as it was; kept, a dead value would count as verified.
         Err(error) if failure::is_conflict(&error) => forget(facts),
         Err(error) => {
             let failure = failure::before_generate(failure::kubernetes(&error));
-            let allowed = round
+            let allowed = reconciliation
                 .connection
                 .as_ref()
                 .is_ok_and(|connection| connection.rehearsal == RehearsalPolicy::BestEffort);
             if failure.reason == Reason::DryRunUnsupported && allowed {
-                round.state.lock().memory.rehearsed(slot, over.clone());
+                reconciliation
+                    .state
+                    .lock()
+                    .memory
+                    .rehearsed(slot, over.clone());
             } else {
-                round.back_off(facts, &failure);
+                reconciliation.back_off(facts, &failure);
             }
         }
     }
@@ -224,11 +257,11 @@ async fn rehearse(
 /// then, and are read again with the permission in hand.
 async fn has_turn(
     context: &Context,
-    round: &mut Reconciliation,
+    reconciliation: &mut Reconciliation,
     permits: &mut ClaimPermit,
     facts: &mut Facts,
 ) -> bool {
-    let Ok(connection) = &round.connection else {
+    let Ok(connection) = &reconciliation.connection else {
         return false;
     };
     if permits.claim.is_some() {
@@ -245,7 +278,7 @@ async fn has_turn(
         .and_then(Result::ok);
     let fresh = context.process.clock.boot().saturating_sub(began) < facts.timing.send;
     if !fresh {
-        round.project = None;
+        reconciliation.project = None;
         facts.primary.app = Observed::Unread;
         if let Some(standby) = &mut facts.standby {
             standby.app = Observed::Unread;
@@ -256,7 +289,7 @@ async fn has_turn(
 
 async fn write_claim(
     context: &Context,
-    round: &Reconciliation,
+    reconciliation: &Reconciliation,
     permits: &mut ClaimPermit,
     slot: Slot,
     claim: &Claim,
@@ -266,12 +299,12 @@ async fn write_claim(
     let attempt = claim.live_attempt().map(|attempt| attempt.id);
     let namespace = &context.process.settings.namespace;
     let api: Api<Lease> = Api::namespaced(context.process.client.clone(), namespace);
-    let name = &round.application(slot).claim;
+    let name = &reconciliation.application(slot).claim;
     let Ok(lease) = serde_json::from_value::<Lease>(claim::lease(namespace, name, claim, over))
     else {
         return;
     };
-    let owner = &round.target.owner;
+    let owner = &reconciliation.target.owner;
     let writing = context.store.own_claims.begin(namespace, name, || {
         // NB: another actor has written it meanwhile: perhaps for another object.
         context.store.wake(owner);
@@ -293,7 +326,7 @@ async fn write_claim(
         Ok(written) => writing.written(written),
         Err(_) => drop(writing),
     }
-    let mut state = round.state.lock();
+    let mut state = reconciliation.state.lock();
     match (result, attempt) {
         (Ok(written), attempt) => {
             context.store.claims.wrote(&written);
@@ -367,17 +400,17 @@ async fn disown(
 
 /// The commit record of a Secret that is written again, and the client id in it. None where there is no value to record.
 fn record_again(
-    round: &Reconciliation,
+    reconciliation: &Reconciliation,
     place: SecretTarget<'_>,
     recorded: Option<&CommitRecord>,
     record: Option<(Slot, Entry)>,
     facts: &Facts,
 ) -> Option<(CommitRecord, String)> {
-    let app = |slot| &round.application(slot).app.app;
+    let app = |slot| &reconciliation.application(slot).app.app;
     let Some(before) = recorded else {
         // A pair that is taken over.
         let (slot, entry) = record?;
-        let client_id = round.application(slot).client_id.clone()?;
+        let client_id = reconciliation.application(slot).client_id.clone()?;
         let recorded = Recorded {
             entry,
             client_id: client_id.clone(),
@@ -402,13 +435,15 @@ fn record_again(
 /// Writes the Secret again from the value it holds.
 async fn render(
     context: &Context,
-    round: &Reconciliation,
+    reconciliation: &Reconciliation,
     over: &Version,
     record: Option<(Slot, Entry)>,
     facts: &Facts,
 ) {
-    let Some(place) = round.place() else { return };
-    let Some(reading) = round
+    let Some(place) = reconciliation.place() else {
+        return;
+    };
+    let Some(reading) = reconciliation
         .reading
         .as_ref()
         .filter(|reading| reading.view.version == *over)
@@ -416,7 +451,7 @@ async fn render(
         return;
     };
     let Some(value) = &reading.value else { return };
-    let api = round.secrets(context);
+    let api = reconciliation.secrets(context);
     let name = &place.target.secret.name;
     let known = [
         facts.memory.verified.as_ref(),
@@ -427,12 +462,12 @@ async fn render(
     let rewritten = |written: &Secret| {
         let revision = context.store.wrote_secret(written);
         if accepted {
-            round.state.lock().memory.verified = Some(revision);
+            reconciliation.state.lock().memory.verified = Some(revision);
         }
     };
     let failed = |error: &kube::Error| {
         if !failure::is_conflict(error) {
-            round.back_off(facts, &failure::kubernetes(error));
+            reconciliation.back_off(facts, &failure::kubernetes(error));
         }
     };
     let mut disowned = None;
@@ -455,7 +490,8 @@ async fn render(
     let over = &reading.view.version;
     let recorded = reading.commit.as_ref();
     let recorded = recorded.filter(|_| matches!(reading.view.commit, Ok(Some(_))));
-    let Some((commit, client_id)) = record_again(round, place, recorded, record, facts) else {
+    let Some((commit, client_id)) = record_again(reconciliation, place, recorded, record, facts)
+    else {
         return;
     };
     // A value that ZITADEL accepts is the operator's from now on; of any other the origin stays what it is.
@@ -470,7 +506,7 @@ async fn render(
             let mutations = Mutations::between(&object, &written);
             if let Some(mutated) = mutations.failure() {
                 context.store.wrote_secret(&written);
-                round.back_off(facts, &mutated);
+                reconciliation.back_off(facts, &mutated);
                 return;
             }
             match disown(&api, place, &written).await {
@@ -480,7 +516,7 @@ async fn render(
                     failed(&error);
                 }
             }
-            let mut state = round.state.lock();
+            let mut state = reconciliation.state.lock();
             if let Some(left) = mutations.left() {
                 state.memory.left_as_it_is(facts, &left);
             } else {

@@ -79,12 +79,12 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
         Err(error) => return report::invalid(object, &error, context).await,
     };
     let current = report::current(object, context);
-    let mut round = Reconciliation::new(context, target, &current.status);
-    let mut facts = round.begin(context);
+    let mut reconciliation = Reconciliation::new(context, target, &current.status);
+    let mut facts = reconciliation.begin(context);
     let mut permits = ClaimPermit::default();
     for _ in 0..STEPS {
         let (step, lost) = {
-            let mut state = round.state.lock();
+            let mut state = reconciliation.state.lock();
             let known = state.memory.lost;
             facts.memory = state.memory.clone();
             let decision = decide(&facts);
@@ -94,18 +94,19 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
         };
         if lost {
             report::lost(object, context, &facts, &step);
-            round.take_loss(&facts);
+            reconciliation.take_loss(&facts);
         }
         tracing::trace!(
-            namespace = round.target.owner.namespace,
-            name = round.target.owner.name,
+            namespace = reconciliation.target.owner.namespace,
+            name = reconciliation.target.owner.name,
             ?step,
             "decided"
         );
         match step {
             Step::Rest(Report::Outdated { retry }) => return Ok(report::requeue(&facts, retry)),
             Step::Rest(rest) => {
-                return report::settle(object, context, &current, &round, &facts, &rest).await;
+                return report::settle(object, context, &current, &reconciliation, &facts, &rest)
+                    .await;
             }
             // No new work by a replica that does not lead any more, or whose process was suspended so long that it cannot know.
             Step::CreateShell | Step::Rehearse { .. } | Step::WriteClaim { .. }
@@ -121,14 +122,14 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
             {
                 return Ok(Action::await_change());
             }
-            step => act(context, &mut round, &mut permits, step, &mut facts).await,
+            step => act(context, &mut reconciliation, &mut permits, step, &mut facts).await,
         }
     }
     // What was read is forgotten by now; the report is made from what the watches show.
     drop(permits);
-    let mut facts = round.begin(context);
+    let mut facts = reconciliation.begin(context);
     let report = {
-        let mut state = round.state.lock();
+        let mut state = reconciliation.state.lock();
         facts.memory = state.memory.clone();
         let decision = out_of_steps(&facts);
         state.memory = decision.memory;
@@ -136,12 +137,14 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
         decision.step
     };
     tracing::warn!(
-        namespace = round.target.owner.namespace,
-        name = round.target.owner.name,
+        namespace = reconciliation.target.owner.namespace,
+        name = reconciliation.target.owner.name,
         "too many changes at once; waiting, longer each time"
     );
     match report {
-        Step::Rest(rest) => report::settle(object, context, &current, &round, &facts, &rest).await,
+        Step::Rest(rest) => {
+            report::settle(object, context, &current, &reconciliation, &facts, &rest).await
+        }
         _ => Ok(Action::requeue(facts.timing.retry_soonest)),
     }
 }

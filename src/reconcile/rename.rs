@@ -19,32 +19,32 @@ use crate::store::wiped::Stored;
 /// Writes the Secret under its new name. The former one goes in a step of its own, after this one is durable.
 pub(crate) async fn move_from(
     context: &Context,
-    round: &mut Reconciliation,
+    reconciliation: &mut Reconciliation,
     former: &Former,
     over: Option<&Version>,
     facts: &mut Facts,
 ) {
-    let result = copy(context, round, former, over, facts).await;
+    let result = copy(context, reconciliation, former, over, facts).await;
     match result {
-        Ok(Some(written)) => round.saw_secret(context, Some(&written), facts),
+        Ok(Some(written)) => reconciliation.saw_secret(context, Some(&written), facts),
         // It changed or went meanwhile: the next evaluation reads it.
         Ok(None) => facts.former = None,
         Err(error) if failure::is_conflict(&error) => {}
-        Err(error) => round.back_off(facts, &failure::kubernetes(&error)),
+        Err(error) => reconciliation.back_off(facts, &failure::kubernetes(&error)),
     }
 }
 
 async fn copy(
     context: &Context,
-    round: &Reconciliation,
+    reconciliation: &Reconciliation,
     former: &Former,
     over: Option<&Version>,
     facts: &Facts,
 ) -> Result<Option<Stored>, kube::Error> {
-    let Some(place) = round.place() else {
+    let Some(place) = reconciliation.place() else {
         return Ok(None);
     };
-    let api = round.secrets(context);
+    let api = reconciliation.secrets(context);
     let Some(source) = api.get_opt(&former.name).await? else {
         return Ok(None);
     };
@@ -60,7 +60,7 @@ async fn copy(
     let written = apply::secret(&api, name, &object, over).await?;
     context.store.wrote_secret(&written);
     if let Some(mutated) = Mutations::between(&object, &written).failure() {
-        round.back_off(facts, &mutated);
+        reconciliation.back_off(facts, &mutated);
     }
     Ok(Some(written))
 }
@@ -69,24 +69,24 @@ async fn copy(
 /// operator's alone.
 pub(crate) async fn drop_former(
     context: &Context,
-    round: &Reconciliation,
+    reconciliation: &Reconciliation,
     former: &Former,
     facts: &mut Facts,
 ) {
     facts.former = None;
-    match clear(context, round, former).await {
+    match clear(context, reconciliation, former).await {
         Ok(()) => {}
         Err(error) if failure::is_conflict(&error) => {}
-        Err(error) => round.back_off(facts, &failure::kubernetes(&error)),
+        Err(error) => reconciliation.back_off(facts, &failure::kubernetes(&error)),
     }
 }
 
 async fn clear(
     context: &Context,
-    round: &Reconciliation,
+    reconciliation: &Reconciliation,
     former: &Former,
 ) -> Result<(), kube::Error> {
-    let api = round.secrets(context);
+    let api = reconciliation.secrets(context);
     let Some(found) = api.get_opt(&former.name).await? else {
         return Ok(());
     };
@@ -98,7 +98,12 @@ async fn clear(
         .flatten()
         .any(|(key, _)| !ours.contains(key));
     if shared {
-        let patch = disowning(&found, &ours, &round.target.owner.uid, &former.version);
+        let patch = disowning(
+            &found,
+            &ours,
+            &reconciliation.target.owner.uid,
+            &former.version,
+        );
         return api
             .patch(&former.name, &apply::patch(), &Patch::Merge(patch))
             .await

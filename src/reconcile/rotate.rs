@@ -42,7 +42,7 @@ pub struct GenerateRequest {
 /// asks for.
 pub async fn send(
     context: &Arc<Context>,
-    round: &mut Reconciliation,
+    reconciliation: &mut Reconciliation,
     permits: &mut ClaimPermit,
     GenerateRequest {
         slot,
@@ -52,14 +52,14 @@ pub async fn send(
     secret: &Version,
     facts: &Facts,
 ) -> bool {
-    let Ok(connection) = round.connection.clone() else {
+    let Ok(connection) = reconciliation.connection.clone() else {
         return false;
     };
     // The last answer of the recheck: whatever moves after that is not seen.
     let rechecked = facts.now.boot;
     let late = |now: Duration| now.saturating_sub(rechecked) >= facts.timing.send;
     if permits.generate.is_none() {
-        let claimed = round
+        let claimed = reconciliation
             .state
             .lock()
             .memory
@@ -74,13 +74,13 @@ pub async fn send(
             .ok()
             .and_then(Result::ok);
     }
-    let Application { app, client_id, .. } = round.application(slot).clone();
+    let Application { app, client_id, .. } = reconciliation.application(slot).clone();
     let (true, Some(client_id), Ok(guard)) = (
         permits.generate.is_some(),
         client_id,
         context.process.holding.hold(attempt),
     ) else {
-        round.state.lock().memory.claim_unusable();
+        reconciliation.state.lock().memory.claim_unusable();
         return false;
     };
     // Before the last check of the clock, since it may take its time. Where it fails, generate says so.
@@ -92,38 +92,38 @@ pub async fn send(
     let Some(permit) = permits.generate.take() else {
         return false;
     };
-    round.state.lock().memory.sending(attempt);
+    reconciliation.state.lock().memory.sending(attempt);
     if cause.is_repair() {
         connection.shared.repaired(context.process.clock.boot());
     }
     // NB: that an answer was lost is said when that is seen.
     if matches!(cause, Cause::SecretMissing | Cause::SecretInvalid) {
-        let note = repairing(cause, &round.target.secret.name, app.app.as_str());
-        let (about, severity) = (&round.target.owner, Severity::Warning);
+        let note = repairing(cause, &reconciliation.target.secret.name, app.app.as_str());
+        let (about, severity) = (&reconciliation.target.owner, Severity::Warning);
         context
             .events
             .attempt(about, severity, reason(cause), &note);
     }
-    let stored = round
+    let stored = reconciliation
         .reading
         .take()
         .filter(|reading| reading.view.version == *secret);
     let (done, finished) = oneshot::channel();
     let task = Task {
         context: Arc::clone(context),
-        target: Arc::clone(&round.target),
+        target: Arc::clone(&reconciliation.target),
         connection,
         replaced: match cause {
             // Only then it may have been in use.
-            Cause::FirstIssue => round.foreign.remove(&app.app),
+            Cause::FirstIssue => reconciliation.foreign.remove(&app.app),
             // NB: of that one the answer was lost, so nothing was reported yet.
-            Cause::LostAttempt => round.state.lock().unreported_replacement.take(),
+            Cause::LostAttempt => reconciliation.state.lock().unreported_replacement.take(),
             _ => None,
         },
         app,
         slot,
-        scope: round.scope.clone(),
-        state: Arc::clone(&round.state),
+        scope: reconciliation.scope.clone(),
+        state: Arc::clone(&reconciliation.state),
         attempt,
         cause,
         client_id,
@@ -131,8 +131,8 @@ pub async fn send(
         facts: facts.clone(),
     };
     let claim_slot = permits.claim.take();
-    let (shared, state) = (Arc::clone(context), Arc::clone(&round.state));
-    let owner = round.target.owner.clone();
+    let (shared, state) = (Arc::clone(context), Arc::clone(&reconciliation.state));
+    let owner = reconciliation.target.owner.clone();
     context.tasks.spawn(async move {
         let rotation = Box::pin(task.run(permit, claim_slot));
         let ended = catch_panic("a rotation", attempt, rotation).await;
@@ -148,8 +148,8 @@ pub async fn send(
         }
     });
     let ended = tokio::time::timeout(PATIENCE, finished).await;
-    round.reading = ended.ok().and_then(Result::ok).flatten();
-    round.reading.is_some() && !late(context.process.clock.boot())
+    reconciliation.reading = ended.ok().and_then(Result::ok).flatten();
+    reconciliation.reading.is_some() && !late(context.process.clock.boot())
 }
 
 struct Task {
