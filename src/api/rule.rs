@@ -96,7 +96,7 @@ pub fn trigger() -> Value {
     )])
 }
 
-/// A length of time, as `rotation::interval` reads it.
+/// A length of time, as `rotation::schedule::interval` reads it.
 pub fn duration() -> Value {
     json!([spelled()])
 }

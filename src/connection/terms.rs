@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api::ZitadelConnectionSpec;
 use crate::ids::{IdError, OrganizationId};
-use crate::rotation::interval::{self, IntervalError};
+use crate::rotation::schedule::interval::{self, IntervalError};
 
 /// The organization of objects that name none.
 pub fn organization(spec: &ZitadelConnectionSpec) -> Result<Option<OrganizationId>, IdError> {

@@ -10,7 +10,6 @@ mod cause;
 mod claim;
 mod claims;
 mod commit;
-mod cron_field;
 mod decide;
 mod evaluation;
 mod facts;
@@ -19,7 +18,6 @@ mod fingerprint;
 mod foreign;
 mod gate;
 mod hash;
-pub mod interval;
 mod journal;
 mod memory;
 mod new_claim;
@@ -32,7 +30,7 @@ mod record;
 mod rename;
 mod repair;
 mod repairs;
-mod schedule;
+pub mod schedule;
 mod secret;
 mod settled;
 mod slot;
@@ -45,7 +43,6 @@ mod unreadable;
 mod verdict;
 mod verified;
 mod wait;
-mod window;
 
 pub use breaker::{OpenBreaker, Standing};
 pub use cause::kind::{AttemptCause, Cause, CauseWord};
@@ -58,7 +55,6 @@ pub use facts::{
 pub use fence::{Fence, fence};
 pub use fingerprint::{Bytes32, Fingerprint, Fingerprints, Origin, Salt};
 pub use foreign::foreign_attempt;
-pub use interval::{format as format_interval, parse as parse_interval};
 pub use journal::{Journal, JournalEvent};
 pub use memory::{
     Backoff, Claimed, Doubt, DoubtKind, DriftSeen, Loss, Memory, Prepared, Rejection,
@@ -69,6 +65,7 @@ pub use obstacle::is_usable_beside;
 pub use publish::{Beside, Next, Publish, Question};
 pub use record::{Owner, RecordError, UnknownFields};
 pub use repairs::{RepairCause, Repairs};
+pub use schedule::interval::{format as format_interval, parse as parse_interval};
 pub use schedule::{Backlog, DueState, GRACE, Schedule, ScheduleError};
 pub use secret::{Former, SecretState, SecretView, Value};
 pub use slot::Slot;

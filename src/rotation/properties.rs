@@ -13,11 +13,11 @@ mod facts;
 use jiff::Timestamp;
 
 use super::record::RecordError;
-use super::window::{MAX_DURATION, RotationWindow};
+use super::schedule::interval;
+use super::schedule::window::{MAX_DURATION, RotationWindow};
 use super::{
     AttemptState, Cause, Claim, ClaimView, CommitRecord, Decision, DoubtKind, DueState, Facts,
-    Observed, Prepared, Report, Schedule, SecretState, Step, Verdict, Verified, decide, interval,
-    verified,
+    Observed, Prepared, Report, Schedule, SecretState, Step, Verdict, Verified, decide, verified,
 };
 use crate::api;
 

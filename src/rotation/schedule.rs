@@ -4,7 +4,7 @@
 //!   hashed, gives a whole number of seconds in `[0, jitter % of the interval)`, the same for an object every time. So a
 //!   rotation may be late by the jitter, and is never early; objects made together do not rotate together.
 //! * A due rotation **starts** in a window; the union of the windows counts. Without windows it starts at once. The rules of
-//!   windows, of clocks that change and of dates that do not exist are in [`window`](super::window).
+//!   windows, of clocks that change and of dates that do not exist are in [`window`].
 //! * A rotation is **overdue** one gap after it became due, where the gap is the time between the last opening at or before
 //!   the due instant and the first one after it: by then the windows were open for a whole duration. Without windows, and
 //!   where the gap is shorter, it is overdue after [`GRACE`].
@@ -13,14 +13,18 @@
 //!   (clocks that disagree) is not due.
 //! * A week is 7 × 24 h and a day 24 h of elapsed time, whatever the clocks do.
 
+mod cron_field;
+pub mod interval;
+pub(super) mod window;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::Rotation;
 use crate::rotation::hash::fnv1a;
-use crate::rotation::interval::{self, IntervalError};
-use crate::rotation::window::{RotationWindow, WindowError};
+use crate::rotation::schedule::interval::IntervalError;
+use crate::rotation::schedule::window::{RotationWindow, WindowError};
 
 /// How long a due rotation may wait without a window to blame before it is overdue.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(1);

@@ -25,8 +25,8 @@ use jiff::{
 };
 
 use crate::api;
-use crate::rotation::cron_field::CronField;
-use crate::rotation::interval::{self, IntervalError};
+use crate::rotation::schedule::cron_field::CronField;
+use crate::rotation::schedule::interval::{self, IntervalError};
 
 /// The longest time a window can stay open: a week.
 pub const MAX_DURATION: SignedDuration = SignedDuration::from_hours(7 * 24);
