@@ -3,7 +3,8 @@
 //! * [`observe`] collects the facts that the [store](crate::store) knows, without a request
 //! * [`crate::rotation::decide()`] returns one step
 //! * [`read`] reads what a step asks for: GETs, and ZITADEL's application, journal and introspection
-//! * [`mod@act`] carries out a step; [`rotate`] and [`flush`] are the part of it that nothing interrupts, [`rename`] moves a value to a new name
+//! * [`mod@act`] carries out a step; [`rotate`] and [`flush`] are the part of it that nothing interrupts
+//!   ([`received`] is the value meanwhile), [`rename`] moves a value to a new name
 //! * [`crate::report::settle`] writes the status and the events
 //!
 //! [`context`] has the handles that all of these share, [`app_state`] what is remembered of an application. [`limits`] and [`retries`]
@@ -21,6 +22,7 @@ pub(crate) mod mutated;
 pub(crate) mod observe;
 pub(crate) mod probe;
 pub(crate) mod read;
+pub(crate) mod received;
 pub(crate) mod rename;
 pub(crate) mod retries;
 pub(crate) mod rivals;

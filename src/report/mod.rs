@@ -1,7 +1,7 @@
 //! Reports: the object's status, and events about it.
 //!
 //! * [`status`] makes the status of what a reconciliation came to, [`message`] its sentences, [`failure`] the reasons of errors
-//! * [`changes`] finds what is worth an event, [`event`] publishes it
+//! * [`changes`] finds what is worth an event, [`rotated`] is that of a rotation, [`event`] publishes them
 //! * [`unreadable`] reports an object that does not fit the schema, [`another_operator`] a second operator of the same class
 
 pub(crate) mod another_operator;
@@ -9,6 +9,7 @@ pub(crate) mod changes;
 pub(crate) mod event;
 pub(crate) mod failure;
 pub(crate) mod message;
+pub(crate) mod rotated;
 pub(crate) mod status;
 pub(crate) mod unreadable;
 
@@ -28,7 +29,6 @@ use crate::api::{
 use crate::process::denied_requests::DeniedRequest;
 use crate::reconcile::app_state::LastReported;
 use crate::reconcile::context::Context;
-use crate::reconcile::flush;
 use crate::reconcile::observe::Reconciliation;
 use crate::report::event::Severity;
 use crate::rotation::{Facts, Loss, Report, Retry, Step};
@@ -182,7 +182,7 @@ pub async fn settle(
         let reported = state.flushed.len() < before;
         drop(state);
         if reported {
-            let (severity, reason, note) = flush::event(&flushed);
+            let (severity, reason, note) = rotated::event(&flushed);
             context.events.attempt(object, severity, reason, &note);
         }
     }
