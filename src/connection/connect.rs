@@ -412,7 +412,7 @@ async fn report(
     let name = object.metadata.name.clone().unwrap_or_default();
     let api: Api<ZitadelConnection> = Api::all(context.process.client.clone());
     let patch =
-        Patch::Merge(json!({"status": crate::report::status::merge_patch(&before, &status)}));
+        Patch::Merge(json!({"status": crate::report::merge_patch::merge_patch(&before, &status)}));
     api.patch_status(&name, &apply::patch(), &patch).await?;
     if let Some(news) = changes::of_ready(&before.conditions, &status.conditions) {
         context

@@ -1,6 +1,7 @@
 //! Reports: the object's status, and events about it.
 //!
 //! * [`status`] makes the status of what a reconciliation came to, [`message`] its sentences, [`failure`] the reasons of errors
+//! * [`steady`] leaves out what is not worth a write, [`merge_patch`] makes the patch of the rest
 //! * [`changes`] finds what is worth an event, [`rotated`] is that of a rotation, [`event`] publishes them
 //! * [`unreadable`] reports an object that does not fit the schema, [`another_operator`] a second operator of the same class
 
@@ -8,9 +9,11 @@ pub(crate) mod another_operator;
 pub(crate) mod changes;
 pub(crate) mod event;
 pub(crate) mod failure;
+pub(crate) mod merge_patch;
 pub(crate) mod message;
 pub(crate) mod rotated;
 pub(crate) mod status;
+pub(crate) mod steady;
 pub(crate) mod unreadable;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -154,7 +157,7 @@ pub async fn settle(
     let mut status = status::status(reconciliation, facts, report, &flushed, wall);
     let is_own = last_reported
         .is_some_and(|last_reported| last_reported.ready == ready(&reconciliation.status));
-    status::steady(&mut status, &reconciliation.status, is_own, facts.now.time);
+    steady::steady(&mut status, &reconciliation.status, is_own, facts.now.time);
     let now = context.process.clock.boot();
     let timing = &context.process.settings.timing;
     let contradicted = last_reported
@@ -230,7 +233,7 @@ async fn write(
 ) -> Result<bool, Error> {
     // NB: not by whether `object` has a status: the watch may not show the one that was just written. And not by the values, of which more
     // may be known than what is written, such as fractions of a second.
-    let status = status::merge_patch(&current.status, after);
+    let status = merge_patch::merge_patch(&current.status, after);
     if status.as_object().is_some_and(serde_json::Map::is_empty) {
         return Ok(true);
     }

@@ -1,11 +1,9 @@
-//! Reports: the status of an object from what a reconciliation came to. Pure, but for the one function that writes it.
+//! The status of an object from what a reconciliation came to. No I/O.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
-use serde::Serialize;
-use serde_json::{Map, Value as Json};
 
 use crate::api::{
     ApiAppSecretStatus, Condition, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome,
@@ -13,7 +11,7 @@ use crate::api::{
 };
 use crate::reconcile::app_state::Flushed;
 use crate::reconcile::observe::{Reconciliation, previous};
-use crate::report::message::{self, Scene, first_in, journal_denied, message};
+use crate::report::message::{Scene, first_in, journal_denied, message};
 use crate::rotation::{
     self, Awaits, Blocked, Cause, Claim, ClaimView, Entry, Facts, Observed, Report, SecretState,
     Slot, Value, Verdict, Verified,
@@ -255,45 +253,6 @@ fn settled(
     }
 }
 
-/// The time in each message stays what it was in `before` where it says the same: `is_own` if this process wrote that. While another actor
-/// undoes each write, each of its own is a revision of the Secret, and none is news by itself.
-pub fn steady(
-    status: &mut ApiAppSecretStatus,
-    before: &ApiAppSecretStatus,
-    is_own: bool,
-    now: Timestamp,
-) {
-    for condition in before.conditions.iter() {
-        let same = |after: &&Condition| {
-            (after.status, &after.reason, after.observed_generation)
-                == (
-                    condition.status,
-                    &condition.reason,
-                    condition.observed_generation,
-                )
-                && message::is_same(&condition.message, &after.message, |was, is| {
-                    message::stands(was, is, is_own, now)
-                })
-        };
-        if status
-            .conditions
-            .get(condition.type_)
-            .is_some_and(|after| same(&after))
-        {
-            status.conditions.say(condition.type_, &condition.message);
-        }
-    }
-    let same_but_for_the_revision = ApiAppSecretStatus {
-        secret_resource_version: before.secret_resource_version.clone(),
-        ..status.clone()
-    };
-    let contested = (before.conditions.get(ConditionType::Ready))
-        .is_some_and(|ready| ready.reason == Reason::SecretContested.as_str());
-    if contested && same_but_for_the_revision == *before {
-        *status = same_but_for_the_revision;
-    }
-}
-
 /// When ZITADEL last accepted the stored value, where it cannot be asked now and that verdict stands.
 fn accepted(status: &ApiAppSecretStatus, facts: &Facts, report: &Report) -> Option<Timestamp> {
     let (Report::Usable { blocked, .. }
@@ -508,192 +467,4 @@ fn asked(
 /// A length of time in whole milliseconds, rounded up.
 fn milliseconds(span: std::time::Duration) -> i64 {
     i64::try_from(span.as_micros().div_ceil(1000)).unwrap_or(i64::MAX)
-}
-
-/// The JSON merge patch that turns one status into another: only the fields that differ, at whatever depth, those that are gone as null.
-/// Fields that this version does not know are in neither, and stay as they are.
-pub fn merge_patch<T: Serialize>(before: &T, after: &T) -> Json {
-    let object = |status: &T| match serde_json::to_value(status) {
-        Ok(Json::Object(fields)) => fields,
-        // NB: a status serialises as an object, always.
-        _ => Map::new(),
-    };
-    Json::Object(difference(&object(before), object(after)))
-}
-
-fn difference(before: &Map<String, Json>, after: Map<String, Json>) -> Map<String, Json> {
-    let gone: Vec<String> = before
-        .keys()
-        .filter(|field| !after.contains_key(*field))
-        .cloned()
-        .collect();
-    let changed = after.into_iter().filter_map(|(field, value)| {
-        let value = match (before.get(&field), value) {
-            (Some(was), value) if *was == value => return None,
-            (Some(Json::Object(was)), Json::Object(is)) => Json::Object(difference(was, is)),
-            (_, value) => value,
-        };
-        Some((field, value))
-    });
-    let gone = gone.into_iter().map(|field| (field, Json::Null));
-    changed.chain(gone).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn status(text: Json) -> ApiAppSecretStatus {
-        serde_json::from_value(text).unwrap()
-    }
-
-    #[test]
-    fn a_patch_takes_away_what_is_gone_at_any_depth_and_touches_nothing_that_is_the_same() {
-        let rotation = |more: Json| {
-            let mut all = json!({"time": "2027-01-01T00:00:00Z", "reason": "Due", "attempt": "a"});
-            all.as_object_mut()
-                .unwrap()
-                .extend(more.as_object().unwrap().clone());
-            all
-        };
-        let before = status(json!({
-            "sequence": "7",
-            "clientId": "c",
-            "lastRotation": rotation(json!({"darkWindowMilliseconds": 12})),
-        }));
-        let after = status(json!({
-            "sequence": "7",
-            "lastRotation": rotation(json!({"reason": "Trigger"})),
-        }));
-        assert_eq!(
-            merge_patch(&before, &after),
-            json!({"clientId": null, "lastRotation": {"reason": "Trigger", "darkWindowMilliseconds": null}})
-        );
-        assert_eq!(merge_patch(&after, &after), json!({}));
-    }
-
-    #[test]
-    fn a_patch_leaves_what_a_later_version_wrote_outside_of_lists_where_it_is() {
-        let stored = include_str!("../../tests/fixtures/object-of-a-later-version.json");
-        let stored: Json = serde_json::from_str(stored).unwrap();
-        let mut merged = stored["status"].clone();
-        let before = status(merged.clone());
-        let mut after = before.clone();
-        after.sequence = Some("9".to_owned());
-        after.last_rotation = after.last_rotation.map(|last| LastRotation {
-            reason: "Trigger".to_owned(),
-            ..last
-        });
-        after.history.insert(
-            0,
-            HistoryEntry {
-                outcome: Outcome::Published.as_str().to_owned(),
-                ..after.history[0].clone()
-            },
-        );
-        json_patch(&mut merged, &merge_patch(&before, &after));
-        assert_eq!(merged["lastRotation"]["added"], 1);
-        assert_eq!(merged["lastRotation"]["reason"], "Trigger");
-        assert_eq!(merged["attempt"], stored["status"]["attempt"]);
-        assert_eq!(merged["previous"], stored["status"]["previous"]);
-        assert_eq!(merged["history"][1], stored["status"]["history"][0]);
-        assert_eq!(merged["conditions"], stored["status"]["conditions"]);
-    }
-
-    /// RFC 7386, as the API server has it.
-    fn json_patch(target: &mut Json, patch: &Json) {
-        let Some(fields) = patch.as_object() else {
-            *target = patch.clone();
-            return;
-        };
-        if !target.is_object() {
-            *target = json!({});
-        }
-        for (field, value) in fields {
-            if value.is_null() {
-                target.as_object_mut().unwrap().remove(field);
-            } else {
-                json_patch(&mut target[field], value);
-            }
-        }
-    }
-
-    #[test]
-    fn a_time_in_a_message_changes_only_with_the_wait() {
-        use ConditionType::{Ready, Stalled};
-        let now: Timestamp = "2026-11-29T03:00:00Z".parse().unwrap();
-        let with = |time: &str| {
-            let mut status = ApiAppSecretStatus::default();
-            for type_ in [Ready, Stalled] {
-                let text = format!("raise it. The operator tries again at {time}");
-                let set = &mut status.conditions;
-                set.set(
-                    type_,
-                    Status::True,
-                    Reason::QuotaExceeded,
-                    text,
-                    Some(1),
-                    now,
-                );
-            }
-            status
-        };
-        let (before, alike) = (with("2026-11-29T03:00:10Z"), with("2026-11-29T03:00:11Z"));
-        let later = with("2026-11-29T03:05:00Z");
-        let steadied = |mut after: ApiAppSecretStatus, is_own| {
-            steady(&mut after, &before, is_own, now);
-            after
-        };
-        assert_eq!(steadied(alike, true), before);
-        assert_eq!(steadied(later.clone(), true), later, "a new wait");
-        assert_eq!(
-            steadied(later.clone(), false),
-            before,
-            "replicas do not correct each other"
-        );
-        let mut other = later;
-        let set = &mut other.conditions;
-        let text = "raise it. The operator tries again at 2026-11-29T03:00:10Z";
-        set.set(
-            Ready,
-            Status::False,
-            Reason::QuotaExceeded,
-            text,
-            Some(1),
-            now,
-        );
-        assert!(!steadied(other, true).conditions.is_true(Ready));
-    }
-
-    #[test]
-    fn while_a_label_is_undone_again_and_again_the_revision_of_the_secret_alone_is_no_news() {
-        let now: Timestamp = "2026-11-29T03:00:00Z".parse().unwrap();
-        let with = |reason, revision: &str, sequence: &str| {
-            let mut status = ApiAppSecretStatus {
-                secret_resource_version: Some(revision.to_owned()),
-                sequence: Some(sequence.to_owned()),
-                ..ApiAppSecretStatus::default()
-            };
-            let set = &mut status.conditions;
-            set.set(ConditionType::Ready, Status::True, reason, "", Some(1), now);
-            status
-        };
-        let steadied = |before: &ApiAppSecretStatus, mut after: ApiAppSecretStatus| {
-            steady(&mut after, before, true, now);
-            after
-        };
-        let contested = with(Reason::SecretContested, "7", "5");
-        let undone = with(Reason::SecretContested, "8", "5");
-        assert_eq!(steadied(&contested, undone), contested);
-        let rotated = with(Reason::SecretContested, "8", "6");
-        assert_eq!(steadied(&contested, rotated.clone()), rotated);
-        let (well, written) = (
-            with(Reason::UpToDate, "7", "5"),
-            with(Reason::UpToDate, "8", "5"),
-        );
-        assert_eq!(steadied(&well, written.clone()), written);
-        assert_eq!(steadied(&contested, written.clone()), written, "it holds");
-    }
 }

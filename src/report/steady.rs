@@ -1,0 +1,128 @@
+//! What is not worth another write of a status. No I/O.
+
+use jiff::Timestamp;
+
+use crate::api::{ApiAppSecretStatus, Condition, ConditionType, Reason};
+use crate::report::message;
+
+/// The time in each message stays what it was in `before` where it says the same: `is_own` if this process wrote that. While another actor
+/// undoes each write, each of its own is a revision of the Secret, and none is news by itself.
+pub fn steady(
+    status: &mut ApiAppSecretStatus,
+    before: &ApiAppSecretStatus,
+    is_own: bool,
+    now: Timestamp,
+) {
+    for condition in before.conditions.iter() {
+        let same = |after: &&Condition| {
+            (after.status, &after.reason, after.observed_generation)
+                == (
+                    condition.status,
+                    &condition.reason,
+                    condition.observed_generation,
+                )
+                && message::is_same(&condition.message, &after.message, |was, is| {
+                    message::stands(was, is, is_own, now)
+                })
+        };
+        if status
+            .conditions
+            .get(condition.type_)
+            .is_some_and(|after| same(&after))
+        {
+            status.conditions.say(condition.type_, &condition.message);
+        }
+    }
+    let same_but_for_the_revision = ApiAppSecretStatus {
+        secret_resource_version: before.secret_resource_version.clone(),
+        ..status.clone()
+    };
+    let contested = (before.conditions.get(ConditionType::Ready))
+        .is_some_and(|ready| ready.reason == Reason::SecretContested.as_str());
+    if contested && same_but_for_the_revision == *before {
+        *status = same_but_for_the_revision;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Status;
+
+    #[test]
+    fn a_time_in_a_message_changes_only_with_the_wait() {
+        use ConditionType::{Ready, Stalled};
+        let now: Timestamp = "2026-11-29T03:00:00Z".parse().unwrap();
+        let with = |time: &str| {
+            let mut status = ApiAppSecretStatus::default();
+            for type_ in [Ready, Stalled] {
+                let text = format!("raise it. The operator tries again at {time}");
+                let set = &mut status.conditions;
+                set.set(
+                    type_,
+                    Status::True,
+                    Reason::QuotaExceeded,
+                    text,
+                    Some(1),
+                    now,
+                );
+            }
+            status
+        };
+        let (before, alike) = (with("2026-11-29T03:00:10Z"), with("2026-11-29T03:00:11Z"));
+        let later = with("2026-11-29T03:05:00Z");
+        let steadied = |mut after: ApiAppSecretStatus, is_own| {
+            steady(&mut after, &before, is_own, now);
+            after
+        };
+        assert_eq!(steadied(alike, true), before);
+        assert_eq!(steadied(later.clone(), true), later, "a new wait");
+        assert_eq!(
+            steadied(later.clone(), false),
+            before,
+            "replicas do not correct each other"
+        );
+        let mut other = later;
+        let set = &mut other.conditions;
+        let text = "raise it. The operator tries again at 2026-11-29T03:00:10Z";
+        set.set(
+            Ready,
+            Status::False,
+            Reason::QuotaExceeded,
+            text,
+            Some(1),
+            now,
+        );
+        assert!(!steadied(other, true).conditions.is_true(Ready));
+    }
+
+    #[test]
+    fn while_a_label_is_undone_again_and_again_the_revision_of_the_secret_alone_is_no_news() {
+        let now: Timestamp = "2026-11-29T03:00:00Z".parse().unwrap();
+        let with = |reason, revision: &str, sequence: &str| {
+            let mut status = ApiAppSecretStatus {
+                secret_resource_version: Some(revision.to_owned()),
+                sequence: Some(sequence.to_owned()),
+                ..ApiAppSecretStatus::default()
+            };
+            let set = &mut status.conditions;
+            set.set(ConditionType::Ready, Status::True, reason, "", Some(1), now);
+            status
+        };
+        let steadied = |before: &ApiAppSecretStatus, mut after: ApiAppSecretStatus| {
+            steady(&mut after, before, true, now);
+            after
+        };
+        let contested = with(Reason::SecretContested, "7", "5");
+        let undone = with(Reason::SecretContested, "8", "5");
+        assert_eq!(steadied(&contested, undone), contested);
+        let rotated = with(Reason::SecretContested, "8", "6");
+        assert_eq!(steadied(&contested, rotated.clone()), rotated);
+        let (well, written) = (
+            with(Reason::UpToDate, "7", "5"),
+            with(Reason::UpToDate, "8", "5"),
+        );
+        assert_eq!(steadied(&well, written.clone()), written);
+        assert_eq!(steadied(&contested, written.clone()), written, "it holds");
+    }
+}
