@@ -14,7 +14,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::controlplane::Options;
 use support::eventually;
 use support::forward_proxy::ForwardProxy;
@@ -169,14 +169,19 @@ async fn a_value_that_cannot_be_written_in_time_ends_the_process_with_75_and_is_
     .await;
     let object = tenant.reason("orders", "SecretImmutable").await;
     assert!(object.status.unwrap().attempt.is_some());
-    let attempt = operator.audit()[0]["attempt"].as_str().unwrap().to_owned();
+    // NB: it sees the objects of the other tests as well.
+    let audit = operator.audit();
+    let mine = |record: &&Value| record["namespace"] == tenant.namespace;
+    let attempt = audit.iter().find(mine).unwrap()["attempt"]
+        .as_str()
+        .unwrap();
     assert_eq!(stopping(&operator).await.unwrap(), Some(75));
     let log = operator.printed();
     let last: Vec<&str> = log
         .lines()
         .filter(|line| line.contains("ending with a credential that is not written"))
         .collect();
-    assert!(last.len() == 1 && last[0].contains(&attempt), "{last:?}");
+    assert!(last.len() == 1 && last[0].contains(attempt), "{last:?}");
 
     tenant.delete_secret("orders").await;
     let operator = start(world, &[]);
