@@ -481,6 +481,9 @@ async fn check_says_which_replica_leads_and_fails_when_none_does() {
         (tenant.connection_reason().await == "Connected").then_some(())
     })
     .await;
+    // Or else the operator of another test carries the trigger out.
+    tenant.until_generates(&app, 2).await;
+    tenant.ready("orders").await;
     assert_eq!(stopping(&operator).await.unwrap(), Some(0));
     // Its connection still says Connected.
     let (well, printed) = check("2s").await;
