@@ -64,7 +64,7 @@ async fn report(context: &Context, counts: &HashMap<String, i64>) {
             .patch_status(&name, &apply::patch(), &Patch::Merge(patch))
             .await
         {
-            tracing::debug!(name, %error, "the number of objects could not be written into the status");
+            tracing::debug!(name, %error, "status.objects of a ZitadelConnection could not be written; it is tried again within a minute");
         }
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::api::{ApiAppSecretStatus, ForeignSecret, Outcome};
 use crate::ids::{AppId, AttemptId, Sequence};
+use crate::report::last_reported::LastReported;
 use crate::rotation::{Cause, Memory, Version};
 
 /// What is known of one application between reconciliations.
@@ -65,18 +66,6 @@ pub struct Flushed {
     pub writing: Duration,
     /// The Secret's revision afterwards, if it was written.
     pub revision: Option<String>,
-}
-
-/// What an object's status said when this process wrote it last. All that is ever asked is whether a status says the same: it is kept as
-/// two hashes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastReported {
-    /// What its conditions say.
-    pub words: u64,
-    /// The whole of its `Ready` condition.
-    pub ready: u64,
-    /// When it was written, since boot.
-    pub time: Duration,
 }
 
 /// An attempt of another operator's that was seen on a Secret, and whether that was said.

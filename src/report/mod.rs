@@ -1,7 +1,7 @@
 //! Reports: the object's status, and events about it.
 //!
 //! * [`status`] makes the status of what a reconciliation came to, [`message`] its sentences, [`failure`] the reasons of errors
-//! * [`steady`] leaves out what is not worth a write, [`merge_patch`] makes the patch of the rest
+//! * [`steady`] and [`last_reported`] leave out what is not worth a write, [`merge_patch`] makes the patch of the rest
 //! * [`changes`] finds what is worth an event, [`rotated`] is that of a rotation, [`event`] publishes them
 //! * [`unreadable`] reports an object that does not fit the schema, [`another_operator`] a second operator of the same class
 
@@ -9,6 +9,7 @@ pub(crate) mod another_operator;
 pub(crate) mod changes;
 pub(crate) mod event;
 pub(crate) mod failure;
+pub(crate) mod last_reported;
 pub(crate) mod merge_patch;
 pub(crate) mod message;
 pub(crate) mod rotated;
@@ -16,7 +17,6 @@ pub(crate) mod status;
 pub(crate) mod steady;
 pub(crate) mod unreadable;
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,13 +27,13 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use crate::api::{
-    ApiAppSecret, ApiAppSecretStatus, Condition, ConditionType, Conditions, Reason, Status, seconds,
+    ApiAppSecret, ApiAppSecretStatus, ConditionType, Conditions, Reason, Status, seconds,
 };
 use crate::process::denied_requests::DeniedRequest;
-use crate::reconcile::app_state::LastReported;
 use crate::reconcile::context::Context;
 use crate::reconcile::observe::Reconciliation;
 use crate::report::event::Severity;
+use crate::report::last_reported::LastReported;
 use crate::rotation::{Facts, Loss, Report, Retry, Step};
 use crate::store::apply;
 use crate::store::cache::{Guarded, WrittenStatus};
@@ -85,56 +85,6 @@ pub fn current(object: &ApiAppSecret, context: &Context) -> Current {
     }
 }
 
-/// What the conditions of a status say, as a hash: not when they came to it.
-fn words(status: &ApiAppSecretStatus) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for condition in status.conditions.iter() {
-        let Condition {
-            type_,
-            status,
-            reason,
-            message,
-            observed_generation,
-            ..
-        } = condition;
-        (type_, status, reason, message, observed_generation).hash(&mut hasher);
-    }
-    hasher.finish()
-}
-
-/// The `Ready` condition of a status, as a hash.
-fn ready(status: &ApiAppSecretStatus) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    // NB: a condition serializes, always.
-    let ready = serde_json::to_string(&status.conditions.get(ConditionType::Ready));
-    ready.unwrap_or_default().hash(&mut hasher);
-    hasher.finish()
-}
-
-impl LastReported {
-    /// A status that was written at this time since boot.
-    fn new(status: &ApiAppSecretStatus, time: Duration) -> Self {
-        Self {
-            words: words(status),
-            ready: ready(status),
-            time,
-        }
-    }
-
-    /// How long the same is not said again, because another actor has said something different since. Two replicas that do not agree,
-    /// as when only one of them reaches ZITADEL, would answer each other without end.
-    fn contradicted(
-        self,
-        current: &ApiAppSecretStatus,
-        status: &ApiAppSecretStatus,
-        now: Duration,
-        pause: Duration,
-    ) -> Option<Duration> {
-        let left = (self.time + pause).checked_sub(now)?;
-        (self.words == words(status) && self.words != words(current)).then_some(left)
-    }
-}
-
 /// Reports what a reconciliation came to: its status, the event of a rotation, the event of an object that is now stalled. When to reconcile again.
 ///
 /// # Errors
@@ -156,7 +106,7 @@ pub async fn settle(
     let wall = context.process.clock.wall();
     let mut status = status::status(reconciliation, facts, report, &flushed, wall);
     let is_own = last_reported
-        .is_some_and(|last_reported| last_reported.ready == ready(&reconciliation.status));
+        .is_some_and(|last_reported| last_reported.wrote_ready_of(&reconciliation.status));
     steady::steady(&mut status, &reconciliation.status, is_own, facts.now.time);
     let now = context.process.clock.boot();
     let timing = &context.process.settings.timing;
@@ -294,7 +244,7 @@ pub fn lost(object: &ApiAppSecret, context: &Arc<Context>, facts: &Facts, step: 
     context.events.attempt(object, severity, reason, &note);
 }
 
-/// When a lost answer is made up for, as the end of a sentence. Empty where that is held back: the condition says why.
+/// When the client secret of a lost answer is replaced, as the end of a sentence. Empty where that is held back: the condition says why.
 fn replacement(step: &Step, now: Timestamp) -> String {
     match step {
         Step::Rest(Report::Working { blocked, retry } | Report::Usable { blocked, retry })
@@ -435,16 +385,6 @@ mod tests {
 
     use super::*;
 
-    const PAUSE: Duration = Duration::from_secs(20);
-
-    fn saying(reason: Reason) -> ApiAppSecretStatus {
-        let mut status = ApiAppSecretStatus::default();
-        let now = jiff::Timestamp::UNIX_EPOCH;
-        let conditions = &mut status.conditions;
-        conditions.set(ConditionType::Ready, Status::True, reason, "", Some(1), now);
-        status
-    }
-
     #[test]
     fn while_the_spec_is_invalid_no_schedule_of_a_former_one_is_shown() {
         let mut status = ApiAppSecretStatus {
@@ -463,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn the_event_of_a_lost_answer_says_when_it_is_made_up_for() {
+    fn the_event_of_a_lost_answer_says_when_the_client_secret_is_replaced() {
         let now: Timestamp = "2026-11-29T03:00:00Z".parse().unwrap();
         let rest = |reason: Reason, retry| {
             let blocked = reason.into();
@@ -480,34 +420,5 @@ mod tests {
             "; it is replaced after a pause, at 2026-11-29T03:01:00Z, because that happened before within the hour"
         );
         assert_eq!(replacement(&rest(Reason::BreakerOpen, minute), now), "");
-    }
-
-    #[test]
-    fn replicas_that_do_not_agree_do_not_answer_each_other_without_end() {
-        let (mine, others) = (saying(Reason::NoVerdict), saying(Reason::UpToDate));
-        let last_reported = LastReported::new(&mine, Duration::from_secs(100));
-        let left = |current, status, now| {
-            last_reported.contradicted(current, status, Duration::from_secs(now), PAUSE)
-        };
-        assert_eq!(left(&others, &mine, 105), Some(Duration::from_secs(15)));
-        assert_eq!(
-            left(&others, &mine, 121),
-            None,
-            "after a while it is said again"
-        );
-        assert_eq!(
-            left(&mine, &mine, 105),
-            None,
-            "no other replica reported anything else"
-        );
-        let news = saying(Reason::Refused);
-        assert_eq!(left(&others, &news, 105), None, "it is news");
-        let mut changed = mine.clone();
-        changed.sequence = Some("7".into());
-        let left = last_reported.contradicted(&mine, &changed, Duration::from_secs(105), PAUSE);
-        assert_eq!(
-            left, None,
-            "no other replica reported anything else, and a field has changed"
-        );
     }
 }

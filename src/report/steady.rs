@@ -6,7 +6,7 @@ use crate::api::{ApiAppSecretStatus, Condition, ConditionType, Reason};
 use crate::report::message;
 
 /// The time in each message stays what it was in `before` where it says the same: `is_own` if this process wrote that. While another actor
-/// undoes each write, each of its own is a revision of the Secret, and none is news by itself.
+/// undoes every write of the Secret, a new revision alone is not worth a write.
 pub fn steady(
     status: &mut ApiAppSecretStatus,
     before: &ApiAppSecretStatus,
@@ -33,14 +33,13 @@ pub fn steady(
             status.conditions.say(condition.type_, &condition.message);
         }
     }
-    let same_but_for_the_revision = ApiAppSecretStatus {
-        secret_resource_version: before.secret_resource_version.clone(),
-        ..status.clone()
-    };
-    let contested = (before.conditions.get(ConditionType::Ready))
-        .is_some_and(|ready| ready.reason == Reason::SecretContested.as_str());
-    if contested && same_but_for_the_revision == *before {
-        *status = same_but_for_the_revision;
+    let ready = before.conditions.get(ConditionType::Ready);
+    if ready.is_some_and(|ready| ready.reason == Reason::SecretContested.as_str()) {
+        let same = before.secret_resource_version.clone();
+        let revision = std::mem::replace(&mut status.secret_resource_version, same);
+        if status != before {
+            status.secret_resource_version = revision;
+        }
     }
 }
 

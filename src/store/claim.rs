@@ -1,6 +1,5 @@
 //! Claims: read from Leases, kept, and made. No I/O.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -10,8 +9,8 @@ use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 
 use crate::rotation::{Claim, ClaimView, Owner, RecordError, Version};
-use crate::store::overlay::Overlay;
 use crate::store::secret::put;
+use crate::store::shown::Shown;
 
 /// The label of claims.
 pub const CLAIM_LABEL: &str = "zitadel-secrets.dev/claim";
@@ -58,71 +57,31 @@ impl KeptClaim {
 
 /// All claims, by the names of their Leases.
 #[derive(Debug, Default)]
-pub struct Claims(Mutex<Kept>);
-
-#[derive(Debug, Default)]
-struct Kept {
-    shown: HashMap<String, Arc<KeptClaim>>,
-    /// What the list that is under way has shown.
-    listed: HashMap<String, Arc<KeptClaim>>,
-    written: Overlay<String, Arc<KeptClaim>>,
-}
+pub struct Claims(Mutex<Shown<String, KeptClaim>>);
 
 impl Claims {
-    /// Takes note of an event. Those that have changed come back, also those that are gone: what was deleted while the watch was
-    /// interrupted is only missing in the list.
+    /// Takes note of an event. Those that have changed come back, also those that are gone.
     pub fn note(&self, event: &Event<Lease>) -> Vec<(String, Arc<KeptClaim>)> {
-        let mut kept = self.0.lock();
-        let read = |lease: &Lease| (lease.name_any(), Arc::new(KeptClaim::from(lease)));
-        let changed = match event {
-            Event::Apply(lease) => {
-                let (name, claim) = read(lease);
-                kept.shown.insert(name.clone(), Arc::clone(&claim));
-                vec![(name, claim)]
-            }
-            Event::Delete(lease) => {
-                kept.shown.remove(&lease.name_any());
-                vec![read(lease)]
-            }
-            Event::Init => {
-                kept.listed.clear();
-                Vec::new()
-            }
-            Event::InitApply(lease) => {
-                let (name, claim) = read(lease);
-                kept.listed.insert(name.clone(), Arc::clone(&claim));
-                vec![(name, claim)]
-            }
-            Event::InitDone => {
-                let listed = std::mem::take(&mut kept.listed);
-                let mut missed = std::mem::replace(&mut kept.shown, listed);
-                missed.retain(|name, _| !kept.shown.contains_key(name));
-                missed.into_iter().collect()
-            }
-        };
-        kept.written.note(event);
-        changed
+        let read = |lease: &Lease| (lease.name_any(), KeptClaim::from(lease));
+        self.0.lock().note(event, read)
     }
 
     /// Takes note of a claim that this process wrote. It counts until the watch has shown it.
     pub fn wrote(&self, lease: &Lease) {
-        let claim = Arc::new(KeptClaim::from(lease));
+        let claim = KeptClaim::from(lease);
         let revision = claim.version.revision.clone();
-        let written = &mut self.0.lock().written;
-        written.insert(lease.name_any(), &revision, claim);
+        self.0.lock().wrote(lease.name_any(), &revision, claim);
     }
 
     /// A claim as it was written last: by this process, or by the watch.
     pub fn get(&self, name: &str) -> Option<Arc<KeptClaim>> {
-        let kept = self.0.lock();
-        let found = kept.written.get(name).or_else(|| kept.shown.get(name));
-        found.cloned()
+        self.0.lock().get(name).cloned()
     }
 
     /// All claims as the watch shows them, by name.
     pub fn shown(&self) -> Vec<(String, Arc<KeptClaim>)> {
         let kept = self.0.lock();
-        let all = kept.shown.iter();
+        let all = kept.shown().iter();
         all.map(|(name, claim)| (name.clone(), Arc::clone(claim)))
             .collect()
     }

@@ -2,7 +2,8 @@
 //!
 //! * [`watch`] the watches, [`prune`] what of an object is kept, [`cache`] where it is kept, [`scope`] in which namespaces
 //! * [`owners`] which objects name an application, [`secrets`] what is kept of Secrets, and for which objects
-//! * [`overlay`] what this process wrote and a watch has not shown, [`own_writes`] which events show nothing else
+//! * [`shown`] what a watch shows of claims or Secrets, [`overlay`] what this process wrote and a watch has not shown, [`own_writes`] which
+//!   events show nothing else
 //! * [`claim`] a claim, read and made; [`secret`] a Secret as it is made, [`reading`] as it is read. [`apply`] how both are written,
 //!   [`wiped`] Secrets in memory
 
@@ -17,6 +18,7 @@ pub(crate) mod reading;
 pub mod scope;
 pub mod secret;
 pub(crate) mod secrets;
+pub(crate) mod shown;
 pub(crate) mod watch;
 pub(crate) mod wiped;
 

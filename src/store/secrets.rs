@@ -12,9 +12,9 @@ use kube::runtime::watcher::Event;
 use parking_lot::Mutex;
 
 use crate::rotation::{CommitRecord, Owner, Version};
-use crate::store::overlay::Overlay;
 use crate::store::prune;
 use crate::store::secret::COMMIT_ANNOTATION;
+use crate::store::shown::Shown;
 
 /// A namespace and a name.
 type Key = (Box<str>, Box<str>);
@@ -81,56 +81,37 @@ pub struct Secrets(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    shown: HashMap<Key, Arc<KeptSecret>>,
-    /// What the list that is under way has shown.
-    listed: HashMap<Key, Arc<KeptSecret>>,
-    written: Overlay<Key, Arc<KeptSecret>>,
+    all: Shown<Key, KeptSecret>,
     /// By the uid of an object: the names of the Secrets that are kept for it. After its Secret was given another name there are two for
     /// a while.
     of_owner: HashMap<Box<str>, Vec<Box<str>>>,
 }
 
 impl Secrets {
-    /// Takes note of an event. What has changed comes back, also what is gone: what was deleted while the watch was interrupted is only
-    /// missing in the list.
+    /// Takes note of an event. What has changed comes back, also what is gone.
     pub fn note(&self, event: &Event<PartialObjectMeta<Secret>>) -> Vec<(Key, Arc<KeptSecret>)> {
         let mut kept = self.0.lock();
-        let read = |secret: &PartialObjectMeta<Secret>| {
-            let kept = Arc::new(KeptSecret::new(&secret.metadata));
-            (key(&secret.metadata), kept)
-        };
-        let changed = match event {
-            Event::Apply(secret) => {
-                let (key, secret) = read(secret);
-                kept.insert(key.clone(), Arc::clone(&secret));
-                vec![(key, secret)]
-            }
-            Event::Delete(secret) => {
-                let (key, secret) = read(secret);
-                kept.remove(&key);
-                vec![(key, secret)]
-            }
-            Event::Init => {
-                kept.listed.clear();
-                Vec::new()
-            }
-            Event::InitApply(secret) => {
-                let (key, secret) = read(secret);
-                kept.listed.insert(key.clone(), Arc::clone(&secret));
-                vec![(key, secret)]
+        if let Event::Apply(secret) | Event::Delete(secret) = event {
+            kept.unindex(&key(&secret.metadata));
+        }
+        let changed = kept.all.note(event, |secret| {
+            (key(&secret.metadata), KeptSecret::new(&secret.metadata))
+        });
+        let Kept { all, of_owner } = &mut *kept;
+        match event {
+            Event::Apply(_) => {
+                for (key, secret) in &changed {
+                    index(of_owner, key, secret);
+                }
             }
             Event::InitDone => {
-                let listed = std::mem::take(&mut kept.listed);
-                let mut missed = std::mem::take(&mut kept.shown);
-                kept.of_owner.clear();
-                missed.retain(|key, _| !listed.contains_key(key));
-                for (key, secret) in listed {
-                    kept.insert(key, secret);
+                of_owner.clear();
+                for (key, secret) in all.shown() {
+                    index(of_owner, key, secret);
                 }
-                missed.into_iter().collect()
             }
-        };
-        kept.written.note(event);
+            Event::Delete(_) | Event::Init | Event::InitApply(_) => {}
+        }
         changed
     }
 
@@ -141,18 +122,16 @@ impl Secrets {
             ..PartialObjectMeta::default()
         };
         prune::secret(&mut metadata);
-        let secret = Arc::new(KeptSecret::new(&metadata.metadata));
+        let secret = KeptSecret::new(&metadata.metadata);
         let revision = secret.version.revision.clone();
-        let written = &mut self.0.lock().written;
-        written.insert(key(&metadata.metadata), &revision, secret);
+        let all = &mut self.0.lock().all;
+        all.wrote(key(&metadata.metadata), &revision, secret);
     }
 
     /// A Secret as it was written last: by this process, or by the watch.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<KeptSecret>> {
         let key = (namespace.into(), name.into());
-        let kept = self.0.lock();
-        let found = kept.written.get(&key).or_else(|| kept.shown.get(&key));
-        found.cloned()
+        self.0.lock().all.get(&key).cloned()
     }
 
     /// The names of the Secrets that an object keeps, by their records, as the watch shows them.
@@ -161,7 +140,11 @@ impl Secrets {
         let names = kept.of_owner.get(owner.uid.as_str());
         let is_owners = |name: &&str| {
             let key = (owner.namespace.as_str().into(), (*name).into());
-            let record = kept.shown.get(&key).and_then(|secret| secret.record());
+            let record = kept
+                .all
+                .shown()
+                .get(&key)
+                .and_then(|secret| secret.record());
             record.is_some_and(|record| record.owner == *owner)
         };
         let names = names.into_iter().flatten().map(|name| &**name);
@@ -170,27 +153,31 @@ impl Secrets {
 }
 
 impl Kept {
-    fn insert(&mut self, key: Key, secret: Arc<KeptSecret>) {
-        self.remove(&key);
-        if let Some(owner) = &secret.owner {
-            let names = self.of_owner.entry(owner.clone()).or_default();
-            // NB: most objects have one.
-            names.reserve_exact(1);
-            names.push(key.1.clone());
-        }
-        self.shown.insert(key, secret);
-    }
-
-    fn remove(&mut self, key: &Key) {
-        let Some(owner) = self.shown.remove(key).and_then(|gone| gone.owner.clone()) else {
+    /// Takes a Secret out of the index.
+    fn unindex(&mut self, key: &Key) {
+        let Some(owner) = self
+            .all
+            .shown()
+            .get(key)
+            .and_then(|gone| gone.owner.as_ref())
+        else {
             return;
         };
-        if let Some(names) = self.of_owner.get_mut(&owner) {
+        if let Some(names) = self.of_owner.get_mut(owner) {
             names.retain(|name| *name != key.1);
             if names.is_empty() {
-                self.of_owner.remove(&owner);
+                self.of_owner.remove(owner);
             }
         }
+    }
+}
+
+fn index(of_owner: &mut HashMap<Box<str>, Vec<Box<str>>>, key: &Key, secret: &KeptSecret) {
+    if let Some(owner) = &secret.owner {
+        let names = of_owner.entry(owner.clone()).or_default();
+        // NB: most objects have one.
+        names.reserve_exact(1);
+        names.push(key.1.clone());
     }
 }
 
@@ -258,8 +245,11 @@ mod tests {
         note(Event::InitApply(secret("b", &this)));
         let shown = note(Event::InitDone);
         assert_eq!(shown.0, ["a", "b"]);
-        let shown = note(Event::Apply(secret("b", &that)));
-        assert_eq!(shown, (vec!["a".into()], vec!["b".into()]));
+        // However often it is written.
+        for _ in 0..2 {
+            let shown = note(Event::Apply(secret("b", &that)));
+            assert_eq!(shown, (vec!["a".into()], vec!["b".into()]));
+        }
         // Another list leaves one out.
         note(Event::Init);
         note(Event::InitApply(secret("b", &that)));
@@ -272,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_another_namespace_is_nobodys() {
+    fn a_record_of_another_namespace_belongs_to_no_object() {
         let elsewhere = owner("billing", "1");
         let all = Secrets::default();
         all.note(&Event::Apply(secret("a", &elsewhere)));

@@ -111,52 +111,19 @@ fn execute(call: &Call, project: &mut Project, app: &str, editor: &str) -> Gener
             effect,
         });
     };
+    let once = |project: &mut Project, at: Timestamp, effect: Effect| {
+        let (lag, passed_by) = (settings.projection_lag, effect == Effect::None);
+        let generated = rotate(project, app, editor, fresh(), at, lag, passed_by);
+        note(project, &generated, effect, true);
+        generated
+    };
     match call.mode {
-        Mode::Once | Mode::WithoutEffect => {
-            let passed_by = call.mode == Mode::WithoutEffect;
-            let generated = rotate(
-                project,
-                app,
-                editor,
-                fresh(),
-                call.now,
-                settings.projection_lag,
-                passed_by,
-            );
-            note(
-                project,
-                &generated,
-                if passed_by {
-                    Effect::None
-                } else {
-                    Effect::Applied
-                },
-                true,
-            );
-            generated
-        }
+        Mode::Once => once(project, call.now, Effect::Applied),
+        Mode::WithoutEffect => once(project, call.now, Effect::None),
         Mode::Twice(which) => {
-            let first = rotate(
-                project,
-                app,
-                editor,
-                fresh(),
-                call.now,
-                settings.projection_lag,
-                false,
-            );
-            note(project, &first, Effect::Applied, true);
+            let first = once(project, call.now, Effect::Applied);
             let later = call.now + jiff::SignedDuration::from_micros(1);
-            let second = rotate(
-                project,
-                app,
-                editor,
-                fresh(),
-                later,
-                settings.projection_lag,
-                false,
-            );
-            note(project, &second, Effect::Applied, true);
+            let second = once(project, later, Effect::Applied);
             if which == Which::First { first } else { second }
         }
         Mode::Crossed(which) => {
