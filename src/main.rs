@@ -43,7 +43,7 @@ fn check(arguments: zitadel_secret_operator::cli::Check) -> anyhow::Result<ExitC
 }
 
 fn print_definitions(directory: Option<&std::path::Path>) -> anyhow::Result<()> {
-    for (name, yaml) in api::definitions()? {
+    for (name, yaml) in api::documents()? {
         match directory {
             Some(directory) => {
                 let path = directory.join(name);

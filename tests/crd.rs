@@ -56,7 +56,7 @@ fn the_committed_definitions_are_what_the_program_prints_and_small() {
     };
     assert_eq!(names(&directory()), names(scratch.path()));
     let mut all = String::new();
-    for (name, _) in api::definitions().unwrap() {
+    for (name, _) in api::documents().unwrap() {
         let committed = std::fs::read_to_string(directory().join(&name)).unwrap();
         let made = std::fs::read_to_string(scratch.path().join(&name)).unwrap();
         assert!(
@@ -1308,6 +1308,30 @@ async fn kubectl_knows_both_kinds_by_short_name_and_category_and_prints_what_mat
 }
 
 #[tokio::test]
+async fn an_optional_field_is_absent_and_never_null() {
+    for (name, yaml) in api::documents().unwrap() {
+        assert!(!yaml.contains("nullable"), "{name}");
+    }
+    let kind = Kind::app_secrets("nulls").await;
+    let mut object = kind.object("orders", &[]);
+    // What `interval: {{ .Values.interval }}` gives where there is no value.
+    object.data["spec"]["standby"] = Value::Null;
+    object.data["spec"]["rotation"] = json!({"interval": null, "trigger": "one"});
+    let stored = kind
+        .api
+        .create(&PostParams::default(), &object)
+        .await
+        .unwrap();
+    let spec = &stored.data["spec"];
+    assert_eq!(spec["rotation"], json!({"trigger": "one"}), "{spec}");
+    assert!(spec.get("standby").is_none(), "{spec}");
+    object.data["spec"]["projectId"] = Value::Null;
+    let refused = kind.api.create(&PostParams::default(), &object).await;
+    let message = refused.unwrap_err().to_string();
+    assert!(message.contains("spec.projectId"), "{message}");
+}
+
+#[tokio::test]
 async fn conditions_are_a_list_by_type_and_numbers_that_overflow_are_not_in_the_schema() {
     let kind = Kind::app_secrets("conditions").await;
     kind.api
@@ -1342,7 +1366,7 @@ async fn conditions_are_a_list_by_type_and_numbers_that_overflow_are_not_in_the_
     )
     .await;
     assert!(double.is_err());
-    for (_, yaml) in api::definitions().unwrap() {
+    for (_, yaml) in api::documents().unwrap() {
         assert!(!yaml.contains("uint64") && !yaml.contains("uint32"));
     }
 }

@@ -34,19 +34,51 @@ pub use zitadel_connection::{
 /// The API group of both kinds.
 pub const GROUP: &str = "zitadel-secrets.dev";
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
+use serde_json::Value;
 
-/// The custom resource definitions as YAML documents: file name and content, as they stand in `crds/`.
+/// The custom resource definitions of both kinds.
 ///
 /// # Errors
-/// Only if a definition can't be serialised, which a test rules out.
-pub fn definitions() -> Result<[(String, String); 2], serde_saphyr::ser::Error> {
-    let file = |crd: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition| {
+/// Only if a definition can't be read back from its own JSON, which a test rules out.
+pub fn definitions() -> Result<[CustomResourceDefinition; 2], serde_json::Error> {
+    Ok([
+        without_null(&ApiAppSecret::crd())?,
+        without_null(&ZitadelConnection::crd())?,
+    ])
+}
+
+/// The definitions as YAML documents: file name and content, as they stand in `crds/`.
+///
+/// # Errors
+/// As [`definitions`].
+pub fn documents() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
+    let document = |crd: &CustomResourceDefinition| {
         let name = format!("{GROUP}_{}.yaml", crd.spec.names.plural);
         serde_saphyr::to_string(crd).map(|yaml| (name, yaml))
     };
-    Ok([
-        file(&ApiAppSecret::crd())?,
-        file(&ZitadelConnection::crd())?,
-    ])
+    let definitions = definitions().map_err(|error| error.to_string())?;
+    definitions.iter().map(document).collect()
+}
+
+/// An optional field is absent and never null: schemars takes every [`Option`] for nullable. An API server drops the null of a field that is
+/// not, so that the empty line of a rendered template means the default:
+/// <https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#defaulting-and-nullable>
+fn without_null(
+    crd: &CustomResourceDefinition,
+) -> Result<CustomResourceDefinition, serde_json::Error> {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(object) => {
+                object.remove("nullable");
+                object.values_mut().for_each(strip);
+            }
+            Value::Array(items) => items.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(crd)?;
+    strip(&mut value);
+    serde_json::from_value(value)
 }

@@ -46,7 +46,7 @@ fn artifact_hub_lists_the_kinds_that_exist() {
         list.sort();
         list
     };
-    let definitions: Vec<Value> = api::definitions()
+    let definitions: Vec<Value> = api::documents()
         .unwrap()
         .iter()
         .map(|(_, yaml)| serde_saphyr::from_str(yaml).unwrap())

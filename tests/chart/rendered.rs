@@ -35,7 +35,7 @@ fn command(pod: &Value) -> Command {
 #[test]
 fn the_definitions_are_those_of_the_code_and_stay_when_the_release_goes() {
     let rendered = text(&["--show-only", "templates/crds.yaml"]);
-    let definitions = api::definitions().unwrap();
+    let definitions = api::documents().unwrap();
     for (name, yaml) in &definitions {
         let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
         assert_eq!(

@@ -206,7 +206,7 @@ fn fields(schema: &Value, path: &str, rows: &mut Vec<String>, rules: &mut Vec<St
 fn the_reference_has_every_field_of_both_kinds_as_the_definitions_describe_it() {
     let path = root().join("docs/reference/api.md");
     let mut text = read("docs/reference/api.md");
-    for (_, yaml) in api::definitions().unwrap() {
+    for (_, yaml) in api::documents().unwrap() {
         let definition: Value = serde_saphyr::from_str(&yaml).unwrap();
         let kind = definition["spec"]["names"]["kind"].as_str().unwrap();
         let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];

@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::Client;
 use kube::api::Api;
-use kube::{Client, CustomResourceExt};
 use serde_json::json;
 use tokio::sync::OnceCell;
-use zitadel_secret_operator::api::{ApiAppSecret, ZitadelConnection};
 use zitadel_simulator::{Config, Role, Scope, Simulator};
 
 use super::controlplane::{ControlPlane, Options};
@@ -153,7 +152,7 @@ impl OwnOperator {
 pub async fn install_definitions(client: &Client) {
     use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for definition in [ApiAppSecret::crd(), ZitadelConnection::crd()] {
+    for definition in zitadel_secret_operator::api::definitions().unwrap() {
         let name = definition.metadata.name.clone().unwrap();
         apply(&api, &definition).await.unwrap();
         eventually(PATIENCE, || async {
