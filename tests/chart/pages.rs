@@ -54,6 +54,16 @@ fn commands(page: &str, heading: &str) -> Vec<String> {
     commands
 }
 
+/// The commands of the README under a heading.
+fn readme(heading: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let mut parts = text.split("\n## ");
+    let part = parts.find(|part| part.starts_with(heading)).unwrap();
+    let commands = blocks(part, "sh");
+    let commands = commands.iter().flat_map(|block| block.lines());
+    commands.map(ToOwned::to_owned).collect()
+}
+
 /// Runs a command of a page. Its files are in `directory`, where there are any of that name.
 fn run(cluster: &ControlPlane, directory: &Path, command: &str) -> String {
     let there = |word: &str| {
@@ -71,7 +81,8 @@ fn run(cluster: &ControlPlane, directory: &Path, command: &str) -> String {
             },
         )
     };
-    let words: Vec<String> = command.split(' ').map(there).collect();
+    let unquoted = command.replace('\'', "");
+    let words: Vec<String> = unquoted.split(' ').map(there).collect();
     // NB: without a kubelet a namespace takes its time.
     let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
     if command.starts_with("kubectl delete namespace") {
@@ -187,6 +198,7 @@ async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
 
     let install = commands("install.md", "Install and use it");
     assert!(install.len() <= 4, "{install:?}");
+    assert_eq!(readme("Install"), install);
     let mut operator = None;
     for command in &install {
         run_beside(cluster, directory, command).await;
@@ -199,6 +211,10 @@ async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
     let value = String::from_utf8(data["CLIENT_SECRET"].0.clone()).unwrap();
     assert!(zitadel.accepts(&app.id, &value));
     assert_eq!(zitadel.generates(&app.id), 1);
+    for command in readme("Day two") {
+        run_beside(cluster, directory, &command).await;
+    }
+    assert_eq!(zitadel.generates(&app.id), 2);
 
     for command in commands("upgrade.md", "")
         .iter()
@@ -212,7 +228,7 @@ async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
         .await
         .unwrap();
     assert_eq!(code, Some(0));
-    assert_eq!(zitadel.generates(&app.id), 1);
+    assert_eq!(zitadel.generates(&app.id), 2);
 
     // The operator is gone: nothing may wait for it.
     for command in commands("uninstall.md", "The operator alone") {
