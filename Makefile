@@ -4,18 +4,25 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo tutorial test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench mutants model chaos fault-matrix outage upgrade fuzz
+.PHONY: help demo tutorial pictures test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench mutants model chaos fault-matrix outage upgrade fuzz
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
 
+# One command: with an example among the targets the dependencies have the features that tests need, and are compiled once for all.
+BUILD_DEMO = $(CARGO) build --bins --examples -p zitadel-secret-operator -p zitadel-simulator
+
 demo: controlplane ## Show the operator at work on this machine: a real API server, a ZITADEL simulator, rotations
-	$(CARGO) build --bins -p zitadel-secret-operator -p zitadel-simulator
+	$(BUILD_DEMO)
 	$(CARGO) run --quiet --example demo
 
 tutorial: controlplane ## Start the two servers of docs/tutorial.md, until ^C
-	$(CARGO) build --bins -p zitadel-secret-operator -p zitadel-simulator
+	$(BUILD_DEMO)
 	$(CARGO) run --quiet --example demo tutorial
+
+pictures: controlplane ## Write docs/pictures: run the demo, record what it prints, and draw it
+	$(BUILD_DEMO)
+	$(CARGO) run --quiet --example pictures
 
 test: controlplane helm fmt lint docs deny unit rules packaging integration ## Run every check and test; sets up what it needs
 

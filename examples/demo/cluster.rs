@@ -146,7 +146,7 @@ impl Cluster {
             let found = self.kubectl(&["get", &name, "--ignore-not-found", "--output=name"])?;
             if !found.trim().is_empty() {
                 bail!(
-                    "{name} exists in that cluster already; the demo would get in the way of its users"
+                    "{name} already exists in that cluster; the demo would interfere with its users"
                 );
             }
         }
@@ -177,7 +177,7 @@ impl Cluster {
             own.stop()?;
             return Ok(());
         }
-        println!("\nremoving what was created in the cluster; a namespace takes some seconds");
+        println!("\nremoving what was created in the cluster; a namespace takes a few seconds");
         let mut failed = None;
         for name in CLUSTER_WIDE
             .iter()

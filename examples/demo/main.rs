@@ -1,7 +1,7 @@
 //! The main job on real parts, step by step: `make demo`, or `cargo run --example demo` once everything is built.
 //!
-//! A Kubernetes API server, a ZITADEL simulator, and the operator's own binary. Every step is checked;
-//! the exit code is 0 only if everything that is shown has really happened. With the argument `tutorial` only the servers run, for
+//! A Kubernetes API server, a ZITADEL simulator, and the operator's own binary. Every step is verified;
+//! the exit code is 0 only if all of them succeeded. With the argument `tutorial` only the servers run, for
 //! docs/tutorial.md.
 
 mod cluster;
@@ -60,7 +60,7 @@ async fn main() -> ExitCode {
             }
             demo.run().await?;
             println!(
-                "\nEverything above has happened: {} seconds.",
+                "\nEvery step succeeded: {} seconds.",
                 started.elapsed().as_secs()
             );
             if keep {
@@ -203,14 +203,15 @@ impl Demo {
             written.0.join("key.json"),
         )?;
         println!(
-            "Both servers run until ^C. Go on in a second terminal, with docs/tutorial.md:\n\n  . target/tutorial/env"
+            "Both servers run until ^C. Continue in a second terminal, with docs/tutorial.md:\n\n  . target/tutorial/env"
         );
         Ok(written)
     }
 
     fn install(&mut self) -> anyhow::Result<()> {
-        self.screen
-            .step("The custom resource definitions, a namespace each for the operator and a team");
+        self.screen.step(
+            "The custom resource definitions, and a namespace each for the operator and a team",
+        );
         self.screen.quietly("version")?;
         let crds = self.directory.join("crds");
         std::fs::create_dir(&crds)?;
@@ -237,9 +238,9 @@ impl Demo {
 
     fn start_operator(&mut self) -> anyhow::Result<()> {
         self.screen
-            .step("The operator, with the rights of its service account and no more");
+            .step("The operator, with only the permissions of its service account");
         self.launch()?;
-        ok("it runs; its log is operator.log");
+        ok("the operator is running; its log is operator.log");
         Ok(())
     }
 
@@ -332,7 +333,9 @@ spec:
             self.zitadel.generated().await? == 1,
             "not one client secret was generated"
         );
-        println!("OLD is the client secret that ZITADEL made together with the application.");
+        println!(
+            "OLD is the client secret that ZITADEL generated when the application was created."
+        );
         let first = self.zitadel.first_secret.clone();
         self.zitadel.prove(&value, &first).await?;
         Ok(value)
@@ -340,7 +343,7 @@ spec:
 
     async fn wait_until_due(&mut self, old: &str) -> anyhow::Result<String> {
         self.screen
-            .step("The rotation when it is due, 15 seconds after the last one");
+            .step("A rotation that is due, 15 seconds after the previous one");
         let before = self.status()?;
         let due = text(&before, "nextRotationTime")?;
         println!("status.nextRotationTime is {due}; waiting");
@@ -358,7 +361,7 @@ spec:
             "it was rotated after {age:#}, too early"
         );
         ok(&format!(
-            "it was rotated when it was {:.1} seconds old",
+            "the secret was rotated when it was {:.1} seconds old",
             age.as_secs_f64()
         ));
         self.screen.kubectl("get aas")?;
@@ -369,7 +372,7 @@ spec:
 
     async fn trigger(&mut self, old: &str) -> anyhow::Result<String> {
         self.screen
-            .step("The rotation at once, on a new trigger; from now on the interval is 3 minutes");
+            .step("An immediate rotation, by a new trigger; the interval is now 3 minutes");
         self.screen.kubectl(
             r#"patch aas orders-api --type=merge -p '{"spec":{"rotation":{"interval":"3m","trigger":"2026-11-leak"}}}'"#,
         )?;
@@ -386,7 +389,7 @@ spec:
 
     async fn lose_an_answer(&mut self, old: &str) -> anyhow::Result<()> {
         self.screen
-            .step("The worst case: ZITADEL rotates and its answer is lost");
+            .step("The worst case: ZITADEL rotates, and its response is lost");
         let before = self.zitadel.generated().await?;
         self.zitadel.lose_the_next_answer().await?;
         self.screen.kubectl(
@@ -400,14 +403,14 @@ spec:
             self.zitadel.generated().await? == before + 2,
             "it took another number of generate calls than two"
         );
-        ok("ZITADEL's journal showed that a value was lost, so one more was generated");
+        ok("ZITADEL's change log shows that a secret was lost, so another one was generated");
         let value = self.show_secret()?;
         self.zitadel.prove(&value, old).await
     }
 
     async fn change_nothing(&mut self) -> anyhow::Result<()> {
         self.screen.step(
-            "What rotates nothing: a label, another key or name of the Secret, a restart of the operator",
+            "What never rotates: a new label, other keys, another name of the Secret, a restart of the operator",
         );
         let (value, before) = (self.value()?, self.zitadel.generated().await?);
         self.screen.kubectl("label aas orders-api team=orders")?;
@@ -425,7 +428,7 @@ spec:
             None => None,
         };
         ensure!(code == Some(0), "the operator ended with {code:?}");
-        ok("the operator was stopped and ended with 0");
+        ok("the operator stopped with exit code 0");
         self.launch()?;
         self.screen.kubectl(
             r#"patch aas orders-api --type=merge -p '{"spec":{"secret":{"name":"orders-credentials"}}}'"#,
@@ -449,7 +452,7 @@ spec:
             "{} client secrets were generated",
             after - before
         );
-        ok("the client secret is the same, and ZITADEL was asked for none");
+        ok("the client secret is unchanged, and none was generated");
         self.compare_the_books().await
     }
 
@@ -476,7 +479,7 @@ spec:
             calls == generated && generated == 5,
             "the operator recorded {calls} calls, ZITADEL {generated}"
         );
-        ok("the operator's audit log and ZITADEL's ledger agree: 5 calls");
+        ok("the operator's audit log and the simulator's ledger agree: 5 calls");
         ensure!(
             !log.contains(&self.value()?),
             "the client secret is in the log"
@@ -539,7 +542,7 @@ spec:
         );
         text(&status, "sequence")?.parse::<u64>()?;
         ok(&format!(
-            "sequence, changeDate, the reason {cause}, and the time from ZITADEL's answer to the written Secret"
+            "sequence, changeDate, the reason {cause}, and the milliseconds from ZITADEL's response to the written Secret"
         ));
         Ok(status)
     }
@@ -590,7 +593,7 @@ spec:
         let directory = self.directory.display();
         println!(
             "
-KEEP is set: everything goes on running until ^C.
+KEEP is set: everything keeps running until ^C.
 
   export KUBECONFIG={directory}/kubeconfig
   alias kubectl={}
@@ -598,12 +601,12 @@ KEEP is set: everything goes on running until ^C.
   kubectl describe aas orders-api
   kubectl get events
   kubectl patch aas orders-api --type=merge -p '{{\"spec\":{{\"rotation\":{{\"trigger\":\"mine\"}}}}}}'
-  kubectl delete secret orders-credentials      # a new one comes within half a minute
+  kubectl delete secret orders-credentials      # it is recreated within half a minute
   tail -f {directory}/operator.log",
             self.cluster.kubectl_program().display()
         );
         if !self.cluster.is_own() {
-            println!("  (what was created in the cluster is removed at the end)");
+            println!("  (everything created in the cluster is removed at the end)");
         }
     }
 

@@ -108,7 +108,7 @@ impl Zitadel {
             status == 400 && error == Some("unauthorized_client"),
             "the old value is not refused"
         );
-        ok("the new value is accepted and the old one refused");
+        ok("the new client secret is accepted, and the old one is rejected");
         Ok(())
     }
 

@@ -10,6 +10,7 @@
 mod examples;
 mod imports;
 mod pages;
+mod pictures;
 mod readme;
 #[path = "../support/mod.rs"]
 mod support;
