@@ -68,9 +68,9 @@ async fn every_example_is_accepted_by_the_api_server() {
 }
 
 /// A world with the connection of the examples, in which a team has the namespace of a tenant.
-struct Team {
-    world: World,
-    tenant: Tenant,
+pub struct Team {
+    pub world: World,
+    pub tenant: Tenant,
 }
 
 /// What was applied for the team.
@@ -215,6 +215,8 @@ async fn the_operator_does_for_every_example_what_the_example_says() {
     consumer(&team).await;
     reloader(&team).await;
     adopt(&team).await;
+    team.tenant.delete_secret("orders-api-oauth").await;
+    crate::migrate::as_the_page_says(&team).await;
 }
 
 async fn minimal(team: &Team) {

@@ -7,8 +7,14 @@
     missing_docs
 )]
 
+mod book;
+mod commands;
 mod examples;
 mod imports;
+mod manifests;
+mod markdown;
+mod migrate;
+mod named_tests;
 mod pages;
 mod pictures;
 mod readme;

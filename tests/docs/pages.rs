@@ -1,7 +1,6 @@
 //! The documentation says what the program does: every reason, every field, and no flag that does not exist.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
 use serde_json::Value;
@@ -9,25 +8,7 @@ use zitadel_secret_operator::api::{self, Reason};
 use zitadel_secret_operator::cli::Cli;
 use zitadel_secret_operator::process::metrics;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// README, CHANGELOG and everything in docs/, with their paths.
-fn pages() -> Vec<(PathBuf, String)> {
-    let mut pages = vec![root().join("README.md"), root().join("CHANGELOG.md")];
-    for directory in ["docs", "docs/how-to", "docs/reference"] {
-        let entries = std::fs::read_dir(root().join(directory)).unwrap();
-        let paths = entries.map(|entry| entry.unwrap().path());
-        pages.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "md")));
-    }
-    let text = |path: PathBuf| (path.clone(), std::fs::read_to_string(path).unwrap());
-    pages.into_iter().map(text).collect()
-}
+use crate::markdown::{pages, read, root};
 
 #[test]
 fn every_reason_has_a_paragraph_and_no_paragraph_is_without_a_reason() {
