@@ -35,7 +35,7 @@ fn whole(mut spec: Map<String, Value>) -> Value {
 }
 
 /// The object that a block is, or is a part of. None if it is of another kind than ours.
-fn object(document: Value) -> Option<Value> {
+fn object(document: &Value) -> Option<Value> {
     if document.is_array() {
         let mut data = document.as_array().unwrap().clone();
         let secret = json!({"key": "CLIENT_SECRET", "from": "ClientSecret"});
@@ -89,6 +89,7 @@ async fn every_manifest_on_a_page_is_accepted_by_the_api_server() {
             let place = format!("{}:{}", path.display(), block.line);
             let objects: Vec<Value> = documents(&block.text)
                 .into_iter()
+                .iter()
                 .filter_map(object)
                 .collect();
             if objects.is_empty() {
