@@ -87,11 +87,7 @@ async fn every_manifest_on_a_page_is_accepted_by_the_api_server() {
                 continue;
             }
             let place = format!("{}:{}", path.display(), block.line);
-            let objects: Vec<Value> = documents(&block.text)
-                .into_iter()
-                .iter()
-                .filter_map(object)
-                .collect();
+            let objects: Vec<Value> = documents(&block.text).iter().filter_map(object).collect();
             if objects.is_empty() {
                 continue;
             }
