@@ -287,3 +287,40 @@ fn every_page_is_in_the_summary() {
         );
     }
 }
+
+/// The paths in a page that begin with a folder of the repository.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    let folders = [
+        "src/",
+        "tests/",
+        "simulator/",
+        "examples/",
+        "charts/",
+        "deploy/",
+        "gitops/",
+        "docs/",
+        "crds/",
+        "fuzz/",
+        "image/",
+        ".github/",
+    ];
+    let code = text.split('`').skip(1).step_by(2);
+    code.filter(move |code| folders.iter().any(|folder| code.starts_with(folder)))
+        .filter(|code| !code.contains([' ', '*', '$', '<', '{']))
+}
+
+#[test]
+fn every_file_that_a_page_names_exists() {
+    let mut named = 0;
+    for (path, text) in pages() {
+        // What a change was about may be gone.
+        if path.ends_with("CHANGELOG.md") {
+            continue;
+        }
+        for name in paths(&text) {
+            assert!(root().join(name).exists(), "{}: {name}", path.display());
+            named += 1;
+        }
+    }
+    assert!(named > 60, "{named}");
+}
