@@ -11,6 +11,8 @@
 mod install;
 #[path = "chart/listing.rs"]
 mod listing;
+#[path = "chart/options.rs"]
+mod options;
 #[path = "chart/pages.rs"]
 mod pages;
 #[path = "chart/readme.rs"]

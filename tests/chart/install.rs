@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
@@ -12,10 +12,11 @@ use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::{ApiAppSecret, ZitadelConnection};
 
+use super::pages::{commands, run};
 use super::rendered::released;
 use crate::support::controlplane::{ControlPlane, Options, client_from};
 use crate::support::eventually;
-use crate::support::helm::{CHART, helm, root, succeeded};
+use crate::support::helm::{CHART, helm, refused, root, succeeded};
 use crate::support::world::PATIENCE;
 
 const NAMESPACE: &str = "zitadel-secret-operator";
@@ -172,6 +173,24 @@ fn release(kubeconfig: &Path, verb: &str, arguments: &[&str]) -> String {
     succeeded(&helm(Some(kubeconfig), &[&usual, arguments].concat()))
 }
 
+/// What a field says of itself in older definitions.
+const OLDER: &str = "As it was before.";
+
+/// The definitions with another text for a field, as kubectl applies them.
+fn older_definitions(directory: &Path) -> std::path::PathBuf {
+    let definitions = zitadel_secret_operator::api::definitions().unwrap();
+    let older = definitions.iter().map(|definition| {
+        let mut definition = serde_json::to_value(definition).unwrap();
+        let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        schema["properties"]["spec"]["description"] = json!(OLDER);
+        definition
+    });
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": older.collect::<Vec<_>>()});
+    let file = directory.join("older.json");
+    std::fs::write(&file, list.to_string()).unwrap();
+    file
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_people_made_outlives_upgrades_rollbacks_and_the_release_itself() {
     let cluster = ControlPlane::start(Options::default()).await;
@@ -181,11 +200,34 @@ async fn what_people_made_outlives_upgrades_rollbacks_and_the_release_itself() {
     namespace(&client, NAMESPACE, restricted).await;
     namespace(&client, "orders", json!({})).await;
 
-    let notes = release(kubeconfig, "install", &[]);
+    // The definitions of an earlier version were applied by hand.
+    let directory = tempfile::tempdir().unwrap();
+    let older = older_definitions(directory.path());
+    let applied = cluster.kubectl(&["apply", "--filename", older.to_str().unwrap()]);
+    assert!(applied.status.success(), "{applied:?}");
+    let usual = ["install", RELEASE, CHART, "--namespace", NAMESPACE];
+    let answer = refused(&helm(Some(kubeconfig), &usual));
+    assert!(answer.contains("invalid ownership metadata"), "{answer}");
+    let values = directory.path().join("values.yaml");
+    std::fs::write(values, "replicas: 1\n").unwrap();
+    let mut notes = String::new();
+    for command in commands("install.md", "Let Helm take over the definitions") {
+        notes = run(&cluster, directory.path(), &command);
+    }
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for definition in definitions.list(&ListParams::default()).await.unwrap() {
+        let text = serde_json::to_string(&definition.spec).unwrap();
+        assert!(!text.contains(OLDER), "{}", definition.name_any());
+    }
     let command =
         format!("kubectl -n {NAMESPACE} create secret generic zitadel-key --from-file=key.json");
     assert!(notes.contains(&command), "{notes}");
     pod_made(&client, NAMESPACE).await;
+    let services: Api<Service> = Api::namespaced(client.clone(), NAMESPACE);
+    let service = services.get(RELEASE).await.unwrap().spec.unwrap();
+    assert_eq!(service.ip_family_policy.unwrap(), "PreferDualStack");
+    // This cluster has no other.
+    assert_eq!(service.ip_families.unwrap(), ["IPv4"]);
     let connections: Api<ZitadelConnection> = Api::all(client.clone());
     let first = connection(&client).await;
     let objects: Api<ApiAppSecret> = Api::namespaced(client.clone(), "orders");

@@ -35,7 +35,7 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 }
 
 /// The commands under a heading.
-fn commands(page: &str, heading: &str) -> Vec<String> {
+pub fn commands(page: &str, heading: &str) -> Vec<String> {
     let text = match heading {
         // What stands before the first heading.
         "" => {
@@ -65,7 +65,7 @@ fn readme(heading: &str) -> Vec<String> {
 }
 
 /// Runs a command of a page. Its files are in `directory`, where there are any of that name.
-fn run(cluster: &ControlPlane, directory: &Path, command: &str) -> String {
+pub fn run(cluster: &ControlPlane, directory: &Path, command: &str) -> String {
     let there = |word: &str| {
         let (flag, file) = word.split_once('=').unwrap_or(("", word));
         let path = directory.join(file);

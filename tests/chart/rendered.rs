@@ -185,6 +185,20 @@ fn a_released_chart_names_its_image_by_digest_and_every_word_of_the_user_wins_ov
     // An image of one's own may have another digest.
     let elsewhere = "image.repository=registry.example.com/team/operator-2";
     assert_eq!(image(elsewhere), format!("{RELEASED}-2:{version}"));
+    for own in ["operator", "team/operator"] {
+        let other = format!("image.repository={own}");
+        assert_eq!(image(&other), format!("{own}:{version}"));
+    }
+    // A mirror has the same one, whether it keeps the name of the registry or not.
+    let mirror = "image.registry=mirror.example.com:5000";
+    let path = "mirror.example.com:5000";
+    assert_eq!(image(mirror), format!("{path}/{RELEASED}@{digest}"));
+    let short = format!("{mirror},image.repository=team/operator");
+    assert_eq!(image(&short), format!("{path}/team/operator@{digest}"));
+    let tagged = format!("{short},image.tag=edge");
+    assert_eq!(image(&tagged), format!("{path}/team/operator:edge"));
+    let another = format!("{mirror},image.repository=operator");
+    assert_eq!(image(&another), format!("{path}/operator:{version}"));
 }
 
 #[test]

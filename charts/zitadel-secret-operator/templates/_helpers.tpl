@@ -12,13 +12,19 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The name of what has no namespace: releases of the same name in two namespaces must not share it. */}}
+{{/* The operator's own namespace. */}}
+{{- define "zso.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride -}}
+{{- end -}}
+
+{{/* The name of cluster-scoped objects: releases of the same name in two namespaces must not share them. */}}
 {{- define "zso.clusterName" -}}
 {{- $name := include "zso.fullname" . -}}
-{{- if eq $name .Release.Namespace -}}
+{{- $namespace := include "zso.namespace" . -}}
+{{- if eq $name $namespace -}}
 {{- $name -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Namespace $name -}}
+{{- printf "%s-%s" $namespace $name -}}
 {{- end -}}
 {{- end -}}
 
@@ -54,18 +60,27 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{/*
-The image: by its digest, by its tag, or as the chart was released with it. That is an annotation of the chart and no default of a value,
-since `helm upgrade --reuse-values` would keep the one of the older chart. Of an image somewhere else only the version is known.
+The image: by its digest, by its tag, or the one that the chart was released with. That is an annotation of the chart and not a default value,
+since `helm upgrade --reuse-values` would keep the one of the older chart. A mirror in another registry has the same digest. Of any other
+image only the version is known.
 */}}
 {{- define "zso.image" -}}
-{{- $released := index .Chart.Annotations "zitadel-secrets.dev/image" -}}
+{{- $released := default "" (index .Chart.Annotations "zitadel-secrets.dev/image") -}}
 {{- with .Values.image -}}
+{{- $name := .repository -}}
+{{- $original := hasPrefix (printf "%s@" .repository) $released -}}
+{{- with .registry -}}
+{{- $name = printf "%s/%s" . $name -}}
+{{- end -}}
+{{- if .registry -}}
+{{- $original = or $original (hasPrefix (printf "%s@" .repository) (regexReplaceAll "^[^/]*/" $released "")) -}}
+{{- end -}}
 {{- if .digest -}}
-{{ .repository }}@{{ .digest }}
-{{- else if and (not .tag) (hasPrefix (printf "%s@" .repository) $released) -}}
-{{ $released }}
+{{ $name }}@{{ .digest }}
+{{- else if and (not .tag) $original -}}
+{{ $name }}@{{ last (splitList "@" $released) }}
 {{- else -}}
-{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
+{{ $name }}:{{ default $.Chart.AppVersion .tag }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -74,7 +89,7 @@ since `helm upgrade --reuse-values` would keep the one of the older chart. Of an
 subjects:
 - kind: ServiceAccount
   name: {{ include "zso.serviceAccountName" . }}
-  namespace: {{ .Release.Namespace }}
+  namespace: {{ include "zso.namespace" . }}
 {{- end -}}
 
 {{/* Where the operator works, as flags. */}}
