@@ -180,7 +180,7 @@ func run(ctx context.Context, o options) error {
 
 	controllers, cancelControllers := context.WithCancel(ctx)
 	defer cancelControllers()
-	if err := startControllers(controllers, p, internalPath, config, o.gcSync, failed); err != nil {
+	if err := startControllers(controllers, p, config, o.gcSync); err != nil {
 		return fmt.Errorf("controllers: %w", err)
 	}
 	if err := waitFor(startCtx, failed, func(ctx context.Context) bool { return controllersWork(ctx, client) }); err != nil {
