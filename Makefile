@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo tutorial pictures test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench mutants model chaos fault-matrix outage upgrade fuzz
+.PHONY: help demo tutorial pictures preflight test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench mutants model chaos fault-matrix outage upgrade fuzz
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -12,8 +12,13 @@ help: ## Say what can be made
 # One command: with an example among the targets the dependencies have the features that tests need, and are compiled once for all.
 BUILD_DEMO = $(CARGO) build --bins --examples -p zitadel-secret-operator -p zitadel-simulator
 
-demo: controlplane ## Show the operator at work on this machine: a real API server, a ZITADEL simulator, rotations
+demo: ## Show the operator at work on this machine: a real API server, a ZITADEL simulator, rotations
+	@tests/preflight.sh demo
+	@echo 'step 1 of 3: a Kubernetes control plane (the first build takes about 5 minutes on 2 cores)'
+	@tests/controlplane/build.sh
+	@echo 'step 2 of 3: the operator and a ZITADEL simulator (the first build takes about 2 minutes on 2 cores)'
 	$(BUILD_DEMO)
+	@echo 'step 3 of 3: the demo (about half a minute)'
 	$(CARGO) run --quiet --example demo
 
 tutorial: controlplane ## Start the two servers of docs/tutorial.md, until ^C
@@ -24,12 +29,21 @@ pictures: controlplane ## Write docs/pictures: run the demo, record what it prin
 	$(BUILD_DEMO)
 	$(CARGO) run --quiet --example pictures
 
-test: controlplane helm fmt lint docs deny unit rules packaging book integration ## Run every check and test; sets up what it needs
-
+TEST_STEPS := controlplane helm fmt lint docs deny unit rules packaging book integration
 # A user who may not change the root directory runs `make image` by itself, with sudo.
 ifeq ($(shell chroot / true 2>/dev/null && echo may),may)
-test: image
+TEST_STEPS += image
 endif
+
+test: ## Run every check and test, about half an hour on 2 cores; sets up what it needs
+	@tests/preflight.sh test
+	@step=0; for target in $(TEST_STEPS); do \
+		step=$$((step + 1)); echo "step $$step of $(words $(TEST_STEPS)): $$target"; \
+		$(MAKE) --no-print-directory $$target || exit; \
+	done
+
+preflight: ## Say what this machine lacks for make test
+	tests/preflight.sh test
 
 controlplane: ## Build the control plane for tests: etcd, kube-apiserver, kube-controller-manager, kubectl
 	tests/controlplane/build.sh

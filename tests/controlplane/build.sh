@@ -20,8 +20,9 @@ for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
 	flags="$flags -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=${minor%%.*}"
 	flags="$flags -X $package.gitTreeState=clean -X $package.gitCommit=$version -X $package.buildDate=${date:-1970-01-01T00:00:00Z}"
 done
-echo "controlplane: building Kubernetes $version; the first build takes some minutes" >&2
-go build -trimpath -ldflags "$flags" -o "$out/controlplane.new" . >&2
+echo "controlplane: building Kubernetes $version; the first build takes about 5 minutes on 2 cores" >&2
+. ../build-go.sh
+build_go controlplane "$out/build.log" . -trimpath -ldflags "$flags" -o "$out/controlplane.new"
 mv "$out/controlplane.new" "$out/controlplane"
 ln -sfn controlplane "$out/kubectl"
 echo "$want" >"$out/stamp"

@@ -17,6 +17,7 @@ mod migrate;
 mod named_tests;
 mod pages;
 mod pictures;
+mod preflight;
 mod readme;
 #[path = "../support/mod.rs"]
 mod support;

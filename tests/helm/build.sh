@@ -14,7 +14,8 @@ if [ -x "$out/helm" ] && [ "$(cat "$out/stamp" 2>/dev/null)" = "$want" ]; then e
 export CGO_ENABLED=0 GOFLAGS="-mod=readonly -buildvcs=false"
 version=$(go list -m -f '{{.Version}}' helm.sh/helm/v4)
 flags="-s -w -X helm.sh/helm/v4/internal/version.version=$version"
-echo "helm: building $version; the first build takes some minutes" >&2
-go build -trimpath -ldflags "$flags" -o "$out/helm.new" helm.sh/helm/v4/cmd/helm >&2
+echo "helm: building $version; the first build takes about 2 minutes on 2 cores" >&2
+. ../build-go.sh
+build_go helm "$out/build.log" helm.sh/helm/v4/cmd/helm -trimpath -ldflags "$flags" -o "$out/helm.new"
 mv "$out/helm.new" "$out/helm"
 echo "$want" >"$out/stamp"
