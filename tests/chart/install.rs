@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
@@ -153,8 +153,26 @@ async fn helm_waits_for_the_operator_and_for_no_zitadel() {
         "--create-namespace",
         "--set",
         "controllerClass=payments,watchNamespaces={payments},crds.install=false",
+        // In a namespace of its own beside the release, with what else a cluster may ask for.
+        "--set",
+        "namespaceOverride=platform,deploymentAnnotations.owner=platform,service.labels.scrape=metrics",
+        "--set",
+        "extraObjects[0].apiVersion=v1,extraObjects[0].kind=ConfigMap,extraObjects[0].metadata.name=\\{{ .Release.Name \\}}",
     ];
+    namespace(&client, "platform", json!({})).await;
     waited(kubeconfig, &second).await;
+    let moved: Api<Deployment> = Api::namespaced(client.clone(), "platform");
+    let moved = moved.list(&ListParams::default()).await.unwrap();
+    assert_eq!(moved.items[0].annotations()["owner"], "platform");
+    assert_eq!(
+        moved.items[0].status.as_ref().unwrap().available_replicas,
+        Some(1)
+    );
+    let services: Api<Service> = Api::namespaced(client.clone(), "platform");
+    let service = services.list(&ListParams::default()).await.unwrap();
+    assert_eq!(service.items[0].labels()["scrape"], "metrics");
+    let further: Api<ConfigMap> = Api::namespaced(client.clone(), "payments");
+    further.get("payments").await.unwrap();
     // Uninstalled, and installed again where the definitions and the connection are there already.
     waited(
         kubeconfig,
