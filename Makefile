@@ -21,7 +21,9 @@ demo: ## Show the operator at work on this machine: a real API server, a ZITADEL
 	@echo 'step 3 of 3: the demo (about half a minute)'
 	$(CARGO) run --quiet --example demo
 
-tutorial: controlplane ## Start the two servers of docs/tutorial.md, until ^C
+tutorial: ## Start the two servers of docs/tutorial.md, until ^C
+	@tests/preflight.sh demo
+	@tests/controlplane/build.sh
 	$(BUILD_DEMO)
 	$(CARGO) run --quiet --example demo tutorial
 

@@ -40,9 +40,7 @@ impl Machine {
         }
         std::fs::create_dir(machine.0.path().join("bin")).unwrap();
         for tool in ["dirname", "sed", "sort", "tail", "awk", "sh"] {
-            let found = ["/usr/bin", "/bin"].map(|place| Path::new(place).join(tool));
-            let found = found.iter().find(|path| path.exists()).expect(tool);
-            symlink(found, machine.0.path().join("bin").join(tool)).unwrap();
+            machine.real(tool);
         }
         for (name, says) in PROGRAMS {
             machine.program(name, says);
@@ -54,6 +52,13 @@ impl Machine {
         let path = self.0.path().join("bin").join(name);
         std::fs::write(&path, format!("#!/bin/sh\n{says}\n")).unwrap();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// The real one, for the script itself.
+    fn real(&self, tool: &str) {
+        let found = ["/usr/bin", "/bin"].map(|place| Path::new(place).join(tool));
+        let found = found.iter().find(|path| path.exists()).expect(tool);
+        symlink(found, self.0.path().join("bin").join(tool)).unwrap();
     }
 
     fn without(&self, name: &str) {
@@ -128,7 +133,7 @@ fn what_is_missing_is_said_in_one_sentence_with_where_to_get_it() {
 }
 
 #[test]
-fn versions_that_are_too_old_and_a_disk_that_is_too_small_are_named() {
+fn versions_that_are_too_old_and_little_disk_are_named() {
     for (name, says, said) in [
         (
             "rustc",
@@ -167,13 +172,41 @@ fn versions_that_are_too_old_and_a_disk_that_is_too_small_are_named() {
     let machine = Machine::new();
     machine.program("df", "echo head; echo '/dev/x 99 9 3145728 9% /'");
     let (code, said) = machine.preflight("demo");
-    assert_eq!(code, Some(1));
-    assert!(
-        said[0].starts_with("preflight: 3 GiB of disk are free in "),
-        "{said:?}"
-    );
-    assert!(
-        said[0].ends_with("about 6 GiB are needed for a first `make demo`"),
-        "{said:?}"
-    );
+    assert_eq!((code, said.len()), (Some(0), 1), "{said:?}");
+    assert!(said[0].starts_with("preflight: 3 GiB of disk are free in "));
+    assert!(said[0].ends_with("a first `make demo` needs about 6 GiB"));
+}
+
+/// Runs a build script's part that calls `go build`, with a `go` that compiles three packages of four and then ends in this way.
+fn build_go(end: &str) -> (Option<i32>, String) {
+    let machine = Machine::new();
+    for tool in ["grep", "wc", "cat", "sleep"] {
+        machine.real(tool);
+    }
+    let list = "if [ $1 = list ]; then printf 'a\nb\nc\nd\n'; exit; fi";
+    let build = "printf 'go: downloading x\na\nb\nc\n' >&2";
+    machine.program("go", &format!("{list}\n{build}\n{end}"));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/build-go.sh");
+    let output = Command::new("/bin/sh")
+        .arg("-euc")
+        .arg(format!(". '{}'; build_go it log . -v", script.display()))
+        .current_dir(machine.0.path())
+        .env_clear()
+        .env("PATH", machine.0.path().join("bin"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), said)
+}
+
+#[test]
+fn a_build_says_that_it_is_done_and_one_that_fails_says_why_and_fails() {
+    let (code, said) = build_go("");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("it: built in "), "{said}");
+    assert!(!said.contains("downloading x"), "{said}");
+    let (code, said) = build_go("echo 'x.go:1: wrong' >&2; exit 3");
+    assert_ne!(code, Some(0), "{said}");
+    assert!(said.contains("x.go:1: wrong"), "{said}");
+    assert!(!said.contains("built in"), "{said}");
 }
