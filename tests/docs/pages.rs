@@ -324,3 +324,22 @@ fn every_file_that_a_page_names_exists() {
     }
     assert!(named > 60, "{named}");
 }
+
+#[test]
+fn the_issue_templates_ask_for_versions_and_warn_of_secrets() {
+    let form = |name: &str| -> Value {
+        let text = read(&format!(".github/ISSUE_TEMPLATE/{name}.yml"));
+        assert!(text.contains("**Never paste a"), "{name}");
+        serde_saphyr::from_str(&text).unwrap()
+    };
+    let required = |form: &Value| -> BTreeSet<String> {
+        let fields = form["body"].as_array().unwrap().iter();
+        let required = fields.filter(|field| field["validations"]["required"] == true);
+        let id = |field: &Value| field["id"].as_str().unwrap().to_owned();
+        required.map(id).collect()
+    };
+    let wanted = ["operator", "kubernetes", "zitadel", "what", "describe"];
+    let wanted = wanted.map(ToOwned::to_owned);
+    assert_eq!(required(&form("bug")), wanted.into());
+    assert_eq!(required(&form("feature")), ["problem".to_owned()].into());
+}
