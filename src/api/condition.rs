@@ -130,12 +130,6 @@ impl JsonSchema for Conditions {
 }
 
 impl Conditions {
-    /// Gives back what is reserved beyond its length.
-    pub fn shrink_to_fit(&mut self) {
-        self.known.shrink_to_fit();
-        self.foreign.shrink_to_fit();
-    }
-
     /// The condition of a type, if it was ever set.
     pub fn get(&self, type_: ConditionType) -> Option<&Condition> {
         self.known.iter().find(|condition| condition.type_ == type_)

@@ -30,6 +30,12 @@ macro_rules! reasons {
 }
 
 impl Reason {
+    /// The reason that a word stands for. None if it is not of this version.
+    pub fn parse(word: &str) -> Option<Self> {
+        let known = Self::ALL.iter();
+        known.copied().find(|reason| reason.as_str() == word)
+    }
+
     /// Whether it says that ZITADEL does not answer as ZITADEL does, so that nothing can be asked of it.
     pub const fn is_zitadel_away(self) -> bool {
         matches!(
@@ -211,6 +217,7 @@ mod tests {
                     && reason.as_str().len() <= 64
             );
             assert!(reason.meaning().ends_with('.'), "{reason:?}");
+            assert_eq!(Reason::parse(reason.as_str()), Some(*reason));
         }
     }
 }

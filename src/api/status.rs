@@ -91,13 +91,6 @@ pub struct ApiAppSecretStatus {
 impl ApiAppSecretStatus {
     /// Entries of the history that are kept: `maxItems` of its schema.
     pub const HISTORY: usize = 10;
-
-    /// Gives back what its lists have reserved beyond their length. For a status that is kept: as it is read, one entry takes the room of
-    /// four.
-    pub fn shrink_to_fit(&mut self) {
-        self.conditions.shrink_to_fit();
-        self.history.shrink_to_fit();
-    }
 }
 
 /// The pair before the stored one.

@@ -45,7 +45,7 @@ pub async fn scan_for_external_rotations(context: Arc<Context>) {
 }
 
 async fn scan_projects(context: Arc<Context>, connection: Arc<Connection>) {
-    let objects = named(&context, &connection.name);
+    let objects = named(&context, &connection.name).await;
     let projects: HashSet<_> = objects
         .keys()
         .map(|app| {
@@ -108,23 +108,23 @@ async fn read_projects(
 
 /// What the Secret of an object records of the newest value of an application.
 fn stored_sequence(context: &Context, owner: &Owner, app: &AppId) -> Option<Sequence> {
-    let object = context.store.object(owner)?;
-    let name = object.0.as_ref().ok()?.spec.secret_name(&owner.name);
+    let object = context.store.object(owner)?.read().ok()?;
+    let name = object.spec.secret_name(&owner.name);
     let secret = context.store.secret(&owner.namespace, name)?;
     Some(secret.record()?.apps.get(app)?.entry.sequence)
 }
 
 /// The applications that objects name over a connection, and the objects.
-fn named(context: &Context, connection: &str) -> HashMap<AppRef, Vec<Owner>> {
+async fn named(context: &Context, connection: &str) -> HashMap<AppRef, Vec<Owner>> {
     let mut all: HashMap<AppRef, Vec<Owner>> = HashMap::new();
-    for guarded in context.store.objects() {
-        let Ok(object) = &guarded.0 else { continue };
-        if object.spec.connection_name() != connection {
-            continue;
+    let objects = context.store.objects();
+    let objects = objects.filter(|object| object.connection() == Some(connection));
+    for object in objects.filter_map(|object| object.read().ok()) {
+        for app in named_apps(&object) {
+            all.entry(app).or_default().push(owner(&object));
         }
-        for app in named_apps(object) {
-            all.entry(app).or_default().push(owner(object));
-        }
+        // Ten thousand of them take a worker too long.
+        tokio::task::yield_now().await;
     }
     all
 }

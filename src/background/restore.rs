@@ -25,7 +25,7 @@ pub async fn detect_restore(context: Arc<Context>) {
     loop {
         ticks.tick().await;
         let objects = context.store.objects();
-        let shown = objects.filter_map(|object| Some(object.0.as_ref().ok()?.metadata.clone()));
+        let shown = objects.map(|object| object.metadata());
         let Some(newest) = shown.max_by_key(version) else {
             continue;
         };

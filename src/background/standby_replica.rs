@@ -81,8 +81,7 @@ fn open(context: &Context) -> Vec<Open> {
     readable()
         .filter_map(|(name, claim)| {
             let attempt = claim.live_attempt()?.id;
-            let object = context.store.object(&claim.owner)?;
-            let spec = &object.0.as_ref().ok()?.spec;
+            let spec = context.store.object(&claim.owner)?.read().ok()?.spec;
             let open = Open {
                 claim: name.clone(),
                 of_object: of.get(&claim.owner).cloned().unwrap_or_default(),

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
 use kube::api::{DeleteParams, ObjectMeta, Preconditions};
-use kube::{Api, ResourceExt};
 
 use crate::api::ApiAppSecret;
 use crate::background::every;
+use crate::ids::{AppId, ProjectId};
 use crate::reconcile::context::Context;
 use crate::rotation::{Claim, Owner, RecordError};
 use crate::store::cache::Cache;
-use crate::target::apps::{self, named_apps};
-use crate::target::owner;
+use crate::store::owners::AppKey;
+use crate::target::apps;
+use crate::zitadel::AppRef;
 
 /// Warns, now and then, of claims that cannot be read and whose application no object names.
 fn warn_of(context: &Context, unreadable: &[String]) {
@@ -53,7 +55,8 @@ pub async fn sweep_claims(context: Arc<Context>) {
         ticks.tick().await;
         let now = context.process.clock.boot();
         let complete = context.store.namespaces.values().all(Cache::is_synced);
-        let wanted = wanted(&context);
+        let claims = claims_of_objects(&context).into_iter();
+        let wanted: HashSet<String> = claims.map(|(name, _)| name).collect();
         let (mut seen, mut unreadable) = (HashSet::new(), Vec::new());
         let claims = context.store.claims.shown();
         for (name, kept_claim) in &claims {
@@ -124,7 +127,7 @@ pub async fn sweep_claims(context: Arc<Context>) {
         let uids: HashSet<String> = context
             .store
             .objects()
-            .filter_map(|object| object.uid())
+            .map(|object| object.uid().to_owned())
             .collect();
         context
             .store
@@ -135,38 +138,34 @@ pub async fn sweep_claims(context: Arc<Context>) {
     }
 }
 
-/// The claims of all objects.
-fn wanted(context: &Context) -> HashSet<String> {
-    let objects = context.store.objects();
-    objects
-        .flat_map(|guarded| match &guarded.0 {
-            Ok(object) => claim_names(context, object),
-            Err(_) => Vec::new(),
-        })
-        .collect()
-}
-
-/// The names of the claims of an object: none while it is not known which ZITADEL its connection means.
-fn claim_names(context: &Context, object: &ApiAppSecret) -> Vec<String> {
-    let Some(issuer) = context.store.issuer(object.spec.connection_name()) else {
-        return Vec::new();
-    };
-    let names = named_apps(object).map(|app| apps::claim_name(&issuer, &app));
-    names.collect()
+/// The claims of all objects: the name of each, and the application that it is about. Of a connection of which it is not known which ZITADEL
+/// it means there are none.
+fn claims_of_objects(context: &Context) -> Vec<(String, Arc<AppKey>)> {
+    let store = &context.store;
+    let apps = store.owners.lock().apps();
+    let mut issuers: HashMap<Box<str>, Option<String>> = HashMap::new();
+    let named = apps.into_iter().filter_map(|app| {
+        let (connection, project, id) = &*app;
+        let issuer = issuers.entry(connection.clone()).or_insert_with(|| {
+            let own = !store.is_foreign(connection);
+            own.then(|| store.issuer(connection)).flatten()
+        });
+        let app_ref = AppRef {
+            organization: None,
+            project: ProjectId::try_from(&**project).ok()?,
+            app: AppId::try_from(&**id).ok()?,
+        };
+        Some((apps::claim_name(issuer.as_ref()?, &app_ref), app))
+    });
+    named.collect()
 }
 
 /// The objects whose application a claim is about, by its name: what is in it cannot be read.
 pub(crate) fn claimants(context: &Context, claim: &str) -> Vec<Owner> {
-    let objects = context.store.objects();
-    let named = objects.filter_map(|guarded| {
-        let object = guarded.0.as_ref().ok()?;
-        let names = claim_names(context, object);
-        names
-            .iter()
-            .any(|name| name == claim)
-            .then(|| owner(object))
-    });
-    named.collect()
+    let claims = claims_of_objects(context).into_iter();
+    let apps = claims.filter_map(|(name, app)| (name == claim).then_some(app));
+    let owners = context.store.owners.lock();
+    apps.flat_map(|app| owners.of_app(&app)).collect()
 }
 
 /// Whether a claim's owner exists by the API server itself, or that is unknown: the watch of the objects may lag behind that of the claims.

@@ -35,10 +35,9 @@ pub async fn count_objects_periodically(context: Arc<Context>) {
 /// How many objects name each connection.
 fn count(store: &Store) -> HashMap<String, i64> {
     let mut counts = HashMap::new();
-    for guarded in store.all_objects() {
-        if let Ok(object) = &guarded.0 {
-            let name = object.spec.connection_name().to_owned();
-            *counts.entry(name).or_default() += 1;
+    for object in store.all_objects() {
+        if let Some(name) = object.connection() {
+            *counts.entry(name.to_owned()).or_default() += 1;
         }
     }
     counts

@@ -22,8 +22,8 @@ use crate::reconcile::context::Context;
 use crate::reconcile::limits;
 use crate::reconcile::reconcile;
 use crate::report::{self, Error};
-use crate::store::cache::Guarded;
 use crate::store::cache::{Cache, Synced};
+use crate::store::object::Object;
 use crate::store::prune;
 use crate::store::secret::MANAGED_LABEL;
 use crate::store::secrets::KeptSecret;
@@ -37,9 +37,9 @@ const FOREIGN: Duration = Duration::from_mins(5);
 
 /// Where the watches of a cache write.
 pub struct Feed {
-    objects: Writer<Guarded>,
+    objects: Writer<Object>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
-    woken: mpsc::UnboundedReceiver<ObjectRef<Guarded>>,
+    woken: mpsc::UnboundedReceiver<ObjectRef<Object>>,
 }
 
 /// An empty cache and its feed.
@@ -83,7 +83,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
             .reflect(feed.namespaces)
             .inspect(move |event| filled.note(event))
             .touched_objects();
-    let objects: Api<Guarded> = match &namespace {
+    let objects: Api<Object> = match &namespace {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
@@ -92,8 +92,7 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
         objects,
         watcher::Config::default(),
         &context.process.restore,
-    )
-    .modify(prune::guarded);
+    );
     let object_changes = with_missed_deletions(object_changes.boxed(), cache.objects.clone())
         .reflect(feed.objects)
         .inspect(move |event| {
@@ -154,18 +153,18 @@ async fn watch_secrets(context: &Context, namespace: Option<String>, cache: &Cac
 
 /// Keeps the index of which object names which application; those that come free are reconciled. `watched` is the namespace of the
 /// watch, if it is not all of them.
-fn index(context: &Context, watched: Option<&str>, event: &Result<Event<Guarded>, watcher::Error>) {
+fn index(context: &Context, watched: Option<&str>, event: &Result<Event<Object>, watcher::Error>) {
     let mut index = context.store.owners.lock();
-    let mut forget = |guarded: &Guarded| {
-        let namespace = guarded.namespace().unwrap_or_default();
-        index.remove(&namespace, &guarded.name_any())
+    let mut forget = |object: &Object| {
+        let namespace = object.namespace().unwrap_or_default();
+        index.remove(&namespace, &object.name_any())
     };
     let freed = match event {
-        Ok(Event::Apply(guarded) | Event::InitApply(guarded)) => match &guarded.0 {
-            Ok(object) => index.insert(object),
-            Err(_) => forget(guarded),
+        Ok(Event::Apply(kept) | Event::InitApply(kept)) => match kept.read() {
+            Ok(object) => index.insert(&object),
+            Err(_) => forget(kept),
         },
-        Ok(Event::Delete(guarded)) => forget(guarded),
+        Ok(Event::Delete(kept)) => forget(kept),
         // What was deleted while the watch was interrupted is only missing in the list.
         Ok(Event::InitDone) => index.retain(watched, |owner| context.store.object(owner).is_some()),
         Ok(Event::Init) | Err(_) => return,
@@ -178,15 +177,9 @@ fn index(context: &Context, watched: Option<&str>, event: &Result<Event<Guarded>
 
 /// Waits until this replica leads and the watches have shown everything: a partly filled cache resembles a cluster in which
 /// everything is gone. Where a watch is refused, that is said.
-async fn reconcile_when_ready(
-    guarded: Arc<Guarded>,
-    context: Arc<Context>,
-) -> Result<Action, Error> {
-    let namespace = guarded.namespace().unwrap_or_default();
-    let connection = match &guarded.0 {
-        Ok(object) => object.spec.connection_name(),
-        Err(_) => "",
-    };
+async fn reconcile_when_ready(object: Arc<Object>, context: Arc<Context>) -> Result<Action, Error> {
+    let namespace = object.namespace().unwrap_or_default();
+    let connection = object.connection().unwrap_or_default();
     let in_the_way = |request: &DeniedRequest| {
         let here = request.namespace.is_empty()
             || request.namespace == namespace
@@ -207,7 +200,7 @@ async fn reconcile_when_ready(
         None => return Ok(Action::await_change()),
         Some(_) if context.store.is_foreign(connection) => return Ok(Action::requeue(FOREIGN)),
         Some(Some(request)) => {
-            report::blind(&guarded, &request, &context).await?;
+            report::blind(&object, &request, &context).await?;
             return Ok(Action::requeue(NOT_YET));
         }
         Some(None) => {}
@@ -215,20 +208,18 @@ async fn reconcile_when_ready(
     if context.awaits_connection(connection) {
         return Ok(Action::await_change());
     }
-    let who = ObjectRef::from_obj(guarded.as_ref());
+    let who = ObjectRef::from_obj(object.as_ref());
     // NB: it may have waited for long: to lead, for example.
     let cache = context.store.of(&namespace);
-    let Some(guarded) = cache.and_then(|cache| cache.objects.get(&who)) else {
+    let Some(object) = cache.and_then(|cache| cache.objects.get(&who)) else {
         return Ok(Action::await_change());
     };
     let Some(_slot) = context.pools.try_acquire(&who, connection, &namespace) else {
         return Ok(Action::await_change());
     };
-    let result = Box::pin(reconcile(Arc::clone(&guarded), Arc::clone(&context))).await;
+    let result = Box::pin(reconcile(Arc::clone(&object), Arc::clone(&context))).await;
     if result.is_ok() {
-        context
-            .retries
-            .succeeded(&guarded.uid().unwrap_or_default());
+        context.retries.succeeded(object.uid());
     }
     result
 }
@@ -237,12 +228,12 @@ async fn reconcile_when_ready(
     clippy::needless_pass_by_value,
     reason = "the signature is the controller's"
 )]
-fn on_error(guarded: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
-    let wait = context.retries.failed(guarded.uid().unwrap_or_default());
+fn on_error(object: Arc<Object>, error: &Error, context: Arc<Context>) -> Action {
+    let wait = context.retries.failed(object.uid().to_owned());
     if let Some(left_out) = context.log.allows(error.reason()) {
         tracing::warn!(
-            namespace = guarded.meta().namespace,
-            name = guarded.meta().name,
+            namespace = object.meta().namespace,
+            name = object.meta().name,
             reason = error.reason(),
             left_out,
             "reconciling an object failed; it is retried"
@@ -251,7 +242,7 @@ fn on_error(guarded: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Acti
     Action::requeue(wait)
 }
 
-fn objects_in(objects: &Store<Guarded>, namespace: &str) -> Vec<ObjectRef<Guarded>> {
+fn objects_in(objects: &Store<Object>, namespace: &str) -> Vec<ObjectRef<Object>> {
     let objects = objects.state();
     let inside = objects
         .iter()
@@ -262,7 +253,7 @@ fn objects_in(objects: &Store<Guarded>, namespace: &str) -> Vec<ObjectRef<Guarde
 }
 
 /// The object that keeps a Secret.
-fn keeper(namespace: &str, name: &str, secret: &KeptSecret) -> ObjectRef<Guarded> {
+fn keeper(namespace: &str, name: &str, secret: &KeptSecret) -> ObjectRef<Object> {
     let owner = secret.record().map(|record| record.owner);
     let owner = owner.filter(|owner| owner.namespace == namespace);
     // A record that was removed or damaged: by default the object has the Secret's name.

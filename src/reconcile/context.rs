@@ -24,7 +24,8 @@ use crate::reconcile::retries::Retries;
 use crate::report::event::Events;
 use crate::rotation::{Backlog, Holder, Timing};
 use crate::store::Store;
-use crate::store::cache::{Guarded, GuardedConnection};
+use crate::store::cache::GuardedConnection;
+use crate::store::object::Object;
 use crate::store::scope::Scope;
 
 /// What is set once, at start.
@@ -85,7 +86,7 @@ pub struct Context {
     /// Paces connections that failed, by name.
     pub connection_retries: Retries<String>,
     /// Keeps those who hang apart from the others.
-    pub pools: Pools<ObjectRef<Guarded>>,
+    pub pools: Pools<ObjectRef<Object>>,
     /// What was said in the log lately.
     pub log: LogLimit,
     /// What is known of the cluster.
@@ -177,14 +178,10 @@ impl Context {
         let parts = self.store.namespaces.values();
         let listed = parts.filter(|cache| cache.is_synced()).count();
         let now = self.process.clock.wall();
-        let due = |object: &Arc<Guarded>| {
-            let status = object.0.as_ref().ok()?.status.as_ref()?;
-            Some(status.next_rotation_time.as_ref()?.0 < now)
-        };
         let count = || {
             let objects = self.store.objects();
-            let due = objects.filter_map(|object| due(&object));
-            due.filter(|due| *due).count()
+            let next = objects.filter_map(|object| object.summary()?.next_rotation);
+            next.filter(|next| *next < now).count()
         };
         let mut found = self.backlog.lock();
         let before = *found;

@@ -42,7 +42,7 @@ use crate::reconcile::observe::Reconciliation;
 use crate::report::unreadable;
 use crate::report::{self, Error};
 use crate::rotation::{Report, Step, decide, out_of_steps};
-use crate::store::cache::Guarded;
+use crate::store::object::Object;
 use crate::target::Target;
 
 /// Steps of one reconciliation at most. A rotation takes about ten, and twice as many where others change things meanwhile; more than this means
@@ -50,13 +50,13 @@ use crate::target::Target;
 const STEPS: usize = 20;
 
 /// Reconciles one object.
-pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(kept: Arc<Object>, context: Arc<Context>) -> Result<Action, Error> {
     let started = Instant::now();
-    let result = match &guarded.0 {
-        Ok(object) => Box::pin(one(object, &context)).await,
-        Err(invalid) => {
-            let reported =
-                unreadable::report::<ApiAppSecret>(&context, guarded.meta(), &invalid.error);
+    let result = match kept.read() {
+        Ok(object) => Box::pin(one(&object, &context)).await,
+        Err(error) => {
+            let metadata = kept.metadata();
+            let reported = unreadable::report::<ApiAppSecret>(&context, &metadata, &error);
             let reported = reported.await.map_err(Error::Status);
             reported.map(|_| Action::await_change())
         }

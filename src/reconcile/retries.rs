@@ -1,5 +1,6 @@
 //! How long something that failed waits until it is tried again: longer each time. Does no I/O.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
@@ -38,7 +39,10 @@ impl<K: Eq + Hash> Retries<K> {
     }
 
     /// It did not fail: the next failure is a first one.
-    pub fn succeeded(&self, key: &K) {
+    pub fn succeeded<Q: Eq + Hash + ?Sized>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+    {
         self.0.lock().remove(key);
     }
 

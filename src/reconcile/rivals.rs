@@ -44,11 +44,11 @@ impl Reconciliation {
 
 /// Whether an object can be used, and the connection grants it all that it names.
 fn could_use(context: &Context, connection: &Connection, owner: &Owner) -> bool {
-    let guarded = context.store.object(owner);
-    let Some(Ok(object)) = guarded.as_deref().map(|guarded| &guarded.0) else {
+    let found = context.store.object(owner);
+    let Some(Ok(object)) = found.map(|found| found.read()) else {
         return false;
     };
-    let Ok(target) = Target::read(object, context.process.settings.minimum_interval) else {
+    let Ok(target) = Target::read(&object, context.process.settings.minimum_interval) else {
         return false;
     };
     let labels = |name: &str| context.store.namespace_label(&owner.namespace, name);

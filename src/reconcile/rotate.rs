@@ -118,7 +118,13 @@ pub async fn send(
             // Only then it may have been in use.
             Cause::FirstIssue => reconciliation.foreign.remove(&app.app),
             // NB: of that one the answer was lost, so nothing was reported yet.
-            Cause::LostAttempt => reconciliation.state.lock().unreported_replacement.take(),
+            Cause::LostAttempt => {
+                let mut state = reconciliation.state.lock();
+                state
+                    .unreported_replacement
+                    .take()
+                    .map(|replaced| *replaced)
+            }
             _ => None,
         },
         app,
@@ -214,7 +220,7 @@ impl Task {
                 let failure = failure::zitadel(&error);
                 state.memory.unanswered(self.attempt, now, failure);
                 state.memory.answer = Some((self.attempt, error.answer()));
-                state.unreported_replacement = self.replaced;
+                state.unreported_replacement = self.replaced.map(Box::new);
                 return self.stored;
             }
         };

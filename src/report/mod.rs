@@ -36,7 +36,8 @@ use crate::report::event::Severity;
 use crate::report::last_reported::LastReported;
 use crate::rotation::{Facts, Loss, Report, Retry, Step};
 use crate::store::apply;
-use crate::store::cache::{Guarded, WrittenStatus};
+use crate::store::cache::WrittenStatus;
+use crate::store::object::Object;
 use crate::store::overlay::revision;
 use crate::target::error::TargetError;
 use crate::target::owner;
@@ -311,12 +312,8 @@ pub async fn invalid(
 }
 
 /// A watch is refused, so nothing is known of the object. What was known of it stands, and nothing is done.
-pub async fn blind(
-    guarded: &Guarded,
-    request: &DeniedRequest,
-    context: &Context,
-) -> Result<(), Error> {
-    let Ok(object) = &guarded.0 else {
+pub async fn blind(kept: &Object, request: &DeniedRequest, context: &Context) -> Result<(), Error> {
+    let Ok(object) = &kept.read() else {
         return Ok(());
     };
     let current = Current {

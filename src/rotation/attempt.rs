@@ -160,10 +160,10 @@ pub(super) fn prepare(
     if let Some(reason) = secret.refused.filter(|reason| !taken_over(reason)) {
         return Break(rest(stalled(reason, Retry::OnChange)));
     }
-    let prepared = Prepared {
+    let prepared = Box::new(Prepared {
         slot: eval.slot,
         secret: secret.version.clone(),
-    };
+    });
     if cause == Cause::Retire {
         // Nothing of what is generated is written, so there is nothing to rehearse.
         eval.memory.prepared = Some(prepared);

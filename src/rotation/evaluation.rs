@@ -210,12 +210,12 @@ impl<'a> Evaluation<'a> {
     /// A rejection that says nothing about the stored value: what was counted before counts no more.
     pub(super) fn restart_streak(&mut self, secret: &Version) {
         let now = self.facts.now.boot;
-        self.memory.streak = Some(RejectionStreak {
+        self.memory.streak = Some(Box::new(RejectionStreak {
             secret: secret.clone(),
             count: 0,
             first: now,
             last: now,
-        });
+        }));
     }
 
     /// Counts a rejection of the stored value; probes in quick succession count once. When the first was, and how many.
@@ -228,7 +228,7 @@ impl<'a> Evaluation<'a> {
                 RejectionStreak {
                     count: streak.count + u32::from(again),
                     last: if again { now } else { streak.last },
-                    ..streak
+                    ..*streak
                 }
             }
             _ => RejectionStreak {
@@ -239,7 +239,7 @@ impl<'a> Evaluation<'a> {
             },
         };
         let counted = (streak.first, streak.count);
-        self.memory.streak = Some(streak);
+        self.memory.streak = Some(Box::new(streak));
         counted
     }
 

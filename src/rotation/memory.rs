@@ -122,9 +122,9 @@ pub struct Backoff {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Memory {
     /// A rehearsed rotation.
-    pub prepared: Option<Prepared>,
+    pub prepared: Option<Box<Prepared>>,
     /// A claim of this process, not used yet.
-    pub claimed: Option<Claimed>,
+    pub claimed: Option<Box<Claimed>>,
     /// An attempt whose answer is being proven and written.
     pub holding: Option<AttemptId>,
     /// Whether that one waits to be accepted while the stored one works.
@@ -150,7 +150,7 @@ pub struct Memory {
     /// When the Secret, or its value, was first found to be gone, since boot.
     pub missing: Option<Duration>,
     /// Rejections that count.
-    pub streak: Option<RejectionStreak>,
+    pub streak: Option<Box<RejectionStreak>>,
     /// An own rotation that the Secret does not know of, and when it was first seen, since boot.
     pub drift: Option<(Sequence, Duration)>,
     /// A failure that is waited out.
@@ -162,7 +162,7 @@ pub struct Memory {
     /// The revision of the Secret whose value was accepted, if that is the newest that is known.
     pub verified: Option<String>,
     /// The rejection of the stored value, if that is the newest that is known.
-    pub rejected: Option<Rejection>,
+    pub rejected: Option<Box<Rejection>>,
     /// The newest doubt about the stored value, if no verdict is younger.
     pub doubt: Option<Doubt>,
     /// The application's sequence when its journal was last read.
@@ -229,17 +229,19 @@ impl Memory {
 
     /// The rehearsal against this revision of the Secret succeeded.
     pub fn rehearsed(&mut self, slot: Slot, secret: Version) {
-        self.prepared = Some(Prepared { slot, secret });
+        self.prepared = Some(Box::new(Prepared { slot, secret }));
     }
 
     /// The claim was written, and the answer came.
     pub fn claimed(&mut self, slot: Slot, attempt: AttemptId, now: Duration) {
-        self.claimed = self.prepared.take().map(|prepared| Claimed {
-            slot,
-            attempt,
-            since: now,
-            secret: prepared.secret,
-            unusable: false,
+        self.claimed = self.prepared.take().map(|prepared| {
+            Box::new(Claimed {
+                slot,
+                attempt,
+                since: now,
+                secret: prepared.secret,
+                unusable: false,
+            })
         });
         self.opened(attempt, now);
         self.watched.clear();

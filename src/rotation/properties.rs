@@ -388,7 +388,7 @@ fn new_attempt(facts: &Facts, live: Option<&SecretState>, decision: &Decision, c
     };
     if cause != Cause::Retire {
         assert_eq!(
-            facts.memory.prepared.as_ref(),
+            facts.memory.prepared.as_deref(),
             Some(&rehearsed),
             "not rehearsed"
         );

@@ -102,10 +102,10 @@ impl Memory {
                 self.verified = None;
                 let same = self.rejected.take().filter(|it| it.secret == *secret);
                 self.rejected = same.or_else(|| {
-                    Some(Rejection {
+                    Some(Box::new(Rejection {
                         secret: secret.clone(),
                         asked: 0,
-                    })
+                    }))
                 });
                 self.doubt = None;
             }

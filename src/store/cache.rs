@@ -10,12 +10,11 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{ApiAppSecret, ApiAppSecretStatus, ZitadelConnection};
+use crate::api::{ApiAppSecretStatus, ZitadelConnection};
+use crate::store::object::Object;
 use crate::store::overlay::Overlay;
 use crate::store::secrets::Secrets;
 
-/// An `ApiAppSecret`, or why it can't be read.
-pub type Guarded = DeserializeGuard<ApiAppSecret>;
 /// A `ZitadelConnection`, or why it can't be read.
 pub type GuardedConnection = DeserializeGuard<ZitadelConnection>;
 
@@ -61,7 +60,7 @@ pub struct WrittenStatus {
 #[derive(Clone)]
 pub struct Cache {
     /// The `ApiAppSecret`s.
-    pub objects: Store<Guarded>,
+    pub objects: Store<Object>,
     /// Whether all of them were shown.
     pub objects_synced: Synced,
     /// By uid: the statuses that this process wrote and the watch has not shown.
@@ -75,7 +74,7 @@ pub struct Cache {
     /// Whether all of them were shown.
     pub namespaces_synced: Synced,
     /// Asks for an object to be reconciled again.
-    pub wake: mpsc::UnboundedSender<ObjectRef<Guarded>>,
+    pub wake: mpsc::UnboundedSender<ObjectRef<Object>>,
 }
 
 impl Cache {

@@ -1,6 +1,7 @@
 //! What is known of the cluster: what the watches show, and what this process wrote that they do not show yet.
 //!
 //! * [`watch`] the watches, [`prune`] what of an object is kept, [`cache`] where it is kept, [`scope`] in which namespaces
+//! * [`object`] an `ApiAppSecret` as it is kept, [`packed`] in how little room
 //! * [`owners`] which objects name an application, [`secrets`] what is kept of Secrets, and for which objects
 //! * [`shown`] what a watch shows of claims or Secrets, [`overlay`] what this process wrote and a watch has not shown, [`own_writes`] which
 //!   events show nothing else
@@ -10,9 +11,11 @@
 pub mod apply;
 pub(crate) mod cache;
 pub mod claim;
+pub(crate) mod object;
 pub(crate) mod overlay;
 pub(crate) mod own_writes;
 pub(crate) mod owners;
+pub(crate) mod packed;
 pub(crate) mod prune;
 pub(crate) mod reading;
 pub mod scope;
@@ -28,15 +31,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::{Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 
 use crate::api::ApiAppSecret;
 use crate::ids::AppId;
 use crate::rotation::Owner;
-use crate::store::cache::{Cache, Guarded, GuardedConnection, Synced};
+use crate::store::cache::{Cache, GuardedConnection, Synced};
 use crate::store::claim::Claims;
+use crate::store::object::Object;
 use crate::store::own_writes::OwnWrites;
 use crate::store::owners::Owners;
 use crate::store::secrets::KeptSecret;
@@ -140,7 +144,7 @@ impl Store {
     }
 
     /// Has an object reconciled again, if its namespace is watched.
-    pub fn wake_object(&self, object: ObjectRef<Guarded>) {
+    pub fn wake_object(&self, object: ObjectRef<Object>) {
         let cache = object
             .namespace
             .as_deref()
@@ -152,7 +156,7 @@ impl Store {
     }
 
     /// All watched objects, also those of another operator.
-    pub fn all_objects(&self) -> impl Iterator<Item = Arc<Guarded>> {
+    pub fn all_objects(&self) -> impl Iterator<Item = Arc<Object>> {
         self.namespaces
             .values()
             .flat_map(|cache| cache.objects.state())
@@ -196,12 +200,12 @@ impl Store {
     }
 
     /// The object of that identity, if it exists.
-    pub fn object(&self, owner: &Owner) -> Option<Arc<Guarded>> {
+    pub fn object(&self, owner: &Owner) -> Option<Arc<Object>> {
         let reference = ObjectRef::new(&owner.name).within(&owner.namespace);
         self.of(&owner.namespace)?
             .objects
             .get(&reference)
-            .filter(|object| object.meta().uid.as_ref() == Some(&owner.uid))
+            .filter(|object| object.uid() == owner.uid)
     }
 
     /// Whether a connection of that name exists and is this operator's.
@@ -254,10 +258,10 @@ impl Store {
     }
 
     /// The watched objects, without those that name a connection of another operator.
-    pub fn objects(&self) -> impl Iterator<Item = Arc<Guarded>> {
-        let own = |guarded: &Arc<Guarded>| match &guarded.0 {
-            Ok(object) => !self.is_foreign(object.spec.connection_name()),
-            Err(_) => true,
+    pub fn objects(&self) -> impl Iterator<Item = Arc<Object>> {
+        let own = |object: &Arc<Object>| {
+            let connection = object.connection();
+            connection.is_none_or(|connection| !self.is_foreign(connection))
         };
         self.all_objects().filter(own)
     }
@@ -267,7 +271,7 @@ impl Store {
         let object = self
             .object(owner)
             .filter(|_| owner.namespace == target.owner.namespace);
-        match object.as_deref().map(|object| &object.0) {
+        match object.map(|object| object.read()) {
             Some(Ok(object)) => object.spec.secret_name(&owner.name) == target.secret.name,
             // An object that can't be read may well mean this Secret.
             Some(Err(_)) => true,
@@ -283,7 +287,7 @@ impl Store {
         let reference = ObjectRef::new(&owner.name).within(&owner.namespace);
         let cache = self.of(&owner.namespace);
         let found = cache.and_then(|cache| cache.objects.get(&reference));
-        let Some(Ok(object)) = found.as_deref().map(|guarded| &guarded.0) else {
+        let Some(Ok(object)) = found.map(|found| found.read()) else {
             return Arc::clone(target);
         };
         let again = object.uid().as_ref() != Some(&owner.uid);
@@ -301,10 +305,10 @@ impl Store {
                 && present.app.project == target.app.project
                 && apps(present) == apps(target)
         };
-        match Target::read(object, Duration::ZERO) {
+        match Target::read(&object, Duration::ZERO) {
             Ok(present) if again && same(&present) && present.secret.name == target.secret.name => {
                 Arc::new(Target {
-                    owner: target::owner(object),
+                    owner: target::owner(&object),
                     ..Target::clone(target)
                 })
             }
@@ -318,11 +322,9 @@ impl Store {
 
     /// Has every object of a connection reconciled again.
     pub fn wake_users(&self, connection: &str) {
-        for guarded in self.all_objects() {
-            if let Ok(object) = &guarded.0
-                && object.spec.connection_name() == connection
-            {
-                self.wake(&target::owner(object));
+        for object in self.all_objects() {
+            if object.connection() == Some(connection) {
+                self.wake_object(ObjectRef::from_obj(object.as_ref()));
             }
         }
     }
@@ -339,10 +341,10 @@ impl Store {
         if !self.knows(&owner.namespace) {
             return true;
         }
-        match self.object(owner).as_deref().map(|object| &object.0) {
+        match self.object(owner).map(|object| object.read()) {
             Some(Ok(object)) => {
                 object.spec.project_id == app.project.as_str()
-                    && (object.spec.names(&app.app) || self.stores_pair(object, &app.app, owner))
+                    && (object.spec.names(&app.app) || self.stores_pair(&object, &app.app, owner))
             }
             Some(Err(_)) => true,
             None => false,

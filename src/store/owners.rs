@@ -29,7 +29,7 @@ type Aged = (i64, Owner);
 type Reported = (ObjectVersion, bool, Option<Box<str>>);
 
 /// Connection, project and application.
-type AppKey = (Box<str>, Box<str>, Box<str>);
+pub type AppKey = (Box<str>, Box<str>, Box<str>);
 
 impl Owners {
     /// Takes note of an object. The others come back that name an application which it named before, if it names that no more, or if
@@ -126,6 +126,17 @@ impl Owners {
         gone.iter()
             .flat_map(|owner| self.remove(&owner.namespace, &owner.name))
             .collect()
+    }
+
+    /// All applications that are named, or whose pair is stored.
+    pub fn apps(&self) -> Vec<Arc<AppKey>> {
+        self.by_app.keys().cloned().collect()
+    }
+
+    /// The objects of an application, the oldest first.
+    pub fn of_app(&self, app: &AppKey) -> Vec<Owner> {
+        let objects = self.by_app.get(app).into_iter().flatten();
+        objects.map(|aged| aged.1.clone()).collect()
     }
 
     /// The older objects for applications of this one, and the application, the oldest first.

@@ -7,9 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     FieldsV1, ManagedFieldsEntry, ObjectMeta, OwnerReference,
 };
 use kube::Resource;
-use kube::core::DeserializeGuard;
 
-use crate::api::{ApiAppSecret, GROUP};
+use crate::api::GROUP;
 use crate::store::apply::FIELD_MANAGER;
 use crate::store::reading::{applies, owned_keys};
 use crate::store::secret::{COMMIT_ANNOTATION, MANAGED_LABEL};
@@ -36,22 +35,12 @@ pub fn annotations<K: Resource>(object: &mut K) {
 
 /// Drops of an `ApiAppSecret` all that its tenant may make large and the operator never reads: besides annotations the labels, finalizers
 /// and owners.
-fn object<K: Resource>(object: &mut K) {
+pub fn object<K: Resource>(object: &mut K) {
     annotations(object);
     let metadata = object.meta_mut();
     metadata.labels = None;
     metadata.finalizers = None;
     metadata.owner_references = None;
-}
-
-/// The same, and the room that its lists do not need.
-pub fn guarded(guarded: &mut DeserializeGuard<ApiAppSecret>) {
-    object(guarded);
-    if let Ok(object) = &mut guarded.0
-        && let Some(status) = &mut object.status
-    {
-        status.shrink_to_fit();
-    }
 }
 
 /// Of a Secret keeps the commit record, the label by which it is watched, the labels, annotations and owners that the operator applied, and

@@ -357,16 +357,20 @@ fn memory(memo: &Memo) -> real::Memory {
         answer: None,
         lost: None,
         inherited: false,
-        prepared: some(memo.prepared.0).map(|secret| real::Prepared {
-            slot: slot_of(memo.prepared.1),
-            secret: version(secret),
+        prepared: some(memo.prepared.0).map(|secret| {
+            Box::new(real::Prepared {
+                slot: slot_of(memo.prepared.1),
+                secret: version(secret),
+            })
         }),
-        claimed: some(memo.claimed.0).map(|attempt| real::Claimed {
-            slot: slot_of(memo.claimed.3),
-            attempt: attempt_id(attempt),
-            since: instant(memo.claimed.2),
-            secret: version(memo.claimed.1),
-            unusable: false,
+        claimed: some(memo.claimed.0).map(|attempt| {
+            Box::new(real::Claimed {
+                slot: slot_of(memo.claimed.3),
+                attempt: attempt_id(attempt),
+                since: instant(memo.claimed.2),
+                secret: version(memo.claimed.1),
+                unusable: false,
+            })
         }),
         holding: some(memo.holding).map(attempt_id),
         write_blocked: None,
@@ -395,11 +399,13 @@ fn memory(memo: &Memo) -> real::Memory {
             })
             .collect(),
         missing: set(memo.missing),
-        streak: some(memo.streak.0).map(|secret| real::RejectionStreak {
-            secret: version(secret),
-            count: memo.streak.1.into(),
-            first: instant(memo.streak.2),
-            last: instant(memo.streak.2),
+        streak: some(memo.streak.0).map(|secret| {
+            Box::new(real::RejectionStreak {
+                secret: version(secret),
+                count: memo.streak.1.into(),
+                first: instant(memo.streak.2),
+                last: instant(memo.streak.2),
+            })
         }),
         drift: some(memo.drift.0)
             .map(|sequence| (Sequence(sequence.into()), instant(memo.drift.1))),
@@ -418,9 +424,11 @@ fn memory(memo: &Memo) -> real::Memory {
         rewrites: None,
         unanswered: None,
         verified: some(memo.verified).map(text),
-        rejected: some(memo.rejected).map(|secret| real::Rejection {
-            secret: version(secret),
-            asked: 0,
+        rejected: some(memo.rejected).map(|secret| {
+            Box::new(real::Rejection {
+                secret: version(secret),
+                asked: 0,
+            })
         }),
         doubt: DOUBTS
             .get(usize::from(memo.doubt).wrapping_sub(1))

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 use kube::core::DeserializeGuard;
-use kube::{Resource as _, ResourceExt as _};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder};
 use prometheus_client::metrics::MetricType;
@@ -19,11 +19,12 @@ use crate::api::{
     ZitadelConnectionStatus,
 };
 use crate::rotation::{Cause, GRACE};
+use crate::store::object::{Object, Summary};
 
 /// What the watches show now.
 pub struct Inventory {
     /// All `ApiAppSecret`s, also those that can't be read.
-    pub objects: Vec<Arc<DeserializeGuard<ApiAppSecret>>>,
+    pub objects: Vec<Arc<Object>>,
     /// All `ZitadelConnection`s.
     pub connections: Vec<Arc<DeserializeGuard<ZitadelConnection>>>,
     /// The time by which something is overdue.
@@ -69,93 +70,75 @@ impl Collector for InventoryCollector {
         let Some(inventory) = self.0.source.get().and_then(|source| source()) else {
             return Ok(());
         };
-        let objects: Vec<_> = inventory
-            .objects
-            .iter()
-            .map(|guarded| Object::new(guarded))
-            .collect();
-        encode_together(&objects, inventory.now, &mut encoder)?;
+        let objects = &inventory.objects;
+        encode_together(objects, inventory.now, &mut encoder)?;
         if self.0.per_object.load(Ordering::Relaxed) {
-            let listed = objects.get(..MOST_LISTED).unwrap_or(&objects);
-            encode_each(listed, &mut encoder)?;
+            let listed = objects.get(..MOST_LISTED).unwrap_or(objects);
+            let listed: Vec<_> = listed.iter().map(|kept| Listed::new(kept)).collect();
+            encode_each(&listed, &mut encoder)?;
         }
         encode_connections(&inventory, &mut encoder)
     }
 }
 
-/// One object, as far as metrics are concerned.
-struct Object<'a> {
-    namespace: &'a str,
-    name: &'a str,
-    /// None if the object can't be read.
-    status: Option<&'a ApiAppSecretStatus>,
-    readable: bool,
+/// One object, for series of its own.
+struct Listed {
+    namespace: String,
+    name: String,
+    /// None if it can't be read.
+    object: Option<ApiAppSecret>,
 }
 
-impl<'a> Object<'a> {
-    fn new(guarded: &'a DeserializeGuard<ApiAppSecret>) -> Self {
+impl Listed {
+    fn new(kept: &Object) -> Self {
         Self {
-            namespace: guarded.meta().namespace.as_deref().unwrap_or_default(),
-            name: guarded.meta().name.as_deref().unwrap_or_default(),
-            status: guarded
-                .0
-                .as_ref()
-                .ok()
-                .and_then(|object| object.status.as_ref()),
-            readable: guarded.0.is_ok(),
+            namespace: kept.namespace().unwrap_or_default(),
+            name: kept.name_any(),
+            object: kept.read().ok(),
         }
+    }
+
+    fn status(&self) -> Option<&ApiAppSecretStatus> {
+        self.object.as_ref()?.status.as_ref()
     }
 
     fn conditions(&self) -> Vec<[&'static str; 3]> {
-        if !self.readable {
+        if self.object.is_none() {
             return unreadable();
         }
-        self.status
+        self.status()
             .map_or_else(Vec::new, |status| conditions(&status.conditions))
     }
 
-    fn state(&self) -> &'static str {
-        let holds = |type_| {
-            self.status
-                .is_some_and(|status| status.conditions.is_true(type_))
-        };
-        if !self.readable || holds(ConditionType::Stalled) {
-            "stalled"
-        } else if holds(ConditionType::Ready) {
-            "ready"
-        } else {
-            "working"
-        }
-    }
-
-    fn reason(&self) -> Option<&'a str> {
-        let ready = self.status?.conditions.get(ConditionType::Ready)?;
-        Some(&ready.reason)
-    }
-
-    fn has_reason(&self, reason: Reason) -> bool {
-        self.reason() == Some(reason.as_str())
-    }
-
     fn next_rotation(&self) -> Option<Timestamp> {
-        Some(self.status?.next_rotation_time.as_ref()?.0)
-    }
-
-    fn is_overdue(&self, now: Timestamp) -> bool {
-        let waits = self
-            .next_rotation()
-            .is_some_and(|next| now.duration_since(next) > GRACE);
-        self.has_reason(Reason::Overdue) || (waits && !self.has_reason(Reason::Suspended))
+        Some(self.status()?.next_rotation_time.as_ref()?.0)
     }
 
     fn rotation(&self) -> Option<(&'static str, Timestamp)> {
-        let last = self.status?.last_rotation.as_ref()?;
+        let last = self.status()?.last_rotation.as_ref()?;
         let known = Cause::ALL
             .map(Cause::as_str)
             .into_iter()
             .chain(["Adopted", "Unknown"]);
         Some((listed(known, &last.reason), last.time.0))
     }
+}
+
+/// The state of an object, as a label.
+fn state(summary: Option<Summary>) -> &'static str {
+    match summary {
+        None => "stalled",
+        Some(summary) if summary.stalled => "stalled",
+        Some(summary) if summary.ready => "ready",
+        Some(_) => "working",
+    }
+}
+
+fn is_overdue(summary: &Summary, now: Timestamp) -> bool {
+    let waits = summary
+        .next_rotation
+        .is_some_and(|next| now.duration_since(next) > GRACE);
+    summary.reason == Some(Reason::Overdue) || (waits && summary.reason != Some(Reason::Suspended))
 }
 
 /// The word if it is in the list. NB: users may edit a status; its words must not create series of their own.
@@ -189,37 +172,37 @@ fn conditions(conditions: &Conditions) -> Vec<[&'static str; 3]> {
 
 /// The series of all objects together.
 fn encode_together(
-    objects: &[Object],
+    objects: &[Arc<Object>],
     now: Timestamp,
     encoder: &mut DescriptorEncoder,
 ) -> fmt::Result {
-    let count =
-        |holds: &dyn Fn(&Object) -> bool| number(objects.iter().filter(|o| holds(o)).count());
+    let summaries = || objects.iter().filter_map(|object| object.summary());
+    let count = |holds: &dyn Fn(&Summary) -> bool| number(summaries().filter(holds).count());
     let seconds = |time: Option<Timestamp>| time.map_or(0, Timestamp::as_second);
 
     gauge(encoder, &catalogue::MANAGED_OBJECTS, |values| {
-        for state in ["ready", "stalled", "working"] {
-            one(
-                values,
-                &[("state", state)],
-                count(&|object| object.state() == state),
-            )?;
+        for wanted in ["ready", "stalled", "working"] {
+            let states = objects.iter().map(|object| state(object.summary()));
+            let count = states.filter(|state| *state == wanted).count();
+            one(values, &[("state", wanted)], number(count))?;
         }
         Ok(())
     })?;
-    let next = objects.iter().filter_map(Object::next_rotation).min();
+    let next = summaries()
+        .filter_map(|summary| summary.next_rotation)
+        .min();
     for (metric, value) in [
         (
             &catalogue::OVERDUE_OBJECTS,
-            count(&|object| object.is_overdue(now)),
+            count(&|summary| is_overdue(summary, now)),
         ),
         (
             &catalogue::BREAKER_OPEN_OBJECTS,
-            count(&|object| object.has_reason(Reason::BreakerOpen)),
+            count(&|summary| summary.reason == Some(Reason::BreakerOpen)),
         ),
         (
             &catalogue::OPEN_CLAIMS,
-            count(&|object| object.status.is_some_and(|status| status.attempt.is_some())),
+            count(&|summary| summary.open_attempt),
         ),
         (&catalogue::NEXT_ROTATION, seconds(next)),
     ] {
@@ -229,13 +212,13 @@ fn encode_together(
 }
 
 /// The series of each object.
-fn encode_each(objects: &[Object], encoder: &mut DescriptorEncoder) -> fmt::Result {
+fn encode_each(objects: &[Listed], encoder: &mut DescriptorEncoder) -> fmt::Result {
     gauge(encoder, &catalogue::OBJECT_CONDITION, |values| {
         for object in objects {
             for [condition, status, reason] in object.conditions() {
                 let labels = [
-                    ("namespace", object.namespace),
-                    ("name", object.name),
+                    ("namespace", object.namespace.as_str()),
+                    ("name", object.name.as_str()),
                     ("condition", condition),
                     ("status", status),
                     ("reason", reason),
@@ -248,7 +231,10 @@ fn encode_each(objects: &[Object], encoder: &mut DescriptorEncoder) -> fmt::Resu
     gauge(encoder, &catalogue::OBJECT_NEXT_ROTATION, |values| {
         for object in objects {
             if let Some(next) = object.next_rotation() {
-                let labels = [("namespace", object.namespace), ("name", object.name)];
+                let labels = [
+                    ("namespace", object.namespace.as_str()),
+                    ("name", object.name.as_str()),
+                ];
                 one(values, &labels, next.as_second())?;
             }
         }
@@ -258,8 +244,8 @@ fn encode_each(objects: &[Object], encoder: &mut DescriptorEncoder) -> fmt::Resu
         for object in objects {
             if let Some((cause, time)) = object.rotation() {
                 let labels = [
-                    ("namespace", object.namespace),
-                    ("name", object.name),
+                    ("namespace", object.namespace.as_str()),
+                    ("name", object.name.as_str()),
                     ("cause", cause),
                 ];
                 one(values, &labels, time.as_second())?;
@@ -349,7 +335,7 @@ mod tests {
         clippy::needless_pass_by_value,
         reason = "the values are made where they are used"
     )]
-    fn object(name: &str, status: Value) -> Arc<DeserializeGuard<ApiAppSecret>> {
+    fn object(name: &str, status: Value) -> Arc<Object> {
         let object = json!({
             "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
             "metadata": {"name": name, "namespace": "orders"},
@@ -362,9 +348,7 @@ mod tests {
         json!({"type": type_, "status": status, "reason": reason, "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"})
     }
 
-    fn exported(
-        objects: &Arc<parking_lot::Mutex<Vec<Arc<DeserializeGuard<ApiAppSecret>>>>>,
-    ) -> Metrics {
+    fn exported(objects: &Arc<parking_lot::Mutex<Vec<Arc<Object>>>>) -> Metrics {
         let metrics = Metrics::new();
         metrics.set_per_object(true);
         let objects = Arc::clone(objects);

@@ -253,16 +253,20 @@ impl Bytes<'_> {
             answer: None,
             lost: None,
             inherited: self.rarely(),
-            prepared: self.maybe(|b| Prepared {
-                slot: b.slot(),
-                secret: b.version(),
+            prepared: self.maybe(|b| {
+                Box::new(Prepared {
+                    slot: b.slot(),
+                    secret: b.version(),
+                })
             }),
-            claimed: self.maybe(|b| Claimed {
-                slot: b.slot(),
-                attempt: b.attempt(),
-                since: b.boot(),
-                secret: b.version(),
-                unusable: false,
+            claimed: self.maybe(|b| {
+                Box::new(Claimed {
+                    slot: b.slot(),
+                    attempt: b.attempt(),
+                    since: b.boot(),
+                    secret: b.version(),
+                    unusable: false,
+                })
             }),
             holding: self.seldom(Self::attempt),
             candidate: false,
@@ -276,15 +280,19 @@ impl Bytes<'_> {
                 since: b.boot(),
             })),
             missing: self.maybe(Self::boot),
-            rejected: self.maybe(|b| Rejection {
-                secret: b.version(),
-                asked: 1,
+            rejected: self.maybe(|b| {
+                Box::new(Rejection {
+                    secret: b.version(),
+                    asked: 1,
+                })
             }),
-            streak: self.maybe(|b| RejectionStreak {
-                secret: b.version(),
-                count: u32::from(b.below(4)),
-                first: b.boot(),
-                last: b.boot(),
+            streak: self.maybe(|b| {
+                Box::new(RejectionStreak {
+                    secret: b.version(),
+                    count: u32::from(b.below(4)),
+                    first: b.boot(),
+                    last: b.boot(),
+                })
             }),
             drift: self.maybe(|b| (b.sequence(), b.boot())),
             backoff: self.seldom(|b| {

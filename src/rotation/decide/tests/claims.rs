@@ -64,7 +64,7 @@ fn a_lost_answer_to_a_trigger_that_was_removed_since_still_counts_for_that_trigg
 fn a_repair_of_a_rejected_value_is_remembered_with_its_time() {
     let mut facts = rehearsed(stored(), Slot::Primary);
     facts.probe = Observed::Live(Verdict::Rejected);
-    facts.memory.streak = Some(streak(3, facts.timing.dead));
+    facts.memory.streak = Some(Box::new(streak(3, facts.timing.dead)));
     assert_eq!(writes(&facts).invalid_repair, Some(at(60)));
     assert_eq!(writes(&due()).invalid_repair, None);
 }
@@ -78,7 +78,7 @@ fn a_lost_answer_is_known_by_its_event_and_without_a_journal_by_its_attempt() {
     let mut blind = lost(None);
     blind.primary.journal = failing(true);
     blind.memory.open = vec![(id(2), BOOT - blind.timing.quiet)];
-    blind.memory.streak = Some(streak(3, blind.timing.dead));
+    blind.memory.streak = Some(Box::new(streak(3, blind.timing.dead)));
     let decision = decide(&blind);
     assert!(matches!(decision.step, Step::WriteClaim { .. }));
     assert_eq!(decision.memory.lost, Some(Loss::Attempt(id(2))));
@@ -154,7 +154,7 @@ fn beside_a_claim_that_remembers_the_repairs_the_breaker_writes_none() {
     }
     facts.standby.as_mut().unwrap().claim = present_as("s", other);
     facts.probe = Observed::Live(Verdict::Rejected);
-    facts.memory.streak = Some(streak(3, facts.timing.dead));
+    facts.memory.streak = Some(Box::new(streak(3, facts.timing.dead)));
     assert_eq!(rests(&facts), (Reason::BreakerOpen, "stalled"));
 }
 

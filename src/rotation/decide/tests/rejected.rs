@@ -6,7 +6,7 @@ use super::*;
 fn rejected(count: u32, seconds: u64) -> Facts {
     let mut facts = rehearsed(stored(), Slot::Primary);
     facts.probe = Observed::Live(Verdict::Rejected);
-    facts.memory.streak = Some(streak(count, Duration::from_secs(seconds)));
+    facts.memory.streak = Some(Box::new(streak(count, Duration::from_secs(seconds))));
     facts
 }
 

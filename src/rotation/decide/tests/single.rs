@@ -227,12 +227,12 @@ fn a_value_that_was_accepted_and_that_nothing_has_changed_is_not_taken_for_dead(
     facts.probe = Observed::Live(Verdict::Rejected);
     facts.primary.journal = journal(&[4, 5]);
     facts.object.proven = Some(Sequence(5));
-    facts.memory.streak = Some(crate::rotation::RejectionStreak {
+    facts.memory.streak = Some(Box::new(crate::rotation::RejectionStreak {
         secret: version("7"),
         count: 3,
         first: BOOT - facts.timing.dead,
         last: BOOT - facts.timing.probe,
-    });
+    }));
     let with = |change: &dyn Fn(&mut Facts, &mut SecretView)| {
         let mut facts = facts.clone();
         let mut view = secret(Some(entry(1, 5, 5)));
@@ -443,12 +443,12 @@ fn a_secret_to_adopt_that_another_tool_applies_is_left_until_a_new_trigger() {
 fn a_value_that_is_rejected_again_is_a_quarrel_only_where_another_field_manager_wrote_it() {
     let mut facts = stored();
     facts.probe = Observed::Live(Verdict::Rejected);
-    facts.memory.streak = Some(crate::rotation::RejectionStreak {
+    facts.memory.streak = Some(Box::new(crate::rotation::RejectionStreak {
         secret: version("7"),
         count: 3,
         first: BOOT - facts.timing.dead * 2,
         last: BOOT - facts.timing.dead,
-    });
+    }));
     let mut claim = claim(1, Cause::SecretInvalid, Some("a"), None);
     claim.invalid_repair = Some(at(30));
     facts.primary.claim = present(claim);

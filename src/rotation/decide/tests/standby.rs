@@ -362,13 +362,13 @@ fn a_standby_that_cannot_take_over_is_reported_early_and_never_replaced_by_an_ou
 fn behind_a_closed_gate_nothing_begins_where_the_claim_was_replaced() {
     let mut facts = nothing();
     facts.object.suspended = true;
-    facts.memory.claimed = Some(crate::rotation::Claimed {
+    facts.memory.claimed = Some(Box::new(crate::rotation::Claimed {
         slot: Slot::Primary,
         attempt: id(1),
         since: BOOT,
         secret: version("7"),
         unusable: false,
-    });
+    }));
     let decision = decide(&facts);
     assert_eq!(decision.step, rest(Report::Quiet(Reason::Suspended)));
     assert_eq!(decision.memory.claimed, None);

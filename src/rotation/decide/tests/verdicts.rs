@@ -61,7 +61,7 @@ fn a_stall_beside_a_value_without_doubt_lasts_until_something_changes() {
 fn an_inactive_application_says_nothing_of_its_secret() {
     let mut facts = rehearsed(stored(), Slot::Primary);
     facts.probe = Observed::Live(Verdict::Rejected);
-    facts.memory.streak = Some(streak(3, facts.timing.dead));
+    facts.memory.streak = Some(Box::new(streak(3, facts.timing.dead)));
     let active = facts.primary.app.clone();
     facts.primary.app = Observed::Live(AppView {
         refused: Some(Reason::AppNotReady),
@@ -78,12 +78,12 @@ fn rejections_in_quick_succession_count_once() {
     let after = |seconds| {
         let mut facts = rehearsed(stored(), Slot::Primary);
         facts.probe = Observed::Live(Verdict::Rejected);
-        facts.memory.streak = Some(RejectionStreak {
+        facts.memory.streak = Some(Box::new(RejectionStreak {
             secret: version("7"),
             count: 2,
             first: BOOT - facts.timing.dead,
             last: BOOT - Duration::from_secs(seconds),
-        });
+        }));
         facts
     };
     assert_eq!(rests(&after(18)), (Reason::Refused, "working"));

@@ -1,0 +1,277 @@
+//! An `ApiAppSecret` as it is kept. No I/O.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use serde::Deserialize;
+
+use crate::api::{ApiAppSecret, ConditionType, Reason};
+use crate::store::packed::Packed;
+use crate::store::prune;
+
+/// An `ApiAppSecret` in little room: what is asked of all objects at once stands open, the rest is packed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(from = "DeserializeGuard<ApiAppSecret>")]
+pub struct Object {
+    /// Without the uid: the keys of a controller's queue are made of it.
+    metadata: ObjectMeta,
+    uid: Box<str>,
+    content: Content,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    Readable {
+        connection: Box<str>,
+        summary: Summary,
+        packed: Packed,
+    },
+    /// Why it can't be read.
+    Unreadable(Box<str>),
+}
+
+/// What the metrics of all objects together need of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Whether it is stalled.
+    pub stalled: bool,
+    /// The reason of its `Ready` condition, if that is one of this version's.
+    pub reason: Option<Reason>,
+    /// When the next rotation is due.
+    pub next_rotation: Option<Timestamp>,
+    /// Whether an attempt is open.
+    pub open_attempt: bool,
+}
+
+impl Summary {
+    fn new(object: &ApiAppSecret) -> Self {
+        let status = object.status.as_ref();
+        let holds = |type_| status.is_some_and(|status| status.conditions.is_true(type_));
+        let ready = status.and_then(|status| status.conditions.get(ConditionType::Ready));
+        let next = status.and_then(|status| status.next_rotation_time.as_ref());
+        Self {
+            ready: holds(ConditionType::Ready),
+            stalled: holds(ConditionType::Stalled),
+            reason: ready.and_then(|ready| Reason::parse(&ready.reason)),
+            next_rotation: next.map(|next| next.0),
+            open_attempt: status.is_some_and(|status| status.attempt.is_some()),
+        }
+    }
+}
+
+impl Object {
+    /// Its uid.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// Its metadata, as far as it is kept.
+    pub fn metadata(&self) -> ObjectMeta {
+        ObjectMeta {
+            uid: Some(self.uid.to_string()),
+            ..self.metadata.clone()
+        }
+    }
+
+    /// The connection that it names. None if it can't be read.
+    pub fn connection(&self) -> Option<&str> {
+        match &self.content {
+            Content::Readable { connection, .. } => Some(connection),
+            Content::Unreadable(_) => None,
+        }
+    }
+
+    /// What the metrics of all objects need. None if it can't be read.
+    pub const fn summary(&self) -> Option<Summary> {
+        match &self.content {
+            Content::Readable { summary, .. } => Some(*summary),
+            Content::Unreadable(_) => None,
+        }
+    }
+
+    /// The object.
+    ///
+    /// # Errors
+    /// Why it can't be read: in kube's words, which name the field.
+    pub fn read(&self) -> Result<ApiAppSecret, String> {
+        match &self.content {
+            Content::Readable { packed, .. } => {
+                let object = packed.read::<ApiAppSecret>();
+                let object = object.map_err(|error| error.to_string())?;
+                Ok(ApiAppSecret {
+                    metadata: self.metadata(),
+                    ..object
+                })
+            }
+            Content::Unreadable(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl From<DeserializeGuard<ApiAppSecret>> for Object {
+    fn from(mut guarded: DeserializeGuard<ApiAppSecret>) -> Self {
+        prune::object(&mut guarded);
+        let mut metadata = std::mem::take(guarded.meta_mut());
+        let uid = metadata.uid.take().unwrap_or_default();
+        let content = match &guarded.0 {
+            Ok(object) => match Packed::new(object) {
+                Ok(packed) => Content::Readable {
+                    connection: object.spec.connection_name().into(),
+                    summary: Summary::new(object),
+                    packed,
+                },
+                Err(error) => Content::Unreadable(error.to_string().into()),
+            },
+            Err(invalid) => Content::Unreadable(invalid.error.as_str().into()),
+        };
+        Self {
+            metadata,
+            uid: uid.into(),
+            content,
+        }
+    }
+}
+
+/// It is an `ApiAppSecret` to the API server.
+impl Resource for Object {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        ApiAppSecret::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        ApiAppSecret::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        ApiAppSecret::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        ApiAppSecret::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use kube::ResourceExt as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn kept(object: &Value) -> Object {
+        serde_json::from_value(object.clone()).unwrap()
+    }
+
+    /// One that was rotated by its trigger, at rest.
+    fn at_rest() -> Value {
+        let time = "2026-03-04T05:06:07Z";
+        let condition = |type_: &str, reason: &str, message: &str| json!({"type": type_, "status": "True", "reason": reason, "message": message, "observedGeneration": 2, "lastTransitionTime": time});
+        json!({
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
+            "metadata": {
+                "name": "payments", "namespace": "shop", "uid": "8efbbaa9-8e4b-4c39-8ff2-f8d592ace5f8", "resourceVersion": "371",
+                "generation": 2, "creationTimestamp": time, "labels": {"team": "payments"}, "annotations": {"a": "b"},
+            },
+            "spec": {"projectId": "471359388500789484", "appId": "471359388500920558", "rotation": {"trigger": "0"}},
+            "status": {
+                "observedGeneration": 2,
+                "conditions": [
+                    condition("Ready", "UpToDate", "Secret payments holds the newest client secret"),
+                    condition("Verified", "Accepted", &format!("ZITADEL accepts the client secret in Secret payments; asked at {time}")),
+                ],
+                "activeAppId": "471359388500920558", "clientId": "471359388500855021", "sequence": "5",
+                "changeDate": "2026-03-04T05:06:07.839245Z", "resourceOwner": "471359388500723947", "secretName": "payments",
+                "secretResourceVersion": "370", "observedTrigger": "0",
+                "lastRotation": {"time": time, "reason": "FirstIssue", "attempt": "01a22a90-793b-77a3-b1f1-2b2c6b9e732f", "darkWindowMilliseconds": 16},
+                "history": [{"time": time, "reason": "FirstIssue", "sequence": "5", "changeDate": "2026-03-04T05:06:07.839245Z", "outcome": "Published", "darkWindowMilliseconds": 16}],
+            },
+        })
+    }
+
+    #[test]
+    fn an_object_is_read_as_it_was_shown_but_for_what_is_pruned() {
+        let later = include_str!("../../tests/fixtures/object-of-a-later-version.json");
+        for shown in [at_rest(), serde_json::from_str(later).unwrap()] {
+            let mut object: ApiAppSecret = serde_json::from_value(shown.clone()).unwrap();
+            let kept = kept(&shown);
+            assert_eq!(kept.uid(), object.uid().unwrap());
+            assert_eq!(kept.connection(), Some("default"));
+            prune::object(&mut object);
+            assert_eq!(kept.metadata(), object.metadata);
+            assert_eq!(kept.read(), Ok(object));
+        }
+    }
+
+    #[test]
+    fn an_object_at_rest_takes_little_room() {
+        let kept = kept(&at_rest());
+        let Content::Readable { packed, .. } = &kept.content else {
+            panic!("{kept:?}");
+        };
+        // As structs 2,500 bytes in forty allocations.
+        assert!(packed.len() <= 300, "{} bytes", packed.len());
+        assert!(size_of::<Object>() <= 440, "{}", size_of::<Object>());
+        assert_eq!(kept.meta().uid, None, "a queue would keep it");
+        assert_eq!(kept.labels().len() + kept.annotations().len(), 0);
+    }
+
+    #[test]
+    fn what_is_asked_of_all_objects_needs_no_reading() {
+        let mut shown = at_rest();
+        let resting = kept(&shown).summary().unwrap();
+        let expected = Summary {
+            ready: true,
+            stalled: false,
+            reason: Some(Reason::UpToDate),
+            next_rotation: None,
+            open_attempt: false,
+        };
+        assert_eq!(resting, expected);
+        let next = "2026-04-01T00:00:00Z";
+        shown["status"]["nextRotationTime"] = json!(next);
+        shown["status"]["attempt"] = json!({"id": "x", "phase": "Open", "reason": "Due"});
+        shown["status"]["conditions"][0] = json!({"type": "Stalled", "status": "True", "reason": "R", "message": "", "lastTransitionTime": next});
+        let summary = kept(&shown).summary().unwrap();
+        let expected = Summary {
+            ready: false,
+            stalled: true,
+            reason: None,
+            next_rotation: next.parse().ok(),
+            open_attempt: true,
+        };
+        assert_eq!(summary, expected);
+    }
+
+    #[test]
+    fn of_an_object_that_cannot_be_read_it_is_kept_which_it_is_and_why() {
+        let mut shown = at_rest();
+        shown["spec"]["projectId"] = json!(7);
+        shown["metadata"]["deletionTimestamp"] = json!("2026-05-01T00:00:00Z");
+        let kept = kept(&shown);
+        let error = kept.read().unwrap_err();
+        assert!(error.contains("Expected a string"), "{error}");
+        assert_eq!((kept.connection(), kept.summary()), (None, None));
+        let metadata = kept.metadata();
+        assert_eq!(metadata.uid.as_deref(), Some(kept.uid()));
+        assert_eq!(metadata.generation, Some(2));
+        let deleted = "2026-05-01T00:00:00Z".parse().unwrap();
+        assert_eq!(metadata.deletion_timestamp, Some(Time(deleted)));
+    }
+}
