@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo tutorial pictures preflight test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging image book deny bench mutants model chaos fault-matrix outage upgrade fuzz
+.PHONY: help demo tutorial pictures preflight test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging oci image release-dry-run reproducible book deny bench mutants model chaos fault-matrix outage upgrade fuzz
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -32,9 +32,9 @@ pictures: controlplane ## Write docs/pictures: run the demo, record what it prin
 	$(CARGO) run --quiet --example pictures
 
 TEST_STEPS := controlplane helm fmt lint docs deny unit rules packaging book integration
-# A user who may not change the root directory runs `make image` by itself, with sudo.
+# A user who may not change the root directory runs `make release-dry-run`, with the image, by itself, with sudo.
 ifeq ($(shell chroot / true 2>/dev/null && echo may),may)
-TEST_STEPS += image
+TEST_STEPS += release-dry-run
 endif
 
 test: ## Run every check and test, about half an hour on 2 cores; sets up what it needs
@@ -89,15 +89,37 @@ VERSION = $(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1
 
 # Static, so that nothing else has to be in the image. The names of hosts are still looked up as /etc/resolv.conf says. Without the
 # second flag the crate getrandom would not trust a static program to have the system call, and want /dev/random and /dev/urandom.
-image: controlplane $(TOOLS)/bin/cargo-auditable ## Build the OCI image target/image/oci, and start it in an empty root (needs root)
+oci: $(TOOLS)/bin/cargo-auditable ## Build the OCI image target/image/oci
 	RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"' \
 		$(CARGO) auditable build --locked --release --bin zitadel-secret-operator --target $(HOST) --target-dir target/image
 	cp target/image/$(HOST)/release/zitadel-secret-operator target/image/zitadel-secret-operator
 	cd image && go build -o ../target/image/imagebuilder .
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct || echo 0) target/image/imagebuilder pack --output target/image/oci \
 		--version $(VERSION) --revision $$(git rev-parse HEAD || echo unknown) target/image/zitadel-secret-operator
+
+image: controlplane oci ## The same, and start it in an empty root (needs root)
 	$(AS_ROOT) target/image/imagebuilder check --layout target/image/oci --version $(VERSION) \
 		--controlplane target/controlplane/controlplane --crds crds
+
+# Where a release pushes the image and where the project is, as far as nothing is published.
+RELEASE_REPOSITORY ?= registry.invalid/zitadel-secret-operator
+RELEASE_HOME ?= https://example.invalid/zitadel-secret-operator
+
+release-dry-run: image helm ## Do everything that a release does but publishing: target/release-dry-run, and install from it
+	rm -rf target/release-dry-run && mkdir -p target/release-dry-run
+	cp -R target/image/oci target/release-dry-run/image
+	cp target/image/oci-*.cdx.json target/release-dry-run
+	deploy/release.sh $(RELEASE_REPOSITORY) "$$(target/image/imagebuilder digest --layout target/image/oci)" $(RELEASE_HOME) target/release-dry-run
+	$(CARGO) test --test chart the_files_of_a_release -- --ignored
+
+# Two clones, in directories of different length. Twice the time of `make oci`.
+reproducible: ## Build the image twice, in two directories, and compare them bit for bit
+	rm -rf target/reproducible
+	for clone in a b/longer; do \
+		git clone --quiet . target/reproducible/$$clone && $(MAKE) -C target/reproducible/$$clone TOOLS=$(TOOLS) oci || exit 1; \
+	done
+	diff -r target/reproducible/a/target/image/oci target/reproducible/b/longer/target/image/oci
+	@echo "figure reproducible $$(target/reproducible/a/target/image/imagebuilder digest --layout target/reproducible/a/target/image/oci)"
 
 # A port below 1024 and chroot need root.
 AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo)

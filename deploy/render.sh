@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 out=${1:-deploy}
 helm=${ZSO_HELM:-target/helm/helm}
-chart=charts/zitadel-secret-operator
+chart=${ZSO_CHART:-charts/zitadel-secret-operator}
 name=zitadel-secret-operator
 rendered=$(mktemp)
 trap 'rm -f "$rendered"' EXIT

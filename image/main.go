@@ -22,8 +22,8 @@ const usage = `image pack  --output DIR --version V [--revision R] [--source URL
             writes an OCI image layout and a bill of materials for each program
 image check --layout DIR --version V --controlplane PROGRAM --crds DIR
             starts what is in the layout in a root directory that holds nothing else; needs root
-image digest --layout DIR --arch ARCH
-            prints the digest of the image for one architecture
+image digest --layout DIR [--arch ARCH]
+            prints the digest of the image, or of the one for an architecture
 image push  --layout DIR REFERENCE
             pushes the layout and prints the digest; credentials are those of docker login
 `
@@ -67,9 +67,11 @@ func run(arguments []string) error {
 		if err != nil {
 			return err
 		}
-		image, err := OfArch(index, *arch)
-		if err != nil {
-			return err
+		var image interface{ Digest() (v1.Hash, error) } = index
+		if *arch != "" {
+			if image, err = OfArch(index, *arch); err != nil {
+				return err
+			}
 		}
 		digest, err := image.Digest()
 		if err == nil {

@@ -19,6 +19,8 @@ mod pages;
 mod readme;
 #[path = "chart/refused.rs"]
 mod refused;
+#[path = "chart/release.rs"]
+mod release;
 #[path = "chart/rendered.rs"]
 mod rendered;
 #[path = "chart/rights.rs"]

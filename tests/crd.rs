@@ -1307,16 +1307,37 @@ async fn kubectl_knows_both_kinds_by_short_name_and_category_and_prints_what_mat
     assert!(explained.contains("30d"), "{explained}");
 }
 
+/// The nullable fields of a schema, by their paths.
+fn nullable(schema: &Value, path: &str) -> Vec<String> {
+    let own = (schema["nullable"] == json!(true)).then(|| path.to_owned());
+    let fields = schema["properties"].as_object().into_iter().flatten();
+    let inner = fields.flat_map(|(name, field)| nullable(field, &format!("{path}.{name}")));
+    let items = nullable_items(schema, path);
+    own.into_iter().chain(inner).chain(items).collect()
+}
+
+fn nullable_items(schema: &Value, path: &str) -> Vec<String> {
+    let items = schema.get("items");
+    items.map_or_else(Vec::new, |items| nullable(items, &format!("{path}[]")))
+}
+
 #[tokio::test]
-async fn an_optional_field_is_absent_and_never_null() {
-    for (name, yaml) in api::documents().unwrap() {
-        assert!(!yaml.contains("nullable"), "{name}");
+async fn an_optional_field_is_absent_and_never_null_unless_the_api_server_itself_makes_it_null() {
+    for definition in api::definitions().unwrap() {
+        let definition = serde_json::to_value(definition).unwrap();
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        for path in nullable(schema, "") {
+            let pointer = path.replace("[]", "/items").replace('.', "/properties/");
+            let field = schema.pointer(&pointer).unwrap();
+            assert!(path.starts_with(".spec."), "{path}");
+            assert_eq!(field["type"], "object", "{path}");
+        }
     }
     let kind = Kind::app_secrets("nulls").await;
     let mut object = kind.object("orders", &[]);
     // What `interval: {{ .Values.interval }}` gives where there is no value.
-    object.data["spec"]["standby"] = Value::Null;
-    object.data["spec"]["rotation"] = json!({"interval": null, "trigger": "one"});
+    object.data["spec"]["organizationId"] = Value::Null;
+    object.data["spec"]["rotation"] = json!({"interval": null, "trigger": "one", "windows": null});
     let stored = kind
         .api
         .create(&PostParams::default(), &object)
@@ -1324,11 +1345,56 @@ async fn an_optional_field_is_absent_and_never_null() {
         .unwrap();
     let spec = &stored.data["spec"];
     assert_eq!(spec["rotation"], json!({"trigger": "one"}), "{spec}");
-    assert!(spec.get("standby").is_none(), "{spec}");
+    assert!(spec.get("organizationId").is_none(), "{spec}");
     object.data["spec"]["projectId"] = Value::Null;
     let refused = kind.api.create(&PostParams::default(), &object).await;
     let message = refused.unwrap_err().to_string();
     assert!(message.contains("spec.projectId"), "{message}");
+}
+
+#[tokio::test]
+async fn what_was_applied_by_the_server_can_be_emptied() {
+    let kind = Kind::app_secrets("emptied").await;
+    let params = PatchParams::apply("flux");
+    let apply = async |changes: &[(&str, Value)]| {
+        let mut object = kind.object("orders", changes);
+        object.metadata.namespace = None;
+        let patch = Patch::Apply(&object);
+        kind.api.patch("orders", &params, &patch).await
+    };
+    let windows = json!([{"name": "nightly", "schedule": "0 3 * * *", "duration": "2h"}]);
+    let full = [
+        ("standby", standby("3")),
+        ("secret.labels.team", json!("orders")),
+        ("secret.annotations.team", json!("orders")),
+        ("secret.data", many_keys(2)),
+        ("rotation.interval", json!("30d")),
+        ("rotation.windows", windows),
+        ("rotation.overlap.minimum", json!("1h")),
+        ("recovery.missing", json!("Report")),
+    ];
+    let emptied = [
+        ("secret.labels", json!({})),
+        ("secret.annotations", json!({})),
+        ("secret.data", json!([])),
+        ("secret", json!({})),
+        ("rotation.windows", json!([])),
+        ("rotation.overlap", json!({})),
+        ("rotation", json!({})),
+        ("recovery", json!({})),
+    ];
+    for (path, empty) in emptied {
+        apply(&full).await.unwrap();
+        let inside = format!("{path}.");
+        let kept = full
+            .iter()
+            .filter(|(name, _)| !name.starts_with(&inside) && *name != path);
+        let changes: Vec<_> = kept.cloned().chain([(path, empty)]).collect();
+        let stored = apply(&changes).await;
+        let stored = stored.unwrap_or_else(|error| panic!("{path}: {error}"));
+        serde_json::from_value::<ApiAppSecret>(serde_json::to_value(&stored).unwrap())
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use zitadel_secret_operator::api;
 use zitadel_secret_operator::cli::{Cli, Command};
 
-use crate::support::helm::{CHART, documents, helm, of_kind, render, root, succeeded, text, the};
+use crate::support::helm::{
+    CHART, documents, helm, of_kind, program, render, root, succeeded, text, the,
+};
 
 /// The annotation with which Helm leaves an object behind.
 const KEEP: &str = "\n  annotations:\n    helm.sh/resource-policy: keep";
@@ -130,38 +132,21 @@ fn labels_of_one_s_own_are_there_once_and_never_in_place_of_the_chart_s() {
 const RELEASED: &str = "registry.example.com/team/operator";
 const HOME: &str = "https://git.example.com/team/operator";
 
-/// A copy of the chart as the release workflow packs it: with the image by its digest, and its home.
+/// What a release of an image with this digest publishes beside it: a directory, and the chart in it.
 pub fn released(digest: &str) -> (tempfile::TempDir, String) {
-    let copy = tempfile::tempdir().unwrap();
-    let chart = copy.path().join("chart");
-    let copied = std::process::Command::new("cp")
-        .args(["-r", CHART])
-        .arg(&chart)
-        .current_dir(root())
-        .status();
-    assert!(copied.unwrap().success());
-    for (file, line, lines) in [
-        (
-            "values.yaml",
-            "  repository: zitadel-secret-operator",
-            format!("  repository: {RELEASED}"),
-        ),
-        (
-            "Chart.yaml",
-            "annotations:",
-            format!(
-                "home: {HOME}\nsources:\n- {HOME}\nannotations:\n  zitadel-secrets.dev/image: {RELEASED}@{digest}"
-            ),
-        ),
-    ] {
-        let path = chart.join(file);
-        let text = std::fs::read_to_string(&path).unwrap();
-        let line = format!("\n{line}\n");
-        assert_eq!(text.matches(&line).count(), 1, "{file}");
-        std::fs::write(&path, text.replace(&line, &format!("\n{lines}\n"))).unwrap();
-    }
+    let out = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(root().join("deploy/release.sh"))
+        .args([RELEASED, digest, HOME])
+        .arg(out.path())
+        .env("ZSO_HELM", program())
+        .output();
+    succeeded(&output.unwrap());
+    let version = env!("CARGO_PKG_VERSION");
+    let chart = out
+        .path()
+        .join(format!("zitadel-secret-operator-{version}.tgz"));
     let chart = chart.to_str().unwrap().to_owned();
-    (copy, chart)
+    (out, chart)
 }
 
 #[test]

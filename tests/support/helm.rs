@@ -9,7 +9,7 @@ use serde_json::Value;
 pub const CHART: &str = "charts/zitadel-secret-operator";
 
 /// The program, built first if need be; `ZSO_HELM` names another one.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     BUILT
         .get_or_init(|| {

@@ -115,8 +115,8 @@ func jobs(text string) map[string]string {
 	return found
 }
 
-// The publishing job replaces a line of the chart's values, reads two of the chart and one of Cargo.toml, adds an annotation to the chart,
-// and appends its home.
+// deploy/release.sh replaces a line of the values of the chart, reads two of the chart and one of Cargo.toml, and adds an annotation and the
+// home to the chart.
 func TestWhatTheReleaseLooksForIsThere(t *testing.T) {
 	cargo, err := os.ReadFile("../../Cargo.toml")
 	if err != nil {
