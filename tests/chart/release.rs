@@ -45,9 +45,10 @@ async fn the_files_of_a_release_install_its_image() {
     let kubeconfig = by_helm.admin_kubeconfig();
     let _kubelet = Kubelet::start(client_from(kubeconfig).await);
     let chart = file(&format!("{NAME}-{version}.tgz"));
-    let install = ["install", NAME, chart.to_str().unwrap(), "--wait"];
+    let chart = chart.to_str().unwrap();
     let namespace = ["--namespace", NAME, "--create-namespace"];
-    succeeded(&helm(Some(kubeconfig), &[install, namespace].concat()));
+    let install = [&["install", NAME, chart, "--wait"], &namespace[..]].concat();
+    succeeded(&helm(Some(kubeconfig), &install));
     let listed = succeeded(&helm(Some(kubeconfig), &["list", "--namespace", NAME]));
     assert!(listed.contains(&format!("{NAME}-{version}")), "{listed}");
     let named = image(&by_helm).await;

@@ -64,6 +64,8 @@ fn the_pages_name_only_flags_that_exist() {
                 "git ",
                 "curl ",
                 "imagebuilder ",
+                "cosign ",
+                "gh ",
                 "zitadel-simulator --help",
             ];
             let ours = line.contains("zitadel-secret-operator run")
