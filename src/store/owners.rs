@@ -1,11 +1,12 @@
 //! Which objects name which applications. No I/O.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use crate::api::{ApiAppSecret, ConditionType};
 use crate::rotation::Owner;
-use crate::target::{ObjectVersion, object_version, owner};
+use crate::target::{object_version, owner};
 
 /// Which objects name which applications.
 #[derive(Default)]
@@ -25,8 +26,8 @@ struct Known {
 /// When it was created, and which it is: older ones come first.
 type Aged = (i64, Owner);
 
-/// What may decide whether an object keeps others waiting: its version, whether it is being deleted, and why it is ready or not.
-type Reported = (ObjectVersion, bool, Option<Box<str>>);
+/// What may decide whether an object keeps others waiting, as a hash: its version, whether it is being deleted, and why it is ready or not.
+type Reported = u64;
 
 /// Connection, project and application.
 pub type AppKey = (Box<str>, Box<str>, Box<str>);
@@ -39,11 +40,14 @@ impl Owners {
         let key = key(&owner.namespace, &owner.name);
         let conditions = object.status.as_ref().map(|status| &status.conditions);
         let ready = conditions.and_then(|conditions| conditions.get(ConditionType::Ready));
-        let reported: Reported = (
+        let mut hasher = DefaultHasher::new();
+        (
             object_version(&object.metadata),
             object.metadata.deletion_timestamp.is_some(),
-            ready.map(|ready| ready.reason.as_str().into()),
-        );
+            ready.map(|ready| &ready.reason),
+        )
+            .hash(&mut hasher);
+        let reported = hasher.finish();
         let known = self.by_object.get(&key);
         let same = known.is_some_and(|known| known.reported == reported);
         let before = self.remove(&owner.namespace, &owner.name);

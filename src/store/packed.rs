@@ -1,7 +1,7 @@
 //! JSON in little room. No I/O.
 //!
-//! Ten thousand objects at rest resemble each other. Each is kept as its difference from a typical one, in a single allocation: as structs
-//! their strings alone would need ten times as much.
+//! Ten thousand objects at rest resemble each other, and so do their Secrets. Each is kept as its difference from a typical one, in a single
+//! allocation: as structs their strings alone would need ten times as much.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use lz4_flex::block::{compress_prepend_size_with_dict, decompress_size_prepended
 use serde::Serialize;
 use serde::de::{DeserializeOwned, Error as _};
 
-/// A typical object. What others have in common with it costs them nothing.
+/// A typical object and the metadata of a typical Secret. What others have in common with them costs them nothing.
 const TYPICAL: &[u8] = include_bytes!("typical.json");
 
 /// A value as compressed JSON.

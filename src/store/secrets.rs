@@ -1,7 +1,6 @@
 //! The Secrets with our label as a watch shows them: what is kept of them, and which object keeps which. No I/O.
 //!
-//! Never their data, and of their metadata only what reading one takes, in a form that costs a few allocations: a map with one label in
-//! it takes half a kilobyte.
+//! Never their data, and of their metadata only what reading one takes, packed: a map with one label in it takes half a kilobyte.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use kube::runtime::watcher::Event;
 use parking_lot::Mutex;
 
 use crate::rotation::{CommitRecord, Owner, Version};
+use crate::store::packed::Packed;
 use crate::store::prune;
 use crate::store::secret::COMMIT_ANNOTATION;
 use crate::store::shown::Shown;
@@ -24,12 +24,10 @@ type Key = (Box<str>, Box<str>);
 pub struct KeptSecret {
     /// Its revision.
     pub version: Version,
-    /// The commit record, as it is annotated.
-    record: Option<Box<str>>,
     /// The uid of the object that it is kept for, by the record.
     owner: Option<Box<str>>,
-    /// The rest of its metadata, as JSON.
-    rest: Box<str>,
+    /// The rest of its metadata, with the commit record.
+    rest: Option<Packed>,
 }
 
 impl KeptSecret {
@@ -41,38 +39,38 @@ impl KeptSecret {
             revision: rest.resource_version.take().unwrap_or_default(),
         };
         let namespace = rest.namespace.take().unwrap_or_default();
-        let annotations = rest.annotations.as_mut();
-        let record = annotations.and_then(|all| all.remove(COMMIT_ANNOTATION));
         (rest.name, rest.generation, rest.creation_timestamp) = (None, None, None);
-        let parsed = record.as_deref().map(CommitRecord::from_json);
-        let owner = parsed.and_then(Result::ok).map(|record| record.owner);
+        let owner = record(&rest).map(|record| record.owner);
         // NB: a record of another namespace came with a backup or a copy.
         let owner = owner.filter(|owner| owner.namespace == namespace);
         Self {
             version,
             owner: owner.map(|owner| owner.uid.into()),
-            record: record.map(Into::into),
             // NB: maps of strings serialize, always.
-            rest: serde_json::to_string(&rest).unwrap_or_default().into(),
+            rest: Packed::new(&rest).ok(),
         }
     }
 
     /// Its commit record, if that can be read.
     pub fn record(&self) -> Option<CommitRecord> {
-        CommitRecord::from_json(self.record.as_ref()?).ok()
+        record(&self.rest.as_ref()?.read().ok()?)
     }
 
     /// Its metadata, as far as it is kept.
     pub fn metadata(&self) -> ObjectMeta {
-        let mut metadata: ObjectMeta = serde_json::from_str(&self.rest).unwrap_or_default();
-        metadata.uid = Some(self.version.uid.clone());
-        metadata.resource_version = Some(self.version.revision.clone());
-        if let Some(record) = &self.record {
-            let annotations = metadata.annotations.get_or_insert_default();
-            annotations.insert(COMMIT_ANNOTATION.to_owned(), record.to_string());
+        let rest = self.rest.as_ref().and_then(|rest| rest.read().ok());
+        ObjectMeta {
+            uid: Some(self.version.uid.clone()),
+            resource_version: Some(self.version.revision.clone()),
+            ..rest.unwrap_or_default()
         }
-        metadata
     }
+}
+
+/// The commit record that is annotated, if there is one and it can be read.
+fn record(metadata: &ObjectMeta) -> Option<CommitRecord> {
+    let record = metadata.annotations.as_ref()?.get(COMMIT_ANNOTATION)?;
+    CommitRecord::from_json(record).ok()
 }
 
 /// The Secrets of one watch.
@@ -317,5 +315,24 @@ mod tests {
         assert_eq!(kept.metadata(), metadata);
         assert_eq!(kept.record(), Some(record(&owner("orders", "1"))));
         assert!(!format!("{kept:?}").contains("c2VjcmV0"));
+    }
+
+    #[test]
+    fn a_secret_takes_little_room() {
+        let uid = "8efbbaa9-8e4b-4c39-8ff2-f8d592ace5f9";
+        let json = r#"{"version":1,"owner":{"namespace":"shop","name":"payments","uid":"UID"},"scope":"2967ece327f009cb9ecf76fe8fdf211e","active":"471359388500920558","key":"CLIENT_SECRET","template":"6835a9249f062d3332e5f55310faff7d","apps":{"471359388500920558":{"attempt":"02b33ba1-8a4c-78b4-a2f2-3c3d7caf8430","sequence":"5","changeDate":"2026-03-04T05:06:07.839245Z","clientId":"471359388500855021"}},"fingerprint":{"salt":"a1d87dbe2f592b7367987fbea28250007139c09872953d4d1f04f20e0fbb0bdb","keys":{"CLIENT_ID":"b2edcc03b32ab970edb08c3b3886d428f26a5f5f1f31f002db2b5550f325d195","CLIENT_SECRET":"c30b958cd507f6e238a22d6854e7ff710d8f890f473060078fcc9e02de7989f8"}},"publishedTime":"2026-03-04T05:06:07.861365289Z","trigger":"0"}"#;
+        let mut found = secret("payments", &owner("shop", uid));
+        found.metadata.namespace = Some("shop".into());
+        found
+            .annotations_mut()
+            .insert(COMMIT_ANNOTATION.into(), json.replace("UID", uid));
+        found
+            .labels_mut()
+            .insert(MANAGED_LABEL.into(), "true".into());
+        let kept = KeptSecret::new(&found.metadata);
+        assert_eq!(kept.owner.as_deref(), Some(uid));
+        let packed = kept.rest.unwrap().len();
+        // Two thirds of it are hashes and identifiers.
+        assert!(packed <= 460, "{packed} bytes");
     }
 }
