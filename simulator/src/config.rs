@@ -24,7 +24,7 @@ pub struct Config {
     pub attempt_header: String,
     /// Threads of the server's own runtime.
     pub threads: usize,
-    /// Behaviour at start; change it later with [`crate::Simulator::configure`].
+    /// Behavior at start; change it later with [`crate::Simulator::configure`].
     pub settings: Settings,
 }
 
@@ -42,7 +42,7 @@ impl Default for Config {
     }
 }
 
-/// Behaviour of the server that may change while it runs.
+/// Behavior of the server that may change while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[allow(clippy::struct_excessive_bools, reason = "independent switches")]

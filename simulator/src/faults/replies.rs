@@ -67,7 +67,7 @@ impl Reply {
         Self::zitadel(401, 16, "AUTH-7fs1e", "Errors.Token.Invalid")
     }
 
-    /// 403 `AUTH-Bs7Ds`: any error while loading the organisation.
+    /// 403 `AUTH-Bs7Ds`: any error while loading the organization.
     pub fn org_unknown() -> Self {
         Self::zitadel(403, 7, "AUTH-Bs7Ds", "Organisation doesn't exist")
     }

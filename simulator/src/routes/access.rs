@@ -1,4 +1,4 @@
-//! Who calls, in which organisation, and whether they may (`internal/api/authz`). Does no I/O.
+//! Who calls, in which organization, and whether they may (`internal/api/authz`). Does no I/O.
 
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use crate::world::World;
 use crate::world::identities::{Role, Scope, Token, TokenKind};
 use crate::world::model::State;
 
-/// An authenticated user and the organisation they act in.
+/// An authenticated user and the organization they act in.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) user: String,
@@ -35,7 +35,7 @@ impl World {
         (user_active && !token.dead && token.expires_at > now).then_some(token)
     }
 
-    /// Authenticates a caller and finds the organisation: that of `x-zitadel-orgid`, else the caller's own.
+    /// Authenticates a caller and finds the organization: that of `x-zitadel-orgid`, else the caller's own.
     pub(crate) fn authenticate(
         &self,
         headers: &HeaderMap,
@@ -78,7 +78,7 @@ impl World {
         })
     }
 
-    /// Checks a permission on a project in the caller's organisation (`permissions.go`, `authorization.go`).
+    /// Checks a permission on a project in the caller's organization (`permissions.go`, `authorization.go`).
     pub(crate) fn check(
         &self,
         caller: &Caller,

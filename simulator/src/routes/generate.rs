@@ -55,7 +55,7 @@ pub(crate) fn generate(call: &Call, world: &mut World) -> Result<Value, ApiError
     }))
 }
 
-/// v2 `GenerateClientSecret`: API and OIDC alike, in the project's own organisation, not found before permission.
+/// v2 `GenerateClientSecret`: API and OIDC alike, in the project's own organization, not found before permission.
 pub(crate) fn generate_v2(call: &Call, world: &mut World) -> Result<Value, ApiError> {
     let caller = world.authenticate(&call.headers, call.now, call.settings.legacy_statuses)?;
     if call.project().is_empty() || call.app().is_empty() {

@@ -3,7 +3,7 @@
 //! | route | |
 //! |---|---|
 //! | `GET /healthz` | the simulator runs |
-//! | `GET`, `PATCH /settings` | behaviour; a patch names what changes |
+//! | `GET`, `PATCH /settings` | behavior; a patch names what changes |
 //! | `POST`, `GET`, `DELETE /faults` | rules; `DELETE` removes all and opens every gate |
 //! | `GET /gates/{name}`, `POST /gates/{name}/release` | requests that arrived; open it |
 //! | `POST /commands` | change the world ([`Command`]) |

@@ -1,4 +1,4 @@
-//! Building a world: organisations, projects, apps, users and what they authenticate with.
+//! Building a world: organizations, projects, apps, users and what they authenticate with.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -71,12 +71,12 @@ pub struct KeyFile {
 }
 
 impl Simulator {
-    /// Makes an organisation and returns its id.
+    /// Makes an organization and returns its id.
     pub fn create_org(&self, name: &str) -> String {
         lock(&self.shared.world).add_org(None, name)
     }
 
-    /// Makes an organisation with this id.
+    /// Makes an organization with this id.
     pub fn create_org_with_id(&self, id: &str, name: &str) {
         lock(&self.shared.world).add_org(Some(id.to_owned()), name);
     }

@@ -99,13 +99,13 @@ impl Simulator {
         self.change_project(project, EventKind::ProjectRemoved)
     }
 
-    /// Sets an organisation's state.
+    /// Sets an organization's state.
     pub fn set_org_state(&self, org: &str, state: State) -> Result<(), NotThere> {
         let mut world = lock(&self.shared.world);
         world
             .orgs
             .get_mut(org)
-            .ok_or_else(|| NotThere::new("organisation", org))?
+            .ok_or_else(|| NotThere::new("organization", org))?
             .state = state;
         Ok(())
     }
@@ -199,7 +199,7 @@ impl Simulator {
             .map(|event| event.sequence)
     }
 
-    /// Whether introspection accepts this secret for the app now: by the projection, with app, project and organisation active.
+    /// Whether introspection accepts this secret for the app now: by the projection, with app, project and organization active.
     pub fn accepts(&self, app: &str, secret: &str) -> bool {
         self.judge(app, secret, |project| judged(project.projected(), app))
     }

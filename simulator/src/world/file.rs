@@ -14,14 +14,14 @@ use crate::{Command, Simulator, lock};
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorldFile {
-    /// Organisations with their projects and apps.
+    /// Organizations with their projects and apps.
     pub organizations: Vec<OrgSpec>,
     /// Service users.
     #[serde(default)]
     pub users: Vec<UserSpec>,
 }
 
-/// An organisation of a [`WorldFile`].
+/// An organization of a [`WorldFile`].
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OrgSpec {
@@ -69,7 +69,7 @@ pub struct UserSpec {
     pub(crate) machine_key: bool,
 }
 
-/// A membership of a [`WorldFile`]: on a project, on an organisation, or on the instance.
+/// A membership of a [`WorldFile`]: on a project, on an organization, or on the instance.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RoleSpec {
@@ -82,7 +82,7 @@ pub struct RoleSpec {
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WorldSummary {
-    /// Organisation ids.
+    /// Organization ids.
     pub organizations: BTreeMap<String, String>,
     /// Project ids.
     pub projects: BTreeMap<String, String>,
@@ -154,14 +154,14 @@ impl Simulator {
                 .ok_or_else(|| NotThere::new(kind, name))
         };
         let id = self.create_user(
-            &found(&summary.organizations, "organisation", &user.organization)?,
+            &found(&summary.organizations, "organization", &user.organization)?,
             &user.user_name,
         );
         for role in &user.roles {
             let scope = match (&role.project, &role.organization) {
                 (Some(project), _) => Scope::Project(found(&summary.projects, "project", project)?),
                 (None, Some(org)) => {
-                    Scope::Org(found(&summary.organizations, "organisation", org)?)
+                    Scope::Org(found(&summary.organizations, "organization", org)?)
                 }
                 (None, None) => Scope::Instance,
             };

@@ -26,9 +26,9 @@ pub(crate) struct User {
 pub enum Role {
     /// Everything on the instance.
     IamOwner,
-    /// Everything in one organisation.
+    /// Everything in one organization.
     OrgOwner,
-    /// Reading in one organisation.
+    /// Reading in one organization.
     OrgOwnerViewer,
     /// Everything in one project: the least that may generate secrets.
     ProjectOwner,
@@ -49,7 +49,7 @@ impl Role {
 pub enum Scope {
     /// On the whole instance.
     Instance,
-    /// In the organisation with this id.
+    /// In the organization with this id.
     Org(String),
     /// In the project with this id.
     Project(String),

@@ -243,7 +243,7 @@ impl World {
         });
     }
 
-    /// The project with this id whose owner is this organisation; a removed project is none.
+    /// The project with this id whose owner is this organization; a removed project is none.
     pub(crate) fn project_of(&mut self, org: &str, project: &str) -> Option<&mut Project> {
         self.projects
             .get_mut(project)
@@ -262,8 +262,8 @@ impl World {
             .find(|project| project.current.apps.contains_key(app))
     }
 
-    /// Project id, organisation id and app of a client id, as the projection knows them; only where app, project and
-    /// organisation are active (`internal/query/introspection_client_by_id.sql`).
+    /// Project id, organization id and app of a client id, as the projection knows them; only where app, project and
+    /// organization are active (`internal/query/introspection_client_by_id.sql`).
     pub(crate) fn active_client(&mut self, client_id: &str) -> Option<(String, App)> {
         let (project_id, app_id) = self.clients.get(client_id)?;
         let project = self.projects.get_mut(project_id)?;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::world::events::{AuthMethod, Event, EventKind};
 use crate::world::secret::SecretValue;
 
-/// State of an organisation, a project, an app or a user.
+/// State of an organization, a project, an app or a user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum State {

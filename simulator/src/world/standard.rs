@@ -9,9 +9,9 @@ use crate::world::file::{UserHandle, WorldFile};
 /// The world that most tests use.
 #[derive(Clone, Debug)]
 pub struct StandardWorld {
-    /// Organisation with everything in it.
+    /// Organization with everything in it.
     pub org: String,
-    /// An empty organisation.
+    /// An empty organization.
     pub other_org: String,
     /// Project `payments`.
     pub payments: String,
@@ -39,7 +39,7 @@ pub struct StandardWorld {
     pub ledger_owner: UserHandle,
     /// No membership.
     pub nobody: UserHandle,
-    /// `IAM_OWNER`, at home in the other organisation.
+    /// `IAM_OWNER`, at home in the other organization.
     pub boss: UserHandle,
 }
 

@@ -38,7 +38,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Organisations, projects and users, as before the first exchange.
+    /// Organizations, projects and users, as before the first exchange.
     pub fn start() -> Self {
         let simulator = Simulator::start(Config::default()).unwrap();
         let mut values = Values::default();
