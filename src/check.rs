@@ -178,7 +178,7 @@ async fn denied(client: &Client, accesses: Vec<Access>) -> anyhow::Result<Vec<Ac
 
 /// Waits until there is a connection of the class and all of them are ready, at most `timeout`. Prints which are not, and why.
 async fn connections(client: &Client, class: &str, timeout: Duration) -> bool {
-    let mut report = format!("connections: no answer within {timeout:?}\n");
+    let mut report = format!("connections: no response within {timeout:?}\n");
     let ready = async {
         loop {
             let (ready, text) = observe(client, class).await;
@@ -201,13 +201,16 @@ async fn observe(client: &Client, class: &str) -> (bool, String) {
         Err(kube::Error::Api(status)) => {
             return (
                 false,
-                format!("connections: the API server answers {}\n", status.code),
+                format!(
+                    "connections: the API server responded with HTTP {}\n",
+                    status.code
+                ),
             );
         }
         Err(_) => {
             return (
                 false,
-                "connections: no answer from the API server\n".to_owned(),
+                "connections: no response from the API server\n".to_owned(),
             );
         }
     };

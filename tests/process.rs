@@ -396,7 +396,7 @@ fn through(world: &World, proxy: &ForwardProxy) -> std::path::PathBuf {
     file
 }
 
-/// Variables of proxies count for the Kubernetes API alone: ZITADEL is dialled as its connection says.
+/// Variables of proxies count for the Kubernetes API alone: ZITADEL is dialed as its connection says.
 #[tokio::test]
 async fn the_operator_runs_behind_a_proxy_to_the_api_server_and_dials_zitadel_directly() {
     let (world, _turn) = world().await;

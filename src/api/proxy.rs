@@ -20,7 +20,7 @@ pub struct Proxy {
     )]
     pub url: String,
 
-    /// Hosts that are dialled directly: a name with all names below it, an IP address or a CIDR range. Compared with the host of endpoint,
+    /// Hosts that are dialed directly: a name with all names below it, an IP address or a CIDR range. Compared with the host of endpoint,
     /// or of url if there is none; names are not resolved for it. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), extend("x-kubernetes-validations" = rule::no_proxy()))]

@@ -90,13 +90,13 @@ reasons! {
     ZitadelUnreachable,
     /// The TLS connection to ZITADEL failed.
     TlsFailed,
-    /// ZITADEL did not answer in time.
+    /// ZITADEL did not respond in time.
     ZitadelTimeout,
-    /// ZITADEL answers that it can't serve requests.
+    /// ZITADEL reports that it can't serve requests.
     ZitadelUnavailable,
-    /// ZITADEL answers that there are too many requests.
+    /// ZITADEL reports too many requests.
     RateLimited,
-    /// ZITADEL, or something in front of it, gave an answer that makes no sense.
+    /// ZITADEL, or something in front of it, returned an unexpected response.
     UnexpectedAnswer,
     /// The organization does not exist, or the operator may not act in it.
     OrganizationNotFound,
@@ -173,7 +173,7 @@ reasons! {
     SecretInvalid,
     /// Another actor rotated the credential.
     RotatedElsewhere,
-    /// Another actor changes the credential again and again.
+    /// Another actor repeatedly changes the credential.
     Contested,
     /// Too many repairs of one application.
     BreakerOpen,

@@ -189,7 +189,7 @@ pub fn proxy_ca_bundle() -> Value {
     }])
 }
 
-/// Hosts that are dialled directly, without a proxy.
+/// Hosts that are dialed directly, without a proxy.
 pub fn no_proxy() -> Value {
     let known = "(h.matches('^[.]?[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$') || h.matches('^[0-9.]+/[0-9]{1,2}$') || h.matches('^[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(/[0-9]{1,3})?$'))";
     json!([first(

@@ -120,7 +120,7 @@ pub struct LastRotation {
     /// The attempt that made it.
     #[schemars(length(max = 64))]
     pub attempt: String,
-    /// The time from ZITADEL's answer to the written Secret.
+    /// The time from ZITADEL's response to the written Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dark_window_milliseconds: Option<i64>,
 }
@@ -170,7 +170,7 @@ pub struct HistoryEntry {
     /// The client secret that it replaced, if that was not the operator's: it may have been in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<ForeignSecret>,
-    /// The time from ZITADEL's answer to the written Secret.
+    /// The time from ZITADEL's response to the written Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dark_window_milliseconds: Option<i64>,
     /// Fields of another version, kept as they are: the list is written as a whole.
@@ -205,7 +205,7 @@ pub enum Outcome {
     Published,
     /// Written, not yet proven.
     Unproven,
-    /// Without effect: ZITADEL goes on accepting the old secret, which was kept.
+    /// Without effect: ZITADEL still accepts the old secret, which was kept.
     WithoutEffect,
     /// Superseded by a newer one before it was written.
     Superseded,

@@ -28,7 +28,7 @@ fn warn_of(context: &Context, unreadable: &[String]) {
             claim,
             unreadable = unreadable.len(),
             left_out,
-            "a claim cannot be read and no object names its application; it is kept: delete the Lease if the application is not in use"
+            "a claim cannot be read and no object names its application; it was not deleted: delete the Lease if the application is not in use"
         );
     }
 }

@@ -17,7 +17,7 @@ pub(super) async fn leader(
     timeout: Duration,
 ) -> bool {
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let mut line = format!("leader: no answer from the API server within {timeout:?}");
+    let mut line = format!("leader: no response from the API server within {timeout:?}");
     let leading = async {
         let mut before: Option<Lease> = None;
         loop {
@@ -33,9 +33,9 @@ pub(super) async fn leader(
                     before = before.or(lease);
                 }
                 Err(kube::Error::Api(status)) => {
-                    line = format!("leader: the API server answers {}", status.code);
+                    line = format!("leader: the API server responded with HTTP {}", status.code);
                 }
-                Err(_) => "leader: no answer from the API server".clone_into(&mut line),
+                Err(_) => "leader: no response from the API server".clone_into(&mut line),
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }

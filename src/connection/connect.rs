@@ -284,7 +284,7 @@ fn judged(error: &ZitadelError, discovery: Result<Discovery, ZitadelError>) -> U
     match discovery {
         Ok(_) if key => Unusable::passing(
             Reason::CredentialRejected,
-            "ZITADEL answers, but its token endpoint answers server_error: probably the service account key was deleted or has expired. Make a new key and put it into the Secret, see spec.auth",
+            "ZITADEL responds, but its token endpoint returns server_error: the service account key was probably deleted or has expired. Create a new key and put it into the Secret, see spec.auth",
         ),
         Err(other) if away && is_away(&other) => Unusable {
             outage: true,
@@ -366,10 +366,7 @@ async fn report(
             status.user_id = Some(connection.user.to_string());
             status.credential_expiry = expiry.map(Time);
             status.journal_readable = connection.shared.journal_readable();
-            let message = format!(
-                "ZITADEL answers; the credential is of user {}",
-                connection.user
-            );
+            let message = format!("Connected as user {}", connection.user);
             status.conditions.set(
                 ConditionType::Ready,
                 Status::True,
@@ -472,7 +469,11 @@ mod tests {
         };
         let refusal = judged(&gone, Ok(discovery));
         assert_eq!(refusal.failure.reason, Reason::CredentialRejected);
-        assert!(refusal.message.contains("service account key was deleted"));
+        assert!(
+            refusal
+                .message
+                .contains("service account key was probably deleted")
+        );
         let down = error(Operation::Discovery, ErrorClass::Internal);
         let refusal = judged(&gone, Err(down));
         assert_eq!(refusal.failure.reason, Reason::ZitadelUnavailable);

@@ -188,6 +188,6 @@ fn unavailable(context: &Context, kind: &str, reference: &KeyRef, error: &kube::
     }
     Unusable::passing(
         Reason::KubernetesUnavailable,
-        format!("{object} cannot be read: the API server does not answer"),
+        format!("{object} cannot be read: the API server does not respond"),
     )
 }

@@ -24,7 +24,7 @@ pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The API server did not answer in time. The request may still be executed.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("no answer from the API server within {0:?}")]
+#[error("no response from the API server within {0:?}")]
 pub struct DeadlineExceeded(pub Duration);
 
 /// Creates a client whose requests go through `layer`.

@@ -111,7 +111,7 @@ pub async fn drain(
         tokio::select! {
             ended = working.join_next() => if let Some(Err(error)) = ended {
                 let held = holding.count();
-                tracing::error!(%error, held, "the work ended by a panic: what is held is still written, then this process ends");
+                tracing::error!(%error, held, "a task panicked; held values are still written, then the process exits");
                 end = ExitCode::Panicked;
                 signals.stop.cancel();
             },

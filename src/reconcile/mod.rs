@@ -141,7 +141,7 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
     tracing::warn!(
         namespace = reconciliation.target.owner.namespace,
         name = reconciliation.target.owner.name,
-        "too many changes at once; waiting, longer each time"
+        "too many changes at once; retrying with growing delays"
     );
     match report {
         Step::Rest(rest) => {

@@ -59,10 +59,12 @@ fn answer(error: &ZitadelError) -> Option<String> {
     let status = error.http_status().map(|status| format!("HTTP {status}"));
     match (error.class(), status) {
         (ErrorClass::Redirected, Some(status)) => Some(format!("{status}, a redirect")),
-        (ErrorClass::Malformed, Some(status)) => Some(format!("{status}, no answer of ZITADEL's")),
-        (ErrorClass::Timeout, None) => Some("no answer in time".to_owned()),
+        (ErrorClass::Malformed, Some(status)) => {
+            Some(format!("{status}, not a response from ZITADEL"))
+        }
+        (ErrorClass::Timeout, None) => Some("no response in time".to_owned()),
         (ErrorClass::Interrupted, None) => {
-            Some("the connection ended before the answer".to_owned())
+            Some("the connection closed before the response was complete".to_owned())
         }
         (_, status) => status,
     }
@@ -77,7 +79,7 @@ pub fn kubernetes(error: &kube::Error) -> Failure {
         && let Some(DeadlineExceeded(after)) = late.downcast_ref()
     {
         let answer = format!(
-            "no answer within {} s: it is busy, or an admission webhook hangs",
+            "no response within {} s: it is busy, or an admission webhook hangs",
             after.as_secs()
         );
         return Failure {
@@ -148,7 +150,7 @@ fn admission(status: &kube::core::Status) -> Option<Refused> {
         let name = name_after(message, &format!("{failing}\""), '"');
         let late = ["deadline exceeded", "Timeout exceeded", "timed out"];
         let how = if late.iter().any(|word| message.contains(word)) {
-            "does not answer in time"
+            "does not respond in time"
         } else {
             "fails"
         };
@@ -402,14 +404,13 @@ mod tests {
         assert!(is_webhook(&error));
         let secret = kubernetes(&error);
         assert_eq!(secret.reason, Reason::SecretWriteRefused);
-        let said = "admission webhook slow.example.com, which does not answer in time";
+        let said = "admission webhook slow.example.com, which does not respond in time";
         assert_eq!(secret.answer.as_deref(), Some(said));
         let late =
             kube::Error::Service(DeadlineExceeded(std::time::Duration::from_secs(10)).into());
         let late = before_generate(kubernetes(&late));
         assert_eq!(late.reason, Reason::KubernetesUnavailable);
-        let said =
-            "no answer within 10 s: it is busy, or an admission webhook hangs; nothing was rotated";
+        let said = "no response within 10 s: it is busy, or an admission webhook hangs; nothing was rotated";
         assert_eq!(late.answer.as_deref(), Some(said));
     }
 }

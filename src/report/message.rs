@@ -104,12 +104,12 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
         },
         Reason::NotAMember => format!("The service user of ZitadelConnection {connection} has no membership that covers project {project}: add it as an administrator (PROJECT_OWNER) of the project, or correct spec.projectId or spec.organizationId"),
         Reason::PermissionDenied => format!("The service user of ZitadelConnection {connection} may not rotate app {app} of project {project}: give it the role PROJECT_OWNER on the project, or correct spec.projectId. If it has the role, the project may have been removed"),
-        Reason::ClaimWriteForbidden => format!("The operator may not write the Lease with the claim of app {app} in its own namespace: check its RBAC, or an admission policy refuses it. Nothing is generated without a claim"),
+        Reason::ClaimWriteForbidden => format!("The operator may not write the Lease with the claim of app {app} in its own namespace: check its RBAC and the admission policies. Nothing is generated without a claim"),
         Reason::AppNotFound => {
             let organization = target.app.organization.as_ref().map_or_else(|| "the organization of the connection".to_owned(), |id| format!("organization {id}"));
             format!("App {app} does not exist in project {project} of {organization}: check spec.appId (not the client ID), spec.projectId and spec.organizationId")
         }
-        Reason::AppNotApi => format!("App {app} is not an API application, and only those have the client secret that is kept here: delete this object and create one whose spec.appId names an API application"),
+        Reason::AppNotApi => format!("App {app} is not an API application; the operator only manages client secrets of API applications: delete this object and create one whose spec.appId names an API application"),
         Reason::AppNotReady => match scene.not_ready {
             Some(NotReady::Inactive) => format!("App {app} is inactive: activate it in ZITADEL"),
             Some(NotReady::Method) => format!("App {app} does not authenticate by client secret (BASIC): change its authentication method in ZITADEL"),
@@ -137,7 +137,7 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::QuotaExceeded => format!("A ResourceQuota of namespace {namespace} does not allow Secret {secret}: raise it, or delete a Secret that is not needed"),
         Reason::NamespaceTerminating => format!("Namespace {namespace} is being deleted, so nothing is generated for it"),
         Reason::DryRunUnsupported => format!("An admission webhook does not support dry runs, so the write of Secret {secret} cannot be rehearsed: set sideEffects: None or NoneOnDryRun in its configuration, exempt namespace {namespace}, or have spec.rehearsal set to BestEffort on ZitadelConnection {connection}"),
-        Reason::KubernetesUnavailable => "The Kubernetes API server does not answer, or answers with an error of its own. The operator tries again".to_owned() + &scene.next.map_or_else(String::new, |next| format!(" at {next}")),
+        Reason::KubernetesUnavailable => "The Kubernetes API server does not respond, or returns a server error. The operator tries again".to_owned() + &scene.next.map_or_else(String::new, |next| format!(" at {next}")),
         Reason::SecretHeld if scene.candidate => format!("ZITADEL does not accept the new client secret of app {app} yet, so Secret {secret} keeps the one that works. The new one is in the operator's memory only: do not restart the operator until this is over"),
         Reason::SecretHeld => format!("A new client secret of app {app} is being proven and written to Secret {secret}. It is in the operator's memory only: do not restart the operator until this is over"),
         Reason::AppAlreadyClaimed => format!("App {app} is already managed by ApiAppSecret {by}: delete one of the two"),
@@ -151,19 +151,19 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
             Some(breaker) => repairs_are_held(breaker, secret),
             None => "The credential was repaired too often within an hour or a day; set a new spec.rotation.trigger to rotate it now".to_owned(),
         },
-        Reason::RepairLimit => format!("More repairs were made than spec.limits.repairs of ZitadelConnection {connection} allows. This one follows by itself"),
-        Reason::LostAttempt => format!("ZITADEL carried out a rotation whose answer was lost, so Secret {secret} holds an older client secret; it is replaced {}, because that happened before within the hour", scene.next.map_or_else(|| "after a pause".to_owned(), |next| format!("after a pause, at {next}"))),
+        Reason::RepairLimit => format!("Too many repairs over ZitadelConnection {connection} (spec.limits.repairs); this one follows later"),
+        Reason::LostAttempt => format!("ZITADEL carried out a rotation, but its response was lost, so Secret {secret} holds an older client secret; it is replaced {}, because this is not the first one within an hour", scene.next.map_or_else(|| "after a pause".to_owned(), |next| format!("after a pause, at {next}"))),
         Reason::SecretMissing => match target.recovery.missing() {
             RecoveryPolicy::Rotate => format!("The client secret in Secret {secret} is gone. A new one is generated unless it is back {}", scene.next.map_or_else(|| format!("within {}", span(timing.missing)), |next| format!("by {next}"))),
             RecoveryPolicy::Report => format!("The client secret in Secret {secret} is gone, and spec.recovery.missing is Report: restore the Secret, or set a new spec.rotation.trigger to generate a new client secret"),
         },
-        Reason::SecretInvalid => format!("ZITADEL rejects the client secret in Secret {secret}, and spec.recovery.rejected is Report: put the right value back, or set a new spec.rotation.trigger to generate a new one"),
+        Reason::SecretInvalid => format!("ZITADEL rejects the client secret in Secret {secret}, and spec.recovery.rejected is Report: restore the right value, or set a new spec.rotation.trigger to generate a new one"),
         Reason::RotatedElsewhere => format!("Another user of ZITADEL rotated app {app}, and the client secret in Secret {secret} is rejected: put the new value into the Secret, or set a new spec.rotation.trigger to generate another one. The app's change list in ZITADEL names the user"),
-        Reason::Contested => format!("Another user of ZITADEL rotates app {app} again and again: find out who, in the app's change list in ZITADEL, then set a new spec.rotation.trigger"),
+        Reason::Contested => format!("Another user of ZITADEL repeatedly rotates app {app}: find out who, in the app's change list in ZITADEL, then set a new spec.rotation.trigger"),
         Reason::ClockSkew => "The clocks of the operator, of the API server and of ZITADEL differ by more than 5 minutes: correct them. Scheduled rotations wait; a new spec.rotation.trigger still rotates".to_owned(),
         Reason::Refused if scene.stalled => format!("ZITADEL rejects each client secret that it generates for app {app}, and no one else wrote Secret {secret}: check at ZITADEL that the app and its project are active and that introspection works, then set a new spec.rotation.trigger"),
-        Reason::Refused => format!("ZITADEL rejects the client secret in Secret {secret}. One answer proves nothing: the operator asks again, at most {} apart, and replaces the value only if it stays rejected", span(timing.probe_most)),
-        Reason::NoVerdict => format!("It is not known yet whether ZITADEL accepts the client secret in Secret {secret}; the operator asks again, at most {} apart", span(timing.probe_most)),
+        Reason::Refused => format!("ZITADEL rejects the client secret in Secret {secret}. One response proves nothing: the operator checks again, at most {} apart, and replaces the value only if it stays rejected", span(timing.probe_most)),
+        Reason::NoVerdict => format!("It is not known yet whether ZITADEL accepts the client secret in Secret {secret}; the operator checks again, at most {} apart", span(timing.probe_most)),
         Reason::Suspended => suspended(scene),
         other => other.meaning().trim().trim_end_matches('.').to_owned(),
     }
@@ -182,8 +182,8 @@ fn refused_write(blocked: &Blocked, scene: &Scene<'_>) -> Option<String> {
         let upper = first.next().map(|c| c.to_ascii_uppercase());
         let name = upper.into_iter().chain(first).collect::<String>();
         name.replace(", which fails", " fails and so").replace(
-            ", which does not answer in time",
-            " does not answer in time and so",
+            ", which does not respond in time",
+            " does not respond in time and so",
         )
     };
     match blocked.reason {
@@ -237,7 +237,7 @@ fn outcome_unknown(blocked: &Blocked, scene: &Scene<'_>) -> String {
     let answer = answer(blocked);
     let came = answer.as_ref().map_or_else(
         || format!("It is not known whether the last rotation of app {app} was carried out"),
-        |_| format!("ZITADEL's answer to the generate call for app {app} does not say whether it was carried out"),
+        |_| format!("ZITADEL's response to the generate call for app {app} does not say whether it was carried out"),
     );
     let begun = scene
         .attempt
@@ -257,7 +257,7 @@ fn outcome_unknown(blocked: &Blocked, scene: &Scene<'_>) -> String {
 /// What is missing where the change list of an application may not be read, and what that costs.
 pub fn journal_denied(target: &Target, app: &AppId) -> String {
     format!(
-        "ZITADEL does not let the service user of ZitadelConnection {} read the change list of app {app} in project {}, so whether a rotation was carried out whose answer is lost is found out by trying the stored client secret, which takes minutes: give it the permission project.app.read, such as by the role PROJECT_OWNER on the project",
+        "ZITADEL does not let the service user of ZitadelConnection {} read the change list of app {app} in project {}. After a lost response, the operator therefore has to try the stored client secret to find out whether the rotation was carried out, which takes minutes: give the service user the permission project.app.read, for example with the role PROJECT_OWNER on the project",
         target.connection, target.app.project
     )
 }
@@ -269,7 +269,7 @@ fn suspended(scene: &Scene<'_>) -> String {
     let pending = pending.map_or_else(String::new, |trigger| {
         format!("; spec.rotation.trigger {trigger:?} is pending until then")
     });
-    format!("Everything is stopped by spec.suspend: true. Remove it to go on{pending}")
+    format!("Everything is stopped by spec.suspend: true. Remove it to continue{pending}")
 }
 
 /// What is missing where an existing Secret is to be adopted.

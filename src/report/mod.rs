@@ -239,7 +239,7 @@ pub fn lost(object: &ApiAppSecret, context: &Arc<Context>, facts: &Facts, step: 
     let answer = answer.map_or_else(String::new, |(_, answer)| format!(" ({answer})"));
     let next = replacement(step, facts.now.time);
     let note = format!(
-        "ZITADEL carried out {what} whose answer was lost{answer}, so no one has that client secret{next}"
+        "ZITADEL carried out {what}, but its response was lost{answer}, so no one has that client secret{next}"
     );
     let (severity, reason) = (Severity::Warning, Reason::LostAttempt);
     context.events.attempt(object, severity, reason, &note);
@@ -256,7 +256,7 @@ fn replacement(step: &Step, now: Timestamp) -> String {
                 Retry::At(_) | Retry::OnChange => String::new(),
             };
             format!(
-                "; it is replaced after a pause{at}, because that happened before within the hour"
+                "; it is replaced after a pause{at}, because this is not the first one within an hour"
             )
         }
         Step::Rest(_) => String::new(),
@@ -414,7 +414,7 @@ mod tests {
         assert_eq!(replacement(&read, now), "; it is replaced");
         assert_eq!(
             replacement(&rest(Reason::LostAttempt, minute), now),
-            "; it is replaced after a pause, at 2026-11-29T03:01:00Z, because that happened before within the hour"
+            "; it is replaced after a pause, at 2026-11-29T03:01:00Z, because this is not the first one within an hour"
         );
         assert_eq!(replacement(&rest(Reason::BreakerOpen, minute), now), "");
     }

@@ -14,7 +14,7 @@ pub fn event(flushed: &Flushed) -> (Severity, Reason, String) {
             Severity::Warning,
             Reason::WithoutEffect,
             format!(
-                "Rotation {attempt} had no effect at ZITADEL, which goes on accepting the old secret; it is repeated"
+                "Rotation {attempt} had no effect at ZITADEL, which still accepts the old secret; it is repeated"
             ),
         ),
         (Outcome::Superseded, _) => (

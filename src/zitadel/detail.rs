@@ -170,16 +170,16 @@ impl Detail {
             Fault::Closed => {
                 write!(
                     f,
-                    "{peer} closed the connection before the answer was complete"
+                    "{peer} closed the connection before the response was complete"
                 )
             }
             Fault::ConnectTimeout(after) => {
                 write!(f, "no connection to {peer} within {} s", after.as_secs())
             }
             Fault::AnswerTimeout(after) => {
-                write!(f, "no answer from {peer} within {} s", after.as_secs())
+                write!(f, "no response from {peer} within {} s", after.as_secs())
             }
-            Fault::NotHttp => write!(f, "{peer} answers something that is not HTTP/1.1"),
+            Fault::NotHttp => write!(f, "{peer} responds with something other than HTTP/1.1"),
             Fault::Expired(Some(since)) => {
                 write!(f, "the certificate of {peer} expired at {since:.0}")
             }
@@ -223,7 +223,7 @@ impl Detail {
             ),
             Fault::TokenServerError => write!(
                 f,
-                "the token endpoint answers server_error; some versions of ZITADEL answer so for a service account key that was deleted or has expired"
+                "the token endpoint returns server_error; some versions of ZITADEL do so for a service account key that was deleted or has expired"
             ),
             Fault::ClientId => write!(f, "its client id cannot be used"),
             Fault::ProxyCredentials(None) => write!(

@@ -157,7 +157,7 @@ impl ZitadelError {
         self.http_status
     }
 
-    /// A short description of the unusable answer: `malformed answer, HTTP 200`.
+    /// A short description of the unusable answer: `malformed response, HTTP 200`.
     pub fn answer(&self) -> String {
         match self.http_status {
             Some(status) => format!("{}, HTTP {status}", self.class),

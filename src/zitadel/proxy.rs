@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn listed_hosts_are_dialled_directly() {
+    fn listed_hosts_are_dialed_directly() {
         let proxy = Proxy::parse("http://proxy:3128").unwrap();
         let none_for = ["example.com", ".cluster.local", "10.0.0.0/8", "fd00::/8"];
         let proxy = none_for

@@ -66,7 +66,7 @@ async fn a_namespace_may_use_several_connections_and_an_object_names_its_own_org
 }
 
 #[tokio::test]
-async fn a_service_account_key_works_also_where_zitadel_is_dialled_inside_the_cluster() {
+async fn a_service_account_key_works_also_where_zitadel_is_dialed_inside_the_cluster() {
     let config = Config {
         external_hosts: vec!["iam.example.com".to_owned()],
         ..Config::default()

@@ -45,7 +45,7 @@ async fn rotations_in_quick_succession_have_an_event_each_with_a_text_of_its_own
     let distinct: std::collections::BTreeSet<_> = notes.iter().collect();
     assert_eq!(distinct.len(), notes.len(), "{notes:?}");
     let lost = tenant.event("orders", "LostAttempt").await;
-    assert!(lost.contains("malformed answer, HTTP 200"), "{lost}");
+    assert!(lost.contains("malformed response, HTTP 200"), "{lost}");
 }
 
 #[tokio::test]

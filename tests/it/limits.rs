@@ -91,12 +91,12 @@ async fn answers_that_are_lost_every_time_open_the_breaker_until_a_new_trigger()
     assert_eq!(tenant.generates(&app), 4, "three of them are repairs");
     let ready = message(&object, ConditionType::Ready);
     let lost =
-        "carried out 4 rotations whose answers could not be used (malformed answer, HTTP 200)";
+        "carried out 4 rotations whose responses could not be used (malformed response, HTTP 200)";
     assert!(ready.contains(lost), "{ready}");
     assert!(ready.starts_with("Consumers are down"), "{ready}");
     assert!(!ready.contains("find out"), "{ready}");
     let note = tenant.event("orders", "LostAttempt").await;
-    assert!(note.contains("malformed answer, HTTP 200"), "{note}");
+    assert!(note.contains("malformed response, HTTP 200"), "{note}");
     let opened = tenant.event("orders", "BreakerOpen").await;
     assert!(opened.contains("Consumers are down"), "{opened}");
     tenant.trigger("orders", "once").await;

@@ -48,8 +48,7 @@ async fn an_admission_webhook_that_hangs_is_named_and_nothing_is_rotated() {
     let object = tenant.reason("orders", "SecretWriteRefused").await;
     let conditions = object.status.unwrap().conditions;
     let message = &conditions.get(ConditionType::Ready).unwrap().message;
-    let said =
-        "Admission webhook slow.example.com does not answer in time and so refuses Secret orders: ";
+    let said = "Admission webhook slow.example.com does not respond in time and so refuses Secret orders: ";
     assert!(message.starts_with(said), "{message}");
     assert!(
         message.contains(". Nothing was rotated. The operator tries again at "),
@@ -112,7 +111,7 @@ async fn an_admission_webhook_that_fails_for_the_claim_is_named_and_nothing_is_g
         ("500", html(500), "fails and so"),
         ("403", html(403), "fails and so"),
         ("200", html(200), "fails and so"),
-        ("hangs", hang, "does not answer in time and so"),
+        ("hangs", hang, "does not respond in time and so"),
     ] {
         let fault = Fault::on(Operation::Introspect, action);
         let fault = webhook.inject(fault.always());

@@ -77,7 +77,7 @@ catalogue! {
         ROTATIONS: Counter "rotations" ["cause", "outcome"]
             "Rotations that ended after their new value was received";
         DARK_WINDOW: Histogram "dark_window_seconds" ["part"]
-            "Time from ZITADEL's answer until the Secret is written. Without a standby application the Secret holds no working credential meanwhile";
+            "Time from ZITADEL's response until the Secret is written. Without a standby application the Secret holds no working credential meanwhile";
         UNFLUSHED_SECRETS: Gauge "unflushed_secrets" []
             "Client secrets that are being generated or held only in the memory of this process";
         OLDEST_UNFLUSHED: Gauge "oldest_unflushed_secret_timestamp_seconds" []
@@ -172,7 +172,7 @@ fn label_notes() -> Vec<(&'static str, String)> {
         ("result", quoted(&["ok", "error"])),
         ("operation", quoted(&OPERATIONS)),
         ("verb, resource", "as in RBAC".to_owned()),
-        ("code", "HTTP status, `deadline`, or `failed` if there was no answer".to_owned()),
+        ("code", "HTTP status, `deadline`, or `failed` if there was no response".to_owned()),
         ("check", "`watches`: whether all watches work; `connections`: whether each was checked".to_owned()),
         ("version", "such as `0.1.0`".to_owned()),
     ]

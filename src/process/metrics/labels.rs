@@ -22,14 +22,14 @@ pub(super) fn rotation_outcomes() -> impl Iterator<Item = Outcome> {
 /// The results of verifying a stored value.
 pub(super) const VERDICTS: [&str; 3] = ["valid", "refused", "none"];
 
-/// A part of the time from the answer until the new credential is in the Secret. The stored one works meanwhile only with a standby.
+/// A part of the time from the response until the new credential is in the Secret. The stored one works meanwhile only with a standby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WindowPart {
-    /// From the answer until ZITADEL accepts the new credential.
+    /// From the response until ZITADEL accepts the new credential.
     Prove,
     /// From then until the Secret is written.
     Write,
-    /// From the answer until the Secret is written.
+    /// From the response until the Secret is written.
     Total,
 }
 
@@ -60,7 +60,7 @@ pub enum KubeCode {
     Status(u16),
     /// Not within the deadline.
     Deadline,
-    /// Without an answer.
+    /// Without a response.
     Failed,
 }
 

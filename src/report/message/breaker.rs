@@ -41,9 +41,11 @@ pub(super) fn repairs_are_held(breaker: &OpenBreaker, secret: &str) -> String {
         let answer = breaker.answer.as_deref().or_else(remembered);
         let answer = answer.map_or_else(String::new, |answer| format!(" ({answer})"));
         why.push(if lost == 1 {
-            format!("ZITADEL carried out a rotation whose answer could not be used{answer}")
+            format!("ZITADEL carried out a rotation whose response could not be used{answer}")
         } else {
-            format!("ZITADEL carried out {lost} rotations whose answers could not be used{answer}")
+            format!(
+                "ZITADEL carried out {lost} rotations whose responses could not be used{answer}"
+            )
         });
     }
     let missing = of(Cause::SecretMissing);
@@ -66,7 +68,7 @@ pub(super) fn repairs_are_held(breaker: &OpenBreaker, secret: &str) -> String {
     let repeated = repeated.count() + usize::from(!breaker.held.is_repair());
     if repeated > 0 {
         why.push(format!(
-            "ZITADEL answered with a client secret that it never accepted {}",
+            "ZITADEL returned a client secret that it never accepted {}",
             times(repeated)
         ));
     }

@@ -110,7 +110,7 @@ fn what_is_wrong_is_quoted_and_each_field_that_may_be_wrong_is_named() {
     };
     assert_eq!(
         suspended("before"),
-        "Everything is stopped by spec.suspend: true. Remove it to go on; spec.rotation.trigger \"now\" is pending until then"
+        "Everything is stopped by spec.suspend: true. Remove it to continue; spec.rotation.trigger \"now\" is pending until then"
     );
     assert!(!suspended("now").contains("pending"));
     let type_ = text(&json!({}), Reason::SecretTypeMismatch, |scene| Scene {
@@ -214,7 +214,7 @@ fn after_an_answer_that_proves_nothing_it_is_said_what_came_what_happens_next_an
     };
     assert_eq!(
         message(&blocked, &scene),
-        "ZITADEL's answer to the generate call for app 2 does not say whether it was carried out. The operator decides by ZITADEL's change list, about 1m30s after 2026-11-29T11:00:00Z: a lost client secret is replaced, otherwise the call is made again after 30s, doubling up to 1h (HTTP 503)"
+        "ZITADEL's response to the generate call for app 2 does not say whether it was carried out. The operator decides by ZITADEL's change list, about 1m30s after 2026-11-29T11:00:00Z: a lost client secret is replaced, otherwise the call is made again after 30s, doubling up to 1h (HTTP 503)"
     );
     let unavailable = plain(Blocked {
         answer: Some("HTTP 503".to_owned()),
@@ -223,7 +223,7 @@ fn after_an_answer_that_proves_nothing_it_is_said_what_came_what_happens_next_an
     });
     assert_eq!(
         unavailable,
-        "ZITADEL answers that it cannot serve requests when the client secret of app 2 was asked for (HTTP 503). ZitadelConnection default: check ZITADEL and what is between it and the operator. The operator tries again after 30s; waits double up to 1h"
+        "ZITADEL reports that it cannot serve requests when the client secret of app 2 was requested (HTTP 503). ZitadelConnection default: check ZITADEL and what is between it and the operator. The operator tries again after 30s; waits double up to 1h"
     );
 }
 
@@ -300,7 +300,7 @@ fn an_open_breaker_says_whether_consumers_are_down_what_was_lost_and_when_it_clo
             times: vec![time(0), time(1), time(2), time(3)],
             causes: vec![
                 known(1, Cause::LostAttempt, None),
-                known(2, Cause::LostAttempt, Some("malformed answer, HTTP 200")),
+                known(2, Cause::LostAttempt, Some("malformed response, HTTP 200")),
                 known(3, Cause::SecretMissing, None),
             ],
         },
@@ -310,19 +310,19 @@ fn an_open_breaker_says_whether_consumers_are_down_what_was_lost_and_when_it_clo
     };
     assert_eq!(
         repairs_are_held(&breaker, "api"),
-        "Consumers are down: ZITADEL rejects the client secret in Secret api. Repaired too often: ZITADEL carried out 3 rotations whose answers could not be used (malformed answer, HTTP 200); the client secret was deleted once: find out who deletes it; rotations of which no record says why they were made: 1. The next repair is made at 2027-01-15T09:00:00Z; to rotate now, set a new spec.rotation.trigger"
+        "Consumers are down: ZITADEL rejects the client secret in Secret api. Repaired too often: ZITADEL carried out 3 rotations whose responses could not be used (malformed response, HTTP 200); the client secret was deleted once: find out who deletes it; rotations of which no record says why they were made: 1. The next repair is made at 2027-01-15T09:00:00Z; to rotate now, set a new spec.rotation.trigger"
     );
     breaker.repairs.causes[2].cause = RepairCause::WITHOUT_EFFECT.to_owned();
     breaker.repairs.causes[1].cause = "Foretold".to_owned();
     breaker.held = Cause::Due;
     let text = repairs_are_held(&breaker, "api");
-    let why = "ZITADEL carried out a rotation whose answer could not be used (malformed answer, HTTP 200); ZITADEL answered with a client secret that it never accepted 2 times; rotations of which no record says why they were made: 2";
+    let why = "ZITADEL carried out a rotation whose response could not be used (malformed response, HTTP 200); ZITADEL returned a client secret that it never accepted 2 times; rotations of which no record says why they were made: 2";
     assert!(text.contains(why), "{text}");
     breaker.standing = Standing::Accepted;
-    breaker.answer = Some("no answer in time".to_owned());
+    breaker.answer = Some("no response in time".to_owned());
     let text = repairs_are_held(&breaker, "api");
     assert!(text.starts_with("ZITADEL accepts"), "{text}");
-    assert!(text.contains("(no answer in time)"), "{text}");
+    assert!(text.contains("(no response in time)"), "{text}");
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn a_call_that_is_refused_alone_does_not_point_at_the_connection() {
     };
     assert_eq!(
         plain(blocked),
-        "ZITADEL did not accept the operator's token when the client secret of app 2 was asked for (AUTH-7fs1e); tried again"
+        "ZITADEL did not accept the operator's token when the client secret of app 2 was requested (AUTH-7fs1e); tried again"
     );
 }
 

@@ -33,28 +33,28 @@ pub(super) fn call(blocked: &Blocked, scene: &Scene<'_>) -> Option<String> {
             "check spec.proxy.url of the connection, DNS and network policies",
         ),
         Reason::ProxyRefused => (
-            "The proxy refuses the way to ZITADEL",
+            "The proxy refuses the connection to ZITADEL",
             "check spec.proxy.auth of the connection and the rules of the proxy",
         ),
         Reason::TlsFailed => (
-            "There is no TLS connection to ZITADEL",
+            "No TLS connection to ZITADEL could be established",
             "check spec.url and spec.tls.caBundle of the connection, and the certificate",
         ),
         Reason::ZitadelTimeout => (
-            "ZITADEL did not answer in time",
+            "ZITADEL did not respond in time",
             "check ZITADEL and what is between it and the operator",
         ),
         Reason::ZitadelUnavailable => (
-            "ZITADEL answers that it cannot serve requests",
+            "ZITADEL reports that it cannot serve requests",
             "check ZITADEL and what is between it and the operator",
         ),
         Reason::RateLimited => (
-            "ZITADEL answers that there are too many requests",
+            "ZITADEL reports too many requests",
             "check ZITADEL's quota and spec.limits of the connection",
         ),
         Reason::UnexpectedAnswer => (
-            "ZITADEL, or a proxy in front of it, gave an unexpected answer",
-            "check that spec.url of the connection is ZITADEL's external URL and that no proxy answers in its place",
+            "ZITADEL, or a proxy in front of it, returned an unexpected response",
+            "check that spec.url of the connection is ZITADEL's external URL and that no proxy responds in its place",
         ),
         _ => return None,
     };
@@ -79,7 +79,7 @@ fn again(scene: &Scene<'_>) -> String {
 fn during(blocked: &Blocked, scene: &Scene<'_>) -> Option<String> {
     let (app, project) = (&scene.target.app.app, &scene.target.app.project);
     Some(match blocked.call? {
-        "generate" => format!("the client secret of app {app} was asked for"),
+        "generate" => format!("the client secret of app {app} was requested"),
         "project" => format!("project {project} was read"),
         "changes" => format!("the change list of app {app} was read"),
         "token" => "the operator asked for an access token".to_owned(),

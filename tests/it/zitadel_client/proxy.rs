@@ -114,7 +114,7 @@ async fn a_proxy_that_fails_is_not_taken_for_zitadel() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_listed_is_dialled_directly() {
+async fn a_host_that_is_listed_is_dialed_directly() {
     let world = secured();
     let mut proxy = ForwardProxy::start(None).await;
     proxy.stop().await;

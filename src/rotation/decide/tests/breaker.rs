@@ -185,10 +185,10 @@ fn a_lost_answer_waits_longer_for_its_repair_each_time() {
 #[test]
 fn what_came_in_place_of_the_answer_is_remembered_with_the_repair() {
     let mut facts = lost(Cause::Trigger, &[]);
-    facts.memory.answer = Some((id(2), "malformed answer, HTTP 200".to_owned()));
+    facts.memory.answer = Some((id(2), "malformed response, HTTP 200".to_owned()));
     let repairs = writes(&facts).repairs;
     let answer = repairs.causes[0].answer.as_deref();
-    assert_eq!(answer, Some("malformed answer, HTTP 200"));
+    assert_eq!(answer, Some("malformed response, HTTP 200"));
     facts.memory.answer = Some((id(3), "of another attempt".to_owned()));
     assert_eq!(writes(&facts).repairs.causes[0].answer, None);
 }
