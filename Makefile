@@ -115,9 +115,9 @@ release-dry-run: image helm ## Do everything that a release does but publishing:
 # Two clones, in directories of different length. Twice the time of `make oci`.
 reproducible: ## Build the image twice, in two directories, and compare them bit for bit
 	rm -rf target/reproducible
-	for clone in a b/longer; do \
-		git clone --quiet . target/reproducible/$$clone && $(MAKE) -C target/reproducible/$$clone TOOLS=$(TOOLS) oci || exit 1; \
-	done
+	git clone --quiet . target/reproducible/a && git clone --quiet target/reproducible/a target/reproducible/b/longer
+	$(MAKE) -C target/reproducible/a TOOLS=$(TOOLS) oci
+	$(MAKE) -C target/reproducible/b/longer TOOLS=$(TOOLS) oci
 	diff -r target/reproducible/a/target/image/oci target/reproducible/b/longer/target/image/oci
 	@echo "figure reproducible $$(target/reproducible/a/target/image/imagebuilder digest --layout target/reproducible/a/target/image/oci)"
 
