@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Api;
 use kube::api::ObjectMeta;
+use kube::{Api, Resource as _};
 
 use crate::api::ApiAppSecret;
 use crate::background::every;
@@ -25,10 +25,10 @@ pub async fn detect_restore(context: Arc<Context>) {
     loop {
         ticks.tick().await;
         let objects = context.store.objects();
-        let shown = objects.map(|object| object.metadata());
-        let Some(newest) = shown.max_by_key(version) else {
+        let Some(newest) = objects.max_by_key(|object| version(object.meta())) else {
             continue;
         };
+        let newest = newest.metadata();
         let (namespace, name) = (newest.namespace.clone(), newest.name.clone());
         let (namespace, name) = (namespace.unwrap_or_default(), name.unwrap_or_default());
         let api: Api<ApiAppSecret> = Api::namespaced(context.process.client.clone(), &namespace);

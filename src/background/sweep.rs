@@ -55,8 +55,8 @@ pub async fn sweep_claims(context: Arc<Context>) {
         ticks.tick().await;
         let now = context.process.clock.boot();
         let complete = context.store.namespaces.values().all(Cache::is_synced);
-        let claims = claims_of_objects(&context).into_iter();
-        let wanted: HashSet<String> = claims.map(|(name, _)| name).collect();
+        let named = claims_of_objects(&context).into_iter();
+        let wanted: HashSet<String> = named.map(|(name, _)| name).collect();
         let (mut seen, mut unreadable) = (HashSet::new(), Vec::new());
         let claims = context.store.claims.shown();
         for (name, kept_claim) in &claims {

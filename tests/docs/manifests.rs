@@ -1,5 +1,7 @@
 //! The YAML blocks of the pages are what the API server accepts: whole manifests as they are, parts of one in an object around them.
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
 
 use crate::markdown::{blocks, pages};
@@ -71,6 +73,23 @@ fn object(document: &Value) -> Option<Value> {
     ours.then(|| whole(spec.clone()))
 }
 
+/// The API server takes the manifests of a file, found at `place`, without a warning.
+pub fn accepted(cluster: &ControlPlane, file: &Path, place: &str) {
+    let output = cluster.kubectl(&[
+        "apply",
+        "--server-side",
+        "--dry-run=server",
+        "--validate=strict",
+        "--filename",
+        file.to_str().unwrap(),
+    ]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && errors.is_empty(),
+        "{place}: {errors}"
+    );
+}
+
 #[tokio::test]
 async fn every_manifest_on_a_page_is_accepted_by_the_api_server() {
     let cluster = ControlPlane::shared().await;
@@ -94,19 +113,7 @@ async fn every_manifest_on_a_page_is_accepted_by_the_api_server() {
             let file = cluster.scratch().join("page.json");
             let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
             std::fs::write(&file, list.to_string()).unwrap();
-            let output = cluster.kubectl(&[
-                "apply",
-                "--server-side",
-                "--dry-run=server",
-                "--validate=strict",
-                "--filename",
-                file.to_str().unwrap(),
-            ]);
-            let errors = String::from_utf8_lossy(&output.stderr);
-            assert!(
-                output.status.success() && errors.is_empty(),
-                "{place}: {errors}"
-            );
+            accepted(cluster, &file, &place);
             tried += objects.len();
         }
     }
