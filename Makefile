@@ -37,7 +37,7 @@ ifeq ($(shell chroot / true 2>/dev/null && echo may),may)
 TEST_STEPS += release-dry-run
 endif
 
-test: ## Run every check and test, about half an hour on 2 cores; sets up what it needs
+test: ## Run every check and test, about 40 minutes on 2 cores; sets up what it needs
 	@tests/preflight.sh test
 	@step=0; for target in $(TEST_STEPS); do \
 		step=$$((step + 1)); echo "step $$step of $(words $(TEST_STEPS)): $$target"; \

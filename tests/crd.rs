@@ -1311,14 +1311,13 @@ async fn kubectl_knows_both_kinds_by_short_name_and_category_and_prints_what_mat
 fn nullable(schema: &Value, path: &str) -> Vec<String> {
     let own = (schema["nullable"] == json!(true)).then(|| path.to_owned());
     let fields = schema["properties"].as_object().into_iter().flatten();
-    let inner = fields.flat_map(|(name, field)| nullable(field, &format!("{path}.{name}")));
-    let items = nullable_items(schema, path);
-    own.into_iter().chain(inner).chain(items).collect()
-}
-
-fn nullable_items(schema: &Value, path: &str) -> Vec<String> {
-    let items = schema.get("items");
-    items.map_or_else(Vec::new, |items| nullable(items, &format!("{path}[]")))
+    let fields = fields.map(|(name, field)| (format!("{path}.{name}"), field));
+    let items = schema
+        .get("items")
+        .map(|items| (format!("{path}[]"), items));
+    let inner = fields.chain(items);
+    let inner = inner.flat_map(|(path, schema)| nullable(schema, &path));
+    own.into_iter().chain(inner).collect()
 }
 
 #[tokio::test]
