@@ -1,4 +1,4 @@
-//! ApiAppSecrets that are accepted, and what of them can be changed.
+//! Objects of kind `ApiAppSecret` that are accepted, and what of them can be changed.
 
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! ApiAppSecrets that are refused.
+//! Objects of kind `ApiAppSecret` that are refused.
 
 use serde_json::{Value, json};
 

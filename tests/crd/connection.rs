@@ -1,4 +1,4 @@
-//! ZitadelConnections that are accepted.
+//! Connections that are accepted.
 
 use kube::api::PostParams;
 use serde_json::{Value, json};

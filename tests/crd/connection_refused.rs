@@ -1,4 +1,4 @@
-//! ZitadelConnections that are refused.
+//! Connections that are refused.
 
 use serde_json::{Value, json};
 

@@ -142,6 +142,51 @@ impl Kind {
         }
     }
 
+    /// The field and the message of each cause for which the API server refuses the creation of such an object, or the change of one that
+    /// is stored. Nothing where it accepts it.
+    pub async fn causes(
+        &self,
+        stored: Option<&[(&str, Value)]>,
+        changes: &[(&str, Value)],
+    ) -> Vec<(String, String)> {
+        let params = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let refused = match stored {
+            None => {
+                self.api
+                    .create(&params, &self.object("judged", changes))
+                    .await
+            }
+            Some(stored) => {
+                let mut object = self.object("", stored);
+                object.metadata.name = None;
+                object.metadata.generate_name = Some("changed-".to_owned());
+                let stored = self
+                    .api
+                    .create(&PostParams::default(), &object)
+                    .await
+                    .unwrap();
+                let name = stored.metadata.name.unwrap();
+                let mut object = self.object(&name, changes);
+                object.metadata.resource_version = stored.metadata.resource_version;
+                self.api.replace(&name, &params, &object).await
+            }
+        };
+        let status = match refused {
+            Ok(_) => return Vec::new(),
+            Err(kube::Error::Api(status)) => status,
+            Err(error) => panic!("{error}"),
+        };
+        let causes = status.details.map(|details| details.causes);
+        causes
+            .into_iter()
+            .flatten()
+            .map(|cause| (cause.field, cause.message))
+            .collect()
+    }
+
     pub async fn accepts(&self, cases: Vec<Vec<(&str, Value)>>) {
         for changes in cases {
             let judged = self.judged(&changes).await;

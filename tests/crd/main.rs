@@ -16,6 +16,7 @@ mod connection;
 mod connection_refused;
 mod kinds;
 mod printing;
+mod rules;
 mod sentences;
 #[path = "../support/mod.rs"]
 mod support;
