@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo tutorial pictures preflight test fmt lint docs crds deploy helm reference controlplane unit integration rules packaging oci image release-dry-run reproducible book deny bench mutants model chaos fault-matrix outage upgrade fuzz
+.PHONY: help demo tutorial pictures preflight test fmt lint docs crds deploy helm reference controlplane node node-test unit integration rules packaging oci image release-dry-run reproducible book deny bench mutants model chaos fault-matrix outage upgrade fuzz
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -36,6 +36,8 @@ TEST_STEPS := controlplane helm fmt lint docs deny unit rules packaging book int
 ifeq ($(shell chroot / true 2>/dev/null && echo may),may)
 TEST_STEPS += release-dry-run
 endif
+# Last, because it takes the image that the step before has built. It says so where a node cannot run.
+TEST_STEPS += node-test
 
 test: ## Run every check and test, about 40 minutes on 2 cores; sets up what it needs
 	@tests/preflight.sh test
@@ -49,6 +51,16 @@ preflight: ## Say what this machine lacks for make test
 
 controlplane: ## Build the control plane for tests: etcd, kube-apiserver, kube-controller-manager, kubectl
 	tests/controlplane/build.sh
+
+node: controlplane ## Run a Kubernetes node with kubelet and containerd until ^C, and print its KUBECONFIG (needs root; the first build takes about 5 minutes)
+	@tests/node/check.sh && tests/node/build.sh && target/node/node up
+
+IMAGE ?= target/image/oci
+
+node-test: controlplane helm ## Tests on a real node: the image IMAGE, installed by the chart (needs root, and `make image` before)
+	@if why=$$(tests/node/check.sh); then \
+		tests/node/build.sh && ZSO_IMAGE=$(IMAGE) $(CARGO) test -p zitadel-secret-operator --test node -- --include-ignored --nocapture; \
+	else echo "node-test: skipped: $$why"; fi
 
 helm: ## Build Helm for tests and manifests
 	tests/helm/build.sh

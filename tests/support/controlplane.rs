@@ -168,6 +168,14 @@ impl ControlPlane {
         matches!(self.kind, Kind::Built(_))
     }
 
+    /// The binary `controlplane` and its data directory, if that is what runs.
+    pub fn program(&self) -> Option<(&Path, &Path)> {
+        match &self.kind {
+            Kind::Built(built) => Some((&built.binary, &built.data_dir)),
+            Kind::Envtest(_) | Kind::Given => None,
+        }
+    }
+
     /// A directory that goes with this control plane.
     pub fn scratch(&self) -> &Path {
         &self.scratch

@@ -15,6 +15,7 @@ mod envtest;
 pub mod fleet;
 pub mod forward_proxy;
 pub mod helm;
+pub mod node;
 pub mod operator;
 pub mod policy;
 pub mod process;

@@ -1,0 +1,12 @@
+//! The product on a real node: kubelet, scheduler and containerd. Run by `make node-test`, because it needs root.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+#[path = "pods/node.rs"]
+mod node;
+mod support;
