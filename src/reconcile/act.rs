@@ -155,7 +155,7 @@ async fn create_shell(
             false
         }
         // It is there already, or it is not known whether it is: the next evaluation reads it.
-        Err(error) if matches!(&error, kube::Error::Api(status) if status.code == 409) => false,
+        Err(error) if failure::is_taken(&error) => false,
         Err(error) => {
             let failure = failure::before_generate(failure::kubernetes(&error));
             reconciliation.back_off(facts, &failure);

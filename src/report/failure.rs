@@ -95,7 +95,10 @@ pub fn kubernetes(error: &kube::Error) -> Failure {
         ..Failure::new(reason, permanent)
     };
     let has = |text: &str| status.message.contains(text);
-    if status.code == 400 && (has("does not support dry run") || has("side effects")) {
+    if status.code == 400
+        && !is_denial(status)
+        && (has("does not support dry run") || has("side effects"))
+    {
         return Failure::new(Reason::DryRunUnsupported, true);
     }
     if let Some(refusal) = admission(status) {
@@ -141,10 +144,18 @@ struct Refused {
 /// An admission policy or webhook that refused, or a webhook that should have answered and did not.
 fn admission(status: &kube::core::Status) -> Option<Refused> {
     let message = status.message.as_str();
-    let refused = |kind: &str, before: &str, quote: char| Refused {
-        by: called(kind, name_after(message, before, quote)),
-        permanent: true,
-    };
+    if is_denial(status) {
+        let name = name_after(message, DENIAL, '"');
+        let fails = if status.code < 500 {
+            ""
+        } else {
+            ", which fails"
+        };
+        return Some(Refused {
+            by: format!("{}{fails}", called("admission webhook", name)),
+            permanent: status.code < 500 && status.code != 429,
+        });
+    }
     let failing = "failed calling webhook ";
     if status.code >= 500 && message.contains(failing) {
         let name = name_after(message, &format!("{failing}\""), '"');
@@ -163,12 +174,24 @@ fn admission(status: &kube::core::Status) -> Option<Refused> {
         return None;
     }
     let is_denied = message.contains("denied request") || message.contains("denied the request");
-    for kind in ["ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"] {
-        if is_denied && message.contains(kind) {
-            return Some(refused(kind, &format!("{kind} '"), '\''));
-        }
-    }
-    is_denied.then(|| refused("admission webhook", "admission webhook \"", '"'))
+    let kinds = ["ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"];
+    let kind = kinds.into_iter().find(|kind| message.contains(kind));
+    let kind = kind.filter(|_| is_denied)?;
+    let name = name_after(message, &format!("{kind} '"), '\'');
+    Some(Refused {
+        by: called(kind, name),
+        permanent: true,
+    })
+}
+
+/// How the answer begins where an admission webhook does not allow a request.
+const DENIAL: &str = "admission webhook \"";
+
+/// Whether an admission webhook answered that it does not allow the request. The status code means nothing then: the webhook chooses it,
+/// and some choose 404 or 409.
+fn is_denial(status: &kube::core::Status) -> bool {
+    let denied = status.message.strip_prefix(DENIAL);
+    denied.is_some_and(|rest| rest.contains("\" denied the request"))
 }
 
 /// Whether an admission webhook failed, so that nothing was written.
@@ -231,12 +254,21 @@ pub const CLIENT_ID: &str = "its client id cannot be used";
 
 /// Whether the API server answered that something else was changed meanwhile.
 pub fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409 || status.code == 404)
+    answered(error, |code| matches!(code, 404 | 409))
+}
+
+/// Whether the API server answered that there is such an object already, or that it was changed meanwhile.
+pub fn is_taken(error: &kube::Error) -> bool {
+    answered(error, |code| code == 409)
+}
+
+fn answered(error: &kube::Error, code: impl Fn(u16) -> bool) -> bool {
+    matches!(error, kube::Error::Api(status) if code(status.code) && !is_denial(status))
 }
 
 /// Whether it is known that the request was not carried out.
 pub fn is_refusal(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 408 && status.code != 429)
+    matches!(error, kube::Error::Api(status) if is_denial(status) || (400..500).contains(&status.code) && !matches!(status.code, 408 | 429))
 }
 
 #[cfg(test)]
@@ -377,6 +409,41 @@ mod tests {
             assert_eq!(secret.answer.as_deref(), Some(by), "{message}");
             assert_eq!(lease.reason, Reason::ClaimWriteForbidden);
             assert_eq!(lease.answer.as_deref(), Some(by), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_that_denies_is_named_whatever_status_code_it_chooses() {
+        let denied = r#"admission webhook "check.example.com" denied the request"#;
+        for (code, more, by, permanent) in [
+            (400, " without explanation", "", true),
+            (400, ": it has side effects", "", true),
+            (403, ": exceeded quota: x, y", "", true),
+            (
+                403,
+                ": ValidatingAdmissionPolicy 'x' denied request",
+                "",
+                true,
+            ),
+            (404, ": not found", "", true),
+            (409, ": conflict", "", true),
+            (422, ": immutable", "", true),
+            (429, ": later", "", false),
+            (500, ": failed calling webhook", ", which fails", false),
+            (503, ": down", ", which fails", false),
+        ] {
+            let status = Status::failure(&format!("{denied}{more}"), "").with_code(code);
+            let error = kube::Error::Api(status.boxed());
+            let by = format!("admission webhook check.example.com{by}");
+            for (failure, reason) in [
+                (kubernetes(&error), Reason::SecretWriteRefused),
+                (claim(&error), Reason::ClaimWriteForbidden),
+            ] {
+                assert_eq!((failure.reason, failure.permanent), (reason, permanent));
+                assert_eq!(failure.answer.as_deref(), Some(by.as_str()), "{code}");
+            }
+            assert!(is_refusal(&error), "{code}");
+            assert!(!is_conflict(&error) && !is_taken(&error), "{code}");
         }
     }
 

@@ -220,7 +220,7 @@ async fn write(
             }
             Ok(true)
         }
-        Err(kube::Error::Api(answer)) if answer.code == 409 => Ok(false),
+        Err(error) if failure::is_taken(&error) => Ok(false),
         Err(error) => Err(Error::Status(error)),
     }
 }

@@ -20,6 +20,7 @@ mod connection;
 mod connection_checks;
 mod content;
 mod controller_class;
+mod denied;
 mod events;
 mod fixtures;
 mod gitops;
