@@ -47,7 +47,8 @@ const fn right(
     }
 }
 
-/// All permissions. The operator sends no other request to the API server, except those that every authenticated user may send.
+/// All permissions without those of a switch. The operator sends no other request to the API server, except those that every authenticated user
+/// may send.
 pub const RIGHTS: &[Right] = &[
     right(
         RightScope::Cluster,
@@ -120,5 +121,46 @@ pub const RIGHTS: &[Right] = &[
         &["get", "list", "watch", "create", "update", "delete"],
         "claims: src/reconcile/act.rs writes, read.rs reads, src/operator/controllers.rs watches, src/background/sweep.rs deletes them; leader election: \
          src/process/leader/lease.rs, read by src/check/leader.rs",
+    ),
+];
+
+/// What it may need besides for the Pods that use a credential, as far as the chart's values grant it: `consumers.refresh`.
+pub const REFRESH_RIGHTS: &[Right] = &[right(
+    RightScope::Watched,
+    "",
+    "pods",
+    &["list", "patch"],
+    "src/consumers/requests.rs lists the Pods that use a rotated Secret, and changes an annotation of those that mount it",
+)];
+
+/// The same for `consumers.restart`.
+pub const RESTART_RIGHTS: &[Right] = &[
+    right(
+        RightScope::Watched,
+        "",
+        "pods",
+        &["list"],
+        "src/consumers/requests.rs lists the Pods that use a rotated Secret",
+    ),
+    right(
+        RightScope::Watched,
+        "apps",
+        "deployments",
+        &["get", "patch"],
+        "src/consumers/requests.rs reads the workload of a Pod, and restarts it by an annotation of its Pod template",
+    ),
+    right(
+        RightScope::Watched,
+        "apps",
+        "statefulsets",
+        &["get", "patch"],
+        "src/consumers/requests.rs, as for Deployments",
+    ),
+    right(
+        RightScope::Watched,
+        "apps",
+        "daemonsets",
+        &["get", "patch"],
+        "src/consumers/requests.rs, as for Deployments",
     ),
 ];

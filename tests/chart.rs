@@ -7,6 +7,8 @@
     missing_docs
 )]
 
+#[path = "chart/consumers.rs"]
+mod consumers;
 #[path = "chart/install.rs"]
 mod install;
 #[path = "chart/listing.rs"]

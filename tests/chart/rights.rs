@@ -344,7 +344,7 @@ async fn answer(client: &Client, method: &str, path: &str) -> u16 {
         .as_u16()
 }
 
-async fn all_refused(client: &Client, requests: Vec<(&'static str, String)>) {
+pub async fn all_refused(client: &Client, requests: Vec<(&'static str, String)>) {
     let mut allowed = Vec::new();
     for (method, path) in requests {
         let status = answer(client, method, &path).await;

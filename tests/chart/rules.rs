@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use zitadel_secret_operator::rights::{RIGHTS, RightScope};
+use zitadel_secret_operator::rights::{REFRESH_RIGHTS, RESTART_RIGHTS, RIGHTS, Right, RightScope};
 
 use crate::support::helm::{documents, of_kind, render, root, text, the};
 
@@ -12,8 +12,12 @@ type Allowed = BTreeSet<(String, String, String)>;
 
 /// The rights at some places, by the code.
 fn needed(places: &[RightScope]) -> Allowed {
+    of(RIGHTS, places)
+}
+
+fn of(rights: &[Right], places: &[RightScope]) -> Allowed {
     let mut all = Allowed::new();
-    for right in RIGHTS.iter().filter(|right| places.contains(&right.scope)) {
+    for right in rights.iter().filter(|right| places.contains(&right.scope)) {
         for verb in right.verbs {
             all.insert((right.group.into(), right.resource.into(), (*verb).into()));
         }
@@ -123,6 +127,38 @@ fn for_a_list_of_namespaces_rights_on_objects_and_secrets_are_roles_in_these_alo
         serde_json::json!(["orders", "billing"])
     );
     assert!(namespaces.next().is_none());
+}
+
+#[test]
+fn consumers_of_a_credential_are_touched_where_a_switch_allows_it_and_only_as_the_code_needs() {
+    for (set, more) in [
+        ("consumers.refresh=true", vec![REFRESH_RIGHTS]),
+        ("consumers.restart=true", vec![RESTART_RIGHTS]),
+        (
+            "consumers.refresh=true,consumers.restart=true",
+            vec![REFRESH_RIGHTS, RESTART_RIGHTS],
+        ),
+    ] {
+        let more = more.concat();
+        let watched = [RightScope::Watched];
+        let everywhere = needed(&[
+            RightScope::Cluster,
+            RightScope::WatchedNamespaces,
+            RightScope::Watched,
+        ]);
+        let (cluster, by_namespace) = rights_of_the_operator(&render(&["--set", set]));
+        assert_eq!(cluster, &everywhere | &of(&more, &watched), "{set}");
+        assert_eq!(by_namespace["operators"], needed(&[RightScope::Own]));
+        let objects = render(&["--set", set, "--set", "watchNamespaces={orders}"]);
+        let (cluster, by_namespace) = rights_of_the_operator(&objects);
+        assert_eq!(
+            cluster,
+            needed(&[RightScope::Cluster, RightScope::WatchedNamespaces])
+        );
+        let here = &needed(&watched) | &of(&more, &watched);
+        assert_eq!(by_namespace["orders"], here, "{set}");
+        assert_eq!(by_namespace["operators"], needed(&[RightScope::Own]));
+    }
 }
 
 #[test]
