@@ -7,6 +7,10 @@
     missing_docs
 )]
 
+#[path = "pods/installed.rs"]
+mod installed;
 #[path = "pods/node.rs"]
 mod node;
+#[path = "pods/product.rs"]
+mod product;
 mod support;
