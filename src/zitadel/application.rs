@@ -211,6 +211,24 @@ mod tests {
     }
 
     #[test]
+    fn an_application_whose_client_id_cannot_be_used_is_active_all_the_same_and_has_none() {
+        for config in [
+            json!(null),
+            json!({}),
+            json!({"clientId": ""}),
+            json!({"clientId": 7}),
+            json!({"clientId": "a\nb"}),
+            json!({"clientId": "a b"}),
+            json!({"clientId": "7".repeat(10_000)}),
+        ] {
+            let read = parsed(&app("apiConfig", config.clone())).unwrap();
+            let found = (read.kind, read.state, read.client_id);
+            let wanted = (AppKind::ApiBasic, AppState::Active, None);
+            assert_eq!(found, wanted, "{config}");
+        }
+    }
+
+    #[test]
     fn a_list_counts_what_it_cannot_read() {
         let body =
             json!({"details": {}, "result": [app("apiConfig", json!({})), null, {"id": "8"}]});

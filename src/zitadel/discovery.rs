@@ -84,6 +84,37 @@ mod tests {
     }
 
     #[test]
+    fn the_issuer_that_zitadel_gives_is_quoted_if_it_is_an_origin() {
+        let issuer = Issuer::parse("https://iam.example.com", false).unwrap();
+        let said = |given: &str| {
+            let mut answer = answer();
+            answer["issuer"] = json!(given);
+            let body = Zeroizing::new(answer.to_string().into_bytes());
+            let error = parse(&Answer { status: 200, body }, &issuer).err().unwrap();
+            error.detail().unwrap().to_string()
+        };
+        for origin in [
+            "https://login.example.test",
+            "http://iam.example.com",
+            "https://iam.example.com:8443",
+        ] {
+            let text = said(origin);
+            let quoted = format!("ZITADEL's issuer is {origin}, not spec.url: correct spec.url");
+            assert!(text.contains(&quoted), "{text}");
+        }
+        for none in [
+            "https://me:hunter2@login.example.test",
+            "https://login.example.test/hunter2",
+            "hunter2",
+            "https://login.example.test\nhunter2",
+        ] {
+            let text = said(none);
+            assert!(!text.contains("hunter2"), "{text}");
+            assert!(text.contains("not spec.url"), "{text}");
+        }
+    }
+
+    #[test]
     fn another_issuer_or_a_foreign_endpoint_is_an_error() {
         for (field, value, class) in [
             (

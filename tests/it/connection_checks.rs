@@ -47,13 +47,18 @@ async fn an_address_that_is_not_declared_any_more_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_page_of_a_proxy_is_no_verdict_on_a_connection() {
+async fn where_it_is_not_said_who_the_operator_is_objects_go_on_over_the_connection_as_it_was() {
     let zitadel = Simulator::start(Config::default()).unwrap();
     let world = World::shared().await;
     let tenant = world.tenant_at("proxy", &zitadel).await;
     let app = tenant.issued("orders", json!({})).await;
-    for (number, status) in [(1, 403), (2, 404)] {
-        let page = Action::RespondBefore(Reply::ingress_html(status));
+    let denied = Reply::zitadel(403, 7, "AUTHZ-5mWD2", "No matching permissions");
+    for (number, reply, reason) in [
+        (1, Reply::ingress_html(403), "UnexpectedAnswer"),
+        (2, Reply::ingress_html(404), "UnexpectedAnswer"),
+        (3, denied, "PermissionDenied"),
+    ] {
+        let page = Action::RespondBefore(reply);
         let fault = Fault::on(Operation::Me, page).always();
         let fault = zitadel.inject(fault);
         tenant
@@ -61,9 +66,11 @@ async fn a_page_of_a_proxy_is_no_verdict_on_a_connection() {
             .await;
         // Made anew, since the credential seems to be another one.
         tenant.set_credential(&format!("{}\n\n", tenant.pat)).await;
-        tenant.until_connection("UnexpectedAnswer").await;
+        tenant.until_connection(reason).await;
         tenant.trigger("orders", &number.to_string()).await;
         tenant.until_generates(&app, 1 + number).await;
+        tenant.handled("orders", &number.to_string()).await;
+        tenant.reason("orders", "UpToDate").await;
         zitadel.remove_fault(fault);
         tenant.set_credential(&tenant.pat).await;
         tenant.until_connection("Connected").await;

@@ -1,6 +1,6 @@
 //! The first issue, and what of an object never rotates its credential.
 
-use crate::fixtures::{holds, reason, tenant};
+use crate::fixtures::{assert_status, holds, reason, tenant};
 use crate::support::apply;
 use crate::support::controlplane::Options;
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, World};
@@ -254,4 +254,12 @@ async fn a_killed_and_restarted_operator_finds_everything_in_order_and_writes_no
     );
     assert_eq!(writes.len(), 1);
     assert!(apps.iter().all(|(_, app)| tenant.generates(app) == 1));
+
+    // With a connection that is of no use by now, what was known before the restart stands.
+    tenant.set_credential("no-such-token").await;
+    let operator = start();
+    tenant.until_connection("CredentialRejected").await;
+    tenant.trigger("app-0", "b").await;
+    assert_status!(tenant, "app-0", "CredentialRejected", Ready, Verified "Accepted");
+    operator.stop();
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::faults::actions::Action;
 use crate::faults::gzip;
-use crate::routes::answer::{Answer, End, Outcome};
+use crate::routes::answer::{Answer, Delivery, End};
 use crate::server::shared::Shared;
 
 /// Executed even if the client hangs up before.
@@ -21,14 +21,14 @@ pub(crate) fn outlives_client(action: &Action) -> bool {
     )
 }
 
-/// What happens before the execution; an outcome means that there is none.
-pub(crate) async fn before(shared: &Shared, actions: &[Action]) -> Option<Outcome> {
+/// What happens before the execution; a delivery means that there is none.
+pub(crate) async fn before(shared: &Shared, actions: &[Action]) -> Option<Delivery> {
     for action in actions {
         match action {
             Action::DelayBefore { delay, .. } => tokio::time::sleep(*delay).await,
             Action::HoldBefore { gate, .. } => shared.gates.named(gate).pass().await,
-            Action::RespondBefore(reply) => return Some(Outcome::Answer(reply.into())),
-            Action::DropBefore(cut) => return Some(Outcome::Drop(*cut)),
+            Action::RespondBefore(reply) => return Some(Delivery::Answer(reply.into())),
+            Action::DropBefore(cut) => return Some(Delivery::Drop(*cut)),
             _ => {}
         }
     }
@@ -36,13 +36,13 @@ pub(crate) async fn before(shared: &Shared, actions: &[Action]) -> Option<Outcom
 }
 
 /// What becomes of the answer after the execution.
-pub(crate) async fn after(shared: &Shared, actions: &[Action], mut answer: Answer) -> Outcome {
+pub(crate) async fn after(shared: &Shared, actions: &[Action], mut answer: Answer) -> Delivery {
     for action in actions {
         match action {
             Action::DelayAfter(delay) => tokio::time::sleep(*delay).await,
             Action::HoldAfter { gate } => shared.gates.named(gate).pass().await,
             Action::RespondAfter(reply) => answer = reply.into(),
-            Action::DropAfter(cut) => return Outcome::Drop(*cut),
+            Action::DropAfter(cut) => return Delivery::Drop(*cut),
             Action::Truncate(bytes) => answer.end = End::CutAfter(*bytes),
             Action::ReplaceBody(body) => answer.body = body.clone().into(),
             Action::Garbage => {
@@ -64,7 +64,7 @@ pub(crate) async fn after(shared: &Shared, actions: &[Action], mut answer: Answe
             | Action::Crossed(_) => {}
         }
     }
-    Outcome::Answer(answer)
+    Delivery::Answer(answer)
 }
 
 /// Adds a field of this size to a JSON object, so that the answer stays valid.

@@ -33,7 +33,7 @@ pub(crate) enum End {
 
 /// What the client gets.
 #[derive(Clone, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum Delivery {
     Answer(Answer),
     /// The connection ends.
     Drop(Cut),

@@ -13,7 +13,7 @@ use crate::faults::actions::Action;
 use crate::faults::disturb;
 use crate::ledger::{self, RequestRecord};
 use crate::lock;
-use crate::routes::answer::{Answer, Outcome};
+use crate::routes::answer::{Answer, Delivery};
 use crate::routes::call::{Call, Mode};
 use crate::routes::handle;
 use crate::routes::introspection;
@@ -35,7 +35,7 @@ pub(crate) struct Arrival {
 pub(crate) async fn work(
     shared: Arc<Shared>,
     arrival: Arrival,
-    mut client: oneshot::Sender<Outcome>,
+    mut client: oneshot::Sender<Delivery>,
 ) {
     let (id, route, attempt) = note(&shared, &arrival);
     let operation = route.operation;
@@ -43,15 +43,15 @@ pub(crate) async fn work(
         .faults
         .hitting(operation, route.app.as_deref(), attempt.as_deref());
     let call = prepare(&shared, arrival, id, route, attempt, &actions);
-    let outcome = run(call, &actions, &mut client).await;
-    let noted = match &outcome {
-        Outcome::Answer(answer) => ledger::Outcome::Answered(answer.status),
-        Outcome::Drop(_) => ledger::Outcome::Dropped,
-        Outcome::RolledBack => ledger::Outcome::RolledBack,
+    let delivery = run(call, &actions, &mut client).await;
+    let noted = match &delivery {
+        Delivery::Answer(answer) => ledger::Outcome::Answered(answer.status),
+        Delivery::Drop(_) => ledger::Outcome::Dropped,
+        Delivery::RolledBack => ledger::Outcome::RolledBack,
     };
     shared.ledger.finish(id, operation, noted);
     // An error means that the client has gone.
-    let _ = client.send(outcome);
+    let _ = client.send(delivery);
 }
 
 /// Finds out what the request is about and notes it in the ledger.
@@ -160,8 +160,8 @@ struct Prepared {
 async fn run(
     prepared: Prepared,
     actions: &[Action],
-    client: &mut oneshot::Sender<Outcome>,
-) -> Outcome {
+    client: &mut oneshot::Sender<Delivery>,
+) -> Delivery {
     let Prepared {
         mut call,
         unknown_host,
@@ -178,13 +178,13 @@ async fn run(
     };
     let early = tokio::select! {
         early = before => early,
-        () = client.closed(), if !outlives => return Outcome::RolledBack,
+        () = client.closed(), if !outlives => return Delivery::RolledBack,
     };
-    if let Some(outcome) = early {
-        return outcome;
+    if let Some(delivery) = early {
+        return delivery;
     }
     if client.is_closed() && !outlives {
-        return Outcome::RolledBack;
+        return Delivery::RolledBack;
     }
     // The request may have waited: what counts is the time of its execution.
     call.settings = shared.settings();

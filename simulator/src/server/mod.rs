@@ -30,7 +30,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::Availability;
 use crate::faults::actions::Cut;
-use crate::routes::answer::{Answer, End, Outcome};
+use crate::routes::answer::{Answer, Delivery, End};
 use crate::server::exchange::Arrival;
 use crate::server::shared::Shared;
 use crate::server::wire::{Control, Wire};
@@ -158,12 +158,12 @@ async fn serve(
         headers: parts.headers,
         body,
     };
-    let (client, outcome) = oneshot::channel();
+    let (client, delivery) = oneshot::channel();
     tokio::spawn(exchange::work(Arc::clone(&shared), arrival, client));
-    match outcome.await {
-        Ok(Outcome::Answer(answer)) => respond(&shared, answer),
-        Ok(Outcome::Drop(cut)) => end(&control, cut).await,
-        Ok(Outcome::RolledBack) | Err(_) => end(&control, Cut::Close).await,
+    match delivery.await {
+        Ok(Delivery::Answer(answer)) => respond(&shared, answer),
+        Ok(Delivery::Drop(cut)) => end(&control, cut).await,
+        Ok(Delivery::RolledBack) | Err(_) => end(&control, Cut::Close).await,
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::OpenAttempt;
+use crate::report::failure::CLIENT_ID;
 use crate::rotation::{Cause, OpenBreaker, RepairCause, Repairs, Standing, Timing};
 use crate::target::Target;
 
@@ -32,6 +33,17 @@ fn text(
 
 fn plain(blocked: impl Into<Blocked>) -> String {
     text(&json!({}), blocked, |scene| scene)
+}
+
+#[test]
+fn a_client_id_that_cannot_be_used_is_the_cause_and_not_the_state_of_the_app() {
+    let blocked = Blocked {
+        answer: Some(CLIENT_ID.to_owned()),
+        ..Reason::UnexpectedAnswer.into()
+    };
+    let said = plain(blocked);
+    let named = "App 2: its client id cannot be used. Check the app in ZITADEL.";
+    assert!(said.starts_with(named), "{said}");
 }
 
 #[test]
