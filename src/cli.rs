@@ -69,6 +69,10 @@ pub struct Check {
 
 /// How to run the operator.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that can be given"
+)]
 pub struct Run {
     /// Where.
     #[command(flatten)]
@@ -105,6 +109,15 @@ pub struct Run {
     /// How long to wait at the end for credentials that are not written yet.
     #[arg(long, env = "GRACE", default_value = "110s", value_parser = span)]
     pub grace: std::time::Duration,
+
+    /// Look at Pods after a rotation and prompt those that mount the Secret to refresh their files. Needs the right to list and patch Pods.
+    #[arg(long, env = "CONSUMERS_REFRESH", default_value_t = false, action = clap::ArgAction::Set)]
+    pub consumers_refresh: bool,
+
+    /// Look at Pods after a rotation and restart their workloads where the object asks for it. Needs the right to list Pods, and to get and
+    /// patch Deployments, StatefulSets and DaemonSets.
+    #[arg(long, env = "CONSUMERS_RESTART", default_value_t = false, action = clap::ArgAction::Set)]
+    pub consumers_restart: bool,
 
     /// Divides the waits of the protocol. For tests and demonstrations only: a request that is still on its way may then be
     /// taken for lost.

@@ -10,6 +10,7 @@
 //! * [`store`] what is known of the cluster
 //! * [`connection`] the `ZitadelConnection`s: clients, grants, limits
 //! * [`reconcile`] the loop: observes, asks [`rotation`] for one step, carries it out
+//! * [`consumers`] the Pods that use a credential, until each of them has the new one
 //! * [`report`] status, conditions, messages, events
 //! * [`background`] what is done from time to time rather than on an event
 //! * [`operator`] starts and stops all of it
@@ -21,6 +22,7 @@ pub(crate) mod background;
 pub mod check;
 pub mod cli;
 pub(crate) mod connection;
+pub(crate) mod consumers;
 pub mod ids;
 pub mod operator;
 pub mod process;

@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Run;
+use crate::consumers::Abilities;
+use crate::consumers::judge::Spans;
 use crate::ids::AttemptId;
 use crate::process::admin::{self, AdminState, Limits};
 use crate::process::clock::{Clock, ServerClock, SystemClock};
@@ -172,6 +174,11 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
             drift_interval: arguments.drift_interval,
             scope: Scope::new(arguments.scope.watch_namespaces.clone()),
             class: arguments.scope.controller_class.clone(),
+            consumers: Abilities {
+                refresh: arguments.consumers_refresh,
+                restart: arguments.consumers_restart,
+            },
+            consumer_spans: Spans::new(arguments.protocol_speed),
         },
         clock,
         api_clock,

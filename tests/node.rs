@@ -7,8 +7,6 @@
     missing_docs
 )]
 
-#[path = "pods/consumers.rs"]
-mod consumers;
 #[path = "pods/installed.rs"]
 mod installed;
 #[path = "pods/node.rs"]

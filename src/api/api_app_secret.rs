@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::api::consumers::Consumers;
 use crate::api::rotation::Recovery;
 use crate::api::rotation::Rotation;
 use crate::api::rule;
@@ -69,6 +70,12 @@ use crate::ids::AppId;
         priority = 1
     ),
     printcolumn(
+        name = "Consumers",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="ConsumersCurrent")].reason"#,
+        priority = 1
+    ),
+    printcolumn(
         name = "Connection",
         type_ = "string",
         json_path = ".spec.connectionRef.name",
@@ -127,6 +134,11 @@ pub struct ApiAppSecretSpec {
     /// When to rotate. Default: only on trigger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
+
+    /// What is done for the Pods that use the Secret after a rotation. Needs the right to see Pods, which the chart grants where
+    /// consumers.refresh or consumers.restart is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumers: Option<Consumers>,
 
     /// What to do when the stored credential is missing or rejected. Default: rotate.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,6 +20,8 @@ pub enum ConditionType {
     Stalled,
     /// ZITADEL accepts the stored credential.
     Verified,
+    /// Every consumer has the stored credential.
+    ConsumersCurrent,
 }
 
 /// Whether it holds.

@@ -3,6 +3,7 @@
 mod api_app_secret;
 mod auth;
 mod condition;
+mod consumers;
 mod grant;
 mod proxy;
 mod reason;
@@ -16,10 +17,13 @@ mod zitadel_connection;
 pub use api_app_secret::{ApiAppSecret, ApiAppSecretSpec, ConnectionRef, Standby, StandbyType};
 pub use auth::{Auth, AuthMethod, KeyRef, SecretSource};
 pub use condition::{Condition, ConditionType, Conditions, Status, seconds};
+pub use consumers::{
+    Behind, Consumers, ConsumersStatus, RefreshPolicy, RestartPolicy, WorkloadRef,
+};
 pub use grant::{Grant, GrantedId, LabelOperator, LabelRequirement, NamespaceSelector};
 pub use proxy::{NoProxyHost, Proxy};
 pub use reason::Reason;
-pub use rotation::{Overlap, Recovery, RecoveryPolicy, Rotation, Window};
+pub use rotation::{Overlap, OverlapEnd, Recovery, RecoveryPolicy, Rotation, Window};
 pub use secret_template::{AdoptionPolicy, DataEntry, DeletionPolicy, SecretTemplate, ValueSource};
 pub use status::{
     ApiAppSecretStatus, ForeignSecret, HistoryEntry, LastRotation, OpenAttempt, Outcome,

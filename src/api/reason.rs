@@ -59,6 +59,8 @@ reasons! {
     AwaitingWindow,
     /// Overdue after downtime, like many others; starts when the operator catches up.
     CatchingUp,
+    /// A rotation is due and waits until every consumer has the credential of the last one.
+    AwaitingConsumers,
     /// Everything is stopped by `spec.suspend`.
     Suspended,
 
@@ -190,6 +192,15 @@ reasons! {
     Refused,
     /// It is not known yet whether ZITADEL accepts the stored credential.
     NoVerdict,
+
+    /// Every Pod that uses the Secret has the stored credential.
+    AllCurrent,
+    /// Some Pods may still hold the former credential.
+    RollingOut,
+    /// Some Pods may still hold the former credential after `spec.consumers.deadline`.
+    DeadlineExceeded,
+    /// The operator may not see Pods, so it is not known which credential they hold.
+    ConsumersUnseen,
 
     /// The credential was rotated.
     Rotated,

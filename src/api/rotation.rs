@@ -41,11 +41,37 @@ pub struct Rotation {
 }
 
 /// How long the previous credential keeps working.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[schemars(extend("x-kubernetes-validations" = rule::overlap()))]
 pub struct Overlap {
-    /// At least so long, such as 1h. Shorter than the interval.
+    /// At least so long, such as 1h. Shorter than the interval. Default: 0s, where `until` is ConsumersCurrent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), extend("x-kubernetes-validations" = rule::duration()))]
-    pub minimum: String,
+    pub minimum: Option<String>,
+
+    /// Elapsed: for `minimum`. ConsumersCurrent: until no Pod can hold the previous credential any more; the next scheduled rotation waits
+    /// for that as well. Default: Elapsed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<OverlapEnd>,
+
+    /// With ConsumersCurrent: at most so long, such as 7d, whatever Pods hold then. Shorter than the interval, and not shorter than
+    /// `minimum`. Default: without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 32),
+        extend("x-kubernetes-validations" = rule::duration_above_zero("7d"))
+    )]
+    pub maximum: Option<String>,
+}
+
+/// What ends the overlap.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OverlapEnd {
+    /// The time alone.
+    #[default]
+    Elapsed,
+    /// Every consumer has the new credential.
+    ConsumersCurrent,
 }
 
 /// A time of the week, month or year in which rotations may start.

@@ -114,6 +114,36 @@ fn spelled() -> Value {
     )
 }
 
+/// How long the previous credential keeps working: at least one end, and a limit only where something else ends it.
+pub fn overlap() -> Value {
+    json!([
+        {
+            "rule": "has(self.minimum) || (has(self.until) && self.until == 'ConsumersCurrent')",
+            "message": "overlap.minimum is missing: write how long the previous credential keeps working, such as 1h, or set until: ConsumersCurrent",
+        },
+        {
+            "rule": "!has(self.maximum) || (has(self.until) && self.until == 'ConsumersCurrent')",
+            "message": "overlap.maximum limits the wait for consumers: it needs until: ConsumersCurrent",
+        },
+    ])
+}
+
+/// The group and version of workloads that can be restarted.
+pub fn workload_version() -> Value {
+    json!([rule(
+        "self == 'apps/v1'",
+        "is not the apiVersion of a workload that the operator can restart: write apps/v1",
+    )])
+}
+
+/// The kind of workloads that can be restarted.
+pub fn workload_kind() -> Value {
+    json!([rule(
+        "self in ['Deployment', 'StatefulSet', 'DaemonSet']",
+        "is not a kind that the operator can restart: write Deployment, StatefulSet or DaemonSet",
+    )])
+}
+
 /// When a window opens: five fields of cron. What stands in them is for the operator to judge.
 pub fn schedule() -> Value {
     json!([rule(

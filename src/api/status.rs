@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::condition::Conditions;
+use crate::api::consumers::ConsumersStatus;
 
 /// What is known of the credential. Every field can be rebuilt from the Secret, the claim and ZITADEL's journal.
 // NB: to kstatus an object without conditions is done. By the default it is in progress from the moment that it exists.
@@ -18,7 +19,7 @@ pub struct ApiAppSecretStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Ready, Reconciling, Stalled, Verified.
+    /// Ready, Reconciling, Stalled, Verified, ConsumersCurrent.
     #[serde(default)]
     pub conditions: Conditions,
 
@@ -78,6 +79,10 @@ pub struct ApiAppSecretStatus {
     #[schemars(length(max = 128))]
     pub observed_trigger: Option<String>,
 
+    /// The Pods that use the Secret, and which of them have the value of the last rotation. Absent where the operator may not see Pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumers: Option<ConsumersStatus>,
+
     /// The attempt under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<OpenAttempt>,
@@ -103,7 +108,8 @@ pub struct PreviousPair {
     /// Its client id.
     #[schemars(length(max = 512))]
     pub client_id: String,
-    /// When its client secret is replaced by one that no one has. Absent: at the next rotation.
+    /// When its client secret is replaced by one that no one has, once every consumer is known to have the new one where
+    /// spec.rotation.overlap.until says so. Absent: at the next rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<Time>,
 }

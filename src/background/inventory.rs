@@ -18,6 +18,7 @@ pub fn export(context: &Arc<Context>) {
         Some(Inventory {
             objects: context.store.objects().collect(),
             connections: context.store.own_connections(),
+            consumers: context.consumers.totals(),
             now: context.process.clock.wall(),
         })
     }));

@@ -135,6 +135,7 @@ pub async fn sweep_claims(context: Arc<Context>) {
             .lock()
             .retain(|(uid, _)| uids.contains(uid));
         context.retries.retain(|uid| uids.contains(uid));
+        context.consumers.retain(|uid| uids.contains(uid));
     }
 }
 

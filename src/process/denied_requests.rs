@@ -84,8 +84,13 @@ impl DeniedRequests {
         code: KubeCode,
     ) {
         let hides_objects = matches!(verb, "list" | "watch");
-        // NB: a condition reports a denied write of a Secret or ConfigMap, which may also result from a quota or a policy.
-        let reported_elsewhere = matches!(resource, "secrets" | "configmaps") && !hides_objects;
+        // NB: a condition reports a denied write of a Secret or ConfigMap, which may also result from a quota or a policy, and that
+        // consumers cannot be seen.
+        let reported_elsewhere = match resource {
+            "secrets" | "configmaps" => !hides_objects,
+            "pods" | "deployments" | "statefulsets" | "daemonsets" => true,
+            _ => false,
+        };
         let denial = match code {
             KubeCode::Status(401) => Some(Denial::Unauthenticated),
             KubeCode::Status(403) if !reported_elsewhere => Some(Denial::Forbidden),

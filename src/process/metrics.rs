@@ -39,6 +39,7 @@ pub struct Metrics {
     generates: Family<ByCause, Counter>,
     rotations: Family<ByCause, Counter>,
     dark_window: HistogramFamily<ByPart>,
+    rotation_complete: Histogram,
     unflushed_secrets: Gauge,
     oldest_unflushed: Gauge,
     reconciles: Family<ByResult, Counter>,
@@ -79,6 +80,9 @@ impl Metrics {
             generates: Family::default(),
             rotations: Family::default(),
             dark_window: Family::new_with_constructor(window_buckets),
+            rotation_complete: Histogram::new([
+                1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 150.0, 300.0, 900.0, 3600.0,
+            ]),
             unflushed_secrets: Gauge::default(),
             oldest_unflushed: Gauge::default(),
             reconciles: Family::default(),
@@ -107,6 +111,11 @@ impl Metrics {
         add(to, &catalogue::GENERATES, self.generates.clone());
         add(to, &catalogue::ROTATIONS, self.rotations.clone());
         add(to, &catalogue::DARK_WINDOW, self.dark_window.clone());
+        add(
+            to,
+            &catalogue::ROTATION_COMPLETE,
+            self.rotation_complete.clone(),
+        );
         add(
             to,
             &catalogue::UNFLUSHED_SECRETS,
@@ -204,6 +213,11 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// Records how long the consumers of a rotation took to get its value.
+    pub fn rotation_complete(&self, took: Duration) {
+        self.rotation_complete.observe(took.as_secs_f64());
+    }
+
     /// Sets how many rotations hold the process, and when the oldest of them began.
     pub fn set_unflushed_secrets(&self, count: usize, oldest: Option<Timestamp>) {
         self.unflushed_secrets.set(gauge_value(count));
@@ -290,6 +304,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::consumers::tally::Totals;
 
     #[test]
     fn what_is_counted_stands_in_the_exposition_under_its_full_name() {
@@ -388,6 +403,7 @@ mod tests {
             Some(Inventory {
                 objects: vec![Arc::clone(&object)],
                 connections: vec![Arc::clone(&connection)],
+                consumers: Totals::default(),
                 now: Timestamp::UNIX_EPOCH,
             })
         }));

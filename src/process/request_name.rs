@@ -2,17 +2,21 @@
 
 use http::{Method, Request};
 
-const RESOURCES: [&str; 12] = [
+const RESOURCES: [&str; 16] = [
     "apiappsecrets",
     "apiappsecrets/status",
     "configmaps",
     "customresourcedefinitions",
+    "daemonsets",
+    "deployments",
     "events",
     "leases",
     "namespaces",
+    "pods",
     "secrets",
     "selfsubjectaccessreviews",
     "serviceaccounts",
+    "statefulsets",
     "zitadelconnections",
     "zitadelconnections/status",
 ];

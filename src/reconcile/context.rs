@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connection::registry::Connections;
+pub use crate::consumers::Abilities;
+pub use crate::consumers::judge::Spans;
+use crate::consumers::{self, Consumers};
 use crate::process::clock::{Clock, ServerClock};
 use crate::process::denied_requests::DeniedRequests;
 use crate::process::holding::Holding;
@@ -45,6 +48,10 @@ pub struct Settings {
     pub scope: Scope,
     /// Whose connections are kept: those of another class are another operator's.
     pub class: String,
+    /// What may be done about consumers.
+    pub consumers: Abilities,
+    /// The spans of time that consumers are followed in.
+    pub consumer_spans: Spans,
 }
 
 /// What the process gives to all that runs in it.
@@ -95,6 +102,8 @@ pub struct Context {
     pub wake_connections: mpsc::UnboundedSender<ObjectRef<GuardedConnection>>,
     /// Publishes events.
     pub events: Events,
+    /// Who uses what was rotated.
+    pub consumers: Consumers,
     /// Where another operator of this class was noticed last.
     pub another_operator: watch::Sender<Option<String>>,
     apps: Mutex<HashMap<String, Arc<Mutex<AppState>>>>,
@@ -148,6 +157,18 @@ impl Context {
             Arc::clone(&process.clock),
             tasks.clone(),
         );
+        let consumers = Consumers::new(consumers::Handles {
+            client: process.client.clone(),
+            abilities: process.settings.consumers,
+            spans: process.settings.consumer_spans,
+            clock: Arc::clone(&process.clock),
+            api_clock: process.api_clock.clone(),
+            lead: process.lead.clone(),
+            stop: process.stop.clone(),
+            store: Arc::clone(&store),
+            tasks: tasks.clone(),
+            metrics: process.metrics.clone(),
+        });
         let pools = Pools::new({
             let store = Arc::clone(&store);
             move |who| store.wake_object(who)
@@ -163,6 +184,7 @@ impl Context {
             store,
             wake_connections,
             events,
+            consumers,
             another_operator: watch::Sender::default(),
             apps: Mutex::default(),
             backlog: Mutex::default(),

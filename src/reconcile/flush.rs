@@ -10,6 +10,7 @@ use crate::api::{Outcome, Reason};
 use crate::process::metrics::WindowPart;
 use crate::process::panic::{catch_panic, retry_on_panic};
 use crate::reconcile::app_state::Flushed;
+use crate::reconcile::consumers;
 use crate::reconcile::context::Context;
 use crate::reconcile::probe::probe;
 use crate::reconcile::received::{Proven, Received};
@@ -43,6 +44,7 @@ pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed 
     let total = dark_since.elapsed();
     let writing = total.saturating_sub(proving);
     if revision.is_some() {
+        consumers::written(context, received);
         context
             .process
             .metrics
@@ -112,9 +114,11 @@ async fn publish(
             Fence::Written(version) => return (published, Some(version.revision)),
             Fence::Write(version) => {
                 let before = record.as_ref();
+                *received.published.lock() = context.consumers.now();
                 Some(apply(context, &api, received, &target, before, Some(&version)).await)
             }
             Fence::Create if context.store.object(&target.owner).is_some() => {
+                *received.published.lock() = context.consumers.now();
                 Some(apply(context, &api, received, &target, None, None).await)
             }
             Fence::Create => {

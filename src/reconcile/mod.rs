@@ -5,6 +5,7 @@
 //! * [`read`] reads what a step asks for: GETs, and ZITADEL's application, journal and introspection
 //! * [`mod@act`] carries out a step; [`rotate`] and [`flush`] are the part of it that nothing interrupts
 //!   ([`received`] is the value meanwhile), [`rename`] moves a value to a new name
+//! * [`consumers`] has the consumers of a new value followed
 //! * [`crate::report::settle`] writes the status and the events
 //!
 //! [`context`] has the handles that all of these share, [`app_state`] what is remembered of an application. [`limits`] and [`retries`]
@@ -14,6 +15,7 @@ pub(crate) mod act;
 pub(crate) mod app_state;
 #[cfg(test)]
 pub(crate) mod compatibility;
+pub(crate) mod consumers;
 pub mod context;
 pub(crate) mod flush;
 pub(crate) mod journal;

@@ -15,7 +15,7 @@ use crate::reconcile::context::Context;
 use crate::report::failure::NotReady;
 use crate::rotation::{
     AppFacts, Backlog, Bytes32, Cause, ClaimView, CommitRecord, DueState, Entry, Explained, Facts,
-    Failure, Former, Gates, Now, ObjectView, Observed, Owner, Salt, SecretState, Slot,
+    Failure, Former, Gates, Now, ObjectView, Observed, Owner, Salt, SecretState, Slot, Uptake,
 };
 use crate::store::claim::KeptClaim;
 use crate::store::reading::{self, Reading};
@@ -63,6 +63,8 @@ pub struct Reconciliation {
     pub project: Option<ProjectState>,
     /// Why the application that was read last cannot be rotated, if so.
     pub not_ready: Option<NotReady>,
+    /// The attempt that made the stored value, and when that was written.
+    pub published: Option<(AttemptId, Timestamp)>,
     /// The issuer, as the connection declares it, whether it can be used or not.
     issuer: String,
     /// How far back each application's journal was last read.
@@ -112,6 +114,7 @@ impl Reconciliation {
             foreign: HashMap::new(),
             project: None,
             not_ready: None,
+            published: None,
             issuer,
             read_since: HashMap::new(),
             salt: fresh_salt(),
@@ -157,6 +160,7 @@ impl Reconciliation {
                 Reason::UpToDate,
                 Reason::AwaitingWindow,
                 Reason::CatchingUp,
+                Reason::AwaitingConsumers,
                 Reason::Overdue,
             ];
             ready.observed_generation == target.generation
@@ -182,6 +186,8 @@ impl Reconciliation {
                 proven: proven(&self.status),
                 due: DueState::OnTriggerOnly,
                 overlap_ends: None,
+                overlap_latest: None,
+                consumers: Uptake::default(),
                 last_active: last_active.and_then(|active| {
                     let standby = target.standby.as_ref().map(AppId::as_str);
                     match active {
@@ -233,6 +239,8 @@ impl Reconciliation {
     /// Takes note of which applications the Secret speaks of. Whether that is news.
     pub(crate) fn take_record(&mut self, record: Option<&CommitRecord>) -> bool {
         let here = record.filter(|record| record.scope == self.scope);
+        self.published =
+            here.and_then(|record| Some((record.stored()?.entry.attempt?, record.published_time?)));
         let standby = reading::standby(&self.target, here);
         let known = self.standby.as_ref().map(|standby| &standby.app.app);
         let news = known != standby.as_ref();
@@ -269,8 +277,15 @@ impl Reconciliation {
             },
             _ => DueState::OnTriggerOnly,
         };
-        facts.object.overlap_ends = previous(facts)
-            .and_then(|(_, stored)| self.target.schedule.overlap_ends(stored.change_date));
+        let made = previous(facts).map(|(_, stored)| stored.change_date);
+        let overlap = self.target.schedule.overlap().zip(made);
+        facts.object.overlap_ends = overlap.map(|(overlap, made)| overlap.ends(made));
+        facts.object.overlap_latest = overlap.and_then(|(overlap, made)| overlap.latest(made));
+        let awaits = overlap.filter(|(overlap, _)| overlap.awaits_consumers);
+        facts.object.consumers = match (awaits, self.published) {
+            (Some(_), Some((attempt, _))) => context.consumers.awaited(&self.target.owner, attempt),
+            _ => Uptake::NotAwaited,
+        };
     }
 
     fn due(&self, context: &Context, last: Timestamp, now: Now) -> DueState {
@@ -294,7 +309,8 @@ impl Reconciliation {
         let entry = view.commit.as_ref().ok()?.as_ref()?;
         let schedule = &self.target.schedule;
         let changes = schedule.next_change(entry.change_date, facts.now.time);
-        let ends = facts.object.overlap_ends;
+        let ends = [facts.object.overlap_ends, facts.object.overlap_latest];
+        let ends = ends.into_iter().flatten();
         let ends = ends.filter(|ends| *ends > facts.now.time);
         changes.into_iter().chain(ends).min()
     }

@@ -55,8 +55,8 @@ pub struct Received {
     pub stored: Option<Reading>,
     /// The trigger that is handled by it.
     pub trigger: Option<String>,
-    /// The operator's clock: the time of its publication in the commit record.
-    pub published: Timestamp,
+    /// When it was written, in the commit record: the time of the last try, on the API server's clock.
+    pub published: parking_lot::Mutex<Timestamp>,
     /// Random bytes for the fingerprints.
     pub salt: Salt,
     /// When the answer came.
@@ -96,7 +96,7 @@ impl Received {
             unknown: UnknownFields::default(),
         };
         let published = Published {
-            time: Some(self.published),
+            time: Some(*self.published.lock()),
             trigger: self.trigger.clone(),
         };
         let commit = place.commit(&self.app.app, recorded, before, published);

@@ -245,7 +245,7 @@ impl Task {
             resource_owner,
             client_id: self.client_id.clone(),
             trigger,
-            published: self.context.process.clock.wall(),
+            published: parking_lot::Mutex::new(self.context.consumers.now()),
             salt: fresh_salt(),
             stored: self.stored.take(),
             answered,

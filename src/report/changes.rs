@@ -38,6 +38,7 @@ pub fn of_object(before: &ApiAppSecretStatus, after: &ApiAppSecretStatus) -> Vec
         let verified = status.conditions.get(ConditionType::Verified)?;
         (verified.status == Status::False).then(|| verified.clone())
     };
+    news.extend(of_consumers(&before.conditions, &after.conditions));
     if let Some(now) = verified(after)
         && verified(before).map(|before| before.reason) != Some(now.reason.clone())
         && let Some(reason) = reason(&now)
@@ -50,6 +51,24 @@ pub fn of_object(before: &ApiAppSecretStatus, after: &ApiAppSecretStatus) -> Vec
         });
     }
     news
+}
+
+/// The news of consumers: some are late, or those that were have the new value.
+fn of_consumers(before: &Conditions, after: &Conditions) -> Option<News> {
+    let late = Reason::DeadlineExceeded;
+    let was = before.get(ConditionType::ConsumersCurrent);
+    let now = after.get(ConditionType::ConsumersCurrent)?;
+    let was_late = was.is_some_and(|was| was.reason == late.as_str());
+    let (severity, reason) = match reason(now)? {
+        reason if reason == late && !was_late => (Severity::Warning, reason),
+        reason @ Reason::AllCurrent if was_late => (Severity::Normal, reason),
+        _ => return None,
+    };
+    Some(News {
+        severity,
+        reason,
+        note: now.message.clone(),
+    })
 }
 
 /// The news in the condition `Ready`, of an object or a connection.
@@ -97,6 +116,7 @@ fn is_well(reason: &str) -> bool {
         Reason::UpToDate,
         Reason::AwaitingWindow,
         Reason::CatchingUp,
+        Reason::AwaitingConsumers,
         Reason::Connected,
     ]
     .iter()

@@ -1,12 +1,14 @@
 //! Reports: the object's status, and events about it.
 //!
 //! * [`status`] makes the status of what a reconciliation came to, [`message`] its sentences, [`failure`] the reasons of errors
+//! * [`consumers`] is the part of it about the Pods that use the credential
 //! * [`steady`] and [`last_reported`] leave out what is not worth a write, [`merge_patch`] makes the patch of the rest
 //! * [`changes`] finds what is worth an event, [`rotated`] is that of a rotation, [`event`] publishes them
 //! * [`unreadable`] reports an object that does not fit the schema, [`another_operator`] a second operator of the same class
 
 pub(crate) mod another_operator;
 pub(crate) mod changes;
+pub(crate) mod consumers;
 pub(crate) mod event;
 pub(crate) mod failure;
 pub(crate) mod last_reported;
@@ -30,6 +32,7 @@ use crate::api::{
     ApiAppSecret, ApiAppSecretStatus, ConditionType, Conditions, Reason, Status, seconds,
 };
 use crate::process::denied_requests::DeniedRequest;
+use crate::reconcile::consumers as consumers_of_object;
 use crate::reconcile::context::Context;
 use crate::reconcile::observe::Reconciliation;
 use crate::report::event::Severity;
@@ -106,6 +109,15 @@ pub async fn settle(
     };
     let wall = context.process.clock.wall();
     let mut status = status::status(reconciliation, facts, report, &flushed, wall);
+    let seen = consumers_of_object::see(context, reconciliation, facts);
+    let generation = reconciliation.target.generation;
+    consumers::report(
+        &mut status,
+        &seen,
+        generation,
+        wall,
+        context.consumers.now(),
+    );
     let is_own = last_reported
         .is_some_and(|last_reported| last_reported.wrote_ready_of(&reconciliation.status));
     steady::steady(&mut status, &reconciliation.status, is_own, facts.now.time);
@@ -136,7 +148,8 @@ pub async fn settle(
         let reported = state.flushed.len() < before;
         drop(state);
         if reported {
-            let (severity, reason, note) = rotated::event(&flushed);
+            let (severity, reason, note) =
+                rotated::event(&flushed, reconciliation.status.consumers.as_ref());
             context.events.attempt(object, severity, reason, &note);
         }
     }
@@ -144,7 +157,8 @@ pub async fn settle(
     let retry = match report {
         Report::Settled { next, .. } => {
             let change = reconciliation.next_change(facts);
-            let first = next.iter().copied().chain(change).min();
+            let late = consumers_of_object::late_at(&seen, context.consumers.now());
+            let first = next.iter().copied().chain(change).chain(late).min();
             first.map_or(Retry::OnChange, Retry::At)
         }
         Report::Quiet(_) => Retry::OnChange,

@@ -1,12 +1,14 @@
 //! The event of a finished rotation. No I/O.
 
-use crate::api::{ForeignSecret, Outcome, Reason};
+use crate::api::{ConsumersStatus, ForeignSecret, Outcome, Reason};
 use crate::reconcile::app_state::Flushed;
 use crate::report::event::Severity;
 use crate::rotation::Cause;
 
 /// The event of a finished rotation.
-pub fn event(flushed: &Flushed) -> (Severity, Reason, String) {
+///
+/// `consumers` are those of the stored value: when the former pair is retired all the same, whoever still holds it is named.
+pub fn event(flushed: &Flushed, consumers: Option<&ConsumersStatus>) -> (Severity, Reason, String) {
     let attempt = flushed.attempt;
     let sequence = flushed.sequence;
     match (flushed.outcome, flushed.cause) {
@@ -22,14 +24,27 @@ pub fn event(flushed: &Flushed) -> (Severity, Reason, String) {
             Reason::LostAttempt,
             format!("Rotation {attempt} was superseded before it could be written"),
         ),
-        (Outcome::Retired, _) => (
-            Severity::Normal,
-            Reason::Retired,
-            format!(
+        (Outcome::Retired, _) => {
+            let note = format!(
                 "The overlap is over: the former client secret, of app {}, is accepted no more",
                 flushed.app
-            ),
-        ),
+            );
+            match consumers.filter(|consumers| consumers.stale + consumers.unknown > 0) {
+                None => (Severity::Normal, Reason::Retired, note),
+                Some(behind) => {
+                    let names = behind.behind.iter();
+                    let names = names.filter_map(|it| it.pod.as_ref().or(it.workload.as_ref()));
+                    let names: Vec<_> = names.map(String::as_str).collect();
+                    let note = format!(
+                        "{note}. {} of {} consumers may still hold it: {}",
+                        behind.stale + behind.unknown,
+                        behind.total,
+                        names.join(", ")
+                    );
+                    (Severity::Warning, Reason::Retired, note)
+                }
+            }
+        }
         (_, cause @ (Cause::FirstIssue | Cause::LostAttempt)) => {
             let (reason, made) = if cause == Cause::FirstIssue {
                 (Reason::Issued, "Issued the first client secret".to_owned())
@@ -96,7 +111,7 @@ mod tests {
     fn the_event_names_who_made_a_replaced_secret_also_after_a_lost_answer() {
         let time = Timestamp::UNIX_EPOCH;
         let noted = |cause, with_app| {
-            event(&Flushed {
+            let flushed = Flushed {
                 attempt: AttemptId(uuid::Uuid::nil()),
                 cause,
                 outcome: Outcome::Published,
@@ -113,7 +128,8 @@ mod tests {
                 proving: Duration::ZERO,
                 writing: Duration::ZERO,
                 revision: None,
-            })
+            };
+            event(&flushed, None)
         };
         for cause in [Cause::FirstIssue, Cause::LostAttempt] {
             let (type_, _, note) = noted(cause, None);
@@ -128,5 +144,37 @@ mod tests {
                 "{note}"
             );
         }
+    }
+
+    #[test]
+    fn who_still_holds_a_pair_that_is_retired_all_the_same_is_named() {
+        let retired = |consumers: Option<&ConsumersStatus>| {
+            let flushed = Flushed {
+                attempt: AttemptId(uuid::Uuid::nil()),
+                cause: Cause::Retire,
+                outcome: Outcome::Retired,
+                app: AppId::try_from("2").unwrap(),
+                replaced: None,
+                sequence: Sequence(5),
+                change_date: Timestamp::UNIX_EPOCH,
+                resource_owner: None,
+                proving: Duration::ZERO,
+                writing: Duration::ZERO,
+                revision: None,
+            };
+            event(&flushed, consumers)
+        };
+        let (severity, _, note) = retired(None);
+        assert!(matches!(severity, Severity::Normal) && note.ends_with("accepted no more"));
+        let behind = serde_json::json!({
+            "attempt": "a", "total": 3, "current": 1, "stale": 1, "unknown": 1,
+            "behind": [{"pod": "web-1", "how": "environment"}, {"workload": "Deployment/x", "how": "does not exist"}],
+        });
+        let (severity, _, note) = retired(serde_json::from_value(behind).ok().as_ref());
+        assert!(matches!(severity, Severity::Warning), "{note}");
+        assert!(
+            note.ends_with("2 of 3 consumers may still hold it: web-1, Deployment/x"),
+            "{note}"
+        );
     }
 }

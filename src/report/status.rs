@@ -244,6 +244,10 @@ fn settled(
             let text = format!("Rotation is due and waits for the window at {at}");
             (Reason::AwaitingWindow, text)
         }
+        (Awaits::Consumers, _) => {
+            let text = "Rotation is due and waits until every consumer has the client secret of the last one; status.consumers names those that do not".to_owned();
+            (Reason::AwaitingConsumers, text)
+        }
         (Awaits::CatchUp, _) => {
             let text = format!(
                 "Rotation became due while the operator was away, like many others; it starts at {at}"

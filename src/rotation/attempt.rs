@@ -13,6 +13,7 @@ use crate::rotation::journal::Journal;
 use crate::rotation::memory::{Claimed, DoubtKind, Prepared};
 use crate::rotation::new_claim::{Before, new_claim};
 use crate::rotation::observed::{Failure, Observed};
+use crate::rotation::overlap;
 use crate::rotation::repair::{breaker_holds, repair};
 use crate::rotation::repairs::RepairCause;
 use crate::rotation::secret::SecretState;
@@ -130,7 +131,7 @@ pub(super) fn prepare(
         let retry = Retry::After(facts.timing.retry_most);
         return Break(rest(match (cause, eval.slot) {
             // An application that refuses everything needs no other secret.
-            (Cause::Retire, _) => Report::settled(facts.object.due),
+            (Cause::Retire, _) => Report::settled(overlap::due(facts)),
             (_, Slot::Standby) => stalled(Reason::StandbyNotReady, retry),
             (_, Slot::Primary) => stalled(reason, retry),
         }));

@@ -9,6 +9,7 @@ use crate::rotation::commit::Entry;
 use crate::rotation::facts::{AppFacts, AppView, Facts};
 use crate::rotation::memory::{Backoff, Memory, RejectionStreak};
 use crate::rotation::observed::{Failure, Observed, Version};
+use crate::rotation::overlap;
 use crate::rotation::repairs::Repairs;
 use crate::rotation::schedule::DueState;
 use crate::rotation::slot::Slot;
@@ -144,7 +145,7 @@ impl<'a> Evaluation<'a> {
                 blocked,
                 retry: Retry::After(left),
             }) => waiting(blocked, Retry::After(self.until_due(left))),
-            _ => Report::settled(self.facts.object.due),
+            _ => Report::settled(overlap::due(self.facts)),
         }
     }
 

@@ -59,14 +59,30 @@ pub struct ObjectView {
     pub proven: Option<Sequence>,
     /// Where the schedule stands, by the stored value's date and ZITADEL's clock.
     pub due: DueState,
-    /// When the pair before the stored one stops being accepted, on ZITADEL's clock; none where it is not known, or has stopped.
+    /// When the pair before the stored one can stop being accepted at the soonest, on ZITADEL's clock; none where it is not known, or has stopped.
     pub overlap_ends: Option<Timestamp>,
+    /// When it stops being accepted whatever consumers hold; none: never, or not known.
+    pub overlap_latest: Option<Timestamp>,
+    /// Whether consumers may hold that pair.
+    pub consumers: Uptake,
     /// The application whose pair was stored last, by the status; only for where the Secret is gone.
     pub last_active: Option<Slot>,
     /// Whether the standby application is still to be checked: the spec is new, or it was not ready.
     pub standby_unseen: bool,
     /// Rotations that the breaker does not count.
     pub explained: Explained,
+}
+
+/// Which credential the consumers hold, as far as the end of the overlap depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Uptake {
+    /// It does not: the time alone counts, there is no previous pair, or it cannot be known.
+    #[default]
+    NotAwaited,
+    /// Some may hold the previous pair.
+    Behind,
+    /// All have the stored pair.
+    Current,
 }
 
 /// `spec.recovery`, resolved.

@@ -23,6 +23,7 @@ mod memory;
 mod new_claim;
 mod observed;
 mod obstacle;
+mod overlap;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod publish;
@@ -50,7 +51,7 @@ pub use claim::{Attempt, AttemptState, Claim, Holder, Replaced};
 pub use commit::{CommitRecord, Entry, HandledTrigger, Recorded};
 pub use decide::{Decision, decide, out_of_steps};
 pub use facts::{
-    AppFacts, AppView, ClaimView, Explained, Facts, Gates, Now, ObjectView, RecoveryView,
+    AppFacts, AppView, ClaimView, Explained, Facts, Gates, Now, ObjectView, RecoveryView, Uptake,
 };
 pub use fence::{Fence, fence};
 pub use fingerprint::{Bytes32, Fingerprint, Fingerprints, Origin, Salt};

@@ -147,7 +147,9 @@ pub fn schedule(data: &[u8]) {
     assert!(!schedule.describe().is_empty());
     let made = Timestamp::from_second(now.as_second() - age.as_second()).unwrap();
     match schedule.state(made, now) {
-        DueState::OnTriggerOnly | DueState::CatchingUp { .. } => {
+        DueState::OnTriggerOnly
+        | DueState::CatchingUp { .. }
+        | DueState::AwaitingConsumers { .. } => {
             panic!("there is an interval, and no backlog")
         }
         DueState::Due { since, .. } => assert!(since <= now && since > made),

@@ -15,6 +15,7 @@
 
 mod cron_field;
 pub mod interval;
+pub(super) mod overlap;
 pub(super) mod window;
 
 use std::time::Duration;
@@ -23,14 +24,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::Rotation;
 use crate::rotation::hash::fnv1a;
-use crate::rotation::schedule::interval::IntervalError;
+use crate::rotation::schedule::interval::{IntervalError, MAX_INTERVAL, later};
+use crate::rotation::schedule::overlap::{Overlap, OverlapError};
 use crate::rotation::schedule::window::{RotationWindow, WindowError};
 
 /// How long a due rotation may wait without a window to blame before it is overdue.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
-
-/// The longest interval and the longest overlap: ten years of 365 days.
-pub const MAX_INTERVAL: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// The jitter, in percent, when none is given.
 const DEFAULT_JITTER: i32 = 10;
@@ -46,7 +45,7 @@ const DESCRIBED_WINDOWS: usize = 3;
 pub struct Schedule {
     age: Option<Age>,
     windows: Vec<RotationWindow>,
-    overlap: Option<Duration>,
+    overlap: Option<Overlap>,
 }
 
 /// The age at which a credential is due.
@@ -84,6 +83,11 @@ pub enum DueState {
         /// Whether it waits longer than its windows explain.
         overdue: bool,
     },
+    /// It is to be rotated, and consumers may still hold the pair that the next rotation would replace.
+    AwaitingConsumers {
+        /// When it became due.
+        since: Timestamp,
+    },
     /// It is to be rotated now.
     Due {
         /// When it became due, which can be before the window opened.
@@ -101,14 +105,14 @@ impl DueState {
             Self::NotDue { next } => Some(next),
             Self::AwaitingWindow { opens, .. } => Some(opens),
             Self::CatchingUp { starts, .. } => Some(starts),
-            Self::OnTriggerOnly | Self::Due { .. } => None,
+            Self::OnTriggerOnly | Self::AwaitingConsumers { .. } | Self::Due { .. } => None,
         }
     }
 
     /// The next rotation, as it is reported: the next start, or since when it has been due if it can start now.
     pub const fn next_rotation(self) -> Option<Timestamp> {
         match self {
-            Self::Due { since, .. } => Some(since),
+            Self::Due { since, .. } | Self::AwaitingConsumers { since } => Some(since),
             other => other.next_start(),
         }
     }
@@ -169,19 +173,9 @@ pub enum ScheduleError {
         "spec.rotation.jitterPercent is not between 0 and 50; write percent of the interval, such as 10"
     )]
     Jitter,
-    /// The overlap can't be read.
-    #[error("spec.rotation.overlap.minimum {0}")]
-    Overlap(IntervalError),
-    /// The overlap is above [`MAX_INTERVAL`].
-    #[error(
-        "spec.rotation.overlap.minimum is longer than ten years; leave spec.rotation.overlap out to keep the old credential until the next rotation"
-    )]
-    OverlapTooLong,
-    /// The overlap lasts at least until the next rotation.
-    #[error(
-        "spec.rotation.overlap.minimum is not shorter than spec.rotation.interval; write a shorter time, or leave spec.rotation.overlap out to keep the old credential until the next rotation"
-    )]
-    OverlapNotShorter,
+    /// The overlap can't be used.
+    #[error(transparent)]
+    Overlap(#[from] OverlapError),
     /// More windows than are read.
     #[error(
         "spec.rotation.windows has more than 16 windows; combine some, such as 0 1,3 * * MON-FRI"
@@ -243,18 +237,9 @@ impl Schedule {
                 })
             })
             .collect::<Result<_, _>>()?;
-        let overlap = match &rotation.overlap {
-            Some(overlap) => {
-                match interval::parse(&overlap.minimum).map_err(ScheduleError::Overlap)? {
-                    overlap if overlap > MAX_INTERVAL => return Err(ScheduleError::OverlapTooLong),
-                    overlap if age.is_some_and(|age| overlap >= age.interval) => {
-                        return Err(ScheduleError::OverlapNotShorter);
-                    }
-                    overlap => Some(overlap),
-                }
-            }
-            None => None,
-        };
+        let overlap = rotation.overlap.as_ref();
+        let overlap = overlap.map(|it| Overlap::read(it, age.map(|age| age.interval)));
+        let overlap = overlap.transpose()?;
         Ok(Self {
             age,
             windows,
@@ -341,13 +326,8 @@ impl Schedule {
     }
 
     /// How long the old credential of a standby pair goes on working; none: until the next rotation.
-    pub const fn overlap(&self) -> Option<Duration> {
+    pub const fn overlap(&self) -> Option<Overlap> {
         self.overlap
-    }
-
-    /// When the pair before one that was made at `made` stops being accepted; none: at the next rotation.
-    pub fn overlap_ends(&self, made: Timestamp) -> Option<Timestamp> {
-        self.overlap.map(|overlap| later(made, overlap))
     }
 
     /// The first instant, from that one on, at which a rotation can start.
@@ -387,10 +367,6 @@ fn read_interval(text: &str, minimum: Duration) -> Result<Duration, ScheduleErro
     } else {
         Ok(interval)
     }
-}
-
-fn later(instant: Timestamp, by: Duration) -> Timestamp {
-    instant.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// The object's own share of the jitter.

@@ -3,6 +3,7 @@
 use crate::rotation::claim::Claim;
 use crate::rotation::facts::{ClaimView, Facts};
 use crate::rotation::memory::Memory;
+use crate::rotation::overlap;
 use crate::rotation::schedule::DueState;
 use crate::rotation::secret::{SecretState, Value};
 use crate::rotation::slot::Slot;
@@ -34,10 +35,6 @@ pub(super) fn settled(facts: &Facts, memory: &Memory) -> bool {
     let (Some(claim), Ok(Some(entry))) = (claim(secret.active), &secret.commit) else {
         return false;
     };
-    let overlap_is_over = facts
-        .object
-        .overlap_ends
-        .is_some_and(|ends| ends <= facts.now.time);
     facts.former.is_none()
         && secret.managed
         && secret.owned
@@ -48,7 +45,7 @@ pub(super) fn settled(facts: &Facts, memory: &Memory) -> bool {
         && claim.owner == facts.object.owner
         && !open(secret.active)
         && idle_is_quiet
-        && !overlap_is_over
+        && !overlap::is_over(facts)
         && !facts.object.standby_unseen
         && (facts.object.trigger.is_none()
             || facts.object.trigger.as_deref() == claim.handled(entry.attempt))
@@ -58,5 +55,5 @@ pub(super) fn settled(facts: &Facts, memory: &Memory) -> bool {
             .of(secret.active)
             .hint
             .is_none_or(|hint| !memory.is_news(hint, entry.sequence))
-        && !matches!(facts.object.due, DueState::Due { .. })
+        && !matches!(overlap::due(facts), DueState::Due { .. })
 }

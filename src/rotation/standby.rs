@@ -13,6 +13,7 @@ use crate::rotation::claim::Attempt;
 use crate::rotation::commit::Entry;
 use crate::rotation::evaluation::Evaluation;
 use crate::rotation::observed::Observed;
+use crate::rotation::overlap;
 use crate::rotation::secret::{SecretState, SecretView, Value};
 use crate::rotation::step::{Retry, Source, Step, rest, waiting};
 
@@ -85,10 +86,7 @@ pub(super) fn retired(
 pub(super) fn overlap_is_over(eval: &Evaluation<'_>) -> bool {
     let facts = eval.facts;
     facts.standby.is_some()
-        && facts
-            .object
-            .overlap_ends
-            .is_some_and(|ends| ends <= facts.now.time)
+        && overlap::is_over(facts)
         // Only once the stored pair is known to work.
         && eval.memory.doubt.is_none()
         && eval.memory.rejected.is_none()

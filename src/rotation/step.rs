@@ -160,6 +160,8 @@ pub enum Awaits {
     Window,
     /// Its start, while the operator catches up after downtime.
     CatchUp,
+    /// Consumers that may hold the previous pair.
+    Consumers,
 }
 
 /// What a reconciliation came to.
@@ -216,6 +218,7 @@ impl Report {
             DueState::CatchingUp {
                 starts, overdue, ..
             } => (Some(starts), Awaits::CatchUp, overdue),
+            DueState::AwaitingConsumers { .. } => (None, Awaits::Consumers, false),
             DueState::Due { since, overdue } => (Some(since), Awaits::Nothing, overdue),
         };
         Self::Settled {

@@ -14,6 +14,7 @@ use crate::rotation::evaluation::Evaluation;
 use crate::rotation::facts::Facts;
 use crate::rotation::journal::Journal;
 use crate::rotation::observed::Observed;
+use crate::rotation::overlap;
 use crate::rotation::schedule::DueState;
 use crate::rotation::secret::{SecretState, SecretView, Value};
 use crate::rotation::step::{Retry, Source, Step, rest, waiting};
@@ -120,7 +121,7 @@ pub(super) fn executed(
 /// Whether the cause of an attempt without effect is still one: the object may have changed since.
 fn still_holds(facts: &Facts, cause: Cause) -> bool {
     match cause {
-        Cause::Due => matches!(facts.object.due, DueState::Due { .. }),
+        Cause::Due => matches!(overlap::due(facts), DueState::Due { .. }),
         Cause::Trigger => facts.object.trigger.is_some(),
         Cause::SecretMissing => facts.object.recovery.missing,
         Cause::SecretInvalid => facts.object.recovery.rejected,

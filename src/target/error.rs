@@ -2,6 +2,7 @@
 
 use crate::ids::IdError;
 use crate::rotation::ScheduleError;
+use crate::rotation::schedule::interval::IntervalError;
 use crate::target::quote;
 use crate::target::render::TemplateError;
 
@@ -52,4 +53,15 @@ pub enum TargetError {
         "spec.rotation.overlap needs spec.standby: one application has one client secret at a time"
     )]
     OverlapWithoutStandby,
+    /// The deadline of consumers can't be read.
+    #[error("spec.consumers.deadline {0}")]
+    Deadline(IntervalError),
+    /// The deadline of consumers is zero.
+    #[error("spec.consumers.deadline is zero; write a time such as 30m, or leave it out")]
+    DeadlineZero,
+    /// A workload of a kind that is not restarted.
+    #[error(
+        "spec.consumers.workloads has the kind {kind}; write apiVersion: apps/v1 and the kind Deployment, StatefulSet or DaemonSet", kind = quote::value(.0)
+    )]
+    Workload(String),
 }

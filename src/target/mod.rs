@@ -3,9 +3,11 @@
 //!
 //! * [`secret_template`] is the Secret that is wanted, [`render`] its templates, [`names`] what Kubernetes accepts as a name
 //! * [`apps`] are the applications, and the names of what is kept for them
+//! * [`consumers`] is what is to be done for those who use the Secret
 //! * [`error`] says why a spec cannot be used, [`quote`] repeats what stands in it without what could be a password
 
 pub mod apps;
+pub mod consumers;
 pub(crate) mod error;
 pub(crate) mod names;
 pub(crate) mod quote;
@@ -20,6 +22,7 @@ use kube::ResourceExt;
 use crate::api::{ApiAppSecret, Recovery};
 use crate::ids::{AppId, OrganizationId, ProjectId};
 use crate::rotation::{Owner, Schedule};
+use crate::target::consumers::ConsumerPolicy;
 use crate::target::error::TargetError;
 use crate::target::secret_template::Template;
 use crate::zitadel::AppRef;
@@ -47,6 +50,8 @@ pub struct Target {
     pub trigger: Option<String>,
     /// `spec.recovery`.
     pub recovery: Recovery,
+    /// `spec.consumers`.
+    pub consumers: ConsumerPolicy,
     /// `spec.suspend`.
     pub suspended: bool,
 }
@@ -89,6 +94,7 @@ impl Target {
             schedule,
             trigger: spec.trigger().map(ToOwned::to_owned),
             recovery: spec.recovery.unwrap_or_default(),
+            consumers: ConsumerPolicy::read(spec.consumers.as_ref())?,
             suspended: spec.is_suspended(),
             generation: object.metadata.generation,
             deleting: object.metadata.deletion_timestamp.is_some(),

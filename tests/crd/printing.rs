@@ -166,6 +166,7 @@ async fn kubectl_knows_both_kinds_by_short_name_and_category_and_prints_what_mat
         [
             "VERIFIED",
             "REASON",
+            "CONSUMERS",
             "CONNECTION",
             "APP",
             "SCHEDULE",

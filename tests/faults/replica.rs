@@ -22,8 +22,7 @@ use zitadel_secret_operator::process::metrics::Metrics;
 use zitadel_secret_operator::process::readiness::Readiness;
 use zitadel_secret_operator::process::restore::RestoreDetector;
 use zitadel_secret_operator::process::shutdown::{ExitCode, Signals, drain};
-use zitadel_secret_operator::reconcile::context::ProcessHandles;
-use zitadel_secret_operator::reconcile::context::Settings;
+use zitadel_secret_operator::reconcile::context::{Abilities, ProcessHandles, Settings, Spans};
 use zitadel_secret_operator::rotation::{Holder, Timing};
 use zitadel_secret_operator::store::scope::Scope;
 
@@ -348,6 +347,8 @@ async fn run(
             drift_interval: Duration::from_secs(1),
             scope: Scope::Cluster,
             class: zitadel_secret_operator::api::DEFAULT_CLASS.to_owned(),
+            consumers: Abilities::default(),
+            consumer_spans: Spans::new(1),
         },
         clock: Arc::clone(&clock),
         api_clock,

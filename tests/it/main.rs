@@ -18,6 +18,7 @@ mod bad_input;
 mod claims;
 mod connection;
 mod connection_checks;
+mod consumers;
 mod content;
 mod controller_class;
 mod denied;

@@ -85,6 +85,8 @@ pub struct Known {
     pub standby: bool,
     /// The pair before the stored one is made useless at once.
     pub overlap: bool,
+    /// The value that the slowest consumer holds, where they are waited for; 0: they are not.
+    pub slowest: u8,
     /// Whether the object is what it is thought to be has to be confirmed by a read.
     pub confirms_object: bool,
     /// Secret and claim are from the watches.
@@ -752,6 +754,12 @@ fn facts(known: &Known) -> real::Facts {
             verified: some(known.status.verified).map(text),
             due,
             overlap_ends: (known.overlap && idle != 0 && idle < stored).then(long_ago),
+            overlap_latest: None,
+            consumers: match known.slowest {
+                0 => real::Uptake::NotAwaited,
+                slowest if slowest < stored => real::Uptake::Behind,
+                _ => real::Uptake::Current,
+            },
             last_active: (known.status.last != 0).then(|| slot_of(known.status.active)),
             standby_unseen: false,
             explained: real::Explained::default(),

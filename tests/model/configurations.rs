@@ -294,6 +294,10 @@ fn pairs() -> Vec<World> {
         standby: Standby::Overlap,
         ..world
     };
+    let consumers = |world: World| World {
+        standby: Standby::Consumers,
+        ..world
+    };
     vec![
         pair("standby, due, delay", &[(Due, 2), (Delay, 1)]),
         two(pair("standby, due, crash", &[(Due, 1), (Crash, 1)])),
@@ -335,6 +339,18 @@ fn pairs() -> Vec<World> {
         )),
         overlap(two(pair(
             "standby, overlap, two replicas, crash",
+            &[(Crash, 1)],
+        ))),
+        consumers(pair(
+            "standby, consumers, due, crash",
+            &[(Due, 2), (Crash, 1)],
+        )),
+        consumers(pair(
+            "standby, consumers, lost answer, trigger",
+            &[(Due, 1), (LostAnswer, 1), (Trigger, 1)],
+        )),
+        consumers(two(pair(
+            "standby, consumers, two replicas, crash",
             &[(Crash, 1)],
         ))),
         pair("standby, Secret deleted", &[(DeleteSecret, 1)]),

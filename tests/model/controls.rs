@@ -1,7 +1,7 @@
 //! The negative controls: a configuration that holds with one mechanism taken away, which must fail.
 
 use crate::configurations::{alone, pair, status, world};
-use crate::machine::{Without, World};
+use crate::machine::{Standby, Without, World};
 use crate::world::Admission;
 use crate::world::Fault::*;
 
@@ -224,6 +224,16 @@ pub fn controls() -> Vec<(World, &'static [&'static str])> {
                 ..alone("what was written is not compared", &[(Due, 1)])
             },
             &["truth", "ready is true"],
+        ),
+        (
+            World {
+                standby: Standby::Consumers,
+                ..without(
+                    Without::Consumers,
+                    pair("consumers are not waited for", &[(Due, 1)]),
+                )
+            },
+            &["slowest consumer spared"],
         ),
         (
             World {

@@ -8,8 +8,8 @@ use crate::calls::{Effect, deliver, execute};
 use crate::properties;
 use crate::replica::{SOURCES, begins, done, read};
 use crate::world::{
-    Admission, Age, Attempt, Broken, Claim, FAULTS, Fault, Former, GONE, MESSAGES, Memo, Message,
-    Object, Phase, REPLICAS, Replica, Secret, Seen, State, Status, TWO,
+    Admission, Age, Attempt, Broken, Claim, FAULTS, Fault, Former, GONE, JUNK, MESSAGES, Memo,
+    Message, Object, Phase, REPLICAS, Replica, Secret, Seen, State, Status, TWO,
 };
 
 /// A mechanism that is taken away, to see that it is missed.
@@ -50,6 +50,8 @@ pub enum Without {
     Compare,
     /// Rotations that were asked for count as repairs.
     AskedFor,
+    /// Consumers that may hold the pair before the stored one are not waited for.
+    Consumers,
 }
 
 /// One configuration: how many replicas, how it starts, and what the adversary may do.
@@ -94,6 +96,15 @@ pub enum Standby {
     Active,
     /// The same, and an overlap of no time is declared: the pair before is made useless at once.
     Overlap,
+    /// The same, once every consumer has the stored pair. The slowest still has the one before.
+    Consumers,
+}
+
+impl Standby {
+    /// Whether the pair before the stored one is made useless.
+    pub const fn overlaps(self) -> bool {
+        matches!(self, Self::Overlap | Self::Consumers)
+    }
 }
 
 impl World {
@@ -196,6 +207,8 @@ pub enum Action {
     Admit,
     /// ZITADEL accepts an application's late value.
     CatchUp(u8),
+    /// The slowest consumer takes the value that is in the Secret.
+    RollOut,
     Day,
 }
 
@@ -216,6 +229,7 @@ impl Action {
                 | Self::Resume
                 | Self::Admit
                 | Self::CatchUp(_)
+                | Self::RollOut
                 | Self::Day
         )
     }
@@ -240,7 +254,7 @@ impl World {
         let made: u8 = match self.standby {
             _ if self.first => 0,
             Standby::None | Standby::New => 1,
-            Standby::Active | Standby::Overlap => 2,
+            Standby::Active | Standby::Overlap | Standby::Consumers => 2,
         };
         let claim = |id: u8| {
             let attempt = Attempt {
@@ -285,6 +299,7 @@ impl World {
             own: events,
             cut: 0,
             held: made,
+            slowest: u8::from(self.standby == Standby::Consumers),
             due: 0,
             refusing: self.refusing,
             admission: self.admission,
@@ -292,7 +307,7 @@ impl World {
             replicas,
             left,
             executed: 0,
-            allowed: u8::from(self.first) + u8::from(self.standby == Standby::Overlap),
+            allowed: u8::from(self.first) + u8::from(self.standby.overlaps()),
             published_trigger: 0,
             sent: ids,
             durable: ids,
@@ -363,7 +378,12 @@ impl World {
             reads,
             status,
             standby: self.standby != Standby::None,
-            overlap: self.standby == Standby::Overlap,
+            overlap: self.standby.overlaps(),
+            slowest: if self.without == Without::Consumers {
+                0
+            } else {
+                state.slowest
+            },
             confirms_object: self.confirms_object && self.without != Without::CurrentObject,
             cached,
             due: state.due,
@@ -524,6 +544,13 @@ impl World {
                 n.spend(Fault::Lag);
                 execute(n, m, Effect::Later)
             }
+            Action::RollOut => match n.secret() {
+                Some(secret) if n.slowest < secret.value && secret.value != JUNK => {
+                    n.slowest = secret.value;
+                    true
+                }
+                _ => false,
+            },
             Action::CatchUp(slot) => {
                 let late = &mut n.late[usize::from(slot)];
                 n.valid[usize::from(slot)] = std::mem::take(late);
@@ -661,6 +688,9 @@ impl Model for World {
         }
         if state.refusing || state.admission != Admission::AsSent {
             actions.push(Action::Admit);
+        }
+        if state.slowest != 0 {
+            actions.push(Action::RollOut);
         }
         for slot in [0, 1] {
             if state.late[usize::from(slot)] != 0 {

@@ -13,7 +13,7 @@ use crate::machine::{Action, Without, World};
 use crate::world::{Broken, Flush, Phase, Secret, Seen, State, TWO};
 
 /// The names of the properties that hold in every state.
-pub const ALWAYS: [(&str, Broken); 14] = [
+pub const ALWAYS: [(&str, Broken); 15] = [
     ("send once", Broken::SendOnce),
     ("serial", Broken::Serial),
     ("monotone", Broken::Monotone),
@@ -28,6 +28,7 @@ pub const ALWAYS: [(&str, Broken); 14] = [
     ("newest kept", Broken::Dropped),
     ("only for the present object", Broken::Old),
     ("ready is true", Broken::Ready),
+    ("slowest consumer spared", Broken::Slowest),
 ];
 
 /// The name of the property that a good state can be reached from each.
@@ -57,6 +58,9 @@ pub fn always() -> Vec<Property<World>> {
             !s.has_broken(Broken::Old)
         }),
         Property::always("ready is true", |_, s: &State| !s.has_broken(Broken::Ready)),
+        Property::always("slowest consumer spared", |_, s: &State| {
+            !s.has_broken(Broken::Slowest)
+        }),
     ]
 }
 
@@ -122,6 +126,11 @@ pub fn send(n: &mut State, known: &Known, slot: u8, attempt: u8, cause: Cause) {
     let stored_is_another = value != 0 && active != slot;
     if held && !stored_is_another {
         n.breaks(Broken::Held);
+    }
+    // What only time asks for leaves the pair alone that a consumer still holds.
+    let is_held = n.slowest != 0 && n.valid[usize::from(slot)] == n.slowest;
+    if is_held && matches!(cause, Cause::Due | Cause::Retire) {
+        n.breaks(Broken::Slowest);
     }
 }
 

@@ -3,7 +3,7 @@
 use zitadel_secret_operator::rotation::{Cause, Fence, Next, Question, Verdict};
 
 use crate::actor::{self, APP, CLAIM, JOURNAL, Known, OBJECT, PROBE, Report, SECRET, Step};
-use crate::machine::{How, Standby, Without, World};
+use crate::machine::{How, Without, World};
 use crate::properties;
 use crate::world::{
     Age, Claim, Fault, Flush, Former, JUNK, Message, Phase, Reads, Secret, Seen, State, TWO,
@@ -425,7 +425,7 @@ impl World {
                 } else {
                     flush.sequence
                 };
-                if self.standby == Standby::Overlap {
+                if self.standby.overlaps() {
                     n.allowed += 1;
                 }
                 if self.status {

@@ -329,6 +329,7 @@ pub enum Broken {
     Dropped,
     Old,
     Ready,
+    Slowest,
 }
 
 /// What admission makes of a Secret with a value that is written.
@@ -389,6 +390,8 @@ pub struct State {
     pub cut: u8,
     /// The value that was published last: consumers hold it.
     pub held: u8,
+    /// The value that the slowest consumer holds, where they are waited for; 0: they are not.
+    pub slowest: u8,
     /// Stored values up to this one are due.
     pub due: u8,
     /// The API server refuses writes of the Secret.
@@ -561,6 +564,7 @@ impl State {
         }
         f(Name::Sequence, &mut self.cut);
         f(Name::Sequence, &mut self.held);
+        f(Name::Sequence, &mut self.slowest);
         f(Name::Sequence, &mut self.due);
         self.status.each(f);
         for claim in self.claims.iter_mut().flatten() {

@@ -232,6 +232,18 @@ var alertCases = []alertCase{
 		summary: "orders/api",
 	},
 	{
+		name: "consumers are late, then restarted",
+		series: slices.Concat([]string{works, condition(renamed, "Ready", "True", "UpToDate", "1x1000")},
+			turned(renamed, "ConsumersCurrent", "False", "DeadlineExceeded", 2, 30, "True", "AllCurrent")),
+		moments: []moment{
+			{2 * time.Minute, nil},
+			{3 * time.Minute, []string{"ZitadelSecretConsumersLate " + ofRenamed}},
+			{29 * time.Minute, []string{"ZitadelSecretConsumersLate " + ofRenamed}},
+			{35 * time.Minute, nil},
+		},
+		summary: "orders/api",
+	},
+	{
 		name: "rotated by another actor, and the policy is to report",
 		series: slices.Concat([]string{works},
 			turned(honored, "Ready", "False", "RotatedElsewhere", 2, 30, "True", "UpToDate"),

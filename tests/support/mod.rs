@@ -10,7 +10,6 @@
 )]
 
 pub mod audit;
-pub mod consumers;
 pub mod controlplane;
 mod envtest;
 pub mod fleet;

@@ -78,6 +78,8 @@ catalogue! {
             "Rotations that ended after their new value was received";
         DARK_WINDOW: Histogram "dark_window_seconds" ["part"]
             "Time from ZITADEL's response until the Secret is written. Without a standby application the Secret holds no working credential meanwhile";
+        ROTATION_COMPLETE: Histogram "rotation_complete_seconds" []
+            "Time from the written Secret until every Pod that uses it has the new client secret. Only with the right to see Pods";
         UNFLUSHED_SECRETS: Gauge "unflushed_secrets" []
             "Client secrets that are being generated or held only in the memory of this process";
         OLDEST_UNFLUSHED: Gauge "oldest_unflushed_secret_timestamp_seconds" []
@@ -92,6 +94,10 @@ catalogue! {
             "ApiAppSecrets whose rotation is overdue: with the reason Overdue, or due for more than an hour. Suspended ones do not count";
         BREAKER_OPEN_OBJECTS: Gauge "breaker_open_objects" []
             "ApiAppSecrets whose repairs have stopped, with the reason BreakerOpen";
+        CONSUMERS: Gauge "consumers" ["state"]
+            "Pods that use a Secret whose last rotation this process has followed. Only with the right to see Pods";
+        LATE_CONSUMERS_OBJECTS: Gauge "late_consumers_objects" []
+            "ApiAppSecrets with Pods that may still have the former client secret after spec.consumers.deadline";
         OPEN_CLAIMS: Gauge "open_claims" []
             "ApiAppSecrets with an attempt whose outcome is not known yet";
         NEXT_ROTATION: Gauge "next_rotation_timestamp_seconds" []
@@ -158,7 +164,7 @@ fn label_notes() -> Vec<(&'static str, String)> {
     vec![
         ("namespace, name", "of the ApiAppSecret. Where Prometheus has a label `namespace` for the scraped pod, it calls this one `exported_namespace`, unless `honorLabels` is on, as in the chart's monitors".to_owned()),
         ("connection", "name of the ZitadelConnection".to_owned()),
-        ("condition", format!("{}; of a connection `Ready` and `Stalled`", quoted(&["Ready", "Reconciling", "Stalled", "Verified"]))),
+        ("condition", format!("{}; of a connection `Ready` and `Stalled`", quoted(&["Ready", "Reconciling", "Stalled", "Verified", "ConsumersCurrent"]))),
         ("status", quoted(&["True", "False", "Unknown"])),
         ("reason", "of conditions: a [reason](../troubleshooting.md). Of `reconcile_errors_total`: what failed".to_owned()),
         ("cause", format!("{}. Of `object_rotation_timestamp_seconds` also {}", quoted(&causes), quoted(rotated.get(causes.len()..).unwrap_or_default()))),
@@ -168,7 +174,10 @@ fn label_notes() -> Vec<(&'static str, String)> {
         )),
         ("part", format!("{}: until ZITADEL accepts the new value, from then until the Secret is written, both", quoted(&parts))),
         ("verdict", quoted(&VERDICTS)),
-        ("state", format!("{}: Ready; manual action is required; neither", quoted(&["ready", "stalled", "working"]))),
+        ("state", format!(
+            "of `managed_objects`: {}: Ready; manual action is required; neither. Of `consumers`: {}",
+            quoted(&["ready", "stalled", "working"]), quoted(&["current", "stale", "unknown"])
+        )),
         ("result", quoted(&["ok", "error"])),
         ("operation", quoted(&OPERATIONS)),
         ("verb, resource", "as in RBAC".to_owned()),

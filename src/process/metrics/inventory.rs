@@ -18,6 +18,7 @@ use crate::api::{
     ApiAppSecret, ApiAppSecretStatus, ConditionType, Conditions, Reason, Status, ZitadelConnection,
     ZitadelConnectionStatus,
 };
+use crate::consumers::tally::Totals;
 use crate::rotation::{Cause, GRACE};
 use crate::store::object::{Object, Summary};
 
@@ -27,6 +28,8 @@ pub struct Inventory {
     pub objects: Vec<Arc<Object>>,
     /// All `ZitadelConnection`s.
     pub connections: Vec<Arc<DeserializeGuard<ZitadelConnection>>>,
+    /// The consumers of all rotations.
+    pub consumers: Totals,
     /// The time by which something is overdue.
     pub now: Timestamp,
 }
@@ -72,6 +75,7 @@ impl Collector for InventoryCollector {
         };
         let objects = &inventory.objects;
         encode_together(objects, inventory.now, &mut encoder)?;
+        encode_consumers(inventory.consumers, &mut encoder)?;
         if self.0.per_object.load(Ordering::Relaxed) {
             let listed = objects.get(..MOST_LISTED).unwrap_or(objects);
             let listed: Vec<_> = listed.iter().map(|kept| Listed::new(kept)).collect();
@@ -159,6 +163,7 @@ fn conditions(conditions: &Conditions) -> Vec<[&'static str; 3]> {
                 ConditionType::Reconciling => "Reconciling",
                 ConditionType::Stalled => "Stalled",
                 ConditionType::Verified => "Verified",
+                ConditionType::ConsumersCurrent => "ConsumersCurrent",
             };
             let status = match condition.status {
                 Status::True => "True",
@@ -209,6 +214,26 @@ fn encode_together(
         gauge(encoder, metric, |values| values.encode_gauge(&value))?;
     }
     Ok(())
+}
+
+/// The series of consumers.
+fn encode_consumers(totals: Totals, encoder: &mut DescriptorEncoder) -> fmt::Result {
+    let Totals {
+        current,
+        stale,
+        unknown,
+        late,
+    } = totals;
+    let value = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    gauge(encoder, &catalogue::CONSUMERS, |values| {
+        for (state, count) in [("current", current), ("stale", stale), ("unknown", unknown)] {
+            one(values, &[("state", state)], value(count))?;
+        }
+        Ok(())
+    })?;
+    gauge(encoder, &catalogue::LATE_CONSUMERS_OBJECTS, |values| {
+        values.encode_gauge(&value(late))
+    })
 }
 
 /// The series of each object.
@@ -356,6 +381,7 @@ mod tests {
             Some(Inventory {
                 objects: objects.lock().clone(),
                 connections: Vec::new(),
+                consumers: Totals::default(),
                 now: "2026-01-02T00:00:00Z".parse().unwrap(),
             })
         }));

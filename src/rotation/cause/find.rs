@@ -14,6 +14,7 @@ use crate::rotation::commit::Entry;
 use crate::rotation::evaluation::Evaluation;
 use crate::rotation::memory::DoubtKind;
 use crate::rotation::observed::Observed;
+use crate::rotation::overlap;
 use crate::rotation::schedule::DueState;
 use crate::rotation::secret::{SecretState, SecretView, Value};
 use crate::rotation::standby::{overlap_is_over, standby_is_ready};
@@ -133,7 +134,7 @@ fn stored(
     if let Some(found) = verify(eval, Some(mine), secret)? {
         return Continue(found);
     }
-    if let DueState::Due { .. } = facts.object.due {
+    if let DueState::Due { .. } = overlap::due(facts) {
         return Continue(Found::Cause(Cause::Due));
     }
     if secret.refused == Some(Reason::SecretContested) {

@@ -27,7 +27,7 @@ use crate::ids::{AttemptId, Sequence};
 use crate::rotation::{
     AppFacts, AppView, Attempt, AttemptState, Cause, DueState, Entry, Explained, Failure, Former,
     Gates, HandledTrigger, Holder, Journal, JournalEvent, Now, ObjectView, Origin, Owner,
-    RecoveryView, RejectionStreak, Repairs, SecretView, Slot, Timing, UnknownFields, Value,
+    RecoveryView, RejectionStreak, Repairs, SecretView, Slot, Timing, UnknownFields, Uptake, Value,
     Verdict, Version,
 };
 
@@ -195,6 +195,8 @@ fn nothing() -> Facts {
             proven: None,
             due: DueState::OnTriggerOnly,
             overlap_ends: None,
+            overlap_latest: None,
+            consumers: Uptake::NotAwaited,
             last_active: None,
             standby_unseen: false,
             explained: Explained::default(),

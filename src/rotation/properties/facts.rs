@@ -11,7 +11,7 @@ use crate::rotation::{
     Claimed, Doubt, DoubtKind, DriftSeen, DueState, Entry, Explained, Facts, Failure, Former,
     Gates, HandledTrigger, Holder, Journal, JournalEvent, Memory, Now, ObjectView, Observed,
     Origin, Owner, Prepared, RecordError, RecoveryView, Rejection, RejectionStreak, Repairs,
-    Replaced, SecretState, SecretView, Slot, Source, Timing, UnknownFields, Value, Verdict,
+    Replaced, SecretState, SecretView, Slot, Source, Timing, UnknownFields, Uptake, Value, Verdict,
     Version, Watched,
 };
 
@@ -239,6 +239,8 @@ impl Bytes<'_> {
             proven: self.maybe(Self::sequence),
             due: self.due(),
             overlap_ends: self.maybe(Self::time),
+            overlap_latest: self.maybe(Self::time),
+            consumers: self.one(&[Uptake::NotAwaited, Uptake::Behind, Uptake::Current]),
             last_active: self.maybe(Self::slot),
             standby_unseen: self.rarely(),
             explained: Explained {

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// The units, from large to small, with their length in seconds.
 const UNITS: [(char, u64); 5] = [
     ('w', 604_800),
@@ -15,6 +17,14 @@ const UNITS: [(char, u64); 5] = [
 
 /// The longest text that is read; the CRD has the same limit.
 const MAX_LENGTH: usize = 32;
+
+/// The longest interval and the longest overlap: ten years of 365 days.
+pub const MAX_INTERVAL: Duration = Duration::from_hours(10 * 365 * 24);
+
+/// The instant so long after another.
+pub(in crate::rotation) fn later(instant: Timestamp, by: Duration) -> Timestamp {
+    instant.checked_add(by).unwrap_or(Timestamp::MAX)
+}
 
 /// Why a text is not a length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -12,6 +12,16 @@ fn window(field: &str, value: &str) -> Changes {
     vec![("rotation.windows", json!([window]))]
 }
 
+fn waits(maximum: &str) -> Changes {
+    let overlap = json!({"until": "ConsumersCurrent", "maximum": maximum});
+    vec![("standby", standby("3")), ("rotation.overlap", overlap)]
+}
+
+fn workload(version: &str, kind: &str, name: &str) -> Changes {
+    let workload = json!({"apiVersion": version, "kind": kind, "name": name});
+    vec![("consumers.workloads", json!([workload]))]
+}
+
 pub fn manifests() -> Vec<Refused> {
     let id = |field, path| refused(field, ID, vec![(path, json!("a b"))]);
     let entry = |entry: Value| {
@@ -65,6 +75,52 @@ pub fn manifests() -> Vec<Refused> {
                 ("standby", standby("3")),
                 ("rotation.overlap.minimum", json!("1.5h")),
             ],
+        ),
+        refused(
+            "spec.rotation.overlap",
+            "overlap.minimum is missing",
+            vec![
+                ("standby", standby("3")),
+                ("rotation.overlap", json!({"until": "Elapsed"})),
+            ],
+        ),
+        refused(
+            "spec.rotation.overlap",
+            "overlap.maximum limits the wait for consumers",
+            vec![
+                ("standby", standby("3")),
+                (
+                    "rotation.overlap",
+                    json!({"minimum": "1h", "maximum": "2h"}),
+                ),
+            ],
+        ),
+        refused("spec.rotation.overlap.maximum", DURATION, waits("1.5h")),
+        refused("spec.rotation.overlap.maximum", LONGER, waits("0s")),
+        refused(
+            "spec.consumers.deadline",
+            DURATION,
+            vec![("consumers.deadline", json!("1.5h"))],
+        ),
+        refused(
+            "spec.consumers.deadline",
+            LONGER,
+            vec![("consumers.deadline", json!("0s"))],
+        ),
+        refused(
+            "spec.consumers.workloads[].apiVersion",
+            "is not the apiVersion of a workload",
+            workload("argoproj.io/v1alpha1", "Deployment", "web"),
+        ),
+        refused(
+            "spec.consumers.workloads[].kind",
+            "is not a kind that the operator can restart",
+            workload("apps/v1", "ReplicaSet", "web"),
+        ),
+        refused(
+            "spec.consumers.workloads[].name",
+            OBJECT,
+            workload("apps/v1", "Deployment", "a/b"),
         ),
         refused(
             "spec.rotation.trigger",

@@ -1,6 +1,7 @@
 //! A standby application beside it.
 
 use super::*;
+use crate::rotation::Awaits;
 
 #[test]
 fn a_rotation_goes_to_the_idle_application_and_its_claim_carries_the_triggers_on() {
@@ -99,6 +100,20 @@ fn when_the_overlap_is_over_the_idle_application_is_retired_without_a_rehearsal(
     unknown.object.verified = None;
     unknown.probe = Observed::Live(Verdict::Unknown);
     assert_eq!(rests(&unknown), (Reason::NoVerdict, "usable"));
+    let mut behind = facts.clone();
+    behind.object.consumers = Uptake::Behind;
+    assert_eq!(
+        rests(&behind).1,
+        "settled",
+        "a Pod may hold the former pair"
+    );
+    behind.object.overlap_latest = Some(at(61));
+    assert_eq!(rests(&behind).1, "settled");
+    behind.object.overlap_latest = Some(at(60));
+    let retired = (Slot::Primary, Cause::Retire);
+    assert_eq!(claims_for(&behind), retired, "it waits no longer");
+    facts.object.consumers = Uptake::Current;
+    assert_eq!(claims_for(&facts), retired);
     // A due rotation comes first: it makes the former pair useless anyway.
     facts.object.due = DueState::Due {
         since: at(10),
@@ -106,6 +121,42 @@ fn when_the_overlap_is_over_the_idle_application_is_retired_without_a_rehearsal(
     };
     let facts = rehearsed(facts, Slot::Primary);
     assert_eq!(claims_for(&facts), (Slot::Primary, Cause::Due));
+}
+
+#[test]
+fn what_is_due_waits_for_consumers_that_hold_the_pair_it_would_replace_and_a_trigger_does_not() {
+    let mut facts = alternated();
+    facts.object.verified = Some("7".into());
+    facts.object.due = DueState::Due {
+        since: at(10),
+        overdue: true,
+    };
+    facts.object.consumers = Uptake::Behind;
+    let waits = Report::Settled {
+        next: None,
+        awaits: Awaits::Consumers,
+        overdue: false,
+    };
+    let secret = facts.secret.known().unwrap().clone();
+    let mut cached = facts.clone();
+    cached.secret = Observed::Cached(secret);
+    for facts in [&facts, &cached] {
+        assert_eq!(decide(facts).step, Step::Rest(waits.clone()));
+    }
+    let mut triggered = facts.clone();
+    triggered.object.trigger = Some("leak".into());
+    let triggered = rehearsed(triggered, Slot::Primary);
+    assert_eq!(claims_for(&triggered), (Slot::Primary, Cause::Trigger));
+    for (consumers, latest) in [
+        (Uptake::Current, None),
+        (Uptake::NotAwaited, None),
+        (Uptake::Behind, Some(at(60))),
+    ] {
+        facts.object.consumers = consumers;
+        facts.object.overlap_latest = latest;
+        let facts = rehearsed(facts.clone(), Slot::Primary);
+        assert_eq!(claims_for(&facts), (Slot::Primary, Cause::Due));
+    }
 }
 
 #[test]

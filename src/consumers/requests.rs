@@ -1,0 +1,96 @@
+//! The requests about consumers: Pods are listed and prompted, workloads are read and restarted. Nothing else is asked of either.
+
+use std::collections::BTreeMap;
+
+use kube::api::{GetParams, ListParams, Patch};
+use kube::core::Request;
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use crate::consumers::pod::{Pod, PodPage};
+use crate::consumers::workload::{Workload, WorkloadId};
+use crate::store::apply;
+
+/// The annotation of a Pod that is changed so that the kubelet refreshes its volumes: the rotations that it was changed for.
+pub const REFRESH_ANNOTATION: &str = "zitadel-secrets.dev/refresh";
+/// Pods of a page. One may have 1.5 MB, and a page is in memory twice while it is read.
+const PAGE: u32 = 10;
+
+/// A page of the Pods of a namespace, and where the next one begins.
+///
+/// # Errors
+/// As the API server has it; 410 where the list took too long and has to be begun again.
+pub async fn pods(
+    client: &kube::Client,
+    namespace: &str,
+    from: Option<&str>,
+) -> Result<(Vec<Pod>, Option<String>), kube::Error> {
+    let mut params = ListParams::default().limit(PAGE);
+    params.continue_token = from.map(ToOwned::to_owned);
+    let request = Request::new(format!("/api/v1/namespaces/{namespace}/pods"));
+    let request = request.list(&params).map_err(kube::Error::BuildRequest)?;
+    let page: PodPage = client.request(request).await?;
+    let next = page.metadata.continue_.filter(|token| !token.is_empty());
+    Ok((page.items, next))
+}
+
+/// Has the kubelet refresh the volumes of a Pod, by a change of its annotation.
+///
+/// # Errors
+/// As the API server has it; 409 where the Pod is another one by now.
+pub async fn prompt(
+    client: &kube::Client,
+    namespace: &str,
+    (name, uid): (&str, &str),
+    value: &str,
+) -> Result<(), kube::Error> {
+    let patch = json!({"metadata": {"uid": uid, "annotations": {REFRESH_ANNOTATION: value}}});
+    let request = Request::new(format!("/api/v1/namespaces/{namespace}/pods"));
+    let request = request.patch_metadata(name, &apply::patch(), &Patch::Merge(patch));
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    client.request::<IgnoredAny>(request).await.map(drop)
+}
+
+fn path(namespace: &str, id: &WorkloadId) -> String {
+    let plural = id.kind.plural();
+    format!("/apis/apps/v1/namespaces/{namespace}/{plural}")
+}
+
+/// A workload; none if it does not exist.
+///
+/// # Errors
+/// As the API server has it.
+pub async fn workload(
+    client: &kube::Client,
+    namespace: &str,
+    id: &WorkloadId,
+) -> Result<Option<Workload>, kube::Error> {
+    let request = Request::new(path(namespace, id)).get(&id.name, &GetParams::default());
+    match client
+        .request(request.map_err(kube::Error::BuildRequest)?)
+        .await
+    {
+        Ok(workload) => Ok(Some(workload)),
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Restarts a workload, by annotations of its Pod template. Nothing happens where it has them already.
+///
+/// # Errors
+/// As the API server has it; 409 where the workload is another one by now.
+pub async fn restart(
+    client: &kube::Client,
+    namespace: &str,
+    id: &WorkloadId,
+    uid: &str,
+    annotations: &BTreeMap<String, String>,
+) -> Result<(), kube::Error> {
+    let template = json!({"metadata": {"annotations": annotations}});
+    let patch = json!({"metadata": {"uid": uid}, "spec": {"template": template}});
+    let request = Request::new(path(namespace, id));
+    let request = request.patch(&id.name, &apply::patch(), &Patch::Merge(patch));
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    client.request::<IgnoredAny>(request).await.map(drop)
+}

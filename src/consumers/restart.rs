@@ -1,0 +1,197 @@
+//! Restarts workloads whose Pods keep a former value, a few at a time.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::consumers::requests;
+use crate::consumers::workload::{Plan, Workload, WorkloadId};
+
+/// Workloads that roll out at the same time in a namespace.
+const MOST_IN_NAMESPACE: usize = 3;
+/// Workloads that roll out at the same time in the cluster.
+pub const MOST_IN_CLUSTER: usize = 10;
+/// A rollout that takes longer than this has failed, whatever its workload says; as long as a Deployment's own deadline by default.
+const LONGEST: Duration = Duration::from_mins(10);
+
+/// A workload that is to be restarted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The workload.
+    pub id: WorkloadId,
+    /// The annotations that its Pod template gets: one for each Secret.
+    pub annotations: BTreeMap<String, String>,
+    /// The uids of the objects whose rotations ask for it.
+    pub for_objects: BTreeSet<String>,
+}
+
+/// The restarts of a namespace.
+pub struct Restarts {
+    client: kube::Client,
+    namespace: String,
+    cluster: Arc<Semaphore>,
+    /// What rolls out.
+    rolling: Vec<Rolling>,
+    /// What waits for its turn.
+    pending: VecDeque<Wanted>,
+    /// The uids of objects for which nothing else is restarted.
+    stopped: BTreeSet<String>,
+    /// Why a workload is not restarted, by the uid of the object: the first of them.
+    obstacles: BTreeMap<String, String>,
+    /// Whether a rollout was seen since the Pods were counted.
+    seen_rollout: bool,
+}
+
+struct Rolling {
+    wanted: Wanted,
+    since: Instant,
+    /// Its place among those that roll out at the same time. None: it has none, since it takes too long.
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Restarts {
+    /// None yet.
+    pub fn new(client: kube::Client, namespace: &str, cluster: Arc<Semaphore>) -> Self {
+        Self {
+            client,
+            namespace: namespace.to_owned(),
+            cluster,
+            rolling: Vec::new(),
+            pending: VecDeque::new(),
+            stopped: BTreeSet::new(),
+            obstacles: BTreeMap::new(),
+            seen_rollout: false,
+        }
+    }
+
+    /// Why a workload of an object is not restarted.
+    pub fn obstacle(&self, uid: &str) -> Option<&str> {
+        self.obstacles.get(uid).map(String::as_str)
+    }
+
+    /// Whether a rollout was seen since the Pods were counted, so that there are others now.
+    pub const fn has_seen_rollout(&self) -> bool {
+        self.seen_rollout
+    }
+
+    /// Looks at all workloads that are wanted, after the Pods were counted. What was asked for before, by whatever process, is found in
+    /// their annotations.
+    ///
+    /// # Errors
+    /// The first request that failed.
+    pub async fn begin(&mut self, all: Vec<Wanted>) -> Result<(), kube::Error> {
+        self.pending.clear();
+        self.stopped.clear();
+        self.obstacles.clear();
+        self.seen_rollout = false;
+        let mut before = std::mem::take(&mut self.rolling);
+        for wanted in all {
+            let known = before.iter().position(|it| it.wanted.id == wanted.id);
+            let known = known.map(|at| before.swap_remove(at));
+            let found = requests::workload(&self.client, &self.namespace, &wanted.id).await?;
+            match self.judge(&wanted, found.as_ref()) {
+                Plan::Restart => self.pending.push_back(wanted),
+                Plan::Wait => {
+                    let known = known.unwrap_or_else(|| Rolling {
+                        wanted: wanted.clone(),
+                        since: Instant::now(),
+                        place: Arc::clone(&self.cluster).try_acquire_owned().ok(),
+                    });
+                    self.rolling.push(Rolling { wanted, ..known });
+                }
+                Plan::Done | Plan::Failed | Plan::Leave(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Restarts those whose turn it is. Whether any roll out or wait for their turn.
+    ///
+    /// # Errors
+    /// The first request that failed.
+    pub async fn advance(&mut self) -> Result<bool, kube::Error> {
+        self.seen_rollout |= !self.rolling.is_empty();
+        for mut rolling in std::mem::take(&mut self.rolling) {
+            let id = &rolling.wanted.id;
+            let found = requests::workload(&self.client, &self.namespace, id).await?;
+            if self.judge(&rolling.wanted, found.as_ref()) != Plan::Wait {
+                // NB: also one that was not restarted for the rotation: another actor's rollout has ended, and its Pods are counted again.
+                continue;
+            }
+            if rolling.since.elapsed() >= LONGEST {
+                rolling.place = None;
+                self.fail(&rolling.wanted);
+            }
+            self.rolling.push(rolling);
+        }
+        while self.rolling.iter().filter(|it| it.place.is_some()).count() < MOST_IN_NAMESPACE
+            && let Some(wanted) = self.pending.pop_front()
+        {
+            if !self.stopped.is_disjoint(&wanted.for_objects) {
+                continue;
+            }
+            let Ok(place) = Arc::clone(&self.cluster).try_acquire_owned() else {
+                self.pending.push_front(wanted);
+                break;
+            };
+            let found = requests::workload(&self.client, &self.namespace, &wanted.id).await?;
+            let plan = self.judge(&wanted, found.as_ref());
+            if let (Plan::Restart, Some(workload)) = (plan, &found) {
+                self.restart(&wanted, workload).await?;
+            } else if plan != Plan::Wait {
+                continue;
+            }
+            self.rolling.push(Rolling {
+                wanted,
+                since: Instant::now(),
+                place: Some(place),
+            });
+        }
+        self.seen_rollout |= !self.rolling.is_empty();
+        let rolls = self.rolling.iter().any(|it| it.place.is_some());
+        Ok(rolls || !self.pending.is_empty())
+    }
+
+    async fn restart(&self, wanted: &Wanted, workload: &Workload) -> Result<(), kube::Error> {
+        let (id, annotations) = (&wanted.id, &wanted.annotations);
+        let (client, namespace) = (&self.client, &self.namespace);
+        requests::restart(client, namespace, id, workload.uid(), annotations).await?;
+        tracing::info!(
+            namespace,
+            workload = %id,
+            "restarted a workload whose Pods have a former client secret"
+        );
+        Ok(())
+    }
+
+    /// What is done about a workload. Why nothing is, is noted.
+    fn judge(&mut self, wanted: &Wanted, found: Option<&Workload>) -> Plan {
+        let plan = found.map_or(Plan::Leave("it does not exist"), |workload| {
+            workload.plan(wanted.id.kind, &wanted.annotations)
+        });
+        match plan {
+            Plan::Leave(why) => self.note(wanted, why),
+            Plan::Failed => self.fail(wanted),
+            Plan::Restart | Plan::Wait | Plan::Done => {}
+        }
+        plan
+    }
+
+    fn fail(&mut self, wanted: &Wanted) {
+        self.note(
+            wanted,
+            "its rollout has failed, so nothing else is restarted for this rotation",
+        );
+        self.stopped.extend(wanted.for_objects.iter().cloned());
+    }
+
+    fn note(&mut self, wanted: &Wanted, why: &str) {
+        for uid in &wanted.for_objects {
+            let sentence = || format!("{}: {why}", wanted.id);
+            self.obstacles.entry(uid.clone()).or_insert_with(sentence);
+        }
+    }
+}

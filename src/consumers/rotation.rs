@@ -1,0 +1,33 @@
+//! A rotation whose consumers are followed. No I/O.
+
+use jiff::Timestamp;
+
+use crate::consumers::find::Wanted;
+use crate::consumers::judge::after;
+use crate::ids::AttemptId;
+use crate::rotation::Owner;
+use crate::target::consumers::ConsumerPolicy;
+
+/// A rotation, from the moment that its value was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    /// The object.
+    pub owner: Owner,
+    /// The attempt that made the value.
+    pub attempt: AttemptId,
+    /// When it was written, or later, on the control plane's clock.
+    pub written: Timestamp,
+    /// Whether there was a value before it.
+    pub replaced: bool,
+    /// The Secret and its keys.
+    pub wanted: Wanted,
+    /// What is done for consumers.
+    pub policy: ConsumerPolicy,
+}
+
+impl Rotation {
+    /// When consumers that are behind are a problem, on the control plane's clock.
+    pub fn deadline(&self) -> Timestamp {
+        after(self.written, self.policy.deadline)
+    }
+}

@@ -1,0 +1,53 @@
+//! The former pair of a standby lives until no Pod can hold it.
+
+use super::*;
+use crate::support::world::PATIENCE;
+
+#[tokio::test]
+async fn the_former_pair_lives_and_what_is_due_waits_until_no_pod_can_hold_it() {
+    let it = Consuming::new("awaits").await;
+    let tenant = &it.tenant;
+    let (first, second) = (tenant.app("orders-a"), tenant.app("orders-b"));
+    let apply = async |rotation: Value| {
+        let standby = json!({"type": "Existing", "appId": second.id});
+        let extra = json!({"standby": standby, "rotation": rotation});
+        tenant.apply("orders", &first.id, extra).await.unwrap();
+    };
+    let overlap = json!({"until": "ConsumersCurrent"});
+    apply(json!({"trigger": "0", "overlap": overlap})).await;
+    tenant.ready("orders").await;
+    let before = tenant.client_secret("orders").await.unwrap();
+    it.pod("env", environment(), json!({})).await;
+    apply(json!({"trigger": "1", "overlap": overlap})).await;
+    it.counted(1, 1).await;
+    // It is due at once, and its turn would be on the application whose pair the Pod holds.
+    apply(json!({"trigger": "1", "interval": "1s", "jitterPercent": 0, "overlap": overlap})).await;
+    let object = tenant.reason("orders", "AwaitingConsumers").await;
+    assert_eq!(
+        reason(&object, ConditionType::ConsumersCurrent),
+        "RollingOut"
+    );
+    assert!(object.status.unwrap().previous.is_some());
+    assert!(tenant.zitadel.accepts(&first.id, &before));
+    let generates = || tenant.generates(&first) + tenant.generates(&second);
+    assert_eq!(generates(), 2);
+    // A trigger waits for no one.
+    apply(json!({"trigger": "leak", "overlap": overlap})).await;
+    tenant.handled("orders", "leak").await;
+    assert!(!tenant.zitadel.accepts(&first.id, &before));
+    assert_eq!(generates(), 3);
+    let stored = tenant.client_secret("orders").await.unwrap();
+    assert!(tenant.zitadel.accepts(&first.id, &stored));
+    let object = it.counted(1, 1).await;
+    assert!(object.status.unwrap().previous.is_some());
+    it.end("env").await;
+    it.until("AllCurrent").await;
+    eventually(PATIENCE, || async {
+        let object = tenant.objects().get("orders").await.unwrap();
+        let status = object.status.unwrap();
+        (status.previous.is_none() && status.attempt.is_none()).then_some(())
+    })
+    .await;
+    assert_eq!(generates(), 4, "the former pair was retired");
+    assert!(tenant.zitadel.accepts(&first.id, &stored));
+}

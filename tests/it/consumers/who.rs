@@ -1,0 +1,105 @@
+//! Who uses a credential, and who is behind.
+
+use super::*;
+
+#[tokio::test]
+async fn who_has_the_former_value_is_said_until_no_one_has() {
+    let it = Consuming::new("who").await;
+    let extra = json!({"rotation": {"trigger": "0"}, "consumers": {"deadline": "10m"}});
+    it.tenant.issued("orders", extra).await;
+    it.pod("env", environment(), json!({})).await;
+    it.pod("files", directory(), json!({})).await;
+    it.pod("file", sub_path(), json!({})).await;
+    let unrelated = json!({"container": {"envFrom": [{"secretRef": {"name": "other"}}]}});
+    it.pod("unrelated", unrelated, json!({})).await;
+    it.tenant.trigger("orders", "1").await;
+    let object = it.counted(3, 2).await;
+    assert_eq!(
+        behind(&object),
+        [
+            (Some("env"), "environment"),
+            (Some("file"), "file mounted by subPath")
+        ],
+        "mounted files were refreshed after a prompt"
+    );
+    assert_eq!(
+        reason(&object, ConditionType::ConsumersCurrent),
+        "RollingOut"
+    );
+    let said = message(&object, ConditionType::ConsumersCurrent);
+    assert_eq!(
+        said,
+        "2 of 3 Pods that use Secret orders may still have the former client secret: env (container app: environment), file (container app: \
+         file mounted by subPath). Restart them, or set spec.consumers.restart: WhenStale"
+    );
+    let annotated = async |pod: &str| {
+        let pod = it.pods().get(pod).await.unwrap();
+        let annotations = pod.metadata.annotations.unwrap_or_default();
+        annotations.get("zitadel-secrets.dev/refresh").cloned()
+    };
+    let attempt = consumers_of(&object).attempt.clone();
+    assert_eq!(annotated("files").await, Some(attempt));
+    for pod in ["env", "file", "unrelated"] {
+        assert_eq!(annotated(pod).await, None, "{pod}");
+    }
+    // The container restarts in place; the Pod of the other is replaced.
+    it.runs("env", Timestamp::now() + LONG_AGO).await;
+    it.end("file").await;
+    let object = it.until("AllCurrent").await;
+    assert_eq!(
+        message(&object, ConditionType::ConsumersCurrent),
+        "All 2 Pods that use Secret orders have the new client secret"
+    );
+    assert_eq!(
+        (consumers_of(&object).current, behind(&object)),
+        (2, vec![])
+    );
+}
+
+#[tokio::test]
+async fn a_consumer_that_is_late_is_a_warning_and_one_without_a_status_is_unknown() {
+    let it = Consuming::new("late").await;
+    let extra = json!({"rotation": {"trigger": "0"}, "consumers": {"deadline": "1s"}});
+    it.tenant.issued("orders", extra).await;
+    it.pod("env", environment(), json!({})).await;
+    let none = json!({"status": {"containerStatuses": null}});
+    let silent = it
+        .pods()
+        .patch_status("env", &PatchParams::default(), &Patch::Merge(none))
+        .await;
+    silent.unwrap();
+    it.tenant.trigger("orders", "1").await;
+    let object = it.until("DeadlineExceeded").await;
+    assert_eq!(
+        (consumers_of(&object).unknown, consumers_of(&object).stale),
+        (1, 0)
+    );
+    let unknown = "its node has not reported the container yet";
+    assert_eq!(behind(&object), [(Some("env"), unknown)]);
+    let event = it.tenant.event("orders", "DeadlineExceeded").await;
+    assert!(event.contains("env (container app: its node"), "{event}");
+    it.end("env").await;
+    it.until("AllCurrent").await;
+    it.tenant.event("orders", "AllCurrent").await;
+}
+
+#[tokio::test]
+async fn a_first_issue_and_an_object_at_rest_have_no_one_behind() {
+    let it = Consuming::new("first").await;
+    let extra = json!({"rotation": {"trigger": "0"}});
+    it.tenant.issued("orders", extra).await;
+    let object = it.until("AllCurrent").await;
+    assert_eq!(
+        message(&object, ConditionType::ConsumersCurrent),
+        "No Pod uses Secret orders"
+    );
+    // A Pod that comes later changes nothing: it has the value from the start.
+    it.pod("late", environment(), json!({})).await;
+    let revision = it.tenant.objects().get("orders").await.unwrap();
+    it.tenant.fence().await;
+    let after = it.tenant.objects().get("orders").await.unwrap();
+    assert_eq!(
+        after.metadata.resource_version,
+        revision.metadata.resource_version
+    );
+}
