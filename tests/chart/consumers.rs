@@ -1,18 +1,23 @@
 //! What the operator may do to Pods and workloads: rights by two switches, and a policy that leaves nothing of them but annotations of its own.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use http::Request;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::rights::{all_refused, apply, kubeconfig, rules, world};
+use crate::rights::{Used, all_refused, apply, kubeconfig, rules, stop, world};
 use crate::support::controlplane::client_from;
 use crate::support::eventually;
 use crate::support::helm::{of_kind, render, the};
-use crate::support::world::{PATIENCE, World};
+use crate::support::world::{Operator, PATIENCE, World};
 
 const BOTH: &str = "consumers.refresh=true,consumers.restart=true";
 const POLICY: [&str; 2] = [
@@ -419,4 +424,98 @@ async fn in_a_list_of_namespaces_pods_and_workloads_elsewhere_cannot_be_touched(
         format!("/api/v1/namespaces/{elsewhere}/pods"),
     ];
     all_refused(&client, everywhere.map(|path| ("GET", path)).to_vec()).await;
+}
+
+/// Has each Pod of the namespace run for an hour, by what a kubelet would say.
+async fn run_pods(pods: &Api<Pod>) {
+    let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
+    let long_ago = long_ago.to_string();
+    for pod in pods.list(&ListParams::default()).await.unwrap() {
+        let status = json!({"status": {
+            "phase": "Running", "startTime": long_ago,
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": long_ago}],
+            "containerStatuses": [{
+                "name": "main", "image": "main", "imageID": "", "ready": true, "restartCount": 0, "started": true,
+                "state": {"running": {"startedAt": long_ago}},
+            }],
+        }});
+        let name = pod.metadata.name.unwrap();
+        let patch = Patch::Merge(status);
+        let params = PatchParams::default();
+        pods.patch_status(&name, &params, &patch).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_the_policy_pods_are_refreshed_and_workloads_restarted_and_every_right_is_used() {
+    let (world, _turn) = world().await;
+    let account = "consuming";
+    apply(world, &confined(account, &[]));
+    let tenant = world.tenant("consuming").await;
+    let mut used = Used::by(world, account);
+    let arguments = ["--protocol-speed", "20", "--consumers-refresh", "true"];
+    let arguments = [&arguments[..], &["--consumers-restart", "true"]].concat();
+    let kubeconfig = kubeconfig(world, account).await;
+    let operator = Operator::start(&kubeconfig, &world.directory, &arguments);
+    let operator = Arc::new(operator);
+    tenant
+        .issued("orders", json!({"consumers": {"restart": "WhenStale"}}))
+        .await;
+    let key = json!({"secretKeyRef": {"name": "orders", "key": "CLIENT_SECRET"}});
+    let reads = json!({"name": "main", "image": "main", "env": [{"name": "S", "valueFrom": key}]});
+    let mounts = json!({"name": "main", "image": "main", "volumeMounts": [{"name": "v", "mountPath": "/v"}]});
+    let labels = json!({"app": "web"});
+    let place = &tenant.namespace;
+    apply(
+        world,
+        &[
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": place}, "spec": {
+                "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {"containers": [reads]}},
+            }}),
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "file", "namespace": place}, "spec": {
+                "containers": [mounts], "volumes": [{"name": "v", "secret": {"secretName": "orders"}}],
+            }}),
+        ],
+    );
+    let pods: Api<Pod> = Api::namespaced(tenant.client.clone(), place);
+    let deployments: Api<Deployment> = Api::namespaced(tenant.client.clone(), place);
+    eventually(PATIENCE, || async {
+        let all = pods.list(&ListParams::default()).await.unwrap();
+        (all.items.len() == 2).then_some(())
+    })
+    .await;
+    run_pods(&pods).await;
+    tenant.trigger("orders", "now").await;
+    eventually(PATIENCE, || async {
+        let annotations = pods.get("file").await.unwrap().metadata.annotations?;
+        annotations
+            .contains_key("zitadel-secrets.dev/refresh")
+            .then_some(())
+    })
+    .await;
+    eventually(PATIENCE, || async {
+        let deployment = deployments.get("web").await.unwrap();
+        let annotations = deployment.spec?.template.metadata?.annotations?;
+        let mut keys = annotations.into_keys();
+        keys.any(|key| key.starts_with("zitadel-secrets.dev/rotation-"))
+            .then_some(())
+    })
+    .await;
+    stop(&operator).await;
+    used.read();
+    assert!(used.refused.is_empty(), "{:?}", used.refused);
+    let of_consumers = used
+        .uses
+        .iter()
+        .filter(|(group, resource, ..)| group == "apps" || resource == "pods");
+    let of_consumers: BTreeSet<_> = of_consumers
+        .map(|(_, resource, verb, _)| (resource.as_str(), verb.as_str()))
+        .collect();
+    let expected = [
+        ("deployments", "get"),
+        ("deployments", "patch"),
+        ("pods", "list"),
+        ("pods", "patch"),
+    ];
+    assert_eq!(of_consumers, BTreeSet::from(expected));
 }

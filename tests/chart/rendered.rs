@@ -213,6 +213,7 @@ fn the_values_become_flags_that_the_operator_understands() {
     assert_eq!(run.scope.watch_namespaces, ["orders", "billing"]);
     assert_eq!(run.admin_address.to_string(), "0.0.0.0:9090");
     assert!(run.leader_elect && run.metrics_per_object);
+    assert!(run.consumers_refresh && run.consumers_restart);
     assert_eq!(run.minimum_interval.as_secs(), 36 * 3600);
     assert_eq!(run.drift_interval.as_secs(), 300);
     assert_eq!(
@@ -254,6 +255,7 @@ fn the_values_become_flags_that_the_operator_understands() {
         panic!("the container runs the operator");
     };
     assert!(run.scope.watch_namespaces.is_empty(), "the whole cluster");
+    assert!(!run.consumers_refresh && !run.consumers_restart);
     assert_eq!(run.scope.controller_class, api::DEFAULT_CLASS);
     let version = env!("CARGO_PKG_VERSION");
     let image = format!("zitadel-secret-operator:{version}");

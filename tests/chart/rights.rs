@@ -88,7 +88,7 @@ pub async fn stop(operator: &Arc<Operator>) {
 }
 
 /// Group, resource, verb and place.
-type Use = (String, String, String, RightScope);
+pub type Use = (String, String, String, RightScope);
 
 /// Every right of the list, one by one.
 fn all_rights() -> BTreeSet<Use> {
@@ -107,16 +107,16 @@ fn all_rights() -> BTreeSet<Use> {
 }
 
 /// What a user has asked of the API server.
-struct Used {
+pub struct Used {
     log: AuditLog,
     user: String,
-    uses: BTreeSet<Use>,
-    refused: Vec<String>,
+    pub uses: BTreeSet<Use>,
+    pub refused: Vec<String>,
     namespaces: BTreeSet<String>,
 }
 
 impl Used {
-    fn by(world: &World, account: &str) -> Self {
+    pub fn by(world: &World, account: &str) -> Self {
         Self {
             log: AuditLog::from_now(world.cluster.audit_log()),
             user: format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{account}"),
@@ -126,7 +126,7 @@ impl Used {
         }
     }
 
-    fn read(&mut self) {
+    pub fn read(&mut self) {
         for request in self.log.read() {
             if request.user() != self.user {
                 continue;

@@ -247,12 +247,13 @@ fn each_rule_names_the_code_that_needs_it() {
         "--show-only",
         "templates/rbac.yaml",
         "--set",
-        "rbac.aggregate=false",
+        "rbac.aggregate=false,consumers.refresh=true,consumers.restart=true",
     ]);
-    assert_eq!(rules_with_reasons(&rendered), RIGHTS.len());
+    // Those on Pods, and those on workloads.
+    assert_eq!(rules_with_reasons(&rendered), RIGHTS.len() + 2);
     let example = std::fs::read_to_string(root().join("examples/minimal/rbac.yaml")).unwrap();
     assert!(rules_with_reasons(&example) > 5);
-    for right in RIGHTS {
+    for right in [RIGHTS, REFRESH_RIGHTS, RESTART_RIGHTS].concat() {
         let files = files(right.because);
         assert!(!files.is_empty(), "{}", right.because);
         for file in files {
