@@ -59,7 +59,7 @@ IMAGE ?= target/image/oci
 
 node-test: controlplane helm ## Tests on a real node: the image IMAGE, installed by the chart (needs root, and `make image` before)
 	@if why=$$(tests/node/check.sh); then \
-		tests/node/build.sh && ZSO_IMAGE=$(IMAGE) $(CARGO) test -p zitadel-secret-operator --test node -- --include-ignored --nocapture; \
+		tests/node/build.sh && ZSO_IMAGE=$(IMAGE) $(CARGO) test -p zitadel-secret-operator --test node -- --include-ignored --nocapture --skip outage; \
 	else echo "node-test: skipped: $$why"; fi
 
 helm: ## Build Helm for tests and manifests
@@ -208,8 +208,11 @@ fuzz: $(TOOLS)/bin/cargo-fuzz ## Feed every parser, schedules and decisions with
 $(TOOLS)/bin/cargo-fuzz:
 	$(CARGO) install --locked --version 0.13.2 --root $(TOOLS) cargo-fuzz
 
-outage: controlplane ## Measure what a consumer sees of rotations, with and without a standby application
+outage: controlplane helm ## Measure what a consumer sees of rotations, with and without a standby application, and on a real node where one can run
 	$(CARGO) test --test zero_outage -- --nocapture
+	@if why=$$(tests/node/check.sh); then \
+		tests/node/build.sh && $(CARGO) test -p zitadel-secret-operator --test node -- --ignored --nocapture outage; \
+	else echo "outage on a node: skipped: $$why"; fi
 
 # The version that upgrades come from. Its sources and what is built of them are in target/upgrade.
 OLDER ?= 1da56b4

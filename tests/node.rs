@@ -7,10 +7,14 @@
     missing_docs
 )]
 
+#[path = "pods/consumers.rs"]
+mod consumers;
 #[path = "pods/installed.rs"]
 mod installed;
 #[path = "pods/node.rs"]
 mod node;
+#[path = "pods/outage.rs"]
+mod outage;
 #[path = "pods/product.rs"]
 mod product;
 mod support;

@@ -28,6 +28,12 @@ if ! current node "$want"; then
 	echo "$want" >"$out/node.stamp"
 fi
 
+want=$(sum build.sh go.mod consumer/main.go)
+if ! current consumer "$want"; then
+	go build -trimpath -ldflags "-s -w" -o "$out/consumer" ./consumer
+	echo "$want" >"$out/consumer.stamp"
+fi
+
 want=$(sum build.sh containerd/go.mod containerd/go.sum)
 if ! current containerd "$want"; then
 	echo "containerd: the first build takes about 2 minutes on 2 cores" >&2

@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use zitadel_simulator::{Config, Simulator};
 
+use crate::support::consumers::{Reports, Target};
 use crate::support::controlplane::{ControlPlane, Options};
 use crate::support::helm::{CHART, helm, succeeded};
 use crate::support::node::Node;
@@ -31,6 +32,8 @@ pub struct Installed {
     pub node: Node,
     /// ZITADEL's port on the node.
     pub port: u16,
+    /// Where consumers report to.
+    pub reports: Reports,
 }
 
 /// The one that all tests share, one at a time: all of them kill something.
@@ -67,7 +70,8 @@ impl Installed {
         })
         .unwrap();
         let port = zitadel.address().port();
-        let node = Node::start(&cluster, &[port]).await;
+        let reports = Reports::listen();
+        let node = Node::start(&cluster, &[port, reports.port()]).await;
         import(&node);
         let world = World {
             directory: cluster.scratch().to_owned(),
@@ -76,7 +80,12 @@ impl Installed {
             zitadel,
             operator: None,
         };
-        let installed = Self { world, node, port };
+        let installed = Self {
+            world,
+            node,
+            port,
+            reports,
+        };
         installed.helm("install", &["--create-namespace"]).await;
         installed
     }
@@ -112,6 +121,17 @@ impl Installed {
             .apply_connection(json!({"tls": {"caBundle": bundle}}))
             .await;
         tenant
+    }
+
+    /// What consumers of a tenant need.
+    pub fn target(&self, tenant: &Tenant) -> Target {
+        Target {
+            url: tenant.url.clone(),
+            ca: self.world.zitadel.ca_pem().unwrap().to_owned(),
+            token: tenant.pat.clone(),
+            reports: format!("{}:{}", self.node.address(), self.reports.port()),
+            pause: "20ms".to_owned(),
+        }
     }
 
     pub async fn pods(&self) -> Api<Pod> {

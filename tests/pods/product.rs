@@ -16,6 +16,9 @@ use crate::support::fleet::Fleet;
 use crate::support::node::Node;
 use crate::support::world::{OPERATOR_NAMESPACE, PATIENCE};
 
+/// The Pods that a drain is about.
+const OPERATORS: &str = "--pod-selector=app.kubernetes.io/component=operator";
+
 async fn held(gate: &Gate) {
     tokio::time::timeout(PATIENCE, gate.reached())
         .await
@@ -235,7 +238,7 @@ async fn a_drained_node_moves_two_replicas_one_after_the_other() {
     let kubeconfig = world.cluster.clone();
     let began = Instant::now();
     let drain = tokio::task::spawn_blocking(move || {
-        kubeconfig.kubectl(&["drain", "localhost", "--timeout=150s"])
+        kubeconfig.kubectl(&["drain", "localhost", OPERATORS, "--timeout=150s"])
     });
     // The one that does not lead goes first or second; with the other on its way out, the first may not be evicted.
     eventually(PATIENCE, || async {
@@ -275,7 +278,7 @@ async fn a_drained_node_moves_two_replicas_one_after_the_other() {
     installed.helm("upgrade", &["--set", "replicas=1"]).await;
     for arguments in [
         &["uncordon", "localhost"][..],
-        &["drain", "127.0.0.2", "--timeout=60s"],
+        &["drain", "127.0.0.2", OPERATORS, "--timeout=60s"],
     ] {
         let done = world.cluster.kubectl(arguments);
         assert!(done.status.success(), "{arguments:?}");

@@ -10,6 +10,7 @@
 )]
 
 pub mod audit;
+pub mod consumers;
 pub mod controlplane;
 mod envtest;
 pub mod fleet;

@@ -155,7 +155,7 @@ fn find(top: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// A program of target/node, built first if need be.
-fn program(name: &str) -> PathBuf {
+pub(super) fn program(name: &str) -> PathBuf {
     static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     let directory = BUILT.get_or_init(|| {
         let check = Command::new(root().join("tests/node/check.sh"))
