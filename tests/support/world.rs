@@ -2,7 +2,7 @@
 //!
 //! Each test takes a [`Tenant`]: a namespace, a connection and an organization of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,9 +85,16 @@ impl World {
         let kubeconfig = rights::grant(&self.cluster, &namespace).await;
         let own = ["--controller-class", &namespace, "--namespace", &namespace];
         let arguments = [&own, arguments].concat();
+        let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
+        let start = move |directory: &Path| {
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            Operator::start(&kubeconfig, directory, &arguments)
+        };
         OwnOperator {
-            operator: Operator::start(&kubeconfig, &self.directory, &arguments),
+            operator: start(&self.directory),
             namespace,
+            directory: self.directory.clone(),
+            start: Box::new(start),
         }
     }
 
@@ -139,9 +146,17 @@ pub struct OwnOperator {
     pub operator: Operator,
     /// Its namespace, and its controller class.
     pub namespace: String,
+    directory: PathBuf,
+    start: Box<dyn Fn(&Path) -> Operator + Send + Sync>,
 }
 
 impl OwnOperator {
+    /// Kills the process, and starts another one.
+    pub fn kill_and_start_again(&mut self) {
+        self.operator.kill();
+        self.operator = (self.start)(&self.directory);
+    }
+
     /// A tenant of this operator.
     pub async fn tenant_at(&self, prefix: &str, world: &World, zitadel: &Simulator) -> Tenant {
         world.tenant_of(prefix, zitadel, Some(self)).await

@@ -1,5 +1,6 @@
 //! The Pods that use a credential: found, prompted, restarted, and waited for. There is no kubelet: the tests say what it would.
 
+mod kills;
 mod overlap;
 mod restart;
 mod who;
@@ -17,7 +18,7 @@ use zitadel_secret_operator::api::{ApiAppSecret, Behind, ConditionType, Consumer
 
 use crate::fixtures::{message, reason};
 use crate::support::rights::ACCOUNT;
-use crate::support::world::{OwnOperator, Tenant, World};
+use crate::support::world::{OwnOperator, PATIENCE, Tenant, World};
 use crate::support::{apply, eventually};
 
 /// A tenant of an operator that may do everything about consumers.
@@ -25,20 +26,21 @@ struct Consuming {
     tenant: Tenant,
 }
 
+const ARGUMENTS: [&str; 6] = [
+    "--consumers-refresh",
+    "true",
+    "--consumers-restart",
+    "true",
+    "--protocol-speed",
+    "20",
+];
+
 /// One operator for all of these tests.
 static OPERATOR: OnceCell<Arc<OwnOperator>> = OnceCell::const_new();
 
 async fn operator(world: &World) -> Arc<OwnOperator> {
     let start = async {
-        let arguments = [
-            "--consumers-refresh",
-            "true",
-            "--consumers-restart",
-            "true",
-            "--protocol-speed",
-            "20",
-        ];
-        let own = world.own_operator(&arguments).await;
+        let own = world.own_operator(&ARGUMENTS).await;
         grant(world, &own.namespace).await;
         Arc::new(own)
     };
@@ -98,7 +100,7 @@ impl Consuming {
             pod["spec"]["containers"][0][field] = value.clone();
         }
         let pod = serde_json::from_value(pod).unwrap();
-        eventually(crate::support::world::PATIENCE, || async {
+        eventually(PATIENCE, || async {
             // The namespace's service account comes after the namespace.
             let made = self.pods().create(&PostParams::default(), &pod).await;
             made.ok()

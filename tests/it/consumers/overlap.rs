@@ -1,7 +1,6 @@
 //! The former pair of a standby lives until no Pod can hold it.
 
 use super::*;
-use crate::support::world::PATIENCE;
 
 #[tokio::test]
 async fn the_former_pair_lives_and_what_is_due_waits_until_no_pod_can_hold_it() {

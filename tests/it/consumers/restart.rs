@@ -9,16 +9,15 @@ use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
-use crate::support::world::PATIENCE;
 
 /// What a kubelet says of the Pods of Deployments: they run, and those of the Deployments that are let are ready.
-struct Kubelet {
+pub(super) struct Kubelet {
     let_in: Arc<Mutex<BTreeSet<String>>>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Kubelet {
-    fn start(it: &Arc<Consuming>) -> Self {
+    pub(super) fn start(it: &Arc<Consuming>) -> Self {
         let let_in: Arc<Mutex<BTreeSet<String>>> = Arc::default();
         let (it, known) = (Arc::clone(it), Arc::clone(&let_in));
         let task = async move {
@@ -42,7 +41,7 @@ impl Kubelet {
         }
     }
 
-    fn let_in(&self, names: &[&str]) {
+    pub(super) fn let_in(&self, names: &[&str]) {
         let mut known = self.let_in.lock();
         known.extend(names.iter().map(ToString::to_string));
     }
@@ -53,12 +52,12 @@ impl Kubelet {
 }
 
 impl Consuming {
-    fn deployments(&self) -> Api<Deployment> {
+    pub(super) fn deployments(&self) -> Api<Deployment> {
         Api::namespaced(self.tenant.client.clone(), &self.tenant.namespace)
     }
 
     /// A Deployment whose Pod has the value in its environment.
-    async fn deployment(&self, name: &str) {
+    pub(super) async fn deployment(&self, name: &str) {
         let labels = json!({"app": name});
         let mut container = environment()["container"].clone();
         container["name"] = json!("app");
@@ -83,7 +82,7 @@ impl Consuming {
     }
 
     /// Waits until the Deployments are rolled out.
-    async fn rolled_out(&self, names: &[&str]) {
+    pub(super) async fn rolled_out(&self, names: &[&str]) {
         for name in names {
             eventually(PATIENCE, || async {
                 let deployment = self.deployments().get(name).await.unwrap();
@@ -99,7 +98,7 @@ impl Consuming {
     }
 
     /// The Deployments whose template has an annotation, and how many it has.
-    async fn annotated(&self) -> Vec<(String, Vec<String>)> {
+    pub(super) async fn annotated(&self) -> Vec<(String, Vec<String>)> {
         let all = self.deployments().list(&ListParams::default()).await;
         let annotated = all.unwrap().into_iter().filter_map(|deployment| {
             let template = deployment.spec?.template.metadata?;
@@ -109,13 +108,13 @@ impl Consuming {
         annotated.collect()
     }
 
-    async fn restarted(&self) -> Vec<String> {
+    pub(super) async fn restarted(&self) -> Vec<String> {
         let annotated = self.annotated().await.into_iter();
         annotated.map(|(name, _)| name).collect()
     }
 }
 
-fn rotated(trigger: &str, consumers: &Value) -> Value {
+pub(super) fn rotated(trigger: &str, consumers: &Value) -> Value {
     json!({"rotation": {"trigger": trigger}, "consumers": consumers})
 }
 
