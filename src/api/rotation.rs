@@ -50,7 +50,7 @@ pub struct Overlap {
     pub minimum: Option<String>,
 
     /// Elapsed: for `minimum`. ConsumersCurrent: until no Pod can hold the previous credential any more; the next scheduled rotation waits
-    /// for that as well. Default: Elapsed.
+    /// for that as well. Where the operator may not see Pods: for `maximum`, or until the next rotation. Default: Elapsed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<OverlapEnd>,
 

@@ -108,8 +108,8 @@ pub struct PreviousPair {
     /// Its client id.
     #[schemars(length(max = 512))]
     pub client_id: String,
-    /// When its client secret is replaced by one that no one has, once every consumer is known to have the new one where
-    /// spec.rotation.overlap.until says so. Absent: at the next rotation.
+    /// When its client secret is replaced by one that no one has. Absent: at the next rotation, or where spec.rotation.overlap.until says so
+    /// when every consumer has the new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<Time>,
 }

@@ -94,14 +94,13 @@ impl Consumers {
         same.then(|| followed.progress.clone())
     }
 
-    /// Whether consumers may hold the pair before the stored one, whose overlap lasts until they do not. Where they cannot be seen, no one
-    /// waits for them.
+    /// Whether consumers may hold the pair before the stored one, whose overlap lasts until they do not.
     pub fn awaited(&self, owner: &Owner, attempt: AttemptId) -> Uptake {
         if !self.sees_pods() {
-            return Uptake::NotAwaited;
+            return Uptake::Unseen;
         }
         match self.progress(&owner.namespace, &owner.uid, attempt) {
-            Some(Progress::Unseen) => Uptake::NotAwaited,
+            Some(Progress::Unseen) => Uptake::Unseen,
             Some(progress) if progress.is_complete() => Uptake::Current,
             // They are followed from the next report on.
             Some(_) | None => Uptake::Behind,

@@ -284,7 +284,9 @@ impl Reconciliation {
         let awaits = overlap.filter(|(overlap, _)| overlap.awaits_consumers);
         facts.object.consumers = match (awaits, self.published) {
             (Some(_), Some((attempt, _))) => context.consumers.awaited(&self.target.owner, attempt),
-            _ => Uptake::NotAwaited,
+            // When it was written is not recorded, so that no Pod is known to be younger.
+            (Some(_), None) => Uptake::Unseen,
+            (None, _) => Uptake::NotAwaited,
         };
     }
 

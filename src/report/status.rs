@@ -14,7 +14,7 @@ use crate::reconcile::observe::{Reconciliation, previous};
 use crate::report::message::{Scene, first_in, journal_denied, message};
 use crate::rotation::{
     self, Awaits, Blocked, Cause, Claim, ClaimView, Entry, Facts, Observed, Report, SecretState,
-    Slot, Value, Verdict, Verified,
+    Slot, Uptake, Value, Verdict, Verified,
 };
 
 /// The status that follows from a reconciliation.
@@ -117,7 +117,11 @@ fn stored(
         Some(PreviousPair {
             app_id: idle.app.app.to_string(),
             client_id: idle.client_id.clone()?,
-            ends: facts.object.overlap_ends.map(|ends| Time(seconds(ends))),
+            ends: match facts.object.consumers {
+                Uptake::NotAwaited | Uptake::Current => facts.object.overlap_ends,
+                Uptake::Behind | Uptake::Unseen => facts.object.overlap_latest,
+            }
+            .map(|ends| Time(seconds(ends))),
         })
     });
     status.sequence = Some(entry.sequence.to_string());

@@ -76,9 +76,11 @@ pub struct ObjectView {
 /// Which credential the consumers hold, as far as the end of the overlap depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Uptake {
-    /// It does not: the time alone counts, there is no previous pair, or it cannot be known.
+    /// It does not: the time alone counts, or there is no previous pair.
     #[default]
     NotAwaited,
+    /// It cannot be known. What may be in use is not ended for that, and holds nothing up.
+    Unseen,
     /// Some may hold the previous pair.
     Behind,
     /// All have the stored pair.

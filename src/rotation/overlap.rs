@@ -3,23 +3,27 @@
 use crate::rotation::facts::{Facts, Uptake};
 use crate::rotation::schedule::DueState;
 
-/// Whether a consumer may hold the previous pair, and is waited for.
-fn awaits_consumers(facts: &Facts) -> bool {
-    let object = &facts.object;
-    let is_longest = |latest| latest <= facts.now.time;
-    object.consumers == Uptake::Behind && !object.overlap_latest.is_some_and(is_longest)
+/// Whether the longest time is over for which consumers are waited for.
+fn is_longest(facts: &Facts) -> bool {
+    let latest = facts.object.overlap_latest;
+    latest.is_some_and(|latest| latest <= facts.now.time)
 }
 
 /// Whether the previous pair is to be made useless, as far as time and consumers go.
 pub(super) fn is_over(facts: &Facts) -> bool {
     let ends = facts.object.overlap_ends;
-    ends.is_some_and(|ends| ends <= facts.now.time) && !awaits_consumers(facts)
+    match facts.object.consumers {
+        Uptake::NotAwaited | Uptake::Current => ends.is_some_and(|ends| ends <= facts.now.time),
+        Uptake::Behind | Uptake::Unseen => is_longest(facts),
+    }
 }
 
 /// Where the schedule stands. What is due waits for consumers that hold the previous pair: its application is the one that is next.
 pub(super) fn due(facts: &Facts) -> DueState {
     match facts.object.due {
-        DueState::Due { since, .. } if awaits_consumers(facts) => {
+        DueState::Due { since, .. }
+            if facts.object.consumers == Uptake::Behind && !is_longest(facts) =>
+        {
             DueState::AwaitingConsumers { since }
         }
         due => due,

@@ -240,7 +240,12 @@ impl Bytes<'_> {
             due: self.due(),
             overlap_ends: self.maybe(Self::time),
             overlap_latest: self.maybe(Self::time),
-            consumers: self.one(&[Uptake::NotAwaited, Uptake::Behind, Uptake::Current]),
+            consumers: self.one(&[
+                Uptake::NotAwaited,
+                Uptake::Unseen,
+                Uptake::Behind,
+                Uptake::Current,
+            ]),
             last_active: self.maybe(Self::slot),
             standby_unseen: self.rarely(),
             explained: Explained {

@@ -112,6 +112,10 @@ fn when_the_overlap_is_over_the_idle_application_is_retired_without_a_rehearsal(
     behind.object.overlap_latest = Some(at(60));
     let retired = (Slot::Primary, Cause::Retire);
     assert_eq!(claims_for(&behind), retired, "it waits no longer");
+    behind.object.consumers = Uptake::Unseen;
+    assert_eq!(claims_for(&behind), retired);
+    behind.object.overlap_latest = None;
+    assert_eq!(rests(&behind).1, "settled", "any Pod may hold it");
     facts.object.consumers = Uptake::Current;
     assert_eq!(claims_for(&facts), retired);
     // A due rotation comes first: it makes the former pair useless anyway.
@@ -150,6 +154,7 @@ fn what_is_due_waits_for_consumers_that_hold_the_pair_it_would_replace_and_a_tri
     for (consumers, latest) in [
         (Uptake::Current, None),
         (Uptake::NotAwaited, None),
+        (Uptake::Unseen, None),
         (Uptake::Behind, Some(at(60))),
     ] {
         facts.object.consumers = consumers;
