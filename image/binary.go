@@ -11,7 +11,7 @@ import (
 )
 
 // Limit is how large the operator may be.
-const Limit = 15 << 20
+const Limit = 16 << 20
 
 // Binary is a program that needs nothing beside it.
 type Binary struct {

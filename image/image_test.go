@@ -208,7 +208,7 @@ func TestAProgramThatCannotWorkInTheImageIsRefused(t *testing.T) {
 		"needs libraries":          read(t, program(t, packages, "-shared", "-fPIC")),
 		"cargo auditable build":    read(t, program(t, "", "-static")),
 		"list of packages":         read(t, program(t, `{"packages":[{"name":"a","dependencies":[1]}]}`, "-static")),
-		"at most 15728640 are all": make([]byte, Limit+1),
+		"at most 16777216 are all": make([]byte, Limit+1),
 	} {
 		_, err := ReadBinary(content)
 		if err == nil || !strings.Contains(err.Error(), want) {

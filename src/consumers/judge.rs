@@ -157,7 +157,7 @@ fn of_use(pod: &Pod, (name, use_): (&str, Use), from: Timestamp, written: Writte
         Use::Environment => container(from, "environment"),
         Use::SubPath => whole("file mounted by subPath"),
         Use::Init => whole("read by an init container"),
-        Use::Directory if pod.metadata.annotations.reload.as_deref() == Some("on-start") => {
+        Use::Directory if pod.metadata.annotations.reads_on_start() => {
             let from = after(written.at, written.spans.unprompted);
             container(from, "file that is read at the start")
         }

@@ -14,7 +14,7 @@ use crate::consumers::requests;
 use crate::consumers::restart::{Restarts, Wanted};
 use crate::consumers::rotation::Rotation;
 use crate::consumers::tally::{Count, Progress, View};
-use crate::consumers::workload::{WorkloadId, annotation};
+use crate::consumers::workload::WorkloadId;
 use crate::ids::AttemptId;
 
 /// Between two prompts in a namespace.
@@ -287,7 +287,7 @@ impl Work {
                 let attempt = rotation.attempt.to_string();
                 wanted
                     .annotations
-                    .insert(annotation(&rotation.wanted.secret), attempt);
+                    .insert(rotation.annotation.clone(), attempt);
                 wanted.for_objects.insert(rotation.owner.uid.clone());
             }
         }

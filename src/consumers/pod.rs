@@ -1,8 +1,10 @@
 //! What is read of a Pod: how it uses Secrets and which of its containers run. Nothing else is kept, whatever else it contains. No I/O.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// A page of a list of Pods.
 #[derive(Debug, Deserialize)]
@@ -48,7 +50,7 @@ pub struct Metadata {
     pub uid: String,
     /// When it was created, on the API server's clock.
     pub creation_timestamp: Option<Time>,
-    /// One of its annotations.
+    /// Its annotations.
     #[serde(default)]
     pub annotations: Annotations,
     /// One of its labels.
@@ -59,12 +61,29 @@ pub struct Metadata {
     pub owner_references: Vec<OwnerReference>,
 }
 
-/// The annotation that matters.
-#[derive(Debug, Default, Deserialize)]
-pub struct Annotations {
-    /// When its containers read mounted files: `on-start`, or anything else for again and again.
-    #[serde(rename = "zitadel-secrets.dev/reload")]
-    pub reload: Option<String>,
+/// The operator's own annotations. Others are not kept.
+#[derive(Debug, Default)]
+pub struct Annotations(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Annotations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut all = BTreeMap::<String, String>::deserialize(deserializer)?;
+        all.retain(|name, _| name.starts_with("zitadel-secrets.dev/"));
+        Ok(Self(all))
+    }
+}
+
+impl Annotations {
+    /// Whether the containers read mounted files only when they start.
+    pub fn reads_on_start(&self) -> bool {
+        let reload = self.0.get("zitadel-secrets.dev/reload");
+        reload.is_some_and(|when| when == "on-start")
+    }
+
+    /// The value of an annotation of the operator's.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
 }
 
 /// The labels that matter.

@@ -21,6 +21,8 @@ pub struct Rotation {
     pub replaced: bool,
     /// The Secret and its keys.
     pub wanted: Wanted,
+    /// The annotation of the Pod templates that are restarted for it.
+    pub annotation: String,
     /// What is done for consumers.
     pub policy: ConsumerPolicy,
 }

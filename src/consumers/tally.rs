@@ -139,6 +139,11 @@ impl Count {
                 ..which
             },
         };
+        // Its template was annotated for this rotation: it was made after the write, whenever that was.
+        let restarted = pod.metadata.annotations.get(&rotation.annotation);
+        if restarted.is_some_and(|attempt| attempt == rotation.attempt.to_string()) {
+            return false;
+        }
         match judge(pod, &uses, written) {
             Holds::Current => false,
             Holds::Refreshed(at) => {
@@ -250,5 +255,62 @@ impl Totals {
         self.stale += u64::from(*stale);
         self.unknown += u64::from(*unknown);
         self.late += u64::from(is_late && !tally.is_complete());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::consumers::find::Wanted;
+    use crate::consumers::workload::annotation;
+    use crate::ids::AttemptId;
+    use crate::rotation::Owner;
+    use crate::target::consumers::ConsumerPolicy;
+
+    #[test]
+    fn a_pod_that_was_restarted_for_the_rotation_has_its_value_however_late_the_write_is_thought_to_be()
+     {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let rotation = Rotation {
+            owner: Owner {
+                namespace: "orders".to_owned(),
+                name: "api".to_owned(),
+                uid: "u".to_owned(),
+            },
+            attempt: AttemptId(uuid::Uuid::nil()),
+            written: at(1000),
+            replaced: true,
+            annotation: annotation("oauth"),
+            wanted: Wanted {
+                secret: "oauth".to_owned(),
+                keys: ["S".to_owned()].into(),
+            },
+            policy: ConsumerPolicy::read(None).unwrap(),
+        };
+        let seen = |attempt: String| {
+            let key =
+                json!({"name": "S", "valueFrom": {"secretKeyRef": {"name": "oauth", "key": "S"}}});
+            let pod = json!({
+                "metadata": {
+                    "name": "p", "creationTimestamp": at(990).to_string(), "annotations": {annotation("oauth"): attempt, "other": "x"},
+                },
+                "spec": {"containers": [{"name": "c", "env": [key]}]},
+                "status": {"containerStatuses": [{"name": "c", "state": {"running": {"startedAt": at(991).to_string()}}}]},
+            });
+            let mut count = Count::default();
+            let view = View {
+                now: at(1000) + Duration::from_hours(1),
+                spans: &Spans::new(1),
+                prompted: &|_, _| None,
+            };
+            count.see(&serde_json::from_value(pod).unwrap(), &rotation, view);
+            (count.tally.total, count.tally.stale)
+        };
+        assert_eq!(seen(rotation.attempt.to_string()), (1, 0));
+        assert_eq!(seen("of another rotation".to_owned()), (1, 1));
     }
 }

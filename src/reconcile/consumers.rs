@@ -7,6 +7,7 @@ use crate::consumers::find::Wanted;
 use crate::consumers::judge::{Spans, after};
 use crate::consumers::rotation::Rotation;
 use crate::consumers::tally::Followed;
+use crate::consumers::workload::annotation;
 use crate::process::kube_client::DEFAULT_DEADLINE;
 use crate::reconcile::context::Context;
 use crate::reconcile::observe::Reconciliation;
@@ -43,6 +44,7 @@ pub fn written(context: &Context, received: &Received) {
         attempt: received.attempt,
         written: context.consumers.now(),
         replaced: received.cause != Cause::FirstIssue,
+        annotation: annotation(&target.secret.name),
         wanted: wanted(&target),
         policy: target.consumers.clone(),
     });
@@ -73,6 +75,7 @@ fn stored(reconciliation: &Reconciliation, facts: &Facts) -> Option<Rotation> {
         // The write that arrived was begun then; it took as long as a request may take, at the most.
         written: after(published, DEFAULT_DEADLINE + Spans::SECOND),
         replaced: cause.is_some_and(|cause| cause != Cause::FirstIssue),
+        annotation: annotation(&target.secret.name),
         wanted: wanted(target),
         policy: target.consumers.clone(),
     })

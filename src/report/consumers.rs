@@ -177,6 +177,7 @@ mod tests {
             attempt: AttemptId(uuid::Uuid::nil()),
             written: at(1000),
             replaced: true,
+            annotation: String::new(),
             wanted: Wanted {
                 secret: "oauth".to_owned(),
                 keys: ["A".to_owned()].into(),
