@@ -44,11 +44,6 @@ impl Consumers {
         abilities.refresh || abilities.restart
     }
 
-    /// Whether it may restart workloads.
-    pub fn restarts(&self) -> bool {
-        self.0.handles.abilities.restart
-    }
-
     /// The time on the control plane's clock.
     pub fn now(&self) -> jiff::Timestamp {
         self.0.now()

@@ -30,6 +30,8 @@ struct Work {
     registry: Arc<Registry>,
     namespace: String,
     news: Arc<Notify>,
+    /// How long the last pass took.
+    pass_took: Duration,
     prompted: Prompted,
     restarts: Restarts,
 }
@@ -57,6 +59,7 @@ pub(super) async fn follow_namespace(registry: Arc<Registry>, namespace: String)
     let client = registry.handles.client.clone();
     let mut work = Work {
         restarts: Restarts::new(client, &namespace, Arc::clone(&registry.rollouts)),
+        pass_took: Duration::ZERO,
         prompted: HashMap::new(),
         registry,
         namespace,
@@ -69,10 +72,9 @@ pub(super) async fn follow_namespace(registry: Arc<Registry>, namespace: String)
             rotations.iter().any(|it| it.attempt == *attempt)
         };
         work.prompted.retain(known);
-        let begun = Instant::now();
         let next = work.step(&rotations, pause).await;
-        // NB: what takes long, or comes again and again, must not keep the API server busy.
-        let least = LEAST_PAUSE.min(spans.pass_first).max(begun.elapsed());
+        // NB: passes that take long, or are asked for again and again, must not keep the API server busy.
+        let least = LEAST_PAUSE.min(spans.pass_first).max(work.pass_took);
         tokio::time::sleep(least).await;
         let left = next.saturating_sub(least);
         pause = match tokio::time::timeout(left, work.news.notified()).await {
@@ -85,7 +87,10 @@ pub(super) async fn follow_namespace(registry: Arc<Registry>, namespace: String)
 impl Work {
     /// One pass, and what follows from it. How long to wait for the next.
     async fn step(&mut self, rotations: &[Rotation], pause: Duration) -> Duration {
-        let pass = match self.pass(rotations).await {
+        let begun = Instant::now();
+        let pass = self.pass(rotations).await;
+        self.pass_took = begun.elapsed();
+        let pass = match pass {
             Ok(pass) => pass,
             Err(error) => {
                 tracing::debug!(namespace = self.namespace, %error, "the Pods of a namespace cannot be listed");
