@@ -176,7 +176,7 @@ pub struct Seen {
     pub value: u64,
     /// accepted, refused, error or, when it was asked to stop, ended.
     pub state: String,
-    /// From the first refused call of a row to the first accepted one after it.
+    /// From the first refused call of a row to the first accepted one after it, or to the end of the Pod.
     pub dark: Vec<Duration>,
     dark_since: Option<u64>,
 }
@@ -239,7 +239,8 @@ fn read(stream: TcpStream, seen: &Mutex<BTreeMap<String, Seen>>) {
         let seen = seen.entry(line.pod.clone()).or_default();
         match (line.state.as_str(), seen.dark_since) {
             ("refused", None) => seen.dark_since = Some(line.time),
-            ("accepted", Some(since)) => {
+            // One that is restarted ends in the dark; the next one has the new value.
+            ("accepted" | "ended", Some(since)) => {
                 seen.dark
                     .push(Duration::from_millis(line.time.saturating_sub(since)));
                 seen.dark_since = None;
