@@ -119,6 +119,8 @@ mod tests {
         let stored: serde_json::Value = serde_json::from_str(text).unwrap();
         let read = CommitRecord::from_json(text).unwrap();
         assert_eq!(read.handled_trigger(), HandledTrigger::Unrecorded);
+        assert_eq!(read.stored(), read.apps.get(&read.active));
+        assert!(read.stored().is_some());
         let written: serde_json::Value = serde_json::from_str(&read.to_json()).unwrap();
         assert_eq!(written, stored);
     }

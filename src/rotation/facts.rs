@@ -327,6 +327,22 @@ mod tests {
     use crate::api::RecoveryPolicy::{Report, Rotate};
 
     #[test]
+    fn what_was_read_of_an_application_is_forgotten_and_what_is_known_of_it_stays() {
+        let mut app = AppFacts {
+            claim: Observed::Live(ClaimView::Absent),
+            app: Observed::Live(AppView { refused: None }),
+            journal: Observed::Failed(Failure::new(Reason::JournalUnavailable, true)),
+            as_before_call: Some(true),
+            hint: Some(Sequence(5)),
+        };
+        let (known, hint) = (app.app.clone(), app.hint);
+        app.forget();
+        assert_eq!((&app.app, app.hint), (&known, hint));
+        assert_eq!((app.claim, app.as_before_call), (Observed::Unread, None));
+        assert_eq!(app.journal, Observed::Unread);
+    }
+
+    #[test]
     fn what_is_not_said_of_recovery_is_repaired() {
         for (missing_policy, rejected_policy, missing, rejected) in [
             (None, None, true, true),

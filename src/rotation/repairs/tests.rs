@@ -45,6 +45,8 @@ fn repairs_of_one_time_count_each_and_each_can_be_forgotten() {
     let mut repairs = Repairs::default();
     let times = [0, 1, 2].map(|_| repairs.add(ago(0), Cause::LostAttempt.as_str(), None));
     assert!(repairs.closes(ago(0), &Timing::default()).is_some());
+    repairs.forget(times[1], &Cause::Due.into());
+    assert_eq!(repairs.times, times, "that was no repair");
     repairs.forget(times[1], &Cause::LostAttempt.into());
     assert_eq!(repairs.times, [times[0], times[2]]);
     assert_eq!(repairs.causes.len(), 2);

@@ -134,6 +134,11 @@ fn a_value_that_is_to_be_taken_over_and_that_another_tool_applies_waits_for_a_ne
         assert_eq!(rests(&facts), (Reason::SecretContested, "stalled"));
     }
     facts.object.trigger = Some("b".into());
-    let step = step(&facts);
-    assert!(matches!(step, Step::Rehearse { .. }), "{step:?}");
+    let decided = step(&facts);
+    assert!(matches!(decided, Step::Rehearse { .. }), "{decided:?}");
+    // No trigger makes what cannot be written writable.
+    edit(&mut facts, |secret| {
+        secret.refused = Some(Reason::SecretImmutable);
+    });
+    assert_eq!(rests(&facts), (Reason::SecretImmutable, "stalled"));
 }

@@ -102,6 +102,14 @@ fn each_wait_that_ends_by_itself_has_a_time() {
     // The check of a connection has waits of its own, and all of its objects would be written for each.
     damaged.gates.connection = Err(Failure::new(Reason::ZitadelUnreachable, false));
     assert_eq!(next_try(&Reason::ClaimUnreadable.into(), &damaged), None);
+
+    let mut lost = stored();
+    let mut open = claim(2, Cause::Trigger, None, Some(5));
+    open.repairs.add(at(50), Cause::LostAttempt.as_str(), None);
+    lost.primary.claim = present(open);
+    lost.memory.open = vec![(id(2), lost.now.boot)];
+    let pause = next_try(&Reason::LostAttempt.into(), &lost);
+    assert_eq!(pause, Some(at(60) + second(10)));
 }
 
 #[test]
