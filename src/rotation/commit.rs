@@ -58,7 +58,7 @@ pub struct CommitRecord {
     /// is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Fingerprints>,
-    /// When the value was written, on the operator's clock; renewed only with a new value.
+    /// When the value was written, on the API server's clock: the time at which the write was sent. Renewed only with a new value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published_time: Option<Timestamp>,
     /// The trigger that was handled when the value was written; empty if there was none. An older version does not write it.
