@@ -91,8 +91,7 @@ impl Restarts {
         for wanted in all {
             let known = before.iter().position(|it| it.wanted.id == wanted.id);
             let known = known.map(|at| before.swap_remove(at));
-            let found = requests::workload(&self.client, &self.namespace, &wanted.id).await?;
-            match self.judge(&wanted, found.as_ref()) {
+            match self.look(&wanted).await?.0 {
                 Plan::Restart => self.pending.push_back(wanted),
                 Plan::Wait => {
                     let known = known.unwrap_or_else(|| Rolling {
@@ -115,9 +114,7 @@ impl Restarts {
     pub async fn advance(&mut self) -> Result<bool, kube::Error> {
         self.seen_rollout |= !self.rolling.is_empty();
         for mut rolling in std::mem::take(&mut self.rolling) {
-            let id = &rolling.wanted.id;
-            let found = requests::workload(&self.client, &self.namespace, id).await?;
-            if self.judge(&rolling.wanted, found.as_ref()) != Plan::Wait {
+            if self.look(&rolling.wanted).await?.0 != Plan::Wait {
                 // NB: also one that was not restarted for the rotation: another actor's rollout has ended, and its Pods are counted again.
                 continue;
             }
@@ -137,12 +134,14 @@ impl Restarts {
                 self.pending.push_front(wanted);
                 break;
             };
-            let found = requests::workload(&self.client, &self.namespace, &wanted.id).await?;
-            let plan = self.judge(&wanted, found.as_ref());
-            if let (Plan::Restart, Some(workload)) = (plan, &found) {
-                self.restart(&wanted, workload).await?;
-            } else if plan != Plan::Wait {
-                continue;
+            match self.look(&wanted).await? {
+                (Plan::Restart, Some(workload)) => {
+                    if !self.restart(&wanted, &workload).await? {
+                        continue;
+                    }
+                }
+                (Plan::Wait, _) => {}
+                _ => continue,
             }
             self.rolling.push(Rolling {
                 wanted,
@@ -155,16 +154,34 @@ impl Restarts {
         Ok(rolls || !self.pending.is_empty())
     }
 
-    async fn restart(&self, wanted: &Wanted, workload: &Workload) -> Result<(), kube::Error> {
+    /// Restarts a workload. False if that is refused: only this one is left alone for it.
+    async fn restart(&mut self, wanted: &Wanted, workload: &Workload) -> Result<bool, kube::Error> {
         let (id, annotations) = (&wanted.id, &wanted.annotations);
         let (client, namespace) = (&self.client, &self.namespace);
-        requests::restart(client, namespace, id, workload.uid(), annotations).await?;
+        let asked = requests::restart(client, namespace, id, workload.uid(), annotations).await;
+        if let Err(error) = asked {
+            let why = refusal(&error).ok_or(error)?;
+            self.note(wanted, why);
+            return Ok(false);
+        }
         tracing::info!(
             namespace,
             workload = %id,
             "restarted a workload whose Pods have a former client secret"
         );
-        Ok(())
+        Ok(true)
+    }
+
+    /// A workload as it is now, and what is done about it.
+    async fn look(&mut self, wanted: &Wanted) -> Result<(Plan, Option<Workload>), kube::Error> {
+        match requests::workload(&self.client, &self.namespace, &wanted.id).await {
+            Ok(found) => Ok((self.judge(wanted, found.as_ref()), found)),
+            Err(error) => {
+                let why = refusal(&error).ok_or(error)?;
+                self.note(wanted, why);
+                Ok((Plan::Leave(why), None))
+            }
+        }
     }
 
     /// What is done about a workload. Why nothing is, is noted.
@@ -193,5 +210,18 @@ impl Restarts {
             let sentence = || format!("{}: {why}", wanted.id);
             self.obstacles.entry(uid.clone()).or_insert_with(sentence);
         }
+    }
+}
+
+/// Why the API server refuses a request, if it does, as what follows from it.
+fn refusal(error: &kube::Error) -> Option<&'static str> {
+    match error {
+        kube::Error::Api(answer) if answer.code == 403 => {
+            Some("the operator may not read or restart it: check RBAC and admission policies")
+        }
+        kube::Error::Api(answer) if matches!(answer.code, 400 | 422) => {
+            Some("the API server refuses its restart: check admission policies")
+        }
+        _ => None,
     }
 }

@@ -65,6 +65,14 @@ pub async fn deny_lease(client: &Client, name: &str, namespace: &str, lease: &st
     deny(client, name, namespace, rule, conditions).await;
 }
 
+/// Refuses to everyone every change of the Deployment of this name in a namespace, but of its status. The caller waits for its effect.
+pub async fn deny_deployment(client: &Client, namespace: &str, deployment: &str) {
+    let rule = json!({"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]});
+    let named = format!("request.name == '{deployment}'");
+    let conditions = json!([{"name": "deployment", "expression": named}]);
+    deny(client, namespace, namespace, rule, conditions).await;
+}
+
 /// Refuses every status of the objects in a namespace. The caller waits for its effect.
 pub async fn deny_statuses(client: &Client, namespace: &str) {
     let rule = json!({"apiGroups": ["zitadel-secrets.dev"], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": ["apiappsecrets/status"]});

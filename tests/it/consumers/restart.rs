@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
+use crate::support::policy;
 
 /// What a kubelet says of the Pods of Deployments: they run, and those of the Deployments that are let are ready.
 pub(super) struct Kubelet {
@@ -216,4 +217,35 @@ async fn a_rollout_of_another_actor_is_enough_and_a_missing_workload_is_named() 
     assert_eq!(behind(&object), [(None, unknown)]);
     let annotations = it.annotated().await.into_iter().map(|(_, all)| all.len());
     assert_eq!(annotations.collect::<Vec<_>>(), [1, 1]);
+}
+
+#[tokio::test]
+async fn a_restart_that_a_policy_refuses_is_named_and_keeps_no_other_workload_waiting() {
+    let consumers = json!({"restart": "WhenStale"});
+    let (it, kubelet) = running("refused", consumers, &["a", "b"]).await;
+    let (client, namespace) = (&it.tenant.client, &it.tenant.namespace);
+    policy::deny_deployment(client, namespace, "a").await;
+    eventually(PATIENCE, || async {
+        let labelled = Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}}));
+        let params = PatchParams {
+            dry_run: true,
+            ..PatchParams::default()
+        };
+        let tried = it.deployments().patch("a", &params, &labelled).await;
+        tried.is_err().then_some(())
+    })
+    .await;
+    it.tenant.trigger("orders", "1").await;
+    kubelet.let_in(&["b"]);
+    it.counted(2, 1).await;
+    assert_eq!(it.restarted().await, ["b"]);
+    let why = "Deployment/a: the API server refuses its restart: check admission policies";
+    let named = it.tenant.until("orders", |object| {
+        let said = message(object, ConditionType::ConsumersCurrent);
+        said.ends_with(why).then_some(())
+    });
+    named.await;
+    policy::allow_again(client, namespace).await;
+    kubelet.let_in(&["a"]);
+    it.until("AllCurrent").await;
 }
