@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::consumers::find::Use;
 use crate::consumers::pod::Pod;
+use crate::rotation::schedule::interval::later;
 
 /// The spans of time that judgements and passes keep to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +85,7 @@ pub struct Written<'a> {
 /// Which value a Pod has that uses the Secret in these ways.
 pub fn judge(pod: &Pod, uses: &[(&str, Use)], written: Written<'_>) -> Holds {
     let created = pod.metadata.creation_timestamp.as_ref();
-    let from = after(written.at, written.spans.guard);
+    let from = later(written.at, written.spans.guard);
     if created.is_some_and(|created| created.0 >= from) {
         return Holds::Current;
     }
@@ -158,13 +159,13 @@ fn of_use(pod: &Pod, (name, use_): (&str, Use), from: Timestamp, written: Writte
         Use::SubPath => whole("file mounted by subPath"),
         Use::Init => whole("read by an init container"),
         Use::Directory if pod.metadata.annotations.reads_on_start() => {
-            let from = after(written.at, written.spans.unprompted);
+            let from = later(written.at, written.spans.unprompted);
             container(from, "file that is read at the start")
         }
         Use::Directory => {
-            let unprompted = after(written.at, written.spans.unprompted);
+            let unprompted = later(written.at, written.spans.unprompted);
             let prompted = written.prompted;
-            let prompted = prompted.map(|at| after(at, written.spans.prompted));
+            let prompted = prompted.map(|at| later(at, written.spans.prompted));
             let at = prompted.map_or(unprompted, |prompted| prompted.min(unprompted));
             if at <= written.now {
                 Holds::Current
@@ -173,15 +174,6 @@ fn of_use(pod: &Pod, (name, use_): (&str, Use), from: Timestamp, written: Writte
             }
         }
     }
-}
-
-/// The instant so long after another.
-pub fn after(instant: Timestamp, by: Duration) -> Timestamp {
-    instant.saturating_add(by).unwrap_or(Timestamp::MAX)
-}
-
-fn later(instant: Timestamp, by: SignedDuration) -> Timestamp {
-    instant.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::consumers::judge::{Spans, after};
+use crate::consumers::judge::Spans;
 use crate::consumers::registry::Registry;
 use crate::consumers::requests;
 use crate::consumers::restart::{Restarts, Wanted};
@@ -16,6 +16,7 @@ use crate::consumers::rotation::Rotation;
 use crate::consumers::tally::{Count, Progress, View};
 use crate::consumers::workload::WorkloadId;
 use crate::ids::AttemptId;
+use crate::rotation::schedule::interval::later;
 
 /// Between two prompts in a namespace.
 const PROMPT_PAUSE: Duration = Duration::from_millis(100);
@@ -108,7 +109,7 @@ impl Work {
         let prompted = self.prompt(pass.prompts).await;
         let now = self.registry.now();
         let refreshed = pass.counts.iter().filter_map(|count| count.refreshed).max();
-        let refreshed = prompted.map_or(refreshed, |last| Some(after(last, spans.prompted)));
+        let refreshed = prompted.map_or(refreshed, |last| Some(later(last, spans.prompted)));
         if self.restart(rotations, &pass.counts, pause).await {
             return Duration::ZERO;
         }
@@ -303,7 +304,7 @@ impl Work {
 /// When workloads may be restarted for a rotation: their Pods must be known to be younger than the value, whose times are cut to seconds.
 /// Others that restart workloads when a Secret changes are through with it by then.
 fn restarts_from(rotation: &Rotation, spans: &Spans) -> Timestamp {
-    after(rotation.written, spans.guard + Spans::SECOND * 2)
+    later(rotation.written, spans.guard + Spans::SECOND * 2)
 }
 
 /// The time that is left; none if it is over.

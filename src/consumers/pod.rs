@@ -1,6 +1,7 @@
 //! What is read of a Pod: how it uses Secrets and which of its containers run. Nothing else is kept, whatever else it contains. No I/O.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -339,20 +340,22 @@ impl Pod {
 
     /// How far the node's clock may be ahead of the control plane's: the time between the Pod's assignment, on the one, and the node's
     /// taking it on, on the other. A node that was late in that is thought to be ahead: then a container counts as older than it is.
-    pub fn node_ahead(&self) -> jiff::SignedDuration {
+    pub fn node_ahead(&self) -> Duration {
         let assigned = self.condition("PodScheduled");
         let assigned = assigned.and_then(|it| it.last_transition_time.as_ref());
         let started = self.status.start_time.as_ref();
         let ahead = assigned.zip(started).map(|(assigned, started)| {
             let ahead = started.0.duration_since(assigned.0);
-            ahead.clamp(jiff::SignedDuration::ZERO, MOST_AHEAD)
+            Duration::try_from(ahead)
+                .unwrap_or_default()
+                .min(MOST_AHEAD)
         });
         ahead.unwrap_or_default()
     }
 }
 
 /// Clocks that differ by more than this are not those of a cluster that works: Lease-based node heartbeats and tokens fail there.
-const MOST_AHEAD: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+const MOST_AHEAD: Duration = Duration::from_mins(5);
 
 impl ContainerStatus {
     /// Since when it has run; none where it does not run.

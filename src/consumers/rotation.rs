@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use crate::consumers::find::Wanted;
-use crate::consumers::judge::after;
 use crate::ids::AttemptId;
 use crate::rotation::Owner;
+use crate::rotation::schedule::interval::later;
 use crate::target::consumers::ConsumerPolicy;
 
 /// A rotation, from the moment that its value was written.
@@ -30,6 +30,6 @@ pub struct Rotation {
 impl Rotation {
     /// When consumers that are behind are a problem, on the control plane's clock.
     pub fn deadline(&self) -> Timestamp {
-        after(self.written, self.policy.deadline)
+        later(self.written, self.policy.deadline)
     }
 }

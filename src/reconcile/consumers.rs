@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::api::{ConditionType, ConsumersStatus};
 use crate::consumers::find::Wanted;
-use crate::consumers::judge::{Spans, after};
+use crate::consumers::judge::Spans;
 use crate::consumers::rotation::Rotation;
 use crate::consumers::tally::Followed;
 use crate::consumers::workload::annotation;
@@ -12,6 +12,7 @@ use crate::process::kube_client::DEFAULT_DEADLINE;
 use crate::reconcile::context::Context;
 use crate::reconcile::observe::Reconciliation;
 use crate::reconcile::received::Received;
+use crate::rotation::schedule::interval::later;
 use crate::rotation::{Cause, ClaimView, Facts, SecretState};
 use crate::target::Target;
 
@@ -73,7 +74,7 @@ fn stored(reconciliation: &Reconciliation, facts: &Facts) -> Option<Rotation> {
         owner: target.owner.clone(),
         attempt,
         // The write that arrived was begun then; it took as long as a request may take, at the most.
-        written: after(published, DEFAULT_DEADLINE + Spans::SECOND),
+        written: later(published, DEFAULT_DEADLINE + Spans::SECOND),
         replaced: cause.is_some_and(|cause| cause != Cause::FirstIssue),
         annotation: annotation(&target.secret.name),
         wanted: wanted(target),

@@ -21,8 +21,8 @@ const MAX_LENGTH: usize = 32;
 /// The longest interval and the longest overlap: ten years of 365 days.
 pub const MAX_INTERVAL: Duration = Duration::from_hours(10 * 365 * 24);
 
-/// The instant so long after another.
-pub(in crate::rotation) fn later(instant: Timestamp, by: Duration) -> Timestamp {
+/// The instant so long after another; the last one that there is where that would be beyond it.
+pub fn later(instant: Timestamp, by: Duration) -> Timestamp {
     instant.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
