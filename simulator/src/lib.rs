@@ -47,7 +47,7 @@ pub use ledger::{Counters, Effect, Execution, Outcome, RequestRecord};
 pub use routes::Operation;
 pub use server::tls::TlsError;
 pub use simulator::{Simulator, StartError};
-pub use world::build::{AppHandle, KeyFile, NewApp, NotThere};
+pub use world::build::{AppHandle, ChangeError, KeyFile, NewApp};
 pub use world::commands::Command;
 pub use world::events::AuthMethod;
 pub use world::file::{

@@ -8,6 +8,7 @@ use crate::routes::access::Permission;
 use crate::routes::answer::rfc3339;
 use crate::routes::call::Call;
 use crate::routes::errors::{self, ApiError};
+use crate::world::build::ChangeError;
 use crate::world::events::{AuthMethod, EventKind};
 use crate::world::model::{App, AppKind, State};
 use crate::world::project::NewEvent;
@@ -105,19 +106,24 @@ fn matches_queries(body: &Value, app: &App) -> bool {
 pub(crate) fn create(call: &Call, world: &mut World) -> Result<Value, ApiError> {
     let body = call.json_body()?;
     let caller = call.authorize(world, Permission::WriteApps, "AddAPIAppRequest")?;
+    let name = name_of(&body);
+    call.check_length("AddAPIAppRequest.Name", name)?;
     let project = world
         .project_of(&caller.org, call.project())
         .ok_or(errors::PROJECT_UNKNOWN)?;
     let (project, owner) = (project.id.clone(), project.org.clone());
     let spec = NewApiApp {
-        name: body.get("name").and_then(Value::as_str).unwrap_or_default(),
+        name,
         method: method_of(&body),
         editor: &caller.user,
         ..NewApiApp::default()
     };
     let made = world
         .add_api_app(&project, &spec, call.now, &call.settings)
-        .ok_or(errors::PROJECT_UNKNOWN)?;
+        .map_err(|error| match error {
+            ChangeError::NotThere { .. } => errors::PROJECT_UNKNOWN,
+            ChangeError::NameInUse { .. } => errors::APP_NAME_IN_USE,
+        })?;
     let mut answer = json!({
         "appId": made.id,
         "details": {
@@ -133,6 +139,10 @@ pub(crate) fn create(call: &Call, world: &mut World) -> Result<Value, ApiError> 
     Ok(answer)
 }
 
+fn name_of(body: &Value) -> &str {
+    body.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
 fn method_of(body: &Value) -> AuthMethod {
     match body.get("authMethodType").and_then(Value::as_str) {
         Some("API_AUTH_METHOD_TYPE_PRIVATE_KEY_JWT") => AuthMethod::PrivateKeyJwt,
@@ -144,6 +154,9 @@ fn method_of(body: &Value) -> AuthMethod {
 pub(crate) fn change(call: &Call, world: &mut World) -> Result<Value, ApiError> {
     let body = call.json_body()?;
     let caller = call.authorize(world, Permission::WriteApps, "UpdateAppRequest")?;
+    if call.route.operation == Operation::RenameApp {
+        call.check_length("UpdateAppRequest.Name", name_of(&body))?;
+    }
     let missing = match call.route.operation {
         Operation::RemoveApp => errors::REMOVE_APP_UNKNOWN,
         Operation::RenameApp => errors::RENAME_APP_UNKNOWN,
@@ -161,10 +174,13 @@ pub(crate) fn change(call: &Call, world: &mut World) -> Result<Value, ApiError> 
         (Operation::ReactivateApp, State::Inactive, _) => EventKind::AppReactivated,
         (Operation::ReactivateApp, _, _) => return Err(errors::APP_NOT_INACTIVE),
         (Operation::RenameApp, _, _) => {
-            let name = body.get("name").and_then(Value::as_str).unwrap_or_default();
+            let name = name_of(&body);
             if name == app.name {
                 return Err(errors::RENAME_NO_CHANGE);
             }
+            project
+                .name_is_free(name, call.app())
+                .map_err(|_| errors::APP_NAME_IN_USE)?;
             EventKind::AppRenamed {
                 name: name.to_owned(),
             }

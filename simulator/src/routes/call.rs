@@ -102,22 +102,26 @@ impl Call {
             ("ProjectId", &self.route.project),
             ("AppId", &self.route.app),
         ] {
-            if id
-                .as_ref()
-                .is_some_and(|id| !(1..=200).contains(&id.chars().count()))
-            {
-                let code = if self.settings.legacy_statuses {
-                    Code::Unknown
-                } else {
-                    Code::InvalidArgument
-                };
-                let text = format!(
-                    "invalid {message}.{field}: value length must be between 1 and 200 runes, inclusive"
-                );
-                return Err(ApiError::plain(code, text));
+            if let Some(id) = id {
+                self.check_length(&format!("{message}.{field}"), id)?;
             }
         }
         Ok(caller)
+    }
+
+    /// Ids and names have 1 to 200 characters. NB: up to v4 the refusal of others is an internal error.
+    pub(crate) fn check_length(&self, field: &str, value: &str) -> Result<(), ApiError> {
+        if (1..=200).contains(&value.chars().count()) {
+            return Ok(());
+        }
+        let code = if self.settings.legacy_statuses {
+            Code::Unknown
+        } else {
+            Code::InvalidArgument
+        };
+        let text =
+            format!("invalid {field}: value length must be between 1 and 200 runes, inclusive");
+        Err(ApiError::plain(code, text))
     }
 
     /// A parameter of the query string.

@@ -12,6 +12,7 @@ pub(crate) enum Code {
     Unknown = 2,
     InvalidArgument = 3,
     NotFound = 5,
+    AlreadyExists = 6,
     PermissionDenied = 7,
     FailedPrecondition = 9,
     Unimplemented = 12,
@@ -26,6 +27,7 @@ impl Code {
             Self::Unknown | Self::Internal => 500,
             Self::InvalidArgument | Self::FailedPrecondition => 400,
             Self::NotFound => 404,
+            Self::AlreadyExists => 409,
             Self::PermissionDenied => 403,
             Self::Unimplemented => 405,
             Self::Unauthenticated => 401,
@@ -38,6 +40,7 @@ impl Code {
             Self::Unknown => "unknown",
             Self::InvalidArgument => "invalid_argument",
             Self::NotFound => "not_found",
+            Self::AlreadyExists => "already_exists",
             Self::PermissionDenied => "permission_denied",
             Self::FailedPrecondition => "failed_precondition",
             Self::Unimplemented => "unimplemented",
@@ -203,6 +206,13 @@ pub(crate) const APP_UNKNOWN: ApiError = ApiError::translated(
     "COMMAND-2g66f",
     "Application doesn't exist",
     "Applikation existiert nicht",
+);
+/// The event store's own id: it is that of every name in use.
+pub(crate) const APP_NAME_IN_USE: ApiError = ApiError::translated(
+    Code::AlreadyExists,
+    "V3-DKcYh",
+    "Application already exists",
+    "Applikation existiert bereits",
 );
 pub(crate) const APP_UNKNOWN_V2: ApiError = ApiError::translated(
     Code::NotFound,

@@ -11,19 +11,30 @@ use crate::world::events::AuthMethod;
 use crate::world::identities::{self, MachineKey, Role, Scope, Token, TokenKind};
 use crate::{Simulator, lock};
 
-/// No object with this id.
+/// Why a change of the world was not made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no {kind} {id}")]
-pub struct NotThere {
-    /// What was searched for.
-    pub kind: &'static str,
-    /// Its id.
-    pub id: String,
+pub enum ChangeError {
+    /// No object with this id.
+    #[error("there is no {kind} {id}")]
+    NotThere {
+        /// What was searched for.
+        kind: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// Names of apps are unique in a project without regard to case.
+    #[error("project {project} already has an application named {name}")]
+    NameInUse {
+        /// Project id.
+        project: String,
+        /// The name asked for.
+        name: String,
+    },
 }
 
-impl NotThere {
-    pub(crate) fn new(kind: &'static str, id: &str) -> Self {
-        Self {
+impl ChangeError {
+    pub(crate) fn not_there(kind: &'static str, id: &str) -> Self {
+        Self::NotThere {
             kind,
             id: id.to_owned(),
         }
@@ -94,7 +105,7 @@ impl Simulator {
     }
 
     /// Makes an API app with auth method BASIC.
-    pub fn create_api_app(&self, project: &str, name: &str) -> Result<AppHandle, NotThere> {
+    pub fn create_api_app(&self, project: &str, name: &str) -> Result<AppHandle, ChangeError> {
         self.create_app(
             project,
             &NewApp {
@@ -105,7 +116,7 @@ impl Simulator {
     }
 
     /// Makes an app of any kind.
-    pub fn create_app(&self, project: &str, new: &NewApp) -> Result<AppHandle, NotThere> {
+    pub fn create_app(&self, project: &str, new: &NewApp) -> Result<AppHandle, ChangeError> {
         let mut world = lock(&self.shared.world);
         let (now, settings) = (self.shared.now(), self.settings());
         let editor = world.console.clone();
@@ -120,8 +131,7 @@ impl Simulator {
         let made = match &new.oidc_redirect_uri {
             Some(redirect_uri) => world.add_oidc_app(project, &spec, redirect_uri, now, &settings),
             None => world.add_api_app(project, &spec, now, &settings),
-        };
-        let made = made.ok_or_else(|| NotThere::new("project", project))?;
+        }?;
         Ok(AppHandle {
             id: made.id,
             project: project.to_owned(),
@@ -155,7 +165,7 @@ impl Simulator {
     }
 
     /// Makes a personal access token that never expires.
-    pub fn create_pat(&self, user: &str) -> Result<String, NotThere> {
+    pub fn create_pat(&self, user: &str) -> Result<String, ChangeError> {
         // ZITADEL's "no expiry" (`internal/domain/expiration.go`).
         let never = Timestamp::new(253_370_764_800, 0).unwrap_or(Timestamp::MAX);
         self.create_expiring_pat(user, never)
@@ -166,11 +176,11 @@ impl Simulator {
         &self,
         user: &str,
         expires_at: Timestamp,
-    ) -> Result<String, NotThere> {
+    ) -> Result<String, ChangeError> {
         let issued_at = self.shared.now();
         let mut world = lock(&self.shared.world);
         if !world.users.contains_key(user) {
-            return Err(NotThere::new("user", user));
+            return Err(ChangeError::not_there("user", user));
         }
         let value = random::pat();
         let id = world.ids.next();
@@ -187,23 +197,23 @@ impl Simulator {
     }
 
     /// Makes an access token as the token endpoint would for these scopes, separated by blanks.
-    pub fn create_token(&self, user: &str, scope: &str) -> Result<String, NotThere> {
+    pub fn create_token(&self, user: &str, scope: &str) -> Result<String, ChangeError> {
         let (now, lifetime) = (self.shared.now(), self.settings().token_lifetime_seconds);
         let mut world = lock(&self.shared.world);
         if !world.users.contains_key(user) {
-            return Err(NotThere::new("user", user));
+            return Err(ChangeError::not_there("user", user));
         }
         Ok(token::issue(&mut world, user, scope, now, lifetime))
     }
 
     /// Makes an RSA key for a service user (takes a good part of a second in debug builds).
-    pub fn create_machine_key(&self, user: &str) -> Result<KeyFile, NotThere> {
-        let (pem, verifies) =
-            identities::new_rsa_key().ok_or_else(|| NotThere::new("RSA key for user", user))?;
+    pub fn create_machine_key(&self, user: &str) -> Result<KeyFile, ChangeError> {
+        let (pem, verifies) = identities::new_rsa_key()
+            .ok_or_else(|| ChangeError::not_there("RSA key for user", user))?;
         let expires_at = self.shared.now() + SignedDuration::from_hours(24 * 365);
         let mut world = lock(&self.shared.world);
         if !world.users.contains_key(user) {
-            return Err(NotThere::new("user", user));
+            return Err(ChangeError::not_there("user", user));
         }
         let key_id = world.ids.next();
         world.keys.insert(

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Simulator;
-use crate::world::build::{NewApp, NotThere};
+use crate::world::build::{ChangeError, NewApp};
 use crate::world::events::AuthMethod;
 use crate::world::identities::{Role, Scope};
 use crate::world::model::State;
@@ -115,7 +115,7 @@ pub enum Command {
 
 impl Simulator {
     /// Carries out a command; returns what it made: an id, a sequence, an app, a key.
-    pub fn command(&self, command: Command) -> Result<Value, NotThere> {
+    pub fn command(&self, command: Command) -> Result<Value, ChangeError> {
         use Command as C;
         let sequence = |sequence: u64| json!({"sequence": sequence});
         let done = |()| json!({});

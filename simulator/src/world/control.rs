@@ -7,7 +7,7 @@ use crate::ledger::{Effect, Execution};
 use crate::random;
 use crate::routes::generate;
 use crate::world::World;
-use crate::world::build::NotThere;
+use crate::world::build::ChangeError;
 use crate::world::events::{AuthMethod, EventKind};
 use crate::world::model::{Model, State};
 use crate::world::project::{NewEvent, Project};
@@ -16,48 +16,59 @@ use crate::{Simulator, lock};
 
 impl Simulator {
     /// Deactivates an app; returns the event's sequence.
-    pub fn deactivate_app(&self, app: &str) -> Result<u64, NotThere> {
+    pub fn deactivate_app(&self, app: &str) -> Result<u64, ChangeError> {
         self.change_app(app, EventKind::AppDeactivated)
     }
 
     /// Reactivates an app.
-    pub fn reactivate_app(&self, app: &str) -> Result<u64, NotThere> {
+    pub fn reactivate_app(&self, app: &str) -> Result<u64, ChangeError> {
         self.change_app(app, EventKind::AppReactivated)
     }
 
     /// Removes an app for good.
-    pub fn remove_app(&self, app: &str) -> Result<u64, NotThere> {
+    pub fn remove_app(&self, app: &str) -> Result<u64, ChangeError> {
         self.change_app(app, EventKind::AppRemoved)
     }
 
     /// Renames an app, which moves its sequence.
-    pub fn rename_app(&self, app: &str, name: &str) -> Result<u64, NotThere> {
-        self.change_app(
-            app,
-            EventKind::AppRenamed {
-                name: name.to_owned(),
+    pub fn rename_app(&self, app: &str, name: &str) -> Result<u64, ChangeError> {
+        let renamed = EventKind::AppRenamed {
+            name: name.to_owned(),
+        };
+        self.push(
+            |world| {
+                let project = world
+                    .project_with_app(app)
+                    .ok_or_else(|| ChangeError::not_there("app", app))?;
+                project.name_is_free(name, app)?;
+                Ok(project)
             },
+            |editor| NewEvent::of_app(renamed, app, editor),
         )
     }
 
     /// Changes an API app's auth method; its stored secret stays.
-    pub fn change_auth_method(&self, app: &str, method: AuthMethod) -> Result<u64, NotThere> {
+    pub fn change_auth_method(&self, app: &str, method: AuthMethod) -> Result<u64, ChangeError> {
         self.change_app(app, EventKind::ApiChanged { method })
     }
 
     /// A silent re-hash (`…api.secret.updated`): the sequence moves, the secret stays.
-    pub fn rehash_secret(&self, app: &str) -> Result<u64, NotThere> {
+    pub fn rehash_secret(&self, app: &str) -> Result<u64, ChangeError> {
         self.change_app(app, EventKind::ApiSecretUpdated)
     }
 
     /// Another actor rotates: a user, or an administrator in the console if none is named.
-    pub fn rotate_elsewhere(&self, app: &str, editor: Option<&str>) -> Result<Execution, NotThere> {
+    pub fn rotate_elsewhere(
+        &self,
+        app: &str,
+        editor: Option<&str>,
+    ) -> Result<Execution, ChangeError> {
         let mut world = lock(&self.shared.world);
         let (now, settings) = (self.shared.now(), self.settings());
         let editor = editor.map_or_else(|| world.console.clone(), str::to_owned);
         let project = world
             .project_with_app(app)
-            .ok_or_else(|| NotThere::new("app", app))?;
+            .ok_or_else(|| ChangeError::not_there("app", app))?;
         let secret = SecretValue::from(random::secret(&settings));
         let made = generate::rotate(
             project,
@@ -85,38 +96,38 @@ impl Simulator {
     }
 
     /// Deactivates a project with all its apps.
-    pub fn deactivate_project(&self, project: &str) -> Result<u64, NotThere> {
+    pub fn deactivate_project(&self, project: &str) -> Result<u64, ChangeError> {
         self.change_project(project, EventKind::ProjectDeactivated)
     }
 
     /// Reactivates a project.
-    pub fn reactivate_project(&self, project: &str) -> Result<u64, NotThere> {
+    pub fn reactivate_project(&self, project: &str) -> Result<u64, ChangeError> {
         self.change_project(project, EventKind::ProjectReactivated)
     }
 
     /// Removes a project with all its apps.
-    pub fn remove_project(&self, project: &str) -> Result<u64, NotThere> {
+    pub fn remove_project(&self, project: &str) -> Result<u64, ChangeError> {
         self.change_project(project, EventKind::ProjectRemoved)
     }
 
     /// Sets an organization's state.
-    pub fn set_org_state(&self, org: &str, state: State) -> Result<(), NotThere> {
+    pub fn set_org_state(&self, org: &str, state: State) -> Result<(), ChangeError> {
         let mut world = lock(&self.shared.world);
         world
             .orgs
             .get_mut(org)
-            .ok_or_else(|| NotThere::new("organization", org))?
+            .ok_or_else(|| ChangeError::not_there("organization", org))?
             .state = state;
         Ok(())
     }
 
     /// Deactivates a user. Its tokens die at once and stay dead after a reactivation.
-    pub fn deactivate_user(&self, user: &str) -> Result<(), NotThere> {
+    pub fn deactivate_user(&self, user: &str) -> Result<(), ChangeError> {
         let mut world = lock(&self.shared.world);
         world
             .users
             .get_mut(user)
-            .ok_or_else(|| NotThere::new("user", user))?
+            .ok_or_else(|| ChangeError::not_there("user", user))?
             .state = State::Inactive;
         world
             .tokens
@@ -127,12 +138,12 @@ impl Simulator {
     }
 
     /// Reactivates a user.
-    pub fn reactivate_user(&self, user: &str) -> Result<(), NotThere> {
+    pub fn reactivate_user(&self, user: &str) -> Result<(), ChangeError> {
         let mut world = lock(&self.shared.world);
         world
             .users
             .get_mut(user)
-            .ok_or_else(|| NotThere::new("user", user))?
+            .ok_or_else(|| ChangeError::not_there("user", user))?
             .state = State::Active;
         Ok(())
     }
@@ -158,12 +169,12 @@ impl Simulator {
     }
 
     /// ZITADEL comes back from a backup: a project's events after this sequence are gone and their numbers are used again.
-    pub fn restore_from_backup(&self, project: &str, sequence: u64) -> Result<(), NotThere> {
+    pub fn restore_from_backup(&self, project: &str, sequence: u64) -> Result<(), ChangeError> {
         let mut world = lock(&self.shared.world);
         let project = world
             .projects
             .get_mut(project)
-            .ok_or_else(|| NotThere::new("project", project))?;
+            .ok_or_else(|| ChangeError::not_there("project", project))?;
         project.restore(sequence);
         Ok(())
     }
@@ -238,24 +249,24 @@ impl Simulator {
         org_active && stored.is_some_and(|stored| stored.expose() == secret)
     }
 
-    fn change_app(&self, app: &str, kind: EventKind) -> Result<u64, NotThere> {
+    fn change_app(&self, app: &str, kind: EventKind) -> Result<u64, ChangeError> {
         self.push(
             |world| {
                 world
                     .project_with_app(app)
-                    .ok_or_else(|| NotThere::new("app", app))
+                    .ok_or_else(|| ChangeError::not_there("app", app))
             },
             |editor| NewEvent::of_app(kind, app, editor),
         )
     }
 
-    fn change_project(&self, id: &str, kind: EventKind) -> Result<u64, NotThere> {
+    fn change_project(&self, id: &str, kind: EventKind) -> Result<u64, ChangeError> {
         self.push(
             |world| {
                 world
                     .projects
                     .get_mut(id)
-                    .ok_or_else(|| NotThere::new("project", id))
+                    .ok_or_else(|| ChangeError::not_there("project", id))
             },
             |editor| NewEvent::of_project(kind, editor),
         )
@@ -263,9 +274,9 @@ impl Simulator {
 
     fn push(
         &self,
-        find: impl FnOnce(&mut World) -> Result<&mut Project, NotThere>,
+        find: impl FnOnce(&mut World) -> Result<&mut Project, ChangeError>,
         event: impl FnOnce(&str) -> NewEvent,
-    ) -> Result<u64, NotThere> {
+    ) -> Result<u64, ChangeError> {
         let mut world = lock(&self.shared.world);
         let now = self.shared.now();
         let Settings { projection_lag, .. } = self.settings();

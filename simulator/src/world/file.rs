@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::world::build::{AppHandle, NewApp, NotThere};
+use crate::world::build::{AppHandle, ChangeError, NewApp};
 use crate::world::events::AuthMethod;
 use crate::world::identities::{Role, Scope};
 use crate::world::model::State;
@@ -107,7 +107,7 @@ pub struct UserHandle {
 
 impl Simulator {
     /// Builds what the file describes, on top of what there is.
-    pub fn load_world(&self, file: &WorldFile) -> Result<WorldSummary, NotThere> {
+    pub fn load_world(&self, file: &WorldFile) -> Result<WorldSummary, ChangeError> {
         let mut summary = WorldSummary::default();
         let mut switched = Vec::new();
         let now = self.shared.now();
@@ -147,11 +147,15 @@ impl Simulator {
         Ok(summary)
     }
 
-    fn load_user(&self, user: &UserSpec, summary: &WorldSummary) -> Result<UserHandle, NotThere> {
+    fn load_user(
+        &self,
+        user: &UserSpec,
+        summary: &WorldSummary,
+    ) -> Result<UserHandle, ChangeError> {
         let found = |map: &BTreeMap<String, String>, kind, name: &str| {
             map.get(name)
                 .cloned()
-                .ok_or_else(|| NotThere::new(kind, name))
+                .ok_or_else(|| ChangeError::not_there(kind, name))
         };
         let id = self.create_user(
             &found(&summary.organizations, "organization", &user.organization)?,

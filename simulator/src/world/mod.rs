@@ -20,6 +20,7 @@ use jiff::Timestamp;
 
 use crate::config::{Lag, Settings};
 use crate::random::{self, Ids};
+use crate::world::build::ChangeError;
 use crate::world::events::{AuthMethod, EventKind};
 use crate::world::identities::{MachineKey, Membership, Role, Scope, Token, User};
 use crate::world::model::{App, State};
@@ -130,7 +131,7 @@ impl World {
         spec: &NewApiApp<'_>,
         at: Timestamp,
         settings: &Settings,
-    ) -> Option<NewApp> {
+    ) -> Result<NewApp, ChangeError> {
         let secret = (spec.method == AuthMethod::Basic).then(|| {
             spec.secret
                 .map_or_else(|| random::secret(settings).into(), SecretValue::from)
@@ -153,7 +154,7 @@ impl World {
         redirect_uri: &str,
         at: Timestamp,
         settings: &Settings,
-    ) -> Option<NewApp> {
+    ) -> Result<NewApp, ChangeError> {
         let secret: Option<SecretValue> = Some(
             spec.secret
                 .map_or_else(|| random::secret(settings).into(), SecretValue::from),
@@ -177,9 +178,13 @@ impl World {
         (client_id, secret): (String, Option<SecretValue>),
         at: Timestamp,
         settings: &Settings,
-    ) -> Option<NewApp> {
+    ) -> Result<NewApp, ChangeError> {
         let id = spec.id.map_or_else(|| self.ids.next(), str::to_owned);
-        let stream = self.projects.get_mut(project)?;
+        let stream = self
+            .projects
+            .get_mut(project)
+            .ok_or_else(|| ChangeError::not_there("project", project))?;
+        stream.name_is_free(spec.name, &id)?;
         let added = EventKind::AppAdded {
             name: spec.name.to_owned(),
         };
@@ -195,7 +200,7 @@ impl World {
         );
         self.clients
             .insert(client_id.clone(), (project.to_owned(), id.clone()));
-        Some(NewApp {
+        Ok(NewApp {
             id,
             client_id,
             secret,

@@ -1,6 +1,6 @@
 //! The state of a project after a number of events. Does no I/O.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
@@ -48,6 +48,8 @@ pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) state: State,
     pub(crate) apps: BTreeMap<String, App>,
+    /// Ids of the apps that are not removed, by their names in lower case.
+    pub(crate) names: HashMap<String, String>,
 }
 
 impl Model {
@@ -57,7 +59,14 @@ impl Model {
             .filter(|app| app.state != State::Removed && self.state != State::Removed)
     }
 
+    /// Id of the app with this name, in any case.
+    pub(crate) fn app_named(&self, name: &str) -> Option<&str> {
+        let id = self.names.get(&name.to_lowercase())?;
+        self.app(id).map(|app| app.id.as_str())
+    }
+
     pub(crate) fn apply(&mut self, event: &Event) {
+        self.apply_name(event);
         match (&event.kind, &event.app) {
             (EventKind::ProjectAdded { name }, _) => self.name.clone_from(name),
             (EventKind::ProjectDeactivated, _) => self.state = State::Inactive,
@@ -85,6 +94,24 @@ impl Model {
                 }
             }
             (_, None) => {}
+        }
+    }
+}
+
+impl Model {
+    /// Adding, renaming and removing an app take and free its name.
+    fn apply_name(&mut self, event: &Event) {
+        let Some(id) = &event.app else { return };
+        if let EventKind::AppRenamed { .. } | EventKind::AppRemoved = event.kind
+            && let Some(app) = self.apps.get(id)
+        {
+            let name = app.name.to_lowercase();
+            if self.names.get(&name) == Some(id) {
+                self.names.remove(&name);
+            }
+        }
+        if let EventKind::AppAdded { name } | EventKind::AppRenamed { name } = &event.kind {
+            self.names.insert(name.to_lowercase(), id.clone());
         }
     }
 }

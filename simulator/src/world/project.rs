@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Lag;
 use crate::random;
+use crate::world::build::ChangeError;
 use crate::world::events::{Event, EventKind};
 use crate::world::model::Model;
 
@@ -96,6 +97,18 @@ impl Project {
         pushed
     }
 
+    /// Whether an app may be called this: no other app of the project is, in any case (`internal/repository/project/application.go`,
+    /// `UniqueAppNameType`; the event store compares in lower case).
+    pub(crate) fn name_is_free(&self, name: &str, app: &str) -> Result<(), ChangeError> {
+        match self.current.app_named(name) {
+            Some(holder) if holder != app => Err(ChangeError::NameInUse {
+                project: self.id.clone(),
+                name: name.to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn append(&mut self, new: NewEvent, created_at: Timestamp) -> Event {
         let sequence = self.events.last().map_or(0, |last| last.sequence) + 1;
         let event = Event {
@@ -153,6 +166,7 @@ impl Project {
             name,
             state: self.projected.state,
             apps: found.into_iter().collect(),
+            ..Model::default()
         };
         for pending in &self.pending {
             model.apply(&pending.event);

@@ -73,6 +73,22 @@ impl Client {
             .unwrap()
     }
 
+    pub async fn create_app(&self, project: &str, name: &str) -> Answer {
+        let url = format!("{}/management/v1/projects/{project}/apps/api", self.url);
+        let body = serde_json::json!({"name": name});
+        self.send(self.http.post(url).body(body.to_string()))
+            .await
+            .unwrap()
+    }
+
+    pub async fn rename(&self, app: &AppHandle, name: &str) -> Answer {
+        let url = format!("{}{}", self.url, app_path(app));
+        let body = serde_json::json!({"name": name});
+        self.send(self.http.put(url).body(body.to_string()))
+            .await
+            .unwrap()
+    }
+
     pub async fn journal(&self, app: &AppHandle, query: &str) -> Answer {
         let url = format!("{}{}/changes/_search{query}", self.url, app_path(app));
         self.send(self.http.post(url)).await.unwrap()
