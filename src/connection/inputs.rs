@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::api::{AuthMethod, CaBundle, KeyRef, Reason, ZitadelConnectionSpec};
 use crate::connection::unusable::Unusable;
+use crate::process::kube_error;
 use crate::reconcile::context::Context;
 use crate::zitadel::{Proxy, ProxyAuth};
 
@@ -182,7 +183,7 @@ fn unavailable(context: &Context, kind: &str, reference: &KeyRef, error: &kube::
         "{kind} {}/{}",
         context.process.settings.namespace, reference.name
     );
-    if matches!(error, kube::Error::Api(status) if status.code == 403) {
+    if kube_error::is_forbidden(error) {
         let message = format!("RBAC does not let the operator read {object}");
         return Unusable::new(Reason::Forbidden, message);
     }

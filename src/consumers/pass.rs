@@ -16,6 +16,7 @@ use crate::consumers::rotation::Rotation;
 use crate::consumers::tally::{Count, Progress, View};
 use crate::consumers::workload::WorkloadId;
 use crate::ids::AttemptId;
+use crate::process::kube_error;
 use crate::rotation::schedule::interval::later;
 
 /// Between two prompts in a namespace.
@@ -95,7 +96,7 @@ impl Work {
             Ok(pass) => pass,
             Err(error) => {
                 tracing::debug!(namespace = self.namespace, %error, "the Pods of a namespace cannot be listed");
-                if is_forbidden(&error) {
+                if kube_error::is_forbidden(&error) {
                     for rotation in rotations {
                         self.registry.note(rotation, Progress::Unseen);
                     }
@@ -215,7 +216,7 @@ impl Work {
                 }
                 Err(error) => {
                     tracing::debug!(namespace = self.namespace, pod, %error, "a Pod cannot be prompted to refresh its files");
-                    if is_forbidden(&error) {
+                    if kube_error::is_forbidden(&error) {
                         break;
                     }
                 }
@@ -313,8 +314,4 @@ fn until(at: Timestamp, now: Timestamp) -> Duration {
         return Duration::ZERO;
     }
     at.duration_since(now).unsigned_abs()
-}
-
-fn is_forbidden(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(answer) if answer.code == 403)
 }

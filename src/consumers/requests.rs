@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::consumers::pod::{Pod, PodPage};
 use crate::consumers::workload::{Workload, WorkloadId};
+use crate::process::kube_error;
 use crate::store::apply;
 
 /// The annotation of a Pod that is changed so that the kubelet refreshes its volumes: the rotations that it was changed for.
@@ -71,7 +72,7 @@ pub async fn workload(
         .await
     {
         Ok(workload) => Ok(Some(workload)),
-        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(None),
+        Err(error) if kube_error::is_absent(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }

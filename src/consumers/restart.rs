@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::consumers::requests;
 use crate::consumers::workload::{Plan, Workload, WorkloadId};
+use crate::process::kube_error;
 
 /// Workloads that roll out at the same time in a namespace.
 const MOST_IN_NAMESPACE: usize = 3;
@@ -213,15 +214,50 @@ impl Restarts {
     }
 }
 
-/// Why the API server refuses a request, if it does, as what follows from it.
+/// Why the API server refuses a request about one workload, if it does, as what follows from it.
 fn refusal(error: &kube::Error) -> Option<&'static str> {
-    match error {
-        kube::Error::Api(answer) if answer.code == 403 => {
+    let kube::Error::Api(status) = error else {
+        return None;
+    };
+    let is_stopped = kube_error::admission(status).is_some();
+    match status.code {
+        403 if !is_stopped => {
             Some("the operator may not read or restart it: check RBAC and admission policies")
         }
-        kube::Error::Api(answer) if matches!(answer.code, 400 | 422) => {
-            Some("the API server refuses its restart: check admission policies")
+        code if is_stopped || matches!(code, 400 | 422) => {
+            Some("the API server refuses its restart: check admission policies and webhooks")
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn what_stops_one_workload_is_told_from_what_stops_all() {
+        let why = |code, message: &str| {
+            let status = Status::failure(message, "").with_code(code).boxed();
+            refusal(&kube::Error::Api(status))
+        };
+        let webhook = r#"admission webhook "a.example.com" denied the request: no"#;
+        let broken = r#"Internal error occurred: failed calling webhook "a.example.com": no"#;
+        let policy = r#"deployments.apps "a" is forbidden: ValidatingAdmissionPolicy 'a' with binding 'a' denied request: no"#;
+        let admission =
+            Some("the API server refuses its restart: check admission policies and webhooks");
+        for code in [400, 403, 404, 409, 429, 503] {
+            assert_eq!(why(code, webhook), admission, "{code}");
+        }
+        for (code, message) in [(500, broken), (403, policy), (422, policy), (422, "x")] {
+            assert_eq!(why(code, message), admission, "{code}: {message}");
+        }
+        let rights = why(403, "x").unwrap();
+        assert!(rights.contains("RBAC"), "{rights}");
+        for code in [401, 404, 409, 429, 500, 503] {
+            assert_eq!(why(code, "x"), None, "{code}");
+        }
     }
 }

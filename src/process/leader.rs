@@ -186,7 +186,10 @@ impl LeaderElector {
                 }
                 Move::Write(write) => match self.write(write, now).await {
                     Some(WriteError::Conflict) => {}
-                    None | Some(WriteError::NoNamespace | WriteError::Unknown(_)) => break,
+                    None
+                    | Some(
+                        WriteError::NoNamespace | WriteError::Refused(_) | WriteError::Unknown(_),
+                    ) => break,
                 },
                 Move::Wait => break,
             }
@@ -246,6 +249,12 @@ impl LeaderElector {
                         left_out,
                         "no replica can lead: the namespace of the leader election Lease does not exist"
                     );
+                }
+            }
+            WriteError::Refused(cause) => {
+                if let Some(left_out) = self.log.allows("refused") {
+                    let namespace = &self.namespace;
+                    tracing::warn!(error = %cause, namespace, left_out, "the leader election Lease must not be written: check RBAC and admission webhooks");
                 }
             }
             WriteError::Unknown(cause) => {

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod denied_requests;
 pub mod holding;
 pub mod kube_client;
+pub mod kube_error;
 pub mod leader;
 pub mod log_limit;
 pub mod metrics;

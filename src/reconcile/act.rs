@@ -9,6 +9,7 @@ use kube::api::Patch;
 
 use crate::api::{Reason, RehearsalPolicy};
 use crate::ids::{AttemptId, Sequence};
+use crate::process::kube_error;
 use crate::reconcile::context::Context;
 use crate::reconcile::limits::ClaimPermit;
 use crate::reconcile::mutated::Mutations;
@@ -155,7 +156,7 @@ async fn create_shell(
             false
         }
         // It is there already, or it is not known whether it is: the next evaluation reads it.
-        Err(error) if failure::is_taken(&error) => false,
+        Err(error) if kube_error::is_taken(&error) => false,
         Err(error) => {
             let failure = failure::before_generate(failure::kubernetes(&error));
             reconciliation.back_off(facts, &failure);
@@ -233,7 +234,7 @@ async fn rehearse(
             Some(mutated) => reconciliation.back_off(facts, &mutated),
         },
         // NB: journal and probe speak of the Secret as it was; kept, a dead value would count as verified.
-        Err(error) if failure::is_conflict(&error) => forget(facts),
+        Err(error) if kube_error::is_conflict(&error) => forget(facts),
         Err(error) => {
             let failure = failure::before_generate(failure::kubernetes(&error));
             let allowed = reconciliation
@@ -337,13 +338,13 @@ async fn write_claim(
                 None => state.memory.claim_not_written(),
             }
         }
-        (Err(error), _) if failure::is_refusal(&error) => {
+        (Err(error), _) if kube_error::is_refusal(&error) => {
             state.memory.claim_not_written();
-            if !failure::is_conflict(&error) {
+            if !kube_error::is_conflict(&error) {
                 state.memory.back_off(facts, &failure::claim(&error));
             }
         }
-        (Err(error), _) if failure::is_webhook(&error) => {
+        (Err(error), _) if kube_error::is_webhook(&error) => {
             state.memory.claim_not_written();
             state.memory.back_off(facts, &failure::claim(&error));
         }
@@ -466,7 +467,7 @@ async fn render(
         }
     };
     let failed = |error: &kube::Error| {
-        if !failure::is_conflict(error) {
+        if !kube_error::is_conflict(error) {
             reconciliation.back_off(facts, &failure::kubernetes(error));
         }
     };

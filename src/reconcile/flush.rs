@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 
 use crate::api::{Outcome, Reason};
+use crate::process::kube_error;
 use crate::process::metrics::WindowPart;
 use crate::process::panic::{catch_panic, retry_on_panic};
 use crate::reconcile::app_state::Flushed;
@@ -144,7 +145,7 @@ async fn publish(
                 report_write_blocked(context, received, mutated);
                 judge_stored(context, received, &target, &written).await;
             }
-            Some(Err(error)) if failure::is_conflict(&error) => {}
+            Some(Err(error)) if kube_error::is_conflict(&error) => {}
             Some(Err(error)) => {
                 report_write_blocked(context, received, failure::kubernetes(&error));
             }

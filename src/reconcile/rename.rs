@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, Preconditions};
 use serde_json::{Map, Value as Json, json};
 
+use crate::process::kube_error;
 use crate::reconcile::context::Context;
 use crate::reconcile::mutated::Mutations;
 use crate::reconcile::observe::Reconciliation;
@@ -29,7 +30,7 @@ pub(crate) async fn move_from(
         Ok(Some(written)) => reconciliation.saw_secret(context, Some(&written), facts),
         // It changed or went meanwhile: the next evaluation reads it.
         Ok(None) => facts.former = None,
-        Err(error) if failure::is_conflict(&error) => {}
+        Err(error) if kube_error::is_conflict(&error) => {}
         Err(error) => reconciliation.back_off(facts, &failure::kubernetes(&error)),
     }
 }
@@ -76,7 +77,7 @@ pub(crate) async fn drop_former(
     facts.former = None;
     match clear(context, reconciliation, former).await {
         Ok(()) => {}
-        Err(error) if failure::is_conflict(&error) => {}
+        Err(error) if kube_error::is_conflict(&error) => {}
         Err(error) => reconciliation.back_off(facts, &failure::kubernetes(&error)),
     }
 }

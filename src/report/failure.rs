@@ -1,7 +1,10 @@
 //! Errors of ZITADEL and of the API server as reasons of conditions. No I/O.
 
+use kube::core::Status;
+
 use crate::api::Reason;
 use crate::process::kube_client::DeadlineExceeded;
+use crate::process::kube_error::{self, Admission, DENIAL, FAILING, is_denial};
 use crate::rotation::Failure;
 use crate::target::names;
 use crate::zitadel::{Detail, ErrorClass, Fault, ZitadelError};
@@ -142,61 +145,38 @@ struct Refused {
 }
 
 /// An admission policy or webhook that refused, or a webhook that should have answered and did not.
-fn admission(status: &kube::core::Status) -> Option<Refused> {
+fn admission(status: &Status) -> Option<Refused> {
     let message = status.message.as_str();
-    if is_denial(status) {
-        let name = name_after(message, DENIAL, '"');
-        let fails = if status.code < 500 {
-            ""
-        } else {
-            ", which fails"
-        };
-        return Some(Refused {
-            by: format!("{}{fails}", called("admission webhook", name)),
-            permanent: status.code < 500 && status.code != 429,
-        });
-    }
-    let failing = "failed calling webhook ";
-    if status.code >= 500 && message.contains(failing) {
-        let name = name_after(message, &format!("{failing}\""), '"');
-        let late = ["deadline exceeded", "Timeout exceeded", "timed out"];
-        let how = if late.iter().any(|word| message.contains(word)) {
-            "does not respond in time"
-        } else {
-            "fails"
-        };
-        return Some(Refused {
-            by: format!("{}, which {how}", called("admission webhook", name)),
+    let webhook = |before: &str, how: &str| {
+        let webhook = called("admission webhook", name_after(message, before, '"'));
+        format!("{webhook}{how}")
+    };
+    Some(match kube_error::admission(status)? {
+        Admission::Denial if status.code < 500 => Refused {
+            by: webhook(DENIAL, ""),
+            permanent: status.code != 429,
+        },
+        Admission::Denial => Refused {
+            by: webhook(DENIAL, ", which fails"),
             permanent: false,
-        });
-    }
-    if !(400..500).contains(&status.code) || matches!(status.code, 404 | 409 | 429) {
-        return None;
-    }
-    let is_denied = message.contains("denied request") || message.contains("denied the request");
-    let kinds = ["ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"];
-    let kind = kinds.into_iter().find(|kind| message.contains(kind));
-    let kind = kind.filter(|_| is_denied)?;
-    let name = name_after(message, &format!("{kind} '"), '\'');
-    Some(Refused {
-        by: called(kind, name),
-        permanent: true,
+        },
+        Admission::Failing => {
+            let late = ["deadline exceeded", "Timeout exceeded", "timed out"];
+            let how = if late.iter().any(|word| message.contains(word)) {
+                ", which does not respond in time"
+            } else {
+                ", which fails"
+            };
+            Refused {
+                by: webhook(&format!("{FAILING}\""), how),
+                permanent: false,
+            }
+        }
+        Admission::Policy(kind) => Refused {
+            by: called(kind, name_after(message, &format!("{kind} '"), '\'')),
+            permanent: true,
+        },
     })
-}
-
-/// How the answer begins where an admission webhook does not allow a request.
-const DENIAL: &str = "admission webhook \"";
-
-/// Whether an admission webhook answered that it does not allow the request. The status code means nothing then: the webhook chooses it,
-/// and some choose 404 or 409.
-fn is_denial(status: &kube::core::Status) -> bool {
-    let denied = status.message.strip_prefix(DENIAL);
-    denied.is_some_and(|rest| rest.contains("\" denied the request"))
-}
-
-/// Whether an admission webhook failed, so that nothing was written.
-pub fn is_webhook(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code >= 500 && admission(status).is_some())
 }
 
 /// How an answer ends where the write would have come before a rotation.
@@ -211,7 +191,7 @@ pub fn before_generate(failure: Failure) -> Failure {
 }
 
 /// A quota that does not allow the write. One that was just created has no status for a moment.
-fn quota(status: &kube::core::Status) -> Option<Refused> {
+fn quota(status: &Status) -> Option<Refused> {
     let message = status.message.as_str();
     let of = |before: &str, permanent| {
         message.contains(before).then(|| Refused {
@@ -252,29 +232,8 @@ pub enum NotReady {
 /// What is wrong with an application without a client id that can be used.
 pub const CLIENT_ID: &str = "its client id cannot be used";
 
-/// Whether the API server answered that something else was changed meanwhile.
-pub fn is_conflict(error: &kube::Error) -> bool {
-    answered(error, |code| matches!(code, 404 | 409))
-}
-
-/// Whether the API server answered that there is such an object already, or that it was changed meanwhile.
-pub fn is_taken(error: &kube::Error) -> bool {
-    answered(error, |code| code == 409)
-}
-
-fn answered(error: &kube::Error, code: impl Fn(u16) -> bool) -> bool {
-    matches!(error, kube::Error::Api(status) if code(status.code) && !is_denial(status))
-}
-
-/// Whether it is known that the request was not carried out.
-pub fn is_refusal(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if is_denial(status) || (400..500).contains(&status.code) && !matches!(status.code, 408 | 429))
-}
-
 #[cfg(test)]
 mod tests {
-    use kube::core::Status;
-
     use super::*;
 
     fn reason_of(code: u16, message: &str) -> (Reason, bool) {
@@ -442,8 +401,6 @@ mod tests {
                 assert_eq!((failure.reason, failure.permanent), (reason, permanent));
                 assert_eq!(failure.answer.as_deref(), Some(by.as_str()), "{code}");
             }
-            assert!(is_refusal(&error), "{code}");
-            assert!(!is_conflict(&error) && !is_taken(&error), "{code}");
         }
     }
 
@@ -468,7 +425,6 @@ mod tests {
         let message = r#"Internal error occurred: failed calling webhook "slow.example.com": failed to call webhook: Post "https://127.0.0.1:1/?timeout=1s": context deadline exceeded"#;
         let status = Status::failure(message, "").with_code(500).boxed();
         let error = kube::Error::Api(status);
-        assert!(is_webhook(&error));
         let secret = kubernetes(&error);
         assert_eq!(secret.reason, Reason::SecretWriteRefused);
         let said = "admission webhook slow.example.com, which does not respond in time";

@@ -32,6 +32,7 @@ use crate::api::{
     ApiAppSecret, ApiAppSecretStatus, ConditionType, Conditions, Reason, Status, seconds,
 };
 use crate::process::denied_requests::DeniedRequest;
+use crate::process::kube_error;
 use crate::reconcile::consumers as consumers_of_object;
 use crate::reconcile::context::Context;
 use crate::reconcile::observe::Reconciliation;
@@ -234,7 +235,7 @@ async fn write(
             }
             Ok(true)
         }
-        Err(error) if failure::is_taken(&error) => Ok(false),
+        Err(error) if kube_error::is_taken(&error) => Ok(false),
         Err(error) => Err(Error::Status(error)),
     }
 }

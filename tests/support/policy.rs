@@ -33,13 +33,25 @@ async fn delete<K: Kind>(client: &Client, name: &str) {
 
 /// Refuses writes in a namespace by a policy of this name. The caller waits for its effect.
 async fn deny(client: &Client, name: &str, namespace: &str, rule: Value, conditions: Value) {
+    deny_because("Invalid", client, name, namespace, rule, conditions).await;
+}
+
+/// The same with another reason, and so with another status code.
+async fn deny_because(
+    reason: &str,
+    client: &Client,
+    name: &str,
+    namespace: &str,
+    rule: Value,
+    conditions: Value,
+) {
     let policy = json!({
         "metadata": {"name": name},
         "spec": {
             "failurePolicy": "Fail",
             "matchConstraints": {"resourceRules": [rule]},
             "matchConditions": conditions,
-            "validations": [{"expression": "false", "message": "not today"}],
+            "validations": [{"expression": "false", "message": "not today", "reason": reason}],
         },
     });
     let binding = json!({
@@ -71,6 +83,13 @@ pub async fn deny_deployment(client: &Client, namespace: &str, deployment: &str)
     let named = format!("request.name == '{deployment}'");
     let conditions = json!([{"name": "deployment", "expression": named}]);
     deny(client, namespace, namespace, rule, conditions).await;
+}
+
+/// Forbids to everyone every change of the Pod of this name in a namespace, but of its status. The caller waits for its effect.
+pub async fn forbid_pod(client: &Client, namespace: &str, pod: &str) {
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["pods"]});
+    let conditions = json!([{"name": "pod", "expression": format!("request.name == '{pod}'")}]);
+    deny_because("Forbidden", client, namespace, namespace, rule, conditions).await;
 }
 
 /// Refuses every status of the objects in a namespace. The caller waits for its effect.

@@ -6,6 +6,7 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 
 use super::election::{LeaseTiming, Record, Write};
+use crate::process::kube_error;
 use crate::process::restore::RestoreDetector;
 
 /// Why a write did not succeed, as far as known.
@@ -17,6 +18,9 @@ pub(super) enum WriteError {
     /// Its namespace does not exist.
     #[error("the namespace does not exist")]
     NoNamespace,
+    /// The API server, or something that it asks, does not allow it.
+    #[error("the write to the Lease was refused")]
+    Refused(#[source] kube::Error),
     /// It may have succeeded.
     #[error("the outcome of a write to the Lease is unknown")]
     Unknown(#[source] kube::Error),
@@ -83,12 +87,11 @@ impl LeaseStore {
                 self.seen = Some(lease);
                 Ok(record)
             }
-            Err(kube::Error::Api(status)) if write == Write::Create && status.code == 404 => {
+            Err(error) if write == Write::Create && kube_error::is_absent(&error) => {
                 Err(WriteError::NoNamespace)
             }
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
-                Err(WriteError::Conflict)
-            }
+            Err(error) if kube_error::is_conflict(&error) => Err(WriteError::Conflict),
+            Err(error) if kube_error::is_refusal(&error) => Err(WriteError::Refused(error)),
             Err(error) => Err(WriteError::Unknown(error)),
         }
     }

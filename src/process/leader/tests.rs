@@ -1,7 +1,7 @@
 //! Electors against an API server in memory, on tokio's paused clock.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::SeqCst};
 
 use http::{Method, Request, Response};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -60,6 +60,8 @@ struct Server {
     delay: Arc<AtomicU64>,
     /// There is no such namespace.
     nowhere: Arc<AtomicBool>,
+    /// An admission webhook denies each write with this status code; 0: none does.
+    denies: Arc<AtomicU16>,
     requests: Arc<AtomicU64>,
 }
 
@@ -85,10 +87,12 @@ impl Server {
 
     fn carry_out(&self, method: &Method, body: &[u8]) -> (u16, Vec<u8>) {
         let mut lease = self.lease.lock();
-        let refused = |code: u16, reason: &str| {
-            let status = json!({"kind": "Status", "status": "Failure", "message": "", "reason": reason, "code": code});
+        let failed = |code: u16, reason: &str, message: &str| {
+            let status = json!({"kind": "Status", "status": "Failure", "message": message, "reason": reason, "code": code});
             (code, status.to_string().into_bytes())
         };
+        let refused = |code: u16, reason: &str| failed(code, reason, "");
+        let denied_with = self.denies.load(SeqCst);
         let version = |lease: &Lease| {
             lease
                 .metadata
@@ -103,6 +107,10 @@ impl Server {
             _ if self.nowhere.load(SeqCst) => return refused(404, "NotFound"),
             (&Method::GET, None) => return refused(404, "NotFound"),
             (&Method::GET, Some(_)) => {}
+            _ if denied_with != 0 => {
+                let message = r#"admission webhook "leases.example.com" denied the request: no"#;
+                return failed(denied_with, "", message);
+            }
             (_, standing) => {
                 let mut new: Lease = serde_json::from_slice(body).unwrap();
                 let create = method == Method::POST;
@@ -120,6 +128,15 @@ impl Server {
             }
         }
         (200, serde_json::to_vec(&*lease).unwrap())
+    }
+
+    fn client(&self, pod: &str) -> Client {
+        let (server, sender) = (self.clone(), pod.to_owned());
+        let service = tower::service_fn(move |request| {
+            let server = server.clone();
+            server.answer(sender.clone(), request)
+        });
+        ClientBuilder::new(service, "default").build()
     }
 
     fn start(
@@ -153,15 +170,9 @@ impl Server {
             pod: pod.to_owned(),
             process: process.to_owned(),
         };
-        let (server, sender) = (self.clone(), pod.to_owned());
-        let service = tower::service_fn(move |request| {
-            let server = server.clone();
-            server.answer(sender.clone(), request)
-        });
-        let client = ClientBuilder::new(service, "default").build();
         let clock = Arc::new(clock);
         let elector = LeaderElector::new(
-            client,
+            self.client(pod),
             "operator",
             "lock",
             identity,
@@ -395,6 +406,48 @@ async fn a_missing_namespace_is_tried_once_per_period_until_it_exists() {
     assert!((40..=62).contains(&requests), "{requests}");
     server.nowhere.store(false, SeqCst);
     assert!(soon(&candidate).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_that_denies_the_lease_is_no_lost_race_whatever_status_code_it_chooses() {
+    for code in [403, 404, 409] {
+        let (server, release) = (Server::default(), CancellationToken::new());
+        server.denies.store(code, SeqCst);
+        let (candidate, _task) = server.start("first", PAST, &release);
+        sleep(Duration::from_mins(1)).await;
+        // A read and a write each time, and not once more as after a conflict.
+        let requests = server.requests.load(SeqCst);
+        assert!((40..=62).contains(&requests), "{code}: {requests}");
+        assert!(!candidate.leads());
+        server.denies.store(0, SeqCst);
+        assert!(soon(&candidate).await);
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_is_denied_is_known_not_to_have_happened() {
+    let server = Server::default();
+    let mut store = LeaseStore::new(
+        server.client("first"),
+        "operator",
+        "lock",
+        "first_1",
+        LeaseTiming::default(),
+        RestoreDetector::default(),
+    );
+    let now = PAST.parse().unwrap();
+    for write in [Write::Create, Write::Renew] {
+        for code in [400, 403, 404, 409, 429, 500] {
+            server.denies.store(code, SeqCst);
+            let denied = store.write(write, now).await;
+            assert!(
+                matches!(denied, Err(WriteError::Refused(_))),
+                "{write:?}, {code}"
+            );
+        }
+        server.denies.store(0, SeqCst);
+        store.write(write, now).await.unwrap();
+    }
 }
 
 const CANDIDATES: usize = 3;

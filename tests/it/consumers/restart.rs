@@ -239,7 +239,8 @@ async fn a_restart_that_a_policy_refuses_is_named_and_keeps_no_other_workload_wa
     kubelet.let_in(&["b"]);
     it.counted(2, 1).await;
     assert_eq!(it.restarted().await, ["b"]);
-    let why = "Deployment/a: the API server refuses its restart: check admission policies";
+    let why =
+        "Deployment/a: the API server refuses its restart: check admission policies and webhooks";
     let named = it.tenant.until("orders", |object| {
         let said = message(object, ConditionType::ConsumersCurrent);
         said.ends_with(why).then_some(())

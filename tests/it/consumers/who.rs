@@ -1,6 +1,7 @@
 //! Who uses a credential, and who is behind.
 
 use super::*;
+use crate::support::policy;
 
 #[tokio::test]
 async fn who_has_the_former_value_is_said_until_no_one_has() {
@@ -54,6 +55,36 @@ async fn who_has_the_former_value_is_said_until_no_one_has() {
         (consumers_of(&object).current, behind(&object)),
         (2, vec![])
     );
+}
+
+#[tokio::test]
+async fn a_pod_whose_prompt_is_refused_keeps_no_other_waiting() {
+    let it = Consuming::new("unprompted").await;
+    let extra = json!({"rotation": {"trigger": "0"}});
+    it.tenant.issued("orders", extra).await;
+    for pod in ["a", "b"] {
+        it.pod(pod, directory(), json!({})).await;
+    }
+    let (client, namespace) = (&it.tenant.client, &it.tenant.namespace);
+    policy::forbid_pod(client, namespace, "a").await;
+    eventually(PATIENCE, || async {
+        let labelled = Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}}));
+        let params = PatchParams {
+            dry_run: true,
+            ..PatchParams::default()
+        };
+        let tried = it.pods().patch("a", &params, &labelled).await;
+        tried.is_err().then_some(())
+    })
+    .await;
+    it.tenant.trigger("orders", "1").await;
+    eventually(PATIENCE, || async {
+        let annotations = it.pods().get("b").await.unwrap().metadata.annotations;
+        annotations?.get("zitadel-secrets.dev/refresh").cloned()
+    })
+    .await;
+    it.until("AllCurrent").await;
+    policy::allow_again(client, namespace).await;
 }
 
 #[tokio::test]
