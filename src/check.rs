@@ -22,7 +22,7 @@ use crate::process::clock::{ServerClock, SystemClock};
 use crate::process::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
 use crate::process::metrics::Metrics;
 use crate::process::proxy;
-use crate::rights::{RIGHTS, Right, RightScope};
+use crate::rights::{self, Right, RightScope};
 use crate::store::scope::Scope;
 
 mod leader;
@@ -66,10 +66,12 @@ impl Access {
 
     /// The chart values that grant it.
     fn granted_by(&self, scope: &Scope) -> String {
-        let rights = "granted by the chart with rbac.create: true";
+        let switch = self.right.switch;
+        let switch = switch.map_or_else(String::new, |switch| format!(", {switch}: true"));
+        let rights = format!("granted by the chart with rbac.create: true{switch}");
         let namespace = self.namespace.as_ref().or(self.name.as_ref());
         match (self.right.scope, scope, namespace) {
-            (RightScope::Cluster, ..) => rights.to_owned(),
+            (RightScope::Cluster, ..) => rights,
             (RightScope::Own, _, Some(own)) => {
                 format!("{rights}, installed into namespace {own}: see --namespace")
             }
@@ -109,7 +111,8 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
     let client = kube_client(config, &layer).context("no client for the cluster can be made")?;
     let class = arguments.scope.controller_class;
     let scope = Scope::new(arguments.scope.watch_namespaces);
-    let accesses = accesses(&arguments.scope.namespace, &scope);
+    let rights = rights::needed(arguments.consumers.refresh, arguments.consumers.restart);
+    let accesses = accesses(rights, &arguments.scope.namespace, &scope);
     let all = accesses.len();
     let missing = denied(&client, accesses).await?;
     println!("permissions: {} of {all} are granted", all - missing.len());
@@ -130,9 +133,9 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn accesses(own: &str, scope: &Scope) -> Vec<Access> {
+fn accesses(rights: Vec<&'static Right>, own: &str, scope: &Scope) -> Vec<Access> {
     let mut accesses = Vec::new();
-    for right in RIGHTS {
+    for right in rights {
         let places: Vec<(Option<String>, Option<String>)> = match (right.scope, scope) {
             (RightScope::Own, _) => vec![(Some(own.to_owned()), None)],
             (RightScope::Cluster, _) | (_, Scope::Cluster) => vec![(None, None)],

@@ -51,12 +51,29 @@ pub struct ScopeArgs {
     pub controller_class: String,
 }
 
+/// What the operator may do about the Pods that use a credential.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct ConsumerArgs {
+    /// Look at Pods after a rotation and prompt those that mount the Secret to refresh their files. Needs the right to list and patch Pods.
+    #[arg(id = "consumers_refresh", long = "consumers-refresh", env = "CONSUMERS_REFRESH", default_value_t = false, action = clap::ArgAction::Set)]
+    pub refresh: bool,
+
+    /// Look at Pods after a rotation and restart their workloads where the object asks for it. Needs the right to list Pods, and to get and
+    /// patch Deployments, StatefulSets and DaemonSets.
+    #[arg(id = "consumers_restart", long = "consumers-restart", env = "CONSUMERS_RESTART", default_value_t = false, action = clap::ArgAction::Set)]
+    pub restart: bool,
+}
+
 /// What to check.
 #[derive(Debug, clap::Args)]
 pub struct Check {
     /// Where.
     #[command(flatten)]
     pub scope: ScopeArgs,
+
+    /// As the operator runs: whether it needs rights about consumers.
+    #[command(flatten)]
+    pub consumers: ConsumerArgs,
 
     /// How long to wait for an operator to lead, and for the connections to become ready.
     #[arg(long, env = "CHECK_TIMEOUT", default_value = "30s", value_parser = span)]
@@ -69,14 +86,14 @@ pub struct Check {
 
 /// How to run the operator.
 #[derive(Debug, clap::Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag that can be given"
-)]
 pub struct Run {
     /// Where.
     #[command(flatten)]
     pub scope: ScopeArgs,
+
+    /// What it may do about consumers.
+    #[command(flatten)]
+    pub consumers: ConsumerArgs,
 
     /// The name of this pod, for people who read claims and Leases.
     #[arg(long, env = "POD_NAME", default_value_t = host_name())]
@@ -109,15 +126,6 @@ pub struct Run {
     /// How long to wait at the end for credentials that are not written yet.
     #[arg(long, env = "GRACE", default_value = "110s", value_parser = span)]
     pub grace: std::time::Duration,
-
-    /// Look at Pods after a rotation and prompt those that mount the Secret to refresh their files. Needs the right to list and patch Pods.
-    #[arg(long, env = "CONSUMERS_REFRESH", default_value_t = false, action = clap::ArgAction::Set)]
-    pub consumers_refresh: bool,
-
-    /// Look at Pods after a rotation and restart their workloads where the object asks for it. Needs the right to list Pods, and to get and
-    /// patch Deployments, StatefulSets and DaemonSets.
-    #[arg(long, env = "CONSUMERS_RESTART", default_value_t = false, action = clap::ArgAction::Set)]
-    pub consumers_restart: bool,
 
     /// Divides the waits of the protocol. For tests and demonstrations only: a request that is still on its way may then be
     /// taken for lost.

@@ -175,8 +175,8 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
             scope: Scope::new(arguments.scope.watch_namespaces.clone()),
             class: arguments.scope.controller_class.clone(),
             consumers: Abilities {
-                refresh: arguments.consumers_refresh,
-                restart: arguments.consumers_restart,
+                refresh: arguments.consumers.refresh,
+                restart: arguments.consumers.restart,
             },
             consumer_spans: Spans::new(arguments.protocol_speed),
         },

@@ -27,8 +27,19 @@ pub struct Right {
     pub verbs: &'static [&'static str],
     /// Where.
     pub scope: RightScope,
+    /// The chart's value that grants it, where not every operator needs it.
+    pub switch: Option<&'static str>,
     /// The code that needs it, and its purpose.
     pub because: &'static str,
+}
+
+impl Right {
+    const fn with(self, switch: &'static str) -> Self {
+        Self {
+            switch: Some(switch),
+            ..self
+        }
+    }
 }
 
 const fn right(
@@ -43,6 +54,7 @@ const fn right(
         resource,
         verbs,
         scope,
+        switch: None,
         because,
     }
 }
@@ -131,7 +143,8 @@ pub const REFRESH_RIGHTS: &[Right] = &[right(
     "pods",
     &["list", "patch"],
     "src/consumers/requests.rs lists the Pods that use a rotated Secret, and changes an annotation of those that mount it",
-)];
+)
+.with("consumers.refresh")];
 
 /// The same for `consumers.restart`.
 pub const RESTART_RIGHTS: &[Right] = &[
@@ -141,26 +154,73 @@ pub const RESTART_RIGHTS: &[Right] = &[
         "pods",
         &["list"],
         "src/consumers/requests.rs lists the Pods that use a rotated Secret",
-    ),
+    )
+    .with("consumers.restart"),
     right(
         RightScope::Watched,
         "apps",
         "deployments",
         &["get", "patch"],
         "src/consumers/requests.rs reads the workload of a Pod, and restarts it by an annotation of its Pod template",
-    ),
+    )
+    .with("consumers.restart"),
     right(
         RightScope::Watched,
         "apps",
         "statefulsets",
         &["get", "patch"],
         "src/consumers/requests.rs, as for Deployments",
-    ),
+    )
+    .with("consumers.restart"),
     right(
         RightScope::Watched,
         "apps",
         "daemonsets",
         &["get", "patch"],
         "src/consumers/requests.rs, as for Deployments",
-    ),
+    )
+    .with("consumers.restart"),
 ];
+
+/// The permissions of an operator with these switches, each once.
+pub fn needed(refresh: bool, restart: bool) -> Vec<&'static Right> {
+    let chosen = |switch, rights| if switch { rights } else { &[][..] };
+    let refresh = chosen(refresh, REFRESH_RIGHTS);
+    let restart = chosen(restart, RESTART_RIGHTS);
+    let of_both = |right: &Right| {
+        let mut known = refresh.iter();
+        known.any(|known| (known.group, known.resource) == (right.group, right.resource))
+    };
+    let restart = restart.iter().filter(|right| !of_both(right));
+    RIGHTS.iter().chain(refresh).chain(restart).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_verb_on_each_resource_is_needed_once_and_none_is_left_out() {
+        let verbs = |rights: &[&Right]| {
+            let of = |right: &Right| {
+                let place = (right.scope, right.group, right.resource);
+                right.verbs.iter().map(move |verb| (place, *verb))
+            };
+            rights
+                .iter()
+                .flat_map(|right| of(right))
+                .collect::<Vec<_>>()
+        };
+        for (refresh, restart) in [(false, false), (true, false), (false, true), (true, true)] {
+            let all = verbs(&needed(refresh, restart));
+            let distinct: BTreeSet<_> = all.iter().copied().collect();
+            assert_eq!(distinct.len(), all.len(), "none twice");
+            let mut wanted: Vec<&Right> = RIGHTS.iter().collect();
+            wanted.extend(REFRESH_RIGHTS.iter().filter(|_| refresh));
+            wanted.extend(RESTART_RIGHTS.iter().filter(|_| restart));
+            assert_eq!(distinct, verbs(&wanted).into_iter().collect());
+        }
+    }
+}

@@ -213,7 +213,7 @@ fn the_values_become_flags_that_the_operator_understands() {
     assert_eq!(run.scope.watch_namespaces, ["orders", "billing"]);
     assert_eq!(run.admin_address.to_string(), "0.0.0.0:9090");
     assert!(run.leader_elect && run.metrics_per_object);
-    assert!(run.consumers_refresh && run.consumers_restart);
+    assert!(run.consumers.refresh && run.consumers.restart);
     assert_eq!(run.minimum_interval.as_secs(), 36 * 3600);
     assert_eq!(run.drift_interval.as_secs(), 300);
     assert_eq!(
@@ -243,6 +243,7 @@ fn the_values_become_flags_that_the_operator_understands() {
         panic!("the test checks");
     };
     assert_eq!(check.leader_elect, run.leader_elect);
+    assert!(check.consumers.refresh && check.consumers.restart);
     assert_eq!(check.scope.watch_namespaces, ["orders", "billing"]);
     for scope in [&run.scope, &check.scope] {
         assert_eq!(scope.controller_class, "team-a");
@@ -255,7 +256,7 @@ fn the_values_become_flags_that_the_operator_understands() {
         panic!("the container runs the operator");
     };
     assert!(run.scope.watch_namespaces.is_empty(), "the whole cluster");
-    assert!(!run.consumers_refresh && !run.consumers_restart);
+    assert!(!run.consumers.refresh && !run.consumers.restart);
     assert_eq!(run.scope.controller_class, api::DEFAULT_CLASS);
     let version = env!("CARGO_PKG_VERSION");
     let image = format!("zitadel-secret-operator:{version}");

@@ -505,6 +505,8 @@ async fn check_says_which_right_is_missing_and_which_connection_is_not_ready() {
         "{printed}"
     );
 
+    check_consumers(world, (account, &scope), (&watch, &other), verbs).await;
+
     // The whole cluster is more than it was given.
     let (well, printed) = check(&["--timeout", "1s"]).await;
     assert!(!well, "{printed}");
@@ -537,6 +539,49 @@ async fn check_says_which_right_is_missing_and_which_connection_is_not_ready() {
         "{printed}"
     );
     stop(&operator).await;
+}
+
+/// With the flags for consumers their rights are checked like the `others`, in both namespaces.
+async fn check_consumers(
+    world: &World,
+    (account, scope): (&str, &str),
+    (watch, namespace): (&[&str], &str),
+    others: usize,
+) {
+    let kubeconfig = kubeconfig(world, account).await;
+    let check = async || {
+        let flags = [
+            "--leader-elect",
+            "false",
+            "--consumers-refresh",
+            "true",
+            "--consumers-restart",
+            "true",
+        ];
+        check(&kubeconfig, &[watch, &flags].concat(), &[]).await
+    };
+    let (well, printed) = check().await;
+    assert!(!well, "{printed}");
+    for (right, value) in [
+        ("patch pods", "consumers.refresh"),
+        ("get deployments", "consumers.restart"),
+    ] {
+        let missing = format!(
+            "  missing: {right} in namespace {namespace}\n           granted by the chart with rbac.create: true, {value}: true and {namespace} in watchNamespaces\n"
+        );
+        assert!(printed.contains(&missing), "{printed}");
+    }
+    let switches = "consumers.refresh=true,consumers.restart=true";
+    let granted = rules(account, &["--set", scope, "--set", switches]);
+    apply(world, &granted);
+    let printed = eventually(PATIENCE, || async {
+        let (well, printed) = check().await;
+        well.then_some(printed)
+    })
+    .await;
+    let all = others + 2 * 8;
+    let expected = format!("permissions: {all} of {all} are granted\n");
+    assert!(printed.starts_with(&expected), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

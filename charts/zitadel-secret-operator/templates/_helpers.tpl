@@ -102,6 +102,16 @@ subjects:
 {{- end }}
 {{- end -}}
 
+{{/* What it may do about the Pods that use a credential. */}}
+{{- define "zso.consumers" -}}
+{{- if .Values.consumers.refresh }}
+- --consumers-refresh=true
+{{- end }}
+{{- if .Values.consumers.restart }}
+- --consumers-restart=true
+{{- end }}
+{{- end -}}
+
 {{/* The operator's own namespace is asked of its pod, so that Kustomize can move everything into another one. */}}
 {{- define "zso.ownNamespace" -}}
 - name: POD_NAMESPACE
