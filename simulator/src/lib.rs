@@ -44,7 +44,7 @@ pub use faults::gates::Gate;
 pub use faults::replies::Reply;
 pub use faults::{Fault, FaultState};
 pub use ledger::{Counters, Effect, Execution, Outcome, RequestRecord};
-pub use routes::Operation;
+pub use routes::{Api, Operation};
 pub use server::tls::TlsError;
 pub use simulator::{Simulator, StartError};
 pub use world::build::{AppHandle, ChangeError, KeyFile, NewApp};

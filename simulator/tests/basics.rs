@@ -151,6 +151,7 @@ async fn the_v2_method_serves_both_kinds_and_reports_errors_as_connect_does() {
                 .http
                 .post(&url)
                 .bearer_auth(pat)
+                .header("content-type", "application/json")
                 .body(body)
                 .send()
                 .await
@@ -176,6 +177,7 @@ async fn the_v2_method_serves_both_kinds_and_reports_errors_as_connect_does() {
             .unwrap()
             .starts_with("Cg1DT01NQU5ELUtkOTJz")
     );
+    assert_eq!(unknown.json["details"][0]["debug"]["id"], "COMMAND-Kd92s");
     let denied = call(&world.viewer.pat, &world.orders.id).await;
     assert_eq!(
         (denied.status, denied.json["code"].as_str()),

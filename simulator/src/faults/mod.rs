@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::faults::actions::Action;
 use crate::lock;
-use crate::routes::Operation;
+use crate::routes::{Api, Operation, Route};
 
 /// A rule: what happens to which requests.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -22,6 +22,9 @@ pub struct Fault {
     /// Only this operation; nothing: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
+    /// Only through this API; nothing: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Api>,
     /// Only this app; nothing: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
@@ -48,6 +51,7 @@ impl Fault {
     pub const fn on(operation: Operation, action: Action) -> Self {
         Self {
             operation: Some(operation),
+            api: None,
             app: None,
             attempt: None,
             skip: 0,
@@ -60,12 +64,20 @@ impl Fault {
     pub const fn on_any(action: Action) -> Self {
         Self {
             operation: None,
+            api: None,
             app: None,
             attempt: None,
             skip: 0,
             times: once(),
             action,
         }
+    }
+
+    /// Only requests through this API. Without it a fault hits an operation through any.
+    #[must_use]
+    pub const fn through(mut self, api: Api) -> Self {
+        self.api = Some(api);
+        self
     }
 
     /// Only requests for this app.
@@ -103,8 +115,11 @@ impl Fault {
         self
     }
 
-    fn concerns(&self, operation: Operation, app: Option<&str>, attempt: Option<&str>) -> bool {
-        self.operation.is_none_or(|wanted| wanted == operation)
+    fn concerns(&self, route: &Route, attempt: Option<&str>) -> bool {
+        let app = route.app.as_deref();
+        self.operation
+            .is_none_or(|wanted| wanted == route.operation)
+            && self.api.is_none_or(|wanted| wanted == route.api)
             && self.app.as_deref().is_none_or(|wanted| app == Some(wanted))
             && self
                 .attempt
@@ -186,15 +201,10 @@ impl Faults {
     }
 
     /// The actions that hit this request; counts it.
-    pub(crate) fn hitting(
-        &self,
-        operation: Operation,
-        app: Option<&str>,
-        attempt: Option<&str>,
-    ) -> Vec<Action> {
+    pub(crate) fn hitting(&self, route: &Route, attempt: Option<&str>) -> Vec<Action> {
         let mut actions = Vec::new();
         for armed in &mut lock(&self.0).armed {
-            if !armed.fault.concerns(operation, app, attempt) {
+            if !armed.fault.concerns(route, attempt) {
                 continue;
             }
             armed.seen += 1;
@@ -223,9 +233,30 @@ mod tests {
                 .app("1")
                 .nth(2),
         );
-        let hits = |app| faults.hitting(Operation::Generate, Some(app), None).len();
+        let hits = |app| faults.hitting(&generate(app), None).len();
         assert_eq!([hits("1"), hits("2"), hits("1"), hits("1")], [0, 0, 1, 0]);
         assert_eq!(faults.fired(id), 1);
+    }
+
+    #[test]
+    fn a_rule_hits_an_operation_through_any_api_unless_it_names_one() {
+        let faults = Faults::default();
+        let fault = || Fault::on(Operation::Generate, Action::Garbage).always();
+        let any = faults.add(fault());
+        let v2 = faults.add(fault().through(Api::ApplicationV2));
+        let over_v2 = Route {
+            api: Api::ApplicationV2,
+            ..generate("1")
+        };
+        assert_eq!(faults.hitting(&generate("1"), None).len(), 1);
+        assert_eq!(faults.hitting(&over_v2, None).len(), 2);
+        assert_eq!((faults.fired(any), faults.fired(v2)), (2, 1));
+    }
+
+    fn generate(app: &str) -> Route {
+        let path =
+            format!("/management/v1/projects/1/apps/{app}/api_config/_generate_client_secret");
+        crate::routes::route(&http::Method::POST, &path)
     }
 
     #[test]

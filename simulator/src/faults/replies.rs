@@ -48,6 +48,16 @@ impl Reply {
         )
     }
 
+    /// An error of the application service v2, whose code is a word.
+    pub fn connect(status: u16, code: &str, id: &str, text: &str) -> Self {
+        let detail =
+            json!({"type": "zitadel.v1.ErrorDetail", "debug": {"id": id, "message": text}});
+        Self::json(
+            status,
+            &json!({"code": code, "message": format!("{text} ({id})"), "details": [detail]}),
+        )
+    }
+
     /// An error of ZITADEL in the newer form, whose detail has a slug (`zitadel.error.v2`).
     pub fn zitadel_slug(status: u16, code: u32, slug: &str, text: &str) -> Self {
         let detail = json!({"@type": "type.googleapis.com/zitadel.error.v2.ErrorDetail", "slug": slug, "message": text});

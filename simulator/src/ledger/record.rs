@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::routes::Operation;
+use crate::routes::{Api, Operation};
 use crate::world::secret::SecretValue;
 
 /// A request that reached the server.
@@ -24,9 +24,11 @@ pub struct RequestRecord {
     pub path: String,
     /// Operation.
     pub operation: Operation,
+    /// The API that it was called through.
+    pub api: Api,
     /// Project id in the path or body.
     pub project: Option<String>,
-    /// App id in the path or body, or that of the client at introspection.
+    /// App id in the path or body, or that of the client at an OAuth endpoint.
     pub app: Option<String>,
     /// Value of the attempt header.
     pub attempt: Option<String>,

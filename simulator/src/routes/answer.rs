@@ -89,6 +89,13 @@ impl From<&Reply> for Answer {
     }
 }
 
+/// Sets a field of a JSON object.
+pub(crate) fn set(object: &mut Value, name: &str, value: impl Into<Value>) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value.into());
+    }
+}
+
 /// RFC 3339 in UTC with 0, 3 or 6 digits of a second, as protojson prints microseconds.
 pub(crate) fn rfc3339(at: Timestamp) -> String {
     let seconds = at.strftime("%Y-%m-%dT%H:%M:%S");

@@ -54,6 +54,11 @@ impl Call {
         self.route.app.as_deref().unwrap_or_default()
     }
 
+    /// Id of the app key in the path.
+    pub(crate) fn key(&self) -> &str {
+        self.route.key.as_deref().unwrap_or_default()
+    }
+
     /// Language for texts made inside the Translation interceptor.
     pub(crate) fn language(&self) -> Language {
         let wanted = self

@@ -142,8 +142,9 @@ impl ApiError {
         body
     }
 
-    /// Body of a Connect method: the code as a word, the detail as base64 protobuf.
-    pub(crate) fn connect_body(&self, language: Language) -> Value {
+    /// Body of a Connect method: the code as a word, the detail as base64 protobuf and readable. NB: never translated.
+    pub(crate) fn connect_body(&self) -> Value {
+        let language = Language::English;
         let mut body = json!({"code": self.code.connect_name(), "message": self.message(language)});
         if !self.id.is_empty()
             && let Some(body) = body.as_object_mut()
@@ -151,8 +152,11 @@ impl ApiError {
             let mut detail = Vec::new();
             protobuf_string(&mut detail, 1, self.id);
             protobuf_string(&mut detail, 2, self.text(language));
-            let detail =
-                json!({"type": "zitadel.v1.ErrorDetail", "value": STANDARD_NO_PAD.encode(detail)});
+            let detail = json!({
+                "type": "zitadel.v1.ErrorDetail",
+                "value": STANDARD_NO_PAD.encode(detail),
+                "debug": {"id": self.id, "message": self.text(language)},
+            });
             body.insert("details".to_owned(), Value::Array(vec![detail]));
         }
         body
@@ -220,12 +224,6 @@ pub(crate) const APP_UNKNOWN_V2: ApiError = ApiError::translated(
     "Application doesn't exist",
     "Applikation existiert nicht",
 );
-pub(crate) const IDS_MISSING_V2: ApiError = ApiError::translated(
-    Code::InvalidArgument,
-    "COMMAND-KJ29c",
-    "ID missing",
-    "ID fehlt",
-);
 pub(crate) const APP_NOT_API: ApiError = ApiError::translated(
     Code::InvalidArgument,
     "COMMAND-aeH4",
@@ -260,6 +258,24 @@ pub(crate) const RENAME_NO_CHANGE: ApiError = ApiError::translated(
     "No changes",
     "Keine Änderungen",
 );
+pub(crate) const CONFIG_APP_UNKNOWN: ApiError = ApiError::translated(
+    Code::NotFound,
+    "COMMAND-2n8uU",
+    "Application doesn't exist",
+    "Applikation existiert nicht",
+);
+pub(crate) const CONFIG_NOT_API: ApiError = ApiError::translated(
+    Code::InvalidArgument,
+    "COMMAND-Gnwt3",
+    "Application is not type API",
+    "Applikation ist nicht vom Typ API",
+);
+pub(crate) const CONFIG_NO_CHANGE: ApiError = ApiError::translated(
+    Code::FailedPrecondition,
+    "COMMAND-1m88i",
+    "No changes",
+    "Keine Änderungen",
+);
 pub(crate) const SWITCH_APP_UNKNOWN: ApiError = ApiError::translated(
     Code::NotFound,
     "COMMAND-ov9d3",
@@ -283,6 +299,43 @@ pub(crate) const REMOVE_APP_UNKNOWN: ApiError = ApiError::translated(
     "COMMAND-0po9s",
     "Application doesn't exist",
     "Applikation existiert nicht",
+);
+/// NB: a failed precondition, unlike everywhere else.
+pub(crate) const KEY_APP_UNKNOWN: ApiError = ApiError::translated(
+    Code::FailedPrecondition,
+    "COMMAND-sak25",
+    "Application not found",
+    "Applikation nicht gefunden",
+);
+pub(crate) const KEY_NOT_FOR_METHOD: ApiError = ApiError::translated(
+    Code::FailedPrecondition,
+    "COMMAND-Dff54",
+    "Chosen Auth Method does not require a key",
+    "Gewählte Auth Methode benötigt keinen Key",
+);
+pub(crate) const KEY_EXPIRED: ApiError = ApiError::new(
+    Code::InvalidArgument,
+    "DOMAIN-dv3t5",
+    "Errors.AuthNKey.ExpireBeforeNow",
+);
+pub(crate) const GET_KEY_UNKNOWN: ApiError =
+    ApiError::new(Code::NotFound, "QUERY-Dgr3g", "Errors.AuthNKey.NotFound");
+pub(crate) const REMOVE_KEY_UNKNOWN: ApiError = ApiError::translated(
+    Code::NotFound,
+    "COMMAND-4m77G",
+    "Application key not found",
+    "Applikations Key nicht gefunden",
+);
+pub(crate) const FILTER_UNKNOWN: ApiError =
+    ApiError::new(Code::InvalidArgument, "CONV-z2mAGy", "List.Query.Invalid");
+pub(crate) const APP_TYPE_UNKNOWN: ApiError =
+    ApiError::new(Code::InvalidArgument, "APP-0iiN46", "unknown app type");
+pub(crate) const INTERNAL: ApiError = ApiError::new(Code::Internal, "SIMULATOR", "Errors.Internal");
+pub(crate) const PROJECT_NOT_FOUND: ApiError = ApiError::translated(
+    Code::FailedPrecondition,
+    "COMMA-VCnwD",
+    "Project not found",
+    "Projekt nicht gefunden",
 );
 pub(crate) const PROJECT_UNKNOWN: ApiError = ApiError::translated(
     Code::NotFound,

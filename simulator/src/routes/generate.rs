@@ -7,11 +7,10 @@ use crate::config::Lag;
 use crate::faults::actions::Which;
 use crate::ledger::{Effect, Execution};
 use crate::random;
-use crate::routes::Operation;
-use crate::routes::access::{Caller, Permission};
+use crate::routes::access::Permission;
 use crate::routes::answer::rfc3339;
 use crate::routes::call::{Call, Mode};
-use crate::routes::errors::{self, ApiError, Code};
+use crate::routes::errors::{self, ApiError};
 use crate::world::World;
 use crate::world::events::EventKind;
 use crate::world::model::AppKind;
@@ -27,7 +26,7 @@ pub(crate) struct Generated {
 
 /// `RegenerateAPIClientSecret` and `RegenerateOIDCClientSecret`. Neither states nor the auth method are checked.
 pub(crate) fn generate(call: &Call, world: &mut World) -> Result<Value, ApiError> {
-    let wants_api = call.route.operation == Operation::Generate;
+    let wants_api = !call.route.oidc;
     let message = if wants_api {
         "RegenerateAPIClientSecretRequest"
     } else {
@@ -39,7 +38,7 @@ pub(crate) fn generate(call: &Call, world: &mut World) -> Result<Value, ApiError
         .ok_or(errors::APP_UNKNOWN)?;
     let app = project.current.app(call.app()).ok_or(errors::APP_UNKNOWN)?;
     match (wants_api, &app.kind) {
-        (true, Some(AppKind::Api(_))) | (false, Some(AppKind::Oidc { .. })) => {}
+        (true, Some(AppKind::Api(_))) | (false, Some(AppKind::Oidc(_))) => {}
         (true, _) => return Err(errors::APP_NOT_API),
         (false, _) => return Err(errors::APP_NOT_OIDC),
     }
@@ -55,46 +54,8 @@ pub(crate) fn generate(call: &Call, world: &mut World) -> Result<Value, ApiError
     }))
 }
 
-/// v2 `GenerateClientSecret`: API and OIDC alike, in the project's own organization, not found before permission.
-pub(crate) fn generate_v2(call: &Call, world: &mut World) -> Result<Value, ApiError> {
-    let caller = world.authenticate(&call.headers, call.now, call.settings.legacy_statuses)?;
-    if call.project().is_empty() || call.app().is_empty() {
-        return Err(errors::IDS_MISSING_V2);
-    }
-    let project = world
-        .projects
-        .get(call.project())
-        .ok_or(errors::APP_UNKNOWN_V2)?;
-    if project
-        .current
-        .app(call.app())
-        .is_none_or(|app| app.kind.is_none())
-    {
-        return Err(errors::APP_UNKNOWN_V2);
-    }
-    let caller = Caller {
-        org: project.org.clone(),
-        user: caller.user,
-    };
-    world
-        .check(&caller, Permission::WriteApps, call.project())
-        .map_err(|error| match error.id {
-            "AUTH-5mWD2" => errors::COMMAND_DENIED,
-            "AUTH-3jknH" => errors::COMMAND_OTHER_PROJECT,
-            _ => error,
-        })?;
-    let project = world
-        .projects
-        .get_mut(call.project())
-        .ok_or_else(|| ApiError::plain(Code::Internal, "gone"))?;
-    let generated = execute(call, project, call.app(), &caller.user);
-    Ok(
-        json!({"clientSecret": generated.secret.expose(), "creationDate": rfc3339(generated.change_date)}),
-    )
-}
-
 /// Executes as the faults have it and returns what is answered.
-fn execute(call: &Call, project: &mut Project, app: &str, editor: &str) -> Generated {
+pub(crate) fn execute(call: &Call, project: &mut Project, app: &str, editor: &str) -> Generated {
     let settings = &call.settings;
     let fresh = || SecretValue::from(random::secret(settings));
     let note = |project: &Project, generated: &Generated, effect: Effect, own: bool| {
@@ -194,7 +155,7 @@ fn secret_changed(project: &Project, app: &str, editor: &str, secret: &SecretVal
     let oidc = project
         .current
         .app(app)
-        .is_some_and(|app| matches!(app.kind, Some(AppKind::Oidc { .. })));
+        .is_some_and(|app| matches!(app.kind, Some(AppKind::Oidc(_))));
     let secret = secret.clone();
     let kind = if oidc {
         EventKind::OidcSecretChanged { secret }

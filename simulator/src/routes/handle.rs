@@ -9,14 +9,19 @@ use crate::lock;
 use crate::routes::answer::Answer;
 use crate::routes::apps;
 use crate::routes::call::Call;
+use crate::routes::changes;
 use crate::routes::errors::{ApiError, Code};
 use crate::routes::generate;
+use crate::routes::grants;
 use crate::routes::introspection;
 use crate::routes::journal;
+use crate::routes::keys;
 use crate::routes::me;
 use crate::routes::oauth::{self, OauthError};
+use crate::routes::projects;
 use crate::routes::token;
-use crate::routes::{Operation, Route};
+use crate::routes::v2;
+use crate::routes::{Api, Operation, Route};
 use crate::world::World;
 use crate::world::instance::UnknownHost;
 
@@ -59,6 +64,10 @@ pub(crate) fn unknown_host(call: &Call, error: &UnknownHost) -> Answer {
 pub(crate) fn at_gateway(call: &Call) -> Option<Answer> {
     let error = match &call.route {
         Route {
+            api: Api::ApplicationV2,
+            ..
+        } => return v2::before_interceptors(call),
+        Route {
             operation: Operation::Unknown,
             ..
         } => ApiError::gateway(Code::NotFound, "Not Found"),
@@ -68,7 +77,12 @@ pub(crate) fn at_gateway(call: &Call) -> Option<Answer> {
         // NB: the change list declares no body, so the gateway never reads one.
         Route {
             operation:
-                Operation::Journal | Operation::GetApp | Operation::GetProject | Operation::Me,
+                Operation::Journal
+                | Operation::ProjectJournal
+                | Operation::GetApp
+                | Operation::GetAppKey
+                | Operation::GetProject
+                | Operation::Me,
             ..
         } => return None,
         Route { operation, .. } if operation.is_oauth() => return None,
@@ -90,25 +104,33 @@ pub(crate) fn database_down(call: &Call) -> Answer {
 
 /// Executes an operation against the world.
 pub(crate) fn execute(call: &mut Call) -> Answer {
+    if call.route.api == Api::ApplicationV2 {
+        return api(call, v2::execute);
+    }
     match call.route.operation {
-        Operation::Generate | Operation::GenerateOidc => api(call, generate::generate),
-        Operation::GenerateV2 => api(call, generate::generate_v2),
+        Operation::Generate => api(call, generate::generate),
         Operation::GetApp => api(call, apps::get),
-        Operation::GetProject => api(call, apps::get_project),
+        Operation::GetProject => api(call, projects::get_project),
         Operation::SearchApps => api(call, apps::search),
-        Operation::CreateApiApp => api(call, apps::create),
+        Operation::CreateApiApp | Operation::CreateOidcApp => api(call, apps::create),
         Operation::RenameApp
         | Operation::ChangeAuthMethod
         | Operation::DeactivateApp
         | Operation::ReactivateApp
-        | Operation::RemoveApp => api(call, apps::change),
+        | Operation::RemoveApp => api(call, changes::change),
         Operation::DeactivateProject | Operation::ReactivateProject => {
-            api(call, apps::switch_project)
+            api(call, projects::switch_project)
         }
-        Operation::Journal => api(call, journal::list),
+        Operation::AddAppKey => api(call, keys::add),
+        Operation::SearchAppKeys => api(call, keys::search),
+        Operation::GetAppKey => api(call, keys::get),
+        Operation::RemoveAppKey => api(call, keys::remove),
+        Operation::Journal | Operation::ProjectJournal => api(call, journal::list),
         Operation::Me => api(call, me::me),
         Operation::Token => oauth(call, token::token),
         Operation::Introspect => oauth(call, introspection::introspect),
+        Operation::Revoke => oauth(call, grants::revoke),
+        Operation::AuthorizeDevice => oauth(call, grants::authorize_device),
         Operation::Discovery => oauth(call, |call, _| Ok(oauth::discovery(&call.issuer))),
         Operation::Healthz | Operation::Ready | Operation::Unknown => {
             refusal(call, &ApiError::gateway(Code::NotFound, "Not Found"))
@@ -142,6 +164,7 @@ fn oauth(
 ) -> Answer {
     let result = in_turn(call, handler);
     let (status, body) = match result {
+        Ok(Value::Null) => return Answer::new(200, "application/json", "").uncached(),
         Ok(body) => (200, body),
         Err(error) => (400, error.body()),
     };
@@ -149,19 +172,15 @@ fn oauth(
 }
 
 fn refusal(call: &Call, error: &ApiError) -> Answer {
-    let language = call.language();
-    let status = error.code.http_status();
-    let connect = call.route.operation == Operation::GenerateV2;
-    let body = if connect {
-        error.connect_body(language)
-    } else {
-        error.rest_body(language)
-    };
-    let mut answer = Answer::json(status, &body, call.settings.whitespace);
+    let (language, status) = (call.language(), error.code.http_status());
+    if call.route.api == Api::ApplicationV2 {
+        return Answer::json(status, &error.connect_body(), call.settings.whitespace);
+    }
+    let mut answer = Answer::json(status, &error.rest_body(language), call.settings.whitespace);
     if !error.at_gateway {
         answer = answer.uncached();
     }
-    if status == 401 && !connect {
+    if status == 401 {
         answer.set("www-authenticate", &error.message(language));
     }
     answer

@@ -1,16 +1,15 @@
 //! Introspection (RFC 7662) as ZITADEL answers it, against the projection (`internal/api/oidc/introspect.go`).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::config::IntrospectionMode;
-use crate::routes::call::{Call, form_decoded};
+use crate::routes::call::Call;
+use crate::routes::client;
 use crate::routes::oauth::OauthError;
 use crate::world::World;
 use crate::world::identities::TokenKind;
+use crate::world::model::App;
 
 const REFUSED: OauthError = OauthError::bare("unauthorized_client");
 const PAT_SCOPE: &str =
@@ -22,45 +21,46 @@ pub(crate) fn introspect(call: &Call, world: &mut World) -> Result<Value, OauthE
         IntrospectionMode::AlwaysInactive => return Ok(json!({"active": false})),
         IntrospectionMode::AlwaysRefused => return Err(REFUSED),
     }
-    let (client_id, secret) = credentials(call);
-    let no_client = OauthError::new(
-        "invalid_request",
-        "client_id or client_assertion must be provided",
-    );
-    let client_id = client_id.filter(|id| !id.is_empty()).ok_or(no_client)?;
-    let unproven = OauthError::new("invalid_client", "client must be authenticated");
-    let secret = secret.filter(|secret| !secret.is_empty()).ok_or(unproven)?;
+    let presented = Presented::read(call)?;
     let token = call.form("token").filter(|token| !token.is_empty());
     let token = token.ok_or(OauthError::new("invalid_request", "token missing"))?;
-
-    let (project, app) = world.active_client(&client_id).ok_or(REFUSED)?;
-    if app.secret.is_none_or(|stored| stored.expose() != secret) {
-        return Err(REFUSED);
-    }
-    Ok(active(call, world, &token, &client_id, &project)
+    let (project, app) = presented.verify(call, world).ok_or(REFUSED)?;
+    Ok(active(call, world, &token, &app.client_id, &project)
         .unwrap_or_else(|| json!({"active": false})))
 }
 
-/// The client id of a request's Basic credentials.
-pub(crate) fn basic_client(headers: &HeaderMap) -> Option<String> {
-    basic(headers).map(|(id, _)| id)
+/// What an application proves itself with.
+enum Presented {
+    Secret { client_id: String, secret: String },
+    Assertion(String),
 }
 
-/// Client id and secret: of the Basic header, which wins, or of the form.
-fn credentials(call: &Call) -> (Option<String>, Option<String>) {
-    match basic(&call.headers) {
-        Some((id, secret)) => (Some(id), Some(secret)),
-        None => (call.form("client_id"), call.form("client_secret")),
+impl Presented {
+    fn read(call: &Call) -> Result<Self, OauthError> {
+        if let Some(assertion) = client::client_assertion(call) {
+            return Ok(Self::Assertion(assertion));
+        }
+        let (client_id, secret) = client::credentials(call);
+        let client_id = client_id
+            .filter(|id| !id.is_empty())
+            .ok_or(client::NO_CLIENT)?;
+        let unproven = OauthError::new("invalid_client", "client must be authenticated");
+        let secret = secret.filter(|secret| !secret.is_empty()).ok_or(unproven)?;
+        Ok(Self::Secret { client_id, secret })
     }
-}
 
-/// Both halves are query-unescaped by the server (`zitadel/oidc pkg/op/server_http.go`).
-fn basic(headers: &HeaderMap) -> Option<(String, String)> {
-    let header = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?;
-    let decoded = STANDARD.decode(header.strip_prefix("Basic ")?).ok()?;
-    let decoded = String::from_utf8(decoded).ok()?;
-    let (id, secret) = decoded.split_once(':')?;
-    Some((form_decoded(id), form_decoded(secret)))
+    /// Project and app, if both are active. NB: the auth method is not consulted; a secret and keys work side by side.
+    fn verify(&self, call: &Call, world: &mut World) -> Option<(String, App)> {
+        match self {
+            Self::Assertion(assertion) => client::asserted(call, world, assertion),
+            Self::Secret { client_id, secret } => {
+                world.active_client(client_id).filter(|(_, app)| {
+                    let stored = app.secret.as_ref();
+                    stored.is_some_and(|stored| stored.expose() == secret)
+                })
+            }
+        }
+    }
 }
 
 /// The answer for a live token whose audience holds the client or its project.

@@ -1,7 +1,9 @@
-//! An app's change list, straight from its events (`ListAppChanges`, `internal/query/event.go`). Does no I/O.
+//! The change list of an app or of a project, straight from the events (`ListAppChanges`, `ListProjectChanges`,
+//! `internal/query/event.go`). Does no I/O.
 
 use serde_json::{Value, json};
 
+use crate::routes::Operation;
 use crate::routes::access::Permission;
 use crate::routes::answer::rfc3339;
 use crate::routes::call::Call;
@@ -36,8 +38,9 @@ pub(crate) fn list(call: &Call, world: &mut World) -> Result<Value, ApiError> {
     else {
         return Ok(json!({}));
     };
+    let whole_project = call.route.operation == Operation::ProjectJournal;
     let wanted = |event: &&Event| {
-        event.app.as_deref() == Some(call.app())
+        (whole_project || event.app.as_deref() == Some(call.app()))
             && call
                 .settings
                 .journal_since

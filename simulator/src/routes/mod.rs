@@ -1,63 +1,86 @@
 //! Which operation a method and a path mean, and what answers it. Does no I/O.
 //!
-//! [`handle`] dispatches to [`generate`], [`apps`], [`journal`], [`me`], [`token`] and [`introspection`].
+//! [`handle`] dispatches: management v1 to [`generate`], [`apps`], [`changes`], [`keys`], [`projects`], [`journal`] and [`me`]; the
+//! application service v2 to [`v2`]; OAuth to [`token`], [`grants`] and [`introspection`].
 
 pub(crate) mod access;
 pub(crate) mod answer;
+pub(crate) mod app_json;
 pub(crate) mod apps;
+pub(crate) mod assertion;
 pub(crate) mod call;
+pub(crate) mod changes;
+pub(crate) mod client;
+pub(crate) mod creation;
 pub(crate) mod errors;
 pub(crate) mod generate;
+pub(crate) mod grants;
 pub(crate) mod handle;
 pub(crate) mod introspection;
 pub(crate) mod journal;
+pub(crate) mod keys;
 pub(crate) mod me;
 pub(crate) mod oauth;
+pub(crate) mod projects;
 pub(crate) mod token;
+pub(crate) mod v2;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-/// An operation of ZITADEL that the simulator knows.
+/// An operation of ZITADEL that the simulator knows, whichever [`Api`] it is called through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Operation {
-    /// `POST /management/v1/projects/{p}/apps/{a}/api_config/_generate_client_secret`
+    /// `POST /management/v1/projects/{p}/apps/{a}/api_config/_generate_client_secret`, the same with `oidc_config`, and v2
+    /// `GenerateClientSecret`
     Generate,
-    /// `POST /management/v1/projects/{p}/apps/{a}/oidc_config/_generate_client_secret`
-    GenerateOidc,
-    /// `POST /zitadel.application.v2.ApplicationService/GenerateClientSecret`
-    GenerateV2,
-    /// `GET /management/v1/projects/{p}/apps/{a}`
+    /// `GET /management/v1/projects/{p}/apps/{a}`, v2 `GetApplication`
     GetApp,
     /// `GET /management/v1/projects/{p}`
     GetProject,
-    /// `POST /management/v1/projects/{p}/apps/_search`
+    /// `POST /management/v1/projects/{p}/apps/_search`, v2 `ListApplications`
     SearchApps,
-    /// `POST /management/v1/projects/{p}/apps/api`
+    /// `POST /management/v1/projects/{p}/apps/api`, v2 `CreateApplication`
     CreateApiApp,
-    /// `PUT /management/v1/projects/{p}/apps/{a}`
+    /// `POST /management/v1/projects/{p}/apps/oidc`, v2 `CreateApplication` with `oidcConfiguration`
+    CreateOidcApp,
+    /// `PUT /management/v1/projects/{p}/apps/{a}`, v2 `UpdateApplication`
     RenameApp,
-    /// `PUT /management/v1/projects/{p}/apps/{a}/api_config`
+    /// `PUT /management/v1/projects/{p}/apps/{a}/api_config`, v2 `UpdateApplication` without a name
     ChangeAuthMethod,
-    /// `POST /management/v1/projects/{p}/apps/{a}/_deactivate`
+    /// `POST /management/v1/projects/{p}/apps/{a}/_deactivate`, v2 `DeactivateApplication`
     DeactivateApp,
-    /// `POST /management/v1/projects/{p}/apps/{a}/_reactivate`
+    /// `POST /management/v1/projects/{p}/apps/{a}/_reactivate`, v2 `ReactivateApplication`
     ReactivateApp,
-    /// `DELETE /management/v1/projects/{p}/apps/{a}`
+    /// `DELETE /management/v1/projects/{p}/apps/{a}`, v2 `DeleteApplication`
     RemoveApp,
+    /// `POST /management/v1/projects/{p}/apps/{a}/keys`, v2 `CreateApplicationKey`
+    AddAppKey,
+    /// `POST /management/v1/projects/{p}/apps/{a}/keys/_search`, v2 `ListApplicationKeys`
+    SearchAppKeys,
+    /// `GET /management/v1/projects/{p}/apps/{a}/keys/{k}`, v2 `GetApplicationKey`
+    GetAppKey,
+    /// `DELETE /management/v1/projects/{p}/apps/{a}/keys/{k}`, v2 `DeleteApplicationKey`
+    RemoveAppKey,
     /// `POST /management/v1/projects/{p}/_deactivate`
     DeactivateProject,
     /// `POST /management/v1/projects/{p}/_reactivate`
     ReactivateProject,
     /// `POST /management/v1/projects/{p}/apps/{a}/changes/_search`
     Journal,
+    /// `POST /management/v1/projects/{p}/changes/_search`
+    ProjectJournal,
     /// `GET /auth/v1/users/me`
     Me,
     /// `POST /oauth/v2/token`
     Token,
     /// `POST /oauth/v2/introspect`
     Introspect,
+    /// `POST /oauth/v2/revoke`
+    Revoke,
+    /// `POST /oauth/v2/device_authorization`
+    AuthorizeDevice,
     /// `GET /.well-known/openid-configuration`
     Discovery,
     /// `GET /debug/healthz`
@@ -71,23 +94,57 @@ pub enum Operation {
 impl Operation {
     /// Makes a new secret.
     pub const fn generates(self) -> bool {
-        matches!(self, Self::Generate | Self::GenerateOidc | Self::GenerateV2)
+        matches!(self, Self::Generate)
     }
 
     /// Answers in the OAuth manner, not in the API's.
     pub(crate) const fn is_oauth(self) -> bool {
-        matches!(self, Self::Token | Self::Introspect | Self::Discovery)
+        matches!(
+            self,
+            Self::Token | Self::Introspect | Self::Revoke | Self::AuthorizeDevice | Self::Discovery
+        )
     }
+}
+
+/// The API through which an [`Operation`] is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Api {
+    /// REST under `/management/v1`.
+    ManagementV1,
+    /// Connect, `zitadel.application.v2.ApplicationService`.
+    ApplicationV2,
+    /// OAuth, `/auth/v1`, probes, and unknown paths.
+    #[default]
+    Other,
 }
 
 /// A request's operation and the ids in its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) operation: Operation,
+    pub(crate) api: Api,
     pub(crate) project: Option<String>,
     pub(crate) app: Option<String>,
+    pub(crate) key: Option<String>,
+    /// The path is about the configuration of OIDC apps.
+    pub(crate) oidc: bool,
     /// The path exists, but not with this method.
     pub(crate) wrong_method: bool,
+}
+
+impl Route {
+    fn new(operation: Operation, api: Api, right_method: bool) -> Self {
+        Self {
+            operation,
+            api,
+            project: None,
+            app: None,
+            key: None,
+            oidc: false,
+            wrong_method: !right_method,
+        }
+    }
 }
 
 pub(crate) fn route(method: &Method, path: &str) -> Route {
@@ -100,59 +157,72 @@ pub(crate) fn route(method: &Method, path: &str) -> Route {
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let post = method == Method::POST;
     let get = method == Method::GET;
-    let found = |operation, right_method: bool| (operation, None, None, right_method);
-    let (operation, project, app, right_method) = match segments.as_slice() {
+    let found = |operation, right_method| Route::new(operation, Api::Other, right_method);
+    match segments.as_slice() {
         ["management", "v1", "projects", project, rest @ ..] => match project_route(rest, method) {
-            Some((operation, app, right_method)) => {
-                (operation, Some((*project).to_owned()), app, right_method)
+            Some(mut route) => {
+                route.project = Some((*project).to_owned());
+                route
             }
             None => found(O::Unknown, true),
         },
-        [
-            "zitadel.application.v2.ApplicationService",
-            "GenerateClientSecret",
-        ] => found(O::GenerateV2, post),
+        [v2::SERVICE, name] => Route::new(v2::operation(name), Api::ApplicationV2, post),
         ["auth", "v1", "users", "me"] => found(O::Me, get),
         ["oauth", "v2", "token"] => found(O::Token, post),
         ["oauth", "v2", "introspect"] => found(O::Introspect, post),
+        ["oauth", "v2", "revoke"] => found(O::Revoke, post),
+        ["oauth", "v2", "device_authorization"] => found(O::AuthorizeDevice, post),
         [".well-known", "openid-configuration"] => found(O::Discovery, get),
         ["debug", "healthz"] => found(O::Healthz, get),
         ["debug", "ready"] => found(O::Ready, get),
         _ => found(O::Unknown, true),
-    };
-    Route {
-        operation,
-        project,
-        app,
-        wrong_method: !right_method,
     }
 }
 
-/// Operation, app and whether the method fits, for what follows `/projects/{id}`.
-fn project_route(rest: &[&str], method: &Method) -> Option<(Operation, Option<String>, bool)> {
+/// The route for what follows `/projects/{id}`.
+fn project_route(rest: &[&str], method: &Method) -> Option<Route> {
     use Operation as O;
     let post = method == Method::POST;
     let put = method == Method::PUT;
+    let get = method == Method::GET;
+    let delete = method == Method::DELETE;
     let (operation, app, right_method) = match rest {
-        [] if method == Method::GET => (O::GetProject, None, true),
+        [] if get => (O::GetProject, None, true),
         ["_deactivate"] => (O::DeactivateProject, None, post),
         ["_reactivate"] => (O::ReactivateProject, None, post),
+        ["changes", "_search"] => (O::ProjectJournal, None, post),
         ["apps", "_search"] if post => (O::SearchApps, None, true),
         ["apps", "api"] if post => (O::CreateApiApp, None, true),
+        ["apps", "oidc"] if post => (O::CreateOidcApp, None, true),
         ["apps", app] if put => (O::RenameApp, Some(*app), true),
-        ["apps", app] if method == Method::DELETE => (O::RemoveApp, Some(*app), true),
-        ["apps", app] => (O::GetApp, Some(*app), method == Method::GET),
+        ["apps", app] if delete => (O::RemoveApp, Some(*app), true),
+        ["apps", app] => (O::GetApp, Some(*app), get),
         ["apps", app, "_deactivate"] => (O::DeactivateApp, Some(*app), post),
         ["apps", app, "_reactivate"] => (O::ReactivateApp, Some(*app), post),
         ["apps", app, "api_config"] => (O::ChangeAuthMethod, Some(*app), put),
         ["apps", app, "changes", "_search"] => (O::Journal, Some(*app), post),
-        ["apps", app, "api_config", "_generate_client_secret"] => (O::Generate, Some(*app), post),
-        ["apps", app, "oidc_config", "_generate_client_secret"] => {
-            (O::GenerateOidc, Some(*app), post)
-        }
+        ["apps", app, "keys"] => (O::AddAppKey, Some(*app), post),
+        ["apps", app, "keys", "_search"] => (O::SearchAppKeys, Some(*app), post),
+        ["apps", app, "keys", _] if delete => (O::RemoveAppKey, Some(*app), true),
+        ["apps", app, "keys", _] => (O::GetAppKey, Some(*app), get),
+        [
+            "apps",
+            app,
+            "api_config" | "oidc_config",
+            "_generate_client_secret",
+        ] => (O::Generate, Some(*app), post),
         _ => return None,
     };
-    Some((operation, app.map(str::to_owned), right_method))
+    let key = match rest {
+        ["apps", _, "keys", key] if *key != "_search" => Some((*key).to_owned()),
+        _ => None,
+    };
+    Some(Route {
+        app: app.map(str::to_owned),
+        key,
+        oidc: matches!(rest, ["apps", "oidc"] | ["apps", _, "oidc_config", ..]),
+        ..Route::new(operation, Api::ManagementV1, right_method)
+    })
 }
 
 /// Undoes percent encoding; bytes that are no UTF-8 become replacement characters.
@@ -189,6 +259,29 @@ mod tests {
         assert_eq!(
             (found.operation, found.app.as_deref()),
             (Operation::Generate, Some("a/b"))
+        );
+    }
+
+    #[test]
+    fn one_operation_is_called_through_several_apis() {
+        let generates = [
+            "/management/v1/projects/1/apps/2/api_config/_generate_client_secret",
+            "/management/v1/projects/1/apps/2/oidc_config/_generate_client_secret",
+            "/zitadel.application.v2.ApplicationService/GenerateClientSecret",
+        ];
+        let found = generates.map(|path| route(&Method::POST, path));
+        assert!(
+            found
+                .iter()
+                .all(|route| route.operation == Operation::Generate)
+        );
+        assert_eq!(
+            found.map(|route| (route.api, route.oidc)),
+            [
+                (Api::ManagementV1, false),
+                (Api::ManagementV1, true),
+                (Api::ApplicationV2, false)
+            ]
         );
     }
 

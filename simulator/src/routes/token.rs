@@ -1,14 +1,14 @@
-//! The token endpoint: JWT profile grant (RFC 7523) with ZITADEL's claim rules (`internal/api/oidc/token_jwt_profile.go`).
+//! The token endpoint: the grants of clients, and the JWT profile grant (RFC 7523) with ZITADEL's claim rules (`internal/api/oidc/token_jwt_profile.go`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use jsonwebtoken::{Algorithm, Validation};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::random;
+use crate::routes::assertion;
 use crate::routes::call::Call;
+use crate::routes::grants;
 use crate::routes::oauth::OauthError;
 use crate::world::World;
 use crate::world::identities::{Token, TokenKind};
@@ -20,40 +20,13 @@ const NO_SCOPE: &str = "The scope of your request is missing. Please ensure some
 /// Audience scope of a project; the id `zitadel` means ZITADEL's own project (`internal/domain/request.go`).
 const AUDIENCE_SCOPE: &str = "urn:zitadel:iam:org:project:id:";
 
-#[derive(Debug, Deserialize)]
-struct Claims {
-    iss: String,
-    sub: String,
-    aud: Audience,
-    iat: Option<i64>,
-    exp: i64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Audience {
-    fn holds(&self, wanted: &str) -> bool {
-        match self {
-            Self::One(one) => one == wanted,
-            Self::Many(many) => many.iter().any(|one| one == wanted),
-        }
-    }
-}
-
 pub(crate) fn token(call: &Call, world: &mut World) -> Result<Value, OauthError> {
     match call.form("grant_type").as_deref() {
         Some(JWT_BEARER) => {}
         None | Some("") => return Err(OauthError::new("invalid_request", "grant_type missing")),
-        Some(_) => {
-            return Err(OauthError::new(
-                "unsupported_grant_type",
-                "grant type not supported",
-            ));
+        Some(grant) => {
+            let unknown = OauthError::new("unsupported_grant_type", "grant type not supported");
+            return Err(grants::token(call, world, grant).unwrap_or(unknown));
         }
     }
     let invalid = OauthError::new("invalid_grant", "invalid assertion");
@@ -61,20 +34,22 @@ pub(crate) fn token(call: &Call, world: &mut World) -> Result<Value, OauthError>
         .form("assertion")
         .filter(|assertion| !assertion.is_empty());
     let assertion = assertion.ok_or(OauthError::new("invalid_request", "assertion missing"))?;
-    let claims = verified(call, world, &assertion).ok_or(invalid)?;
+    let user = assertion::key_id(&assertion)
+        .and_then(|id| assertion::subject(call, &assertion, world.keys.get(&id)?))
+        .ok_or(invalid)?;
     let scope = call.form("scope").unwrap_or_default();
     if scope.trim().is_empty() {
         return Err(OauthError::new("invalid_request", NO_SCOPE));
     }
     if world
         .users
-        .get(&claims.sub)
+        .get(&user)
         .is_none_or(|user| user.state != State::Active)
     {
         return Err(OauthError::new("invalid_request", "Errors.User.NotActive"));
     }
     let lifetime = call.settings.token_lifetime_seconds;
-    let access_token = issue(world, &claims.sub, &scope, call.now, lifetime);
+    let access_token = issue(world, &user, &scope, call.now, lifetime);
     let mut answer =
         json!({"access_token": access_token, "token_type": "Bearer", "expires_in": lifetime});
     if scope.split(' ').any(|scope| scope == "openid")
@@ -82,35 +57,10 @@ pub(crate) fn token(call: &Call, world: &mut World) -> Result<Value, OauthError>
     {
         answer.insert(
             "id_token".to_owned(),
-            id_token(call, &claims.sub, lifetime).into(),
+            id_token(call, &user, lifetime).into(),
         );
     }
     Ok(answer)
-}
-
-/// The assertion's claims, if key, signature and claims are in order.
-fn verified(call: &Call, world: &World, assertion: &str) -> Option<Claims> {
-    let header = jsonwebtoken::decode_header(assertion).ok()?;
-    let key = world.keys.get(&header.kid?)?;
-    // Times are judged below, by the simulator's clock.
-    let mut validation = Validation::new(Algorithm::RS256);
-    validation.algorithms = vec![Algorithm::RS256, Algorithm::PS256];
-    validation.validate_exp = false;
-    validation.validate_aud = false;
-    validation.required_spec_claims.clear();
-    let claims = jsonwebtoken::decode::<Claims>(assertion, &key.verifies, &validation)
-        .ok()?
-        .claims;
-    let now = call.now.as_second();
-    let iat = claims.iat?;
-    let in_order = claims.iss == key.user
-        && claims.sub == claims.iss
-        && key.expires_at > call.now
-        && claims.aud.holds(&call.issuer)
-        && iat <= now + 1
-        && now - iat <= 3600
-        && claims.exp > now + 1;
-    in_order.then_some(claims)
 }
 
 /// Makes an access token. Its audience follows from its scopes.

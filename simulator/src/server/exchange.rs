@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, Version};
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::config::Availability;
@@ -15,9 +14,10 @@ use crate::ledger::{self, RequestRecord};
 use crate::lock;
 use crate::routes::answer::{Answer, Delivery};
 use crate::routes::call::{Call, Mode};
+use crate::routes::client;
 use crate::routes::handle;
-use crate::routes::introspection;
-use crate::routes::{self, Operation, Route};
+use crate::routes::v2;
+use crate::routes::{self, Api, Route};
 use crate::server::shared::Shared;
 
 /// A request as it came off the wire.
@@ -39,9 +39,7 @@ pub(crate) async fn work(
 ) {
     let (id, route, attempt) = note(&shared, &arrival);
     let operation = route.operation;
-    let actions = shared
-        .faults
-        .hitting(operation, route.app.as_deref(), attempt.as_deref());
+    let actions = shared.faults.hitting(&route, attempt.as_deref());
     let call = prepare(&shared, arrival, id, route, attempt, &actions);
     let delivery = run(call, &actions, &mut client).await;
     let noted = match &delivery {
@@ -70,13 +68,13 @@ fn note(shared: &Shared, arrival: &Arrival) -> (u64, Route, Option<String>) {
         .as_deref()
         .and_then(|header| header.strip_prefix("Bearer "));
     let now = shared.now();
-    if route.operation == Operation::GenerateV2 {
-        let body: Value = serde_json::from_slice(&arrival.body).unwrap_or_default();
-        let field = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-        (route.project, route.app) = (field("projectId"), field("applicationId"));
+    if route.api == Api::ApplicationV2 {
+        v2::read_body(&mut route, &arrival.body);
     }
-    let client = (route.operation == Operation::Introspect)
-        .then(|| introspection::basic_client(&arrival.headers));
+    let client = route
+        .operation
+        .is_oauth()
+        .then(|| client::basic_client(&arrival.headers));
     let user = {
         let world = lock(&shared.world);
         if let Some((project, app)) = client
@@ -99,6 +97,7 @@ fn note(shared: &Shared, arrival: &Arrival) -> (u64, Route, Option<String>) {
             .path_and_query()
             .map_or_else(String::new, ToString::to_string),
         operation: route.operation,
+        api: route.api,
         project: route.project.clone(),
         app: route.app.clone(),
         attempt: attempt.clone(),

@@ -8,7 +8,8 @@ use crate::random;
 use crate::routes::token;
 use crate::world::NewApiApp;
 use crate::world::events::AuthMethod;
-use crate::world::identities::{self, MachineKey, Role, Scope, Token, TokenKind};
+use crate::world::identities::{self, Key, Role, Scope, Token, TokenKind};
+use crate::world::oidc::OidcConfig;
 use crate::{Simulator, lock};
 
 /// Why a change of the world was not made.
@@ -82,6 +83,11 @@ pub struct KeyFile {
 }
 
 impl Simulator {
+    /// Makes this user the editor of what follows on the admin side; before, it is an administrator in the console.
+    pub fn act_as(&self, user: &str) {
+        user.clone_into(&mut lock(&self.shared.world).console);
+    }
+
     /// Makes an organization and returns its id.
     pub fn create_org(&self, name: &str) -> String {
         lock(&self.shared.world).add_org(None, name)
@@ -129,7 +135,10 @@ impl Simulator {
             editor: &editor,
         };
         let made = match &new.oidc_redirect_uri {
-            Some(redirect_uri) => world.add_oidc_app(project, &spec, redirect_uri, now, &settings),
+            Some(uri) => {
+                let config = OidcConfig::with_redirect(uri);
+                world.add_oidc_app(project, &spec, config, now, &settings)
+            }
             None => world.add_api_app(project, &spec, now, &settings),
         }?;
         Ok(AppHandle {
@@ -166,9 +175,7 @@ impl Simulator {
 
     /// Makes a personal access token that never expires.
     pub fn create_pat(&self, user: &str) -> Result<String, ChangeError> {
-        // ZITADEL's "no expiry" (`internal/domain/expiration.go`).
-        let never = Timestamp::new(253_370_764_800, 0).unwrap_or(Timestamp::MAX);
-        self.create_expiring_pat(user, never)
+        self.create_expiring_pat(user, identities::NEVER)
     }
 
     /// Makes a personal access token that expires at this time, by ZITADEL's clock.
@@ -218,8 +225,8 @@ impl Simulator {
         let key_id = world.ids.next();
         world.keys.insert(
             key_id.clone(),
-            MachineKey {
-                user: user.to_owned(),
+            Key {
+                owner: user.to_owned(),
                 verifies,
                 expires_at,
             },

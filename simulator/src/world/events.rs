@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::world::identities::Key;
+use crate::world::oidc::OidcConfig;
 use crate::world::secret::SecretValue;
 
 /// How an application authenticates at introspection.
@@ -63,11 +65,19 @@ pub(crate) enum EventKind {
     ApiSecretUpdated,
     OidcAdded {
         client_id: String,
-        redirect_uri: String,
+        config: OidcConfig,
         secret: Option<SecretValue>,
     },
     OidcSecretChanged {
         secret: SecretValue,
+    },
+    AppKeyAdded {
+        id: String,
+        app: String,
+        key: Key,
+    },
+    AppKeyRemoved {
+        id: String,
     },
 }
 
@@ -91,6 +101,9 @@ impl EventKind {
             Self::ApiSecretUpdated => "project.application.config.api.secret.updated",
             Self::OidcAdded { .. } => "project.application.config.oidc.added",
             Self::OidcSecretChanged { .. } => "project.application.config.oidc.secret.changed",
+            // NB: *oidc* for API apps, too.
+            Self::AppKeyAdded { .. } => "project.application.oidc.key.added",
+            Self::AppKeyRemoved { .. } => "project.application.oidc.key.removed",
         }
     }
 
@@ -113,6 +126,8 @@ impl EventKind {
             Self::ApiSecretUpdated => "API secret hash updated",
             Self::OidcAdded { .. } => "OIDC Configuration added",
             Self::OidcSecretChanged { .. } => "OIDC secret changed",
+            Self::AppKeyAdded { .. } => "OIDC Application Key added",
+            Self::AppKeyRemoved { .. } => "OIDC Application Key removed",
         }
     }
 

@@ -83,21 +83,26 @@ pub(crate) enum TokenKind {
     },
 }
 
-/// A key by which a service user signs assertions.
-pub(crate) struct MachineKey {
-    pub(crate) user: String,
+/// The public half of a key that signs assertions.
+#[derive(Clone)]
+pub(crate) struct Key {
+    /// Issuer and subject of the assertions: a user's id or an app's client id.
+    pub(crate) owner: String,
     pub(crate) verifies: DecodingKey,
     pub(crate) expires_at: Timestamp,
 }
 
-impl std::fmt::Debug for MachineKey {
+impl std::fmt::Debug for Key {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("MachineKey")
-            .field("user", &self.user)
+            .debug_struct("Key")
+            .field("owner", &self.owner)
             .finish_non_exhaustive()
     }
 }
+
+/// No expiry: ZITADEL's end of the year 9999 (`internal/domain/expiration.go`), which is past the last [`Timestamp`].
+pub(crate) const NEVER: Timestamp = Timestamp::MAX;
 
 /// RSA 2048, as ZITADEL makes them: the private key as PKCS#1 PEM and the public half for checking.
 pub(crate) fn new_rsa_key() -> Option<(String, DecodingKey)> {

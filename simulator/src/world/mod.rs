@@ -10,6 +10,7 @@ pub(crate) mod file;
 pub(crate) mod identities;
 pub(crate) mod instance;
 pub(crate) mod model;
+pub(crate) mod oidc;
 pub(crate) mod project;
 pub(crate) mod secret;
 pub(crate) mod standard;
@@ -22,8 +23,9 @@ use crate::config::{Lag, Settings};
 use crate::random::{self, Ids};
 use crate::world::build::ChangeError;
 use crate::world::events::{AuthMethod, EventKind};
-use crate::world::identities::{MachineKey, Membership, Role, Scope, Token, User};
-use crate::world::model::{App, State};
+use crate::world::identities::{Key, Membership, Role, Scope, Token, User};
+use crate::world::model::{App, AppKey, State};
+use crate::world::oidc::OidcConfig;
 use crate::world::project::{NewEvent, Project};
 use crate::world::secret::SecretValue;
 
@@ -44,7 +46,8 @@ pub(crate) struct World {
     pub(crate) users: HashMap<String, User>,
     pub(crate) memberships: Vec<Membership>,
     pub(crate) tokens: HashMap<String, Token>,
-    pub(crate) keys: HashMap<String, MachineKey>,
+    /// Keys of service users.
+    pub(crate) keys: HashMap<String, Key>,
     /// The user behind changes that no scripted user makes, as an administrator in the console does.
     pub(crate) console: String,
     /// Project and app of a client id.
@@ -151,20 +154,20 @@ impl World {
         &mut self,
         project: &str,
         spec: &NewApiApp<'_>,
-        redirect_uri: &str,
+        oidc: OidcConfig,
         at: Timestamp,
         settings: &Settings,
     ) -> Result<NewApp, ChangeError> {
-        let secret: Option<SecretValue> = Some(
+        let secret = oidc.method.has_secret().then(|| {
             spec.secret
-                .map_or_else(|| random::secret(settings).into(), SecretValue::from),
-        );
+                .map_or_else(|| random::secret(settings).into(), SecretValue::from)
+        });
         let client_id = spec
             .client_id
             .map_or_else(|| self.ids.next(), str::to_owned);
         let config = EventKind::OidcAdded {
             client_id: client_id.clone(),
-            redirect_uri: redirect_uri.to_owned(),
+            config: oidc,
             secret: secret.clone(),
         };
         self.add_app(project, spec, config, (client_id, secret), at, settings)
@@ -265,6 +268,13 @@ impl World {
         self.projects
             .values_mut()
             .find(|project| project.current.apps.contains_key(app))
+    }
+
+    /// A key of an app, as the projection knows it.
+    pub(crate) fn app_key(&mut self, id: &str) -> Option<AppKey> {
+        self.projects
+            .values_mut()
+            .find_map(|project| project.projected().key(id).cloned())
     }
 
     /// Project id, organization id and app of a client id, as the projection knows them; only where app, project and

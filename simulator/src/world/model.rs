@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 
 use crate::world::events::{AuthMethod, Event, EventKind};
+use crate::world::identities::Key;
+use crate::world::oidc::OidcConfig;
 use crate::world::secret::SecretValue;
 
 /// State of an organization, a project, an app or a user.
@@ -24,7 +26,7 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AppKind {
     Api(AuthMethod),
-    Oidc { redirect_uri: String },
+    Oidc(OidcConfig),
 }
 
 #[derive(Clone, Debug)]
@@ -42,12 +44,24 @@ pub(crate) struct App {
     pub(crate) sequence: u64,
 }
 
+/// A key by which an app signs assertions instead of showing a secret.
+#[derive(Clone, Debug)]
+pub(crate) struct AppKey {
+    pub(crate) id: String,
+    pub(crate) app: String,
+    pub(crate) key: Key,
+    pub(crate) created_at: Timestamp,
+    pub(crate) sequence: u64,
+}
+
 /// A project and its apps: the sum of its events up to some point.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) state: State,
     pub(crate) apps: BTreeMap<String, App>,
+    /// By id; those of removed apps stay, and are of no use.
+    pub(crate) keys: BTreeMap<String, AppKey>,
     /// Ids of the apps that are not removed, by their names in lower case.
     pub(crate) names: HashMap<String, String>,
 }
@@ -63,6 +77,11 @@ impl Model {
     pub(crate) fn app_named(&self, name: &str) -> Option<&str> {
         let id = self.names.get(&name.to_lowercase())?;
         self.app(id).map(|app| app.id.as_str())
+    }
+
+    /// A key of an app that is not removed.
+    pub(crate) fn key(&self, id: &str) -> Option<&AppKey> {
+        self.keys.get(id).filter(|key| self.app(&key.app).is_some())
     }
 
     pub(crate) fn apply(&mut self, event: &Event) {
@@ -85,6 +104,20 @@ impl Model {
                     sequence: event.sequence,
                 };
                 self.apps.insert(id.clone(), app);
+            }
+            // NB: an event about a key names no app, so neither the app's journal nor its sequence shows it.
+            (EventKind::AppKeyAdded { id, app, key }, _) => {
+                let key = AppKey {
+                    id: id.clone(),
+                    app: app.clone(),
+                    key: key.clone(),
+                    created_at: event.created_at,
+                    sequence: event.sequence,
+                };
+                self.keys.insert(id.clone(), key);
+            }
+            (EventKind::AppKeyRemoved { id }, _) => {
+                self.keys.remove(id);
             }
             (kind, Some(id)) => {
                 if let Some(app) = self.apps.get_mut(id) {
@@ -134,12 +167,10 @@ impl App {
             }
             EventKind::OidcAdded {
                 client_id,
-                redirect_uri,
+                config,
                 secret,
             } => {
-                self.kind = Some(AppKind::Oidc {
-                    redirect_uri: redirect_uri.clone(),
-                });
+                self.kind = Some(AppKind::Oidc(config.clone()));
                 self.client_id.clone_from(client_id);
                 self.secret.clone_from(secret);
             }
@@ -150,6 +181,8 @@ impl App {
             }
             EventKind::ApiSecretUpdated
             | EventKind::AppAdded { .. }
+            | EventKind::AppKeyAdded { .. }
+            | EventKind::AppKeyRemoved { .. }
             | EventKind::ProjectAdded { .. }
             | EventKind::ProjectDeactivated
             | EventKind::ProjectReactivated

@@ -61,7 +61,7 @@ impl Values {
             .strip_prefix("Basic base64({")
             .and_then(|rest| rest.strip_suffix("})"))
         {
-            let (client, secret) = pair.split_once(':').unwrap();
+            let (client, secret) = pair.split_once(':').unwrap_or((pair, "any"));
             let client_id = self.find(client).unwrap_or(client);
             let app = client.trim_end_matches(".clientId");
             return format!(
@@ -93,6 +93,9 @@ impl Values {
     }
 
     fn secret(&self, app: &str, words: &str) -> String {
+        if let Some(bound) = self.find(&format!("{app}.{words}")) {
+            return bound.to_owned();
+        }
         match words {
             "current" => self.get(&format!("{app}.current")),
             // When these were sent, the fourth value was in force.

@@ -1,0 +1,58 @@
+//! What an OIDC application may ask of the token endpoint and its neighbors. No code, refresh token or subject token is ever valid here: what
+//! counts is whether the client is. Does no I/O.
+
+use serde_json::{Value, json};
+
+use crate::random;
+use crate::routes::call::Call;
+use crate::routes::client::{self, NO_CLIENT};
+use crate::routes::oauth::OauthError;
+use crate::world::World;
+
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+/// The grants of clients; nothing for a grant type that is not known.
+pub(crate) fn token(call: &Call, world: &mut World, grant: &str) -> Option<OauthError> {
+    let invalid = match grant {
+        "authorization_code" => "Errors.User.Code.Invalid",
+        "refresh_token" => "Errors.User.RefreshToken.Invalid",
+        TOKEN_EXCHANGE => "subject_token invalid",
+        "client_credentials" => return Some(client_credentials(call, world)),
+        _ => return None,
+    };
+    let refused = client::verify(call, world).err();
+    Some(refused.unwrap_or(OauthError::new("invalid_request", invalid)))
+}
+
+/// For service users, by their names. NB: no user has a secret here.
+fn client_credentials(call: &Call, world: &World) -> OauthError {
+    let Some(name) = client::credentials(call).0.filter(|name| !name.is_empty()) else {
+        return NO_CLIENT;
+    };
+    if world.users.values().any(|user| user.login_name == name) {
+        OauthError::new("invalid_request", "Errors.User.Machine.Secret.NotExisting")
+    } else {
+        OauthError::new("invalid_client", "client not found")
+    }
+}
+
+/// Revocation of a token that is not the client's: nothing happens. NB: the answer has no body.
+pub(crate) fn revoke(call: &Call, world: &mut World) -> Result<Value, OauthError> {
+    client::verify(call, world).map(|()| Value::Null)
+}
+
+/// A device code, which nobody will use.
+pub(crate) fn authorize_device(call: &Call, world: &mut World) -> Result<Value, OauthError> {
+    client::verify(call, world)?;
+    let part = || random::token(4).to_uppercase();
+    let user_code = format!("{}-{}", part(), part());
+    let page = format!("{}/device", call.issuer);
+    Ok(json!({
+        "device_code": random::token(22),
+        "user_code": user_code,
+        "verification_uri": page,
+        "verification_uri_complete": format!("{page}?user_code={user_code}"),
+        "expires_in": 300,
+        "interval": 5,
+    }))
+}

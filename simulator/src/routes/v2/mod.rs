@@ -1,0 +1,177 @@
+//! The application service v2 over Connect with JSON. Does no I/O.
+//!
+//! Unlike management v1 it finds the organization by the project, whatever `x-zitadel-orgid` says, searches before it asks whether the
+//! caller may, and has no barrier after which a change is seen. [`apps`] makes, shows and changes applications, [`list`] lists them,
+//! [`generate`] makes secrets and [`keys`] keys. What is not recorded follows `internal/api/grpc/application/v2`.
+
+pub(crate) mod apps;
+pub(crate) mod generate;
+pub(crate) mod keys;
+pub(crate) mod list;
+
+use serde_json::Value;
+
+use crate::routes::access::{Caller, Permission};
+use crate::routes::answer::Answer;
+use crate::routes::call::Call;
+use crate::routes::errors::{self, ApiError, Code, Language};
+use crate::routes::{Operation, Route};
+use crate::world::World;
+
+/// Name of the service, which is the first part of every path.
+pub(crate) const SERVICE: &str = "zitadel.application.v2.ApplicationService";
+
+/// Name of each method.
+const METHODS: [(&str, Operation); 12] = [
+    ("GenerateClientSecret", Operation::Generate),
+    ("GetApplication", Operation::GetApp),
+    ("ListApplications", Operation::SearchApps),
+    ("CreateApplication", Operation::CreateApiApp),
+    ("UpdateApplication", Operation::RenameApp),
+    ("DeactivateApplication", Operation::DeactivateApp),
+    ("ReactivateApplication", Operation::ReactivateApp),
+    ("DeleteApplication", Operation::RemoveApp),
+    ("CreateApplicationKey", Operation::AddAppKey),
+    ("ListApplicationKeys", Operation::SearchAppKeys),
+    ("GetApplicationKey", Operation::GetAppKey),
+    ("DeleteApplicationKey", Operation::RemoveAppKey),
+];
+
+/// The operation of a method.
+pub(crate) fn operation(method: &str) -> Operation {
+    METHODS
+        .into_iter()
+        .find(|(name, _)| *name == method)
+        .map_or(Operation::Unknown, |(_, operation)| operation)
+}
+
+/// Takes the ids out of the body, and from the fields that are there which of two operations a method means.
+pub(crate) fn read_body(route: &mut Route, body: &[u8]) {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let id = |name: &str| text(&body, name).map(str::to_owned);
+    route.project = id("projectId");
+    route.app = id("applicationId");
+    route.key = id("keyId");
+    route.oidc = field(&body, "oidcConfiguration").is_some();
+    route.operation = match route.operation {
+        Operation::CreateApiApp if route.oidc => Operation::CreateOidcApp,
+        Operation::RenameApp if text(&body, "name").is_none() => Operation::ChangeAuthMethod,
+        operation => operation,
+    };
+}
+
+/// A field by its JSON name or its name in the `.proto` file: both are read, and unknown ones are dropped.
+fn field<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
+    let proto_name = || {
+        let mut out = String::new();
+        for character in name.chars() {
+            if character.is_ascii_uppercase() {
+                out.push('_');
+            }
+            out.push(character.to_ascii_lowercase());
+        }
+        out
+    };
+    body.get(name).or_else(|| body.get(proto_name()))
+}
+
+fn text<'a>(body: &'a Value, name: &str) -> Option<&'a str> {
+    field(body, name)?.as_str()
+}
+
+/// What is answered before any interceptor runs: unknown methods, and bodies that cannot be read.
+pub(crate) fn before_interceptors(call: &Call) -> Option<Answer> {
+    if call.route.operation == Operation::Unknown {
+        return Some(Answer::new(
+            404,
+            "text/plain; charset=utf-8",
+            "404 page not found\n",
+        ));
+    }
+    if call.route.wrong_method {
+        return Some(Answer::new(405, "", ""));
+    }
+    let content_type = call.headers.get(http::header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    if content_type.and_then(|value| value.split(';').next()) != Some("application/json") {
+        return Some(Answer::new(415, "", ""));
+    }
+    let reason = call.json_body().err()?.message(Language::English);
+    let message = format!(
+        "unmarshal message: unmarshal into *application.{}: proto: {}",
+        request(call),
+        reason.trim_start_matches("proto: ")
+    );
+    let error = ApiError::plain(Code::InvalidArgument, message);
+    Some(Answer::json(
+        400,
+        &error.connect_body(),
+        call.settings.whitespace,
+    ))
+}
+
+/// Name of the call's message.
+fn request(call: &Call) -> String {
+    let operation = match call.route.operation {
+        Operation::CreateOidcApp => Operation::CreateApiApp,
+        Operation::ChangeAuthMethod => Operation::RenameApp,
+        operation => operation,
+    };
+    let found = METHODS.into_iter().find(|(_, known)| *known == operation);
+    format!("{}Request", found.map_or("", |(name, _)| name))
+}
+
+/// Executes a method.
+pub(crate) fn execute(call: &Call, world: &mut World) -> Result<Value, ApiError> {
+    match call.route.operation {
+        Operation::Generate => generate::generate(call, world),
+        Operation::GetApp => apps::get(call, world),
+        Operation::SearchApps => list::apps(call, world),
+        Operation::CreateApiApp | Operation::CreateOidcApp => apps::create(call, world),
+        Operation::AddAppKey => keys::create(call, world),
+        Operation::SearchAppKeys => list::keys(call, world),
+        Operation::GetAppKey => keys::get(call, world),
+        Operation::RemoveAppKey => keys::delete(call, world),
+        _ => apps::change(call, world),
+    }
+}
+
+/// Authenticates, then checks the lengths of the fields that must be there.
+fn authenticate(call: &Call, world: &World, fields: &[(&str, &str)]) -> Result<Caller, ApiError> {
+    let caller = world.authenticate(&call.headers, call.now, call.settings.legacy_statuses)?;
+    for (name, value) in fields {
+        call.check_length(&format!("{}.{name}", request(call)), value)?;
+    }
+    Ok(caller)
+}
+
+/// Checks a permission on a project in the project's own organization.
+fn check(world: &World, user: &str, permission: Permission, project: &str) -> Result<(), ApiError> {
+    let owner = world.projects.get(project).map(|found| found.org.clone());
+    let caller = Caller {
+        user: user.to_owned(),
+        org: owner.unwrap_or_default(),
+    };
+    world
+        .check(&caller, permission, project)
+        .map_err(|error| match error.id {
+            "AUTH-5mWD2" => errors::COMMAND_DENIED,
+            "AUTH-3jknH" => errors::COMMAND_OTHER_PROJECT,
+            _ => error,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_field_has_two_names() {
+        let body = json!({"applicationId": "1", "project_id": "2"});
+        assert_eq!(text(&body, "applicationId"), Some("1"));
+        assert_eq!(text(&body, "projectId"), Some("2"));
+        assert_eq!(text(&body, "keyId"), None);
+    }
+}

@@ -1,0 +1,287 @@
+//! The application service v2: what is not recorded, and how tests script it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod client;
+
+use client::{Answer, Client};
+use serde_json::{Value, json};
+use zitadel_simulator::{
+    Action, Api, AuthMethod, Config, Fault, Lag, Operation, Reply, Simulator, StandardWorld,
+};
+
+struct Setting {
+    simulator: Simulator,
+    world: StandardWorld,
+    client: Client,
+}
+
+fn start() -> Setting {
+    let simulator = Simulator::start(Config::default()).unwrap();
+    let world = simulator.standard_world();
+    let client = Client::new(&simulator, &world);
+    Setting {
+        simulator,
+        world,
+        client,
+    }
+}
+
+impl Setting {
+    async fn call(&self, method: &str, body: Value) -> Answer {
+        self.call_as(&self.world.operator.pat, method, body).await
+    }
+
+    async fn call_as(&self, pat: &str, method: &str, body: Value) -> Answer {
+        let url = format!(
+            "{}/zitadel.application.v2.ApplicationService/{method}",
+            self.client.url
+        );
+        let request = self.client.http.post(url).bearer_auth(pat).json(&body);
+        client::read(request.send().await.unwrap()).await.unwrap()
+    }
+
+    fn of_orders(&self) -> Value {
+        json!({"projectId": self.world.payments, "applicationId": self.world.orders.id})
+    }
+
+    async fn state(&self) -> Value {
+        let body = json!({"applicationId": self.world.orders.id});
+        self.call("GetApplication", body).await.json["application"]["state"].clone()
+    }
+}
+
+fn refusal(answer: &Answer) -> (u16, &str, &str) {
+    let id = answer.json["details"][0]["debug"]["id"].as_str();
+    let code = answer.json["code"].as_str();
+    (
+        answer.status,
+        code.unwrap_or_default(),
+        id.unwrap_or_default(),
+    )
+}
+
+#[tokio::test]
+async fn an_app_is_switched_off_and_on_and_deleted() {
+    let setting = start();
+    let secret = setting.world.orders.secret.clone().unwrap();
+    let accepted = || setting.simulator.accepts(&setting.world.orders.id, &secret);
+    let call = async |method: &str| setting.call(method, setting.of_orders()).await;
+
+    let answer = call("DeactivateApplication").await;
+    assert!(answer.json["deactivationDate"].is_string());
+    assert_eq!(setting.state().await, "APPLICATION_STATE_INACTIVE");
+    assert!(!accepted());
+    let again = call("DeactivateApplication").await;
+    assert_eq!(
+        refusal(&again),
+        (400, "failed_precondition", "COMMAND-dsh35")
+    );
+
+    let answer = call("ReactivateApplication").await;
+    assert!(answer.json["reactivationDate"].is_string());
+    assert!(accepted());
+    let again = call("ReactivateApplication").await;
+    assert_eq!(
+        refusal(&again),
+        (400, "failed_precondition", "COMMAND-1n8cM")
+    );
+
+    assert!(call("DeleteApplication").await.json["deletionDate"].is_string());
+    assert!(!accepted());
+    for (method, id) in [
+        ("DeleteApplication", "COMMAND-0po9s"),
+        ("DeactivateApplication", "COMMAND-ov9d3"),
+        ("GenerateClientSecret", "COMMAND-Kd92s"),
+    ] {
+        assert_eq!(refusal(&call(method).await), (404, "not_found", id));
+    }
+}
+
+#[tokio::test]
+async fn an_update_changes_name_and_auth_method_at_once() {
+    let setting = start();
+    let before = setting
+        .simulator
+        .project_sequence(&setting.world.payments)
+        .unwrap();
+    let mut wish = setting.of_orders();
+    wish["name"] = json!(" bills ");
+    wish["apiConfiguration"] = json!({"authMethodType": "API_AUTH_METHOD_TYPE_PRIVATE_KEY_JWT"});
+    let answer = setting.call("UpdateApplication", wish).await;
+    assert!(answer.json["changeDate"].is_string(), "{:?}", answer.json);
+    let after = setting
+        .simulator
+        .project_sequence(&setting.world.payments)
+        .unwrap();
+    assert_eq!(after, before + 2);
+    let shown = setting
+        .call("GetApplication", setting.of_orders())
+        .await
+        .json;
+    assert_eq!(shown["application"]["name"], "bills");
+    assert_eq!(
+        shown["application"]["apiConfiguration"]["authMethodType"],
+        "API_AUTH_METHOD_TYPE_PRIVATE_KEY_JWT"
+    );
+
+    let mut same = setting.of_orders();
+    same["name"] = json!("bills");
+    let answer = setting.call("UpdateApplication", same).await;
+    assert_eq!(
+        refusal(&answer),
+        (400, "failed_precondition", "COMMAND-2m8vx")
+    );
+    let log = setting.simulator.requests(Operation::RenameApp);
+    assert_eq!(log, 2);
+}
+
+#[tokio::test]
+async fn a_name_in_use_is_refused_over_v2_as_over_v1() {
+    let setting = start();
+    let create = async |name: &str| {
+        let body = json!({
+            "projectId": setting.world.payments, "name": name,
+            "apiConfiguration": {"authMethodType": "API_AUTH_METHOD_TYPE_BASIC"},
+        });
+        setting.call("CreateApplication", body).await
+    };
+    let in_use = (409, "already_exists", "V3-DKcYh");
+    assert_eq!(refusal(&create("Orders").await), in_use);
+    let mut renamed = setting.of_orders();
+    renamed["name"] = json!("ORDERS-standby");
+    assert_eq!(
+        refusal(&setting.call("UpdateApplication", renamed).await),
+        in_use
+    );
+    for name in ["", &"x".repeat(201)] {
+        assert_eq!(create(name).await.status, 400);
+    }
+    assert_eq!(create("new").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_app_is_made_with_the_credentials_of_its_kind() {
+    let setting = start();
+    let create = async |name: &str, kind: &str, method: &str| {
+        let body = json!({
+            "projectId": setting.world.payments, "name": name,
+            (kind): {"authMethodType": method, "redirectUris": ["https://localhost/cb"]},
+        });
+        let made = setting.call("CreateApplication", body).await.json;
+        made[kind]["clientSecret"].is_string()
+    };
+    assert!(create("a", "oidcConfiguration", "OIDC_AUTH_METHOD_TYPE_BASIC").await);
+    assert!(create("b", "oidcConfiguration", "OIDC_AUTH_METHOD_TYPE_POST").await);
+    assert!(!create("c", "oidcConfiguration", "OIDC_AUTH_METHOD_TYPE_NONE").await);
+    assert!(
+        !create(
+            "d",
+            "apiConfiguration",
+            "API_AUTH_METHOD_TYPE_PRIVATE_KEY_JWT"
+        )
+        .await
+    );
+    assert_eq!(setting.simulator.requests(Operation::CreateOidcApp), 3);
+    assert_eq!(setting.simulator.requests(Operation::CreateApiApp), 1);
+
+    let unknown = json!({"projectId": "1", "name": "e", "apiConfiguration": {}});
+    let answer = setting.call("CreateApplication", unknown).await;
+    assert_eq!(refusal(&answer).1, "failed_precondition");
+    let body = json!({"projectId": setting.world.payments, "name": "e", "apiConfiguration": {}});
+    let answer = setting
+        .call_as(&setting.world.viewer.pat, "CreateApplication", body)
+        .await;
+    assert_eq!(refusal(&answer), (403, "permission_denied", "AUTH-AWfge"));
+}
+
+#[tokio::test]
+async fn a_fault_on_generate_hits_both_apis_unless_it_names_one() {
+    let setting = start();
+    let orders = &setting.world.orders;
+    let fault = |reply| Fault::on(Operation::Generate, Action::RespondBefore(reply));
+    let teapot = Reply::connect(418, "unavailable", "TEST-1", "test");
+    setting
+        .simulator
+        .inject(fault(teapot.clone()).through(Api::ApplicationV2));
+    let over_v2 = async || {
+        setting
+            .call("GenerateClientSecret", setting.of_orders())
+            .await
+            .status
+    };
+    let over_v1 = async || setting.client.generate(orders).await.unwrap().status;
+    assert_eq!((over_v1().await, over_v2().await), (200, 418));
+    let fired = setting.simulator.faults()[0].fired;
+    assert_eq!(fired, 1);
+    setting.simulator.inject(fault(teapot).times(2));
+    assert_eq!((over_v1().await, over_v2().await), (418, 418));
+    assert_eq!((over_v1().await, over_v2().await), (200, 200));
+
+    assert_eq!(setting.simulator.requests(Operation::Generate), 6);
+    assert_eq!(setting.simulator.generates(&orders.id), 3);
+    let log = setting.simulator.request_log();
+    let through = |api| log.iter().filter(|request| request.api == api).count();
+    assert_eq!(through(Api::ManagementV1), 3);
+    assert_eq!(through(Api::ApplicationV2), 3);
+}
+
+#[tokio::test]
+async fn no_v2_call_brings_the_projection_up_to_date() {
+    let setting = start();
+    setting
+        .simulator
+        .configure(|settings| settings.projection_lag = Lag::Never);
+    let shown = async || {
+        let answer = setting.call("GetApplication", setting.of_orders()).await;
+        answer.json["application"]["changeDate"].clone()
+    };
+    let before = shown().await;
+    let made = setting
+        .call("GenerateClientSecret", setting.of_orders())
+        .await;
+    assert_eq!(shown().await, before);
+    setting.client.get_app(&setting.world.orders).await;
+    assert_eq!(shown().await, made.json["creationDate"]);
+}
+
+#[tokio::test]
+async fn an_expired_key_and_the_key_of_a_removed_app_are_of_no_use() {
+    let setting = start();
+    let app = &setting.world.jwt;
+    let add = async |expiry: &str| {
+        let body = json!({
+            "projectId": app.project, "applicationId": app.id, "expirationDate": expiry,
+        });
+        setting.call("CreateApplicationKey", body).await
+    };
+    let made = add("2099-01-01T00:00:00Z").await;
+    let id = made.json["keyId"].as_str().unwrap();
+    let found = async || {
+        let answer = setting
+            .call("GetApplicationKey", json!({"keyId": id}))
+            .await;
+        answer.status
+    };
+    assert_eq!(found().await, 200);
+    assert_eq!(
+        refusal(&add("2020-01-01T00:00:00Z").await),
+        (400, "invalid_argument", "DOMAIN-dv3t5")
+    );
+    setting
+        .simulator
+        .change_auth_method(&app.id, AuthMethod::Basic)
+        .unwrap();
+    assert_eq!(
+        refusal(&add("2099-01-01T00:00:00Z").await).2,
+        "COMMAND-Dff54"
+    );
+    setting.simulator.remove_app(&app.id).unwrap();
+    assert_eq!(found().await, 404);
+}
