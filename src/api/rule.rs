@@ -165,7 +165,11 @@ pub fn time_zone() -> Value {
 
 /// Text of which no part can be a password. A URL without a host, or with the @ as %40, can have one after a colon.
 const WITHOUT_PASSWORD: &str =
-    r"matches('^([A-Za-z0-9+.-]+://)?[^:@%]*(:[0-9]*)?([/?#][^:@%]*)?$')";
+    r"matches('^([A-Za-z0-9+.-]+://)?[^:@%]*(:[0-9]{0,5})?([/?#][^:@%]*)?$')";
+
+/// A scheme and a host with an optional port. NB: anything but digits after the colon may be a password.
+const ORIGIN: &str =
+    "self.matches('^https?://([A-Za-z0-9._-]+|[[][0-9A-Fa-f:.]+[]])(:[0-9]{1,5})?/?$')";
 
 /// Rules of a URL, which quote the value only where no part of it can be a password.
 ///
@@ -189,7 +193,7 @@ fn address(spelled: &str, text: &str, with_user: &str) -> Value {
 /// The URL of a server, without a path.
 pub fn origin(example: &str) -> Value {
     address(
-        r"self.matches('^https?://[A-Za-z0-9.\\[\\]:_-]+/?$')",
+        ORIGIN,
         &format!(
             "is not a scheme and a host with an optional port: write only those, without a path, such as {example}"
         ),
@@ -202,7 +206,7 @@ pub fn origin(example: &str) -> Value {
 /// The URL of a forward proxy.
 pub fn proxy_url() -> Value {
     address(
-        "self.matches('^https?://([A-Za-z0-9._-]+|[[][0-9A-Fa-f:.]+[]])(:[0-9]{1,5})?/?$')",
+        ORIGIN,
         "is not the address of an HTTP proxy, such as http://proxy.example.com:3128: http or https, without a path",
         "proxy.url must not contain a user or password: store them as user:password in a Secret and name it in proxy.auth.secretKeyRef, such as {name: zitadel-proxy, key: auth}",
     )

@@ -14,12 +14,18 @@ pub fn value(text: &str) -> String {
     format!("{:?}", start + "…")
 }
 
-/// A URL in quotes, unless it may have a password or a token in it.
+/// A URL in quotes, unless it may have a password or a token in it. Behind a colon there may be a port: `https://me:password` has one where
+/// the host was forgotten.
 pub fn url(text: &str) -> String {
-    if text.contains(['@', '?', '#']) {
-        "the URL".to_owned()
-    } else {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let port = host.split_once(':').map_or("", |(_, port)| port);
+    let is_port = port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_safe = is_port && !scheme.contains(':') && !path.contains(':');
+    if is_safe && !text.contains(['@', '%', '?', '#']) {
         value(text)
+    } else {
+        "the URL".to_owned()
     }
 }
 
@@ -89,7 +95,36 @@ mod tests {
         }
         let long = value(&"ä".repeat(100_000));
         assert!(long.chars().count() < 70 && long.ends_with("…\""), "{long}");
-        assert_eq!(url("https://me:pw@a"), "the URL");
-        assert_eq!(url("https://a/b"), "\"https://a/b\"");
+    }
+
+    #[test]
+    fn a_url_is_quoted_where_no_part_of_it_can_be_a_password() {
+        for shown in [
+            "https://a/b",
+            "https://a:8443",
+            "http://a:80/b",
+            "ftp://a",
+            "https://",
+            "a",
+            "a:99999",
+        ] {
+            assert_eq!(url(shown), format!("{shown:?}"));
+        }
+        for hidden in [
+            "https://me:pw@a",
+            "https://me:pw",
+            "https://me:pw/",
+            "https://me:1pw",
+            "me:pw",
+            "me:pw://a",
+            "https://me/b:pw",
+            "https://me:80:pw",
+            "https://me:123456",
+            "https://me%3Apw%40a",
+            "https://a?token",
+            "https://a#token",
+        ] {
+            assert_eq!(url(hidden), "the URL", "{hidden}");
+        }
     }
 }

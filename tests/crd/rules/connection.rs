@@ -132,7 +132,7 @@ pub fn manifests() -> Vec<Refused> {
             refused(
                 field,
                 "the value, which is not shown",
-                vec![(path, json!("https://me:hunter2/x"))],
+                vec![(path, json!("https://me:hunter2"))],
             ),
         ]);
     }
