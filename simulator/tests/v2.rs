@@ -233,6 +233,22 @@ async fn a_fault_on_generate_hits_both_apis_unless_it_names_one() {
 }
 
 #[tokio::test]
+async fn a_rotation_over_v2_can_stay_without_effect() {
+    let setting = start();
+    let orders = &setting.world.orders;
+    let fault = Fault::on(Operation::Generate, Action::WithoutEffect);
+    setting.simulator.inject(fault);
+    let made = setting
+        .call("GenerateClientSecret", setting.of_orders())
+        .await;
+    let new = made.json["clientSecret"].as_str().unwrap();
+    assert!(!setting.simulator.would_accept(&orders.id, new));
+    let old = orders.secret.as_deref().unwrap();
+    assert!(setting.simulator.accepts(&orders.id, old));
+    assert_eq!(setting.simulator.generates(&orders.id), 1);
+}
+
+#[tokio::test]
 async fn no_v2_call_brings_the_projection_up_to_date() {
     let setting = start();
     setting

@@ -330,7 +330,7 @@ pub(crate) const FILTER_UNKNOWN: ApiError =
     ApiError::new(Code::InvalidArgument, "CONV-z2mAGy", "List.Query.Invalid");
 pub(crate) const APP_TYPE_UNKNOWN: ApiError =
     ApiError::new(Code::InvalidArgument, "APP-0iiN46", "unknown app type");
-pub(crate) const INTERNAL: ApiError = ApiError::new(Code::Internal, "SIMULATOR", "Errors.Internal");
+pub(crate) const INTERNAL: ApiError = ApiError::new(Code::Internal, "", "Errors.Internal");
 pub(crate) const PROJECT_NOT_FOUND: ApiError = ApiError::translated(
     Code::FailedPrecondition,
     "COMMA-VCnwD",

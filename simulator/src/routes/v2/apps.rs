@@ -60,33 +60,34 @@ pub(crate) fn get(call: &Call, world: &mut World) -> Result<Value, ApiError> {
 pub(crate) fn change(call: &Call, world: &mut World) -> Result<Value, ApiError> {
     let body = call.json_body()?;
     let ids = [("ProjectId", call.project()), ("ApplicationId", call.app())];
-    let caller = v2::authenticate(call, world, &ids)?;
+    let user = v2::authenticate(call, world, &ids)?.user;
+    let name = v2::text(&body, "name").unwrap_or_default().trim();
     let configuration = v2::field(&body, app_json::v2_configuration(false));
-    match call.route.operation {
+    let mut make = |operation| {
+        let configuration = configuration.unwrap_or(&Value::Null);
+        push(call, world, &user, operation, name, configuration)
+    };
+    let date = match call.route.operation {
         Operation::RenameApp => {
-            let name = v2::text(&body, "name").unwrap_or_default().trim();
             if !name.is_empty() {
-                push(call, world, &caller.user, Operation::RenameApp, name)?;
+                make(Operation::RenameApp)?;
             }
             if configuration.is_some() {
-                push(call, world, &caller.user, Operation::ChangeAuthMethod, "")?;
+                make(Operation::ChangeAuthMethod)?;
             }
-            Ok(json!({"changeDate": rfc3339(call.now)}))
-        }
-        Operation::ChangeAuthMethod => {
-            push(call, world, &caller.user, Operation::ChangeAuthMethod, "")?;
-            Ok(json!({"changeDate": rfc3339(call.now)}))
+            "changeDate"
         }
         operation => {
-            push(call, world, &caller.user, operation, "")?;
-            let date = match operation {
+            make(operation)?;
+            match operation {
+                Operation::ChangeAuthMethod => "changeDate",
                 Operation::DeactivateApp => "deactivationDate",
                 Operation::ReactivateApp => "reactivationDate",
                 _ => "deletionDate",
-            };
-            Ok(json!({(date): rfc3339(call.now)}))
+            }
         }
-    }
+    };
+    Ok(json!({(date): rfc3339(call.now)}))
 }
 
 /// One change: whether there is something to change, whether the caller may, whether the name is free.
@@ -96,10 +97,8 @@ fn push(
     user: &str,
     operation: Operation,
     name: &str,
+    configuration: &Value,
 ) -> Result<(), ApiError> {
-    let body = call.json_body()?;
-    let configuration = v2::field(&body, app_json::v2_configuration(false));
-    let configuration = configuration.unwrap_or(&Value::Null);
     let unknown = || changes::unknown(operation);
     let project = world.projects.get(call.project()).ok_or_else(unknown)?;
     let kind = changes::event(operation, project, call.app(), name, configuration)?;
