@@ -104,7 +104,10 @@ impl Team {
     /// Applies copies of files with the ids of two unused applications, like a user who follows the README.
     fn apply(&self, files: &[&str]) -> Applied {
         let tenant = &self.tenant;
-        let (app, standby) = (tenant.app("orders"), tenant.app("orders-standby"));
+        // Names of applications are unique in a project.
+        let of_files = files.join(" ");
+        let standby = tenant.app(&format!("standby of {of_files}"));
+        let app = tenant.app(&of_files);
         let id = |field: &str, id: &str| format!("{field}: \"{id}\"");
         let changes = [
             ("https://iam.example.com".to_owned(), tenant.url.clone()),
