@@ -59,18 +59,7 @@ impl Consuming {
 
     /// A Deployment whose Pod has the value in its environment.
     pub(super) async fn deployment(&self, name: &str) {
-        let labels = json!({"app": name});
-        let mut container = environment()["container"].clone();
-        container["name"] = json!("app");
-        container["image"] = json!("app");
-        let deployment = json!({
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
-            "spec": {
-                "replicas": 1, "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-            },
-        });
-        apply(&self.deployments(), &deployment).await.unwrap();
+        apply(&self.deployments(), &deployment(name)).await.unwrap();
     }
 
     async fn edit(&self, name: &str, spec: Value) {
@@ -80,6 +69,32 @@ impl Consuming {
             .patch(name, &PatchParams::default(), &patch)
             .await;
         edited.unwrap();
+    }
+
+    /// Applies a Deployment as a GitOps tool does: Argo CD as kubectl by default, Flux by server-side apply. What its owner has of it then.
+    async fn applied_by(&self, tool: &str, more: &[&str]) -> Value {
+        let cluster = &World::shared().await.cluster;
+        let mut manifest = deployment(tool);
+        manifest["metadata"]["namespace"] = json!(self.tenant.namespace);
+        manifest["spec"]["template"]["metadata"]["annotations"] = json!({"team": "orders"});
+        let file = format!("{}-{tool}.json", self.tenant.namespace);
+        let file = cluster.scratch().join(file);
+        std::fs::write(&file, manifest.to_string()).unwrap();
+        let mut arguments = vec!["apply", "-o", "json", "--filename", file.to_str().unwrap()];
+        if tool == "flux" {
+            let server_side = [
+                "--server-side",
+                "--force-conflicts",
+                "--field-manager",
+                "kustomize-controller",
+            ];
+            arguments.extend(server_side);
+        }
+        arguments.extend(more);
+        let output = cluster.kubectl(&arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        owned(serde_json::from_slice(&output.stdout).unwrap())
     }
 
     /// Waits until the Deployments are rolled out.
@@ -113,6 +128,32 @@ impl Consuming {
         let annotated = self.annotated().await.into_iter();
         annotated.map(|(name, _)| name).collect()
     }
+}
+
+/// A Deployment whose Pod has the value in its environment.
+fn deployment(name: &str) -> Value {
+    let labels = json!({"app": name});
+    let mut container = environment()["container"].clone();
+    container["name"] = json!("app");
+    container["image"] = json!("app");
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+        "spec": {
+            "replicas": 1, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    })
+}
+
+/// What the tool that applies an object can call drift.
+fn owned(deployment: Deployment) -> Value {
+    let object = serde_json::to_value(deployment).unwrap();
+    let metadata = &object["metadata"];
+    json!([
+        object["spec"],
+        metadata["generation"],
+        metadata["annotations"]["kubectl.kubernetes.io/last-applied-configuration"]
+    ])
 }
 
 pub(super) fn rotated(trigger: &str, consumers: &Value) -> Value {
@@ -159,6 +200,32 @@ async fn workloads_are_restarted_once_each_and_three_at_a_time() {
         assert!(annotations[0].starts_with("zitadel-secrets.dev/rotation-"));
         let deployment = it.deployments().get(&name).await.unwrap();
         assert_eq!(deployment.metadata.generation, Some(2), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_restart_is_no_drift_to_the_tool_that_applies_the_workload() {
+    let tools = ["argo-cd", "flux"];
+    let (it, kubelet) = running("gitops", json!({"restart": "WhenStale"}), &[]).await;
+    for tool in tools {
+        it.applied_by(tool, &[]).await;
+    }
+    kubelet.let_in(&tools);
+    it.rolled_out(&tools).await;
+    it.tenant.trigger("orders", "1").await;
+    it.counted(2, 0).await;
+    for tool in tools {
+        let now = owned(it.deployments().get(tool).await.unwrap());
+        let annotations = now[0]["template"]["metadata"]["annotations"].as_object();
+        let names: Vec<_> = annotations.unwrap().keys().collect();
+        assert!(
+            names.len() == 2 && names[1].starts_with("zitadel-secrets.dev/rotation-"),
+            "{names:?}"
+        );
+        // Neither the comparison nor the next sync undoes the restart, which would be another rollout.
+        for dry_run in [&["--dry-run=server"][..], &[]] {
+            assert_eq!(it.applied_by(tool, dry_run).await, now, "{tool}");
+        }
     }
 }
 
