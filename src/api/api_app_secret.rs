@@ -102,7 +102,7 @@ use crate::ids::AppId;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(oldSelf.organizationId) || (has(self.organizationId) && self.organizationId == oldSelf.organizationId)").message(Message::Expression("'organizationId cannot be changed from \"' + oldSelf.organizationId + '\": delete the object and create another'".to_owned())))]
-#[x_kube(validation = Rule::new("!has(self.standby) || self.standby.appId != self.appId").message(Message::Expression("'standby.appId must be another application than appId: both are \"' + self.appId + '\"'".to_owned())))]
+#[x_kube(validation = Rule::new("!has(self.standby) || !has(self.standby.appId) || self.standby.appId != self.appId").message(Message::Expression("'standby.appId must be another application than appId: both are \"' + self.appId + '\"'".to_owned())))]
 #[x_kube(validation = Rule::new("!has(self.rotation) || !has(self.rotation.overlap) || has(self.standby)").message("rotation.overlap needs standby: one application has one client secret at a time"))]
 pub struct ApiAppSecretSpec {
     /// The `ZitadelConnection` to use. Default: the one named `default`.
@@ -122,8 +122,8 @@ pub struct ApiAppSecretSpec {
     #[schemars(length(max = 200), extend("x-kubernetes-validations" = rule::immutable_id("appId")))]
     pub app_id: String,
 
-    /// A second API application of the same project: rotations alternate between the two, without an outage. Changing it rotates nothing.
-    /// Default: none.
+    /// A second API application of the same project: rotations alternate between the two, without an outage. With type: Provisioned the
+    /// operator creates it. Changing it rotates nothing. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standby: Option<Standby>,
 
@@ -158,22 +158,28 @@ pub struct ConnectionRef {
 }
 
 /// The standby application.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.type == 'Provisioned' || has(self.appId)").message("standby of type Existing needs the appId of the application; with type: Provisioned the operator creates one"))]
+#[x_kube(validation = Rule::new("self.type != 'Provisioned' || !has(self.appId)").message(Message::Expression("'standby of type Provisioned must not have an appId, because the operator creates the application: leave it out, or write type: Existing to use \"' + self.appId + '\"'".to_owned())))]
 pub struct Standby {
     /// Where the application comes from.
     #[serde(rename = "type")]
     pub type_: StandbyType,
-    /// The id of the application. It must differ from spec.appId.
+    /// The id of an existing application. It must differ from spec.appId.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200), extend("x-kubernetes-validations" = rule::id()))]
-    pub app_id: String,
+    pub app_id: Option<String>,
 }
 
 /// Where a standby application comes from.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StandbyType {
-    /// It exists already.
+    /// It exists already, and appId names it.
     Existing,
+    /// The operator creates it in the project of spec.appId, as `<appId> standby (zitadel-secret-operator)`, and keeps it when the object is
+    /// deleted.
+    Provisioned,
 }
 
 impl ApiAppSecretSpec {
@@ -182,9 +188,15 @@ impl ApiAppSecretSpec {
         self.app_id == app.as_str() || self.standby_app_id() == Some(app.as_str())
     }
 
-    /// The id of the standby application, if there is one.
+    /// The id of the standby application, if it names one.
     pub fn standby_app_id(&self) -> Option<&str> {
-        self.standby.as_ref().map(|standby| standby.app_id.as_str())
+        self.standby.as_ref()?.app_id.as_deref()
+    }
+
+    /// Whether the operator creates the standby application.
+    pub fn is_standby_provisioned(&self) -> bool {
+        let standby = self.standby.as_ref();
+        standby.is_some_and(|standby| standby.type_ == StandbyType::Provisioned)
     }
 
     /// The name of the connection, `default` when none is given.

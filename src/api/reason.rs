@@ -112,8 +112,10 @@ reasons! {
     AppNotApi,
     /// The application is inactive or does not authenticate by secret.
     AppNotReady,
-    /// The standby application is not an active API application that authenticates by secret.
+    /// The standby application is not an active API application that authenticates by secret, or could not be created.
     StandbyNotReady,
+    /// The operator cannot create the standby application, because one that it did not create has its name.
+    StandbyNameTaken,
     /// The project of the application is inactive.
     ProjectInactive,
 
@@ -210,6 +212,10 @@ reasons! {
     Issued,
     /// The client secret that was in the Secret is kept from now on; nothing was generated.
     Adopted,
+    /// The operator created the standby application, or found the one that it created before.
+    StandbyProvisioned,
+    /// The object was deleted, and the standby application that the operator created is still there.
+    StandbyKept,
     /// A rotation had no effect at ZITADEL and is repeated.
     WithoutEffect,
     /// A credential was lost before it could be written and is replaced.

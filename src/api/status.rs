@@ -33,6 +33,11 @@ pub struct ApiAppSecretStatus {
     #[schemars(length(max = 200))]
     pub active_app_id: Option<String>,
 
+    /// The standby application: that of spec.standby.appId, the one that the operator created, or a former one whose pair is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub standby_app_id: Option<String>,
+
     /// The pair before the stored one, while ZITADEL still accepts it. Only with a standby application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<PreviousPair>,

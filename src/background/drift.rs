@@ -11,7 +11,6 @@ use crate::connection::Connection;
 use crate::ids::{AppId, OrganizationId, ProjectId, Sequence};
 use crate::reconcile::context::Context;
 use crate::rotation::Owner;
-use crate::target::apps::named_apps;
 use crate::target::owner;
 use crate::zitadel::AppRef;
 
@@ -120,7 +119,7 @@ async fn named(context: &Context, connection: &str) -> HashMap<AppRef, Vec<Owner
     let objects = context.store.objects();
     let objects = objects.filter(|object| object.connection() == Some(connection));
     for object in objects.filter_map(|object| object.read().ok()) {
-        for app in named_apps(&object) {
+        for app in context.store.apps_of(&object) {
             all.entry(app).or_default().push(owner(&object));
         }
         // Ten thousand of them take a worker too long.

@@ -156,9 +156,19 @@ fn claims_of_objects(context: &Context) -> Vec<(String, Arc<AppKey>)> {
             project: ProjectId::try_from(&**project).ok()?,
             app: AppId::try_from(&**id).ok()?,
         };
-        Some((apps::claim_name(issuer.as_ref()?, &app_ref), app))
+        let issuer = issuer.as_ref()?;
+        let name = apps::claim_name(issuer, &app_ref);
+        // That of the standby application which the operator created beside it.
+        let standby = store.provisioned_by(&name).map(|standby| {
+            let app_ref = AppRef {
+                app: standby,
+                ..app_ref
+            };
+            (apps::claim_name(issuer, &app_ref), Arc::clone(&app))
+        });
+        Some([Some((name, app)), standby])
     });
-    named.collect()
+    named.flatten().flatten().collect()
 }
 
 /// The objects whose application a claim is about, by its name: what is in it cannot be read.

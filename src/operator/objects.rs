@@ -164,7 +164,14 @@ fn index(context: &Context, watched: Option<&str>, event: &Result<Event<Object>,
             Ok(object) => index.insert(&object),
             Err(_) => forget(kept),
         },
-        Ok(Event::Delete(kept)) => forget(kept),
+        Ok(Event::Delete(kept)) => {
+            if context.process.lead.leads()
+                && let Ok(object) = kept.read()
+            {
+                report::deleted(&object, context);
+            }
+            forget(kept)
+        }
         // What was deleted while the watch was interrupted is only missing in the list.
         Ok(Event::InitDone) => index.retain(watched, |owner| context.store.object(owner).is_some()),
         Ok(Event::Init) | Err(_) => return,

@@ -14,6 +14,7 @@ use crate::reconcile::context::Context;
 use crate::reconcile::limits::ClaimPermit;
 use crate::reconcile::mutated::Mutations;
 use crate::reconcile::observe::Reconciliation;
+use crate::reconcile::provision::provision;
 use crate::reconcile::rename;
 use crate::reconcile::rotate;
 use crate::report::failure;
@@ -69,6 +70,10 @@ pub async fn act(
             }
             forget(facts);
             facts.fresh_attempt = AttemptId(uuid::Uuid::now_v7());
+        }
+        Step::Provision { claim, over } => {
+            forget(facts);
+            provision(context, reconciliation, *claim, &over, facts).await;
         }
         Step::Send {
             slot,

@@ -4,7 +4,7 @@
 //! * [`crate::rotation::decide()`] returns one step
 //! * [`read`] reads what a step asks for: GETs, and ZITADEL's application, journal and introspection
 //! * [`mod@act`] carries out a step; [`rotate`] and [`flush`] are the part of it that nothing interrupts
-//!   ([`received`] is the value meanwhile), [`rename`] moves a value to a new name
+//!   ([`received`] is the value meanwhile), [`rename`] moves a value to a new name, [`provision`] creates the standby application
 //! * [`consumers`] has the consumers of a new value followed
 //! * [`crate::report::settle`] writes the status and the events
 //!
@@ -23,6 +23,7 @@ pub(crate) mod limits;
 pub(crate) mod mutated;
 pub(crate) mod observe;
 pub(crate) mod probe;
+pub(crate) mod provision;
 pub(crate) mod read;
 pub(crate) mod received;
 pub(crate) mod rename;
@@ -113,7 +114,10 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
                     .await;
             }
             // No new work by a replica that does not lead any more, or whose process was suspended so long that it cannot know.
-            Step::CreateShell | Step::Rehearse { .. } | Step::WriteClaim { .. }
+            Step::CreateShell
+            | Step::Rehearse { .. }
+            | Step::WriteClaim { .. }
+            | Step::Provision { .. }
                 if !context.process.lead.leads()
                     && !context.process.stop.is_cancelled()
                     && facts.memory.claimed.is_none() =>
@@ -121,7 +125,10 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
                 return Ok(Action::requeue(std::time::Duration::from_secs(1)));
             }
             // No new work after the signal to stop; what was claimed is sent or given up.
-            Step::CreateShell | Step::Rehearse { .. } | Step::WriteClaim { .. }
+            Step::CreateShell
+            | Step::Rehearse { .. }
+            | Step::WriteClaim { .. }
+            | Step::Provision { .. }
                 if context.process.stop.is_cancelled() && facts.memory.claimed.is_none() =>
             {
                 return Ok(Action::await_change());

@@ -100,6 +100,15 @@ impl Reconciliation {
             Err(_) => context.store.issuer(&target.connection).unwrap_or_default(),
         };
         let primary = application(connection.as_ref().ok(), &issuer, &target.app);
+        let target = if target.provisioned {
+            let standby = context.store.provisioned_by(&primary.claim);
+            Arc::new(Target {
+                standby,
+                ..Arc::unwrap_or_clone(target)
+            })
+        } else {
+            target
+        };
         Self {
             scope: target::apps::scope(&issuer, &primary.app),
             // NB: what is remembered of two applications is kept under the one that never changes.
@@ -167,6 +176,7 @@ impl Reconciliation {
                 && well.map(Reason::as_str).contains(&ready.reason.as_str())
         });
         let last_active = self.status.active_app_id.as_deref();
+        let unknown = target.provisioned && target.standby.is_none();
         let timing = context.process.settings.timing;
         let mut facts = Facts {
             timing,
@@ -196,7 +206,8 @@ impl Reconciliation {
                         _ => None,
                     }
                 }),
-                standby_unseen: target.standby.is_some() && !seen,
+                standby_unseen: unknown || (target.standby.is_some() && !seen),
+                provisioned: target.provisioned,
                 explained: explained(&self.status),
             },
             gates: self.gates(context),
@@ -257,6 +268,40 @@ impl Reconciliation {
             }
         }
         news
+    }
+
+    /// Takes note of the standby application that the operator created.
+    pub(crate) fn provisioned(&mut self, standby: AppId) {
+        Arc::make_mut(&mut self.target).standby = Some(standby);
+    }
+
+    /// Takes note of the standby application that the claim names, as it was just read: what was read beside it may be about another one.
+    pub(crate) fn saw_provisioned(&mut self, facts: &mut Facts) {
+        let named = match facts.primary.claim.known() {
+            Some(ClaimView::Present {
+                record: Ok(claim), ..
+            }) => claim.standby.as_ref(),
+            _ => None,
+        };
+        if self.target.provisioned && self.target.standby.as_ref() != named {
+            Arc::make_mut(&mut self.target).standby = named.cloned();
+            facts.secret = Observed::Unread;
+        }
+    }
+
+    /// Whether a grant covers an application of the object. That of the application which `spec.appId` names covers the one that the
+    /// operator created beside it. Before that is known, nothing is done with either but to find out.
+    fn is_granted(
+        &self,
+        connection: &Connection,
+        labels: impl Fn(&str) -> Option<String>,
+        app: &AppRef,
+    ) -> bool {
+        let standby = self.target.standby.as_ref();
+        let own = self.target.provisioned
+            && app.app != self.target.app.app
+            && standby.is_none_or(|standby| *standby == app.app);
+        own || connection.grants(&self.target.owner.namespace, labels, app)
     }
 
     fn inputs(&self) -> String {
@@ -340,7 +385,7 @@ impl Reconciliation {
             (Ok(begun), Ok(present)) if begun.endpoints == present.endpoints => {
                 std::iter::once(&self.primary)
                     .chain(&self.standby)
-                    .all(|app| present.grants(&target.owner.namespace, labels, &app.app))
+                    .all(|app| self.is_granted(present, labels, &app.app))
             }
             _ => false,
         };

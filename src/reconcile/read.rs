@@ -107,6 +107,9 @@ impl Reconciliation {
                 };
             }
         }
+        if wants(Source::Claim) {
+            self.saw_provisioned(facts);
+        }
         if let Some(result) = journal {
             self.take_foreign(&app, &result);
             journal::note_denial(&mut self.state.lock().denied, &app.app, &result);

@@ -48,10 +48,12 @@ fn could_use(context: &Context, connection: &Connection, owner: &Owner) -> bool 
     let Some(Ok(object)) = found.map(|found| found.read()) else {
         return false;
     };
-    let Ok(target) = Target::read(&object, context.process.settings.minimum_interval) else {
+    let minimum = context.process.settings.minimum_interval;
+    let Ok(target) = Target::read(&object, minimum) else {
         return false;
     };
     let labels = |name: &str| context.store.namespace_label(&owner.namespace, name);
     let granted = |app: &AppId| connection.grants(&owner.namespace, labels, &target.app_ref(app));
+    // NB: a standby that the operator creates is not in the target, and needs no grant of its own.
     !target.deleting && granted(&target.app.app) && target.standby.iter().all(granted)
 }

@@ -45,6 +45,8 @@ impl Severity {
             | Reason::Retired
             | Reason::Issued
             | Reason::Adopted
+            | Reason::StandbyProvisioned
+            | Reason::StandbyKept
             | Reason::AttemptOpen
             | Reason::NoVerdict
             | Reason::NamespaceTerminating => Self::Normal,

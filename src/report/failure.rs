@@ -27,7 +27,8 @@ pub fn zitadel(error: &ZitadelError) -> Failure {
         ErrorClass::RateLimited => Reason::RateLimited,
         ErrorClass::Unavailable | ErrorClass::Internal => Reason::ZitadelUnavailable,
         ErrorClass::CredentialMalformed => Reason::CredentialMalformed,
-        ErrorClass::InstanceNotFound
+        ErrorClass::AlreadyExists
+        | ErrorClass::InstanceNotFound
         | ErrorClass::NotFound
         | ErrorClass::Rejected
         | ErrorClass::ActionInterrupted

@@ -13,6 +13,7 @@ use crate::report::failure::{NOTHING_ROTATED, NotReady};
 use crate::rotation::Blocked;
 use crate::store::reading::Writer;
 use crate::target::Target;
+use crate::target::apps::standby_name;
 use breaker::repairs_are_held;
 pub use scene::Scene;
 use scene::{answer, at_or_after, span};
@@ -115,11 +116,8 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
             Some(NotReady::Method) => format!("App {app} does not authenticate by client secret (BASIC): change its authentication method in ZITADEL"),
             None => format!("App {app} is inactive, or does not authenticate by client secret (BASIC): activate it, or change its authentication method, in ZITADEL"),
         },
-        Reason::StandbyNotReady => {
-            let idle = scene.idle.or(target.standby.as_ref()).unwrap_or(app);
-            let field = if idle == app { "spec.appId" } else { "spec.standby.appId" };
-            format!("App {idle} ({field}), which is next, is not an active API application of project {project} that authenticates by client secret (BASIC): rotations wait until it is")
-        }
+        Reason::StandbyNotReady => standby_not_ready(blocked, scene),
+        Reason::StandbyNameTaken => format!("Project {project} has an app named {:?} that the service user of ZitadelConnection {connection} did not create, so the operator does not use it as the standby: rename or delete it in ZITADEL, or use it with spec.standby {{type: Existing, appId: …}}", standby_name(app)),
         Reason::ProjectInactive => format!("Project {project} is inactive, so ZITADEL rejects every credential of its applications: activate it in ZITADEL. Nothing is generated until then"),
         Reason::SecretNotOwned if scene.former.is_some() => format!("Secret {secret} exists but is not managed by this operator: delete it, or choose another spec.secret.name"),
         Reason::SecretNotOwned => format!("Secret {secret} exists but is not managed by this operator: choose another spec.secret.name, delete the Secret, or set spec.secret.adoptionPolicy: Required to keep its value"),
@@ -166,6 +164,31 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::NoVerdict => format!("It is not known yet whether ZITADEL accepts the client secret in Secret {secret}; the operator checks again, at most {} apart", span(timing.probe_most)),
         Reason::Suspended => suspended(scene),
         other => other.meaning().trim().trim_end_matches('.').to_owned(),
+    }
+}
+
+/// Why rotations wait for the application that is next.
+fn standby_not_ready(blocked: &Blocked, scene: &Scene<'_>) -> String {
+    let Scene { target, idle, .. } = scene;
+    let (app, project) = (&target.app.app, &target.app.project);
+    let connection = &target.connection;
+    match idle.or(target.standby.as_ref()) {
+        None if blocked.call.is_some() => format!(
+            "The operator cannot create the standby of app {app} in project {project}, and rotations wait for it: give the service user of ZitadelConnection {connection} the role PROJECT_OWNER on the project, or create an API application yourself and name it in spec.standby {{type: Existing, appId: …}}"
+        ),
+        None => format!(
+            "The standby of app {app} is created as soon as app {app} itself is an active API application of project {project} that authenticates by client secret (BASIC): check it in ZITADEL"
+        ),
+        Some(idle) => {
+            let field = match (idle == app, target.provisioned) {
+                (true, _) => "spec.appId",
+                (false, true) => "the standby that the operator created",
+                (false, false) => "spec.standby.appId",
+            };
+            format!(
+                "App {idle} ({field}), which is next, is not an active API application of project {project} that authenticates by client secret (BASIC): rotations wait until it is"
+            )
+        }
     }
 }
 

@@ -299,6 +299,19 @@ fn unscheduled(status: &mut ApiAppSecretStatus) {
     status.next_rotation_time = None;
 }
 
+/// The object is gone: an event names the standby application that the operator created for it and left in ZITADEL.
+pub fn deleted(object: &ApiAppSecret, context: &Context) {
+    let Some(standby) = context.store.provisioned(object) else {
+        return;
+    };
+    let spec = &object.spec;
+    let note = format!(
+        "App {standby}, which the operator created in project {} as the standby of app {}, is still there, and its client secret may be in use: delete it in ZITADEL when it is not",
+        spec.project_id, spec.app_id
+    );
+    context.events.normal(object, Reason::StandbyKept, &note);
+}
+
 /// The spec can't be used.
 pub async fn invalid(
     object: &ApiAppSecret,

@@ -43,6 +43,10 @@ pub fn status(
         }
         (None, None) => {}
     }
+    if facts.gates.connection.is_ok() {
+        let standby = reconciliation.standby.as_ref();
+        status.standby_app_id = standby.map(|standby| standby.app.app.to_string());
+    }
     let claim_of = |slot| match facts.of(slot).claim.known() {
         Some(ClaimView::Present {
             record: Ok(claim), ..

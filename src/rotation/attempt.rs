@@ -14,6 +14,7 @@ use crate::rotation::memory::{Claimed, DoubtKind, Prepared};
 use crate::rotation::new_claim::{Before, new_claim};
 use crate::rotation::observed::{Failure, Observed};
 use crate::rotation::overlap;
+use crate::rotation::provision::before_rotation;
 use crate::rotation::repair::{breaker_holds, repair};
 use crate::rotation::repairs::RepairCause;
 use crate::rotation::secret::SecretState;
@@ -88,6 +89,7 @@ pub(super) fn prepare(
     secret: &SecretState,
 ) -> ControlFlow<Step, Infallible> {
     let facts = eval.facts;
+    before_rotation(eval, cause, claims, secret)?;
     eval.slot = target(eval, cause, claims, secret)?;
     let open = Slot::ALL
         .into_iter()

@@ -63,6 +63,13 @@ impl Memory {
 }
 
 impl Memory {
+    /// The standby application could not be created.
+    pub fn not_provisioned(&mut self, facts: &Facts, failure: &Failure) {
+        let (before, first) = (self.provision.as_deref(), facts.timing.retry_first);
+        let next = longer(before, facts, failure, first, Growth::of(failure));
+        self.provision = Some(next.into());
+    }
+
     /// The API server stores labels or annotations of the Secret otherwise than they are sent: they are left so for as long as a wait is
     /// at most, unless the object is changed.
     pub fn left_as_it_is(&mut self, facts: &Facts, failure: &Failure) {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AttemptId, Sequence};
+use crate::ids::{AppId, AttemptId, Sequence};
 use crate::rotation::cause::kind::{AttemptCause, Cause};
 use crate::rotation::fingerprint::Fingerprint;
 use crate::rotation::record::{Owner, RecordError, UnknownFields, check_version};
@@ -96,6 +96,11 @@ pub struct Claim {
     /// Earlier attempts whose value may still be written, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaced: Vec<Replaced>,
+    /// The standby application that the operator created beside this one. Only in the claim of the application that `spec.appId` names.
+    ///
+    /// NB: nowhere else. What is in the object or its Secret is the tenant's, and could name an application that is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby: Option<AppId>,
     /// What another version wrote besides.
     #[serde(flatten)]
     pub unknown: UnknownFields,
@@ -182,6 +187,7 @@ impl Claim {
             repairs: Repairs::default(),
             attempt: None,
             replaced: Vec::new(),
+            standby: None,
             unknown: UnknownFields::default(),
         }
     }
@@ -272,6 +278,7 @@ mod tests {
                 unknown: UnknownFields::default(),
             }),
             replaced: Vec::new(),
+            standby: None,
             unknown: UnknownFields::default(),
         }
     }

@@ -76,8 +76,14 @@ pub(super) fn target(
     if let Some((_, slot)) = Slot::ALL.iter().filter_map(began).max() {
         return Continue(slot);
     }
-    // A secret of another actor, which may be in use, is spared if there is an application without one.
-    for slot in Slot::ALL {
+    // A secret of another actor, which may be in use, is spared if there is an application without one. No one has that of an application
+    // which the operator created.
+    let order = if facts.object.provisioned {
+        [Slot::Standby, Slot::Primary]
+    } else {
+        Slot::ALL
+    };
+    for slot in order {
         match &facts.of(slot).journal {
             Observed::Unread | Observed::Cached(_) => {
                 return Break(Step::Read {

@@ -15,6 +15,7 @@ use crate::rotation::facts::{ClaimView, Facts};
 use crate::rotation::gate::{gate, not_ours};
 use crate::rotation::memory::Memory;
 use crate::rotation::observed::{Failure, Observed};
+use crate::rotation::provision::provision;
 use crate::rotation::record::RecordError;
 use crate::rotation::rename::renamed;
 use crate::rotation::secret::SecretState;
@@ -119,6 +120,7 @@ fn steps(eval: &mut Evaluation<'_>) -> ControlFlow<Step, Infallible> {
             }
         }
     }
+    provision(eval, claims, secret)?;
     see_open(eval, claims, secret);
     if let Some(idle) = facts.idle()
         && let Some(open) = claims.open(idle, secret)

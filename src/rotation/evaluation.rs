@@ -73,6 +73,17 @@ impl<'a> Evaluation<'a> {
     pub(super) fn app(&mut self) -> ControlFlow<Step, AppView> {
         match &self.seen().app {
             Observed::Live(app) => Continue(*app),
+            // NB: by the reason itself a person would look for it in spec.appId.
+            Observed::Failed(failure)
+                if self.slot == Slot::Standby && failure.reason == Reason::AppNotFound =>
+            {
+                let reason = Reason::StandbyNotReady;
+                let failure = Failure {
+                    reason,
+                    ..failure.clone()
+                };
+                Break(rest(self.failed(&failure)))
+            }
             Observed::Failed(failure) => Break(rest(self.failed(failure))),
             Observed::Unread | Observed::Cached(_) => Break(self.read(&[Source::App])),
         }
@@ -124,6 +135,11 @@ impl<'a> Evaluation<'a> {
     /// rarely.
     pub(super) fn backing_off_rewrites(&self) -> Option<Report> {
         self.waits_for(self.memory.rewrites.as_ref()?)
+    }
+
+    /// The rest before the standby application is created once more.
+    pub(super) fn held_back_provision(&self) -> Option<Report> {
+        self.waits_for(self.memory.provision.as_ref()?)
     }
 
     /// A wait that ends when the next rotation is due, if that is sooner.

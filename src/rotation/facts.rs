@@ -69,6 +69,8 @@ pub struct ObjectView {
     pub last_active: Option<Slot>,
     /// Whether the standby application is still to be checked: the spec is new, or it was not ready.
     pub standby_unseen: bool,
+    /// Whether the operator creates the standby application.
+    pub provisioned: bool,
     /// Rotations that the breaker does not count.
     pub explained: Explained,
 }

@@ -157,6 +157,8 @@ pub struct Memory {
     pub backoff: Option<Box<Backoff>>,
     /// Writes of the Secret that changed nothing but what another actor may undo: labels, annotations, owner, record.
     pub rewrites: Option<Box<Backoff>>,
+    /// The standby application that could not be created.
+    pub provision: Option<Box<Backoff>>,
     /// An attempt of this process whose outcome is not known, and what came back.
     pub unanswered: Option<Box<(AttemptId, Failure)>>,
     /// The revision of the Secret whose value was accepted, if that is the newest that is known.

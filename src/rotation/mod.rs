@@ -26,6 +26,7 @@ mod obstacle;
 mod overlap;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+mod provision;
 mod publish;
 mod record;
 mod rename;

@@ -131,6 +131,7 @@ pub(super) fn new_claim(
             .replaced
             .map_or_else(Vec::new, |claim| claim.replaced(before.replaced_carried)),
         attempt: Some(attempt),
+        standby: before.replaced.and_then(|claim| claim.standby.clone()),
         unknown: before
             .replaced
             .map(|claim| claim.unknown.clone())

@@ -29,6 +29,7 @@ const fn concerns_what_is_next(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::StandbyNotReady
+            | Reason::StandbyNameTaken
             | Reason::SecretContested
             | Reason::SecretTypeMismatch
             | Reason::SecretImmutable

@@ -62,6 +62,13 @@ pub enum Step {
         /// The revision to replace; none: it must not exist.
         over: Option<Version>,
     },
+    /// Create the standby application, or find the one that was created before, and record its id in the claim.
+    Provision {
+        /// What to write besides the id.
+        claim: Box<Claim>,
+        /// The revision to replace.
+        over: Version,
+    },
     /// Send generate, once.
     Send {
         /// The application.

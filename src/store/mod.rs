@@ -44,6 +44,8 @@ use crate::store::object::Object;
 use crate::store::own_writes::OwnWrites;
 use crate::store::owners::Owners;
 use crate::store::secrets::KeptSecret;
+use crate::target::apps::{claim_name, named_apps};
+use crate::target::error::TargetError;
 use crate::target::{self, ObjectVersion, Target};
 use crate::zitadel::{AppRef, Issuer};
 
@@ -305,7 +307,7 @@ impl Store {
                 && present.app.project == target.app.project
                 && apps(present) == apps(target)
         };
-        match Target::read(&object, Duration::ZERO) {
+        match self.target(&object, Duration::ZERO) {
             Ok(present) if again && same(&present) && present.secret.name == target.secret.name => {
                 Arc::new(Target {
                     owner: target::owner(&object),
@@ -318,6 +320,42 @@ impl Store {
             }),
             _ => Arc::clone(target),
         }
+    }
+
+    /// What an object asks for, with the standby application that the operator created for it. `minimum` is the shortest interval that the
+    /// operator allows.
+    fn target(&self, object: &ApiAppSecret, minimum: Duration) -> Result<Target, TargetError> {
+        let mut target = Target::read(object, minimum)?;
+        if target.provisioned {
+            target.standby = self.provisioned(object);
+        }
+        Ok(target)
+    }
+
+    /// The applications of an object: those that it names, the one whose pair it keeps, and the one that the operator created for it.
+    pub fn apps_of(&self, object: &ApiAppSecret) -> HashSet<AppRef> {
+        let mut apps: HashSet<_> = named_apps(object).collect();
+        let primary = named_apps(object).find(|app| app.app.as_str() == object.spec.app_id);
+        let standby = primary.zip(self.provisioned(object));
+        apps.extend(standby.map(|(primary, app)| AppRef { app, ..primary }));
+        apps
+    }
+
+    /// The standby application that the operator created for an object, if it did.
+    pub fn provisioned(&self, object: &ApiAppSecret) -> Option<AppId> {
+        let spec = &object.spec;
+        if !spec.is_standby_provisioned() {
+            return None;
+        }
+        let primary = named_apps(object).find(|app| app.app.as_str() == spec.app_id)?;
+        let issuer = self.issuer(spec.connection_name())?;
+        self.provisioned_by(&claim_name(&issuer, &primary))
+    }
+
+    /// The standby application that a claim records.
+    pub fn provisioned_by(&self, claim: &str) -> Option<AppId> {
+        let claim = self.claims.get(claim)?;
+        claim.record.as_ref().ok()?.standby.clone()
     }
 
     /// Has every object of a connection reconciled again.
@@ -344,7 +382,9 @@ impl Store {
         match self.object(owner).map(|object| object.read()) {
             Some(Ok(object)) => {
                 object.spec.project_id == app.project.as_str()
-                    && (object.spec.names(&app.app) || self.stores_pair(&object, &app.app, owner))
+                    && (object.spec.names(&app.app)
+                        || self.provisioned(&object).as_ref() == Some(&app.app)
+                        || self.stores_pair(&object, &app.app, owner))
             }
             Some(Err(_)) => true,
             None => false,

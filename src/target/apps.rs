@@ -22,6 +22,13 @@ pub fn claim_name(issuer: &str, app: &AppRef) -> String {
     )
 }
 
+/// The name of the standby application that the operator creates for an application.
+///
+/// Names are unique in a project (ZITADEL refuses a second one with `V3-DKcYh`), so that creating it twice is not possible.
+pub fn standby_name(app: &AppId) -> String {
+    format!("{app} standby (zitadel-secret-operator)")
+}
+
 /// 128 bits of SHA-256 over the parts, as hexadecimal digits.
 pub fn hash(parts: &[&str]) -> String {
     use std::fmt::Write as _;

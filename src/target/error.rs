@@ -48,6 +48,14 @@ pub enum TargetError {
     /// The standby application is the application itself.
     #[error("spec.standby.appId must be another application than spec.appId")]
     StandbyIsApp,
+    /// An existing standby application without its id.
+    #[error("spec.standby of type Existing needs the appId of the application")]
+    ExistingWithoutAppId,
+    /// A provisioned standby application with an id.
+    #[error(
+        "spec.standby of type Provisioned must not have an appId, because the operator creates the application"
+    )]
+    ProvisionedAppId,
     /// An overlap without a second application.
     #[error(
         "spec.rotation.overlap needs spec.standby: one application has one client secret at a time"

@@ -40,8 +40,10 @@ pub struct Target {
     pub connection: String,
     /// The application, with the organization that the object names itself.
     pub app: AppRef,
-    /// The standby application of the same project.
+    /// The standby application of the same project, where it is known: that of a provisioned one is not in the object.
     pub standby: Option<AppId>,
+    /// Whether the operator creates the standby application.
+    pub provisioned: bool,
     /// The Secret.
     pub secret: Template,
     /// When to rotate.
@@ -73,12 +75,19 @@ impl Target {
             return Err(TargetError::StandbyIsApp);
         }
         let schedule = Schedule::parse(spec.rotation.as_ref(), &uid, minimum)?;
-        if schedule.overlap().is_some() && standby.is_none() {
+        let provisioned = spec.is_standby_provisioned();
+        match (provisioned, spec.standby.is_some(), &standby) {
+            (true, _, Some(_)) => return Err(TargetError::ProvisionedAppId),
+            (false, true, None) => return Err(TargetError::ExistingWithoutAppId),
+            _ => {}
+        }
+        if schedule.overlap().is_some() && spec.standby.is_none() {
             return Err(TargetError::OverlapWithoutStandby);
         }
         Ok(Self {
             connection: spec.connection_name().to_owned(),
             standby,
+            provisioned,
             app: AppRef {
                 organization: spec
                     .organization_id

@@ -76,6 +76,17 @@ pub fn parse(body: &[u8]) -> Option<Application> {
     application(answer.get("app")?)
 }
 
+/// Parses the answer to a creation: the id. The client secret in it is not read.
+pub fn parse_created(body: &[u8]) -> Option<AppId> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Created {
+        app_id: String,
+    }
+    let created: Created = serde_json::from_slice(body).ok()?;
+    AppId::try_from(created.app_id.as_str()).ok()
+}
+
 /// Parses the answer to a search; unreadable items are omitted.
 pub fn parse_page(body: &[u8]) -> Option<AppPage> {
     let items = wire::result_items(body)?;

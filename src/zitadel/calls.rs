@@ -156,6 +156,47 @@ impl Client {
         self.call(Operation::Apps, self.timeouts.list, all).await
     }
 
+    /// Creates an API application that authenticates by client secret, and returns its id; the first client secret is dropped. Where the
+    /// project has an application of that name, it is an error ([`ErrorClass::AlreadyExists`]).
+    pub async fn create_app(
+        &self,
+        organization: Option<&OrganizationId>,
+        project: &ProjectId,
+        name: &str,
+    ) -> Result<AppId, ZitadelError> {
+        let path = format!("/management/v1/projects/{project}/apps/api");
+        let body = json!({"name": name, "authMethodType": "API_AUTH_METHOD_TYPE_BASIC"});
+        let request = || {
+            let request = self.transport.once(Method::POST, &path).json(&body);
+            in_organization(request, organization)
+        };
+        let read = self.read(Operation::CreateApp, SMALL_BODY, request, |answer| {
+            application::parse_created(&answer.body)
+        });
+        self.call(Operation::CreateApp, self.timeouts.call, read)
+            .await
+    }
+
+    /// The id of the application with exactly that name, of which a project has one at most.
+    pub async fn app_named(
+        &self,
+        organization: Option<&OrganizationId>,
+        project: &ProjectId,
+        name: &str,
+    ) -> Result<Option<AppId>, ZitadelError> {
+        let path = format!("/management/v1/projects/{project}/apps/_search");
+        let query = json!({"queries": [{"nameQuery": {"name": name, "method": "TEXT_QUERY_METHOD_EQUALS"}}]});
+        let request = || {
+            let request = self.transport.read(Method::POST, &path).json(&query);
+            in_organization(request, organization)
+        };
+        let read = self.read(Operation::Apps, LIST_BODY, request, |answer| {
+            application::parse_page(&answer.body)
+        });
+        let page = self.call(Operation::Apps, self.timeouts.call, read).await?;
+        Ok(page.apps.into_iter().next().map(|app| app.id))
+    }
+
     /// The application's journal as far back as requested, possibly further; ascending, each sequence once. It is complete that far, or an
     /// error is returned: a gap could hide a rotation. Only where there are tens of thousands of entries the oldest of them are left out;
     /// without a new secret among the newest ones it is an error ([`ErrorClass::TooLarge`]).

@@ -21,6 +21,8 @@ pub enum Operation {
     Project,
     /// List applications.
     Apps,
+    /// Create an application.
+    CreateApp,
     /// Read the journal.
     Changes,
     /// Check whether a secret is valid.
@@ -40,6 +42,7 @@ impl Operation {
             Self::App => "app",
             Self::Project => "project",
             Self::Apps => "apps",
+            Self::CreateApp => "create_app",
             Self::Changes => "changes",
             Self::Introspect => "introspect",
             Self::Discovery => "discovery",

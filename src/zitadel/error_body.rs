@@ -82,6 +82,7 @@ fn class_of_status(answer: &Answer, body: Option<&ErrorBody>) -> ErrorClass {
             ErrorClass::NotFound
         }
         (429, _) | (_, Some(8)) => ErrorClass::RateLimited,
+        (409, Some(6)) if is_verdict => ErrorClass::AlreadyExists,
         (408 | 499 | 502..=504, _) | (_, Some(14)) => ErrorClass::Unavailable,
         (400..=499, _) => ErrorClass::Rejected,
         (500..=599, _) => ErrorClass::Internal,

@@ -27,6 +27,8 @@ pub enum ErrorClass {
     AppNotFound,
     /// An OIDC or SAML application (`COMMAND-aeH4`).
     NotAnApiApp,
+    /// Something of that name exists (409).
+    AlreadyExists,
     /// ZITADEL has no instance with that host name.
     InstanceNotFound,
     /// Another 404 of ZITADEL's own: with an id, or a route that this version does not have.
@@ -70,6 +72,7 @@ impl ErrorClass {
             Self::NotAMember => "NotAMember",
             Self::AppNotFound => "AppNotFound",
             Self::NotAnApiApp => "NotAnApiApp",
+            Self::AlreadyExists => "AlreadyExists",
             Self::InstanceNotFound => "InstanceNotFound",
             Self::NotFound => "NotFound",
             Self::Rejected => "Rejected",
@@ -94,6 +97,7 @@ impl ErrorClass {
             | Self::NotAMember
             | Self::AppNotFound
             | Self::NotAnApiApp
+            | Self::AlreadyExists
             | Self::InstanceNotFound
             | Self::NotFound
             | Self::IssuerMismatch
@@ -130,6 +134,7 @@ impl ErrorClass {
             Self::NotAMember => "service user is no member of the organization",
             Self::AppNotFound => "application not found",
             Self::NotAnApiApp => "not an API application",
+            Self::AlreadyExists => "the name is taken",
             Self::InstanceNotFound => "no instance of that host name",
             Self::NotFound => "not found",
             Self::Rejected => "request rejected",

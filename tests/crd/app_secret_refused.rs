@@ -48,7 +48,7 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
         ),
         (
             vec![("standby", json!({"type": "Existing"}))],
-            "spec.standby.appId",
+            "standby of type Existing needs the appId of the application",
         ),
         (
             vec![("standby", json!({"appId": "3"}))],
@@ -56,6 +56,10 @@ async fn an_api_app_secret_that_can_never_work_is_refused_with_the_field_named()
         ),
         (
             vec![("standby", json!({"type": "Provisioned", "appId": "3"}))],
+            "standby of type Provisioned must not have an appId, because the operator creates the application: leave it out, or write type: Existing to use \"3\"",
+        ),
+        (
+            vec![("standby", json!({"type": "Created"}))],
             "spec.standby.type",
         ),
         (

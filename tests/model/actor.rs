@@ -424,6 +424,7 @@ fn memory(memo: &Memo) -> real::Memory {
             })
         }),
         rewrites: None,
+        provision: None,
         unanswered: None,
         verified: some(memo.verified).map(text),
         rejected: some(memo.rejected).map(|secret| {
@@ -599,6 +600,7 @@ fn claim_view(known: &Known, slot: u8, claim: Option<Claim>) -> real::ClaimView 
                 trigger: trigger(*news),
             })
             .collect(),
+        standby: None,
         unknown: real::UnknownFields::default(),
     };
     real::ClaimView::Present {
@@ -762,6 +764,7 @@ fn facts(known: &Known) -> real::Facts {
             },
             last_active: (known.status.last != 0).then(|| slot_of(known.status.active)),
             standby_unseen: false,
+            provisioned: false,
             explained: real::Explained::default(),
             proven: some(known.status.proven).map(|sequence| Sequence(sequence.into())),
         },
@@ -880,6 +883,7 @@ fn step(known: &Known, step: &real::Step) -> Step {
             Step::Read(bits, slot_number(*slot))
         }
         real::Step::CreateShell => Step::CreateShell,
+        real::Step::Provision { .. } => unreachable!("every standby of the model exists"),
         real::Step::Rehearse { slot, over } => Step::Rehearse(slot_number(*slot), revision(over)),
         real::Step::WriteClaim { slot, claim, over } => {
             let (claim, fresh) = claim_numbers(known, claim);

@@ -140,12 +140,13 @@ catalogue! {
 }
 
 /// The calls whose label is `operation`.
-const OPERATIONS: [&str; 8] = [
+const OPERATIONS: [&str; 9] = [
     "me",
     "generate",
     "app",
     "project",
     "apps",
+    "create_app",
     "changes",
     "introspect",
     "discovery",

@@ -80,6 +80,8 @@ fn during(blocked: &Blocked, scene: &Scene<'_>) -> Option<String> {
     let (app, project) = (&scene.target.app.app, &scene.target.app.project);
     Some(match blocked.call? {
         "generate" => format!("the client secret of app {app} was requested"),
+        "create_app" => format!("the standby of app {app} was created"),
+        "apps" => format!("the apps of project {project} were searched"),
         "project" => format!("project {project} was read"),
         "changes" => format!("the change list of app {app} was read"),
         "token" => "the operator asked for an access token".to_owned(),

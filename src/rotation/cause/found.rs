@@ -58,7 +58,7 @@ pub(super) fn nothing_to_adopt(
 }
 
 /// Writes the object's own claim without an attempt, over one that was another's or over none. What that remembers of repairs is kept.
-pub(super) fn claimed(
+pub(in crate::rotation) fn claimed(
     eval: &mut Evaluation<'_>,
     before: Option<&Claim>,
     trigger: Option<String>,
@@ -71,6 +71,7 @@ pub(super) fn claimed(
     let unknown = before.map(|it| it.unknown.clone()).unwrap_or_default();
     let claim = Claim {
         unknown,
+        standby: before.and_then(|it| it.standby.clone()),
         ..claim.remembering(repairs)
     };
     Continue(Found::Claim(Box::new(claim)))

@@ -112,6 +112,7 @@ fn claim(attempt: u128, cause: Cause, trigger: Option<&str>, pre: Option<u64>) -
             unknown: UnknownFields::default(),
         }),
         replaced: Vec::new(),
+        standby: None,
         unknown: UnknownFields::default(),
     }
 }
@@ -199,6 +200,7 @@ fn nothing() -> Facts {
             consumers: Uptake::NotAwaited,
             last_active: None,
             standby_unseen: false,
+            provisioned: false,
             explained: Explained::default(),
         },
         current: Observed::Live(true),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::Reason;
-use crate::ids::{AttemptId, Sequence};
+use crate::ids::{AppId, AttemptId, Sequence};
 use crate::rotation::{
     AppFacts, AppView, Attempt, AttemptCause, AttemptState, Backoff, Cause, Claim, ClaimView,
     Claimed, Doubt, DoubtKind, DriftSeen, DueState, Entry, Explained, Facts, Failure, Former,
@@ -55,6 +55,10 @@ impl Bytes<'_> {
             uid: "u".into(),
             revision: self.below(2).to_string(),
         }
+    }
+
+    fn app_id(&mut self) -> AppId {
+        AppId::try_from(self.one(&["1", "2"])).unwrap()
     }
 
     fn attempt(&mut self) -> AttemptId {
@@ -153,6 +157,7 @@ impl Bytes<'_> {
                 id: b.attempt(),
                 trigger: b.trigger(),
             })),
+            standby: self.seldom(Self::app_id),
             unknown: UnknownFields::default(),
         }
     }
@@ -248,6 +253,7 @@ impl Bytes<'_> {
             ]),
             last_active: self.maybe(Self::slot),
             standby_unseen: self.rarely(),
+            provisioned: self.rarely(),
             explained: Explained {
                 asked: Vec::from_iter(self.maybe(Self::sequence)),
                 repairs: Vec::from_iter(self.maybe(Self::sequence)),
@@ -302,16 +308,9 @@ impl Bytes<'_> {
                 })
             }),
             drift: self.maybe(|b| (b.sequence(), b.boot())),
-            backoff: self.seldom(|b| {
-                Box::new(Backoff {
-                    count: u32::from(b.byte()),
-                    until: b.boot(),
-                    failure: b.failure(),
-                    inputs: b.one(&["x", "y"]).into(),
-                    everything: false,
-                })
-            }),
+            backoff: self.seldom(Self::backoff),
             rewrites: None,
+            provision: self.seldom(Self::backoff),
             unanswered: None,
             verified: self.maybe(|b| b.version().revision),
             doubt: self.maybe(|b| Doubt {
@@ -325,6 +324,16 @@ impl Bytes<'_> {
             }),
             without_effect: self.seldom(Self::attempt),
         }
+    }
+
+    fn backoff(&mut self) -> Box<Backoff> {
+        Box::new(Backoff {
+            count: u32::from(self.byte()),
+            until: self.boot(),
+            failure: self.failure(),
+            inputs: self.one(&["x", "y"]).into(),
+            everything: false,
+        })
     }
 
     /// What a read brings.

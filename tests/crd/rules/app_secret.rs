@@ -44,6 +44,16 @@ pub fn manifests() -> Vec<Refused> {
             "rotation.overlap needs standby",
             vec![("rotation.overlap.minimum", json!("1h"))],
         ),
+        refused(
+            "spec.standby",
+            "standby of type Existing needs the appId",
+            vec![("standby", json!({"type": "Existing"}))],
+        ),
+        refused(
+            "spec.standby",
+            "standby of type Provisioned must not have an appId",
+            vec![("standby", json!({"type": "Provisioned", "appId": "3"}))],
+        ),
         id("spec.appId", "appId"),
         change("spec.appId", "cannot be changed", ("appId", "2", "3")),
         refused(

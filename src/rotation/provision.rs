@@ -1,0 +1,134 @@
+//! The standby application that the operator creates (`spec.standby.type: Provisioned`). No I/O.
+//!
+//! Creating it needs no attempt. Nothing is rotated by it; and a name is unique in a project, so that a second call is refused and the
+//! application is found by its name. Its id is recorded in the claim of the application that `spec.appId` names.
+
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use crate::api::Reason;
+use crate::rotation::cause::found::{Found, claimed};
+use crate::rotation::cause::kind::Cause;
+use crate::rotation::claim::Claim;
+use crate::rotation::claims::Claims;
+use crate::rotation::evaluation::Evaluation;
+use crate::rotation::observed::Observed;
+use crate::rotation::secret::SecretState;
+use crate::rotation::slot::Slot;
+use crate::rotation::step::{Blocked, Report, Retry, Source, Step, rest, stalled, waiting};
+
+/// Creates the standby application where none is known, or ZITADEL has the known one no more.
+pub(super) fn provision(
+    eval: &mut Evaluation<'_>,
+    claims: Claims<'_>,
+    secret: &SecretState,
+) -> ControlFlow<Step> {
+    let facts = eval.facts;
+    let known = claims.primary.and_then(|claim| claim.standby.as_ref());
+    if !facts.object.provisioned || (known.is_some() && !is_gone(eval)) {
+        return Continue(());
+    }
+    // NB: by the Secret there is one, which is the tenant's word. Before the claim says so, nothing is done with that application.
+    let unconfirmed = known.is_none() && facts.standby.is_some();
+    let claim = match of_object(eval, claims) {
+        Some(claim) if unconfirmed || claims.open(Slot::Primary, secret).is_none() => claim,
+        None if unconfirmed => return own_claim(eval, claims, secret),
+        Some(_) | None => return Continue(()),
+    };
+    eval.slot = Slot::Primary;
+    let ready = match &facts.primary.app {
+        Observed::Unread | Observed::Cached(_) => {
+            return Break(eval.read(&[Source::Object, Source::App]));
+        }
+        Observed::Live(app) => app.refused.is_none(),
+        Observed::Failed(_) => false,
+    };
+    if ready && eval.held_back_provision().is_none() {
+        eval.current()?;
+        let claim = Claim {
+            standby: None,
+            ..claim.clone()
+        };
+        return match eval.claim_version() {
+            Some(over) => Break(Step::Provision {
+                claim: Box::new(claim),
+                over,
+            }),
+            None => Break(eval.read(&[Source::Claim])),
+        };
+    }
+    if unconfirmed {
+        return Break(rest(not_provisioned(eval)));
+    }
+    Continue(())
+}
+
+/// What a rotation waits for that need not end the stored pair: the standby application, and before that a claim to record it in. A repair
+/// does not wait, since what it replaces is dead already.
+pub(super) fn before_rotation(
+    eval: &mut Evaluation<'_>,
+    cause: Cause,
+    claims: Claims<'_>,
+    secret: &SecretState,
+) -> ControlFlow<Step> {
+    let facts = eval.facts;
+    let open = claims.open(Slot::Primary, secret).is_some();
+    if !is_awaited(eval) || cause.is_repair() || open {
+        return Continue(());
+    }
+    eval.slot = Slot::Primary;
+    let app = eval.app()?;
+    let retry = Retry::After(facts.timing.retry_most);
+    if let Some(reason) = app.refused {
+        return Break(rest(stalled(reason, retry)));
+    }
+    if of_object(eval, claims).is_none() {
+        return own_claim(eval, claims, secret);
+    }
+    Break(rest(not_provisioned(eval)))
+}
+
+/// Whether the standby application is still to be created.
+pub(super) fn is_awaited(eval: &Evaluation<'_>) -> bool {
+    eval.facts.object.provisioned && eval.facts.standby.is_none()
+}
+
+/// What is reported while the standby application cannot be created.
+pub(super) fn not_provisioned(eval: &Evaluation<'_>) -> Report {
+    eval.held_back_provision().unwrap_or_else(|| {
+        let retry = Retry::After(eval.facts.timing.retry_first);
+        waiting(Blocked::from(Reason::StandbyNotReady), retry)
+    })
+}
+
+/// Whether ZITADEL has the standby application no more. While the Secret holds its pair that is first replaced.
+fn is_gone(eval: &Evaluation<'_>) -> bool {
+    let facts = eval.facts;
+    let standby = facts.standby.as_ref().map(|standby| &standby.app);
+    facts.idle() == Some(Slot::Standby)
+        && matches!(standby, Some(Observed::Failed(failure)) if failure.reason == Reason::AppNotFound)
+}
+
+/// The object's own claim of the application that `spec.appId` names.
+fn of_object<'a>(eval: &Evaluation<'_>, claims: Claims<'a>) -> Option<&'a Claim> {
+    let owner = &eval.facts.object.owner;
+    claims.primary.filter(|claim| claim.owner == *owner)
+}
+
+/// Writes that claim, with what the one before remembers.
+fn own_claim(
+    eval: &mut Evaluation<'_>,
+    claims: Claims<'_>,
+    secret: &SecretState,
+) -> ControlFlow<Step> {
+    eval.slot = Slot::Primary;
+    let trigger = eval.facts.handled_trigger();
+    let make = if secret.is_recorded() {
+        Claim::settled
+    } else {
+        Claim::unissued
+    };
+    match claimed(eval, claims.primary, trigger, make)? {
+        Found::Claim(claim) => Break(eval.write_claim(*claim)),
+        _ => Continue(()),
+    }
+}
