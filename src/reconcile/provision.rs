@@ -9,6 +9,7 @@ use kube::Api;
 use crate::api::Reason;
 use crate::connection::Connection;
 use crate::ids::AppId;
+use crate::process::kube_error::is_conflict;
 use crate::reconcile::context::Context;
 use crate::reconcile::observe::Reconciliation;
 use crate::report::failure;
@@ -130,7 +131,7 @@ async fn record(
             true
         }
         Err(error) => {
-            if !failure::is_conflict(&error) {
+            if !is_conflict(&error) {
                 reconciliation.back_off(facts, &failure::claim(&error));
             }
             false

@@ -167,7 +167,8 @@ impl Client {
         let path = format!("/management/v1/projects/{project}/apps/api");
         let body = json!({"name": name, "authMethodType": "API_AUTH_METHOD_TYPE_BASIC"});
         let request = || {
-            let request = self.transport.once(Method::POST, &path).json(&body);
+            // NB: where it is sent twice, the second one is refused for its name.
+            let request = self.transport.read(Method::POST, &path).json(&body);
             in_organization(request, organization)
         };
         let read = self.read(Operation::CreateApp, SMALL_BODY, request, |answer| {
@@ -177,7 +178,7 @@ impl Client {
             .await
     }
 
-    /// The id of the application with exactly that name, of which a project has one at most.
+    /// The id of the application with that name, in whatever case: a project has one at most.
     pub async fn app_named(
         &self,
         organization: Option<&OrganizationId>,
@@ -185,7 +186,7 @@ impl Client {
         name: &str,
     ) -> Result<Option<AppId>, ZitadelError> {
         let path = format!("/management/v1/projects/{project}/apps/_search");
-        let query = json!({"queries": [{"nameQuery": {"name": name, "method": "TEXT_QUERY_METHOD_EQUALS"}}]});
+        let query = json!({"queries": [{"nameQuery": {"name": name, "method": "TEXT_QUERY_METHOD_EQUALS_IGNORE_CASE"}}]});
         let request = || {
             let request = self.transport.read(Method::POST, &path).json(&query);
             in_organization(request, organization)

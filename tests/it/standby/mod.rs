@@ -3,6 +3,7 @@
 mod changes;
 mod issue;
 mod lost_answers;
+mod provisioned;
 
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::{ApiAppSecret, ApiAppSecretStatus};
