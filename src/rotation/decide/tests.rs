@@ -8,6 +8,7 @@ mod claims;
 mod foreign;
 mod obstacles;
 mod origin;
+mod provision;
 mod rejected;
 mod rest;
 mod single;
