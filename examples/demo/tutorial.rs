@@ -67,6 +67,8 @@ metadata:
 spec:
   projectId: \"{project}\"
   appId: \"{app}\"
+  standby:
+    type: Provisioned
   rotation:
     interval: 30d
 "

@@ -215,9 +215,13 @@ async fn the_operator_does_for_every_example_what_the_example_says() {
 async fn minimal(team: &Team) {
     let tenant = &team.tenant;
     let minimal = team.apply(&["minimal/object.yaml"]);
-    tenant.ready("orders-api").await;
-    assert!(tenant.accepted(&minimal.app, "orders-api").await);
-    assert_eq!(tenant.generates(&minimal.app), 1);
+    let status = tenant.ready("orders-api").await.status.unwrap();
+    let stored = tenant.client_secret("orders-api").await.unwrap();
+    let created = status.standby_app_id.unwrap();
+    assert!(tenant.zitadel.accepts(&created, &stored));
+    let by_hand = minimal.app.secret.as_ref().unwrap();
+    assert!(tenant.zitadel.accepts(&minimal.app.id, by_hand));
+    assert_eq!(tenant.generates(&minimal.app), 0);
     team.delete(&minimal, "orders-api").await;
 }
 
@@ -254,7 +258,11 @@ async fn standby(team: &Team) {
     let standby = team.apply(&["standby/object.yaml"]);
     let object = tenant.ready("orders-api").await;
     let first = tenant.data("orders-api").await;
-    let active = object.status.unwrap().active_app_id.unwrap();
+    let status = object.status.unwrap();
+    let (active, created) = (
+        status.active_app_id.unwrap(),
+        status.standby_app_id.unwrap(),
+    );
     tenant
         .edit(
             "orders-api",
@@ -274,7 +282,7 @@ async fn standby(team: &Team) {
     assert_eq!(
         (
             tenant.generates(&standby.app),
-            tenant.generates(&standby.standby)
+            tenant.zitadel.generates(&created)
         ),
         (1, 1)
     );
