@@ -68,7 +68,6 @@ struct Applied {
     files: Vec<PathBuf>,
     objects: Vec<Value>,
     app: AppHandle,
-    standby: AppHandle,
 }
 
 impl Team {
@@ -139,7 +138,6 @@ impl Team {
             files: Vec::new(),
             objects: Vec::new(),
             app,
-            standby,
         };
         for file in files {
             let source = Path::new(env!("CARGO_MANIFEST_DIR"))
