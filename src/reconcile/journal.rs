@@ -143,6 +143,11 @@ impl Reconciliation {
         }
     }
 
+    fn is_own(&self, change: &Change) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_ok_and(|connection| change.editor.as_ref() == Some(&connection.user))
+    }
+
     /// Takes note of the newest secret: a first issue may replace one that is in use, another actor's or that of a former object.
     pub(crate) fn take_foreign(
         &mut self,
@@ -156,8 +161,10 @@ impl Reconciliation {
         };
         let foreign = match of(ChangeKind::SecretChanged) {
             Some(newest) => Some((newest, None)),
-            // The operator creates none.
-            None => of(ChangeKind::Created).map(|created| (created, Some(true))),
+            // NB: no one has that of an application which the operator created.
+            None => of(ChangeKind::Created)
+                .filter(|created| !self.is_own(created))
+                .map(|created| (created, Some(true))),
         };
         match foreign {
             Some((change, with_app)) => self.foreign.insert(

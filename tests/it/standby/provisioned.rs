@@ -111,6 +111,13 @@ async fn the_operator_creates_the_standby_and_no_rotation_ends_a_pair_that_is_in
             it.app.id, it.tenant.project, it.app.id
         )
     );
+    let note = it.tenant.event("orders", "Issued").await;
+    let sequence = status.sequence.unwrap();
+    assert_eq!(
+        note,
+        format!("Issued the first client secret, sequence {sequence}"),
+        "it replaced none that anyone had"
+    );
     let mut stored = it.secret().await;
     let mut active = standby.clone();
     for trigger in ["1", "2", "3"] {
