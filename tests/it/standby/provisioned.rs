@@ -1,6 +1,7 @@
 //! The standby application that the operator creates itself.
 
-use kube::api::{Api, DeleteParams, ListParams};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::{ApiAppSecret, ApiAppSecretStatus, ConditionType};
 use zitadel_secret_operator::target::apps::standby_name;
@@ -128,7 +129,6 @@ async fn the_operator_creates_the_standby_and_no_rotation_ends_a_pair_that_is_in
         assert!(zitadel.accepts(&active, &stored));
     }
     assert_eq!((it.generates(&standby), it.creations()), ((2, 2), 1));
-    // Nothing of the first client secret of the standby was kept, and nothing is asked at rest.
     it.tenant.delete("orders").await;
     let note = it.tenant.event("orders", "StandbyKept").await;
     assert!(
@@ -294,14 +294,18 @@ async fn a_claim_that_is_lost_costs_neither_the_standby_nor_a_generate() {
     let it = Provisioned::issued("provision-claims").await;
     let (tenant, standby) = (&it.tenant, it.standby().await);
     let claims = tenant.claims("orders").await;
-    let recorded = |claim: &Value| claim["standby"].as_str().map(ToOwned::to_owned);
-    let of = |lease: &k8s_openapi::api::coordination::v1::Lease| {
-        let text = &lease.metadata.annotations.as_ref().unwrap()["zitadel-secrets.dev/claim"];
-        recorded(&serde_json::from_str(text).unwrap())
+    let of = |lease: &Lease| {
+        let text = lease
+            .metadata
+            .annotations
+            .as_ref()?
+            .get("zitadel-secrets.dev/claim")?;
+        let claim: Value = serde_json::from_str(text).unwrap();
+        claim["standby"].as_str().map(ToOwned::to_owned)
     };
     let ids: Vec<_> = claims.iter().filter_map(of).collect();
-    assert_eq!(ids, [standby.clone()], "one claim names it");
-    let leases: Api<k8s_openapi::api::coordination::v1::Lease> = Api::namespaced(
+    assert_eq!(ids, std::slice::from_ref(&standby), "one claim names it");
+    let leases: Api<Lease> = Api::namespaced(
         tenant.client.clone(),
         claims[0].metadata.namespace.as_deref().unwrap(),
     );
@@ -314,15 +318,13 @@ async fn a_claim_that_is_lost_costs_neither_the_standby_nor_a_generate() {
     tenant.edit("orders", seen).await;
     eventually(PATIENCE, || async {
         let claims = tenant.claims("orders").await;
-        (claims.iter().filter_map(of).next().as_ref() == Some(&standby)).then_some(())
+        (claims.iter().find_map(of).as_ref() == Some(&standby)).then_some(())
     })
     .await;
     tenant.ready("orders").await;
     assert_eq!((it.generates(&standby), it.creations()), ((0, 1), 2));
     it.rotate("1").await;
     assert_eq!(it.generates(&standby), (1, 1));
-    let all = leases.list(&ListParams::default()).await.unwrap();
-    assert!(all.items.len() >= 2);
 }
 
 #[tokio::test]
