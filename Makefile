@@ -140,13 +140,21 @@ AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo)
 $(TOOLS)/bin/cargo-auditable:
 	$(CARGO) install --locked --version 0.7.7 --root $(TOOLS) cargo-auditable
 
-book: $(TOOLS)/bin/mdbook ## Build the documentation as a site, target/book, and check its links
+book: $(TOOLS)/bin/mdbook target/mermaid/mermaid.min.js ## Build the documentation as a site, target/book, and check its links
 	mdbook build
-	$(CARGO) test --test docs every_link_of_the_site -- --ignored
+	$(CARGO) test --test docs of_the_site -- --ignored
+
+# It has the scripts in itself, and names them in the book.toml beside them.
+target/mermaid/mermaid.min.js: $(TOOLS)/bin/mdbook-mermaid
+	mkdir -p $(@D) && : > $(@D)/book.toml
+	mdbook-mermaid install $(@D)
 
 # Without optimization it is built in half the time, and builds the site in a second.
 $(TOOLS)/bin/mdbook:
 	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --debug --locked --version 0.5.4 --no-default-features --features search --root $(TOOLS) mdbook
+
+$(TOOLS)/bin/mdbook-mermaid:
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --debug --locked --version 0.17.1 --root $(TOOLS) mdbook-mermaid
 
 crds: ## Write crds/ and the chart's copy of it from src/api
 	$(CARGO) run --quiet -- crd --output crds

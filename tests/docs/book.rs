@@ -1,9 +1,9 @@
-//! The site that `make book` builds: every link leads somewhere, with its anchor.
+//! The site that `make book` builds: every link leads somewhere, with its anchor, and diagrams are drawn.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::markdown::root;
+use crate::markdown::{blocks, pages, root};
 
 /// The files of the site, each with its anchors; none for what is no page.
 type Site = BTreeMap<PathBuf, BTreeSet<String>>;
@@ -105,4 +105,31 @@ fn every_link_of_the_site_leads_somewhere() {
         "{}: {links}",
         pages.len()
     );
+}
+
+#[test]
+#[ignore = "of the site that `make book` has built"]
+fn every_diagram_of_the_site_is_drawn_and_by_scripts_of_its_own() {
+    let book = root().join("target/book");
+    let mut diagrams = 0;
+    for (path, page) in pages() {
+        let Ok(source) = path.strip_prefix(root().join("docs")) else {
+            continue;
+        };
+        let html = book.join(source.with_extension("html"));
+        let Ok(html) = std::fs::read_to_string(html) else {
+            continue;
+        };
+        let of_page = blocks(&page)
+            .iter()
+            .filter(|block| block.language == "mermaid")
+            .count();
+        let drawn = html.matches("<pre class=\"mermaid\">").count();
+        assert_eq!(drawn, of_page, "{}", source.display());
+        diagrams += drawn;
+        let scripts = attributes(&html, "src").filter(|src| src.contains("/mermaid"));
+        let own = scripts.filter(|src| !src.contains("//"));
+        assert_eq!(own.count(), 2, "{}", source.display());
+    }
+    assert!(diagrams >= 3, "{diagrams}");
 }
