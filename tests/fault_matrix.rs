@@ -1,7 +1,7 @@
 //! Faults at every boundary of the rotation protocol, with one and with two replicas, without and with a standby
-//! application, on a real API server.
+//! application, and while its former pair is kept for a consumer, on a real API server.
 //!
-//! `FAULTS=B9xF2,B10,standby` runs only these cells; `FAULTS_LOG=zitadel_secret_operator=trace` prints what the replicas log.
+//! `FAULTS=B9xF2,B10,standby,behind,retiring` runs only these cells; `FAULTS_LOG=zitadel_secret_operator=trace` prints what the replicas log.
 #![allow(
     clippy::pedantic,
     dead_code,
@@ -26,14 +26,13 @@ async fn after_any_fault_anywhere_the_newest_value_is_stored_and_no_rotation_is_
  {
     let wanted = std::env::var("FAULTS").unwrap_or_default();
     let wanted: Vec<&str> = wanted.split(',').filter(|word| !word.is_empty()).collect();
-    let kinds = [(1, false), (2, false), (1, true), (2, true)];
-    let cells = kinds.into_iter().flat_map(Cell::all).filter(|cell| {
+    let cells = matrix::kinds().flat_map(Cell::all).filter(|cell| {
         let row = format!("B{}", cell.boundary.number());
         let one = format!("{row}xF{}", cell.strike);
         let column = format!("F{}", cell.strike);
-        let standby = if cell.standby { "standby" } else { "" };
+        let setting = cell.setting.word();
         wanted.is_empty()
-            || [row.as_str(), &one, &column, standby]
+            || [row.as_str(), &one, &column, setting]
                 .iter()
                 .any(|name| wanted.contains(name))
     });
@@ -60,5 +59,6 @@ controls! {
     without_the_claim_before_the_call_an_invariant_is_broken: controls::write_ahead;
     without_the_precondition_of_the_claim_an_invariant_is_broken: controls::claim_precondition;
     without_the_precondition_of_the_secret_an_invariant_is_broken: controls::secret_precondition;
+    without_the_sight_of_consumers_an_invariant_is_broken: controls::consumers;
     without_the_rehearsal_an_invariant_is_broken: controls::rehearsal;
 }

@@ -53,10 +53,12 @@ pub enum Boundary {
     Event,
     /// The leader's Lease.
     Renew,
+    /// The list of the Pods.
+    Pods,
 }
 
 impl Boundary {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Watch,
         Self::Object,
         Self::Secret,
@@ -73,6 +75,7 @@ impl Boundary {
         Self::Status,
         Self::Event,
         Self::Renew,
+        Self::Pods,
     ];
 
     /// The operation of ZITADEL, if it is one.
@@ -104,6 +107,7 @@ impl Boundary {
             Self::Status => is("patch", "apiappsecrets/status"),
             Self::Event => seen.resource == "events" && seen.verb != "get",
             Self::Renew => seen.verb == "update" && seen.name == LEADER_LEASE,
+            Self::Pods => is("list", "pods"),
             Self::Token | Self::App | Self::Journal | Self::Generate | Self::Prove => false,
         }
     }
@@ -119,6 +123,79 @@ impl fmt::Display for Boundary {
     }
 }
 
+/// How the object rotates, and at which moment a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Setting {
+    /// With one application, while it rotates.
+    Alone,
+    /// With a standby application, while it rotates.
+    Standby,
+    /// With a standby application whose former pair is kept for a consumer that stays behind, while it rotates.
+    Behind,
+    /// The same when that consumer has the new value, so that the former pair is retired.
+    Retiring,
+}
+
+impl Setting {
+    pub const ALL: [Self; 4] = [Self::Alone, Self::Standby, Self::Behind, Self::Retiring];
+
+    /// Whether the object has a standby application.
+    pub fn has_standby(self) -> bool {
+        self != Self::Alone
+    }
+
+    /// Whether the former pair is kept until a consumer is current.
+    pub fn awaits_consumers(self) -> bool {
+        matches!(self, Self::Behind | Self::Retiring)
+    }
+
+    /// What follows the number of replicas in a name; empty where nothing does.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Alone => "",
+            Self::Standby => "a standby application",
+            Self::Behind => "a consumer that stays behind",
+            Self::Retiring => "a former pair that is retired",
+        }
+    }
+
+    /// The word that selects its cells.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Alone => "",
+            Self::Standby => "standby",
+            Self::Behind => "behind",
+            Self::Retiring => "retiring",
+        }
+    }
+
+    /// Whether a fault is tried here. Beside consumers these are the steps between which they make a difference.
+    fn covers(self, boundary: Boundary, strike: u8, replicas: usize) -> bool {
+        use Boundary as B;
+        let steps: &[Boundary] = match self {
+            Self::Alone | Self::Standby => return boundary != B::Pods,
+            Self::Behind => &[B::ClaimPut, B::Generate, B::Apply, B::Status, B::Pods],
+            Self::Retiring => &[
+                B::Journal,
+                B::ClaimPut,
+                B::Recheck,
+                B::Generate,
+                B::Apply,
+                B::Status,
+                B::Event,
+                B::Pods,
+            ],
+        };
+        let strikes: &[u8] = match replicas {
+            1 => &[1, 2, 3, 4, 7, 9, 11],
+            _ => &[1, 2, 12],
+        };
+        // NB: how ZITADEL is made unreachable counts the reads of a rotation.
+        let unreachable = strike == 11 && boundary.operation().is_some();
+        steps.contains(&boundary) && strikes.contains(&strike) && !unreachable
+    }
+}
+
 /// A cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
@@ -128,8 +205,8 @@ pub struct Cell {
     pub replicas: usize,
     /// Which of several ways, where there are several.
     pub way: &'static str,
-    /// Whether the object has a standby application.
-    pub standby: bool,
+    /// How the object rotates.
+    pub setting: Setting,
     /// A mechanism that is taken away, for a control.
     pub without: Option<Without>,
 }
@@ -141,11 +218,11 @@ impl fmt::Display for Cell {
             strike,
             replicas,
             way,
-            standby,
+            setting,
             without,
         } = self;
-        if *standby {
-            write!(f, "with a standby, ")?;
+        if *setting != Setting::Alone {
+            write!(f, "with {}, ", setting.words())?;
         }
         write!(f, "B{} {boundary:?} × F{strike}", boundary.number())?;
         if !way.is_empty() {
@@ -162,6 +239,17 @@ impl fmt::Display for Cell {
 impl Cell {
     /// How many generates must be carried out in all, one being due: the table of the plan.
     pub fn expected(&self) -> (usize, usize) {
+        let (least, most) = self.rotations();
+        match self.setting {
+            Setting::Alone | Setting::Standby => (least, most),
+            Setting::Behind => (least + 1, most + 1),
+            // NB: what came of a retirement is read from the journal, so that a lost answer costs nothing.
+            Setting::Retiring if self.strike == 12 => (2, 3),
+            Setting::Retiring => (2, 2),
+        }
+    }
+
+    fn rotations(&self) -> (usize, usize) {
         use Boundary as B;
         match (self.boundary, self.strike, self.way) {
             // The first answer of a duplicated generate is dead when it comes; the second is not.
@@ -191,17 +279,17 @@ impl Cell {
     }
 
     /// All cells that mean something, for that many replicas.
-    pub fn all((replicas, standby): (usize, bool)) -> Vec<Self> {
+    pub fn all((replicas, setting): (usize, Setting)) -> Vec<Self> {
         let mut cells = Vec::new();
         for boundary in Boundary::ALL {
-            for strike in 1..=14 {
+            for strike in (1..=14).filter(|it| setting.covers(boundary, *it, replicas)) {
                 for way in ways(boundary, strike, replicas) {
                     cells.push(Self {
                         boundary,
                         strike,
                         replicas,
                         way,
-                        standby,
+                        setting,
                         without: None,
                     });
                 }
@@ -253,7 +341,7 @@ pub async fn run(lane: &mut Lane, cell: &Cell) -> Outcome {
         // A watch that failed waits longer each time; what the cells before did to it must not count.
         lane.replicas.clear();
     }
-    let app = match run.prepare(lane).await {
+    let app = match run.prepare(lane, cell).await {
         Ok(app) => app,
         Err(problem) => {
             return Outcome {
@@ -270,10 +358,12 @@ pub async fn run(lane: &mut Lane, cell: &Cell) -> Outcome {
             replica.controls.thaw();
         }
     });
-    if let Err(problem) = lane.settle(&app, run.trigger, cell.bound()).await {
-        run.problems.push(format!("not at rest {problem}"));
-    }
+    run.settle(lane, cell, &app).await;
     lane.zitadel.clear_faults();
+    if cell.setting == Setting::Behind {
+        lane.release().await;
+        run.settle(lane, cell, &app).await;
+    }
     let generates = invariants::executed(lane, &app).len();
     let (least, most) = cell.expected();
     if generates < least || generates > most {
@@ -297,7 +387,21 @@ struct Run {
 }
 
 impl Run {
-    async fn prepare(&mut self, lane: &mut Lane) -> Result<AppHandle, String> {
+    async fn settle(&mut self, lane: &mut Lane, cell: &Cell, app: &AppHandle) {
+        if let Err(problem) = lane.settle(app, self.trigger, cell.bound()).await {
+            self.problems.push(format!("not at rest {problem}"));
+        }
+    }
+
+    /// What makes the replicas do what a fault is to strike.
+    async fn begin(&self, lane: &mut Lane, cell: &Cell, app: &AppHandle) {
+        match cell.setting {
+            Setting::Retiring => lane.release().await,
+            _ => lane.trigger(app, self.trigger).await,
+        }
+    }
+
+    async fn prepare(&mut self, lane: &mut Lane, cell: &Cell) -> Result<AppHandle, String> {
         lane.zitadel.clear_faults();
         lane.wire.clear();
         lane.clean().await;
@@ -306,6 +410,15 @@ impl Run {
         let app = lane.subject().await;
         lane.settle(&app, "a", Duration::from_secs(20)).await?;
         lane.wire.clear();
+        if cell.setting.awaits_consumers() {
+            lane.consumer().await;
+        }
+        if cell.setting == Setting::Retiring {
+            lane.trigger(&app, self.trigger).await;
+            lane.settle(&app, self.trigger, Duration::from_secs(20))
+                .await?;
+            lane.wire.forget_claimed();
+        }
         Ok(app)
     }
 
@@ -358,7 +471,7 @@ impl Run {
                 self.reached(lane, cell).await;
             }
         }
-        lane.trigger(app, self.trigger).await;
+        self.begin(lane, cell, app).await;
         if !self.reached(lane, cell).await {
             return;
         }
@@ -473,7 +586,7 @@ impl Run {
             first.get_or_insert(id);
         }
         let first = first.unwrap();
-        lane.trigger(app, self.trigger).await;
+        self.begin(lane, cell, app).await;
         let begun = Instant::now();
         while lane.zitadel.fired(first) == 0 || (held && gate.arrived() == 0) {
             if begun.elapsed() > Duration::from_secs(15) {

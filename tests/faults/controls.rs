@@ -6,8 +6,8 @@ use std::time::Duration;
 use zitadel_secret_operator::rotation::AttemptState;
 use zitadel_simulator::Operation;
 
-use super::cell::{self, Boundary, Cell};
-use super::further::{at_rest, at_rest_with, patient};
+use super::cell::{self, Boundary, Cell, Setting};
+use super::further::{at_rest, at_rest_in, at_rest_with, patient};
 use super::invariants;
 use super::lane::Lane;
 use super::layer::{Act, Rule, Without};
@@ -52,6 +52,11 @@ pub async fn rehearsal() {
     control("the rehearsal", "I5", refused_write).await;
 }
 
+/// A former pair is retired although a consumer has it.
+pub async fn consumers() {
+    control("the sight of consumers", "I24", unseen).await;
+}
+
 async fn within(what: impl Future<Output = ()>) {
     let done = tokio::time::timeout(PATIENCE, what).await;
     assert!(done.is_ok(), "it never came to that");
@@ -73,7 +78,7 @@ async fn cell(boundary: Boundary, strike: u8, stays: bool, mechanism: Without) -
         strike,
         replicas,
         way: if strike == 13 { "before" } else { "" },
-        standby: false,
+        setting: Setting::Alone,
         without: (!stays).then_some(mechanism),
     };
     cell::run(&mut lane, &cell).await.problems
@@ -131,7 +136,35 @@ async fn two_claims(stays: bool) -> Found {
         strike: 0,
         replicas: 2,
         way: "",
-        standby: false,
+        setting: Setting::Alone,
+        without: None,
+    };
+    found.extend(invariants::check(&lane, &app, &cell).await);
+    found
+}
+
+/// A consumer has the former pair, whether or not it is seen.
+async fn unseen(stays: bool) -> Found {
+    let (mut lane, app) = at_rest_in(Setting::Behind).await;
+    lane.consumer().await;
+    take_away(&lane, stays, Without::Consumers);
+    lane.trigger(&app, "b").await;
+    let mut found = Found::new();
+    if stays {
+        found.extend(lane.settle(&app, "b", PATIENCE).await.err());
+    } else {
+        eventually(PATIENCE, || async {
+            let former = lane.zitadel.accepts(&app.id, &lane.adopted);
+            (!former).then_some(())
+        })
+        .await;
+    }
+    let cell = Cell {
+        boundary: Boundary::Pods,
+        strike: 0,
+        replicas: 1,
+        way: "",
+        setting: Setting::Behind,
         without: None,
     };
     found.extend(invariants::check(&lane, &app, &cell).await);

@@ -9,7 +9,7 @@ use serde_json::json;
 use zitadel_simulator::{Action, AppHandle, Fault as Script, Operation, Which};
 
 use super::audit;
-use super::cell::{Boundary, Cell};
+use super::cell::{Boundary, Cell, Setting};
 use super::invariants;
 use super::lane::{Lane, NAME, claim, value};
 use super::layer::{Act, Rule};
@@ -37,7 +37,17 @@ pub async fn at_rest_beside(
     standby: bool,
     change: impl FnOnce(&mut Setup),
 ) -> (Lane, AppHandle) {
-    at_rest_on(ControlPlane::shared().await, replicas, standby, change).await
+    let setting = if standby {
+        Setting::Standby
+    } else {
+        Setting::Alone
+    };
+    at_rest_on(ControlPlane::shared().await, replicas, setting, change).await
+}
+
+/// One replica at rest, with an object that rotates in such a setting.
+pub async fn at_rest_in(setting: Setting) -> (Lane, AppHandle) {
+    at_rest_on(ControlPlane::shared().await, 1, setting, |_| {}).await
 }
 
 /// Times in which no replica gives up a call that a test holds.
@@ -57,14 +67,14 @@ fn judged(setup: &mut Setup) {
 async fn at_rest_on(
     cluster: &ControlPlane,
     replicas: usize,
-    standby: bool,
+    setting: Setting,
     change: impl FnOnce(&mut Setup),
 ) -> (Lane, AppHandle) {
     audit::collect();
     let client = cluster.client().await;
     install_definitions(&client).await;
     let mut lane = Lane::new(cluster, &client, replicas, false).await;
-    lane.with_standby = standby;
+    lane.set(setting).await;
     change(&mut lane.setup);
     lane.fill().await.unwrap();
     let app = lane.subject().await;
@@ -110,7 +120,7 @@ impl Lane {
             strike: 0,
             replicas: self.wanted,
             way: "",
-            standby: false,
+            setting: Setting::Alone,
             without: None,
         };
         invariants::check(self, app, &cell).await
@@ -542,7 +552,7 @@ pub async fn records_edited(replicas: usize) {
 /// C24: etcd comes back from a backup while the operator runs, so that revisions are counted again from a lower one.
 pub async fn etcd_restored(replicas: usize) {
     let cluster = ControlPlane::start(Options::default()).await;
-    let (mut lane, app) = at_rest_on(&cluster, replicas, false, |_| {}).await;
+    let (mut lane, app) = at_rest_on(&cluster, replicas, Setting::Alone, |_| {}).await;
     let backup = cluster.back_up().await;
     for trigger in ["b", "c"] {
         lane.trigger(&app, trigger).await;

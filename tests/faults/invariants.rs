@@ -97,8 +97,10 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
             format!("I2: generate {attempt} arrived before its claim was durable"),
         );
         if let Some(claimed) = durable {
+            let cause = causes.get(&attempt).and_then(AttemptCause::known);
             must(
-                rehearsed(&writes, claimed),
+                // NB: nothing of what a retirement makes is written.
+                cause == Some(Cause::Retire) || rehearsed(&writes, claimed),
                 format!("I5: no replica had rehearsed the write when {attempt} was claimed"),
             );
         }
@@ -125,6 +127,9 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
         let cause = causes.get(&attempt).and_then(AttemptCause::known);
         let allowed = match index {
             0 => cause == Some(Cause::Trigger),
+            _ if lane.setting.awaits_consumers() && execution.app == app.id => {
+                cause == Some(Cause::Retire)
+            }
             _ => matches!(
                 cause,
                 Some(Cause::LostAttempt | Cause::SecretInvalid | Cause::Trigger)
@@ -135,7 +140,7 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
             format!("I7: rotation {index} because of {cause:?}"),
         );
     }
-    secret_history(lane, &executions, &mut must);
+    secret_history(lane, app, &executions, &mut must);
 
     // I1 once more: the stored value is the newest, and the status says so.
     let secret = lane.secrets().get(NAME).await.unwrap();
@@ -147,7 +152,9 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
     );
     // With a standby the pair that is stored is never the one that is generated on; so the one that was taken over is as good as
     // before, unless another rotation went back to its application, or one that was paused came late.
-    if lane.standby.is_some() && !matches!(cell.strike, 12 | 13) {
+    if lane.setting.awaits_consumers() {
+        former_pair(lane, app, &executions, &mut must);
+    } else if lane.standby.is_some() && !matches!(cell.strike, 12 | 13) {
         must(
             lane.zitadel.accepts(&app.id, &lane.adopted)
                 && executions
@@ -249,6 +256,28 @@ fn rehearsed(writes: &[Written], claimed: &Written) -> bool {
     last.is_some_and(|last| rehearsal(&last))
 }
 
+/// I24: the former pair was accepted for as long as a consumer had it, and no longer.
+fn former_pair(
+    lane: &Lane,
+    app: &AppHandle,
+    executions: &[Execution],
+    must: &mut impl FnMut(bool, String),
+) {
+    let mut of_former = executions
+        .iter()
+        .filter(|made| made.attempt.is_some() && made.app == app.id);
+    let early = of_former.find(|made| lane.released.is_none_or(|at| made.executed_at < at));
+    must(
+        early.is_none(),
+        "I24: the former pair was retired while a consumer had it".into(),
+    );
+    let accepted = lane.zitadel.accepts(&app.id, &lane.adopted);
+    must(
+        accepted == lane.released.is_none(),
+        "I24: the former pair was not retired when no consumer had it any more".into(),
+    );
+}
+
 /// I23: no revision of the object was ever ready beside a rejection, or while no replica had probed a value that is in doubt.
 fn truth(lane: &Lane, must: &mut impl FnMut(bool, String)) {
     for object in lane.history.objects() {
@@ -276,7 +305,12 @@ fn truth(lane: &Lane, must: &mut impl FnMut(bool, String)) {
 }
 
 /// I6, I10a and I17: what the Secret held, one revision after the other.
-fn secret_history(lane: &Lane, executions: &[Execution], must: &mut impl FnMut(bool, String)) {
+fn secret_history(
+    lane: &Lane,
+    app: &AppHandle,
+    executions: &[Execution],
+    must: &mut impl FnMut(bool, String),
+) {
     let mut before: BTreeMap<AppId, (u64, String)> = BTreeMap::new();
     let mut published = BTreeSet::new();
     for revision in lane.history.secret(NAME) {
@@ -308,6 +342,8 @@ fn secret_history(lane: &Lane, executions: &[Execution], must: &mut impl FnMut(b
     if let Some(last) = executions
         .iter()
         .filter(|e| e.effect == Effect::Applied)
+        // What a retirement makes is no one's.
+        .filter(|e| !lane.setting.awaits_consumers() || e.app != app.id)
         .max_by_key(|e| e.sequence)
     {
         must(

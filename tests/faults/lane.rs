@@ -3,29 +3,38 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{Api, DeleteParams, ObjectMeta, PostParams};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, ZitadelConnection};
+use zitadel_secret_operator::api::{
+    ApiAppSecret, ApiAppSecretStatus, ConditionType, ZitadelConnection,
+};
 use zitadel_secret_operator::ids::{AppId, ProjectId};
 use zitadel_secret_operator::rotation::{Claim, CommitRecord};
 use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
 use zitadel_secret_operator::store::secret::COMMIT_ANNOTATION;
 use zitadel_secret_operator::target::apps::claim_name;
 use zitadel_secret_operator::zitadel::AppRef;
-use zitadel_simulator::{AppHandle, Config, Operation, Role, Scope, Simulator};
+use zitadel_simulator::{AppHandle, Config, Operation, Role as Permission, Scope, Simulator};
 
+use super::cell::Setting;
 use super::history::History;
 use super::layer::Wire;
 use super::relay::Relay;
 use super::replica::{Replica, Setup, timing};
 use crate::support::controlplane::ControlPlane;
-use crate::support::{apply, apply_secret, rights};
+use crate::support::world::PATIENCE;
+use crate::support::{apply, apply_secret, eventually, rights};
 
 /// The name of the object and of its Secret in every cell.
 pub const NAME: &str = "orders";
+/// The trigger of a subject that was taken over and not rotated yet.
+const TAKEN_OVER: &str = "a";
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// A lane.
 pub struct Lane {
@@ -44,12 +53,14 @@ pub struct Lane {
     started: usize,
     objects: usize,
     pub bystander: String,
-    /// Whether the next subject has a standby application.
-    pub with_standby: bool,
+    /// How the subjects rotate.
+    pub setting: Setting,
     /// The standby application of the subject.
     pub standby: Option<AppHandle>,
     /// The pair of the subject's first application that was taken over.
     pub adopted: String,
+    /// When the consumer of the subject got the newest pair; none: it has the adopted one.
+    pub released: Option<Timestamp>,
 }
 
 impl Lane {
@@ -84,7 +95,11 @@ impl Lane {
         let organization = zitadel.create_org("acme");
         let project = zitadel.create_project(&organization, "payments");
         let user = zitadel.create_user(&organization, "operator");
-        zitadel.grant(&user, Role::ProjectOwner, Scope::Project(project.clone()));
+        zitadel.grant(
+            &user,
+            Permission::ProjectOwner,
+            Scope::Project(project.clone()),
+        );
         let key = zitadel.create_machine_key(&user).unwrap().json;
         let values = json!({ "key.json": key });
         apply_secret(client, &operator_namespace, "credential", values).await;
@@ -113,6 +128,7 @@ impl Lane {
             operator_namespace: operator_namespace.clone(),
             namespace: namespace.clone(),
             leader_election,
+            sees_pods: false,
             timing: timing(),
             skew: Arc::default(),
         };
@@ -130,9 +146,10 @@ impl Lane {
             started: 0,
             objects: 0,
             bystander: bystander.resource_version().unwrap(),
-            with_standby: false,
+            setting: Setting::Alone,
             standby: None,
             adopted: String::new(),
+            released: None,
         }
     }
 
@@ -191,6 +208,90 @@ impl Lane {
         Api::namespaced(self.client.clone(), &self.setup.operator_namespace)
     }
 
+    pub fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Sets how subjects rotate from now on, before a replica is started.
+    pub async fn set(&mut self, setting: Setting) {
+        self.setting = setting;
+        self.setup.sees_pods = setting.awaits_consumers();
+        if !self.setup.sees_pods {
+            return;
+        }
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "consumers"},
+            "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]}],
+        });
+        let roles: Api<Role> = Api::namespaced(self.client.clone(), &self.namespace);
+        apply(&roles, &role).await.unwrap();
+        let subject = json!({
+            "kind": "ServiceAccount", "name": rights::ACCOUNT, "namespace": self.setup.operator_namespace,
+        });
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "consumers"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "consumers"},
+            "subjects": [subject],
+        });
+        let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), &self.namespace);
+        apply(&bindings, &binding).await.unwrap();
+    }
+
+    /// A Pod that has the pair of the subject in its environment, as it is now.
+    pub async fn consumer(&self) {
+        let key = json!({"name": NAME, "key": "CLIENT_SECRET"});
+        let container = json!({"name": "app", "image": "app", "env": [{"name": "S", "valueFrom": {"secretKeyRef": key}}]});
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": NAME}, "spec": {"containers": [container]},
+        });
+        let pod = serde_json::from_value(pod).unwrap();
+        // NB: the service account of the namespace comes after the namespace.
+        eventually(PATIENCE, || async {
+            let made = self.pods().create(&PostParams::default(), &pod).await;
+            made.ok()
+        })
+        .await;
+        self.runs_since(Timestamp::now() - HOUR).await;
+    }
+
+    /// The container of the Pod is restarted, and reads the newest pair.
+    pub async fn release(&mut self) {
+        self.released = Some(Timestamp::now());
+        self.runs_since(Timestamp::now() + HOUR).await;
+    }
+
+    /// What a kubelet says of the Pod.
+    async fn runs_since(&self, started: Timestamp) {
+        let status = json!({"status": {
+            "phase": "Running",
+            "containerStatuses": [{
+                "name": "app", "image": "app", "imageID": "", "ready": true, "restartCount": 0, "started": true,
+                "state": {"running": {"startedAt": started.to_string()}},
+            }],
+        }});
+        let (params, status) = (PatchParams::default(), Patch::Merge(status));
+        let written = self.pods().patch_status(NAME, &params, &status).await;
+        written.unwrap();
+    }
+
+    /// Why consumers are not as far as they are to be; nothing if they are.
+    fn behind(&self, status: &ApiAppSecretStatus) -> Option<String> {
+        let last = status.last_rotation.as_ref()?;
+        let counted = status.consumers.as_ref();
+        let counted = counted.filter(|it| it.attempt == last.attempt);
+        let Some(counted) = counted else {
+            return Some("consumers are not counted".into());
+        };
+        let stale = i64::from(self.released.is_none());
+        if (counted.total, counted.stale) != (1, stale) {
+            return Some(format!("consumers: {counted:?}"));
+        }
+        if status.previous.is_some() != self.released.is_none() {
+            return Some(format!("the former pair: {:?}", status.previous));
+        }
+        None
+    }
+
     /// The name of an application's claim.
     pub fn claim_name(&self, app: &AppHandle) -> String {
         let app = AppRef {
@@ -219,6 +320,9 @@ impl Lane {
         let objects = self.objects();
         let _ = objects.delete(NAME, &DeleteParams::default()).await;
         let _ = self.secrets().delete(NAME, &DeleteParams::default()).await;
+        let now = DeleteParams::default().grace_period(0);
+        let _ = self.pods().delete(NAME, &now).await;
+        self.released = None;
         while objects.get_opt(NAME).await.unwrap().is_some() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -234,7 +338,7 @@ impl Lane {
             .unwrap();
         let made = self.zitadel.rotate_elsewhere(&app.id, None).unwrap();
         made.secret.expose().clone_into(&mut self.adopted);
-        self.standby = self.with_standby.then(|| {
+        self.standby = self.setting.has_standby().then(|| {
             let name = format!("orders-{}-standby", self.objects);
             self.zitadel.create_api_app(&self.project, &name).unwrap()
         });
@@ -247,7 +351,7 @@ impl Lane {
             .create(&params, &serde_json::from_value(secret).unwrap())
             .await
             .unwrap();
-        self.trigger(&app, "a").await;
+        self.trigger(&app, TAKEN_OVER).await;
         app
     }
 
@@ -261,6 +365,9 @@ impl Lane {
         });
         if let Some(standby) = &self.standby {
             object["spec"]["standby"] = json!({"type": "Existing", "appId": standby.id});
+        }
+        if self.setting.awaits_consumers() {
+            object["spec"]["rotation"]["overlap"] = json!({"until": "ConsumersCurrent"});
         }
         object
     }
@@ -285,6 +392,12 @@ impl Lane {
         }
         if status.observed_trigger.as_deref() != Some(trigger) {
             return Some("the trigger is not handled".into());
+        }
+        if self.setting.awaits_consumers()
+            && trigger != TAKEN_OVER
+            && let Some(reason) = self.behind(&status)
+        {
+            return Some(reason);
         }
         let Ok(secret) = self.secrets().get(NAME).await else {
             return Some("the Secret is gone".into());

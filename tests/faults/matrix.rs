@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::audit;
-use super::cell::{self, Boundary, Cell, Outcome};
+use super::cell::{self, Boundary, Cell, Outcome, Setting};
 use super::lane::Lane;
 use crate::support::controlplane::ControlPlane;
 use crate::support::world::install_definitions;
@@ -16,17 +16,17 @@ pub async fn run(cells: Vec<Cell>, lanes: usize) -> Vec<Outcome> {
     let cluster = ControlPlane::shared().await;
     let client = cluster.client().await;
     install_definitions(&client).await;
-    let mut queues: BTreeMap<(usize, bool, bool), VecDeque<Cell>> = BTreeMap::new();
+    let mut queues: BTreeMap<(usize, bool, Setting), VecDeque<Cell>> = BTreeMap::new();
     for cell in cells {
         let election = cell.boundary == Boundary::Renew;
         queues
-            .entry((cell.replicas, election, cell.standby))
+            .entry((cell.replicas, election, cell.setting))
             .or_default()
             .push_back(cell);
     }
     let total: usize = queues.values().map(VecDeque::len).sum();
     let mut tasks = Vec::new();
-    for ((replicas, election, standby), mut queue) in queues {
+    for ((replicas, election, setting), mut queue) in queues {
         // The longest first, so that none of them is left over at the end.
         queue
             .make_contiguous()
@@ -38,7 +38,7 @@ pub async fn run(cells: Vec<Cell>, lanes: usize) -> Vec<Outcome> {
             tasks.push(tokio::spawn(async move {
                 let new = async || {
                     let mut lane = Lane::new(cluster, &client, replicas, election).await;
-                    lane.with_standby = standby;
+                    lane.set(setting).await;
                     lane
                 };
                 let mut lane = new().await;
@@ -82,27 +82,43 @@ fn weight(cell: &Cell) -> u8 {
     }
 }
 
+/// The settings, each with one and with two replicas.
+pub fn kinds() -> impl Iterator<Item = (usize, Setting)> {
+    let settings = Setting::ALL.into_iter();
+    settings.flat_map(|setting| [(1, setting), (2, setting)])
+}
+
 /// The table: generates carried out, for one and for two replicas.
 pub fn print(outcomes: &[Outcome], took: std::time::Duration) {
-    let mut table: BTreeMap<(Boundary, u8, usize, bool), Vec<&Outcome>> = BTreeMap::new();
+    let mut table: BTreeMap<(Boundary, u8, usize, Setting), Vec<&Outcome>> = BTreeMap::new();
     for outcome in outcomes {
         let Cell {
             boundary,
             strike,
             replicas,
-            standby,
+            setting,
             ..
         } = outcome.cell;
         table
-            .entry((boundary, strike, replicas, standby))
+            .entry((boundary, strike, replicas, setting))
             .or_default()
             .push(outcome);
     }
-    for (replicas, standby) in [(1, false), (2, false), (1, true), (2, true)] {
-        let with = if standby {
-            " and a standby application"
-        } else {
-            ""
+    for (replicas, setting) in kinds() {
+        let is_of_kind = |row: Boundary| {
+            let mut all = table.keys();
+            all.any(|(boundary, _, of, in_)| (*boundary, *of, *in_) == (row, replicas, setting))
+        };
+        let rows: Vec<_> = Boundary::ALL
+            .into_iter()
+            .filter(|it| is_of_kind(*it))
+            .collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let with = match setting.words() {
+            "" => String::new(),
+            words => format!(" and {words}"),
         };
         println!(
             "\n{replicas} replica(s){with}: generates carried out, one being due; several ways of a cell are separated by a comma"
@@ -111,11 +127,11 @@ pub fn print(outcomes: &[Outcome], took: std::time::Duration) {
             .map(|strike| format!("{:>9}", format!("F{strike}")))
             .collect();
         println!("{:16}{head}", "");
-        for boundary in Boundary::ALL {
+        for boundary in rows {
             let row: String = (1..=14)
                 .map(|strike| {
                     let text = table
-                        .get(&(boundary, strike, replicas, standby))
+                        .get(&(boundary, strike, replicas, setting))
                         .map_or_else(
                             || "–".to_owned(),
                             |ways| {
@@ -197,7 +213,7 @@ pub async fn prove(cells: Vec<Cell>, lanes: usize) {
             outcome.cell.boundary,
             outcome.cell.strike,
             outcome.cell.replicas,
-            outcome.cell.standby,
+            outcome.cell.setting,
             outcome.cell.way,
         )
     });

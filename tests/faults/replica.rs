@@ -53,6 +53,9 @@ pub fn timing() -> Timing {
     .unwrap()
 }
 
+/// How much faster consumers are looked at: at first every 50 ms, and every 1.5 s at the most.
+const CONSUMERS: u32 = 200;
+
 /// The name of the Lease for leader election.
 pub const LEADER_LEASE: &str = "leader";
 
@@ -127,6 +130,8 @@ pub struct Setup {
     /// The namespace and connection that it sees.
     pub namespace: String,
     pub leader_election: bool,
+    /// Whether it may list Pods.
+    pub sees_pods: bool,
     /// The spans of the protocol.
     pub timing: Timing,
     /// How far the host's wall clock is off, in seconds; the time since boot is right.
@@ -347,8 +352,11 @@ async fn run(
             drift_interval: Duration::from_secs(1),
             scope: Scope::Cluster,
             class: zitadel_secret_operator::api::DEFAULT_CLASS.to_owned(),
-            consumers: Abilities::default(),
-            consumer_spans: Spans::new(1),
+            consumers: Abilities {
+                refresh: setup.sees_pods,
+                restart: false,
+            },
+            consumer_spans: Spans::new(CONSUMERS),
         },
         clock: Arc::clone(&clock),
         api_clock,
