@@ -1,7 +1,7 @@
 //! What must hold after every cell, whatever the fault was. Numbers are those of the plan.
 //!
 //! Checked here: I1 (by waiting for rest, and once more), I2, I3, I4, I5 (that a rehearsal succeeded), I6, I7 with I8 (by the number
-//! and the causes), I10a, I11 (claims, status), I12, I16, I17, I20 (at rest no request is made but those made from time to time), I21.
+//! and the causes), I10a, I11 (claims, status), I12, I16, I17, I20 (at rest no request is made but those made from time to time), I21, I23, I24.
 //! Not here: I9, I13, I14, I15, I18, I19, I22: `docs/reliability.md` says which tests they have. Beyond the matrix the same is checked, but
 //! for what a test itself has broken; each says what and why.
 
