@@ -11,6 +11,7 @@ use crate::rotation::cause::kind::Cause;
 use crate::rotation::claim::Claim;
 use crate::rotation::claims::Claims;
 use crate::rotation::evaluation::Evaluation;
+use crate::rotation::facts::ClaimView;
 use crate::rotation::observed::Observed;
 use crate::rotation::secret::SecretState;
 use crate::rotation::slot::Slot;
@@ -81,10 +82,24 @@ pub(super) fn before_rotation(
     if let Some(reason) = app.refused {
         return Break(rest(stalled(reason, retry)));
     }
-    if of_object(eval, claims).is_none() {
-        return own_claim(eval, claims, secret);
+    match of_object(eval, claims) {
+        None => own_claim(eval, claims, secret),
+        // An attempt that is known not to have been carried out is given up first: beside an open one nothing is created.
+        Some(claim) if is_stored_open(eval, secret) => Break(eval.write_claim(claim.clone())),
+        Some(_) => Break(rest(not_provisioned(eval))),
     }
-    Break(rest(not_provisioned(eval)))
+}
+
+/// Whether the claim is stored with an open attempt, whatever is known of that by now.
+fn is_stored_open(eval: &Evaluation<'_>, secret: &SecretState) -> bool {
+    let stored = match eval.facts.primary.claim.known() {
+        Some(ClaimView::Present {
+            record: Ok(claim), ..
+        }) => Some(claim),
+        _ => None,
+    };
+    let claims = Claims::default().with(Slot::Primary, stored);
+    claims.open(Slot::Primary, secret).is_some()
 }
 
 /// Whether the standby application is still to be created.

@@ -14,7 +14,6 @@ use crate::rotation::commit::Entry;
 use crate::rotation::evaluation::Evaluation;
 use crate::rotation::observed::Observed;
 use crate::rotation::overlap;
-use crate::rotation::provision::{is_awaited, not_provisioned};
 use crate::rotation::secret::{SecretState, SecretView, Value};
 use crate::rotation::step::{Retry, Source, Step, rest, waiting};
 
@@ -96,9 +95,6 @@ pub(super) fn overlap_is_over(eval: &Evaluation<'_>) -> bool {
 /// A standby application that can't take over is reported as soon as it is named, not at the first rotation.
 pub(super) fn standby_is_ready(eval: &Evaluation<'_>) -> ControlFlow<Step> {
     let facts = eval.facts;
-    if is_awaited(eval) {
-        return Break(rest(not_provisioned(eval)));
-    }
     let Some(idle) = facts.idle().filter(|_| facts.object.standby_unseen) else {
         return Continue(());
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 use zitadel_secret_operator::api::Reason;
-use zitadel_secret_operator::ids::{AttemptId, Sequence};
+use zitadel_secret_operator::ids::{AppId, AttemptId, Sequence};
 use zitadel_secret_operator::rotation as real;
 
 use crate::hash::Wide;
@@ -52,6 +52,8 @@ pub enum Step {
     },
     /// Over which revision; 0: none must exist.
     Move(u8),
+    /// Over which revision of the first application's claim.
+    Provision(u8),
     /// The revision to delete.
     DropFormer(u8),
     Rest(Report),
@@ -83,6 +85,9 @@ pub struct Known {
     pub reads: Reads,
     pub status: Status,
     pub standby: bool,
+    /// The operator creates it, and whether it waits for that.
+    pub provisioned: bool,
+    pub no_provision: bool,
     /// The pair before the stored one is made useless at once.
     pub overlap: bool,
     /// The value that the slowest consumer holds, where they are waited for; 0: they are not.
@@ -241,6 +246,15 @@ pub fn back_off(known: &Known) -> Memo {
     remember(&known.memo, |m| {
         m.back_off(&facts, &failure(false));
     })
+}
+
+pub fn not_provisioned(known: &Known) -> Memo {
+    let facts = facts(known);
+    remember(&known.memo, |m| m.not_provisioned(&facts, &failure(false)))
+}
+
+pub fn provisioned(memo: &Memo) -> Memo {
+    remember(memo, |m| m.provision = None)
 }
 
 fn failure(permanent: bool) -> real::Failure {
@@ -424,7 +438,18 @@ fn memory(memo: &Memo) -> real::Memory {
             })
         }),
         rewrites: None,
-        provision: None,
+        provision: (memo.provision.0 != Age::Unset).then(|| {
+            Box::new(real::Backoff {
+                count: 1,
+                until: match memo.provision.0 {
+                    Age::Fresh => BOOT + Duration::from_secs(1),
+                    Age::Unset | Age::Over => Duration::ZERO,
+                },
+                failure: failure(false),
+                inputs: trigger(memo.provision.1).unwrap_or_default(),
+                everything: false,
+            })
+        }),
         unanswered: None,
         verified: some(memo.verified).map(text),
         rejected: some(memo.rejected).map(|secret| {
@@ -503,6 +528,15 @@ fn memo(memory: &real::Memory) -> Memo {
                     backoff.failure.permanent,
                 )
             }),
+        provision: memory.provision.as_ref().map_or((Age::Unset, 0), |failed| {
+            let age = if failed.until > BOOT {
+                Age::Fresh
+            } else {
+                Age::Over
+            };
+            let inputs = Some(failed.inputs.as_str()).filter(|inputs| !inputs.is_empty());
+            (age, trigger_number(inputs))
+        }),
         verified: memory.verified.as_deref().map_or(0, number),
         rejected: memory
             .rejected
@@ -600,7 +634,7 @@ fn claim_view(known: &Known, slot: u8, claim: Option<Claim>) -> real::ClaimView 
                 trigger: trigger(*news),
             })
             .collect(),
-        standby: None,
+        standby: claim.standby.then(|| AppId::try_from("s").unwrap()),
         unknown: real::UnknownFields::default(),
     };
     real::ClaimView::Present {
@@ -654,6 +688,7 @@ fn claim_numbers(known: &Known, claim: &real::Claim) -> (Claim, bool) {
         } else {
             0
         },
+        standby: claim.standby.is_some(),
     };
     (numbers, fresh)
 }
@@ -764,7 +799,7 @@ fn facts(known: &Known) -> real::Facts {
             },
             last_active: (known.status.last != 0).then(|| slot_of(known.status.active)),
             standby_unseen: false,
-            provisioned: false,
+            provisioned: known.provisioned && !known.no_provision,
             explained: real::Explained::default(),
             proven: some(known.status.proven).map(|sequence| Sequence(sequence.into())),
         },
@@ -883,7 +918,7 @@ fn step(known: &Known, step: &real::Step) -> Step {
             Step::Read(bits, slot_number(*slot))
         }
         real::Step::CreateShell => Step::CreateShell,
-        real::Step::Provision { .. } => unreachable!("every standby of the model exists"),
+        real::Step::Provision { over, .. } => Step::Provision(revision(over)),
         real::Step::Rehearse { slot, over } => Step::Rehearse(slot_number(*slot), revision(over)),
         real::Step::WriteClaim { slot, claim, over } => {
             let (claim, fresh) = claim_numbers(known, claim);

@@ -298,7 +298,48 @@ fn pairs() -> Vec<World> {
         standby: Standby::Consumers,
         ..world
     };
+    let provisioned = |world: World| World {
+        standby: Standby::Provisioned,
+        ..world
+    };
     vec![
+        provisioned(pair("standby to come, due, crash", &[(Due, 2), (Crash, 1)])),
+        provisioned(pair(
+            "standby to come, lost answers, lost write answers",
+            &[(Due, 1), (LostAnswer, 1), (LostWriteAnswer, 2)],
+        )),
+        provisioned(pair(
+            "standby to come, Secret deleted, lost write answer",
+            &[(DeleteSecret, 1), (Due, 1), (LostWriteAnswer, 1)],
+        )),
+        provisioned(pair(
+            "standby to come, lost request, foreign rotation",
+            &[
+                (Due, 1),
+                (LostRequest, 1),
+                (Foreign, 1),
+                (LostWriteAnswer, 1),
+            ],
+        )),
+        provisioned(pair(
+            "standby to come, claim deleted while due",
+            &[(Due, 2), (DeleteClaim, 1), (LostWriteAnswer, 1)],
+        )),
+        provisioned(pair(
+            "standby to come, claim damaged while due",
+            &[(Due, 2), (DamageClaim, 1)],
+        )),
+        World {
+            first: true,
+            ..provisioned(pair(
+                "standby to come, first issue, crash, lost answer, lost write answer",
+                &[(Crash, 1), (LostAnswer, 1), (LostWriteAnswer, 1)],
+            ))
+        },
+        two(provisioned(pair(
+            "standby to come, two replicas, due, crash",
+            &[(Due, 1), (Crash, 1)],
+        ))),
         pair("standby, due, delay", &[(Due, 2), (Delay, 1)]),
         two(pair("standby, due, crash", &[(Due, 1), (Crash, 1)])),
         new(pair(

@@ -237,6 +237,16 @@ pub fn controls() -> Vec<(World, &'static [&'static str])> {
         ),
         (
             World {
+                standby: Standby::Provisioned,
+                ..without(
+                    Without::Provision,
+                    pair("the standby to come is not waited for", &[(Due, 1)]),
+                )
+            },
+            &["held pair spared"],
+        ),
+        (
+            World {
                 without: Without::AskedFor,
                 breaker: true,
                 asked: 50,

@@ -9,7 +9,7 @@ use crate::properties;
 use crate::replica::{SOURCES, begins, done, read};
 use crate::world::{
     Admission, Age, Attempt, Broken, Claim, FAULTS, Fault, Former, GONE, JUNK, MESSAGES, Memo,
-    Message, Object, Phase, REPLICAS, Replica, Secret, Seen, State, Status, TWO,
+    Message, Object, Phase, REPLICAS, Reads, Replica, Secret, Seen, State, Status, TWO,
 };
 
 /// A mechanism that is taken away, to see that it is missed.
@@ -52,6 +52,8 @@ pub enum Without {
     AskedFor,
     /// Consumers that may hold the pair before the stored one are not waited for.
     Consumers,
+    /// The standby that is to be created is not waited for.
+    Provision,
 }
 
 /// One configuration: how many replicas, how it starts, and what the adversary may do.
@@ -98,6 +100,8 @@ pub enum Standby {
     Overlap,
     /// The same, once every consumer has the stored pair. The slowest still has the one before.
     Consumers,
+    /// The operator is to create it.
+    Provisioned,
 }
 
 impl Standby {
@@ -141,10 +145,11 @@ pub enum Timer {
     Missing,
     Dead,
     Backoff,
+    Provision,
 }
 
 impl Timer {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Send,
         Self::Take(0),
         Self::Take(1),
@@ -156,6 +161,7 @@ impl Timer {
         Self::Missing,
         Self::Dead,
         Self::Backoff,
+        Self::Provision,
     ];
 }
 
@@ -253,7 +259,7 @@ impl World {
         // How many values were made and stored so far.
         let made: u8 = match self.standby {
             _ if self.first => 0,
-            Standby::None | Standby::New => 1,
+            Standby::None | Standby::New | Standby::Provisioned => 1,
             Standby::Active | Standby::Overlap | Standby::Consumers => 2,
         };
         let claim = |id: u8| {
@@ -377,7 +383,13 @@ impl World {
             },
             reads,
             status,
-            standby: self.standby != Standby::None,
+            standby: match self.standby {
+                Standby::None => false,
+                Standby::Provisioned => is_known(&reads, state, replica.view.name),
+                _ => true,
+            },
+            provisioned: self.standby == Standby::Provisioned,
+            no_provision: self.without == Without::Provision,
             overlap: self.standby.overlaps(),
             slowest: if self.without == Without::Consumers {
                 0
@@ -435,6 +447,7 @@ impl World {
             Timer::Missing => &mut memo.missing,
             Timer::Dead => &mut memo.streak.2,
             Timer::Backoff => &mut memo.backoff.0,
+            Timer::Provision => &mut memo.provision.0,
         };
         if *age != Age::Fresh {
             return false;
@@ -494,7 +507,7 @@ impl World {
                     }
                 }
             }
-            Timer::Missing | Timer::Dead | Timer::Backoff => {
+            Timer::Missing | Timer::Dead | Timer::Backoff | Timer::Provision => {
                 // NB: what was asked before the lag was over does not count, so the time is over between two reconciliations.
                 let lags = n.late != [0; TWO] || (self.lags() && !begins(&replica.reads));
                 if late || (timer == Timer::Dead && lags) {
@@ -854,5 +867,20 @@ fn presume(
         }),
         replaced: Default::default(),
         repairs: 0,
+        standby: false,
     });
+}
+
+/// Whether a standby that the operator creates is known: by the claim, or because the Secret says that its pair is stored.
+fn is_known(reads: &Reads, n: &State, name: u8) -> bool {
+    let claims = match reads.claim {
+        Seen::Live(claims) => claims,
+        _ => n.claims,
+    };
+    let secret = match reads.secret {
+        Seen::Live(secret) => secret,
+        _ => n.secrets[usize::from(name)],
+    };
+    claims[0].is_some_and(|claim| claim.standby && !claim.damaged)
+        || secret.is_some_and(|secret| secret.recorded && secret.active == 1)
 }

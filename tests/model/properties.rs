@@ -124,7 +124,9 @@ pub fn send(n: &mut State, known: &Known, slot: u8, attempt: u8, cause: Cause) {
     let named = n.status.last != 0 && n.status.active == slot;
     let held = known.standby && named && n.held != 0 && n.valid[usize::from(slot)] == n.held;
     let stored_is_another = value != 0 && active != slot;
-    if held && !stored_is_another {
+    // One that is still to be created is waited for, but by repairs.
+    let early = known.provisioned && !known.standby && !cause.is_repair();
+    if early || (held && !stored_is_another) {
         n.breaks(Broken::Held);
     }
     // What only time asks for leaves the pair alone that a consumer still holds.

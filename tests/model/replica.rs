@@ -59,6 +59,7 @@ impl World {
                 | Step::CreateShell
                 | Step::Render { .. }
                 | Step::Move(_)
+                | Step::Provision(_)
                 | Step::DropFormer(_)
         );
         match how {
@@ -193,6 +194,18 @@ impl World {
                     return false;
                 }
                 return true;
+            }
+            Step::Provision(over) => {
+                // NB: the application itself is there or not; it is the same one each time.
+                if lost {
+                    mine.memo = actor::not_provisioned(&Known { memo, ..known });
+                } else if let Some(claim) = &mut n.claims[0]
+                    && claim.revision == over
+                {
+                    claim.standby = true;
+                    claim.revision = 62;
+                    mine.memo = actor::provisioned(&memo);
+                }
             }
             Step::CreateShell => {
                 let refused = n.refusing && self.without != Without::Rehearsal;

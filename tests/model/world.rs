@@ -52,6 +52,8 @@ pub struct Claim {
     pub replaced: [(u8, u8); 4],
     /// How many repairs it remembers, where the breaker is part of the world.
     pub repairs: u8,
+    /// It names the standby that the operator created.
+    pub standby: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -170,6 +172,8 @@ pub struct Memo {
     pub drift: (u8, Age),
     /// Age, trigger, permanent.
     pub backoff: (Age, u8, bool),
+    /// The standby could not be created. The trigger then.
+    pub provision: (Age, u8),
     pub verified: u8,
     pub rejected: u8,
     /// 0: none.

@@ -15,6 +15,7 @@ use crate::rotation::evaluation::Evaluation;
 use crate::rotation::memory::DoubtKind;
 use crate::rotation::observed::Observed;
 use crate::rotation::overlap;
+use crate::rotation::provision::{is_awaited, not_provisioned};
 use crate::rotation::schedule::DueState;
 use crate::rotation::secret::{SecretState, SecretView, Value};
 use crate::rotation::standby::{overlap_is_over, standby_is_ready};
@@ -159,6 +160,9 @@ fn stored(
             over: secret.version.clone(),
             record: None,
         });
+    }
+    if is_awaited(eval) {
+        return Continue(Found::Nothing(not_provisioned(eval)));
     }
     standby_is_ready(eval)?;
     if overlap_is_over(eval) {

@@ -102,6 +102,19 @@ fn while_it_cannot_be_created_nothing_that_is_in_use_is_ended() {
 }
 
 #[test]
+fn an_attempt_of_before_that_was_not_carried_out_is_given_up_first() {
+    let mut facts = wanted();
+    facts.object.trigger = Some("b".into());
+    facts.primary.claim = present(claim(2, Cause::Trigger, Some("b"), Some(5)));
+    facts.memory.open = vec![(id(2), Duration::ZERO)];
+    facts.memory.not_executed = Some(id(2));
+    let voided = writes(&facts);
+    assert_eq!(voided.live_attempt(), None, "{voided:?}");
+    facts.primary.claim = present(voided);
+    provisions(&facts);
+}
+
+#[test]
 fn a_repair_does_not_wait_for_it() {
     let mut facts = failed(wanted(), true);
     facts.memory.missing = Some(Duration::ZERO);
