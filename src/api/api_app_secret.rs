@@ -163,7 +163,8 @@ pub struct ConnectionRef {
 #[x_kube(validation = Rule::new("self.type == 'Provisioned' || has(self.appId)").message("standby of type Existing needs the appId of the application; with type: Provisioned the operator creates one"))]
 #[x_kube(validation = Rule::new("self.type != 'Provisioned' || !has(self.appId)").message(Message::Expression("'standby of type Provisioned must not have an appId, because the operator creates the application: leave it out, or write type: Existing to use \"' + self.appId + '\"'".to_owned())))]
 pub struct Standby {
-    /// Where the application comes from.
+    /// Where the application comes from: Existing, which appId names; or Provisioned: the operator creates it beside spec.appId, and keeps it
+    /// when the object is deleted.
     #[serde(rename = "type")]
     pub type_: StandbyType,
     /// The id of an existing application. It must differ from spec.appId.
