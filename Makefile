@@ -219,6 +219,7 @@ $(TOOLS)/bin/cargo-fuzz:
 outage: controlplane helm ## Measure what a consumer sees of rotations, with and without a standby application, and on a real node where one can run
 	$(CARGO) test --test zero_outage -- --nocapture
 	$(CARGO) test --test it each_of_fifty_workloads -- --ignored --nocapture
+	$(CARGO) test --test it a_thousand_pods -- --ignored --nocapture
 	@if why=$$(tests/node/check.sh); then \
 		tests/node/build.sh && $(CARGO) test -p zitadel-secret-operator --test node -- --ignored --nocapture outage; \
 	else echo "outage on a node: skipped: $$why"; fi

@@ -40,9 +40,10 @@ async fn a_thousand_pods_of_half_a_megabyte_cost_little_memory_and_one_prompt_ea
         let object = it.tenant.objects().get("orders").await.unwrap();
         let status = object.status.as_ref()?;
         let consumers = status.consumers.as_ref()?;
+        let handled = status.observed_trigger.as_deref() == Some("1");
         let of_last = consumers.attempt == status.last_rotation.as_ref()?.attempt;
         let is_over = reason(&object, ConditionType::ConsumersCurrent) == "AllCurrent";
-        (of_last && is_over).then_some(())
+        (handled && of_last && is_over).then_some(())
     })
     .await;
     let peak = mebibytes(pid, "VmHWM");

@@ -1,9 +1,11 @@
 //! The Pods that use a credential: found, prompted, restarted, and waited for. There is no kubelet: the tests say what it would.
 
 mod kills;
+mod memory;
 mod overlap;
 mod restart;
 mod who;
+mod workloads;
 
 use std::sync::Arc;
 

@@ -50,3 +50,58 @@ async fn the_former_pair_lives_and_what_is_due_waits_until_no_pod_can_hold_it() 
     assert_eq!(generates(), 4, "the former pair was retired");
     assert!(tenant.zitadel.accepts(&first.id, &stored));
 }
+
+#[tokio::test]
+async fn a_pod_whose_node_is_gone_is_named_and_waited_for_no_longer_than_the_maximum() {
+    let it = Consuming::new("gone").await;
+    let tenant = &it.tenant;
+    let (first, second) = (tenant.app("orders-a"), tenant.app("orders-b"));
+    let apply = async |trigger: &str, overlap: Value| {
+        let standby = json!({"type": "Existing", "appId": second.id});
+        let rotation = json!({"trigger": trigger, "overlap": overlap});
+        let extra = json!({"standby": standby, "rotation": rotation});
+        tenant.apply("orders", &first.id, extra).await.unwrap();
+    };
+    let without_limit = json!({"until": "ConsumersCurrent"});
+    apply("0", without_limit.clone()).await;
+    tenant.ready("orders").await;
+    let before = tenant.client_secret("orders").await.unwrap();
+    it.pod("env", environment(), json!({})).await;
+    let gone = json!({"status": {
+        "phase": "Unknown", "conditions": [{"type": "Ready", "status": "Unknown"}],
+    }});
+    let (params, gone) = (PatchParams::default(), Patch::Strategic(gone));
+    it.pods().patch_status("env", &params, &gone).await.unwrap();
+    apply("1", without_limit).await;
+    let object = tenant.until("orders", |object| {
+        let consumers = object.status.as_ref()?.consumers.as_ref()?;
+        ((consumers.total, consumers.unknown) == (1, 1)).then_some(())
+    });
+    let object = object.await;
+    assert_eq!(
+        behind(&object),
+        [(Some("env"), "its node does not respond")]
+    );
+    assert!(object.status.unwrap().previous.is_some());
+    assert!(tenant.zitadel.accepts(&first.id, &before));
+    // It comes back never; the limit is over at once.
+    apply("1", json!({"until": "ConsumersCurrent", "maximum": "1s"})).await;
+    let event = tenant.event("orders", "Retired").await;
+    assert!(
+        event.ends_with("1 of 1 consumers may still hold it: env"),
+        "{event}"
+    );
+    assert!(!tenant.zitadel.accepts(&first.id, &before));
+    let object = tenant.until("orders", |object| {
+        let status = object.status.as_ref()?;
+        status.previous.is_none().then_some(())
+    });
+    let object = object.await;
+    assert_eq!(consumers_of(&object).unknown, 1);
+    assert_ne!(
+        reason(&object, ConditionType::ConsumersCurrent),
+        "AllCurrent"
+    );
+    let stored = tenant.client_secret("orders").await.unwrap();
+    assert!(tenant.zitadel.accepts(&second.id, &stored));
+}

@@ -47,7 +47,7 @@ impl Kubelet {
         known.extend(names.iter().map(ToString::to_string));
     }
 
-    fn keep_out(&self) {
+    pub(super) fn keep_out(&self) {
         self.let_in.lock().clear();
     }
 }
@@ -62,7 +62,7 @@ impl Consuming {
         apply(&self.deployments(), &deployment(name)).await.unwrap();
     }
 
-    async fn edit(&self, name: &str, spec: Value) {
+    pub(super) async fn edit(&self, name: &str, spec: Value) {
         let patch = Patch::Merge(json!({"spec": spec}));
         let edited = self
             .deployments()

@@ -90,7 +90,7 @@ async fn a_pod_whose_prompt_is_refused_keeps_no_other_waiting() {
 #[tokio::test]
 async fn a_consumer_that_is_late_is_a_warning_and_one_without_a_status_is_unknown() {
     let it = Consuming::new("late").await;
-    let extra = json!({"rotation": {"trigger": "0"}, "consumers": {"deadline": "1s"}});
+    let extra = json!({"rotation": {"trigger": "0"}, "consumers": {"deadline": "10s"}});
     it.tenant.issued("orders", extra).await;
     it.pod("env", environment(), json!({})).await;
     let none = json!({"status": {"containerStatuses": null}});
@@ -133,4 +133,21 @@ async fn a_first_issue_and_an_object_at_rest_have_no_one_behind() {
         after.metadata.resource_version,
         revision.metadata.resource_version
     );
+}
+
+#[tokio::test]
+async fn without_the_right_to_see_pods_it_is_said_so_and_the_rotation_goes_on() {
+    let world = World::shared().await;
+    // It is asked for, and not granted.
+    let operator = world.own_operator(&ARGUMENTS).await;
+    let tenant = operator.tenant_at("unseen", world, &world.zitadel).await;
+    let it = Consuming { tenant };
+    it.tenant
+        .issued("orders", json!({"rotation": {"trigger": "0"}}))
+        .await;
+    it.pod("env", environment(), json!({})).await;
+    it.tenant.trigger("orders", "1").await;
+    it.tenant.handled("orders", "1").await;
+    let object = it.until("ConsumersUnseen").await;
+    assert_eq!(reason(&object, ConditionType::Ready), "UpToDate");
 }
