@@ -1,7 +1,9 @@
 //! The requests about consumers: Pods are listed and prompted, workloads are read and restarted. Nothing else is asked of either.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 
+use futures::AsyncReadExt as _;
 use kube::api::{GetParams, ListParams, Patch};
 use kube::core::Request;
 use serde::de::IgnoredAny;
@@ -14,8 +16,8 @@ use crate::store::apply;
 
 /// The annotation of a Pod that is changed so that the kubelet refreshes its volumes: the rotations that it was changed for.
 pub const REFRESH_ANNOTATION: &str = "zitadel-secrets.dev/refresh";
-/// Pods of a page. One may have 1.5 MB, and a page is in memory twice while it is read.
-const PAGE: u32 = 10;
+/// Pods of a page. One may have 1.5 MB, and a page is in memory as a whole while it is read.
+const PAGE: u32 = 5;
 
 /// A page of the Pods of a namespace, and where the next one begins.
 ///
@@ -30,7 +32,14 @@ pub async fn pods(
     params.continue_token = from.map(ToOwned::to_owned);
     let request = Request::new(format!("/api/v1/namespaces/{namespace}/pods"));
     let request = request.list(&params).map_err(kube::Error::BuildRequest)?;
-    let page: PodPage = client.request(request).await?;
+    // NB: `Client::request` has up to three copies of a body in memory.
+    let mut body = Vec::new();
+    let stream = client.request_stream(request).await?;
+    pin!(stream)
+        .read_to_end(&mut body)
+        .await
+        .map_err(kube::Error::ReadEvents)?;
+    let page: PodPage = serde_json::from_slice(&body).map_err(kube::Error::SerdeError)?;
     let next = page.metadata.continue_.filter(|token| !token.is_empty());
     Ok((page.items, next))
 }
