@@ -48,9 +48,10 @@ pub fn status(
         status.standby_app_id = standby.map(|standby| standby.app.app.to_string());
     }
     let claim_of = |slot| match facts.of(slot).claim.known() {
+        // NB: which application's claim this is may be the word of the Secret. What another object's says is none of this one's business.
         Some(ClaimView::Present {
             record: Ok(claim), ..
-        }) => Some(claim),
+        }) => Some(claim).filter(|claim| claim.owner.is_named_as(&target.owner)),
         _ => None,
     };
     let claim = claim_of(facts.active());

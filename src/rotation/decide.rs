@@ -15,11 +15,12 @@ use crate::rotation::facts::{ClaimView, Facts};
 use crate::rotation::gate::{gate, not_ours};
 use crate::rotation::memory::Memory;
 use crate::rotation::observed::{Failure, Observed};
-use crate::rotation::provision::provision;
+use crate::rotation::provision::{is_unconfirmed, provision};
 use crate::rotation::record::RecordError;
 use crate::rotation::rename::renamed;
 use crate::rotation::secret::SecretState;
 use crate::rotation::settled::settled;
+use crate::rotation::slot::Slot;
 use crate::rotation::standby::retirement;
 use crate::rotation::step::{Blocked, Report, Retry, Source, Step, rest, stalled, waiting};
 use crate::rotation::takeover::{self, AttemptOutcome};
@@ -295,6 +296,9 @@ fn claims<'a>(eval: &mut Evaluation<'a>, secret: &SecretState) -> ControlFlow<St
     let facts = eval.facts;
     let mut claims = Claims::default();
     for slot in facts.slots() {
+        if *slot == Slot::Standby && is_unconfirmed(facts, claims) {
+            break;
+        }
         match &facts.of(*slot).claim {
             Observed::Live(ClaimView::Absent) => {}
             Observed::Live(ClaimView::Present {

@@ -11,7 +11,7 @@ use crate::rotation::cause::kind::Cause;
 use crate::rotation::claim::Claim;
 use crate::rotation::claims::Claims;
 use crate::rotation::evaluation::Evaluation;
-use crate::rotation::facts::ClaimView;
+use crate::rotation::facts::{ClaimView, Facts};
 use crate::rotation::observed::Observed;
 use crate::rotation::secret::SecretState;
 use crate::rotation::slot::Slot;
@@ -28,8 +28,7 @@ pub(super) fn provision(
     if !facts.object.provisioned || (known.is_some() && !is_gone(eval)) {
         return Continue(());
     }
-    // NB: by the Secret there is one, which is the tenant's word. Before the claim says so, nothing is done with that application.
-    let unconfirmed = known.is_none() && facts.standby.is_some();
+    let unconfirmed = is_unconfirmed(facts, claims);
     let claim = match of_object(eval, claims) {
         Some(claim) if unconfirmed || claims.open(Slot::Primary, secret).is_none() => claim,
         None if unconfirmed => return own_claim(eval, claims, secret),
@@ -100,6 +99,13 @@ fn is_stored_open(eval: &Evaluation<'_>, secret: &SecretState) -> bool {
     };
     let claims = Claims::default().with(Slot::Primary, stored);
     claims.open(Slot::Primary, secret).is_some()
+}
+
+/// Whether there is a standby application by the Secret alone, which is the tenant's word. Before the claim says so, nothing is done with it,
+/// and its claim is not looked at: it may be another object's.
+pub(super) fn is_unconfirmed(facts: &Facts, claims: Claims<'_>) -> bool {
+    let known = claims.primary.and_then(|claim| claim.standby.as_ref());
+    facts.object.provisioned && known.is_none() && facts.standby.is_some()
 }
 
 /// Whether the standby application is still to be created.

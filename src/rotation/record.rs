@@ -17,6 +17,13 @@ pub struct Owner {
     pub uid: String,
 }
 
+impl Owner {
+    /// Whether both have the same name in the same namespace: one may be the other, created again.
+    pub fn is_named_as(&self, other: &Self) -> bool {
+        (&self.namespace, &self.name) == (&other.namespace, &other.name)
+    }
+}
+
 /// Why a record can't be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum RecordError {

@@ -7,8 +7,8 @@ use zitadel_secret_operator::api::{ApiAppSecret, ApiAppSecretStatus, ConditionTy
 use zitadel_secret_operator::target::apps::standby_name;
 use zitadel_simulator::{Action, AppHandle, Config, Cut, Fault, Operation, Reply, Simulator};
 
-use crate::support::eventually;
 use crate::support::world::{PATIENCE, Tenant, World};
+use crate::support::{apply, eventually};
 
 /// A tenant of a ZITADEL of its own, where only this test creates applications, with a grant for one application alone.
 struct Provisioned {
@@ -332,19 +332,38 @@ async fn what_a_tenant_writes_in_its_secret_names_no_application_of_anothers() {
     let it = Provisioned::issued_alone("provision-forged").await;
     let tenant = &it.tenant;
     let theirs = tenant.app("billing");
-    let before = tenant.requests_about(&theirs);
+    let cluster = &World::shared().await.cluster;
+    let elsewhere = cluster.fresh_namespace("provision-theirs").await;
+    let grant = |namespace: &str, app: &AppHandle| json!({"name": app.id, "namespaces": [namespace], "projectIds": [tenant.project], "appIds": [app.id]});
+    let grants = [
+        grant(&tenant.namespace, &it.app),
+        grant(&elsewhere, &theirs),
+    ];
+    tenant.apply_connection(json!({"grants": grants})).await;
+    let mut object = tenant.manifest(
+        "billing",
+        &theirs.id,
+        json!({"rotation": {"trigger": "their-word"}}),
+    );
+    object["metadata"]["namespace"] = json!(elsewhere);
+    let objects: Api<ApiAppSecret> = Api::namespaced(tenant.client.clone(), &elsewhere);
+    apply(&objects, &object).await.unwrap();
+    tenant.until_generates(&theirs, 1).await;
     let stored = tenant.secret("orders").await;
     let record = &stored.metadata.annotations.unwrap()["zitadel-secrets.dev/commit"];
     let forged = record.replace(&it.app.id, &theirs.id);
     assert_ne!(*record, forged);
-    tenant
-        .edit_secret(
-            "orders",
-            json!({"metadata": {"annotations": {"zitadel-secrets.dev/commit": forged}}}),
-        )
-        .await;
+    let forged = json!({"metadata": {"annotations": {"zitadel-secrets.dev/commit": forged}}});
+    tenant.edit_secret("orders", forged).await;
     it.apply("1").await;
-    tenant.reason("orders", "NotGranted").await;
-    assert_eq!(tenant.requests_about(&theirs), before);
-    assert_eq!(tenant.zitadel.generates(&theirs.id), 0);
+    let object = tenant.reason("orders", "NotGranted").await;
+    assert_eq!(tenant.zitadel.generates(&theirs.id), 1);
+    // Neither its owner nor anything that its claim says.
+    let mut said = serde_json::to_string(&object).unwrap();
+    for (_, _, note) in tenant.events("orders").await {
+        said.push_str(&note);
+    }
+    for word in [&elsewhere, "their-word", "AppAlreadyClaimed"] {
+        assert!(!said.contains(word), "{word}: {said}");
+    }
 }
