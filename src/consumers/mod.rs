@@ -72,8 +72,11 @@ impl Consumers {
         if known == Some(&followed) {
             return followed;
         }
+        // NB: that its value was written a little earlier is no reason to stop prompting.
+        if known.is_none_or(|known| !known.asks_the_same(&followed)) {
+            namespace.news.notify_one();
+        }
         namespace.rotations.insert(uid, followed.clone());
-        namespace.news.notify_one();
         if !std::mem::replace(&mut namespace.at_work, true) {
             let work = pass::follow_namespace(Arc::clone(&self.0), name);
             self.0.handles.tasks.spawn(work);

@@ -201,6 +201,13 @@ impl Followed {
         };
         Self { rotation, progress }
     }
+
+    /// Whether the same is to be done for it, whenever it was written.
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        let written = self.rotation.written;
+        let other = other.rotation.clone();
+        self.rotation == Rotation { written, ..other }
+    }
 }
 
 /// How far the consumers of a rotation are.
