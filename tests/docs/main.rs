@@ -14,6 +14,7 @@ mod imports;
 mod manifests;
 mod markdown;
 mod migrate;
+mod mutants;
 mod named_tests;
 mod pages;
 mod pictures;

@@ -13,9 +13,18 @@ pub struct Rotation {
     pub trigger: Option<String>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Overlap {
-    pub minimum: String,
+    pub minimum: Option<String>,
+    pub until: Option<OverlapEnd>,
+    pub maximum: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OverlapEnd {
+    #[default]
+    Elapsed,
+    ConsumersCurrent,
 }
 
 #[derive(Clone, Debug)]
