@@ -118,8 +118,18 @@ fn an_attempt_of_before_that_was_not_carried_out_is_given_up_first() {
 fn a_repair_does_not_wait_for_it() {
     let mut facts = failed(wanted(), true);
     facts.memory.missing = Some(Duration::ZERO);
+    let mut emptied = facts.clone();
     facts.secret = Observed::Live(SecretState::Absent);
     assert_eq!(step(&facts), Step::CreateShell);
+    // Also where no attempt is open.
+    edit(&mut emptied, |secret| secret.value = Value::Absent);
+    assert!(matches!(
+        step(&emptied),
+        Step::Rehearse {
+            slot: Slot::Primary,
+            ..
+        }
+    ));
 }
 
 #[test]
