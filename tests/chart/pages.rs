@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::Api;
 use zitadel_secret_operator::api::ApiAppSecret;
-use zitadel_simulator::{AppHandle, Config, Role, Scope, Simulator};
+use zitadel_simulator::{AppHandle, Config, Operation, Role, Scope, Simulator};
 
 use super::install::Kubelet;
 use crate::support::controlplane::{ControlPlane, Options, client_from};
@@ -209,12 +209,18 @@ async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), "orders");
     let data = secrets.get("orders-api").await.unwrap().data.unwrap();
     let value = String::from_utf8(data["CLIENT_SECRET"].0.clone()).unwrap();
-    assert!(zitadel.accepts(&app.id, &value));
-    assert_eq!(zitadel.generates(&app.id), 1);
+    let objects: Api<ApiAppSecret> = Api::namespaced(client.clone(), "orders");
+    let object = objects.get("orders-api").await.unwrap();
+    let standby = object.status.unwrap().standby_app_id.unwrap();
+    let generated = || (zitadel.generates(&standby), zitadel.generates(&app.id));
+    assert!(zitadel.accepts(&standby, &value));
+    assert!(zitadel.accepts(&app.id, app.secret.as_ref().unwrap()));
+    assert_eq!(generated(), (1, 0));
     for command in readme("Day two") {
         run_beside(cluster, directory, &command).await;
     }
-    assert_eq!(zitadel.generates(&app.id), 2);
+    assert_eq!(generated(), (1, 1));
+    assert!(zitadel.accepts(&standby, &value), "the pair before");
 
     for command in commands("upgrade.md", "")
         .iter()
@@ -228,13 +234,12 @@ async fn the_commands_of_the_pages_lead_from_nothing_to_a_secret_and_back() {
         .await
         .unwrap();
     assert_eq!(code, Some(0));
-    assert_eq!(zitadel.generates(&app.id), 2);
+    assert_eq!(generated(), (1, 1));
 
     // The operator is gone: nothing may wait for it.
     for command in commands("uninstall.md", "The operator alone") {
         run(cluster, directory, &command);
     }
-    let objects: Api<ApiAppSecret> = Api::namespaced(client.clone(), "orders");
     assert!(objects.get_opt("orders-api").await.unwrap().is_some());
     assert!(secrets.get_opt("orders-api").await.unwrap().is_some());
     run_beside(cluster, directory, &install[0]).await;
@@ -266,7 +271,10 @@ async fn the_commands_for_those_without_helm_work_as_well() {
             operator = Some(in_place_of_the_pod(&cluster, directory).await);
         }
     }
-    assert_eq!(prepared.zitadel.generates(&prepared.app.id), 1);
+    // On the application that the operator created.
+    let generates = prepared.zitadel.requests(Operation::Generate);
+    let on_theirs = prepared.zitadel.generates(&prepared.app.id);
+    assert_eq!((generates, on_theirs), (1, 0));
     drop(operator);
     for command in commands("uninstall.md", "Without Helm") {
         run(&cluster, directory, &command);
