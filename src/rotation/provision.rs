@@ -15,7 +15,7 @@ use crate::rotation::facts::{ClaimView, Facts};
 use crate::rotation::observed::Observed;
 use crate::rotation::secret::SecretState;
 use crate::rotation::slot::Slot;
-use crate::rotation::step::{Blocked, Report, Retry, Source, Step, rest, stalled, waiting};
+use crate::rotation::step::{Report, Retry, Source, Step, rest, stalled, waiting};
 
 /// Creates the standby application where none is known, or ZITADEL has the known one no more.
 pub(super) fn provision(
@@ -115,10 +115,17 @@ pub(super) fn is_awaited(eval: &Evaluation<'_>) -> bool {
 
 /// What is reported while the standby application cannot be created.
 pub(super) fn not_provisioned(eval: &Evaluation<'_>) -> Report {
-    eval.held_back_provision().unwrap_or_else(|| {
-        let retry = Retry::After(eval.facts.timing.retry_first);
-        waiting(Blocked::from(Reason::StandbyNotReady), retry)
-    })
+    let timing = &eval.facts.timing;
+    eval.held_back_provision()
+        .unwrap_or_else(|| match &eval.facts.primary.app {
+            Observed::Failed(failure) if !failure.permanent => {
+                waiting(failure.into(), Retry::After(timing.retry_first))
+            }
+            _ => waiting(
+                Reason::StandbyNotReady.into(),
+                Retry::After(timing.retry_most),
+            ),
+        })
 }
 
 /// Whether ZITADEL has the standby application no more. While the Secret holds its pair that is first replaced.

@@ -168,7 +168,15 @@ fn beside_an_application_that_cannot_be_rotated_none_is_created() {
     ] {
         let mut facts = wanted();
         facts.primary.app = app.clone();
-        assert_eq!(rests(&facts), (Reason::StandbyNotReady, "usable"));
+        let rest = step(&facts);
+        assert!(
+            matches!(
+                &rest,
+                Step::Rest(Report::Usable { blocked, retry: Retry::After(wait) })
+                    if blocked.reason == Reason::StandbyNotReady && *wait == facts.timing.retry_most
+            ),
+            "{rest:?}"
+        );
         let mut new = nothing();
         new.object.provisioned = true;
         new.primary.app = app.clone();
@@ -178,6 +186,22 @@ fn beside_an_application_that_cannot_be_rotated_none_is_created() {
         };
         assert_eq!(rests(&new), (reason, "stalled"));
     }
+}
+
+#[test]
+fn while_zitadel_is_away_it_is_tried_again_soon() {
+    let mut facts = wanted();
+    let away = Failure::new(Reason::ZitadelUnavailable, false);
+    facts.primary.app = Observed::Failed(away);
+    let rest = step(&facts);
+    assert!(
+        matches!(
+            &rest,
+            Step::Rest(Report::Usable { blocked, retry: Retry::After(wait) })
+                if blocked.reason == Reason::ZitadelUnavailable && *wait == facts.timing.retry_first
+        ),
+        "{rest:?}"
+    );
 }
 
 #[test]
