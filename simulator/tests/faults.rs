@@ -12,17 +12,8 @@ mod client;
 
 use std::time::Duration;
 
-use client::{Client, until};
-use zitadel_simulator::{
-    Action, Config, Cut, Effect, Fault, Lag, Operation, Reply, Simulator, StandardWorld, Which,
-};
-
-fn start() -> (Simulator, StandardWorld, Client) {
-    let simulator = Simulator::start(Config::default()).unwrap();
-    let world = simulator.standard_world();
-    let client = Client::new(&simulator, &world);
-    (simulator, world, client)
-}
+use client::{Client, start, until};
+use zitadel_simulator::{Action, Cut, Effect, Fault, Lag, Operation, Reply, Simulator, Which};
 
 fn on_generate(simulator: &Simulator, action: Action) -> u64 {
     simulator.inject(Fault::on(Operation::Generate, action))

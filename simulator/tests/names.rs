@@ -10,15 +10,8 @@
 
 mod client;
 
-use client::Client;
-use zitadel_simulator::{ChangeError, Config, Simulator, StandardWorld};
-
-fn start() -> (Simulator, StandardWorld, Client) {
-    let simulator = Simulator::start(Config::default()).unwrap();
-    let world = simulator.standard_world();
-    let client = Client::new(&simulator, &world);
-    (simulator, world, client)
-}
+use client::start;
+use zitadel_simulator::ChangeError;
 
 #[tokio::test]
 async fn a_name_in_use_is_refused_in_any_case() {

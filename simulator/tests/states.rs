@@ -12,18 +12,10 @@ mod client;
 
 use std::time::Duration;
 
-use client::Client;
+use client::{Client, start};
 use zitadel_simulator::{
-    AuthMethod, Availability, Config, IntrospectionMode, Operation, Settings, Simulator,
-    StandardWorld, Whitespace,
+    AuthMethod, Availability, Config, IntrospectionMode, Operation, Settings, Simulator, Whitespace,
 };
-
-fn start() -> (Simulator, StandardWorld, Client) {
-    let simulator = Simulator::start(Config::default()).unwrap();
-    let world = simulator.standard_world();
-    let client = Client::new(&simulator, &world);
-    (simulator, world, client)
-}
 
 #[tokio::test]
 async fn a_foreign_rotation_shows_its_editor() {

@@ -13,7 +13,7 @@ mod client;
 use client::{Answer, Client};
 use serde_json::{Value, json};
 use zitadel_simulator::{
-    Action, Api, AuthMethod, Config, Fault, Lag, Operation, Reply, Simulator, StandardWorld,
+    Action, Api, AuthMethod, Fault, Lag, Operation, Reply, Simulator, StandardWorld,
 };
 
 struct Setting {
@@ -23,9 +23,7 @@ struct Setting {
 }
 
 fn start() -> Setting {
-    let simulator = Simulator::start(Config::default()).unwrap();
-    let world = simulator.standard_world();
-    let client = Client::new(&simulator, &world);
+    let (simulator, world, client) = client::start();
     Setting {
         simulator,
         world,

@@ -166,9 +166,9 @@ fn claims_of_objects(context: &Context) -> Vec<(String, Arc<AppKey>)> {
             };
             (apps::claim_name(issuer, &app_ref), Arc::clone(&app))
         });
-        Some([Some((name, app)), standby])
+        Some(std::iter::once((name, app)).chain(standby))
     });
-    named.flatten().flatten().collect()
+    named.flatten().collect()
 }
 
 /// The objects whose application a claim is about, by its name: what is in it cannot be read.

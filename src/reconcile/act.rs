@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::Patch;
@@ -10,6 +9,7 @@ use kube::api::Patch;
 use crate::api::{Reason, RehearsalPolicy};
 use crate::ids::{AttemptId, Sequence};
 use crate::process::kube_error;
+use crate::reconcile::claim;
 use crate::reconcile::context::Context;
 use crate::reconcile::limits::ClaimPermit;
 use crate::reconcile::mutated::Mutations;
@@ -19,11 +19,10 @@ use crate::reconcile::rename;
 use crate::reconcile::rotate;
 use crate::report::failure;
 use crate::rotation::{
-    Claim, ClaimView, CommitRecord, Entry, Facts, Failure, Observed, Recorded, Slot, Step,
-    UnknownFields, Version,
+    Claim, CommitRecord, Entry, Facts, Failure, Observed, Recorded, Slot, Step, UnknownFields,
+    Version,
 };
 use crate::store::apply;
-use crate::store::claim;
 use crate::store::reading::{self, Undone};
 use crate::store::secret::{Published, SecretTarget};
 use crate::store::wiped::Stored;
@@ -73,7 +72,7 @@ pub async fn act(
         }
         Step::Provision { claim, over } => {
             forget(facts);
-            provision(context, reconciliation, *claim, &over, facts).await;
+            provision(context, reconciliation, *claim, over.as_ref(), facts).await;
         }
         Step::Send {
             slot,
@@ -303,46 +302,9 @@ async fn write_claim(
     facts: &Facts,
 ) {
     let attempt = claim.live_attempt().map(|attempt| attempt.id);
-    let namespace = &context.process.settings.namespace;
-    let api: Api<Lease> = Api::namespaced(context.process.client.clone(), namespace);
-    let name = &reconciliation.application(slot).claim;
-    let Ok(lease) = serde_json::from_value::<Lease>(claim::lease(namespace, name, claim, over))
-    else {
-        return;
-    };
-    let owner = &reconciliation.target.owner;
-    let writing = context.store.own_claims.begin(namespace, name, || {
-        // NB: another actor has written it meanwhile: perhaps for another object.
-        context.store.wake(owner);
-        if let Some(Ok(claim)) = context
-            .store
-            .claims
-            .get(name)
-            .as_deref()
-            .map(|it| &it.record)
-        {
-            context.store.wake(&claim.owner);
-        }
-    });
-    let result = match over {
-        Some(_) => api.replace(name, &apply::put(), &lease).await,
-        None => api.create(&apply::put(), &lease).await,
-    };
-    match &result {
-        Ok(written) => writing.written(written),
-        Err(_) => drop(writing),
-    }
+    let result = claim::put(context, reconciliation, slot, claim, over).await;
     let mut state = reconciliation.state.lock();
     match (result, attempt) {
-        (Ok(written), attempt) => {
-            context.store.claims.wrote(&written);
-            match attempt {
-                Some(attempt) => state
-                    .memory
-                    .claimed(slot, attempt, context.process.clock.boot()),
-                None => state.memory.claim_not_written(),
-            }
-        }
         (Err(error), _) if kube_error::is_refusal(&error) => {
             state.memory.claim_not_written();
             if !kube_error::is_conflict(&error) {
@@ -353,13 +315,13 @@ async fn write_claim(
             state.memory.claim_not_written();
             state.memory.back_off(facts, &failure::claim(&error));
         }
-        // Perhaps written: the recheck goes on only if the claim that is stored is this one.
-        (Err(_), Some(attempt)) => {
+        // Written, or perhaps: the recheck goes on only if the claim that is stored is this one.
+        (_, Some(attempt)) => {
             state
                 .memory
                 .claimed(slot, attempt, context.process.clock.boot());
         }
-        (Err(_), None) => state.memory.claim_not_written(),
+        (_, None) => state.memory.claim_not_written(),
     }
     if state.memory.claimed.is_none() {
         *permits = ClaimPermit::default();
@@ -368,25 +330,18 @@ async fn write_claim(
 
 /// The trigger that counts as handled for a value that is taken over.
 fn handled_trigger(facts: &Facts, slot: Slot) -> Option<String> {
-    match facts.of(slot).claim.known() {
-        Some(ClaimView::Present {
-            record: Ok(claim), ..
-        }) => claim.handled(None).map(ToOwned::to_owned),
-        _ => facts.object.trigger.clone(),
+    match facts.of(slot).known_claim() {
+        Some(claim) => claim.handled(None).map(ToOwned::to_owned),
+        None => facts.object.trigger.clone(),
     }
 }
 
 /// The trigger that counts as handled by the object's own claim, for the value that a record is about; empty if there was none.
 fn handled_by_claim(facts: &Facts, record: &CommitRecord) -> Option<String> {
-    match facts.of(facts.active()).claim.known() {
-        Some(ClaimView::Present {
-            record: Ok(claim), ..
-        }) if claim.owner == record.owner => {
-            let stored = record.stored().and_then(|stored| stored.entry.attempt);
-            Some(claim.handled(stored).unwrap_or_default().to_owned())
-        }
-        _ => None,
-    }
+    let claim = facts.of(facts.active()).known_claim();
+    let claim = claim.filter(|claim| claim.owner == record.owner)?;
+    let stored = record.stored().and_then(|stored| stored.entry.attempt);
+    Some(claim.handled(stored).unwrap_or_default().to_owned())
 }
 
 /// Takes off a Secret that was just applied what was only posted before, such as a key that has another name by now.

@@ -13,7 +13,7 @@ use crate::reconcile::context::Context;
 use crate::reconcile::observe::Reconciliation;
 use crate::reconcile::received::Received;
 use crate::rotation::schedule::interval::later;
-use crate::rotation::{Cause, ClaimView, Facts, SecretState};
+use crate::rotation::{Cause, Facts, SecretState};
 use crate::target::Target;
 
 /// What is known of the consumers of an object.
@@ -61,10 +61,7 @@ fn stored(reconciliation: &Reconciliation, facts: &Facts) -> Option<Rotation> {
     if !view.owned || facts.former.is_some() || entry.attempt != Some(attempt) {
         return None;
     }
-    let claim = match facts.of(view.active).claim.known() {
-        Some(ClaimView::Present { record, .. }) => record.as_ref().ok(),
-        _ => None,
-    };
+    let claim = facts.of(view.active).known_claim();
     let cause = claim
         .and_then(|claim| claim.attempt.as_ref())
         .filter(|claimed| claimed.id == attempt)

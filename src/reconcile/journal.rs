@@ -12,7 +12,8 @@ use crate::reconcile::context::Context;
 use crate::reconcile::observe::Reconciliation;
 use crate::report::failure;
 use crate::rotation::{
-    Attempt, ClaimView, Entry, Facts, Journal, JournalEvent, Loss, Observed, SecretState, Slot,
+    Attempt, Claim, ClaimView, Entry, Facts, Journal, JournalEvent, Loss, Observed, SecretState,
+    Slot,
 };
 use crate::zitadel::{AppRef, Change, ChangeKind, ErrorClass, JournalDepth, ZitadelError};
 
@@ -24,7 +25,9 @@ use crate::zitadel::{AppRef, Change, ChangeKind, ErrorClass, JournalDepth, Zitad
 /// * Before a claimed attempt is sent, only whether there is a newer secret, and there is little time for that.
 pub fn needed(facts: &Facts, slot: Slot) -> JournalDepth {
     let claim = facts.of(slot).claim.known();
-    let attempt = claim.and_then(attempt);
+    let attempt = claim
+        .and_then(ClaimView::readable)
+        .and_then(Claim::live_attempt);
     // NB: what was written itself is not read yet when it is checked for the last time.
     let is_claimed = facts.memory.claimed.as_ref().is_some_and(|claimed| {
         let stands = claim.is_none() || attempt.is_some_and(|open| open.id == claimed.attempt);
@@ -51,15 +54,6 @@ fn since(stored: Option<&Entry>, open: Option<&Attempt>, counted: Timestamp) -> 
     JournalDepth {
         sequence: recorded.into_iter().chain(before).min(),
         time: stored.map_or(counted, |entry| entry.change_date.min(counted)),
-    }
-}
-
-fn attempt(claim: &ClaimView) -> Option<&Attempt> {
-    match claim {
-        ClaimView::Present {
-            record: Ok(claim), ..
-        } => claim.live_attempt(),
-        _ => None,
     }
 }
 

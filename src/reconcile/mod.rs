@@ -4,7 +4,8 @@
 //! * [`crate::rotation::decide()`] returns one step
 //! * [`read`] reads what a step asks for: GETs, and ZITADEL's application, journal and introspection
 //! * [`mod@act`] carries out a step; [`rotate`] and [`flush`] are the part of it that nothing interrupts
-//!   ([`received`] is the value meanwhile), [`rename`] moves a value to a new name, [`provision`] creates the standby application
+//!   ([`received`] is the value meanwhile), [`rename`] moves a value to a new name, [`provision`] creates the standby application;
+//!   [`mod@claim`] writes claims
 //! * [`consumers`] has the consumers of a new value followed
 //! * [`crate::report::settle`] writes the status and the events
 //!
@@ -13,6 +14,7 @@
 
 pub(crate) mod act;
 pub(crate) mod app_state;
+pub(crate) mod claim;
 #[cfg(test)]
 pub(crate) mod compatibility;
 pub(crate) mod consumers;

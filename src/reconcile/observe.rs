@@ -277,12 +277,8 @@ impl Reconciliation {
 
     /// Takes note of the standby application that the claim names, as it was just read: what was read beside it may be about another one.
     pub(crate) fn saw_provisioned(&mut self, facts: &mut Facts) {
-        let named = match facts.primary.claim.known() {
-            Some(ClaimView::Present {
-                record: Ok(claim), ..
-            }) => claim.standby.as_ref(),
-            _ => None,
-        };
+        let claim = facts.primary.known_claim();
+        let named = claim.and_then(|claim| claim.standby.as_ref());
         if self.target.provisioned && self.target.standby.as_ref() != named {
             Arc::make_mut(&mut self.target).standby = named.cloned();
             facts.secret = Observed::Unread;
@@ -523,12 +519,9 @@ impl Reconciliation {
             .as_ref()
             .and_then(|reading| reading.value.as_ref());
         for slot in facts.slots() {
-            let stored = match facts.of(*slot).claim.known() {
-                Some(ClaimView::Present {
-                    record: Ok(claim), ..
-                }) => claim.attempt.as_ref().and_then(|it| it.stored.as_ref()),
-                _ => None,
-            };
+            let attempt = facts.of(*slot).known_claim();
+            let attempt = attempt.and_then(|claim| claim.attempt.as_ref());
+            let stored = attempt.and_then(|attempt| attempt.stored.as_ref());
             let same = stored.zip(value);
             let same = same.map(|(stored, value)| stored.matches(value.expose().as_bytes()));
             facts.of_mut(*slot).as_before_call = same;

@@ -3,19 +3,15 @@
 //! At any point the process may end: the next one is refused the name, finds the application by it, and takes it only if the change list
 //! says that the operator's user created it. The first client secret, which the answer holds, is dropped.
 
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::Api;
-
 use crate::api::Reason;
 use crate::connection::Connection;
 use crate::ids::AppId;
 use crate::process::kube_error::is_conflict;
+use crate::reconcile::claim;
 use crate::reconcile::context::Context;
 use crate::reconcile::observe::Reconciliation;
 use crate::report::failure;
 use crate::rotation::{Claim, Facts, Failure, Slot, Version};
-use crate::store::apply;
-use crate::store::claim;
 use crate::target::apps::standby_name;
 use crate::zitadel::{AppRef, ChangeKind, ErrorClass, JournalDepth};
 
@@ -35,7 +31,7 @@ pub(crate) async fn provision(
     context: &Context,
     reconciliation: &mut Reconciliation,
     claim: Claim,
-    over: &Version,
+    over: Option<&Version>,
     facts: &mut Facts,
 ) {
     let Ok(connection) = reconciliation.connection.clone() else {
@@ -54,11 +50,16 @@ pub(crate) async fn provision(
         standby: Some(standby.app.clone()),
         ..claim
     };
-    if record(context, reconciliation, &claim, over, facts).await {
-        report(context, reconciliation, &standby);
-        reconciliation.state.lock().memory.provision = None;
-        reconciliation.provisioned(standby.app);
-        *facts = reconciliation.begin(context);
+    match claim::put(context, reconciliation, Slot::Primary, &claim, over).await {
+        Ok(()) => {
+            report(context, reconciliation, &standby);
+            reconciliation.state.lock().memory.provision = None;
+            reconciliation.provisioned(standby.app);
+            *facts = reconciliation.begin(context);
+        }
+        // Another actor changed it meanwhile: it is read again.
+        Err(error) if is_conflict(&error) => {}
+        Err(error) => reconciliation.back_off(facts, &failure::claim(&error)),
     }
 }
 
@@ -108,35 +109,6 @@ fn not_ready(failure: Failure) -> Failure {
         failure.reason
     };
     Failure { reason, ..failure }
-}
-
-/// Writes the claim. Whether it was; if another actor changed it meanwhile, it is read again.
-async fn record(
-    context: &Context,
-    reconciliation: &Reconciliation,
-    claim: &Claim,
-    over: &Version,
-    facts: &Facts,
-) -> bool {
-    let namespace = &context.process.settings.namespace;
-    let name = &reconciliation.application(Slot::Primary).claim;
-    let lease = claim::lease(namespace, name, claim, Some(over));
-    let Ok(lease) = serde_json::from_value::<Lease>(lease) else {
-        return false;
-    };
-    let api: Api<Lease> = Api::namespaced(context.process.client.clone(), namespace);
-    match api.replace(name, &apply::put(), &lease).await {
-        Ok(written) => {
-            context.store.claims.wrote(&written);
-            true
-        }
-        Err(error) => {
-            if !is_conflict(&error) {
-                reconciliation.back_off(facts, &failure::claim(&error));
-            }
-            false
-        }
-    }
 }
 
 fn report(context: &Context, reconciliation: &Reconciliation, standby: &Standby) {

@@ -18,7 +18,7 @@ use crate::reconcile::observe::{Application, Reconciliation, fresh_salt};
 use crate::reconcile::received::Received;
 use crate::report::event::Severity;
 use crate::report::failure;
-use crate::rotation::{Attempt, Cause, ClaimView, Facts, Slot, Version};
+use crate::rotation::{Attempt, Cause, Facts, Slot, Version};
 use crate::store::reading::Reading;
 use crate::target::Target;
 use crate::zitadel::{AppRef, ChangeKind, GenerateOutcome, JournalDepth, ZitadelError};
@@ -345,12 +345,8 @@ impl Task {
 
     /// The attempt, as it was claimed.
     fn claimed(&self) -> Option<&Attempt> {
-        match self.facts.of(self.slot).claim.known() {
-            Some(ClaimView::Present {
-                record: Ok(claim), ..
-            }) => claim.attempt.as_ref(),
-            _ => None,
-        }
+        let claim = self.facts.of(self.slot).known_claim();
+        claim?.attempt.as_ref()
     }
 
     /// One record for each call, whatever came of it.

@@ -13,8 +13,8 @@ use crate::reconcile::app_state::Flushed;
 use crate::reconcile::observe::{Reconciliation, previous};
 use crate::report::message::{Scene, first_in, journal_denied, message};
 use crate::rotation::{
-    self, Awaits, Blocked, Cause, Claim, ClaimView, Entry, Facts, Observed, Report, SecretState,
-    Slot, Uptake, Value, Verdict, Verified,
+    self, Awaits, Blocked, Cause, Claim, Entry, Facts, Observed, Report, SecretState, Slot, Uptake,
+    Value, Verdict, Verified,
 };
 
 /// The status that follows from a reconciliation.
@@ -47,12 +47,10 @@ pub fn status(
         let standby = reconciliation.standby.as_ref();
         status.standby_app_id = standby.map(|standby| standby.app.app.to_string());
     }
-    let claim_of = |slot| match facts.of(slot).claim.known() {
+    let claim_of = |slot| {
         // NB: which application's claim this is may be the word of the Secret. What another object's says is none of this one's business.
-        Some(ClaimView::Present {
-            record: Ok(claim), ..
-        }) => Some(claim).filter(|claim| claim.owner.is_named_as(&target.owner)),
-        _ => None,
+        let claim = facts.of(slot).known_claim();
+        claim.filter(|claim| claim.owner.is_named_as(&target.owner))
     };
     let claim = claim_of(facts.active());
     let entry = view.and_then(|view| view.commit.as_ref().ok()?.as_ref());

@@ -165,6 +165,14 @@ pub enum ClaimView {
 }
 
 impl ClaimView {
+    /// The claim, if there is one that can be read.
+    pub fn readable(&self) -> Option<&Claim> {
+        match self {
+            Self::Present { record, .. } => record.as_ref().ok(),
+            Self::Absent => None,
+        }
+    }
+
     /// Its revision, if there is one.
     pub const fn version(&self) -> Option<&Version> {
         match self {
@@ -198,6 +206,11 @@ pub struct AppFacts {
 }
 
 impl AppFacts {
+    /// The claim as it is known, if there is one that can be read.
+    pub fn known_claim(&self) -> Option<&Claim> {
+        self.claim.known()?.readable()
+    }
+
     /// Forgets what was read: the world may have changed.
     pub fn forget(&mut self) {
         self.claim = Observed::Unread;
@@ -287,11 +300,7 @@ impl Facts {
     ///
     /// NB: not by their times, which are on ZITADEL's clock: that is known to the second only, and may go back by one.
     fn last_tried(&self, slot: Slot) -> (Option<AttemptId>, std::cmp::Reverse<Slot>) {
-        let claim = match self.of(slot).claim.known() {
-            Some(ClaimView::Present { record, .. }) => record.as_ref().ok(),
-            _ => None,
-        };
-        let attempt = claim.and_then(Claim::live_attempt);
+        let attempt = self.of(slot).known_claim().and_then(Claim::live_attempt);
         let tried = attempt
             .filter(|attempt| attempt.cause != Cause::Retire)
             .map(|attempt| attempt.id);

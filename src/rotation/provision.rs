@@ -6,12 +6,12 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use crate::api::Reason;
-use crate::rotation::cause::found::{Found, claimed};
+use crate::rotation::cause::found::taken_over;
 use crate::rotation::cause::kind::Cause;
 use crate::rotation::claim::Claim;
 use crate::rotation::claims::Claims;
 use crate::rotation::evaluation::Evaluation;
-use crate::rotation::facts::{ClaimView, Facts};
+use crate::rotation::facts::Facts;
 use crate::rotation::observed::Observed;
 use crate::rotation::secret::SecretState;
 use crate::rotation::slot::Slot;
@@ -48,13 +48,10 @@ pub(super) fn provision(
             standby: None,
             ..claim.clone()
         };
-        return match eval.claim_version() {
-            Some(over) => Break(Step::Provision {
-                claim: Box::new(claim),
-                over,
-            }),
-            None => Break(eval.read(&[Source::Claim])),
-        };
+        return Break(Step::Provision {
+            claim: Box::new(claim),
+            over: eval.claim_version(),
+        });
     }
     if unconfirmed {
         return Break(rest(not_provisioned(eval)));
@@ -91,12 +88,7 @@ pub(super) fn before_rotation(
 
 /// Whether the claim is stored with an open attempt, whatever is known of that by now.
 fn is_stored_open(eval: &Evaluation<'_>, secret: &SecretState) -> bool {
-    let stored = match eval.facts.primary.claim.known() {
-        Some(ClaimView::Present {
-            record: Ok(claim), ..
-        }) => Some(claim),
-        _ => None,
-    };
+    let stored = eval.facts.primary.known_claim();
     let claims = Claims::default().with(Slot::Primary, stored);
     claims.open(Slot::Primary, secret).is_some()
 }
@@ -155,8 +147,6 @@ fn own_claim(
     } else {
         Claim::unissued
     };
-    match claimed(eval, claims.primary, trigger, make)? {
-        Found::Claim(claim) => Break(eval.write_claim(*claim)),
-        _ => Continue(()),
-    }
+    let claim = taken_over(eval, claims.primary, trigger, make)?;
+    Break(eval.write_claim(claim))
 }

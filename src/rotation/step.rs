@@ -66,8 +66,8 @@ pub enum Step {
     Provision {
         /// What to write besides the id.
         claim: Box<Claim>,
-        /// The revision to replace.
-        over: Version,
+        /// The revision to replace; none: it must not exist.
+        over: Option<Version>,
     },
     /// Send generate, once.
     Send {

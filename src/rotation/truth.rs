@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::api::Reason;
 use crate::rotation::evaluation::Evaluation;
-use crate::rotation::facts::ClaimView;
 use crate::rotation::memory::DoubtKind;
 use crate::rotation::observed::Observed;
 use crate::rotation::secret::{SecretState, SecretView, Value};
@@ -62,10 +61,7 @@ impl<'a> Evaluation<'a> {
             self.memory.doubts(DoubtKind::News, facts.now.boot);
         }
         let slot = facts.active();
-        let Some(ClaimView::Present {
-            record: Ok(claim), ..
-        }) = facts.of(slot).claim.known()
-        else {
+        let Some(claim) = facts.of(slot).known_claim() else {
             return;
         };
         let carried = match facts.secret.known() {

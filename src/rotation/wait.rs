@@ -3,7 +3,7 @@
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 use crate::api::Reason;
-use crate::rotation::facts::{ClaimView, Facts};
+use crate::rotation::facts::Facts;
 use crate::rotation::step::Blocked;
 
 /// When the operator acts next, if it waits for a time and not for a change: the end of the wait, on the clock that due times are judged
@@ -35,15 +35,11 @@ pub fn next_try(blocked: &Blocked, facts: &Facts) -> Option<Timestamp> {
             damaged.map(|(_, since)| *since + timing.quiet)
         }
         Reason::SecretMissing => memory.missing.map(|since| since + timing.missing),
-        Reason::LostAttempt => match facts.of(facts.active()).claim.known() {
-            Some(ClaimView::Present {
-                record: Ok(claim), ..
-            }) => {
-                let pause = timing.lost_pause(claim.repairs.lost(now.time, timing));
-                opened.map(|since| since + pause)
-            }
-            _ => None,
-        },
+        Reason::LostAttempt => {
+            let claim = facts.of(facts.active()).known_claim();
+            let pause = claim.map(|claim| timing.lost_pause(claim.repairs.lost(now.time, timing)));
+            opened.zip(pause).map(|(since, pause)| since + pause)
+        }
         _ => None,
     };
     let end = backoff.max(ends).filter(|end| *end > now.boot)?;

@@ -307,7 +307,7 @@ impl Store {
                 && present.app.project == target.app.project
                 && apps(present) == apps(target)
         };
-        match self.target(&object, Duration::ZERO) {
+        match self.target(&object) {
             Ok(present) if again && same(&present) && present.secret.name == target.secret.name => {
                 Arc::new(Target {
                     owner: target::owner(&object),
@@ -322,10 +322,9 @@ impl Store {
         }
     }
 
-    /// What an object asks for, with the standby application that the operator created for it. `minimum` is the shortest interval that the
-    /// operator allows.
-    fn target(&self, object: &ApiAppSecret, minimum: Duration) -> Result<Target, TargetError> {
-        let mut target = Target::read(object, minimum)?;
+    /// What an object asks for, whatever its interval, with the standby application that the operator created for it.
+    fn target(&self, object: &ApiAppSecret) -> Result<Target, TargetError> {
+        let mut target = Target::read(object, Duration::ZERO)?;
         if target.provisioned {
             target.standby = self.provisioned(object);
         }
@@ -335,9 +334,8 @@ impl Store {
     /// The applications of an object: those that it names, the one whose pair it keeps, and the one that the operator created for it.
     pub fn apps_of(&self, object: &ApiAppSecret) -> HashSet<AppRef> {
         let mut apps: HashSet<_> = named_apps(object).collect();
-        let primary = named_apps(object).find(|app| app.app.as_str() == object.spec.app_id);
-        let standby = primary.zip(self.provisioned(object));
-        apps.extend(standby.map(|(primary, app)| AppRef { app, ..primary }));
+        let standby = self.provisioned(object).zip(apps.iter().next().cloned());
+        apps.extend(standby.map(|(app, named)| AppRef { app, ..named }));
         apps
     }
 

@@ -918,7 +918,7 @@ fn step(known: &Known, step: &real::Step) -> Step {
             Step::Read(bits, slot_number(*slot))
         }
         real::Step::CreateShell => Step::CreateShell,
-        real::Step::Provision { over, .. } => Step::Provision(revision(over)),
+        real::Step::Provision { over, .. } => Step::Provision(over.as_ref().map_or(0, revision)),
         real::Step::Rehearse { slot, over } => Step::Rehearse(slot_number(*slot), revision(over)),
         real::Step::WriteClaim { slot, claim, over } => {
             let (claim, fresh) = claim_numbers(known, claim);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use zitadel_simulator::{ATTEMPT_HEADER, AppHandle, Simulator, StandardWorld};
+use zitadel_simulator::{ATTEMPT_HEADER, AppHandle, Config, Simulator, StandardWorld};
 
 /// Acts as the standard world's operator.
 pub struct Client {
@@ -24,6 +24,14 @@ pub struct Answer {
     pub bytes: Vec<u8>,
     /// Null if the body is no JSON.
     pub json: Value,
+}
+
+/// A simulator with the standard world, and a client that acts as its operator.
+pub fn start() -> (Simulator, StandardWorld, Client) {
+    let simulator = Simulator::start(Config::default()).unwrap();
+    let world = simulator.standard_world();
+    let client = Client::new(&simulator, &world);
+    (simulator, world, client)
 }
 
 impl Client {

@@ -57,22 +57,32 @@ pub(super) fn nothing_to_adopt(
     )))
 }
 
-/// Writes the object's own claim without an attempt, over one that was another's or over none. What that remembers of repairs is kept.
-pub(in crate::rotation) fn claimed(
+/// Writes the object's own claim without an attempt, over one that was another's or over none.
+pub(super) fn claimed(
     eval: &mut Evaluation<'_>,
     before: Option<&Claim>,
     trigger: Option<String>,
     make: fn(Owner, Option<String>, Option<Timestamp>) -> Claim,
 ) -> ControlFlow<Step, Found> {
+    let claim = taken_over(eval, before, trigger, make)?;
+    Continue(Found::Claim(Box::new(claim)))
+}
+
+/// The object's own claim without an attempt, over one that was another's or over none. What that remembers is kept: repairs, the standby.
+pub(in crate::rotation) fn taken_over(
+    eval: &mut Evaluation<'_>,
+    before: Option<&Claim>,
+    trigger: Option<String>,
+    make: fn(Owner, Option<String>, Option<Timestamp>) -> Claim,
+) -> ControlFlow<Step, Claim> {
     let repairs = eval.repairs(before)?;
     eval.current()?;
     let owner = eval.facts.object.owner.clone();
     let claim = make(owner, trigger, before.and_then(|it| it.invalid_repair));
     let unknown = before.map(|it| it.unknown.clone()).unwrap_or_default();
-    let claim = Claim {
+    Continue(Claim {
         unknown,
         standby: before.and_then(|it| it.standby.clone()),
         ..claim.remembering(repairs)
-    };
-    Continue(Found::Claim(Box::new(claim)))
+    })
 }

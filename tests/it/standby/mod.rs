@@ -6,7 +6,7 @@ mod lost_answers;
 mod provisioned;
 
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ApiAppSecret, ApiAppSecretStatus};
+use zitadel_secret_operator::api::ApiAppSecretStatus;
 use zitadel_simulator::AppHandle;
 
 use crate::support::eventually;
@@ -52,11 +52,7 @@ impl Pair {
     }
 
     async fn handled(&self, trigger: &str) -> ApiAppSecretStatus {
-        let handled = |object: &ApiAppSecret| {
-            let status = object.status.as_ref()?;
-            (status.observed_trigger.as_deref() == Some(trigger)).then_some(())
-        };
-        self.tenant.until("orders", handled).await;
+        self.tenant.handled("orders", trigger).await;
         self.tenant.ready("orders").await.status.unwrap()
     }
 

@@ -61,11 +61,7 @@ impl Provisioned {
     }
 
     async fn handled(&self, trigger: &str) -> ApiAppSecretStatus {
-        let handled = |object: &ApiAppSecret| {
-            let status = object.status.as_ref()?;
-            (status.observed_trigger.as_deref() == Some(trigger)).then_some(())
-        };
-        self.tenant.until("orders", handled).await;
+        self.tenant.handled("orders", trigger).await;
         self.tenant.ready("orders").await.status.unwrap()
     }
 
