@@ -14,7 +14,9 @@ pub fn next_try(blocked: &Blocked, facts: &Facts) -> Option<Timestamp> {
         return None;
     }
     let (memory, timing, now) = (&facts.memory, &facts.timing, facts.now);
-    let waits = [&memory.backoff, &memory.rewrites].into_iter().flatten();
+    let waits = [&memory.backoff, &memory.rewrites, &memory.provision]
+        .into_iter()
+        .flatten();
     let backoff = waits
         .filter(|wait| wait.failure.reason == blocked.reason)
         .filter(|wait| wait.inputs == facts.object.inputs)

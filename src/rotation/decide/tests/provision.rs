@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ids::AppId;
+use crate::rotation::next_try;
 
 /// The stored pair of an object that is to have one, and has none yet.
 fn wanted() -> Facts {
@@ -95,6 +96,8 @@ fn while_it_cannot_be_created_nothing_that_is_in_use_is_ended() {
             overdue: false,
         };
         assert_eq!(rests(&due), (Reason::StandbyNotReady, how));
+        let next = next_try(&Reason::StandbyNotReady.into(), &facts);
+        assert!(next > Some(facts.now.time), "{next:?}");
         // A changed object or connection does not wait.
         facts.object.inputs = "changed".into();
         provisions(&facts);
