@@ -78,6 +78,14 @@ pub struct Settings {
     pub token_lifetime_seconds: i64,
     /// The issuer is https whatever the connection is (`ExternalSecure`).
     pub external_secure: bool,
+    /// Whether there is `/management/v1`.
+    pub management_v1: Served,
+    /// Whether there is `zitadel.application.v2.ApplicationService`, which came with v4.5.0.
+    pub application_v2: Served,
+    /// Whether there is `zitadel.project.v2.ProjectService`.
+    pub project_v2: Served,
+    /// Answers of `/management/v1` and `/auth/v1` say since when these are deprecated.
+    pub v1_deprecation: Option<Deprecation>,
 }
 
 impl Default for Settings {
@@ -98,8 +106,38 @@ impl Default for Settings {
             secret_symbols: false,
             token_lifetime_seconds: 43_199,
             external_secure: false,
+            management_v1: Served::Yes,
+            application_v2: Served::Yes,
+            project_v2: Served::Yes,
+            v1_deprecation: None,
         }
     }
+}
+
+/// Whether an API is served, and what is answered where it is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Served {
+    /// It is.
+    #[default]
+    Yes,
+    /// 404 `{"code":5,"message":"Not Found"}`, as the REST gateway answers on every path that it does not know.
+    UnknownRoute,
+    /// 501 in the API's own form: code 12, or `unimplemented` over Connect.
+    Unimplemented,
+    /// 501 with a text, as a proxy answers.
+    ProxyRefusal,
+}
+
+/// The headers that announce the end of an API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Deprecation {
+    /// `Deprecation` (RFC 9745).
+    pub since: Timestamp,
+    /// `Sunset` (RFC 8594).
+    #[serde(default)]
+    pub sunset: Option<Timestamp>,
 }
 
 /// How long an event takes to reach the projection.

@@ -37,7 +37,8 @@ mod simulator;
 mod world;
 
 pub use config::{
-    ATTEMPT_HEADER, Availability, Config, IntrospectionMode, Lag, Settings, Whitespace,
+    ATTEMPT_HEADER, Availability, Config, Deprecation, IntrospectionMode, Lag, Served, Settings,
+    Whitespace,
 };
 pub use faults::actions::{Action, Cut, Which};
 pub use faults::gates::Gate;

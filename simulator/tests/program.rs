@@ -101,6 +101,12 @@ async fn it_announces_itself_is_controlled_by_json_and_ends_with_its_parent() {
         change.send().await.unwrap().json::<Value>().await.unwrap()["projectionLag"],
         json!({"fixed": 5})
     );
+    let change = http
+        .patch(format!("{admin}/settings"))
+        .json(&json!({"managementV1": "unknownRoute"}));
+    assert_eq!(change.send().await.unwrap().status(), 200);
+    let gone = http.post(format!("{url}{path}")).send().await.unwrap();
+    assert_eq!(gone.status(), 404);
     let wrong = http
         .patch(format!("{admin}/settings"))
         .json(&json!({"noSuchSetting": 1}));

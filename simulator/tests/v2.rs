@@ -247,6 +247,50 @@ async fn a_rotation_over_v2_can_stay_without_effect() {
 }
 
 #[tokio::test]
+async fn a_rotation_over_v2_is_that_of_v1_in_ledger_and_journal() {
+    let setting = start();
+    for app in [&setting.world.orders, &setting.world.web] {
+        let body = json!({"projectId": app.project, "applicationId": app.id});
+        let made = setting.call("GenerateClientSecret", body).await;
+        let execution = setting.simulator.executions().pop().unwrap();
+        let log = setting.simulator.request_log();
+        let request = log.iter().find(|found| Some(found.id) == execution.request);
+        let request = request.unwrap();
+        assert_eq!(
+            (request.operation, request.api),
+            (Operation::Generate, Api::ApplicationV2)
+        );
+        assert_eq!(request.app.as_ref(), Some(&app.id));
+        assert_eq!(request.project.as_ref(), Some(&app.project));
+        assert_eq!(request.user.as_ref(), Some(&setting.world.operator.id));
+        assert_eq!(
+            (&execution.app, &execution.editor),
+            (&app.id, &setting.world.operator.id)
+        );
+
+        let date = made.json["creationDate"].as_str().unwrap();
+        assert_eq!(
+            date.parse::<jiff::Timestamp>().unwrap(),
+            execution.change_date
+        );
+        let newest = setting.client.journal(app, "?query.limit=1").await.json;
+        let newest = &newest["result"][0];
+        assert_eq!(newest["changeDate"], date);
+        assert_eq!(newest["sequence"], execution.sequence.to_string());
+        assert_eq!(newest["editorId"], setting.world.operator.id.as_str());
+        let key = newest["eventType"]["key"].as_str().unwrap();
+        let kind = if app.id == setting.world.web.id {
+            "oidc"
+        } else {
+            "api"
+        };
+        assert!(key.ends_with(&format!(".{kind}.secret.changed")), "{key}");
+        let shown = setting.client.get_app(app).await.json;
+        assert_eq!(shown["app"]["details"]["changeDate"], date);
+    }
+}
+
+#[tokio::test]
 async fn no_v2_call_brings_the_projection_up_to_date() {
     let setting = start();
     setting
@@ -256,13 +300,107 @@ async fn no_v2_call_brings_the_projection_up_to_date() {
         let answer = setting.call("GetApplication", setting.of_orders()).await;
         answer.json["application"]["changeDate"].clone()
     };
+    let listed = async || {
+        let name = json!({"nameFilter": {"name": "orders"}});
+        let body =
+            json!({"filters": [{"projectIdFilter": {"projectId": setting.world.payments}}, name]});
+        let answer = setting.call("ListApplications", body).await;
+        answer.json["applications"][0]["changeDate"].clone()
+    };
     let before = shown().await;
+    assert_eq!(listed().await, before);
     let made = setting
         .call("GenerateClientSecret", setting.of_orders())
         .await;
-    assert_eq!(shown().await, before);
+    assert_eq!((shown().await, listed().await), (before.clone(), before));
     setting.client.get_app(&setting.world.orders).await;
-    assert_eq!(shown().await, made.json["creationDate"]);
+    let date = &made.json["creationDate"];
+    assert_eq!((&shown().await, &listed().await), (date, date));
+}
+
+#[tokio::test]
+async fn a_project_shows_whether_it_is_active() {
+    let setting = start();
+    let project = setting.world.payments.as_str();
+    setting
+        .simulator
+        .configure(|settings| settings.projection_lag = Lag::Never);
+    let get = async |pat: &str, org: &str, id: &str| {
+        let url = format!(
+            "{}/zitadel.project.v2.ProjectService/GetProject",
+            setting.client.url
+        );
+        let request = setting.client.http.post(url).bearer_auth(pat);
+        let request = request.header("x-zitadel-orgid", org);
+        let request = request.json(&json!({"projectId": id}));
+        client::read(request.send().await.unwrap()).await.unwrap()
+    };
+    let world = &setting.world;
+    let mine = async || get(&world.operator.pat, "", project).await;
+    let before = mine().await.json["project"].clone();
+    assert_eq!(before["state"], "PROJECT_STATE_ACTIVE");
+    assert_eq!(before["projectId"], project);
+    assert_eq!(before["organizationId"], world.org.as_str());
+    assert_eq!(before["name"], "payments");
+    assert_eq!(before["changeDate"], before["creationDate"]);
+
+    // Its applications do not change it.
+    setting
+        .call("GenerateClientSecret", setting.of_orders())
+        .await;
+    assert_eq!(mine().await.json["project"], before);
+    // NB: the projection is brought up to date first.
+    setting.simulator.deactivate_project(project).unwrap();
+    let after = mine().await.json["project"].clone();
+    assert_eq!(after["state"], "PROJECT_STATE_INACTIVE");
+    assert_ne!(after["changeDate"], before["creationDate"]);
+    assert_eq!(get(&world.viewer.pat, "", project).await.status, 200);
+
+    let refusals = [
+        (
+            get(&world.operator.pat, "", "1").await,
+            (404, "not_found", "QUERY-fk2fs"),
+        ),
+        (
+            get(&world.operator.pat, "", "").await,
+            (400, "invalid_argument", ""),
+        ),
+        (
+            get("junk", "", project).await,
+            (401, "unauthenticated", "AUTH-7fs1e"),
+        ),
+        (
+            get(&world.nobody.pat, "", project).await,
+            (404, "not_found", "AUTHZ-cdgFk"),
+        ),
+        (
+            get(&world.ledger_owner.pat, "", project).await,
+            (403, "permission_denied", "AUTH-Swrgg2"),
+        ),
+        // NB: unlike the application service, this one needs the right organization.
+        (
+            get(&world.operator.pat, &world.other_org, project).await,
+            (404, "not_found", "AUTHZ-cdgFk"),
+        ),
+    ];
+    for (answer, expected) in &refusals {
+        assert_eq!(refusal(answer), *expected);
+    }
+    assert_eq!(get(&world.boss.pat, "", project).await.status, 200);
+    let log = setting.simulator.request_log();
+    let through = log.iter().filter(|request| request.api == Api::ProjectV2);
+    assert!(
+        through
+            .clone()
+            .all(|request| request.operation == Operation::GetProject)
+    );
+    assert_eq!(through.count(), 11);
+
+    setting.simulator.remove_project(project).unwrap();
+    assert_eq!(
+        refusal(&get(&world.boss.pat, "", project).await).2,
+        "QUERY-fk2fs"
+    );
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ pub(crate) struct Caller {
 /// What a call needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permission {
-    /// `project.app.read`
+    /// `project.app.read`, and here also `project.read`
     ReadApps,
     /// `project.app.write`, and here also `project.write`
     WriteApps,
@@ -78,13 +78,12 @@ impl World {
         })
     }
 
-    /// Checks a permission on a project in the caller's organization (`permissions.go`, `authorization.go`).
-    pub(crate) fn check(
+    /// Where in their organization a caller has a permission (`permissions.go`); there is at least one place.
+    pub(crate) fn scopes(
         &self,
         caller: &Caller,
         permission: Permission,
-        project: &str,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Vec<&Scope>, ApiError> {
         let in_org = |scope: &Scope| match scope {
             Scope::Instance => true,
             Scope::Org(org) => *org == caller.org,
@@ -102,13 +101,24 @@ impl World {
             return Err(errors::NO_MEMBERSHIP);
         }
         let holds = |role: Role| permission == Permission::ReadApps || role.writes_apps();
-        let mut scopes = memberships
+        let scopes: Vec<&Scope> = memberships
             .filter(|found| holds(found.role))
             .map(|found| &found.scope)
-            .peekable();
-        if scopes.peek().is_none() {
+            .collect();
+        if scopes.is_empty() {
             return Err(errors::NO_PERMISSION);
         }
+        Ok(scopes)
+    }
+
+    /// Checks a permission on a project in the caller's organization (`authorization.go`).
+    pub(crate) fn check(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+        project: &str,
+    ) -> Result<(), ApiError> {
+        let scopes = self.scopes(caller, permission)?;
         let removed = self
             .projects
             .get(project)
@@ -117,7 +127,7 @@ impl World {
             Scope::Instance | Scope::Org(_) => true,
             Scope::Project(granted) => granted == project && !removed,
         };
-        if scopes.any(covers) {
+        if scopes.into_iter().any(covers) {
             Ok(())
         } else {
             Err(errors::OTHER_PROJECT_ONLY)

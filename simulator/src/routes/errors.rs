@@ -241,8 +241,8 @@ pub(crate) const GET_APP_UNKNOWN: ApiError =
 pub(crate) const GET_PROJECT_UNKNOWN: ApiError = ApiError::translated(
     Code::NotFound,
     "QUERY-fk2fs",
-    "Project doesn't exist",
-    "Projekt existiert nicht",
+    "Project not found",
+    "Projekt nicht gefunden",
 );
 pub(crate) const GET_APP_OTHER_ORG: ApiError =
     ApiError::new(Code::NotFound, "MANAG-SFf2a", "Application not found");

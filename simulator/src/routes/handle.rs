@@ -21,7 +21,7 @@ use crate::routes::oauth::{self, OauthError};
 use crate::routes::projects;
 use crate::routes::token;
 use crate::routes::v2;
-use crate::routes::{Api, Operation, Route};
+use crate::routes::{Operation, Route};
 use crate::world::World;
 use crate::world::instance::UnknownHost;
 
@@ -63,10 +63,7 @@ pub(crate) fn unknown_host(call: &Call, error: &UnknownHost) -> Answer {
 /// Errors that the REST gateway finds before any interceptor runs.
 pub(crate) fn at_gateway(call: &Call) -> Option<Answer> {
     let error = match &call.route {
-        Route {
-            api: Api::ApplicationV2,
-            ..
-        } => return v2::before_interceptors(call),
+        Route { api, .. } if api.is_connect() => return v2::before_interceptors(call),
         Route {
             operation: Operation::Unknown,
             ..
@@ -104,7 +101,7 @@ pub(crate) fn database_down(call: &Call) -> Answer {
 
 /// Executes an operation against the world.
 pub(crate) fn execute(call: &mut Call) -> Answer {
-    if call.route.api == Api::ApplicationV2 {
+    if call.route.api.is_connect() {
         return api(call, v2::execute);
     }
     match call.route.operation {
@@ -173,7 +170,7 @@ fn oauth(
 
 fn refusal(call: &Call, error: &ApiError) -> Answer {
     let (language, status) = (call.language(), error.code.http_status());
-    if call.route.api == Api::ApplicationV2 {
+    if call.route.api.is_connect() {
         return Answer::json(status, &error.connect_body(), call.settings.whitespace);
     }
     let mut answer = Answer::json(status, &error.rest_body(language), call.settings.whitespace);

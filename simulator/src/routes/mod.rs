@@ -1,7 +1,7 @@
 //! Which operation a method and a path mean, and what answers it. Does no I/O.
 //!
 //! [`handle`] dispatches: management v1 to [`generate`], [`apps`], [`changes`], [`keys`], [`projects`], [`journal`] and [`me`]; the
-//! application service v2 to [`v2`]; OAuth to [`token`], [`grants`] and [`introspection`].
+//! services v2 to [`v2`]; OAuth to [`token`], [`grants`] and [`introspection`]. An API that is not served has [`unserved`].
 
 pub(crate) mod access;
 pub(crate) mod answer;
@@ -23,6 +23,7 @@ pub(crate) mod me;
 pub(crate) mod oauth;
 pub(crate) mod projects;
 pub(crate) mod token;
+pub(crate) mod unserved;
 pub(crate) mod v2;
 
 use http::Method;
@@ -37,7 +38,7 @@ pub enum Operation {
     Generate,
     /// `GET /management/v1/projects/{p}/apps/{a}`, v2 `GetApplication`
     GetApp,
-    /// `GET /management/v1/projects/{p}`
+    /// `GET /management/v1/projects/{p}`, v2 `GetProject`
     GetProject,
     /// `POST /management/v1/projects/{p}/apps/_search`, v2 `ListApplications`
     SearchApps,
@@ -114,9 +115,20 @@ pub enum Api {
     ManagementV1,
     /// Connect, `zitadel.application.v2.ApplicationService`.
     ApplicationV2,
-    /// OAuth, `/auth/v1`, probes, and unknown paths.
+    /// Connect, `zitadel.project.v2.ProjectService`.
+    ProjectV2,
+    /// `/auth/v1`.
+    AuthV1,
+    /// OAuth, probes, and unknown paths.
     #[default]
     Other,
+}
+
+impl Api {
+    /// Speaks Connect, not REST.
+    pub(crate) const fn is_connect(self) -> bool {
+        matches!(self, Self::ApplicationV2 | Self::ProjectV2)
+    }
 }
 
 /// A request's operation and the ids in its path.
@@ -164,10 +176,9 @@ pub(crate) fn route(method: &Method, path: &str) -> Route {
                 route.project = Some((*project).to_owned());
                 route
             }
-            None => found(O::Unknown, true),
+            None => Route::new(O::Unknown, Api::ManagementV1, true),
         },
-        [v2::SERVICE, name] => Route::new(v2::operation(name), Api::ApplicationV2, post),
-        ["auth", "v1", "users", "me"] => found(O::Me, get),
+        ["auth", "v1", "users", "me"] => Route::new(O::Me, Api::AuthV1, get),
         ["oauth", "v2", "token"] => found(O::Token, post),
         ["oauth", "v2", "introspect"] => found(O::Introspect, post),
         ["oauth", "v2", "revoke"] => found(O::Revoke, post),
@@ -175,6 +186,10 @@ pub(crate) fn route(method: &Method, path: &str) -> Route {
         [".well-known", "openid-configuration"] => found(O::Discovery, get),
         ["debug", "healthz"] => found(O::Healthz, get),
         ["debug", "ready"] => found(O::Ready, get),
+        [service, name] => v2::method(service, name).map_or_else(
+            || found(O::Unknown, true),
+            |(api, operation)| Route::new(operation, api, post),
+        ),
         _ => found(O::Unknown, true),
     }
 }

@@ -1,5 +1,6 @@
 //! Projects over management v1 (`internal/api/grpc/management/project.go`). Does no I/O.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::routes::Operation;
@@ -33,15 +34,42 @@ pub(crate) fn switch_project(call: &Call, world: &mut World) -> Result<Value, Ap
     Ok(json!({"details": change_details(sequence, call, &project.org)}))
 }
 
-/// `GetProjectByID`: brings the projection up to date first. By the source (`internal/query/project.go`); there is no recording of it.
+/// `GetProjectByID`. By the source (`internal/query/project.go`); there is no recording of it.
 pub(crate) fn get_project(call: &Call, world: &mut World) -> Result<Value, ApiError> {
     call.authorize(world, Permission::ReadApps, "GetProjectByIDRequest")?;
+    let found = read(call, world)?;
+    Ok(json!({"project": {
+        "id": call.project(),
+        "name": found.name,
+        "state": found.state,
+        "details": {
+            "sequence": found.sequence.to_string(),
+            "creationDate": rfc3339(found.created_at),
+            "changeDate": rfc3339(found.changed_at),
+            "resourceOwner": found.owner,
+        },
+    }}))
+}
+
+/// A project as both APIs show it.
+pub(crate) struct Shown {
+    pub(crate) name: String,
+    /// Name of the state, the same in both APIs.
+    pub(crate) state: &'static str,
+    pub(crate) owner: String,
+    pub(crate) created_at: Timestamp,
+    /// Date and sequence of the last event of the project itself: its apps do not count.
+    pub(crate) changed_at: Timestamp,
+    pub(crate) sequence: u64,
+}
+
+/// The call's project, with the projection brought up to date first.
+pub(crate) fn read(call: &Call, world: &mut World) -> Result<Shown, ApiError> {
     let project = world
         .projects
         .get_mut(call.project())
         .ok_or(errors::GET_PROJECT_UNKNOWN)?;
     let owner = project.org.clone();
-    let (id, last) = (project.id.clone(), project.events.last().cloned());
     let model = if call.settings.get_forces_projection {
         project.force_projection()
     } else {
@@ -52,14 +80,12 @@ pub(crate) fn get_project(call: &Call, world: &mut World) -> Result<Value, ApiEr
         State::Inactive => "PROJECT_STATE_INACTIVE",
         State::Removed => return Err(errors::GET_PROJECT_UNKNOWN),
     };
-    let mut out = json!({"id": id, "name": model.name, "state": state});
-    if let Some((last, out)) = last.zip(out.as_object_mut()) {
-        let details = json!({
-            "sequence": last.sequence.to_string(),
-            "changeDate": rfc3339(last.created_at),
-            "resourceOwner": owner,
-        });
-        out.insert("details".to_owned(), details);
-    }
-    Ok(json!({"project": out}))
+    Ok(Shown {
+        name: model.name.clone(),
+        state,
+        owner,
+        created_at: model.created_at,
+        changed_at: model.changed_at,
+        sequence: model.sequence,
+    })
 }

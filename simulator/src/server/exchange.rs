@@ -16,8 +16,9 @@ use crate::routes::answer::{Answer, Delivery};
 use crate::routes::call::{Call, Mode};
 use crate::routes::client;
 use crate::routes::handle;
+use crate::routes::unserved;
 use crate::routes::v2;
-use crate::routes::{self, Api, Route};
+use crate::routes::{self, Route};
 use crate::server::shared::Shared;
 
 /// A request as it came off the wire.
@@ -68,7 +69,7 @@ fn note(shared: &Shared, arrival: &Arrival) -> (u64, Route, Option<String>) {
         .as_deref()
         .and_then(|header| header.strip_prefix("Bearer "));
     let now = shared.now();
-    if route.api == Api::ApplicationV2 {
+    if route.api.is_connect() {
         v2::read_body(&mut route, &arrival.body);
     }
     let client = route
@@ -196,7 +197,7 @@ fn answer(call: &mut Call, unknown_host: Option<&crate::world::instance::Unknown
     if let Some(answer) = handle::before_instance(&call.route, availability) {
         return answer;
     }
-    if let Some(answer) = handle::at_gateway(call) {
+    if let Some(answer) = unserved::answer(call).or_else(|| handle::at_gateway(call)) {
         return answer;
     }
     if availability == Availability::DatabaseDown {
@@ -204,6 +205,6 @@ fn answer(call: &mut Call, unknown_host: Option<&crate::world::instance::Unknown
     }
     match unknown_host {
         Some(error) => handle::unknown_host(call, error),
-        None => handle::execute(call),
+        None => unserved::announced(handle::execute(call), &call.route, &call.settings),
     }
 }

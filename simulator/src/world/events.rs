@@ -131,6 +131,17 @@ impl EventKind {
         }
     }
 
+    /// Whether the event changes the project itself (`internal/query/projection/project.go`).
+    pub(crate) const fn is_of_project(&self) -> bool {
+        matches!(
+            self,
+            Self::ProjectAdded { .. }
+                | Self::ProjectDeactivated
+                | Self::ProjectReactivated
+                | Self::ProjectRemoved
+        )
+    }
+
     /// Whether the event replaces a client secret.
     pub(crate) const fn is_rotation(&self) -> bool {
         matches!(

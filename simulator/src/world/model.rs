@@ -59,6 +59,10 @@ pub(crate) struct AppKey {
 pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) state: State,
+    pub(crate) created_at: Timestamp,
+    /// Date and sequence of the last event of the project itself.
+    pub(crate) changed_at: Timestamp,
+    pub(crate) sequence: u64,
     pub(crate) apps: BTreeMap<String, App>,
     /// By id; those of removed apps stay, and are of no use.
     pub(crate) keys: BTreeMap<String, AppKey>,
@@ -86,8 +90,15 @@ impl Model {
 
     pub(crate) fn apply(&mut self, event: &Event) {
         self.apply_name(event);
+        if event.kind.is_of_project() {
+            self.changed_at = event.created_at;
+            self.sequence = event.sequence;
+        }
         match (&event.kind, &event.app) {
-            (EventKind::ProjectAdded { name }, _) => self.name.clone_from(name),
+            (EventKind::ProjectAdded { name }, _) => {
+                self.name.clone_from(name);
+                self.created_at = event.created_at;
+            }
             (EventKind::ProjectDeactivated, _) => self.state = State::Inactive,
             (EventKind::ProjectReactivated, _) => self.state = State::Active,
             (EventKind::ProjectRemoved, _) => self.state = State::Removed,

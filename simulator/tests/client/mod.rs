@@ -81,6 +81,18 @@ impl Client {
             .unwrap()
     }
 
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.http.get(format!("{}{path}", self.url)))
+            .await
+            .unwrap()
+    }
+
+    /// A call over Connect: service and method, and the message.
+    pub async fn v2(&self, path: &str, message: Value) -> Answer {
+        let url = format!("{}/{path}", self.url);
+        self.send(self.http.post(url).json(&message)).await.unwrap()
+    }
+
     pub async fn create_app(&self, project: &str, name: &str) -> Answer {
         let url = format!("{}/management/v1/projects/{project}/apps/api", self.url);
         let body = serde_json::json!({"name": name});

@@ -1,13 +1,15 @@
-//! The application service v2 over Connect with JSON. Does no I/O.
+//! The services v2 over Connect with JSON. Does no I/O.
 //!
-//! Unlike management v1 it finds the organization by the project, whatever `x-zitadel-orgid` says, searches before it asks whether the
-//! caller may, and has no barrier after which a change is seen. [`apps`] makes, shows and changes applications, [`list`] lists them,
-//! [`generate`] makes secrets and [`keys`] keys. What is not recorded follows `internal/api/grpc/application/v2`.
+//! Unlike management v1 the application service finds the organization by the project, whatever `x-zitadel-orgid` says, searches before
+//! it asks whether the caller may, and has no barrier after which a change is seen. [`apps`] makes, shows and changes applications,
+//! [`list`] lists them, [`generate`] makes secrets and [`keys`] keys. What is not recorded follows `internal/api/grpc/application/v2`.
+//! [`projects`] is the project service.
 
 pub(crate) mod apps;
 pub(crate) mod generate;
 pub(crate) mod keys;
 pub(crate) mod list;
+pub(crate) mod projects;
 
 use serde_json::Value;
 
@@ -15,34 +17,54 @@ use crate::routes::access::{Caller, Permission};
 use crate::routes::answer::Answer;
 use crate::routes::call::Call;
 use crate::routes::errors::{self, ApiError, Code, Language};
-use crate::routes::{Operation, Route};
+use crate::routes::{Api, Operation, Route};
 use crate::world::World;
 
-/// Name of the service, which is the first part of every path.
-pub(crate) const SERVICE: &str = "zitadel.application.v2.ApplicationService";
-
-/// Name of each method.
-const METHODS: [(&str, Operation); 12] = [
-    ("GenerateClientSecret", Operation::Generate),
-    ("GetApplication", Operation::GetApp),
-    ("ListApplications", Operation::SearchApps),
-    ("CreateApplication", Operation::CreateApiApp),
-    ("UpdateApplication", Operation::RenameApp),
-    ("DeactivateApplication", Operation::DeactivateApp),
-    ("ReactivateApplication", Operation::ReactivateApp),
-    ("DeleteApplication", Operation::RemoveApp),
-    ("CreateApplicationKey", Operation::AddAppKey),
-    ("ListApplicationKeys", Operation::SearchAppKeys),
-    ("GetApplicationKey", Operation::GetAppKey),
-    ("DeleteApplicationKey", Operation::RemoveAppKey),
+/// Name of each service, which is the first part of a path.
+const SERVICES: [(Api, &str); 2] = [
+    (
+        Api::ApplicationV2,
+        "zitadel.application.v2.ApplicationService",
+    ),
+    (Api::ProjectV2, "zitadel.project.v2.ProjectService"),
 ];
 
-/// The operation of a method.
-pub(crate) fn operation(method: &str) -> Operation {
-    METHODS
+/// Name of each method.
+const METHODS: [(Api, &str, Operation); 13] = {
+    use Api::{ApplicationV2 as A, ProjectV2 as P};
+    [
+        (A, "GenerateClientSecret", Operation::Generate),
+        (A, "GetApplication", Operation::GetApp),
+        (A, "ListApplications", Operation::SearchApps),
+        (A, "CreateApplication", Operation::CreateApiApp),
+        (A, "UpdateApplication", Operation::RenameApp),
+        (A, "DeactivateApplication", Operation::DeactivateApp),
+        (A, "ReactivateApplication", Operation::ReactivateApp),
+        (A, "DeleteApplication", Operation::RemoveApp),
+        (A, "CreateApplicationKey", Operation::AddAppKey),
+        (A, "ListApplicationKeys", Operation::SearchAppKeys),
+        (A, "GetApplicationKey", Operation::GetAppKey),
+        (A, "DeleteApplicationKey", Operation::RemoveAppKey),
+        (P, "GetProject", Operation::GetProject),
+    ]
+};
+
+/// The API of a service, and the operation of its method.
+pub(crate) fn method(service: &str, method: &str) -> Option<(Api, Operation)> {
+    let (api, _) = SERVICES.into_iter().find(|(_, name)| *name == service)?;
+    let found = METHODS
         .into_iter()
-        .find(|(name, _)| *name == method)
-        .map_or(Operation::Unknown, |(_, operation)| operation)
+        .find(|(of, name, _)| (*of, *name) == (api, method));
+    Some((
+        api,
+        found.map_or(Operation::Unknown, |(_, _, operation)| operation),
+    ))
+}
+
+/// Service and method of a call.
+pub(crate) fn procedure(call: &Call) -> String {
+    let service = SERVICES.into_iter().find(|(api, _)| *api == call.route.api);
+    format!("{}.{}", service.map_or("", |(_, name)| name), name(call))
 }
 
 /// Takes the ids out of the body, and from the fields that are there which of two operations a method means.
@@ -97,8 +119,13 @@ pub(crate) fn before_interceptors(call: &Call) -> Option<Answer> {
         return Some(Answer::new(415, "", ""));
     }
     let reason = call.json_body().err()?.message(Language::English);
+    let package = if call.route.api == Api::ProjectV2 {
+        "project"
+    } else {
+        "application"
+    };
     let message = format!(
-        "unmarshal message: unmarshal into *application.{}: proto: {}",
+        "unmarshal message: unmarshal into *{package}.{}: proto: {}",
         request(call),
         reason.trim_start_matches("proto: ")
     );
@@ -110,15 +137,22 @@ pub(crate) fn before_interceptors(call: &Call) -> Option<Answer> {
     ))
 }
 
-/// Name of the call's message.
-fn request(call: &Call) -> String {
+/// Name of the call's method.
+fn name(call: &Call) -> &'static str {
     let operation = match call.route.operation {
         Operation::CreateOidcApp => Operation::CreateApiApp,
         Operation::ChangeAuthMethod => Operation::RenameApp,
         operation => operation,
     };
-    let found = METHODS.into_iter().find(|(_, known)| *known == operation);
-    format!("{}Request", found.map_or("", |(name, _)| name))
+    let found = METHODS
+        .into_iter()
+        .find(|(_, _, known)| *known == operation);
+    found.map_or("", |(_, name, _)| name)
+}
+
+/// Name of the call's message.
+fn request(call: &Call) -> String {
+    format!("{}Request", name(call))
 }
 
 /// Executes a method.
@@ -132,6 +166,7 @@ pub(crate) fn execute(call: &Call, world: &mut World) -> Result<Value, ApiError>
         Operation::SearchAppKeys => list::keys(call, world),
         Operation::GetAppKey => keys::get(call, world),
         Operation::RemoveAppKey => keys::delete(call, world),
+        Operation::GetProject => projects::get(call, world),
         _ => apps::change(call, world),
     }
 }
