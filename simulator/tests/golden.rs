@@ -33,7 +33,7 @@ async fn every_recorded_exchange_is_answered_as_recorded() {
 }
 
 #[tokio::test]
-async fn every_recorded_exchange_about_applications_is_answered_as_recorded() {
+async fn every_recorded_exchange_of_the_second_world_is_answered_as_recorded() {
     let exchanges = recording("exchanges-2.jsonl");
     let mut replay = Replay::second();
     let mut failures = Failures::default();
@@ -53,7 +53,7 @@ async fn every_recorded_exchange_about_applications_is_answered_as_recorded() {
         exchanges.len() - left_out
     );
     failures.assert_none();
-    assert_eq!((exchanges.len() - left_out, left_out), (152, 89));
+    assert_eq!((exchanges.len() - left_out, left_out), (240, 1));
 }
 
 fn recording(name: &str) -> Vec<Exchange> {

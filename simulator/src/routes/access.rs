@@ -22,17 +22,34 @@ pub(crate) enum Permission {
     ReadApps,
     /// `project.app.write`, and here also `project.write`
     WriteApps,
+    /// `user.read`
+    ReadUsers,
+    /// `user.write`
+    WriteUsers,
+}
+
+impl Permission {
+    /// NB: every role here can read everything.
+    const fn is_held_by(self, role: Role) -> bool {
+        match self {
+            Self::ReadApps | Self::ReadUsers => true,
+            Self::WriteApps => role.writes_apps(),
+            Self::WriteUsers => role.writes_users(),
+        }
+    }
 }
 
 impl World {
     /// The token behind an `Authorization` header, if it is alive.
     pub(crate) fn live_token(&self, token: &str, now: Timestamp) -> Option<&Token> {
         let token = self.tokens.get(token)?;
-        let user_active = self
-            .users
-            .get(&token.user)
-            .is_some_and(|user| user.state == State::Active);
-        (user_active && !token.dead && token.expires_at > now).then_some(token)
+        let user = self.users.get(&token.user)?.projected();
+        let known = match token.kind {
+            TokenKind::Pat => user.pat(&token.id).is_some(),
+            TokenKind::Access { .. } => true,
+        };
+        let alive = known && !token.dead && token.expires_at > now;
+        (alive && user.state == State::Active).then_some(token)
     }
 
     /// Authenticates a caller and finds the organization: that of `x-zitadel-orgid`, else the caller's own.
@@ -100,9 +117,8 @@ impl World {
         if memberships.peek().is_none() {
             return Err(errors::NO_MEMBERSHIP);
         }
-        let holds = |role: Role| permission == Permission::ReadApps || role.writes_apps();
         let scopes: Vec<&Scope> = memberships
-            .filter(|found| holds(found.role))
+            .filter(|found| permission.is_held_by(found.role))
             .map(|found| &found.scope)
             .collect();
         if scopes.is_empty() {

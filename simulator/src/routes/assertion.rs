@@ -43,11 +43,11 @@ pub(crate) fn key_id(assertion: &str) -> Option<String> {
 pub(crate) fn subject(call: &Call, assertion: &str, key: &Key) -> Option<String> {
     // Times are judged below, by the simulator's clock.
     let mut validation = Validation::new(Algorithm::RS256);
-    validation.algorithms = vec![Algorithm::RS256, Algorithm::PS256];
+    validation.algorithms = key.verifies.algorithms.to_vec();
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
-    let claims = jsonwebtoken::decode::<Claims>(assertion, &key.verifies, &validation)
+    let claims = jsonwebtoken::decode::<Claims>(assertion, &key.verifies.key, &validation)
         .ok()?
         .claims;
     let now = call.now.as_second();

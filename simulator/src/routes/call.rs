@@ -54,7 +54,12 @@ impl Call {
         self.route.app.as_deref().unwrap_or_default()
     }
 
-    /// Id of the app key in the path.
+    /// Id of the user in the path.
+    pub(crate) fn user(&self) -> &str {
+        self.route.user.as_deref().unwrap_or_default()
+    }
+
+    /// Id of the key or token in the path.
     pub(crate) fn key(&self) -> &str {
         self.route.key.as_deref().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What an OIDC application may ask of the token endpoint and its neighbors. No code, refresh token or subject token is ever valid here: what
+//! What an OIDC application or a service user may ask of the token endpoint and its neighbors. No code, refresh token or subject token is ever valid here: what
 //! counts is whether the client is. Does no I/O.
 
 use serde_json::{Value, json};
@@ -17,22 +17,23 @@ pub(crate) fn token(call: &Call, world: &mut World, grant: &str) -> Option<Oauth
         "authorization_code" => "Errors.User.Code.Invalid",
         "refresh_token" => "Errors.User.RefreshToken.Invalid",
         TOKEN_EXCHANGE => "subject_token invalid",
-        "client_credentials" => return Some(client_credentials(call, world)),
         _ => return None,
     };
     let refused = client::verify(call, world).err();
     Some(refused.unwrap_or(OauthError::new("invalid_request", invalid)))
 }
 
-/// For service users, by their names. NB: no user has a secret here.
-fn client_credentials(call: &Call, world: &World) -> OauthError {
-    let Some(name) = client::credentials(call).0.filter(|name| !name.is_empty()) else {
-        return NO_CLIENT;
-    };
-    if world.users.values().any(|user| user.login_name == name) {
-        OauthError::new("invalid_request", "Errors.User.Machine.Secret.NotExisting")
-    } else {
-        OauthError::new("invalid_client", "client not found")
+/// The service user of the client credentials grant, whose client id is its name.
+pub(crate) fn service_user(call: &Call, world: &World) -> Result<String, OauthError> {
+    let (name, secret) = client::credentials(call);
+    let name = name.filter(|name| !name.is_empty()).ok_or(NO_CLIENT)?;
+    let user = world.users.values().find(|user| user.login_name == name);
+    let user = user.ok_or(OauthError::new("invalid_client", "client not found"))?;
+    let refused = |description| Err(OauthError::new("invalid_request", description));
+    match user.projected().secret {
+        None => refused("Errors.User.Machine.Secret.NotExisting"),
+        Some(stored) if secret.as_deref() == Some(stored.expose()) => Ok(user.id.clone()),
+        Some(_) => refused("Errors.User.Machine.Secret.Invalid"),
     }
 }
 

@@ -16,10 +16,10 @@ use crate::routes::grants;
 use crate::routes::introspection;
 use crate::routes::journal;
 use crate::routes::keys;
-use crate::routes::me;
 use crate::routes::oauth::{self, OauthError};
 use crate::routes::projects;
 use crate::routes::token;
+use crate::routes::users;
 use crate::routes::v2;
 use crate::routes::{Operation, Route};
 use crate::world::World;
@@ -79,6 +79,9 @@ pub(crate) fn at_gateway(call: &Call) -> Option<Answer> {
                 | Operation::GetApp
                 | Operation::GetAppKey
                 | Operation::GetProject
+                | Operation::GetUser
+                | Operation::GetUserKey
+                | Operation::GetPat
                 | Operation::Me,
             ..
         } => return None,
@@ -123,7 +126,17 @@ pub(crate) fn execute(call: &mut Call) -> Answer {
         Operation::GetAppKey => api(call, keys::get),
         Operation::RemoveAppKey => api(call, keys::remove),
         Operation::Journal | Operation::ProjectJournal => api(call, journal::list),
-        Operation::Me => api(call, me::me),
+        Operation::Me => api(call, users::me),
+        Operation::GetUser => api(call, users::get),
+        Operation::UserJournal => api(call, journal::of_user),
+        Operation::SetUserSecret => api(call, users::set_secret),
+        Operation::RemoveUserSecret => api(call, users::remove_secret),
+        Operation::AddUserKey => api(call, users::add_key),
+        Operation::SearchUserKeys | Operation::SearchPats => api(call, users::search),
+        Operation::GetUserKey => api(call, users::get_key),
+        Operation::AddPat => api(call, users::add_pat),
+        Operation::GetPat => api(call, users::get_pat),
+        Operation::RemoveUserKey | Operation::RemovePat => api(call, users::remove),
         Operation::Token => oauth(call, token::token),
         Operation::Introspect => oauth(call, introspection::introspect),
         Operation::Revoke => oauth(call, grants::revoke),

@@ -91,7 +91,7 @@ fn active(
                 "scope": PAT_SCOPE,
                 "sub": user.id,
                 "token_type": "Bearer",
-                "updated_at": seconds(user.created_at),
+                "updated_at": seconds(user.current().changed_at),
                 "urn:zitadel:iam:user:resourceowner:id": org.id,
                 "urn:zitadel:iam:user:resourceowner:name": org.name,
                 "urn:zitadel:iam:user:resourceowner:primary_domain": format!("{}.localhost", org.name),

@@ -1,6 +1,6 @@
 //! Which operation a method and a path mean, and what answers it. Does no I/O.
 //!
-//! [`handle`] dispatches: management v1 to [`generate`], [`apps`], [`changes`], [`keys`], [`projects`], [`journal`] and [`me`]; the
+//! [`handle`] dispatches: management v1 to [`generate`], [`apps`], [`changes`], [`keys`], [`projects`], [`journal`] and [`users`]; the
 //! services v2 to [`v2`]; OAuth to [`token`], [`grants`] and [`introspection`]. An API that is not served has [`unserved`].
 
 pub(crate) mod access;
@@ -12,6 +12,7 @@ pub(crate) mod call;
 pub(crate) mod changes;
 pub(crate) mod client;
 pub(crate) mod creation;
+pub(crate) mod credentials;
 pub(crate) mod errors;
 pub(crate) mod generate;
 pub(crate) mod grants;
@@ -19,117 +20,17 @@ pub(crate) mod handle;
 pub(crate) mod introspection;
 pub(crate) mod journal;
 pub(crate) mod keys;
-pub(crate) mod me;
 pub(crate) mod oauth;
+pub(crate) mod operation;
 pub(crate) mod projects;
 pub(crate) mod token;
 pub(crate) mod unserved;
+pub(crate) mod users;
 pub(crate) mod v2;
 
 use http::Method;
-use serde::{Deserialize, Serialize};
 
-/// An operation of ZITADEL that the simulator knows, whichever [`Api`] it is called through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Operation {
-    /// `POST /management/v1/projects/{p}/apps/{a}/api_config/_generate_client_secret`, the same with `oidc_config`, and v2
-    /// `GenerateClientSecret`
-    Generate,
-    /// `GET /management/v1/projects/{p}/apps/{a}`, v2 `GetApplication`
-    GetApp,
-    /// `GET /management/v1/projects/{p}`, v2 `GetProject`
-    GetProject,
-    /// `POST /management/v1/projects/{p}/apps/_search`, v2 `ListApplications`
-    SearchApps,
-    /// `POST /management/v1/projects/{p}/apps/api`, v2 `CreateApplication`
-    CreateApiApp,
-    /// `POST /management/v1/projects/{p}/apps/oidc`, v2 `CreateApplication` with `oidcConfiguration`
-    CreateOidcApp,
-    /// `PUT /management/v1/projects/{p}/apps/{a}`, v2 `UpdateApplication`
-    RenameApp,
-    /// `PUT /management/v1/projects/{p}/apps/{a}/api_config`, v2 `UpdateApplication` without a name
-    ChangeAuthMethod,
-    /// `POST /management/v1/projects/{p}/apps/{a}/_deactivate`, v2 `DeactivateApplication`
-    DeactivateApp,
-    /// `POST /management/v1/projects/{p}/apps/{a}/_reactivate`, v2 `ReactivateApplication`
-    ReactivateApp,
-    /// `DELETE /management/v1/projects/{p}/apps/{a}`, v2 `DeleteApplication`
-    RemoveApp,
-    /// `POST /management/v1/projects/{p}/apps/{a}/keys`, v2 `CreateApplicationKey`
-    AddAppKey,
-    /// `POST /management/v1/projects/{p}/apps/{a}/keys/_search`, v2 `ListApplicationKeys`
-    SearchAppKeys,
-    /// `GET /management/v1/projects/{p}/apps/{a}/keys/{k}`, v2 `GetApplicationKey`
-    GetAppKey,
-    /// `DELETE /management/v1/projects/{p}/apps/{a}/keys/{k}`, v2 `DeleteApplicationKey`
-    RemoveAppKey,
-    /// `POST /management/v1/projects/{p}/_deactivate`
-    DeactivateProject,
-    /// `POST /management/v1/projects/{p}/_reactivate`
-    ReactivateProject,
-    /// `POST /management/v1/projects/{p}/apps/{a}/changes/_search`
-    Journal,
-    /// `POST /management/v1/projects/{p}/changes/_search`
-    ProjectJournal,
-    /// `GET /auth/v1/users/me`
-    Me,
-    /// `POST /oauth/v2/token`
-    Token,
-    /// `POST /oauth/v2/introspect`
-    Introspect,
-    /// `POST /oauth/v2/revoke`
-    Revoke,
-    /// `POST /oauth/v2/device_authorization`
-    AuthorizeDevice,
-    /// `GET /.well-known/openid-configuration`
-    Discovery,
-    /// `GET /debug/healthz`
-    Healthz,
-    /// `GET /debug/ready`
-    Ready,
-    /// Anything else.
-    Unknown,
-}
-
-impl Operation {
-    /// Makes a new secret.
-    pub const fn generates(self) -> bool {
-        matches!(self, Self::Generate)
-    }
-
-    /// Answers in the OAuth manner, not in the API's.
-    pub(crate) const fn is_oauth(self) -> bool {
-        matches!(
-            self,
-            Self::Token | Self::Introspect | Self::Revoke | Self::AuthorizeDevice | Self::Discovery
-        )
-    }
-}
-
-/// The API through which an [`Operation`] is called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Api {
-    /// REST under `/management/v1`.
-    ManagementV1,
-    /// Connect, `zitadel.application.v2.ApplicationService`.
-    ApplicationV2,
-    /// Connect, `zitadel.project.v2.ProjectService`.
-    ProjectV2,
-    /// `/auth/v1`.
-    AuthV1,
-    /// OAuth, probes, and unknown paths.
-    #[default]
-    Other,
-}
-
-impl Api {
-    /// Speaks Connect, not REST.
-    pub(crate) const fn is_connect(self) -> bool {
-        matches!(self, Self::ApplicationV2 | Self::ProjectV2)
-    }
-}
+pub use operation::{Api, Operation};
 
 /// A request's operation and the ids in its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +39,8 @@ pub(crate) struct Route {
     pub(crate) api: Api,
     pub(crate) project: Option<String>,
     pub(crate) app: Option<String>,
+    pub(crate) user: Option<String>,
+    /// Of an app's or a user's key, or of a personal access token.
     pub(crate) key: Option<String>,
     /// The path is about the configuration of OIDC apps.
     pub(crate) oidc: bool,
@@ -152,6 +55,7 @@ impl Route {
             api,
             project: None,
             app: None,
+            user: None,
             key: None,
             oidc: false,
             wrong_method: !right_method,
@@ -178,7 +82,11 @@ pub(crate) fn route(method: &Method, path: &str) -> Route {
             }
             None => Route::new(O::Unknown, Api::ManagementV1, true),
         },
+        ["management", "v1", "users", user, rest @ ..] => user_route(user, rest, method),
         ["auth", "v1", "users", "me"] => Route::new(O::Me, Api::AuthV1, get),
+        ["auth", "v1", "users", "me", "changes", "_search"] => {
+            Route::new(O::UserJournal, Api::AuthV1, post)
+        }
         ["oauth", "v2", "token"] => found(O::Token, post),
         ["oauth", "v2", "introspect"] => found(O::Introspect, post),
         ["oauth", "v2", "revoke"] => found(O::Revoke, post),
@@ -238,6 +146,37 @@ fn project_route(rest: &[&str], method: &Method) -> Option<Route> {
         oidc: matches!(rest, ["apps", "oidc"] | ["apps", _, "oidc_config", ..]),
         ..Route::new(operation, Api::ManagementV1, right_method)
     })
+}
+
+/// The route for what follows `/users/{id}`.
+fn user_route(user: &str, rest: &[&str], method: &Method) -> Route {
+    use Operation as O;
+    let (post, get) = (method == Method::POST, method == Method::GET);
+    let (put, delete) = (method == Method::PUT, method == Method::DELETE);
+    let (operation, right_method) = match rest {
+        [] => (O::GetUser, get),
+        ["changes", "_search"] => (O::UserJournal, post),
+        ["secret"] if delete => (O::RemoveUserSecret, true),
+        ["secret"] => (O::SetUserSecret, put),
+        ["keys"] => (O::AddUserKey, post),
+        ["keys", "_search"] => (O::SearchUserKeys, post),
+        ["keys", _] if delete => (O::RemoveUserKey, true),
+        ["keys", _] => (O::GetUserKey, get),
+        ["pats"] => (O::AddPat, post),
+        ["pats", "_search"] => (O::SearchPats, post),
+        ["pats", _] if delete => (O::RemovePat, true),
+        ["pats", _] => (O::GetPat, get),
+        _ => (O::Unknown, true),
+    };
+    let key = match rest {
+        ["keys" | "pats", key] if *key != "_search" => Some((*key).to_owned()),
+        _ => None,
+    };
+    Route {
+        user: Some(user.to_owned()),
+        key,
+        ..Route::new(operation, Api::ManagementV1, right_method)
+    }
 }
 
 /// Undoes percent encoding; bytes that are no UTF-8 become replacement characters.

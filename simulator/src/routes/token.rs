@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::random;
+use crate::routes::answer::set;
 use crate::routes::assertion;
 use crate::routes::call::Call;
 use crate::routes::grants;
@@ -21,46 +22,41 @@ const NO_SCOPE: &str = "The scope of your request is missing. Please ensure some
 const AUDIENCE_SCOPE: &str = "urn:zitadel:iam:org:project:id:";
 
 pub(crate) fn token(call: &Call, world: &mut World) -> Result<Value, OauthError> {
-    match call.form("grant_type").as_deref() {
-        Some(JWT_BEARER) => {}
+    let user = match call.form("grant_type").as_deref() {
+        Some(JWT_BEARER) => by_assertion(call, world)?,
+        Some("client_credentials") => grants::service_user(call, world)?,
         None | Some("") => return Err(OauthError::new("invalid_request", "grant_type missing")),
         Some(grant) => {
             let unknown = OauthError::new("unsupported_grant_type", "grant type not supported");
             return Err(grants::token(call, world, grant).unwrap_or(unknown));
         }
-    }
-    let invalid = OauthError::new("invalid_grant", "invalid assertion");
-    let assertion = call
-        .form("assertion")
-        .filter(|assertion| !assertion.is_empty());
-    let assertion = assertion.ok_or(OauthError::new("invalid_request", "assertion missing"))?;
-    let user = assertion::key_id(&assertion)
-        .and_then(|id| assertion::subject(call, &assertion, world.keys.get(&id)?))
-        .ok_or(invalid)?;
+    };
     let scope = call.form("scope").unwrap_or_default();
     if scope.trim().is_empty() {
         return Err(OauthError::new("invalid_request", NO_SCOPE));
     }
-    if world
-        .users
-        .get(&user)
-        .is_none_or(|user| user.state != State::Active)
-    {
+    let found = world.users.get(&user);
+    if found.is_none_or(|user| user.current().state != State::Active) {
         return Err(OauthError::new("invalid_request", "Errors.User.NotActive"));
     }
     let lifetime = call.settings.token_lifetime_seconds;
     let access_token = issue(world, &user, &scope, call.now, lifetime);
     let mut answer =
         json!({"access_token": access_token, "token_type": "Bearer", "expires_in": lifetime});
-    if scope.split(' ').any(|scope| scope == "openid")
-        && let Some(answer) = answer.as_object_mut()
-    {
-        answer.insert(
-            "id_token".to_owned(),
-            id_token(call, &user, lifetime).into(),
-        );
+    if scope.split(' ').any(|scope| scope == "openid") {
+        set(&mut answer, "id_token", id_token(call, &user, lifetime));
     }
     Ok(answer)
+}
+
+/// The user whose key signed the assertion.
+fn by_assertion(call: &Call, world: &World) -> Result<String, OauthError> {
+    let assertion = call.form("assertion");
+    let assertion = assertion.filter(|assertion| !assertion.is_empty());
+    let assertion = assertion.ok_or(OauthError::new("invalid_request", "assertion missing"))?;
+    assertion::key_id(&assertion)
+        .and_then(|id| assertion::subject(call, &assertion, world.machine_key(&id)?))
+        .ok_or(OauthError::new("invalid_grant", "invalid assertion"))
 }
 
 /// Makes an access token. Its audience follows from its scopes.

@@ -16,7 +16,7 @@ pub(crate) fn answer(call: &Call) -> Option<Answer> {
         Api::ManagementV1 => settings.management_v1,
         Api::ApplicationV2 => settings.application_v2,
         Api::ProjectV2 => settings.project_v2,
-        Api::AuthV1 | Api::Other => Served::Yes,
+        Api::UserV2 | Api::AuthV1 | Api::Other => Served::Yes,
     };
     let (status, error) = match served {
         Served::Yes => return None,
@@ -47,7 +47,7 @@ pub(crate) fn answer(call: &Call) -> Option<Answer> {
 pub(crate) fn announced(answer: Answer, route: &Route, settings: &Settings) -> Answer {
     let deprecation = match route.api {
         Api::ManagementV1 | Api::AuthV1 => settings.v1_deprecation,
-        Api::ApplicationV2 | Api::ProjectV2 | Api::Other => None,
+        Api::ApplicationV2 | Api::ProjectV2 | Api::UserV2 | Api::Other => None,
     };
     let Some(deprecation) = deprecation else {
         return answer;

@@ -4,12 +4,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::config::Lag;
 use crate::random;
 use crate::routes::token;
-use crate::world::NewApiApp;
 use crate::world::events::AuthMethod;
 use crate::world::identities::{self, Key, Role, Scope, Token, TokenKind};
 use crate::world::oidc::OidcConfig;
+use crate::world::users::UserEventKind;
+use crate::world::{NewApiApp, World};
 use crate::{Simulator, lock};
 
 /// Why a change of the world was not made.
@@ -186,11 +188,12 @@ impl Simulator {
     ) -> Result<String, ChangeError> {
         let issued_at = self.shared.now();
         let mut world = lock(&self.shared.world);
-        if !world.users.contains_key(user) {
-            return Err(ChangeError::not_there("user", user));
-        }
-        let value = random::pat();
-        let id = world.ids.next();
+        let (id, value) = (world.ids.next(), random::pat());
+        let added = UserEventKind::PatAdded {
+            id: id.clone(),
+            expires_at,
+        };
+        world.push_user(user, added, issued_at)?;
         let token = Token {
             id,
             user: user.to_owned(),
@@ -217,30 +220,49 @@ impl Simulator {
     pub fn create_machine_key(&self, user: &str) -> Result<KeyFile, ChangeError> {
         let (pem, verifies) = identities::new_rsa_key()
             .ok_or_else(|| ChangeError::not_there("RSA key for user", user))?;
-        let expires_at = self.shared.now() + SignedDuration::from_hours(24 * 365);
+        let now = self.shared.now();
+        let expires_at = now + SignedDuration::from_hours(24 * 365);
         let mut world = lock(&self.shared.world);
-        if !world.users.contains_key(user) {
-            return Err(ChangeError::not_there("user", user));
-        }
         let key_id = world.ids.next();
-        world.keys.insert(
-            key_id.clone(),
-            Key {
-                owner: user.to_owned(),
-                verifies,
-                expires_at,
-            },
-        );
-        let json = json!({
-            "type": "serviceaccount",
-            "keyId": key_id,
-            "key": pem,
-            "expirationDate": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            "userId": user,
-        });
-        Ok(KeyFile {
-            key_id,
-            json: json.to_string(),
-        })
+        let key = Key {
+            owner: user.to_owned(),
+            verifies,
+            expires_at,
+        };
+        let added = UserEventKind::KeyAdded {
+            id: key_id.clone(),
+            key,
+        };
+        world.push_user(user, added, now)?;
+        world.key_users.insert(key_id.clone(), user.to_owned());
+        let expiry = expires_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let json = key_file(&key_id, &pem, &expiry, user);
+        Ok(KeyFile { key_id, json })
+    }
+}
+
+/// A key file as ZITADEL hands it out.
+pub(crate) fn key_file(id: &str, pem: &str, expires_at: &str, user: &str) -> String {
+    let json = json!({
+        "type": "serviceaccount",
+        "keyId": id,
+        "key": pem,
+        "expirationDate": expires_at,
+        "userId": user,
+    });
+    json.to_string()
+}
+
+impl World {
+    /// An event that an administrator in the console makes; its projections have it at once.
+    pub(crate) fn push_user(
+        &mut self,
+        user: &str,
+        kind: UserEventKind,
+        at: Timestamp,
+    ) -> Result<u64, ChangeError> {
+        let found = self.users.get_mut(user);
+        let found = found.ok_or_else(|| ChangeError::not_there("user", user))?;
+        Ok(found.push(kind, &self.console, at, Lag::None))
     }
 }

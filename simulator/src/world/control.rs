@@ -12,6 +12,7 @@ use crate::world::events::{AuthMethod, EventKind};
 use crate::world::model::{Model, State};
 use crate::world::project::{NewEvent, Project};
 use crate::world::secret::SecretValue;
+use crate::world::users::UserEventKind;
 use crate::{Simulator, lock};
 
 impl Simulator {
@@ -123,12 +124,9 @@ impl Simulator {
 
     /// Deactivates a user. Its tokens die at once and stay dead after a reactivation.
     pub fn deactivate_user(&self, user: &str) -> Result<(), ChangeError> {
+        let now = self.shared.now();
         let mut world = lock(&self.shared.world);
-        world
-            .users
-            .get_mut(user)
-            .ok_or_else(|| ChangeError::not_there("user", user))?
-            .state = State::Inactive;
+        world.push_user(user, UserEventKind::Deactivated, now)?;
         world
             .tokens
             .values_mut()
@@ -139,12 +137,9 @@ impl Simulator {
 
     /// Reactivates a user.
     pub fn reactivate_user(&self, user: &str) -> Result<(), ChangeError> {
+        let now = self.shared.now();
         let mut world = lock(&self.shared.world);
-        world
-            .users
-            .get_mut(user)
-            .ok_or_else(|| ChangeError::not_there("user", user))?
-            .state = State::Active;
+        world.push_user(user, UserEventKind::Reactivated, now)?;
         Ok(())
     }
 
@@ -165,7 +160,13 @@ impl Simulator {
 
     /// Removes a service user's key.
     pub fn remove_machine_key(&self, key_id: &str) {
-        lock(&self.shared.world).keys.remove(key_id);
+        let now = self.shared.now();
+        let mut world = lock(&self.shared.world);
+        if let Some(user) = world.key_users.remove(key_id) {
+            let id = key_id.to_owned();
+            // Keys are of users that exist.
+            let _ = world.push_user(&user, UserEventKind::KeyRemoved { id }, now);
+        }
     }
 
     /// ZITADEL comes back from a backup: a project's events after this sequence are gone and their numbers are used again.
@@ -181,12 +182,13 @@ impl Simulator {
 
     /// Brings every projection up to date.
     pub fn force_projections(&self) {
-        lock(&self.shared.world)
-            .projects
-            .values_mut()
-            .for_each(|project| {
-                project.force_projection();
-            });
+        let mut world = lock(&self.shared.world);
+        for project in world.projects.values_mut() {
+            project.force_projection();
+        }
+        for user in world.users.values_mut() {
+            user.force_projection();
+        }
     }
 
     /// Sequence of the app's newest rotation in its journal; nothing if it was never rotated.

@@ -4,21 +4,8 @@ use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use jsonwebtoken::DecodingKey;
+use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::{Deserialize, Serialize};
-
-use crate::world::model::State;
-
-/// A service user.
-#[derive(Debug)]
-pub(crate) struct User {
-    pub(crate) id: String,
-    pub(crate) org: String,
-    pub(crate) login_name: String,
-    pub(crate) name: String,
-    pub(crate) state: State,
-    pub(crate) created_at: Timestamp,
-}
 
 /// Role of a membership (`cmd/defaults.yaml`, `InternalAuthZ`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -37,6 +24,11 @@ pub enum Role {
 }
 
 impl Role {
+    /// Holds `user.write`; every role here holds `user.read`.
+    pub(crate) const fn writes_users(self) -> bool {
+        matches!(self, Self::IamOwner | Self::OrgOwner)
+    }
+
     /// Holds `project.app.write`; every role here holds `project.app.read`.
     pub(crate) const fn writes_apps(self) -> bool {
         matches!(self, Self::IamOwner | Self::OrgOwner | Self::ProjectOwner)
@@ -88,8 +80,34 @@ pub(crate) enum TokenKind {
 pub(crate) struct Key {
     /// Issuer and subject of the assertions: a user's id or an app's client id.
     pub(crate) owner: String,
-    pub(crate) verifies: DecodingKey,
+    pub(crate) verifies: PublicKey,
     pub(crate) expires_at: Timestamp,
+}
+
+/// A public key with the algorithms that it fits.
+#[derive(Clone)]
+pub(crate) struct PublicKey {
+    pub(crate) key: DecodingKey,
+    pub(crate) algorithms: &'static [Algorithm],
+}
+
+impl PublicKey {
+    const fn rsa(key: DecodingKey) -> Self {
+        let algorithms = &[Algorithm::RS256, Algorithm::PS256];
+        Self { key, algorithms }
+    }
+
+    const fn ec(key: DecodingKey) -> Self {
+        let algorithms = &[Algorithm::ES256];
+        Self { key, algorithms }
+    }
+
+    /// An RSA or P-256 key in PKIX form.
+    pub(crate) fn from_pem(pem: &[u8]) -> Option<Self> {
+        let rsa = DecodingKey::from_rsa_pem(pem).map(Self::rsa);
+        rsa.or_else(|_| DecodingKey::from_ec_pem(pem).map(Self::ec))
+            .ok()
+    }
 }
 
 impl std::fmt::Debug for Key {
@@ -105,10 +123,10 @@ impl std::fmt::Debug for Key {
 pub(crate) const NEVER: Timestamp = Timestamp::MAX;
 
 /// RSA 2048, as ZITADEL makes them: the private key as PKCS#1 PEM and the public half for checking.
-pub(crate) fn new_rsa_key() -> Option<(String, DecodingKey)> {
+pub(crate) fn new_rsa_key() -> Option<(String, PublicKey)> {
     use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
     let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).ok()?;
-    let verifies = DecodingKey::from_rsa_der(pair.public_key().as_ref());
+    let verifies = PublicKey::rsa(DecodingKey::from_rsa_der(pair.public_key().as_ref()));
     let pkcs8: Pkcs8V1Der = pair.as_der().ok()?;
     let pem = pem("RSA PRIVATE KEY", pkcs1_of_pkcs8(pkcs8.as_ref())?);
     Some((pem, verifies))
@@ -166,6 +184,6 @@ mod tests {
         let claims = serde_json::json!({"exp": 4_000_000_000_u64});
         let jwt = jsonwebtoken::encode(&header, &claims, &signs).unwrap();
         let validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::RS256);
-        jsonwebtoken::decode::<serde_json::Value>(&jwt, &verifies, &validation).unwrap();
+        jsonwebtoken::decode::<serde_json::Value>(&jwt, &verifies.key, &validation).unwrap();
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod oidc;
 pub(crate) mod project;
 pub(crate) mod secret;
 pub(crate) mod standard;
+pub(crate) mod users;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,11 +24,12 @@ use crate::config::{Lag, Settings};
 use crate::random::{self, Ids};
 use crate::world::build::ChangeError;
 use crate::world::events::{AuthMethod, EventKind};
-use crate::world::identities::{Key, Membership, Role, Scope, Token, User};
+use crate::world::identities::{Key, Membership, Role, Scope, Token};
 use crate::world::model::{App, AppKey, State};
 use crate::world::oidc::OidcConfig;
 use crate::world::project::{NewEvent, Project};
 use crate::world::secret::SecretValue;
+use crate::world::users::{User, UserEventKind};
 
 #[derive(Debug)]
 pub(crate) struct Org {
@@ -46,8 +48,8 @@ pub(crate) struct World {
     pub(crate) users: HashMap<String, User>,
     pub(crate) memberships: Vec<Membership>,
     pub(crate) tokens: HashMap<String, Token>,
-    /// Keys of service users.
-    pub(crate) keys: HashMap<String, Key>,
+    /// User of each key.
+    pub(crate) key_users: HashMap<String, String>,
     /// The user behind changes that no scripted user makes, as an administrator in the console does.
     pub(crate) console: String,
     /// Project and app of a client id.
@@ -78,7 +80,7 @@ impl World {
             users: HashMap::new(),
             memberships: Vec::new(),
             tokens: HashMap::new(),
-            keys: HashMap::new(),
+            key_users: HashMap::new(),
             clients: HashMap::new(),
         };
         let org = world.add_org(None, "ZITADEL");
@@ -221,14 +223,14 @@ impl World {
         at: Timestamp,
     ) -> String {
         let id = id.unwrap_or_else(|| self.ids.next());
-        let user = User {
+        let mut user = User {
             id: id.clone(),
             org: org.to_owned(),
             login_name: user_name.to_owned(),
             name: name.to_owned(),
-            state: State::Active,
-            created_at: at,
+            events: Vec::new(),
         };
+        user.push(UserEventKind::Added, &self.console, at, Lag::None);
         self.users.insert(id.clone(), user);
         id
     }
@@ -256,6 +258,17 @@ impl World {
         self.projects
             .get_mut(project)
             .filter(|found| found.org == org && found.current.state != State::Removed)
+    }
+
+    /// The user with this id in this organization.
+    pub(crate) fn user_of(&mut self, org: &str, user: &str) -> Option<&mut User> {
+        self.users.get_mut(user).filter(|found| found.org == org)
+    }
+
+    /// A key of a service user, as the projection knows it.
+    pub(crate) fn machine_key(&self, id: &str) -> Option<&Key> {
+        let user = self.users.get(self.key_users.get(id)?)?;
+        user.projected().key(id).map(|(_, key)| key)
     }
 
     /// Project and app of a client id, whatever their state.

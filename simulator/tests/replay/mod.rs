@@ -3,11 +3,13 @@
 pub mod compare;
 mod first;
 pub mod second;
+mod set_up;
 pub mod values;
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::{Algorithm, EncodingKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use values::Values;
@@ -36,6 +38,7 @@ pub struct Replay {
     pub values: Values,
     /// Answer of the unlimited app search.
     pub all_apps: Vec<Value>,
+    /// The private key of the client's own pair.
     key_pem: String,
 }
 
@@ -84,7 +87,12 @@ impl Replay {
                 request = request.form(&pairs);
             }
             Some(Value::String(body)) => request = request.body(self.values.fill(body)),
-            Some(body) => request = request.body(self.values.fill(&body.to_string())),
+            Some(body) => {
+                let soon = Timestamp::now() + SignedDuration::from_secs(4);
+                let soon = soon.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+                let body = body.to_string().replace("now+4s", &soon);
+                request = request.body(self.values.fill(&body));
+            }
             None => {}
         }
         Observed::read(request.send().await.unwrap()).await
@@ -97,35 +105,47 @@ impl Replay {
         let value = self.values.fill(&value);
         let wish = |kind: &str| value.strip_prefix(kind)?.strip_suffix('}');
         if let Some(wish) = wish("{assertion ") {
-            let user = self.values.get("user.operator");
-            return assertion(exchange, wish, &user, &self.key_pem);
+            let kid = wish.split(' ').find_map(|pair| pair.strip_prefix("kid="));
+            let machine_key = kid.and_then(|kid| self.machine_key(exchange, kid));
+            let (user, key) = match &machine_key {
+                Some(key) => ("user.svc", key),
+                None => ("user.operator", &self.key_pem),
+            };
+            return self.assertion(exchange, wish, &self.values.get(user), key);
         }
         if let Some(wish) = wish("{client assertion iss=") {
             let (client_id, wish) = wish.split_once(' ').unwrap();
             let key = self.app_key(exchange, wish);
-            return assertion(exchange, wish, client_id, &key);
+            return self.assertion(exchange, wish, client_id, &key);
         }
         value
     }
-}
 
-/// A JWT with the claims asked for: `kid=… exp=now+… aud=…`.
-fn assertion(exchange: &Exchange, wish: &str, issuer: &str, pem: &str) -> String {
-    let wish: BTreeMap<&str, &str> = wish
-        .split(' ')
-        .map(|pair| pair.split_once('=').unwrap())
-        .collect();
-    let now = Timestamp::now().as_second();
-    let exp: i64 = wish["exp"].strip_prefix("now").unwrap().parse().unwrap();
-    let iat = if exchange.name.contains("two hours ago") {
-        now - 7200
-    } else {
-        now
-    };
-    let claims =
-        json!({"iss": issuer, "sub": issuer, "aud": wish["aud"], "iat": iat, "exp": now + exp});
-    let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::RS256);
-    header.kid = Some(wish["kid"].to_owned());
-    let key = jsonwebtoken::EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap();
-    jsonwebtoken::encode(&header, &claims, &key).unwrap()
+    /// A JWT with the claims asked for: `kid=… exp=now+… aud=… alg=…`.
+    fn assertion(&self, exchange: &Exchange, wish: &str, issuer: &str, pem: &str) -> String {
+        let wish: BTreeMap<&str, &str> = wish
+            .split(' ')
+            .map(|pair| pair.split_once('=').unwrap())
+            .collect();
+        let now = Timestamp::now().as_second();
+        let exp = wish.get("exp").unwrap_or(&"now+3600");
+        let exp: i64 = exp.strip_prefix("now").unwrap().parse().unwrap();
+        let iat = if exchange.name.contains("two hours ago") {
+            now - 7200
+        } else {
+            now
+        };
+        let url = self.values.get("url");
+        let aud = wish.get("aud").copied().unwrap_or(&url);
+        let claims =
+            json!({"iss": issuer, "sub": issuer, "aud": aud, "iat": iat, "exp": now + exp});
+        let (algorithm, key) = if wish.get("alg") == Some(&"ES256") {
+            (Algorithm::ES256, EncodingKey::from_ec_pem(pem.as_bytes()))
+        } else {
+            (Algorithm::RS256, EncodingKey::from_rsa_pem(pem.as_bytes()))
+        };
+        let mut header = jsonwebtoken::Header::new(algorithm);
+        header.kid = Some(wish["kid"].to_owned());
+        jsonwebtoken::encode(&header, &claims, &key.unwrap()).unwrap()
+    }
 }

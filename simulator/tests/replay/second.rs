@@ -1,123 +1,70 @@
-//! The second recording: the application service v2, secrets of OIDC applications, keys of applications.
+//! The second recording: the services v2, secrets of OIDC applications, keys of applications, and what service users have.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
+use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::{Value, json};
-use zitadel_simulator::{AuthMethod, Config, Lag, NewApp, Role, Scope, Simulator};
+use zitadel_simulator::{AuthMethod, Lag, NewApp, Role, Scope};
 
-use super::values::Values;
 use super::{Exchange, Replay};
 
 /// Why an exchange is not replayed, if it is not.
 pub fn skipped(exchange: &Exchange) -> Option<&'static str> {
-    let (name, path) = (exchange.name.as_str(), exchange.path.as_str());
-    let of_users = ["/management/v1/users/", "/zitadel.user.v2.UserService/"];
-    if of_users.iter().any(|prefix| path.starts_with(prefix))
-        || path == "/auth/v1/users/me/changes/_search"
-    {
-        return Some("secrets, keys, tokens and journals of users");
-    }
-    if name.starts_with("jwt-bearer, ") || name.starts_with("whoami, ") {
-        return Some("needs a key or token of a user that an exchange above made");
-    }
-    let without_user = [
-        "client_credentials, unknown user",
-        "client_credentials by an API app",
-    ];
-    if name.starts_with("client_credentials") && !without_user.contains(&name) {
-        return Some("needs a secret of a user that an exchange above made");
-    }
-    (name == "v2 generate, connect timeout of 1 ms")
+    (exchange.name == "v2 generate, connect timeout of 1 ms")
         .then_some("the answer depends on what the time-out interrupts")
 }
 
 impl Replay {
-    /// Organizations, projects, users and API applications, as before the first exchange.
+    /// With API applications, as before the first exchange.
     pub fn second() -> Self {
-        let simulator = Simulator::start(Config::default()).unwrap();
-        let mut values = Values::default();
-        let org = simulator.create_org("golden-060548");
-        let org2 = simulator.create_org("golden-060548-2");
-        let home = simulator.create_org("home");
-        let expiry = Timestamp::from_second(4_070_908_800).unwrap();
-        let mut user = |name: &str, org: &str, user_name: &str, pat: &str| {
-            let id = simulator.create_named_user(org, user_name, name);
-            let token = simulator.create_expiring_pat(&id, expiry).unwrap();
-            values.bind(&format!("user.{name}"), &id);
-            values.bind(&format!("user.{name}.name"), user_name);
-            values.bind(pat, &token);
-            id
-        };
-        let boss = user("boss", &home, "boss", "boss");
-        let operator = user("operator", &org, "operator060548", "operator.pat");
-        let viewer = user("viewer", &org, "viewer060548", "viewer.pat");
-        let ledger_owner = user("ledgerowner", &org, "ledgerowner060548", "ledgerowner.pat");
-        user("nobody", &org, "nobody060548", "nobody.pat");
-        let org_owner = user("orgowner", &org, "orgowner060548", "orgowner.pat");
-        simulator.grant(&boss, Role::IamOwner, Scope::Instance);
-        simulator.act_as(&boss);
-
-        let project = simulator.create_project(&org, "payments");
-        let project2 = simulator.create_project(&org, "ledger");
-        let mut app = |project: &str, name: &str, app_name: &str, method| {
-            let new = NewApp {
-                name: app_name.to_owned(),
-                method,
-                ..NewApp::default()
-            };
-            let app = simulator.create_app(project, &new).unwrap();
-            values.bind(name, &app.id);
-            values.bind(&format!("{name}.clientId"), &app.client_id);
-            if let Some(secret) = &app.secret {
-                values.bind(&format!("{name}.secret0"), secret);
-            }
-            app.id
-        };
-        app(&project, "appA", "orders", AuthMethod::Basic);
-        app(&project, "appB", "orders-standby", AuthMethod::Basic);
-        app(&project, "appKey", "jwt", AuthMethod::PrivateKeyJwt);
-        let removed = app(&project, "appRemoved", "removed", AuthMethod::Basic);
-        let inactive = app(&project, "appInactive", "inactive", AuthMethod::Basic);
-        app(&project2, "appLedger", "ledger", AuthMethod::Basic);
-        simulator.remove_app(&removed).unwrap();
-        simulator.deactivate_app(&inactive).unwrap();
-        simulator.grant(
-            &operator,
-            Role::ProjectOwner,
-            Scope::Project(project.clone()),
-        );
-        simulator.grant(
-            &viewer,
-            Role::ProjectOwnerViewer,
-            Scope::Project(project.clone()),
-        );
-        simulator.grant(
-            &ledger_owner,
-            Role::ProjectOwner,
-            Scope::Project(project2.clone()),
-        );
-        simulator.grant(&org_owner, Role::OrgOwner, Scope::Org(org.clone()));
-
-        let key = simulator.create_machine_key(&operator).unwrap();
-        let key_file: Value = serde_json::from_str(&key.json).unwrap();
-        for (name, value) in [
-            ("org", org),
-            ("org2", org2),
-            ("project", project),
-            ("project2", project2),
-        ] {
-            values.bind(name, &value);
+        let users = ["operator", "viewer", "ledgerowner", "nobody", "orgowner"];
+        let mut replay = Self::set_up("060548", &users);
+        let [own, ec] = [rsa_pair(), KeyPair::generate().unwrap()];
+        for (kind, pair) in [("RSA", &own), ("EC", &ec)] {
+            let public = STANDARD.encode(pair.public_key_pem());
+            let name = format!("base64(PEM of an {kind} public key)");
+            replay.values.bind(&name, &public);
         }
-        values.bind("url", &simulator.url());
-        values.bind("junk", "no-such-token");
-        Self {
-            simulator,
-            http: reqwest::Client::new(),
-            values,
-            all_apps: Vec::new(),
-            key_pem: key_file["key"].as_str().unwrap().to_owned(),
+        replay.values.bind("EC private key", &ec.serialize_pem());
+        replay.key_pem = own.serialize_pem();
+
+        let (basic, jwt) = (AuthMethod::Basic, AuthMethod::PrivateKeyJwt);
+        replay.add_api_app("project", "appA", "orders", basic);
+        replay.add_api_app("project", "appB", "orders-standby", basic);
+        replay.add_api_app("project", "appKey", "jwt", jwt);
+        let removed = replay.add_api_app("project", "appRemoved", "removed", basic);
+        let inactive = replay.add_api_app("project", "appInactive", "inactive", basic);
+        replay.add_api_app("project2", "appLedger", "ledger", basic);
+        replay.simulator.remove_app(&removed).unwrap();
+        replay.simulator.deactivate_app(&inactive).unwrap();
+        replay.grant_projects();
+        let org_owner = replay.values.get("user.orgowner");
+        let org = Scope::Org(replay.values.get("org"));
+        replay.simulator.grant(&org_owner, Role::OrgOwner, org);
+        replay
+    }
+
+    fn add_api_app(
+        &mut self,
+        project: &str,
+        placeholder: &str,
+        name: &str,
+        method: AuthMethod,
+    ) -> String {
+        let new = NewApp {
+            name: name.to_owned(),
+            method,
+            ..NewApp::default()
+        };
+        let project = self.values.get(project);
+        let app = self.simulator.create_app(&project, &new).unwrap();
+        let values = &mut self.values;
+        values.bind(placeholder, &app.id);
+        values.bind(&format!("{placeholder}.clientId"), &app.client_id);
+        if let Some(secret) = &app.secret {
+            values.bind(&format!("{placeholder}.secret0"), secret);
         }
+        app.id
     }
 
     /// The steps that were made without a recorded exchange, and the pace of the projection.
@@ -127,8 +74,8 @@ impl Replay {
                 .configure(|settings| settings.projection_lag = lag);
         };
         match exchange.name.as_str() {
-            // The next exchange shows the application as it was before.
-            "v2 generate" => lag(Lag::Never),
+            // The next exchanges show the application as it was before, and a list that lacks both keys.
+            "v2 generate" | "v2 machine key, generated by ZITADEL" => lag(Lag::Never),
             "v2 generate, own organisation in header" => lag(Lag::None),
             "OIDC generate" => {
                 self.add_oidc_app("appOidc", "BASIC", &ALL_GRANTS).await;
@@ -145,6 +92,33 @@ impl Replay {
                 self.bind_secret("appOidc.replaced secret", "appOidc.secret10");
                 self.bind_secret("appOidcPost.current", "appOidcPost.secret13");
                 self.bind_secret("appKey.current secret", "appKey.secret9");
+            }
+            "machine secret, generate" => {
+                let org = self.values.get("org");
+                let svc = self.simulator.create_named_user(&org, "svc060548", "svc");
+                self.values.bind("user.svc", &svc);
+                self.values.bind("user.svc.name", "svc060548");
+            }
+            "client_credentials, current machine secret" => {
+                self.bind_secret("user.svc.current secret", "user.svc.secret17");
+                self.bind_secret("user.svc.name.current secret", "user.svc.secret17");
+                self.bind_secret("user.svc.name.replaced secret", "user.svc.secret16");
+            }
+            "client_credentials, v2 machine secret, current" => {
+                self.bind_secret("user.svc.name.current secret", "user.svc.secret19");
+                self.bind_secret("user.svc.name.replaced secret", "user.svc.secret18");
+            }
+            "v2 machine keys, list as nobody" => {
+                lag(Lag::None);
+                self.simulator.force_projections();
+            }
+            "jwt-bearer, key after its expiry" => self.turn_clock_to(5_000),
+            "machine key, get an expired one" => self.turn_clock_to(0),
+            "whoami, first PAT" | "whoami, deleted PAT" => {
+                self.bind_secret("user.svc.pat", "user.svc.pat27");
+            }
+            "whoami, second PAT" | "whoami, second PAT after the deletion" => {
+                self.bind_secret("user.svc.pat", "user.svc.pat28");
             }
             _ => {}
         }
@@ -168,9 +142,40 @@ impl Replay {
         assert_eq!(made["clientSecret"].is_string(), has_secret, "{name}");
     }
 
+    /// What words of the recording mean from here on.
     fn bind_secret(&mut self, words: &str, name: &str) {
         let value = self.values.get(name);
-        self.values.bind(words, &value);
+        self.values.rebind(words, &value);
+    }
+
+    fn turn_clock_to(&self, skew: i64) {
+        self.simulator
+            .configure(|settings| settings.clock_skew_ms = skew);
+    }
+
+    /// The private key for a user's assertion, if the key with this id is one of the service user.
+    pub fn machine_key(&self, exchange: &Exchange, kid: &str) -> Option<String> {
+        let numbers = ["21", "22", "24", "26"];
+        let number = numbers.into_iter().find(|number| {
+            let name = format!("user.svc.keyId{number}");
+            self.values.find(&name) == Some(kid)
+        })?;
+        match number {
+            "24" => return Some(self.values.get("EC private key")),
+            "21" if !exchange.name.ends_with("wrong private key") => {}
+            _ => return Some(self.key_pem.clone()),
+        }
+        let file = self.key_file(&format!("user.svc.keyId{number}"));
+        assert_eq!(file["type"], "serviceaccount");
+        assert_eq!(file["keyId"], kid);
+        assert_eq!(file["userId"], self.values.get("user.svc"));
+        assert_eq!(file["expirationDate"], "2099-01-01T00:00:00Z");
+        file["key"].as_str().map(str::to_owned)
+    }
+
+    fn key_file(&self, id: &str) -> Value {
+        let file = self.values.get(&format!("base64(key file {id})"));
+        serde_json::from_slice(&STANDARD.decode(file).unwrap()).unwrap()
     }
 
     /// The private key for a client assertion: that of the key file with this id, or another one.
@@ -187,8 +192,7 @@ impl Replay {
             .into_iter()
             .find(|name| self.values.find(&format!("appKey.{name}")) == Some(id))
             .unwrap();
-        let file = self.values.get(&format!("base64(key file appKey.{file})"));
-        let file: Value = serde_json::from_slice(&STANDARD.decode(file).unwrap()).unwrap();
+        let file = self.key_file(&format!("appKey.{file}"));
         assert_eq!(file["type"], "application");
         assert_eq!(file["keyId"], id);
         assert_eq!(file["appId"], self.values.get("appKey"));
@@ -196,6 +200,10 @@ impl Replay {
         assert!(file["expirationDate"].as_str().unwrap().ends_with('Z'));
         file["key"].as_str().unwrap().to_owned()
     }
+}
+
+fn rsa_pair() -> KeyPair {
+    KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap()
 }
 
 const ALL_GRANTS: [&str; 4] = [

@@ -15,6 +15,10 @@ impl Values {
         assert_eq!(former, None, "{name} is bound twice");
     }
 
+    pub fn rebind(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), value.to_owned());
+    }
+
     pub fn get(&self, name: &str) -> String {
         self.0
             .get(name)

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value, json};
 
+use crate::routes::Operation;
 use crate::routes::access::Permission;
 use crate::routes::answer::{rfc3339, set};
 use crate::routes::app_json;
@@ -14,6 +15,7 @@ use crate::routes::keys::date;
 use crate::routes::v2;
 use crate::world::World;
 use crate::world::model::{App, AppKey, AppKind, State};
+use crate::world::users::{Credential, User};
 
 /// An item with its project and that project's organization.
 struct Found<T> {
@@ -42,14 +44,8 @@ pub(crate) fn apps(call: &Call, world: &mut World) -> Result<Value, ApiError> {
     let column = v2::text(&body, "sortingColumn").unwrap_or_default();
     found.sort_by(|a, b| by_column(column, &a.item, &b.item));
     let json = |found: &Found<App>| app_json::v2(&found.item, &found.project);
-    Ok(page(
-        world,
-        &caller.user,
-        &body,
-        "applications",
-        &found,
-        json,
-    ))
+    let may_see = |found: &Found<App>| sees(world, &caller.user, &found.project);
+    Ok(page(&body, "applications", &found, may_see, json))
 }
 
 /// `ListApplicationKeys`
@@ -79,17 +75,56 @@ pub(crate) fn keys(call: &Call, world: &mut World) -> Result<Value, ApiError> {
             "expirationDate": date(found.item.key.expires_at),
         })
     };
-    Ok(page(world, &caller.user, &body, "keys", &found, json))
+    let may_see = |found: &Found<AppKey>| sees(world, &caller.user, &found.project);
+    Ok(page(&body, "keys", &found, may_see, json))
+}
+
+fn sees(world: &World, user: &str, project: &str) -> bool {
+    v2::check(world, user, Permission::ReadApps, project).is_ok()
+}
+
+/// `ListKeys` and `ListPersonalAccessTokens` of the user service.
+pub(crate) fn credentials(call: &Call, world: &mut World) -> Result<Value, ApiError> {
+    let body = call.json_body()?;
+    let caller = v2::authenticate(call, world, &[])?;
+    let pats = call.route.operation == Operation::SearchPats;
+    let mut found: Vec<(&User, Credential<'_>)> = Vec::new();
+    for user in world.users.values().filter(|user| user_fits(&body, user)) {
+        let model = user.projected();
+        let all = if pats { model.pats() } else { model.keys() };
+        found.extend(all.into_iter().map(|one| (user, one)));
+    }
+    found.sort_by_key(|(_, one)| one.id);
+    let json = |(user, one): &(&User, Credential<'_>)| {
+        json!({
+            "creationDate": rfc3339(one.created_at),
+            "changeDate": rfc3339(one.created_at),
+            "id": one.id,
+            "userId": user.id,
+            "organizationId": user.org,
+            "expirationDate": date(one.expires_at),
+        })
+    };
+    let may_see = |(user, _): &(&User, Credential<'_>)| {
+        v2::users::check(world, &caller.user, Permission::ReadUsers, user).is_ok()
+    };
+    Ok(page(&body, "result", &found, may_see, json))
+}
+
+fn user_fits(body: &Value, user: &User) -> bool {
+    let filters = v2::field(body, "filters").and_then(Value::as_array);
+    let id = |filter| v2::text(v2::field(filter, "userIdFilter")?, "id");
+    let mut ids = filters.into_iter().flatten().filter_map(id);
+    ids.all(|id| id == user.id)
 }
 
 /// The page asked for, of what the caller may see. NB: the total counts what they may not see, too.
 fn page<T>(
-    world: &World,
-    user: &str,
     body: &Value,
     name: &str,
-    found: &[Found<T>],
-    json: impl Fn(&Found<T>) -> Value,
+    found: &[T],
+    may_see: impl Fn(&T) -> bool,
+    json: impl Fn(&T) -> Value,
 ) -> Value {
     let pagination = v2::field(body, "pagination").unwrap_or(&Value::Null);
     let number = |name: &str| {
@@ -98,9 +133,7 @@ fn page<T>(
     };
     let limit = number("limit").filter(|limit| *limit > 0).unwrap_or(100);
     let ascending = v2::field(pagination, "asc") == Some(&Value::Bool(true));
-    let may_see =
-        |found: &&Found<T>| v2::check(world, user, Permission::ReadApps, &found.project).is_ok();
-    let mut seen: Vec<&Found<T>> = found.iter().filter(may_see).collect();
+    let mut seen: Vec<&T> = found.iter().filter(|found| may_see(found)).collect();
     if !ascending {
         seen.reverse();
     }

@@ -3,13 +3,14 @@
 //! Unlike management v1 the application service finds the organization by the project, whatever `x-zitadel-orgid` says, searches before
 //! it asks whether the caller may, and has no barrier after which a change is seen. [`apps`] makes, shows and changes applications,
 //! [`list`] lists them, [`generate`] makes secrets and [`keys`] keys. What is not recorded follows `internal/api/grpc/application/v2`.
-//! [`projects`] is the project service.
+//! [`projects`] is the project service, [`users`] the user service.
 
 pub(crate) mod apps;
 pub(crate) mod generate;
 pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod projects;
+pub(crate) mod users;
 
 use serde_json::Value;
 
@@ -21,17 +22,18 @@ use crate::routes::{Api, Operation, Route};
 use crate::world::World;
 
 /// Name of each service, which is the first part of a path.
-const SERVICES: [(Api, &str); 2] = [
+const SERVICES: [(Api, &str); 3] = [
     (
         Api::ApplicationV2,
         "zitadel.application.v2.ApplicationService",
     ),
     (Api::ProjectV2, "zitadel.project.v2.ProjectService"),
+    (Api::UserV2, "zitadel.user.v2.UserService"),
 ];
 
 /// Name of each method.
-const METHODS: [(Api, &str, Operation); 13] = {
-    use Api::{ApplicationV2 as A, ProjectV2 as P};
+const METHODS: [(Api, &str, Operation); 22] = {
+    use Api::{ApplicationV2 as A, ProjectV2 as P, UserV2 as U};
     [
         (A, "GenerateClientSecret", Operation::Generate),
         (A, "GetApplication", Operation::GetApp),
@@ -46,6 +48,15 @@ const METHODS: [(Api, &str, Operation); 13] = {
         (A, "GetApplicationKey", Operation::GetAppKey),
         (A, "DeleteApplicationKey", Operation::RemoveAppKey),
         (P, "GetProject", Operation::GetProject),
+        (U, "GetUserByID", Operation::GetUser),
+        (U, "AddSecret", Operation::SetUserSecret),
+        (U, "RemoveSecret", Operation::RemoveUserSecret),
+        (U, "AddKey", Operation::AddUserKey),
+        (U, "ListKeys", Operation::SearchUserKeys),
+        (U, "RemoveKey", Operation::RemoveUserKey),
+        (U, "AddPersonalAccessToken", Operation::AddPat),
+        (U, "ListPersonalAccessTokens", Operation::SearchPats),
+        (U, "RemovePersonalAccessToken", Operation::RemovePat),
     ]
 };
 
@@ -73,7 +84,8 @@ pub(crate) fn read_body(route: &mut Route, body: &[u8]) {
     let id = |name: &str| text(&body, name).map(str::to_owned);
     route.project = id("projectId");
     route.app = id("applicationId");
-    route.key = id("keyId");
+    route.user = id("userId");
+    route.key = id("keyId").or_else(|| id("tokenId"));
     route.oidc = field(&body, "oidcConfiguration").is_some();
     route.operation = match route.operation {
         Operation::CreateApiApp if route.oidc => Operation::CreateOidcApp,
@@ -119,10 +131,10 @@ pub(crate) fn before_interceptors(call: &Call) -> Option<Answer> {
         return Some(Answer::new(415, "", ""));
     }
     let reason = call.json_body().err()?.message(Language::English);
-    let package = if call.route.api == Api::ProjectV2 {
-        "project"
-    } else {
-        "application"
+    let package = match call.route.api {
+        Api::ProjectV2 => "project",
+        Api::UserV2 => "user",
+        _ => "application",
     };
     let message = format!(
         "unmarshal message: unmarshal into *{package}.{}: proto: {}",
@@ -167,6 +179,12 @@ pub(crate) fn execute(call: &Call, world: &mut World) -> Result<Value, ApiError>
         Operation::GetAppKey => keys::get(call, world),
         Operation::RemoveAppKey => keys::delete(call, world),
         Operation::GetProject => projects::get(call, world),
+        Operation::GetUser => users::get(call, world),
+        Operation::SetUserSecret | Operation::RemoveUserSecret => users::secret(call, world),
+        Operation::AddUserKey => users::add_key(call, world),
+        Operation::AddPat => users::add_pat(call, world),
+        Operation::SearchUserKeys | Operation::SearchPats => list::credentials(call, world),
+        Operation::RemoveUserKey | Operation::RemovePat => users::remove(call, world),
         _ => apps::change(call, world),
     }
 }
@@ -189,11 +207,16 @@ fn check(world: &World, user: &str, permission: Permission, project: &str) -> Re
     };
     world
         .check(&caller, permission, project)
-        .map_err(|error| match error.id {
-            "AUTH-5mWD2" => errors::COMMAND_DENIED,
-            "AUTH-3jknH" => errors::COMMAND_OTHER_PROJECT,
-            _ => error,
-        })
+        .map_err(in_command)
+}
+
+/// A refusal with the id that it has where a command or query asks, not an interceptor.
+fn in_command(error: ApiError) -> ApiError {
+    match error.id {
+        "AUTH-5mWD2" => errors::COMMAND_DENIED,
+        "AUTH-3jknH" => errors::COMMAND_OTHER_PROJECT,
+        _ => error,
+    }
 }
 
 #[cfg(test)]
