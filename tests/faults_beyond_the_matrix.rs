@@ -36,6 +36,12 @@ async fn a_status_that_cannot_be_written_is_tried_less_and_less_often() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_event_of_a_status_whose_answer_was_lost_is_published_once() {
+    // One replica: each of two says what it has seen change.
+    further::news_unanswered(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_replicas_without_an_election_cost_no_more_than_one() {
     tokio::join!(
         further::crossed(3),

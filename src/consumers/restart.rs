@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::consumers::requests;
-use crate::consumers::workload::{Plan, Workload, WorkloadId};
+use crate::consumers::workload::{Kind, Plan, Workload, WorkloadId};
 use crate::process::kube_error;
 
 /// Workloads that roll out at the same time in a namespace.
@@ -92,9 +92,9 @@ impl Restarts {
         for wanted in all {
             let known = before.iter().position(|it| it.wanted.id == wanted.id);
             let known = known.map(|at| before.swap_remove(at));
-            match self.look(&wanted).await?.0 {
-                Plan::Restart => self.pending.push_back(wanted),
-                Plan::Wait => {
+            match self.look(&wanted).await? {
+                Some((Plan::Restart, _)) => self.pending.push_back(wanted),
+                Some((Plan::Wait, _)) => {
                     let known = known.unwrap_or_else(|| Rolling {
                         wanted: wanted.clone(),
                         since: Instant::now(),
@@ -102,7 +102,7 @@ impl Restarts {
                     });
                     self.rolling.push(Rolling { wanted, ..known });
                 }
-                Plan::Done | Plan::Failed | Plan::Leave(_) => {}
+                Some((Plan::Done | Plan::Failed | Plan::Leave(_), _)) | None => {}
             }
         }
         Ok(())
@@ -115,7 +115,8 @@ impl Restarts {
     pub async fn advance(&mut self) -> Result<bool, kube::Error> {
         self.seen_rollout |= !self.rolling.is_empty();
         for mut rolling in std::mem::take(&mut self.rolling) {
-            if self.look(&rolling.wanted).await?.0 != Plan::Wait {
+            let looked = self.look(&rolling.wanted).await?;
+            if !matches!(looked, Some((Plan::Wait, _))) {
                 // NB: also one that was not restarted for the rotation: another actor's rollout has ended, and its Pods are counted again.
                 continue;
             }
@@ -136,13 +137,13 @@ impl Restarts {
                 break;
             };
             match self.look(&wanted).await? {
-                (Plan::Restart, Some(workload)) => {
+                Some((Plan::Restart, workload)) => {
                     if !self.restart(&wanted, &workload).await? {
                         continue;
                     }
                 }
-                (Plan::Wait, _) => {}
-                _ => continue,
+                Some((Plan::Wait, _)) => {}
+                Some((Plan::Done | Plan::Failed | Plan::Leave(_), _)) | None => continue,
             }
             self.rolling.push(Rolling {
                 wanted,
@@ -161,8 +162,8 @@ impl Restarts {
         let (client, namespace) = (&self.client, &self.namespace);
         let asked = requests::restart(client, namespace, id, workload.uid(), annotations).await;
         if let Err(error) = asked {
-            let why = refusal(&error).ok_or(error)?;
-            self.note(wanted, why);
+            let why = refusal(&error, "patch", id.kind, namespace).ok_or(error)?;
+            self.note(wanted, &why);
             return Ok(false);
         }
         tracing::info!(
@@ -173,29 +174,29 @@ impl Restarts {
         Ok(true)
     }
 
-    /// A workload as it is now, and what is done about it.
-    async fn look(&mut self, wanted: &Wanted) -> Result<(Plan, Option<Workload>), kube::Error> {
-        match requests::workload(&self.client, &self.namespace, &wanted.id).await {
-            Ok(found) => Ok((self.judge(wanted, found.as_ref()), found)),
-            Err(error) => {
-                let why = refusal(&error).ok_or(error)?;
-                self.note(wanted, why);
-                Ok((Plan::Leave(why), None))
+    /// What is done about a workload, and the workload as it is now. None if it can't be read or does not exist. Why nothing is done is
+    /// noted.
+    async fn look(&mut self, wanted: &Wanted) -> Result<Option<(Plan, Workload)>, kube::Error> {
+        let (client, namespace, id) = (&self.client, &self.namespace, &wanted.id);
+        let workload = match requests::workload(client, namespace, id).await {
+            Ok(Some(workload)) => workload,
+            Ok(None) => {
+                self.note(wanted, "it does not exist");
+                return Ok(None);
             }
-        }
-    }
-
-    /// What is done about a workload. Why nothing is, is noted.
-    fn judge(&mut self, wanted: &Wanted, found: Option<&Workload>) -> Plan {
-        let plan = found.map_or(Plan::Leave("it does not exist"), |workload| {
-            workload.plan(wanted.id.kind, &wanted.annotations)
-        });
+            Err(error) => {
+                let why = refusal(&error, "get", id.kind, namespace).ok_or(error)?;
+                self.note(wanted, &why);
+                return Ok(None);
+            }
+        };
+        let plan = workload.plan(id.kind, &wanted.annotations);
         match plan {
             Plan::Leave(why) => self.note(wanted, why),
             Plan::Failed => self.fail(wanted),
             Plan::Restart | Plan::Wait | Plan::Done => {}
         }
-        plan
+        Ok(Some((plan, workload)))
     }
 
     fn fail(&mut self, wanted: &Wanted) {
@@ -214,19 +215,20 @@ impl Restarts {
     }
 }
 
-/// Why the API server refuses a request about one workload, if it does, as what follows from it.
-fn refusal(error: &kube::Error) -> Option<&'static str> {
+/// Why the API server refuses a request with this verb about one workload, if it does, and what to do about it.
+fn refusal(error: &kube::Error, verb: &str, kind: Kind, namespace: &str) -> Option<String> {
     let kube::Error::Api(status) = error else {
         return None;
     };
     let is_stopped = kube_error::admission(status).is_some();
     match status.code {
-        403 if !is_stopped => {
-            Some("the operator may not read or restart it: check RBAC and admission policies")
-        }
-        code if is_stopped || matches!(code, 400 | 422) => {
-            Some("the API server refuses its restart: check admission policies and webhooks")
-        }
+        403 if !is_stopped => Some(format!(
+            "the operator may not {verb} {} in namespace {namespace}: set consumers.restart in the chart, or grant it; `zitadel-secret-operator check` lists what is missing",
+            kind.plural()
+        )),
+        code if is_stopped || matches!(code, 400 | 422) => Some(
+            "the API server refuses its restart: check admission policies and webhooks".to_owned(),
+        ),
         _ => None,
     }
 }
@@ -241,7 +243,12 @@ mod tests {
     fn what_stops_one_workload_is_told_from_what_stops_all() {
         let why = |code, message: &str| {
             let status = Status::failure(message, "").with_code(code).boxed();
-            refusal(&kube::Error::Api(status))
+            refusal(
+                &kube::Error::Api(status),
+                "patch",
+                Kind::StatefulSet,
+                "shop",
+            )
         };
         let webhook = r#"admission webhook "a.example.com" denied the request: no"#;
         let broken = r#"Internal error occurred: failed calling webhook "a.example.com": no"#;
@@ -249,13 +256,15 @@ mod tests {
         let admission =
             Some("the API server refuses its restart: check admission policies and webhooks");
         for code in [400, 403, 404, 409, 429, 503] {
-            assert_eq!(why(code, webhook), admission, "{code}");
+            assert_eq!(why(code, webhook).as_deref(), admission, "{code}");
         }
         for (code, message) in [(500, broken), (403, policy), (422, policy), (422, "x")] {
-            assert_eq!(why(code, message), admission, "{code}: {message}");
+            let why = why(code, message);
+            assert_eq!(why.as_deref(), admission, "{code}: {message}");
         }
         let rights = why(403, "x").unwrap();
-        assert!(rights.contains("RBAC"), "{rights}");
+        let named = "the operator may not patch statefulsets in namespace shop: set consumers.restart in the chart";
+        assert!(rights.starts_with(named), "{rights}");
         for code in [401, 404, 409, 429, 500, 503] {
             assert_eq!(why(code, "x"), None, "{code}");
         }

@@ -23,6 +23,8 @@ pub struct AppState {
     pub unreported_replacement: Option<Box<ForeignSecret>>,
     /// What this process last wrote into the object's status.
     pub last_reported: Option<LastReported>,
+    /// Since when what is news in the status was not published, if a write of it got no answer.
+    pub unpublished: Option<Box<Unpublished>>,
     /// What another operator wrote.
     pub foreign: Foreign,
     /// The applications whose change list the operator's user might not read when that was tried last.
@@ -39,6 +41,14 @@ impl AppState {
             .saturating_sub(ApiAppSecretStatus::HISTORY);
         self.flushed.drain(..excess);
     }
+}
+
+/// The status of an object before a write of it that got no answer: it may have been carried out, and what it says is not published.
+pub struct Unpublished {
+    /// The uid of the object: two of them may name one application.
+    pub uid: String,
+    /// The status.
+    pub before: ApiAppSecretStatus,
 }
 
 /// How a rotation ended.

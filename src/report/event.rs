@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{ApiAppSecret, Reason, ZitadelConnection};
 use crate::process::clock::Clock;
+use crate::process::kube_error;
 use crate::rotation::Owner;
 use crate::store::apply;
 use crate::store::scope::Scope;
@@ -108,6 +109,8 @@ const QUEUE: usize = 512;
 const AT_ONCE: usize = 4;
 /// From the moment an event is queued until it is given up.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Between the first two tries to publish an event; doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Bytes of a note, by the API server's validation.
 const NOTE: usize = 1024;
 /// Bytes of the reporting instance, by the API server's validation.
@@ -209,13 +212,9 @@ impl Events {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         let requests = Arc::clone(&self.requests);
         self.tasks.spawn(async move {
-            let publish = async {
-                // NB: never closed.
-                let _permit = requests.acquire().await;
-                api.create(&apply::put(), &event).await
-            };
+            let publish = create(&api, &event, &requests);
             match tokio::time::timeout(DEADLINE, publish).await {
-                Ok(Ok(_)) => {}
+                Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     tracing::debug!(%error, reason = reason.as_str(), "an event could not be published");
                 }
@@ -261,6 +260,28 @@ impl Events {
             type_: Some(severity.as_str().to_owned()),
             ..Event::default()
         }
+    }
+}
+
+/// Creates an event, and tries again until the API server answers that it is there, or never will be.
+async fn create(api: &Api<Event>, event: &Event, requests: &Semaphore) -> Result<(), kube::Error> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        // NB: never closed.
+        let permit = requests.acquire().await;
+        let created = api.create(&apply::put(), event).await;
+        drop(permit);
+        match created {
+            Ok(_) => return Ok(()),
+            // NB: its name is its own: it was created before, and the answer was lost.
+            Err(error) if kube_error::is_taken(&error) => return Ok(()),
+            Err(error) if kube_error::is_refusal(&error) => return Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "an event could not be published; it is tried again");
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
 }
 

@@ -33,6 +33,7 @@ use crate::api::{
 };
 use crate::process::denied_requests::DeniedRequest;
 use crate::process::kube_error;
+use crate::reconcile::app_state::Unpublished;
 use crate::reconcile::consumers as consumers_of_object;
 use crate::reconcile::context::Context;
 use crate::reconcile::observe::Reconciliation;
@@ -133,6 +134,7 @@ pub async fn settle(
         return Ok(requeue(facts, Retry::After(left)));
     }
     if status != reconciliation.status {
+        remember_unpublished(reconciliation);
         if !write(object, context, current, &status).await? {
             // Another actor changed the object meanwhile: what the watch shows next is reconciled first.
             return Ok(requeue(facts, Retry::After(timing.retry_first)));
@@ -154,7 +156,11 @@ pub async fn settle(
             context.events.attempt(object, severity, reason, &note);
         }
     }
-    publish(object, context, &reconciliation.status, &status);
+    let unpublished = reconciliation.state.lock().unpublished.take();
+    let unpublished = unpublished.filter(|it| it.uid == reconciliation.target.owner.uid);
+    let before = unpublished.as_ref().map(|it| &it.before);
+    let before = before.unwrap_or(&reconciliation.status);
+    publish(object, context, before, &status);
     let retry = match report {
         Report::Settled { next, .. } => {
             let change = reconciliation.next_change(facts);
@@ -169,6 +175,18 @@ pub async fn settle(
         | Report::Outdated { retry } => *retry,
     };
     Ok(requeue(facts, retry))
+}
+
+/// Remembers the status before a write until its news are published.
+///
+/// NB: a write whose answer is lost may have been carried out. What it says is news, though the next reconciliation finds it there.
+fn remember_unpublished(reconciliation: &Reconciliation) {
+    let uid = &reconciliation.target.owner.uid;
+    let mut state = reconciliation.state.lock();
+    if state.unpublished.as_ref().is_none_or(|it| it.uid != *uid) {
+        let (uid, before) = (uid.clone(), reconciliation.status.clone());
+        state.unpublished = Some(Box::new(Unpublished { uid, before }));
+    }
 }
 
 /// When to reconcile again without an event.

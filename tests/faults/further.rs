@@ -4,7 +4,8 @@ use std::ops::RangeBounds;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kube::api::{DeleteParams, Patch, PatchParams};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 use zitadel_simulator::{Action, AppHandle, Fault as Script, Operation, Which};
 
@@ -983,6 +984,44 @@ pub async fn status_refused(replicas: usize) {
         lines <= lane.replicas.len(),
         "{lines} lines of {replicas} replicas"
     );
+}
+
+/// The answer to the write of a status is lost, and so is that to its event, which the server was too busy to take at first.
+pub async fn news_unanswered(replicas: usize) {
+    let (mut lane, app) = at_rest(replicas).await;
+    // The first scan of the project has objects reconciled, too.
+    lane.scanned().await;
+    let lost = Rule::new(vec![Act::CutAfter], |seen| {
+        seen.resource == "apiappsecrets/status"
+    });
+    lane.wire.add(lost);
+    let busy = Rule::new(vec![Act::Refuse(503), Act::CutAfter], |seen| {
+        seen.resource == "events"
+    });
+    lane.wire.add(busy);
+    let suspend = async |suspend: bool| {
+        let patch = Patch::Merge(json!({"spec": {"suspend": suspend}}));
+        let params = PatchParams::default();
+        lane.objects().patch(NAME, &params, &patch).await.unwrap();
+    };
+    suspend(true).await;
+    let events: Api<Event> = Api::namespaced(lane.client.clone(), &lane.namespace);
+    let published = async || {
+        let all = events.list(&ListParams::default()).await.unwrap().items;
+        let suspended = all.iter().filter(|it| {
+            let regarding = it.regarding.as_ref().and_then(|it| it.name.as_deref());
+            (regarding, it.reason.as_deref()) == (Some(NAME), Some("Suspended"))
+        });
+        suspended.count()
+    };
+    eventually(PATIENCE, || async {
+        let fired = lane.wire.fired().len();
+        (published().await >= 1 && fired == 3).then_some(())
+    })
+    .await;
+    suspend(false).await;
+    lane.ends_with(&app, "a", 0).await;
+    assert_eq!(published().await, 1);
 }
 
 /// What an earlier attempt's request does that is still on its way when everybody has given it up.
