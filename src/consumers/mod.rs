@@ -17,6 +17,8 @@ pub mod requests;
 pub mod restart;
 pub mod rotation;
 pub mod tally;
+#[cfg(test)]
+mod tests;
 pub mod workload;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -69,7 +70,12 @@ pub(super) async fn follow_namespace(registry: Arc<Registry>, namespace: String)
     };
     let spans = work.registry.handles.spans;
     let mut pause = spans.pass_first;
-    while let Some(rotations) = work.registry.open(&work.namespace, &work.news) {
+    loop {
+        // NB: what was news until now is in what is open now; later news end the prompts and have the Pods counted anew.
+        let _ = work.news.notified().now_or_never();
+        let Some(rotations) = work.registry.open(&work.namespace, &work.news) else {
+            break;
+        };
         let known = |(_, attempt): &(String, AttemptId), _: &mut Timestamp| {
             rotations.iter().any(|it| it.attempt == *attempt)
         };
