@@ -117,7 +117,9 @@ impl Work {
         let now = self.registry.now();
         let refreshed = pass.counts.iter().filter_map(|count| count.refreshed).max();
         let refreshed = prompted.map_or(refreshed, |last| Some(later(last, spans.prompted)));
-        if self.restart(rotations, &pass.counts, pause).await {
+        // NB: prompts take their time, and others may have restarted a workload meanwhile: what is restarted is counted anew.
+        let is_old = prompted.is_some() && !self.wanted(rotations, &pass.counts).is_empty();
+        if is_old || self.restart(rotations, &pass.counts, pause).await {
             return Duration::ZERO;
         }
         // What is done by itself soon after the next pass is worth the wait; what can be restarted then is not to wait for longer.

@@ -36,8 +36,8 @@ pub struct Restarts {
     cluster: Arc<Semaphore>,
     /// What rolls out.
     rolling: Vec<Rolling>,
-    /// What waits for its turn.
-    pending: VecDeque<Wanted>,
+    /// What waits for its turn, with its generation.
+    pending: VecDeque<(Wanted, i64)>,
     /// The uids of objects for which nothing else is restarted.
     stopped: BTreeSet<String>,
     /// Why a workload is not restarted, by the uid of the object: the first of them.
@@ -93,7 +93,9 @@ impl Restarts {
             let known = before.iter().position(|it| it.wanted.id == wanted.id);
             let known = known.map(|at| before.swap_remove(at));
             match self.look(&wanted).await? {
-                Some((Plan::Restart, _)) => self.pending.push_back(wanted),
+                Some((Plan::Restart, workload)) => {
+                    self.pending.push_back((wanted, workload.generation()));
+                }
                 Some((Plan::Wait, _)) => {
                     let known = known.unwrap_or_else(|| Rolling {
                         wanted: wanted.clone(),
@@ -127,16 +129,21 @@ impl Restarts {
             self.rolling.push(rolling);
         }
         while self.rolling.iter().filter(|it| it.place.is_some()).count() < MOST_IN_NAMESPACE
-            && let Some(wanted) = self.pending.pop_front()
+            && let Some((wanted, generation)) = self.pending.pop_front()
         {
             if !self.stopped.is_disjoint(&wanted.for_objects) {
                 continue;
             }
             let Ok(place) = Arc::clone(&self.cluster).try_acquire_owned() else {
-                self.pending.push_front(wanted);
+                self.pending.push_front((wanted, generation));
                 break;
             };
             match self.look(&wanted).await? {
+                Some((Plan::Restart, workload)) if workload.generation() != generation => {
+                    // NB: another actor may have restarted it meanwhile: its Pods are counted again.
+                    self.seen_rollout = true;
+                    continue;
+                }
                 Some((Plan::Restart, workload)) => {
                     if !self.restart(&wanted, &workload).await? {
                         continue;
@@ -235,9 +242,75 @@ fn refusal(error: &kube::Error, verb: &str, kind: Kind, namespace: &str) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use http::{Method, Request, Response};
+    use kube::client::Body;
     use kube::core::Status;
+    use parking_lot::Mutex;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    /// Deployments by name, and which of them were restarted, in order.
+    #[derive(Default)]
+    struct Api {
+        deployments: Mutex<BTreeMap<String, Value>>,
+        restarted: Mutex<Vec<String>>,
+    }
+
+    impl Api {
+        fn client(self: &Arc<Self>) -> kube::Client {
+            let api = Arc::clone(self);
+            let service = tower::service_fn(move |request: Request<Body>| {
+                let name = request.uri().path().rsplit('/').next().unwrap_or_default();
+                if request.method() == Method::PATCH {
+                    api.restarted.lock().push(name.to_owned());
+                    api.set(name, 2, 1);
+                }
+                let answer = api.deployments.lock()[name].to_string();
+                async { Ok::<_, std::io::Error>(Response::new(Body::from(answer.into_bytes()))) }
+            });
+            kube::Client::new(service, "default")
+        }
+
+        /// A Deployment of this generation, which its controller has seen up to another one.
+        fn set(&self, name: &str, generation: i64, observed: i64) {
+            let deployment = json!({
+                "metadata": {"uid": name, "generation": generation}, "spec": {"replicas": 1},
+                "status": {"observedGeneration": observed, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
+            });
+            let mut deployments = self.deployments.lock();
+            deployments.insert(name.to_owned(), deployment);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_workload_that_another_actor_changed_while_it_waited_is_not_restarted_before_its_pods_are_counted_again()
+     {
+        let api = Arc::new(Api::default());
+        let cluster = Arc::new(Semaphore::new(MOST_IN_CLUSTER));
+        let mut restarts = Restarts::new(api.client(), "shop", cluster);
+        let names = ["a", "b", "c", "d", "e"];
+        let wanted = names.map(|name| Wanted {
+            id: WorkloadId {
+                kind: Kind::Deployment,
+                name: name.to_owned(),
+            },
+            annotations: BTreeMap::from([("r".to_owned(), "1".to_owned())]),
+            for_objects: BTreeSet::new(),
+        });
+        for name in names {
+            api.set(name, 1, 1);
+        }
+        restarts.begin(wanted.to_vec()).await.unwrap();
+        assert!(restarts.advance().await.unwrap());
+        assert_eq!(*api.restarted.lock(), ["a", "b", "c"]);
+        for name in ["a", "b", "c", "d"] {
+            api.set(name, 2, 2);
+        }
+        assert!(restarts.advance().await.unwrap());
+        assert_eq!(*api.restarted.lock(), ["a", "b", "c", "e"]);
+        assert!(restarts.has_seen_rollout(), "another pass follows");
+    }
 
     #[test]
     fn what_stops_one_workload_is_told_from_what_stops_all() {

@@ -218,6 +218,11 @@ impl Workload {
         &self.metadata.uid
     }
 
+    /// How often what is wanted of it was changed.
+    pub const fn generation(&self) -> i64 {
+        self.metadata.generation
+    }
+
     /// What is done about it, for rotations with these annotations.
     pub fn plan(&self, kind: Kind, wanted: &BTreeMap<String, String>) -> Plan {
         if self.metadata.deletion_timestamp.is_some() {

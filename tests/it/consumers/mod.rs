@@ -2,6 +2,7 @@
 
 mod kills;
 mod memory;
+mod others;
 mod overlap;
 mod restart;
 mod who;

@@ -14,13 +14,15 @@ use crate::support::policy;
 /// What a kubelet says of the Pods of Deployments: they run, and those of the Deployments that are let are ready.
 pub(super) struct Kubelet {
     let_in: Arc<Mutex<BTreeSet<String>>>,
+    started: Arc<Mutex<Vec<String>>>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Kubelet {
     pub(super) fn start(it: &Arc<Consuming>) -> Self {
         let let_in: Arc<Mutex<BTreeSet<String>>> = Arc::default();
-        let (it, known) = (Arc::clone(it), Arc::clone(&let_in));
+        let started: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (it, known, seen) = (Arc::clone(it), Arc::clone(&let_in), Arc::clone(&started));
         let task = async move {
             let mut ticks = tokio::time::interval(Duration::from_millis(50));
             loop {
@@ -30,14 +32,17 @@ impl Kubelet {
                     let labels = pod.metadata.labels.unwrap_or_default();
                     let app = labels.get("app").cloned().unwrap_or_default();
                     let runs = pod.status.and_then(|status| status.start_time).is_some();
-                    if !runs && known.lock().contains(&app) {
+                    let ends = pod.metadata.deletion_timestamp.is_some();
+                    if !runs && !ends && known.lock().contains(&app) {
                         it.runs(&pod.metadata.name.unwrap(), Timestamp::now()).await;
+                        seen.lock().push(app);
                     }
                 }
             }
         };
         Self {
             let_in,
+            started,
             _task: AbortOnDropHandle::new(tokio::spawn(task)),
         }
     }
@@ -49,6 +54,12 @@ impl Kubelet {
 
     pub(super) fn keep_out(&self) {
         self.let_in.lock().clear();
+    }
+
+    /// How many Pods of a Deployment it has started.
+    pub(super) fn started(&self, name: &str) -> usize {
+        let started = self.started.lock();
+        started.iter().filter(|app| *app == name).count()
     }
 }
 
@@ -161,7 +172,11 @@ pub(super) fn rotated(trigger: &str, consumers: &Value) -> Value {
 }
 
 /// A tenant with an issued object and Deployments that run.
-async fn running(prefix: &str, consumers: Value, names: &[&str]) -> (Arc<Consuming>, Kubelet) {
+pub(super) async fn running(
+    prefix: &str,
+    consumers: Value,
+    names: &[&str],
+) -> (Arc<Consuming>, Kubelet) {
     let it = Arc::new(Consuming::new(prefix).await);
     it.tenant.issued("orders", rotated("0", &consumers)).await;
     let kubelet = Kubelet::start(&it);

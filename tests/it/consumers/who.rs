@@ -1,6 +1,9 @@
 //! Who uses a credential, and who is behind.
 
+use parking_lot::Mutex;
+
 use super::*;
+use crate::support::audit::{AuditLog, Request};
 use crate::support::policy;
 
 #[tokio::test]
@@ -112,6 +115,45 @@ async fn a_consumer_that_is_late_is_a_warning_and_one_without_a_status_is_unknow
     it.end("env").await;
     it.until("AllCurrent").await;
     it.tenant.event("orders", "AllCurrent").await;
+}
+
+#[tokio::test]
+async fn pods_are_listed_in_three_passes_in_the_first_minute_and_then_ever_less_often() {
+    let it = Consuming::new("passes").await;
+    let extra = json!({"rotation": {"trigger": "0"}});
+    it.tenant.issued("orders", extra).await;
+    it.until("AllCurrent").await;
+    // Three pages of five. One is never restarted, so that it is behind for good.
+    it.pod("env", environment(), json!({})).await;
+    it.pod("files", directory(), json!({})).await;
+    it.pod("more-files", directory(), json!({})).await;
+    let unrelated = json!({"container": {"envFrom": [{"secretRef": {"name": "other"}}]}});
+    for number in 0..8 {
+        let name = format!("unrelated-{number}");
+        it.pod(&name, unrelated.clone(), json!({})).await;
+    }
+    let log = AuditLog::from_now(World::shared().await.cluster.audit_log());
+    it.tenant.trigger("orders", "1").await;
+    let begins_pass = |request: &Request| {
+        request.user().starts_with("system:serviceaccount:")
+            && (request.verb.as_str(), request.resource()) == ("list", "pods")
+            && request.namespace() == it.tenant.namespace
+            && !request.uri.contains("continue=")
+    };
+    let seen = Mutex::new((log, Vec::new()));
+    let passes = eventually(PATIENCE, || async {
+        let (log, passes) = &mut *seen.lock();
+        let begun = log.read().into_iter().filter(begins_pass);
+        passes.extend(begun.map(|request| request.received));
+        (passes.len() > 3).then(|| passes.clone())
+    })
+    .await;
+    // As fast as the operator of these tests is.
+    let minute = SignedDuration::from_mins(1) / 20;
+    let within = passes
+        .iter()
+        .filter(|at| at.duration_since(passes[0]) <= minute);
+    assert!(within.count() <= 3, "{passes:?}");
 }
 
 #[tokio::test]
