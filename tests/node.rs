@@ -18,3 +18,5 @@ mod outage;
 #[path = "pods/product.rs"]
 mod product;
 mod support;
+#[path = "pods/workloads.rs"]
+mod workloads;

@@ -26,8 +26,12 @@ async fn held(gate: &Gate) {
 }
 
 fn kill(process: u32) {
+    signal(process, Signal::KILL);
+}
+
+fn signal(process: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
-    kill_process(pid, Signal::KILL).unwrap();
+    kill_process(pid, signal).unwrap();
 }
 
 /// Waits until the Lease was free, that is until its holder gave it up. One that is killed does not.
@@ -149,6 +153,41 @@ async fn a_killed_process_is_restarted_and_replaces_a_value_that_died_with_it() 
         2,
         "the lost one and its replacement"
     );
+}
+
+/// Much longer than a process that hangs should last: 45 s of failed probes, and 20 s of grace. With the grace period of its Pod it
+/// would be 185 s.
+const HUNG: Duration = Duration::from_secs(150);
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: make node-test"]
+async fn a_process_that_hangs_is_restarted_and_leads_again() {
+    let (installed, _turn) = installed().await;
+    let tenant = installed.tenant("hung").await;
+    let app = tenant.issued("orders", json!({})).await;
+    // In a new Pod: the kubelet waits before another restart in the same one.
+    let pods = installed.pods().await;
+    let before = installed.pod().await.name_any();
+    pods.delete(&before, &DeleteParams::default())
+        .await
+        .unwrap();
+    let pod = installed.pod().await;
+    installed.leads(&pod).await;
+    let holder = installed.holder().await;
+
+    let began = Instant::now();
+    signal(installed.process(&pod), Signal::STOP);
+    eventually(HUNG, || async {
+        let now = installed.holder().await;
+        (now.is_some() && now != holder).then_some(())
+    })
+    .await;
+    figure("node_hung_leads_again", began.elapsed());
+    let again = installed.restarted(&pod, 1).await;
+    installed.leads(&again).await;
+    tenant.trigger("orders", "after").await;
+    tenant.handled("orders", "after").await;
+    assert_eq!(tenant.generates(&app), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,13 +52,18 @@ async fn operator(world: &World) -> Arc<OwnOperator> {
 
 /// The rights that the chart grants where consumers.refresh and consumers.restart are set.
 async fn grant(world: &World, namespace: &str) {
+    grant_on_workloads(world, namespace, &["get", "patch"]).await;
+}
+
+/// The same with some rights on workloads only.
+async fn grant_on_workloads(world: &World, namespace: &str, verbs: &[&str]) {
     let client = world.cluster.client().await;
     let name = format!("consumers-{namespace}");
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name},
         "rules": [
             {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]},
-            {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["get", "patch"]},
+            {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": verbs},
         ],
     });
     apply(&Api::<ClusterRole>::all(client.clone()), &role)

@@ -332,3 +332,34 @@ async fn a_restart_that_a_policy_refuses_is_named_and_keeps_no_other_workload_wa
     kubelet.let_in(&["a"]);
     it.until("AllCurrent").await;
 }
+
+#[tokio::test]
+async fn a_right_that_a_restart_lacks_is_named_with_the_chart_value_that_grants_it() {
+    let world = World::shared().await;
+    let operator = world.own_operator(&ARGUMENTS).await;
+    grant_on_workloads(world, &operator.namespace, &["get"]).await;
+    let tenant = operator
+        .tenant_at("unauthorized", world, &world.zitadel)
+        .await;
+    let it = Arc::new(Consuming { tenant });
+    let restart = json!({"restart": "WhenStale"});
+    it.tenant.issued("orders", rotated("0", &restart)).await;
+    let kubelet = Kubelet::start(&it);
+    kubelet.let_in(&["a"]);
+    it.deployment("a").await;
+    it.rolled_out(&["a"]).await;
+    it.tenant.trigger("orders", "1").await;
+    let why = format!(
+        "Deployment/a: the operator may not patch deployments in namespace {}: set consumers.restart in the chart, or grant it; \
+         `zitadel-secret-operator check` lists what is missing",
+        it.tenant.namespace
+    );
+    let named = it.tenant.until("orders", |object| {
+        let said = message(object, ConditionType::ConsumersCurrent);
+        said.ends_with(&why).then_some(())
+    });
+    named.await;
+    grant(world, &operator.namespace).await;
+    it.until("AllCurrent").await;
+    assert_eq!(it.restarted().await, ["a"]);
+}
