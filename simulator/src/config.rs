@@ -14,8 +14,6 @@ pub const ATTEMPT_HEADER: &str = "x-zitadel-secret-operator-attempt";
 pub struct Config {
     /// Address of the ZITADEL side; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Address of the admin side (JSON over HTTP), for programs that are not in this process.
-    pub admin_listen: Option<SocketAddr>,
     /// Serve HTTPS with a certificate of a CA made at start ([`crate::Simulator::ca_pem`]).
     pub tls: bool,
     /// Hosts of the instance besides `localhost`, `127.0.0.1` and `[::1]`.
@@ -32,7 +30,6 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            admin_listen: None,
             tls: false,
             external_hosts: Vec::new(),
             attempt_header: ATTEMPT_HEADER.to_owned(),

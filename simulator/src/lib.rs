@@ -49,7 +49,6 @@ pub use routes::{Api, Operation};
 pub use server::tls::TlsError;
 pub use simulator::{Simulator, StartError};
 pub use world::build::{AppHandle, ChangeError, KeyFile, NewApp};
-pub use world::commands::Command;
 pub use world::events::AuthMethod;
 pub use world::file::{
     AppSpec, OrgSpec, ProjectSpec, RoleSpec, UserHandle, UserSpec, WorldFile, WorldSummary,

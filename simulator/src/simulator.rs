@@ -13,7 +13,6 @@ use crate::faults::Faults;
 use crate::faults::actions::Cut;
 use crate::faults::gates::Gates;
 use crate::ledger::Ledger;
-use crate::server::admin;
 use crate::server::shared::Shared;
 use crate::server::tls::{self, TlsError};
 use crate::server::wire::Control;
@@ -38,10 +37,8 @@ pub enum StartError {
 pub struct Simulator {
     pub(crate) shared: Arc<Shared>,
     address: SocketAddr,
-    admin_address: Option<SocketAddr>,
     ca_pem: Option<Arc<str>>,
-    /// Nothing in the admin side's own copy.
-    running: Option<Arc<Running>>,
+    running: Arc<Running>,
 }
 
 /// The server's thread, which ends when this is dropped.
@@ -72,10 +69,6 @@ impl Simulator {
     pub fn start(config: Config) -> Result<Self, StartError> {
         let listener = TcpListener::bind(config.listen)?;
         listener.set_nonblocking(true)?;
-        let admin = config.admin_listen.map(TcpListener::bind).transpose()?;
-        if let Some(admin) = &admin {
-            admin.set_nonblocking(true)?;
-        }
         let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
         let tls = config.tls.then(|| {
             tls::acceptor(
@@ -98,31 +91,20 @@ impl Simulator {
             connections: (Mutex::default(), Condvar::new()),
             listening: (Mutex::new(true), Condvar::new()),
         });
-        let simulator = Self {
-            shared,
-            address: listener.local_addr()?,
-            admin_address: admin.as_ref().map(TcpListener::local_addr).transpose()?,
-            ca_pem: ca_pem.map(Arc::from),
-            running: None,
-        };
+        let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
             .thread_name("zitadel-simulator")
             .enable_all()
             .build()?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = simulator.clone();
+        let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("zitadel-simulator".to_owned())
             .spawn(move || {
                 runtime.block_on(async move {
-                    if let Some(admin) =
-                        admin.and_then(|admin| tokio::net::TcpListener::from_std(admin).ok())
-                    {
-                        tokio::spawn(admin::serve(served.clone(), admin));
-                    }
                     if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
-                        tokio::spawn(server::listen(served.shared, served.address, listener, tls));
+                        tokio::spawn(server::listen(served, address, listener, tls));
                     }
                     // An error means that the last handle is gone: stop as well.
                     let _ = stopped.await;
@@ -134,16 +116,16 @@ impl Simulator {
             thread: Mutex::new(Some(thread)),
         };
         Ok(Self {
-            running: Some(Arc::new(running)),
-            ..simulator
+            shared,
+            address,
+            ca_pem: ca_pem.map(Arc::from),
+            running: Arc::new(running),
         })
     }
 
     /// Stops listening, ends every connection, and waits until that is done, whatever clones there are.
     pub fn shutdown(self) {
-        if let Some(running) = &self.running {
-            running.stop();
-        }
+        self.running.stop();
     }
 
     /// Address of the ZITADEL side.
@@ -158,12 +140,6 @@ impl Simulator {
             if self.shared.tls { "https" } else { "http" },
             self.address
         )
-    }
-
-    /// URL of the admin side, if there is one.
-    pub fn admin_url(&self) -> Option<String> {
-        self.admin_address
-            .map(|address| format!("http://{address}"))
     }
 
     /// The CA to trust, as PEM, if the simulator speaks TLS.

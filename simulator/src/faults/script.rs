@@ -108,9 +108,4 @@ impl Simulator {
     pub fn stop_recording(&self) {
         self.shared.ledger.record(false);
     }
-
-    /// Keeps records again.
-    pub fn resume_recording(&self) {
-        self.shared.ledger.record(true);
-    }
 }

@@ -2,7 +2,6 @@
 //!
 //! [`exchange`] takes one request from arrival to answer.
 
-pub(crate) mod admin;
 pub(crate) mod exchange;
 pub(crate) mod shared;
 pub(crate) mod tls;

@@ -6,7 +6,6 @@ use serde_json::json;
 
 use crate::config::Lag;
 use crate::random;
-use crate::routes::token;
 use crate::world::events::AuthMethod;
 use crate::world::identities::{self, Key, Role, Scope, Token, TokenKind};
 use crate::world::oidc::OidcConfig;
@@ -95,21 +94,10 @@ impl Simulator {
         lock(&self.shared.world).add_org(None, name)
     }
 
-    /// Makes an organization with this id.
-    pub fn create_org_with_id(&self, id: &str, name: &str) {
-        lock(&self.shared.world).add_org(Some(id.to_owned()), name);
-    }
-
     /// Makes a project and returns its id.
     pub fn create_project(&self, org: &str, name: &str) -> String {
         let now = self.shared.now();
         lock(&self.shared.world).add_project(None, org, name, now)
-    }
-
-    /// Makes a project with this id.
-    pub fn create_project_with_id(&self, id: &str, org: &str, name: &str) {
-        let now = self.shared.now();
-        lock(&self.shared.world).add_project(Some(id.to_owned()), org, name, now);
     }
 
     /// Makes an API app with auth method BASIC.
@@ -204,16 +192,6 @@ impl Simulator {
         };
         world.tokens.insert(value.clone(), token);
         Ok(value)
-    }
-
-    /// Makes an access token as the token endpoint would for these scopes, separated by blanks.
-    pub fn create_token(&self, user: &str, scope: &str) -> Result<String, ChangeError> {
-        let (now, lifetime) = (self.shared.now(), self.settings().token_lifetime_seconds);
-        let mut world = lock(&self.shared.world);
-        if !world.users.contains_key(user) {
-            return Err(ChangeError::not_there("user", user));
-        }
-        Ok(token::issue(&mut world, user, scope, now, lifetime))
     }
 
     /// Makes an RSA key for a service user (takes a good part of a second in debug builds).

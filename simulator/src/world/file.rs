@@ -8,7 +8,7 @@ use crate::world::build::{AppHandle, ChangeError, NewApp};
 use crate::world::events::AuthMethod;
 use crate::world::identities::{Role, Scope};
 use crate::world::model::State;
-use crate::{Command, Simulator, lock};
+use crate::{Simulator, lock};
 
 /// A world in JSON. Objects refer to each other by name; absent ids and secrets are generated.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -124,12 +124,7 @@ impl Simulator {
                     let made = self.create_app(&project_id, &app.to_new())?;
                     match app.state {
                         State::Active => {}
-                        State::Inactive => switched.push(Command::DeactivateApp {
-                            app: made.id.clone(),
-                        }),
-                        State::Removed => switched.push(Command::RemoveApp {
-                            app: made.id.clone(),
-                        }),
+                        state => switched.push((made.id.clone(), state)),
                     }
                     summary.apps.insert(app.name.clone(), made);
                 }
@@ -141,8 +136,11 @@ impl Simulator {
             let made = self.load_user(user, &summary)?;
             summary.users.insert(user.user_name.clone(), made);
         }
-        for command in switched {
-            self.command(command)?;
+        for (app, state) in switched {
+            match state {
+                State::Removed => self.remove_app(&app)?,
+                _ => self.deactivate_app(&app)?,
+            };
         }
         Ok(summary)
     }

@@ -1,9 +1,8 @@
 //! Everything that one ZITADEL instance stores. Does no I/O.
 //!
-//! [`project`] has the events of a project, and [`model`] sums them up; [`build`], [`control`] and [`commands`] change a world.
+//! [`project`] has the events of a project, and [`model`] sums them up; [`users`] has service users; [`build`] and [`control`] change a world.
 
 pub(crate) mod build;
-pub(crate) mod commands;
 pub(crate) mod control;
 pub(crate) mod events;
 pub(crate) mod file;

@@ -20,8 +20,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::config::Settings;
-use crate::{Command, Fault, Simulator};
+use zitadel_simulator::{Fault, Settings, Simulator};
+
+use crate::commands::{self, Command};
 
 pub(crate) async fn serve(simulator: Simulator, listener: TcpListener) {
     let router = Router::new()
@@ -56,7 +57,7 @@ async fn patch_settings(
     }
     match serde_json::from_value::<Settings>(merged) {
         Ok(settings) => {
-            // It waits for the listener, which may need this thread.
+            // It may wait for the listener.
             tokio::task::block_in_place(|| simulator.configure(|present| *present = settings));
             Json(settings).into_response()
         }
@@ -87,7 +88,7 @@ async fn release(State(simulator): State<Simulator>, Path(name): Path<String>) -
 }
 
 async fn command(State(simulator): State<Simulator>, Json(command): Json<Command>) -> Response {
-    match tokio::task::block_in_place(|| simulator.command(command)) {
+    match tokio::task::block_in_place(|| commands::execute(&simulator, command)) {
         Ok(made) => Json(made).into_response(),
         Err(error) => bad_request(&error.to_string()),
     }

@@ -1,7 +1,10 @@
-//! The simulator as a program, for demos and benchmarks.
+//! The simulator as a program, for the demo and the tutorial, with an admin side.
+
+mod admin;
+mod commands;
 
 use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -56,7 +59,6 @@ fn main() -> Result<(), Failure> {
     };
     let simulator = Simulator::start(Config {
         listen: arguments.listen,
-        admin_listen: Some(arguments.admin_listen),
         tls: arguments.tls,
         external_hosts: arguments.external_host.clone(),
         settings: Settings {
@@ -69,17 +71,29 @@ fn main() -> Result<(), Failure> {
     if arguments.no_records {
         simulator.stop_recording();
     }
-    announce(&simulator, &arguments)?;
-    tokio::runtime::Builder::new_current_thread()
+    let admin = TcpListener::bind(arguments.admin_listen)?;
+    admin.set_nonblocking(true)?;
+    announce(&simulator, &arguments, admin.local_addr()?)?;
+    let served = simulator.clone();
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()?
-        .block_on(end(arguments.exit_with_parent))?;
+        .block_on(async {
+            let admin = tokio::net::TcpListener::from_std(admin)?;
+            tokio::spawn(admin::serve(served, admin));
+            end(arguments.exit_with_parent).await
+        })?;
     simulator.shutdown();
     Ok(())
 }
 
 /// Builds the world, writes its files, and prints one line that says where everything is.
-fn announce(simulator: &Simulator, arguments: &Arguments) -> Result<(), Failure> {
+fn announce(
+    simulator: &Simulator,
+    arguments: &Arguments,
+    admin: SocketAddr,
+) -> Result<(), Failure> {
     let file = match &arguments.world {
         Some(path) => serde_json::from_slice(&std::fs::read(path)?)?,
         None if arguments.files.is_some() => WorldFile::standard_with_keys(),
@@ -112,7 +126,7 @@ fn announce(simulator: &Simulator, arguments: &Arguments) -> Result<(), Failure>
     }
     let ready = json!({
         "url": simulator.url(),
-        "adminUrl": simulator.admin_url(),
+        "adminUrl": format!("http://{admin}"),
         "caFile": ca_file,
         "world": world,
     });
