@@ -94,13 +94,69 @@ id!(
     UserId
 );
 
-/// The number of an event of a ZITADEL *project*: applications of one project share the count, and it only grows.
+/// The place of a client secret among those of its application: the number of its event in ZITADEL's *project*, which only grows and which
+/// the applications of a project share. Where the API gives no number, the time of the event stands for it, in microseconds; it is greater
+/// than every number, so that what was made over such an API is newer than what was made before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Sequence(pub u64);
 
+impl Sequence {
+    /// From here on it is a time: the microseconds of September 2005, and more events than any project has.
+    const FIRST_TIME: u64 = 1 << 50;
+
+    /// A time as a place.
+    pub fn of_time(time: jiff::Timestamp) -> Self {
+        let microseconds = u64::try_from(time.as_microsecond()).unwrap_or_default();
+        Self(microseconds.max(Self::FIRST_TIME))
+    }
+
+    /// Whether it is a time.
+    pub const fn is_time(self) -> bool {
+        self.0 >= Self::FIRST_TIME
+    }
+
+    /// ZITADEL's number, if it is one.
+    pub fn number(self) -> Option<u64> {
+        (!self.is_time()).then_some(self.0)
+    }
+}
+
+/// For messages: `sequence 42`, or the time.
 impl fmt::Display for Sequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let time = i64::try_from(self.0).ok().filter(|_| self.is_time());
+        match time.and_then(|time| jiff::Timestamp::from_microsecond(time).ok()) {
+            Some(time) => write!(f, "changed at {time}"),
+            None => write!(f, "sequence {}", self.0),
+        }
+    }
+}
+
+/// The version of ZITADEL's API that a call goes to.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+pub enum ApiVersion {
+    /// Management v1: with a journal, and reads that are up to date.
+    #[default]
+    V1,
+    /// The application service v2: without both.
+    V2,
+}
+
+impl ApiVersion {
+    /// The version as it stands in specs and statuses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "V1",
+            Self::V2 => "V2",
+        }
+    }
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -170,6 +226,25 @@ mod tests {
         for good in ["269012345678901234", "a.b_c-D", "..a"] {
             assert!(AppId::try_from(good).is_ok(), "{good:?}");
         }
+    }
+
+    #[test]
+    fn a_time_is_a_place_after_every_number() {
+        let time: jiff::Timestamp = "2026-11-29T06:05:51.901573Z".parse().unwrap();
+        let place = Sequence::of_time(time);
+        assert_eq!(place, Sequence(1_795_932_351_901_573));
+        assert_eq!((place.is_time(), place.number()), (true, None));
+        assert_eq!(place.to_string(), format!("changed at {time}"));
+        let number = Sequence(4_000_000_000);
+        assert_eq!(
+            (number.number(), number.to_string().as_str()),
+            (Some(4_000_000_000), "sequence 4000000000")
+        );
+        assert!(
+            number < place
+                && place < Sequence::of_time(time + jiff::SignedDuration::from_micros(1))
+        );
+        assert!(Sequence::of_time(jiff::Timestamp::UNIX_EPOCH).is_time());
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub use status::{
 };
 pub use tls::{CaBundle, PlaintextPolicy, Tls};
 pub use zitadel_connection::{
-    DEFAULT_CLASS, Limits, RehearsalPolicy, RepairLimit, ZitadelConnection, ZitadelConnectionSpec,
-    ZitadelConnectionStatus,
+    ApiInUse, ApiPolicy, DEFAULT_CLASS, Limits, RehearsalPolicy, RepairLimit, ZitadelConnection,
+    ZitadelConnectionSpec, ZitadelConnectionStatus,
 };
 
 /// The API group of both kinds.

@@ -100,6 +100,10 @@ reasons! {
     RateLimited,
     /// ZITADEL, or something in front of it, returned an unexpected response.
     UnexpectedAnswer,
+    /// ZITADEL does not serve the API that the connection uses.
+    ApiNotServed,
+    /// ZITADEL serves other APIs than before, and the connection uses another one.
+    ApiChanged,
     /// The organization does not exist, or the operator may not act in it.
     OrganizationNotFound,
     /// The operator's user has no membership in the organization or project.

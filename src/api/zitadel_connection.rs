@@ -38,6 +38,7 @@ use crate::api::tls::Tls;
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
     ),
     printcolumn(name = "URL", type_ = "string", json_path = ".spec.url"),
+    printcolumn(name = "API", type_ = "string", json_path = ".status.api.inUse"),
     printcolumn(
         name = "Credential Expiry",
         type_ = "string",
@@ -79,6 +80,11 @@ pub struct ZitadelConnectionSpec {
 
     /// How the operator authenticates to ZITADEL: exactly one way.
     pub auth: Auth,
+
+    /// Which version of ZITADEL's API is used. V1 has a journal, by which a lost client secret is known at once; over V2 it takes minutes.
+    /// Default: Auto, V1 as long as ZITADEL serves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<ApiPolicy>,
 
     /// The organization of objects that name none. Default: the organization of the operator's user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,6 +145,31 @@ pub struct RepairLimit {
     pub window: Option<String>,
 }
 
+/// Which version of ZITADEL's API is used.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ApiPolicy {
+    /// V1 as long as ZITADEL serves it, then V2.
+    #[default]
+    Auto,
+    /// Management v1.
+    V1,
+    /// The application service v2. Standby applications cannot be created over it.
+    V2,
+}
+
+/// Which version of ZITADEL's API is in use.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiInUse {
+    /// V1 or V2.
+    #[schemars(length(max = 64))]
+    pub in_use: String,
+    /// Whether ZITADEL's change list of applications, the journal, can be read: Readable or Unreadable, Unknown before it was tried, None where
+    /// the API has none.
+    #[schemars(length(max = 64))]
+    pub journal: String,
+}
+
 /// Whether a rotation needs the rehearsal of its write.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RehearsalPolicy {
@@ -168,9 +199,9 @@ pub struct ZitadelConnectionStatus {
     /// When the credential expires, if it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_expiry: Option<Time>,
-    /// Whether ZITADEL's change list could be read the last time it was tried.
+    /// Which version of ZITADEL's API is in use, and what it can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub journal_readable: Option<bool>,
+    pub api: Option<ApiInUse>,
     /// How many objects name this connection, also those that no grant covers. Counted once a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
@@ -192,6 +223,11 @@ impl ZitadelConnectionSpec {
     /// The certificate authorities for ZITADEL, if they are not the system's.
     pub fn ca_bundle(&self) -> Option<&CaBundle> {
         self.tls.as_ref()?.ca_bundle.as_ref()
+    }
+
+    /// Which version of ZITADEL's API is used.
+    pub fn api(&self) -> ApiPolicy {
+        self.api.unwrap_or_default()
     }
 
     /// Whether a rotation needs the rehearsal of its write.

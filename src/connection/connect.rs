@@ -11,18 +11,20 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
 use crate::api::{
-    AuthMethod, ConditionType, KeyRef, Reason, RehearsalPolicy, Status, ZitadelConnection,
-    ZitadelConnectionStatus,
+    ApiInUse, AuthMethod, ConditionType, KeyRef, Reason, RehearsalPolicy, Status,
+    ZitadelConnection, ZitadelConnectionStatus,
 };
 use crate::connection::inputs::{material, method};
 use crate::connection::shared::Shared;
 use crate::connection::terms::{RepairLimit, TermsError, organization};
 use crate::connection::unusable::Unusable;
+use crate::connection::version;
 use crate::connection::{Connection, Declared, Reach, permanent, unreached};
-use crate::ids::UserId;
+use crate::ids::{ApiVersion, UserId};
 use crate::reconcile::context::Context;
+use crate::report::changes::{self, V2_GUARANTEES};
 use crate::report::failure;
-use crate::report::{changes, unreadable};
+use crate::report::unreadable;
 use crate::rotation::Failure;
 use crate::store::apply;
 use crate::store::cache::GuardedConnection;
@@ -173,8 +175,18 @@ async fn connect(
         && before.reach == reach
     {
         // Nothing changed: one cheap call shows whether the credential still works.
-        who(&before.zitadel).await?;
-        return Ok((Arc::clone(before), expiry));
+        let trusted = Some(&**before).filter(|_| !shared.takes_api_doubt());
+        let found = version::find(&before.zitadel, spec.api(), trusted).await?;
+        if found.version == before.zitadel.api() && found.user == before.user {
+            return Ok((Arc::clone(before), expiry));
+        }
+        let connection = Connection {
+            zitadel: Arc::new(before.zitadel.over(found.version)),
+            user: found.user,
+            ..Connection::clone(before)
+        };
+        let connection = connection.on_terms(object).map_err(invalid)?;
+        return Ok((Arc::new(connection), expiry));
     }
     if before.is_some_and(|before| before.reach.authorities != reach.authorities) {
         // The one that was trusted may not be any more. A credential that is replaced may go on being used meanwhile: it goes to the same one.
@@ -207,11 +219,11 @@ async fn connect(
         ConfigError::Tls => Unusable::new(Reason::TlsFailed, error.to_string()),
     })?;
     let discovery = client.discovery().await.map_err(|error| refused(&error))?;
-    let user = who(&client).await?;
+    let found = version::find(&client, spec.api(), None).await?;
     let connection = Connection {
         name,
-        zitadel: Arc::new(client),
-        user,
+        zitadel: Arc::new(client.over(found.version)),
+        user: found.user,
         endpoints: Endpoints {
             issuer: issuer.as_str().to_owned(),
             introspection: discovery.introspection_endpoint,
@@ -230,13 +242,13 @@ async fn connect(
     Ok((Arc::new(connection), expiry))
 }
 
-fn refused(error: &ZitadelError) -> Unusable {
+pub(super) fn refused(error: &ZitadelError) -> Unusable {
     let mut failure = failure::zitadel(error);
     // NB: what a connection asks for exists in every ZITADEL: a route that does not is another actor's, such as while a proxy is
     // configured anew.
     failure.permanent &= !matches!(
         error.class(),
-        ErrorClass::NotFound | ErrorClass::PermissionDenied
+        ErrorClass::NotFound | ErrorClass::NotServed | ErrorClass::PermissionDenied
     );
     let message = match error.detail().filter(|detail| detail.is_proxy()) {
         Some(detail) => format!("spec.proxy: {detail}"),
@@ -249,9 +261,9 @@ fn refused(error: &ZitadelError) -> Unusable {
     }
 }
 
-/// Whose credential it is. Where that is not answered, one more request shows whether anything of ZITADEL answers; it is asked at the
+/// Whose credential it is; none if v1 is not served, which is asked for it. Where that is not answered, one more request shows whether anything of ZITADEL answers; it is asked at the
 /// same time where the first one takes long, so that both take no longer than one.
-async fn who(zitadel: &Client) -> Result<UserId, Unusable> {
+pub(super) async fn who(zitadel: &Client) -> Result<Option<UserId>, Unusable> {
     const LONG: Duration = Duration::from_secs(3);
     const REST: Duration = Duration::from_secs(7);
     let more = async || {
@@ -262,13 +274,17 @@ async fn who(zitadel: &Client) -> Result<UserId, Unusable> {
     let mut me = std::pin::pin!(zitadel.me());
     if let Ok(answer) = tokio::time::timeout(LONG, &mut me).await {
         return match answer {
-            Ok(user) => Ok(user),
+            Ok(user) => Ok(Some(user)),
+            Err(error) if error.class() == ErrorClass::NotServed => Ok(None),
             Err(error) if needs_more(&error) => Err(judged(&error, more().await)),
             Err(error) => Err(refused(&error)),
         };
     }
-    let (answer, other) = futures::join!(me, more());
-    answer.map_err(|error| judged(&error, other))
+    match futures::join!(me, more()) {
+        (Ok(user), _) => Ok(Some(user)),
+        (Err(error), _) if error.class() == ErrorClass::NotServed => Ok(None),
+        (Err(error), other) => Err(judged(&error, other)),
+    }
 }
 
 /// Whether one more request can show more.
@@ -311,15 +327,35 @@ fn is_away(error: &ZitadelError) -> bool {
 fn observer(context: &Context, name: &str, shared: &Arc<Shared>) -> Observer {
     let metrics = context.process.metrics.clone();
     let doubt = doubt(context, name, shared);
+    let shared = Arc::clone(shared);
     Box::new(move |operation, error, took| {
         let outcome = error.map_or("Ok", |error| error.class().reason());
         metrics.zitadel_request(operation.as_str(), outcome, took);
-        // NB: the check itself consists of these two calls.
-        let is_check = matches!(operation, Operation::Me | Operation::Discovery);
-        if !is_check && error.is_some_and(casts_doubt) {
+        // NB: the check itself consists of these calls.
+        let is_check = matches!(
+            operation,
+            Operation::Me | Operation::Discovery | Operation::Api
+        );
+        let served = !error.is_some_and(|error| is_gone(operation, error));
+        if !served {
+            shared.doubts_api();
+        }
+        if !is_check && (!served || error.is_some_and(casts_doubt)) {
             doubt();
         }
     })
+}
+
+/// Whether a call says that the API in use is not served any more.
+///
+/// NB: not of projects, which another service has that may be missing for good; nor of a journal, which is asked of v1 for an attempt that was
+/// begun over it.
+fn is_gone(operation: Operation, error: &ZitadelError) -> bool {
+    error.class() == ErrorClass::NotServed
+        && matches!(
+            operation,
+            Operation::App | Operation::Apps | Operation::Generate
+        )
 }
 
 /// Whether a call that failed so makes it doubtful that the connection works.
@@ -363,10 +399,10 @@ async fn report(
     let generation = object.metadata.generation;
     match result {
         Ok((connection, expiry)) => {
-            status.user_id = Some(connection.user.to_string());
+            status.user_id = connection.user.as_ref().map(ToString::to_string);
             status.credential_expiry = expiry.map(Time);
-            status.journal_readable = connection.shared.journal_readable();
-            let message = format!("Connected as user {}", connection.user);
+            status.api = Some(api_in_use(connection));
+            let message = connected(connection);
             status.conditions.set(
                 ConditionType::Ready,
                 Status::True,
@@ -411,12 +447,45 @@ async fn report(
     let patch =
         Patch::Merge(json!({"status": crate::report::merge_patch::merge_patch(&before, &status)}));
     api.patch_status(&name, &apply::patch(), &patch).await?;
+    if let Some(news) = changes::of_api(before.api.as_ref(), status.api.as_ref()) {
+        context
+            .events
+            .paced(object, news.severity, news.reason, &news.note);
+    }
     if let Some(news) = changes::of_ready(&before.conditions, &status.conditions) {
         context
             .events
             .paced(object, news.severity, news.reason, &news.note);
     }
     Ok(())
+}
+
+fn api_in_use(connection: &Connection) -> ApiInUse {
+    let version = connection.zitadel.api();
+    let journal = match (version, connection.shared.journal_readable()) {
+        (ApiVersion::V2, _) => "None",
+        (ApiVersion::V1, None) => "Unknown",
+        (ApiVersion::V1, Some(true)) => "Readable",
+        (ApiVersion::V1, Some(false)) => "Unreadable",
+    };
+    ApiInUse {
+        in_use: version.as_str().to_owned(),
+        journal: journal.to_owned(),
+    }
+}
+
+/// The message of a connection that can be used.
+fn connected(connection: &Connection) -> String {
+    let user = connection.user.as_ref();
+    let user = user.map_or_else(String::new, |user| format!(" as user {user}"));
+    let api = match (connection.zitadel.api(), connection.zitadel.deprecation()) {
+        (ApiVersion::V2, _) => format!(" over API V2: {V2_GUARANTEES}"),
+        (ApiVersion::V1, Some(deprecation)) => {
+            format!(" over API V1, which ZITADEL calls {deprecation}")
+        }
+        (ApiVersion::V1, None) => String::new(),
+    };
+    format!("Connected{user}{api}")
 }
 
 /// The connection can't even be read, so no one may use it: a value that the schema of another version let through.

@@ -2,6 +2,7 @@
 //!
 //! * [`connect`] makes one of a `ZitadelConnection`: it reads its [`inputs`], checks it at ZITADEL and reports; [`unusable`] is why it
 //!   cannot be used
+//! * [`version`] finds which version of ZITADEL's API it uses
 //! * [`registry`] has them by name. [`grants`] says who may use one, [`terms`] how much; [`shared`] is what outlives its client
 
 pub(crate) mod connect;
@@ -11,6 +12,7 @@ pub(crate) mod registry;
 pub(crate) mod shared;
 pub(crate) mod terms;
 pub(crate) mod unusable;
+pub(crate) mod version;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,7 +28,7 @@ use crate::ids::{AppId, OrganizationId, ProjectId, Sequence, UserId};
 use crate::rotation::Failure;
 use crate::store::secret::Endpoints;
 use crate::target::{ObjectVersion, object_version};
-use crate::zitadel::{AppRef, Client, ZitadelError};
+use crate::zitadel::{AppRef, Change, Client, ZitadelError};
 
 /// A connection that can be used.
 #[derive(Clone)]
@@ -35,8 +37,8 @@ pub struct Connection {
     pub name: String,
     /// The client.
     pub zitadel: Arc<Client>,
-    /// Whose credential it is: own journal entries are this user's.
-    pub user: UserId,
+    /// Whose credential it is: own journal entries are this user's. Always known where v1 is in use.
+    pub user: Option<UserId>,
     /// Where consumers find things.
     pub endpoints: Endpoints,
     /// The organization of objects that name none.
@@ -107,8 +109,11 @@ impl Connection {
             grants: spec.grants.iter().map(ParsedGrant::from).collect(),
             repair_limit,
             made_from: format!(
-                "{terms:?}/{}/{}/{}",
-                self.reach.credential, self.reach.authorities, self.reach.proxy
+                "{terms:?}/{}/{}/{}/{}",
+                self.reach.credential,
+                self.reach.authorities,
+                self.reach.proxy,
+                self.zitadel.api()
             ),
             terms,
             ..self
@@ -119,6 +124,11 @@ impl Connection {
     pub fn repairs_exhausted(&self, now: Duration) -> bool {
         let limit = self.repair_limit;
         self.shared.repairs_within(limit.window, now) >= limit.count
+    }
+
+    /// Whether the operator's own user made a change.
+    pub fn made(&self, change: &Change) -> bool {
+        change.editor.is_some() && change.editor == self.user
     }
 
     /// The application's sequence by the last scan of its project.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -22,6 +23,8 @@ pub struct Shared {
     journal: Mutex<Option<bool>>,
     /// Why ZITADEL cannot be reached at all, by the connection's own check, and since how many outages it is watched.
     outage: Mutex<(u64, Option<Failure>)>,
+    /// Whether a call said that the API in use is not served any more.
+    api_doubted: AtomicBool,
     /// For when the connection's check was last asked for, since boot; perhaps it is still to come.
     doubted: Mutex<Option<Duration>>,
 }
@@ -39,6 +42,7 @@ impl Shared {
             hints: Mutex::default(),
             journal: Mutex::default(),
             outage: Mutex::default(),
+            api_doubted: AtomicBool::new(false),
             doubted: Mutex::default(),
         })
     }
@@ -92,6 +96,16 @@ impl Shared {
         }
         *doubted = Some(next);
         Some(next.saturating_sub(now))
+    }
+
+    /// A call said that the API in use is not served any more.
+    pub(crate) fn doubts_api(&self) {
+        self.api_doubted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one did since the last time that this was asked.
+    pub(crate) fn takes_api_doubt(&self) -> bool {
+        self.api_doubted.swap(false, Ordering::Relaxed)
     }
 
     /// Whether ZITADEL's change list could be read the last time.

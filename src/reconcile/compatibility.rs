@@ -61,7 +61,11 @@ fn nothing_of_what_the_first_version_stored_is_lost_when_it_is_written_again() {
         }
     }
     let connection: ZitadelConnection = serde_json::from_str(CONNECTION).unwrap();
-    assert_eq!(serde_json::to_value(connection).unwrap(), json(CONNECTION));
+    let mut stored = json(CONNECTION);
+    // Now `status.api.journal`, which the next check of the connection writes.
+    let status = stored["status"].as_object_mut().unwrap();
+    status.remove("journalReadable").unwrap();
+    assert_eq!(serde_json::to_value(connection).unwrap(), stored);
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub fn seen(
     let event = |change: Change| JournalEvent {
         sequence: change.sequence,
         time: change.change_date,
-        own: change.editor.as_ref() == Some(&connection.user),
+        own: connection.made(&change),
     };
     match result {
         Ok(changes) => {
@@ -139,7 +139,7 @@ impl Reconciliation {
 
     fn is_own(&self, change: &Change) -> bool {
         let connection = self.connection.as_ref();
-        connection.is_ok_and(|connection| change.editor.as_ref() == Some(&connection.user))
+        connection.is_ok_and(|connection| connection.made(change))
     }
 
     /// Takes note of the newest secret: a first issue may replace one that is in use, another actor's or that of a former object.
@@ -197,6 +197,7 @@ mod tests {
         Attempt {
             id: AttemptId(uuid::Uuid::nil()),
             pre_sequence: pre_sequence.map(Sequence),
+            api: crate::ids::ApiVersion::V1,
             cause: Cause::Due.into(),
             trigger: None,
             stored: None,

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::api::{ApiAppSecretStatus, ConditionType, ForeignSecret, HistoryEntry, Outcome, Reason};
 use crate::connection::Connection;
-use crate::ids::{AppId, AttemptId, Sequence};
+use crate::ids::{ApiVersion, AppId, AttemptId, Sequence};
 use crate::reconcile::app_state::AppState;
 use crate::reconcile::context::Context;
 use crate::report::failure::NotReady;
@@ -210,6 +210,7 @@ impl Reconciliation {
                 provisioned: target.provisioned,
                 explained: explained(&self.status),
             },
+            api: self.api(),
             gates: self.gates(context),
             secret: Observed::Cached(secret),
             primary: self.nothing_read(Slot::Primary),
@@ -225,6 +226,12 @@ impl Reconciliation {
         facts.former = self.former(context);
         self.refresh(context, &mut facts);
         facts
+    }
+
+    /// The version of ZITADEL's API in use.
+    fn api(&self) -> ApiVersion {
+        let connection = self.connection.as_ref().ok();
+        connection.map_or_else(Default::default, |connection| connection.zitadel.api())
     }
 
     fn nothing_read(&self, slot: Slot) -> AppFacts {
@@ -560,14 +567,14 @@ fn explained(status: &ApiAppSecretStatus) -> Explained {
         let cause = Cause::ALL
             .into_iter()
             .find(|cause| cause.as_str() == past.reason);
-        let sequence = past.sequence.as_ref().and_then(|it| it.parse().ok());
+        let sequence = place(past);
         let (Some(cause), Some(sequence)) = (cause, sequence) else {
             continue;
         };
         if cause.is_repair() {
-            explained.repairs.push(Sequence(sequence));
+            explained.repairs.push(sequence);
         } else {
-            explained.asked.push(Sequence(sequence));
+            explained.asked.push(sequence);
         }
     }
     explained
@@ -580,7 +587,18 @@ fn proven(status: &ApiAppSecretStatus) -> Option<Sequence> {
         past.outcome == Outcome::Published.as_str() && past.dark_window_milliseconds.is_some()
     };
     let newest = status.history.iter().find(published)?;
-    newest.sequence.as_ref()?.parse().ok().map(Sequence)
+    place(newest)
+}
+
+/// The place of a past rotation: its sequence, or the time that stands for it.
+fn place(past: &HistoryEntry) -> Option<Sequence> {
+    match &past.sequence {
+        Some(sequence) => sequence.parse().ok().map(Sequence),
+        None => past
+            .change_date
+            .as_ref()
+            .map(|date| Sequence::of_time(date.0)),
+    }
 }
 
 /// The entries of the pair before the stored one, if that is still accepted, and of the stored one.

@@ -95,7 +95,7 @@ async fn create_or_find(
     let mut created = changes
         .iter()
         .filter(|change| change.kind == ChangeKind::Created);
-    if created.any(|change| change.editor.as_ref() == Some(&connection.user)) {
+    if created.any(|change| connection.made(change)) {
         return Ok(Standby { app, new: false });
     }
     Err(Failure::new(Reason::StandbyNameTaken, true))

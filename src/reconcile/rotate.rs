@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::api::{ForeignSecret, Outcome, Reason};
 use crate::connection::Connection;
-use crate::ids::{AttemptId, Sequence};
+use crate::ids::{ApiVersion, AttemptId, Sequence};
 use crate::process::panic::catch_panic;
 use crate::reconcile::app_state::AppState;
 use crate::reconcile::app_state::Flushed;
@@ -201,11 +201,17 @@ impl Task {
                 resource_owner,
             } => (secret, sequence, change_date, resource_owner),
             GenerateOutcome::SuccessWithoutSequence { secret } => {
-                // The order is known at least; the rest is corrected from the journal once the value is written.
+                // The order is known at least; the rest is corrected from the journal, if there is one, once the value is written.
                 sequenced = false;
-                let before = self.pre_sequence().map_or(0, |before| before.0);
-                let next = Sequence(before.saturating_add(1));
-                (secret, next, self.facts.now.time, None)
+                let now = self.facts.now.time;
+                let next = match self.connection.zitadel.api() {
+                    ApiVersion::V1 => {
+                        let before = self.pre_sequence().map_or(0, |before| before.0);
+                        Sequence(before.saturating_add(1))
+                    }
+                    ApiVersion::V2 => Sequence::of_time(now),
+                };
+                (secret, next, now, None)
             }
             GenerateOutcome::NotExecuted(error) => {
                 let mut state = self.state.lock();
@@ -334,7 +340,7 @@ impl Task {
         let own = changes.into_iter().rev().find(|change| {
             change.kind == ChangeKind::SecretChanged
                 && Some(change.sequence) > before
-                && change.editor.as_ref() == Some(&self.connection.user)
+                && self.connection.made(change)
         });
         own.map(|change| (change.sequence, change.change_date))
     }
@@ -359,7 +365,7 @@ impl Task {
         };
         let (result, sequence, (class, error_id)) = match outcome {
             GenerateOutcome::Success { sequence, .. } => {
-                ("Success", Some(sequence.0), Default::default())
+                ("Success", sequence.number(), Default::default())
             }
             GenerateOutcome::SuccessWithoutSequence { .. } => {
                 ("SuccessWithoutSequence", None, Default::default())

@@ -1,6 +1,9 @@
 //! Which changes of a status are worth an event. No I/O.
 
-use crate::api::{ApiAppSecretStatus, Condition, ConditionType, Conditions, Reason, Status};
+use crate::api::{
+    ApiAppSecretStatus, ApiInUse, Condition, ConditionType, Conditions, Reason, Status,
+};
+use crate::ids::ApiVersion;
 use crate::report::event::Severity;
 
 /// What an event says.
@@ -68,6 +71,28 @@ fn of_consumers(before: &Conditions, after: &Conditions) -> Option<News> {
         severity,
         reason,
         note: now.message.clone(),
+    })
+}
+
+/// What API v2 does not give.
+pub const V2_GUARANTEES: &str = "it has no journal, so a client secret whose response was lost is replaced within minutes instead of at once, and a rotation by another actor is found by asking ZITADEL about the stored client secret";
+
+/// The news of the version of ZITADEL's API that a connection uses.
+pub fn of_api(before: Option<&ApiInUse>, after: Option<&ApiInUse>) -> Option<News> {
+    let (before, after) = (&before?.in_use, &after?.in_use);
+    if before == after {
+        return None;
+    }
+    let weaker = after == ApiVersion::V2.as_str();
+    let (severity, what) = if weaker {
+        (Severity::Warning, V2_GUARANTEES)
+    } else {
+        (Severity::Normal, "it has a journal")
+    };
+    Some(News {
+        severity,
+        reason: Reason::ApiChanged,
+        note: format!("ZITADEL's API {after} is used instead of {before}: {what}"),
     })
 }
 

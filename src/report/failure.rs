@@ -7,7 +7,7 @@ use crate::process::kube_client::DeadlineExceeded;
 use crate::process::kube_error::{self, Admission, DENIAL, FAILING, is_denial};
 use crate::rotation::Failure;
 use crate::target::names;
-use crate::zitadel::{Detail, ErrorClass, Fault, ZitadelError};
+use crate::zitadel::{Detail, ErrorClass, Fault, Operation, ZitadelError};
 
 /// The reason of a failed call to ZITADEL.
 pub fn zitadel(error: &ZitadelError) -> Failure {
@@ -27,6 +27,10 @@ pub fn zitadel(error: &ZitadelError) -> Failure {
         ErrorClass::RateLimited => Reason::RateLimited,
         ErrorClass::Unavailable | ErrorClass::Internal => Reason::ZitadelUnavailable,
         ErrorClass::CredentialMalformed => Reason::CredentialMalformed,
+        ErrorClass::NotInApi if error.operation() == Operation::Changes => {
+            Reason::JournalUnavailable
+        }
+        ErrorClass::NotServed | ErrorClass::NotInApi => Reason::ApiNotServed,
         ErrorClass::AlreadyExists
         | ErrorClass::InstanceNotFound
         | ErrorClass::NotFound

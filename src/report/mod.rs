@@ -263,7 +263,7 @@ pub fn lost(object: &ApiAppSecret, context: &Arc<Context>, facts: &Facts, step: 
     let memory = &facts.memory;
     let what = match memory.lost {
         None => return,
-        Some(Loss::Event(sequence)) => format!("a rotation (sequence {sequence})"),
+        Some(Loss::Event(sequence)) => format!("a rotation ({sequence})"),
         Some(Loss::Attempt(attempt)) => format!("rotation {attempt}"),
     };
     let open = memory.open.iter().map(|(attempt, _)| *attempt);

@@ -55,7 +55,7 @@ pub fn event(flushed: &Flushed, consumers: Option<&ConsumersStatus>) -> (Severit
             match &flushed.replaced {
                 // NB: what was replaced is not the operator's, and may have been in use.
                 Some(foreign) => {
-                    let note = format!("{made}, sequence {sequence}. {}", replaced(foreign));
+                    let note = format!("{made}, {sequence}. {}", replaced(foreign));
                     let type_ = if foreign.with_app == Some(true) {
                         Severity::Normal
                     } else {
@@ -63,20 +63,13 @@ pub fn event(flushed: &Flushed, consumers: Option<&ConsumersStatus>) -> (Severit
                     };
                     (type_, reason, note)
                 }
-                None => (
-                    Severity::Normal,
-                    reason,
-                    format!("{made}, sequence {sequence}"),
-                ),
+                None => (Severity::Normal, reason, format!("{made}, {sequence}")),
             }
         }
         (_, cause) => (
             Severity::Normal,
             Reason::Rotated,
-            format!(
-                "Rotated the client secret ({}), sequence {sequence}",
-                cause.as_str()
-            ),
+            format!("Rotated the client secret ({}), {sequence}", cause.as_str()),
         ),
     }
 }

@@ -9,6 +9,7 @@ use crate::api::{
     ApiAppSecretStatus, Condition, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome,
     PreviousPair, Reason, Status, seconds,
 };
+use crate::ids::Sequence;
 use crate::reconcile::app_state::Flushed;
 use crate::reconcile::observe::{Reconciliation, previous};
 use crate::report::message::{Scene, first_in, journal_denied, message};
@@ -127,7 +128,7 @@ fn stored(
             .map(|ends| Time(seconds(ends))),
         })
     });
-    status.sequence = Some(entry.sequence.to_string());
+    status.sequence = number(entry.sequence);
     status.change_date = Some(MicroTime(entry.change_date));
     if let Some(id) = &application.client_id {
         status.client_id = Some(id.clone());
@@ -157,7 +158,7 @@ fn remember(
             return;
         }
         // Another replica saw the Secret before this one had reported the rotation: it could only suppose its cause.
-        let sequence = Some(entry.sequence.to_string());
+        let sequence = number(entry.sequence);
         status
             .history
             .retain(|past| past.time != time || past.sequence != sequence);
@@ -179,7 +180,7 @@ fn remember(
     let past = HistoryEntry {
         time,
         reason: reason.to_owned(),
-        sequence: Some(entry.sequence.to_string()),
+        sequence: number(entry.sequence),
         change_date: Some(MicroTime(entry.change_date)),
         outcome: outcome.as_str().to_owned(),
         app_id: reconciliation
@@ -191,6 +192,11 @@ fn remember(
         unknown: BTreeMap::new(),
     };
     status.history.insert(0, past);
+}
+
+/// ZITADEL's number, if the API has numbers.
+fn number(sequence: Sequence) -> Option<String> {
+    sequence.number().map(|number| number.to_string())
 }
 
 /// Whether a rotation ended without its value in the Secret.
@@ -207,8 +213,10 @@ fn remember_gone(
     reconciliation: &Reconciliation,
     flushed: &Flushed,
 ) {
-    let sequence = Some(flushed.sequence.to_string());
-    if status.history.iter().any(|past| past.sequence == sequence) {
+    let sequence = number(flushed.sequence);
+    let change_date = Some(MicroTime(flushed.change_date));
+    let same = |past: &HistoryEntry| past.sequence == sequence && past.change_date == change_date;
+    if status.history.iter().any(same) {
         return;
     }
     let written = !is_unwritten(flushed.outcome);
@@ -216,7 +224,7 @@ fn remember_gone(
         time: Time(seconds(flushed.change_date)),
         reason: flushed.cause.as_str().to_owned(),
         sequence,
-        change_date: Some(MicroTime(flushed.change_date)),
+        change_date,
         outcome: flushed.outcome.as_str().to_owned(),
         app_id: reconciliation
             .standby

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::ops::ControlFlow::{self, Break};
 
 use crate::api::Reason;
+use crate::ids::ApiVersion;
 use crate::rotation::cause::kind::Cause;
 use crate::rotation::claim::{Attempt, Claim};
 use crate::rotation::claims::{Claims, target};
@@ -61,7 +62,8 @@ pub(super) fn recheck(
     if gate(facts).is_none() {
         let moved = !secret_unmoved || !journal_unmoved;
         let failed = match &eval.seen().journal {
-            Observed::Failed(failure) => Some(failure.clone()),
+            // NB: one that could not be read before the claim either is not why.
+            Observed::Failed(failure) if !journal_unmoved => Some(failure.clone()),
             _ => None,
         };
         let failure = failed.unwrap_or_else(|| {
@@ -127,6 +129,8 @@ pub(super) fn prepare(
     let held = (cause.is_repair() || repeated) && !fresh_trigger;
     let answer = repair(eval, cause, held, &mut claims, open, secret)?;
     let pre_sequence = journal
+        // NB: one that was read for an attempt over v1 can't be read again at the recheck.
+        .filter(|_| facts.api == ApiVersion::V1)
         .and_then(Journal::newest)
         .map(|event| event.sequence);
     if let Some(reason) = app.refused {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AppId, AttemptId, Sequence};
+use crate::ids::{ApiVersion, AppId, AttemptId, Sequence};
 use crate::rotation::cause::kind::{AttemptCause, Cause};
 use crate::rotation::fingerprint::Fingerprint;
 use crate::rotation::record::{Owner, RecordError, UnknownFields, check_version};
@@ -40,6 +40,9 @@ pub struct Attempt {
     /// The newest `secret.changed` of the application before the call; none if there was none, or the journal can't be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre_sequence: Option<Sequence>,
+    /// The version of ZITADEL's API that it is made over: only v1 can say later what became of it.
+    #[serde(default, skip_serializing_if = "is_v1")]
+    pub api: ApiVersion,
     /// Why it is made.
     pub cause: AttemptCause,
     /// The trigger that is handled once this attempt is resolved.
@@ -57,6 +60,10 @@ pub struct Attempt {
     /// What another version wrote besides.
     #[serde(flatten)]
     pub unknown: UnknownFields,
+}
+
+fn is_v1(version: &ApiVersion) -> bool {
+    *version == ApiVersion::V1
 }
 
 /// An attempt that another one replaced before its value was seen in the Secret. It may still arrive there.
@@ -266,6 +273,7 @@ mod tests {
             attempt: Some(Attempt {
                 id: AttemptId(uuid::Uuid::nil()),
                 pre_sequence: Some(Sequence(u64::MAX)),
+                api: ApiVersion::V2,
                 cause: Cause::Trigger.into(),
                 trigger: Some("b".into()),
                 stored: Some(Fingerprint::of(crate::rotation::Bytes32([1; 32]), b"x")),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{Reason, Recovery};
-use crate::ids::{AttemptId, Sequence};
+use crate::ids::{ApiVersion, AttemptId, Sequence};
 use crate::rotation::cause::kind::Cause;
 use crate::rotation::claim::{Claim, Holder};
 use crate::rotation::commit::HandledTrigger;
@@ -232,6 +232,8 @@ pub struct Facts {
     pub object: ObjectView,
     /// Whether the `ApiAppSecret` is stored as it stands in `object`.
     pub current: Observed<bool>,
+    /// The version of ZITADEL's API in use.
+    pub api: ApiVersion,
     /// Connection, grant, rivals.
     pub gates: Gates,
     /// The Secret.

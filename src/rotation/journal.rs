@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::ids::{AttemptId, Sequence};
+use crate::ids::{ApiVersion, AttemptId, Sequence};
+use crate::rotation::claim::Attempt;
 use crate::rotation::commit::Entry;
 
 /// One `secret.changed` of the application.
@@ -19,6 +20,11 @@ pub struct JournalEvent {
 }
 
 impl JournalEvent {
+    /// Whether it is the event at that place.
+    pub(super) fn is_at(&self, place: Sequence) -> bool {
+        place == self.sequence || place == Sequence::of_time(self.time)
+    }
+
     /// What to record of the value that it made.
     pub const fn entry(&self, attempt: Option<AttemptId>) -> Entry {
         Entry {
@@ -34,6 +40,30 @@ impl JournalEvent {
 pub struct Journal(pub Vec<JournalEvent>);
 
 impl Journal {
+    /// The place of a recorded value among the events: where a time stands for its sequence, that of the newest event that is not younger.
+    pub fn place(&self, entry: &Entry) -> Sequence {
+        if !entry.sequence.is_time() {
+            return entry.sequence;
+        }
+        let not_younger = self
+            .0
+            .iter()
+            .filter(|event| event.time <= entry.change_date);
+        let newest = not_younger.map(|event| event.sequence).max();
+        newest.unwrap_or_default()
+    }
+
+    /// The newest event before an attempt.
+    pub fn before(&self, attempt: &Attempt) -> Option<Sequence> {
+        match attempt.api {
+            ApiVersion::V1 => attempt.pre_sequence,
+            ApiVersion::V2 => {
+                let before = self.0.iter().filter(|event| event.time < attempt.time);
+                before.map(|event| event.sequence).max()
+            }
+        }
+    }
+
     /// The newest event.
     pub fn newest(&self) -> Option<&JournalEvent> {
         self.0.iter().max_by_key(|event| event.sequence)

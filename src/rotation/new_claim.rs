@@ -109,6 +109,7 @@ pub(super) fn new_claim(
         id: facts.fresh_attempt,
         stored,
         pre_sequence,
+        api: facts.api,
         cause: cause.into(),
         trigger,
         holder: facts.holder.clone(),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Sequence;
 use crate::rotation::cause::kind::{AttemptCause, Cause};
-use crate::rotation::journal::Journal;
+use crate::rotation::journal::{Journal, JournalEvent};
 use crate::rotation::timing::Timing;
 
 /// What a claim remembers of one repair besides its time. An older version drops it.
@@ -65,7 +65,8 @@ impl Repairs {
         timing: &Timing,
     ) -> Self {
         let own = journal.own_within(timing.breaker_long, now);
-        let unexplained = own.filter(|event| !explained.contains(&event.sequence));
+        let is_known = |event: &JournalEvent| explained.iter().any(|place| event.is_at(*place));
+        let unexplained = own.filter(|event| !is_known(event));
         Self {
             times: unexplained.map(|event| event.time).collect(),
             causes: Vec::new(),

@@ -31,10 +31,10 @@ impl SecretState {
         }
     }
 
-    /// The sequence that is recorded for an application.
-    pub(super) fn sequence(&self, slot: Slot) -> Option<Sequence> {
+    /// What is recorded for an application.
+    pub(super) fn entry(&self, slot: Slot) -> Option<&Entry> {
         match self {
-            Self::Present(secret) => Some(secret.entry(slot)?.sequence),
+            Self::Present(secret) => secret.entry(slot),
             Self::Absent => None,
         }
     }

@@ -54,7 +54,7 @@ pub(super) fn retired(
         Observed::Live(journal) => {
             let newest = journal
                 .newest_own()
-                .filter(|event| Some(event.sequence) > attempt.pre_sequence);
+                .filter(|event| Some(event.sequence) > journal.before(attempt));
             let Some(newest) = newest else {
                 return Continue(None);
             };

@@ -168,17 +168,19 @@ pub(super) fn outcome(
     sent: Option<Duration>,
     secret: &SecretState,
 ) -> ControlFlow<Step, AttemptOutcome> {
-    let stored = secret.sequence(eval.slot);
+    let recorded = secret.entry(eval.slot);
     match &eval.seen().journal {
         Observed::Unread | Observed::Cached(_) => Break(eval.read(&[Source::Journal])),
         Observed::Live(journal) => {
+            let stored = recorded.map(|entry| journal.place(entry));
             // NB: `pre` may have been read before the stored value was made; that event is accounted for.
+            let pre = pre.filter(|pre| !pre.is_time());
             if journal.own_after(pre.max(stored)) {
                 return Continue(AttemptOutcome::Executed);
             }
             eval.quiet(sent)?;
             if was_cut(journal, pre) {
-                return by_the_value(eval, sent, stored, secret);
+                return by_the_value(eval, sent, secret);
             }
             let newest = journal.newest_own().map(|event| event.sequence);
             let older_lost = stored.is_some() && newest > stored;
@@ -191,7 +193,7 @@ pub(super) fn outcome(
         Observed::Failed(failure) if !failure.permanent => Break(rest(eval.failed(failure))),
         Observed::Failed(_) => {
             eval.quiet(sent)?;
-            by_the_value(eval, sent, stored, secret)
+            by_the_value(eval, sent, secret)
         }
     }
 }
@@ -207,12 +209,13 @@ fn was_cut(journal: &Journal, pre: Option<Sequence>) -> bool {
 fn by_the_value(
     eval: &mut Evaluation<'_>,
     sent: Option<Duration>,
-    stored: Option<Sequence>,
     secret: &SecretState,
 ) -> ControlFlow<Step, AttemptOutcome> {
     let facts = eval.facts;
     let version = match secret {
-        SecretState::Present(view) if stored.is_some() && eval.slot == facts.active() => {
+        SecretState::Present(view)
+            if view.entry(eval.slot).is_some() && eval.slot == facts.active() =>
+        {
             view.version.clone()
         }
         _ => return Continue(AttemptOutcome::NotExecuted),

@@ -51,7 +51,8 @@ pub(super) fn unreadable(
         let claim = claim.remembering(repairs);
         return replaced(eval, Claim { attempt, ..claim });
     }
-    let stored = secret.sequence(eval.slot).filter(|_| secret.is_recorded());
+    let stored = secret.entry(eval.slot).filter(|_| secret.is_recorded());
+    let stored = stored.map(|entry| entry.sequence);
     let none = Claims::default();
     let outcome = outcome(eval, stored, Some(since), secret)?;
     if outcome != AttemptOutcome::NotExecuted && stored.is_some() {
@@ -79,7 +80,7 @@ fn lost_beside(
     secret: &SecretState,
 ) -> ControlFlow<Step, Option<Attempt>> {
     let facts = eval.facts;
-    let pre_sequence = secret.sequence(eval.slot);
+    let pre_sequence = secret.entry(eval.slot).map(|entry| entry.sequence);
     if outcome(eval, pre_sequence, Some(since), secret)? != AttemptOutcome::Executed {
         return Continue(None);
     }
@@ -87,6 +88,7 @@ fn lost_beside(
         id: facts.fresh_attempt,
         stored: None,
         pre_sequence,
+        api: facts.api,
         cause: Cause::LostAttempt.into(),
         trigger: facts.object.trigger.clone(),
         holder: facts.holder.clone(),
@@ -114,7 +116,7 @@ fn has_unexplained(eval: &Evaluation<'_>) -> bool {
     };
     newest.is_some_and(|event| {
         let mut known = explained.asked.iter().chain(&explained.repairs);
-        !known.any(|sequence| *sequence == event.sequence)
+        !known.any(|sequence| event.is_at(*sequence))
     })
 }
 

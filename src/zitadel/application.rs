@@ -1,4 +1,4 @@
-//! Applications as ZITADEL describes them. No I/O.
+//! Applications, and how v1 describes them. No I/O.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -54,11 +54,11 @@ pub struct Application {
     pub state: AppState,
     /// Its kind.
     pub kind: AppKind,
-    /// The last event of this application in ZITADEL's projection, including renames.
+    /// The last event of this application in ZITADEL's projection, including renames; over v2 its time stands for it.
     pub sequence: Sequence,
     /// The time of that event, by ZITADEL's clock.
     pub change_date: Timestamp,
-    /// The organization that owns it.
+    /// The organization that owns it; v2 does not name it.
     pub resource_owner: Option<String>,
 }
 
@@ -120,7 +120,7 @@ fn application(app: &Value) -> Option<Application> {
 }
 
 /// Digits in current versions, `digits@project` in applications of old ones.
-fn client_id(config: &Value) -> Option<String> {
+pub(super) fn client_id(config: &Value) -> Option<String> {
     let id = config.get("clientId")?.as_str()?;
     let fits = (1..=255).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
     fits.then(|| id.to_owned())
@@ -134,6 +134,11 @@ fn kind(app: &Value) -> AppKind {
             _ => AppKind::Other,
         };
     };
+    api_kind(api)
+}
+
+/// The kind of an API application, by its configuration.
+pub(super) fn api_kind(api: &Value) -> AppKind {
     // NB: BASIC is the enum's zero value, so the JSON omits it.
     match api.get("authMethodType").map(Value::as_str) {
         None | Some(Some("API_AUTH_METHOD_TYPE_BASIC")) => AppKind::ApiBasic,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use reqwest::{Method, RequestBuilder};
-use serde_json::{Value, json};
+use http::header::AUTHORIZATION;
+use reqwest::Method;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, SendError};
@@ -17,13 +17,14 @@ use super::generate_outcome::{self, GenerateOutcome};
 use super::introspection::{self, Introspection, ProbeToken};
 use super::journal::{self, Change};
 use super::journal_depth::JournalDepth;
-use super::project::{self, ProjectState};
+use super::project::ProjectState;
 use super::secret::ClientSecret;
 use super::send_deadline;
 use super::sensitive;
 use super::token::{Audience, Token};
 use super::transport::{LIST_BODY, SMALL_BODY};
-use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
+use super::v1;
+use crate::ids::{ApiVersion, AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
 
 /// Page size of a list of applications, below ZITADEL's own limit of 1,000.
 const APP_PAGE: usize = 500;
@@ -51,6 +52,30 @@ impl Client {
             UserId::try_from(body.pointer("/user/id")?.as_str()?).ok()
         });
         self.call(Operation::Me, self.timeouts.call, read).await
+    }
+
+    /// Whether ZITADEL serves this version of the API, by a question about an application that does not exist.
+    pub async fn is_served(&self) -> Result<bool, ZitadelError> {
+        let (Ok(project), Ok(id)) = (ProjectId::try_from("0"), AppId::try_from("0")) else {
+            return Ok(false);
+        };
+        let app = AppRef {
+            organization: None,
+            project,
+            app: id,
+        };
+        let call = self.backend().app(&app);
+        let request = || call.read(&self.transport);
+        let read = self.read(Operation::Api, SMALL_BODY, request, |_| Some(()));
+        let answer = self.call(Operation::Api, self.timeouts.call, read).await;
+        match answer {
+            Ok(()) => Ok(true),
+            Err(error) if error.class() == ErrorClass::NotServed => Ok(false),
+            Err(error) if error.class() == ErrorClass::Unauthenticated => Err(error),
+            // Only ZITADEL's own verdict has an id.
+            Err(error) if error.error_id().is_some() => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Fetches the access tokens, so that generate does not have to ask for one first.
@@ -97,15 +122,8 @@ impl Client {
         if left.is_zero() {
             return GenerateOutcome::NotExecuted(ZitadelError::new(operation, ErrorClass::Timeout));
         }
-        let path = format!("{}/api_config/_generate_client_secret", app_path(app));
-        let request = in_organization(
-            self.transport.once(Method::POST, &path),
-            app.organization.as_ref(),
-        );
-        let request = request
-            .header("x-zitadel-secret-operator-attempt", attempt.to_string())
-            .header(CONTENT_TYPE, "application/json")
-            .body("{}");
+        let request = self.backend().generate(app).once(&self.transport);
+        let request = request.header("x-zitadel-secret-operator-attempt", attempt.to_string());
         let request = match authorized(request, &token, operation) {
             Ok(request) => request,
             Err(error) => return GenerateOutcome::NotExecuted(error),
@@ -115,32 +133,30 @@ impl Client {
         if matches!(&result, Ok(answer) if answer.status == 401) {
             self.tokens.discard(&token);
         }
-        generate_outcome::classify(result.as_ref().map_err(SendError::clone))
+        let parse = |body: &[u8]| self.backend().generated(body);
+        generate_outcome::classify(result.as_ref().map_err(SendError::clone), parse)
     }
 
-    /// Reads one application. As a side effect ZITADEL's projection catches up, so that a new secret is known afterwards.
+    /// Reads one application. Over v1, ZITADEL's projection catches up as a side effect, so that a new secret is known afterwards.
     pub async fn app(&self, app: &AppRef) -> Result<Application, ZitadelError> {
-        let path = app_path(app);
-        let request = || {
-            let request = self.transport.read(Method::GET, &path);
-            in_organization(request, app.organization.as_ref())
-        };
+        let call = self.backend().app(app);
+        let request = || call.read(&self.transport);
         let read = self.read(Operation::App, SMALL_BODY, request, |answer| {
-            application::parse(&answer.body).filter(|read| read.id == app.app)
+            self.backend().read_app(app, &answer.body)
         });
         self.call(Operation::App, self.timeouts.call, read).await
     }
 
-    /// Whether a project is active (`GET /management/v1/projects/{id}`, which needs `project.read`).
+    /// Whether a project is active, which needs `project.read`.
     pub async fn project(
         &self,
         organization: Option<&OrganizationId>,
         id: &ProjectId,
     ) -> Result<ProjectState, ZitadelError> {
-        let path = format!("/management/v1/projects/{id}");
-        let request = || in_organization(self.transport.read(Method::GET, &path), organization);
+        let call = self.backend().project(organization, id);
+        let request = || call.read(&self.transport);
         let read = self.read(Operation::Project, SMALL_BODY, request, |answer| {
-            project::parse(&answer.body, id)
+            self.backend().read_project(id, &answer.body)
         });
         self.call(Operation::Project, self.timeouts.call, read)
             .await
@@ -157,20 +173,17 @@ impl Client {
     }
 
     /// Creates an API application that authenticates by client secret, and returns its id; the first client secret is dropped. Where the
-    /// project has an application of that name, it is an error ([`ErrorClass::AlreadyExists`]).
+    /// project has an application of that name, it is an error ([`ErrorClass::AlreadyExists`]). Only over v1.
     pub async fn create_app(
         &self,
         organization: Option<&OrganizationId>,
         project: &ProjectId,
         name: &str,
     ) -> Result<AppId, ZitadelError> {
-        let path = format!("/management/v1/projects/{project}/apps/api");
-        let body = json!({"name": name, "authMethodType": "API_AUTH_METHOD_TYPE_BASIC"});
-        let request = || {
-            // NB: where it is sent twice, the second one is refused for its name.
-            let request = self.transport.read(Method::POST, &path).json(&body);
-            in_organization(request, organization)
-        };
+        self.only_v1(Operation::CreateApp)?;
+        let call = v1::create_app(organization, project, name);
+        // NB: where it is sent twice, the second one is refused for its name.
+        let request = || call.read(&self.transport);
         let read = self.read(Operation::CreateApp, SMALL_BODY, request, |answer| {
             application::parse_created(&answer.body)
         });
@@ -178,19 +191,16 @@ impl Client {
             .await
     }
 
-    /// The id of the application with that name, in whatever case: a project has one at most.
+    /// The id of the application with that name, in whatever case: a project has one at most. Only over v1.
     pub async fn app_named(
         &self,
         organization: Option<&OrganizationId>,
         project: &ProjectId,
         name: &str,
     ) -> Result<Option<AppId>, ZitadelError> {
-        let path = format!("/management/v1/projects/{project}/apps/_search");
-        let query = json!({"queries": [{"nameQuery": {"name": name, "method": "TEXT_QUERY_METHOD_EQUALS_IGNORE_CASE"}}]});
-        let request = || {
-            let request = self.transport.read(Method::POST, &path).json(&query);
-            in_organization(request, organization)
-        };
+        self.only_v1(Operation::Apps)?;
+        let call = v1::app_named(organization, project, name);
+        let request = || call.read(&self.transport);
         let read = self.read(Operation::Apps, LIST_BODY, request, |answer| {
             application::parse_page(&answer.body)
         });
@@ -200,12 +210,13 @@ impl Client {
 
     /// The application's journal as far back as requested, possibly further; ascending, each sequence once. It is complete that far, or an
     /// error is returned: a gap could hide a rotation. Only where there are tens of thousands of entries the oldest of them are left out;
-    /// without a new secret among the newest ones it is an error ([`ErrorClass::TooLarge`]).
+    /// without a new secret among the newest ones it is an error ([`ErrorClass::TooLarge`]). Only over v1.
     pub async fn changes(
         &self,
         app: &AppRef,
         depth: JournalDepth,
     ) -> Result<Vec<Change>, ZitadelError> {
+        self.only_v1(Operation::Changes)?;
         let all = self.all_changes(app, depth);
         self.call(Operation::Changes, self.timeouts.list, all).await
     }
@@ -242,24 +253,27 @@ impl Client {
         discovery::parse(&answer, &self.issuer)
     }
 
+    /// Nothing is asked of an API that does not have it.
+    fn only_v1(&self, operation: Operation) -> Result<(), ZitadelError> {
+        match self.api {
+            ApiVersion::V1 => Ok(()),
+            ApiVersion::V2 => Err(ZitadelError::new(operation, ErrorClass::NotInApi)),
+        }
+    }
+
     async fn all_apps(
         &self,
         organization: Option<&OrganizationId>,
         project: &ProjectId,
     ) -> Result<Vec<Application>, ZitadelError> {
-        let path = format!("/management/v1/projects/{project}/apps/_search");
-        let parse = |answer: &Answer| application::parse_page(&answer.body);
+        let parse = |answer: &Answer| self.backend().read_apps(&answer.body);
         let mut apps: BTreeMap<AppId, Application> = BTreeMap::new();
         // NB: ZITADEL guarantees no order, so pages may overlap and miss applications.
         for _ in 0..APP_PASSES {
             let (mut seen, mut unreadable) = (0, 0);
             loop {
-                let query =
-                    json!({"query": {"offset": seen.to_string(), "limit": APP_PAGE, "asc": true}});
-                let request = || {
-                    let request = self.transport.read(Method::POST, &path).json(&query);
-                    in_organization(request, organization)
-                };
+                let call = self.backend().apps(organization, project, seen, APP_PAGE);
+                let request = || call.read(&self.transport);
                 let page = self
                     .read(Operation::Apps, LIST_BODY, request, parse)
                     .await?;
@@ -285,20 +299,14 @@ impl Client {
         app: &AppRef,
         depth: JournalDepth,
     ) -> Result<Vec<Change>, ZitadelError> {
-        // NB: ZITADEL reads the parameters from the query string and ignores a body. It lists the newest entry first, and
-        // `query.sequence` means "less than". Entries added meanwhile are newer than the first page.
-        let path = format!("{}/changes/_search", app_path(app));
+        // NB: entries added meanwhile are newer than the first page.
         let parse = |answer: &Answer| journal::parse_page(&answer.body);
         let mut all: Vec<Change> = Vec::new();
         let mut cursor: Option<Sequence> = None;
         for number in 0..MAX_PAGES {
             let limit = if number == 0 { PAGE } else { LATER_PAGE };
-            let mut query = vec![("query.limit", limit.to_string())];
-            query.extend(cursor.map(|cursor| ("query.sequence", cursor.to_string())));
-            let request = || {
-                let request = self.transport.read(Method::POST, &path).query(&query);
-                in_organization(request, app.organization.as_ref())
-            };
+            let call = v1::changes(app, limit, cursor);
+            let request = || call.read(&self.transport);
             let page = self
                 .read(Operation::Changes, LIST_BODY, request, parse)
                 .await?;
@@ -367,20 +375,6 @@ impl Client {
             self.tokens.discard(&token);
         }
         Ok(verdict)
-    }
-}
-
-fn app_path(app: &AppRef) -> String {
-    format!("/management/v1/projects/{}/apps/{}", app.project, app.app)
-}
-
-fn in_organization(
-    request: RequestBuilder,
-    organization: Option<&OrganizationId>,
-) -> RequestBuilder {
-    match organization {
-        Some(organization) => request.header("x-zitadel-orgid", organization.as_str()),
-        None => request,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The client: its parts, and how every call but generate is sent.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::AUTHORIZATION;
@@ -8,26 +9,31 @@ use reqwest::RequestBuilder;
 use zeroize::Zeroizing;
 
 use super::answer::Answer;
+use super::backend::{self, Backend};
 use super::config::{ClientConfig, ConfigError, Observer, Timeouts};
+use super::deprecation::Deprecation;
 use super::error::{ErrorClass, Operation, ZitadelError};
 use super::error_body::error_of;
 use super::issuer::Issuer;
 use super::sensitive;
 use super::token::{Audience, Token, TokenSource};
 use super::transport::Transport;
+use crate::ids::ApiVersion;
 use crate::process::clock::ServerClock;
 
-/// A client of one ZITADEL instance with one credential.
+/// A client of one ZITADEL instance with one credential, over one version of its API.
+#[derive(Clone)]
 pub struct Client {
+    pub(super) api: ApiVersion,
     pub(super) issuer: Issuer,
-    pub(super) transport: Transport,
-    pub(super) tokens: TokenSource,
+    pub(super) transport: Arc<Transport>,
+    pub(super) tokens: Arc<TokenSource>,
     pub(super) timeouts: Timeouts,
-    observer: Option<Observer>,
+    observer: Option<Arc<Observer>>,
 }
 
 impl Client {
-    /// Creates a client. Nothing is sent yet.
+    /// Creates a client of v1. Nothing is sent yet.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
         let transport = Transport::new(
             &config.url,
@@ -39,17 +45,45 @@ impl Client {
         )?;
         let issuer = config.url.as_str().to_owned();
         Ok(Self {
-            tokens: TokenSource::new(config.credential, issuer, config.timeouts.call),
+            api: ApiVersion::V1,
+            tokens: Arc::new(TokenSource::new(
+                config.credential,
+                issuer,
+                config.timeouts.call,
+            )),
             issuer: config.url,
-            transport,
+            transport: Arc::new(transport),
             timeouts: config.timeouts,
-            observer: config.observer,
+            observer: config.observer.map(Arc::new),
         })
+    }
+
+    /// The same client over a version of the API: it shares connections and tokens.
+    #[must_use]
+    pub fn over(&self, api: ApiVersion) -> Self {
+        Self {
+            api,
+            ..self.clone()
+        }
+    }
+
+    /// The version of the API that its calls go to.
+    pub const fn api(&self) -> ApiVersion {
+        self.api
+    }
+
+    pub(super) fn backend(&self) -> &'static dyn Backend {
+        backend::of(self.api)
     }
 
     /// When the credential expires, if that is known.
     pub fn credential_expiry(&self) -> Option<Timestamp> {
         self.tokens.credential().expiry()
+    }
+
+    /// What ZITADEL announced last of an API that was asked.
+    pub fn deprecation(&self) -> Option<Deprecation> {
+        *self.transport.deprecation.lock()
     }
 
     /// ZITADEL's clock, from the newest answer that had a `Date` header.

@@ -13,6 +13,8 @@ pub use super::error_class::ErrorClass;
 pub enum Operation {
     /// Read the own user.
     Me,
+    /// Ask whether an API is served.
+    Api,
     /// Generate a new secret.
     Generate,
     /// Read one application.
@@ -38,6 +40,7 @@ impl Operation {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Me => "me",
+            Self::Api => "api",
             Self::Generate => "generate",
             Self::App => "app",
             Self::Project => "project",

@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::answer::Answer;
 use super::error::{ErrorClass, ErrorId, Operation, ZitadelError};
 
-/// An error as the API writes it: `{"code":5,"message":…,"details":[{"id":…} | {"slug":…}]}`.
+/// An error as the APIs write it. Management v1: `{"code":5,"message":…,"details":[{"id":…} | {"slug":…}]}`. Connect:
+/// `{"code":"not_found","message":…,"details":[{"debug":{"id":…}}]}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ErrorBody {
     /// The gRPC code.
@@ -14,15 +15,39 @@ pub(super) struct ErrorBody {
     pub(super) ids: Vec<String>,
 }
 
+/// Connect's words for the gRPC codes from 1 on (<https://connectrpc.com/docs/protocol/#error-codes>).
+const CONNECT_CODES: [&str; 16] = [
+    "canceled",
+    "unknown",
+    "invalid_argument",
+    "deadline_exceeded",
+    "not_found",
+    "already_exists",
+    "permission_denied",
+    "resource_exhausted",
+    "failed_precondition",
+    "aborted",
+    "out_of_range",
+    "unimplemented",
+    "internal",
+    "unavailable",
+    "data_loss",
+    "unauthenticated",
+];
+
 impl ErrorBody {
     /// The body, if it is such an error.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
         let value: Value = serde_json::from_slice(body).ok()?;
-        let code = value.get("code")?.as_u64().filter(|code| *code <= 16)?;
+        let code = match value.get("code")? {
+            Value::String(word) => CONNECT_CODES.iter().position(|code| code == word)? as u64 + 1,
+            code => code.as_u64().filter(|code| *code <= 16)?,
+        };
         let details = value.get("details").and_then(Value::as_array);
         let ids = details
             .into_iter()
             .flatten()
+            .map(|detail| detail.get("debug").unwrap_or(detail))
             .flat_map(|detail| [detail.get("id"), detail.get("slug")])
             .flatten()
             .filter_map(Value::as_str)
@@ -61,7 +86,9 @@ pub(super) fn error_of(operation: Operation, answer: &Answer) -> ZitadelError {
 /// The class of an id that is more specific than the status.
 fn class_of_id(id: &str) -> Option<ErrorClass> {
     match id {
-        "COMMAND-2g66f" | "QUERY-pCP8P" | "MANAG-SFf2a" => Some(ErrorClass::AppNotFound),
+        "COMMAND-2g66f" | "COMMAND-Kd92s" | "QUERY-pCP8P" | "MANAG-SFf2a" => {
+            Some(ErrorClass::AppNotFound)
+        }
         "COMMAND-aeH4" => Some(ErrorClass::NotAnApiApp),
         "AUTHZ-cdgFk" => Some(ErrorClass::NotAMember),
         "AUTH-Bs7Ds" => Some(ErrorClass::OrganizationNotFound),
@@ -78,9 +105,9 @@ fn class_of_status(answer: &Answer, body: Option<&ErrorBody>) -> ErrorClass {
         (401, _) | (_, Some(16)) => ErrorClass::Unauthenticated,
         (403, _) | (_, Some(7)) if is_verdict => ErrorClass::PermissionDenied,
         (404, _) | (_, Some(5)) if names_no_instance(&answer.body) => ErrorClass::InstanceNotFound,
-        (404, _) | (_, Some(5)) if is_verdict || names_no_route(&answer.body) => {
-            ErrorClass::NotFound
-        }
+        (404, _) if names_no_route(&answer.body) => ErrorClass::NotServed,
+        (501, Some(12)) => ErrorClass::NotServed,
+        (404, _) | (_, Some(5)) if is_verdict => ErrorClass::NotFound,
         (429, _) | (_, Some(8)) => ErrorClass::RateLimited,
         (409, Some(6)) if is_verdict => ErrorClass::AlreadyExists,
         (408 | 499 | 502..=504, _) | (_, Some(14)) => ErrorClass::Unavailable,
@@ -97,7 +124,7 @@ fn names_no_instance(body: &[u8]) -> bool {
         .any(|id| body.windows(id.len()).any(|part| part == *id))
 }
 
-/// ZITADEL's gateway answers a route that this version does not have, without details.
+/// ZITADEL's gateway answers a route that this version does not have without details.
 fn names_no_route(body: &[u8]) -> bool {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return false;
@@ -145,7 +172,7 @@ mod tests {
             "null",
             "[]",
             "{}",
-            r#"{"code":"not_found"}"#,
+            r#"{"code":"lost"}"#,
             r#"{"code":99}"#,
             r#"{"code":-1}"#,
             "<html>",
@@ -160,6 +187,10 @@ mod tests {
         let json = |code: u8, id: &str| {
             json!({"code": code, "message": "canary", "details": [{"id": id, "message": "canary"}]})
                 .to_string()
+        };
+        let connect = |code: &str, id: &str| {
+            let detail = json!({"type": "zitadel.v1.ErrorDetail", "value": "canary", "debug": {"id": id, "message": "canary"}});
+            json!({"code": code, "message": "canary", "details": [detail]}).to_string()
         };
         let slug = |code: u8, slug: &str| {
             json!({"code": code, "message": "canary", "details": [{"slug": slug}]}).to_string()
@@ -186,7 +217,7 @@ mod tests {
             (
                 404,
                 json!({"code": 5, "message": "Not Found"}).to_string(),
-                C::NotFound,
+                C::NotServed,
             ),
             (404, json(5, "PROJECT-abc12"), C::NotFound),
             (404, slug(5, "project.missing"), C::NotFound),
@@ -206,6 +237,52 @@ mod tests {
                 C::Rejected,
             ),
             (403, String::new(), C::Rejected),
+            (404, connect("not_found", "COMMAND-Kd92s"), C::AppNotFound),
+            (404, connect("not_found", "QUERY-pCP8P"), C::AppNotFound),
+            (404, connect("not_found", "AUTHZ-cdgFk"), C::NotAMember),
+            (
+                403,
+                connect("permission_denied", "AUTH-AWfge"),
+                C::PermissionDenied,
+            ),
+            (
+                403,
+                connect("permission_denied", "AUTH-Bs7Ds"),
+                C::OrganizationNotFound,
+            ),
+            (
+                401,
+                connect("unauthenticated", "AUTH-7fs1e"),
+                C::Unauthenticated,
+            ),
+            (
+                404,
+                json!({"code": "not_found", "message": "canary ID=QUERY-1kIjX"}).to_string(),
+                C::InstanceNotFound,
+            ),
+            (
+                400,
+                json!({"code": "invalid_argument", "message": "canary"}).to_string(),
+                C::Rejected,
+            ),
+            (
+                500,
+                json!({"code": "internal", "message": "canary"}).to_string(),
+                C::Internal,
+            ),
+            (
+                501,
+                json!({"code": "unimplemented", "message": "canary"}).to_string(),
+                C::NotServed,
+            ),
+            (
+                501,
+                json!({"code": 12, "message": "canary"}).to_string(),
+                C::NotServed,
+            ),
+            (501, "<html>canary</html>".to_owned(), C::Internal),
+            // A method that the service does not have, in the words of any web server.
+            (404, "404 page not found\n".to_owned(), C::Rejected),
             (400, json(3, "COMMAND-aeH4"), C::NotAnApiApp),
             (400, json(9, "EXEC-bmhNhpcqpF"), C::ActionInterrupted),
             (404, json(5, "EXEC-reUaUZCzCp"), C::ActionInterrupted),

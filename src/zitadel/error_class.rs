@@ -31,8 +31,12 @@ pub enum ErrorClass {
     AlreadyExists,
     /// ZITADEL has no instance with that host name.
     InstanceNotFound,
-    /// Another 404 of ZITADEL's own: with an id, or a route that this version does not have.
+    /// Another 404 of ZITADEL's own, with an id.
     NotFound,
+    /// This ZITADEL does not serve that API.
+    NotServed,
+    /// The API in use does not have such a call; nothing was sent.
+    NotInApi,
     /// Another request error (4xx), also from a proxy in front of ZITADEL.
     Rejected,
     /// An action target of ZITADEL interrupted the call (`EXEC-…`), before or after its execution.
@@ -75,6 +79,8 @@ impl ErrorClass {
             Self::AlreadyExists => "AlreadyExists",
             Self::InstanceNotFound => "InstanceNotFound",
             Self::NotFound => "NotFound",
+            Self::NotServed => "NotServed",
+            Self::NotInApi => "NotInApi",
             Self::Rejected => "Rejected",
             Self::ActionInterrupted => "ActionInterrupted",
             Self::RateLimited => "RateLimited",
@@ -100,6 +106,8 @@ impl ErrorClass {
             | Self::AlreadyExists
             | Self::InstanceNotFound
             | Self::NotFound
+            | Self::NotServed
+            | Self::NotInApi
             | Self::IssuerMismatch
             | Self::CredentialMalformed => true,
             Self::UnreachableDns
@@ -137,6 +145,8 @@ impl ErrorClass {
             Self::AlreadyExists => "the name is taken",
             Self::InstanceNotFound => "no instance of that host name",
             Self::NotFound => "not found",
+            Self::NotServed => "this ZITADEL does not serve that API",
+            Self::NotInApi => "not part of ZITADEL's API v2",
             Self::Rejected => "request rejected",
             Self::ActionInterrupted => "interrupted by an action",
             Self::RateLimited => "too many requests",

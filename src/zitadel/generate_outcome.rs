@@ -4,6 +4,7 @@
 //! only once, so every doubt is [`GenerateOutcome::Unknown`].
 
 use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -38,20 +39,26 @@ pub enum GenerateOutcome {
     Unknown(ZitadelError),
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Generated {
-    client_secret: secrecy::SecretString,
-    #[serde(default)]
-    details: Value,
+/// What a successful answer says.
+pub struct Generated {
+    /// The new secret, which ZITADEL does not show again.
+    pub secret: ClientSecret,
+    /// Its place among those of the application, and its time, if the answer names them.
+    pub made: Option<(Sequence, Timestamp)>,
+    /// The organization that owns the project, if the answer names it.
+    pub resource_owner: Option<String>,
 }
 
-/// The outcome of a generate call, from its answer.
-pub fn classify(result: Result<&Answer, SendError>) -> GenerateOutcome {
+/// The outcome of a generate call, from its answer; `parse` reads a successful one.
+pub fn classify(
+    result: Result<&Answer, SendError>,
+    parse: impl Fn(&[u8]) -> Option<Generated>,
+) -> GenerateOutcome {
     match result {
-        Ok(answer) if (200..300).contains(&answer.status) => {
-            success(&answer.body).unwrap_or_else(|| GenerateOutcome::Unknown(malformed(answer)))
-        }
+        Ok(answer) if (200..300).contains(&answer.status) => match parse(&answer.body) {
+            Some(generated) => success(generated),
+            None => GenerateOutcome::Unknown(malformed(answer)),
+        },
         Ok(answer) if proves_no_execution(answer) => {
             GenerateOutcome::NotExecuted(error_of(Operation::Generate, answer))
         }
@@ -69,25 +76,60 @@ fn malformed(answer: &Answer) -> ZitadelError {
     ZitadelError::new(Operation::Generate, ErrorClass::Malformed).with_answer(answer.status, None)
 }
 
-fn success(body: &[u8]) -> Option<GenerateOutcome> {
-    use secrecy::ExposeSecret;
-    let answer: Generated = serde_json::from_slice(body).ok()?;
-    let secret = ClientSecret::try_from(answer.client_secret.expose_secret()).ok()?;
+fn success(generated: Generated) -> GenerateOutcome {
+    let Generated {
+        secret,
+        made,
+        resource_owner,
+    } = generated;
+    match made {
+        Some((sequence, change_date)) => GenerateOutcome::Success {
+            secret,
+            sequence,
+            change_date,
+            resource_owner,
+        },
+        None => GenerateOutcome::SuccessWithoutSequence { secret },
+    }
+}
+
+/// An answer of v1: the client secret, and in `details` its sequence, date and organization.
+pub(super) fn with_sequence(body: &[u8]) -> Option<Generated> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Answer {
+        client_secret: SecretString,
+        #[serde(default)]
+        details: Value,
+    }
+    let answer: Answer = serde_json::from_slice(body).ok()?;
     let detail = |name| answer.details.get(name).unwrap_or(&Value::Null);
     let sequence = wire::sequence(detail("sequence"));
-    let change_date = wire::timestamp(detail("changeDate"));
-    let (Some(sequence), Some(change_date)) = (sequence, change_date) else {
-        return Some(GenerateOutcome::SuccessWithoutSequence { secret });
-    };
     let owner = detail("resourceOwner").as_str();
-    let resource_owner = owner
-        .and_then(|owner| OrganizationId::try_from(owner).ok())
-        .map(String::from);
-    Some(GenerateOutcome::Success {
-        secret,
-        sequence,
-        change_date,
-        resource_owner,
+    Some(Generated {
+        secret: ClientSecret::try_from(answer.client_secret.expose_secret()).ok()?,
+        made: sequence.zip(wire::timestamp(detail("changeDate"))),
+        resource_owner: owner
+            .and_then(|owner| OrganizationId::try_from(owner).ok())
+            .map(String::from),
+    })
+}
+
+/// An answer of v2: the client secret and its date.
+pub(super) fn with_date(body: &[u8]) -> Option<Generated> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Answer {
+        client_secret: SecretString,
+        #[serde(default)]
+        creation_date: Value,
+    }
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    let date = wire::timestamp(&answer.creation_date);
+    Some(Generated {
+        secret: ClientSecret::try_from(answer.client_secret.expose_secret()).ok()?,
+        made: date.map(|date| (Sequence::of_time(date), date)),
+        resource_owner: None,
     })
 }
 

@@ -15,11 +15,20 @@ pub enum ProjectState {
     Other,
 }
 
-/// Parses the answer to a read of that project.
+/// Parses v1's answer to a read of that project.
 pub fn parse(body: &[u8], wanted: &ProjectId) -> Option<ProjectState> {
+    state(body, "id", wanted)
+}
+
+/// Parses v2's answer to a read of that project.
+pub fn parse_v2(body: &[u8], wanted: &ProjectId) -> Option<ProjectState> {
+    state(body, "projectId", wanted)
+}
+
+fn state(body: &[u8], id: &str, wanted: &ProjectId) -> Option<ProjectState> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     let project = answer.get("project")?;
-    (project.get("id")?.as_str()? == wanted.as_str()).then_some(())?;
+    (project.get(id)?.as_str()? == wanted.as_str()).then_some(())?;
     Some(match project.get("state").and_then(Value::as_str) {
         Some("PROJECT_STATE_ACTIVE") => ProjectState::Active,
         Some("PROJECT_STATE_INACTIVE") => ProjectState::Inactive,

@@ -21,7 +21,7 @@ use super::answer::Answer;
 use super::credential::Credential;
 use super::error::{ErrorClass, ErrorId, Operation};
 use super::error_body::{ErrorBody, error_of};
-use super::generate_outcome::{GenerateOutcome, classify};
+use super::generate_outcome::{GenerateOutcome, classify, with_date, with_sequence};
 use super::introspection::{Introspection, judge};
 use super::issuer::Issuer;
 use super::journal::ChangeKind;
@@ -43,11 +43,28 @@ fn json(body: &[u8]) -> Option<Value> {
     serde_json::from_slice(body).ok()
 }
 
-/// The answer of generate: a success has the secret that stands in the body, and a refusal proves that nothing was done.
+/// Connect's words for refusals.
+const REFUSALS: [&str; 7] = [
+    "invalid_argument",
+    "not_found",
+    "permission_denied",
+    "resource_exhausted",
+    "failed_precondition",
+    "unimplemented",
+    "unauthenticated",
+];
+
+/// The answer of generate, over either API: a success has the secret that stands in the body, and a refusal proves that nothing was done.
 pub fn generate(data: &[u8]) {
     let answer = answer(data);
+    for parse in [with_sequence, with_date] {
+        outcome(&answer, classify(Ok(&answer), parse));
+    }
+}
+
+fn outcome(answer: &Answer, outcome: GenerateOutcome) {
     let body = json(&answer.body);
-    match classify(Ok(&answer)) {
+    match outcome {
         GenerateOutcome::Success { secret, .. }
         | GenerateOutcome::SuccessWithoutSequence { secret } => {
             assert!((200..300).contains(&answer.status));
@@ -63,11 +80,16 @@ pub fn generate(data: &[u8]) {
             assert!(!matches!(answer.status, 408 | 499));
             assert_ne!(error.class(), ErrorClass::ActionInterrupted);
             let body = body.expect("a refusal is JSON");
-            let code = body["code"].as_u64().expect("a refusal has a code");
-            assert!([3, 5, 7, 8, 9, 12, 16].contains(&code));
+            let code = &body["code"];
+            let number = code
+                .as_u64()
+                .map(|code| [3, 5, 7, 8, 9, 12, 16].contains(&code));
+            let word = code.as_str().map(|word| REFUSALS.contains(&word));
+            assert_eq!(number.or(word), Some(true), "a refusal has a code");
             let details = body["details"].as_array().expect("a refusal has an id");
             let ids: Vec<&str> = details
                 .iter()
+                .map(|detail| detail.get("debug").unwrap_or(detail))
                 .flat_map(|detail| [detail["id"].as_str(), detail["slug"].as_str()])
                 .flatten()
                 .collect();

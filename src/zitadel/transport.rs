@@ -4,11 +4,13 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::{Certificate, Method, RequestBuilder, redirect, retry};
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, SendError};
 use super::config::ConfigError;
+use super::deprecation::Deprecation;
 use super::detail::{self, Detail, Fault};
 use super::dns::SystemDns;
 use super::error::ErrorClass;
@@ -33,6 +35,7 @@ pub(super) struct Transport {
     connect_timeout: Duration,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) server: ServerClock,
+    pub(super) deprecation: Mutex<Option<Deprecation>>,
 }
 
 /// The proxy that every request goes through.
@@ -130,6 +133,7 @@ impl Transport {
             connect_timeout,
             server: ServerClock::new(Arc::clone(&clock)),
             clock,
+            deprecation: Mutex::default(),
         })
     }
 
@@ -166,6 +170,10 @@ impl Transport {
     async fn exchange(&self, request: RequestBuilder, limit: usize) -> Result<Answer, SendError> {
         let mut response = request.send().await.map_err(|error| self.failure(&error))?;
         self.server.observe(response.headers());
+        // NB: of what was asked of v2 and of OIDC nothing is announced, so that is no news.
+        if let Some(announced) = Deprecation::of(response.headers()) {
+            *self.deprecation.lock() = Some(announced);
+        }
         let status = response.status().as_u16();
         // NB: only a proxy answers 407, and without a tunnel it answers the request itself.
         if let Some(through) = self.through.as_ref().filter(|through| !through.is_tunnel)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 use zitadel_secret_operator::api::Reason;
-use zitadel_secret_operator::ids::{AppId, AttemptId, Sequence};
+use zitadel_secret_operator::ids::{ApiVersion, AppId, AttemptId, Sequence};
 use zitadel_secret_operator::rotation as real;
 
 use crate::hash::Wide;
@@ -610,6 +610,7 @@ fn claim_view(known: &Known, slot: u8, claim: Option<Claim>) -> real::ClaimView 
         attempt: claim.attempt.map(|attempt| real::Attempt {
             id: attempt_id(attempt.id),
             pre_sequence: (attempt.pre != 0).then(|| Sequence(attempt.pre.into())),
+            api: api(known),
             cause: real::Cause::ALL[usize::from(attempt.cause)].into(),
             trigger: trigger(attempt.trigger),
             stored: None,
@@ -739,6 +740,15 @@ fn secret_state(secret: Option<Secret>, uid: u8, unseen: bool, probed: bool) -> 
     })
 }
 
+/// Without a journal it is v2.
+fn api(known: &Known) -> ApiVersion {
+    if known.no_journal {
+        ApiVersion::V2
+    } else {
+        ApiVersion::V1
+    }
+}
+
 fn facts(known: &Known) -> real::Facts {
     let uid = known.object.uid;
     let (stored, idle) = match known.reads.secret {
@@ -763,6 +773,7 @@ fn facts(known: &Known) -> real::Facts {
     };
     let some = |number: u8| (number != 0).then_some(number);
     real::Facts {
+        api: api(known),
         timing: real::Timing {
             quiet: if known.no_quiet {
                 Duration::ZERO

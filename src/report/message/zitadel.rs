@@ -52,6 +52,10 @@ pub(super) fn call(blocked: &Blocked, scene: &Scene<'_>) -> Option<String> {
             "ZITADEL reports too many requests",
             "check ZITADEL's quota and spec.limits of the connection",
         ),
+        Reason::ApiNotServed => (
+            "ZITADEL does not serve the API that the connection uses",
+            "see status.api and spec.api of the connection; with spec.api: Auto the operator looks for another one at once",
+        ),
         Reason::UnexpectedAnswer => (
             "ZITADEL, or a proxy in front of it, returned an unexpected response",
             "check that spec.url of the connection is ZITADEL's external URL and that no proxy responds in its place",

@@ -3,11 +3,11 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use crate::api::Reason;
-use crate::ids::Sequence;
 use crate::rotation::cause::found::Found;
 use crate::rotation::cause::kind::Cause;
 use crate::rotation::cause::proof::prove;
 use crate::rotation::claim::Claim;
+use crate::rotation::commit::Entry;
 use crate::rotation::evaluation::Evaluation;
 use crate::rotation::journal::{Journal, JournalEvent};
 use crate::rotation::memory::DoubtKind;
@@ -22,9 +22,10 @@ pub(super) fn drift(
     mine: &Claim,
     journal: Option<&Journal>,
     secret: &SecretView,
-    sequence: Sequence,
+    entry: &Entry,
 ) -> ControlFlow<Step, Option<Found>> {
     let facts = eval.facts;
+    let sequence = journal.map_or(entry.sequence, |journal| journal.place(entry));
     let newest_event = journal.and_then(Journal::newest);
     let newest_own = journal
         .and_then(Journal::newest_own)
@@ -76,6 +77,13 @@ pub(super) fn drift(
     eval.memory.drift = None;
     if newest == Some(sequence) {
         eval.memory.note_drift(eval.seen().hint, sequence);
+        if let Some(event) = newest_event.filter(|_| entry.sequence.is_time()) {
+            // It was made over an API without sequences, and by now its own is known.
+            return Continue(Some(Found::Render {
+                over: secret.version.clone(),
+                record: Some((secret.active, event.entry(entry.attempt))),
+            }));
+        }
         return Continue(None);
     }
     // Rotated by another actor, or ZITADEL was restored from a backup, or the journal doesn't say: only a probe of the value can decide.

@@ -123,7 +123,7 @@ fn stored(
         _ => None,
     };
     if (asked || journal.is_some())
-        && let Some(found) = drift(eval, mine, journal, secret, sequence)?
+        && let Some(found) = drift(eval, mine, journal, secret, entry)?
     {
         return Continue(found);
     }

@@ -111,10 +111,11 @@ fn is_unexplained(facts: &Facts, secret: &SecretView, journal: &Journal) -> bool
     let Ok(Some(entry)) = &secret.commit else {
         return false;
     };
-    let its_own = |event: &JournalEvent| event.sequence == entry.sequence;
+    let place = journal.place(entry);
+    let its_own = |event: &JournalEvent| event.sequence == place;
     // NB: of two rotations at once the later one counts, whatever their sequences are.
     let newer = |event: &JournalEvent| {
-        event.sequence > entry.sequence || (!its_own(event) && event.time >= entry.change_date)
+        event.sequence > place || (!its_own(event) && event.time >= entry.change_date)
     };
     secret.origin == Origin::Own
         && facts.object.proven == Some(entry.sequence)

@@ -24,7 +24,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::*;
-use crate::ids::{AttemptId, Sequence};
+use crate::ids::{ApiVersion, AttemptId, Sequence};
 use crate::rotation::{
     AppFacts, AppView, Attempt, AttemptState, Cause, DueState, Entry, Explained, Failure, Former,
     Gates, HandledTrigger, Holder, Journal, JournalEvent, Now, ObjectView, Origin, Owner,
@@ -101,6 +101,7 @@ fn claim(attempt: u128, cause: Cause, trigger: Option<&str>, pre: Option<u64>) -
         attempt: Some(Attempt {
             id: id(attempt),
             pre_sequence: pre.map(Sequence),
+            api: ApiVersion::V1,
             cause: cause.into(),
             trigger: trigger.map(Into::into),
             stored: None,
@@ -171,6 +172,7 @@ fn app() -> AppFacts {
 /// A new object; everything was read, and there is nothing.
 fn nothing() -> Facts {
     Facts {
+        api: ApiVersion::V1,
         timing: Timing::default(),
         now: Now {
             boot: BOOT,

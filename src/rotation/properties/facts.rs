@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::Reason;
-use crate::ids::{AppId, AttemptId, Sequence};
+use crate::ids::{ApiVersion, AppId, AttemptId, Sequence};
 use crate::rotation::{
     AppFacts, AppView, Attempt, AttemptCause, AttemptState, Backoff, Cause, Claim, ClaimView,
     Claimed, Doubt, DoubtKind, DriftSeen, DueState, Entry, Explained, Facts, Failure, Former,
@@ -69,6 +69,15 @@ impl Bytes<'_> {
         Sequence(u64::from(self.below(4)))
     }
 
+    fn api(&mut self) -> ApiVersion {
+        self.one(&[
+            ApiVersion::V1,
+            ApiVersion::V1,
+            ApiVersion::V1,
+            ApiVersion::V2,
+        ])
+    }
+
     fn slot(&mut self) -> Slot {
         self.one(&[Slot::Primary, Slot::Primary, Slot::Standby])
     }
@@ -109,10 +118,16 @@ impl Bytes<'_> {
     }
 
     fn entry(&mut self) -> Entry {
+        let (attempt, number) = (self.maybe(Self::attempt), self.sequence());
+        let change_date = self.time();
+        let sequence = match self.api() {
+            ApiVersion::V1 => number,
+            ApiVersion::V2 => Sequence::of_time(change_date),
+        };
         Entry {
-            attempt: self.maybe(Self::attempt),
-            sequence: self.sequence(),
-            change_date: self.time(),
+            attempt,
+            sequence,
+            change_date,
         }
     }
 
@@ -138,6 +153,7 @@ impl Bytes<'_> {
             attempt: self.maybe(|b| Attempt {
                 id: b.attempt(),
                 pre_sequence: b.maybe(Self::sequence),
+                api: b.api(),
                 cause: match usize::from(b.below(29)) {
                     28 => AttemptCause::Other("Foretold".to_owned().try_into().expect("a word")),
                     number => Cause::ALL
@@ -371,6 +387,7 @@ impl Bytes<'_> {
             },
             object: self.object(),
             current: self.read(|b| !b.rarely()),
+            api: self.api(),
             gates: Gates {
                 connection: self.seldom(Self::failure).map_or(Ok(()), Err),
                 granted: !self.rarely(),

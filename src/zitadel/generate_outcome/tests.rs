@@ -27,7 +27,7 @@ fn seen(outcome: GenerateOutcome) -> Seen {
 
 fn judged(status: u16, body: impl Into<Vec<u8>>) -> Seen {
     let body = Zeroizing::new(body.into());
-    seen(classify(Ok(&Answer { status, body })))
+    seen(classify(Ok(&Answer { status, body }), with_sequence))
 }
 
 /// An error as ZITADEL writes it; without an id it has no details.
@@ -54,7 +54,7 @@ fn a_new_secret_is_a_success_whatever_the_white_space() {
         change_date,
         resource_owner,
         ..
-    } = classify(Ok(&Answer { status: 200, body }))
+    } = classify(Ok(&Answer { status: 200, body }), with_sequence)
     else {
         panic!("no success");
     };
@@ -262,7 +262,10 @@ fn only_a_request_that_never_left_is_known_not_to_be_executed() {
     use ErrorClass as C;
     for class in [C::UnreachableDns, C::UnreachableConnect, C::Tls] {
         assert_eq!(
-            seen(classify(Err(SendError::NotSent(class, None)))),
+            seen(classify(
+                Err(SendError::NotSent(class, None)),
+                with_sequence
+            )),
             Seen::NotExecuted(class)
         );
     }
@@ -273,7 +276,10 @@ fn only_a_request_that_never_left_is_known_not_to_be_executed() {
         (C::Interrupted, Some(404)),
         (C::TooLarge, Some(200)),
     ] {
-        let outcome = classify(Err(SendError::MaybeSent(class, status, None)));
+        let outcome = classify(
+            Err(SendError::MaybeSent(class, status, None)),
+            with_sequence,
+        );
         assert_eq!(seen(outcome), Seen::Unknown(class));
     }
 }
