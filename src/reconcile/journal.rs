@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{ForeignSecret, seconds};
 use crate::connection::Connection;
-use crate::ids::{AppId, Sequence};
+use crate::ids::{ApiVersion, AppId, Sequence};
 use crate::reconcile::context::Context;
 use crate::reconcile::observe::Reconciliation;
 use crate::report::failure;
@@ -44,6 +44,19 @@ pub fn needed(facts: &Facts, slot: Slot) -> JournalDepth {
     let counted = facts.now.time.checked_sub(facts.timing.breaker_long);
     let counted = counted.unwrap_or_default();
     since(stored, begun, counted)
+}
+
+/// The version of ZITADEL's API that is asked for the journal: an open attempt is finished over the one that it was begun over.
+pub fn kept_by(facts: &Facts, slot: Slot) -> ApiVersion {
+    let attempt = facts.of(slot).known_claim().and_then(Claim::live_attempt);
+    let carried = match facts.secret.known() {
+        Some(SecretState::Present(secret)) => secret.entry(slot).and_then(|entry| entry.attempt),
+        _ => None,
+    };
+    match attempt {
+        Some(open) if carried != Some(open.id) => open.api.min(facts.api),
+        _ => facts.api,
+    }
 }
 
 /// Back to what is recorded of the stored value, to what an open attempt found, and to where the breaker's count begins.

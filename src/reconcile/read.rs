@@ -58,6 +58,7 @@ impl Reconciliation {
         let zitadel = &connection.zitadel;
         let app = self.application(slot).app.clone();
         let since = journal::needed(facts, slot);
+        let journal = zitadel.over(journal::kept_by(facts, slot));
         let second = wants(Source::Claim).then_some(()).and(self.standby.clone());
         let (object, secret, lease, standby, journal, found, project) = futures::join!(
             OptionFuture::from(wants(Source::Object).then(|| self.is_current(context))),
@@ -66,7 +67,7 @@ impl Reconciliation {
             ),
             OptionFuture::from(wants(Source::Claim).then(|| leases.get_opt(&self.primary.claim))),
             OptionFuture::from(second.as_ref().map(|app| leases.get_opt(&app.claim))),
-            OptionFuture::from(wants(Source::Journal).then(|| zitadel.changes(&app, since))),
+            OptionFuture::from(wants(Source::Journal).then(|| journal.changes(&app, since))),
             OptionFuture::from(wants(Source::App).then(|| zitadel.app(&app))),
             OptionFuture::from(wants(Source::App).then(|| self.project(&connection, &app))),
         );

@@ -66,6 +66,7 @@ fn answer(error: &ZitadelError) -> Option<String> {
     }
     let status = error.http_status().map(|status| format!("HTTP {status}"));
     match (error.class(), status) {
+        (ErrorClass::NotInApi, _) => Some(NOT_IN_API.to_owned()),
         (ErrorClass::Redirected, Some(status)) => Some(format!("{status}, a redirect")),
         (ErrorClass::Malformed, Some(status)) => {
             Some(format!("{status}, not a response from ZITADEL"))
@@ -233,6 +234,9 @@ pub enum NotReady {
     /// It authenticates by key.
     Method,
 }
+
+/// What came of a call that the API in use does not have.
+pub const NOT_IN_API: &str = "it is not part of ZITADEL's API V2";
 
 /// What is wrong with an application without a client id that can be used.
 pub const CLIENT_ID: &str = "its client id cannot be used";

@@ -9,7 +9,7 @@ mod zitadel;
 
 use crate::api::{Reason, RecoveryPolicy};
 use crate::ids::AppId;
-use crate::report::failure::{NOTHING_ROTATED, NotReady};
+use crate::report::failure::{NOT_IN_API, NOTHING_ROTATED, NotReady};
 use crate::rotation::Blocked;
 use crate::store::reading::Writer;
 use crate::target::Target;
@@ -173,6 +173,9 @@ fn standby_not_ready(blocked: &Blocked, scene: &Scene<'_>) -> String {
     let (app, project) = (&target.app.app, &target.app.project);
     let connection = &target.connection;
     match idle.or(target.standby.as_ref()) {
+        None if blocked.answer.as_deref() == Some(NOT_IN_API) => format!(
+            "ZitadelConnection {connection} uses ZITADEL's API V2, over which the operator does not create applications, so there is no standby of app {app}, and rotations wait for it: create an API application in project {project} yourself and name it in spec.standby {{type: Existing, appId: …}}"
+        ),
         None if blocked.call.is_some() => format!(
             "The operator cannot create the standby of app {app} in project {project}, and rotations wait for it: give the service user of ZitadelConnection {connection} the role PROJECT_OWNER on the project, or create an API application yourself and name it in spec.standby {{type: Existing, appId: …}}"
         ),

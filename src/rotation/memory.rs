@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::ids::{AttemptId, Sequence};
+use crate::rotation::commit::Entry;
 use crate::rotation::observed::{Failure, Version};
 use crate::rotation::slot::Slot;
 
@@ -217,8 +218,11 @@ impl Memory {
     }
 
     /// Whether an application's sequence, by the scan of its project, is news beside the stored value's.
-    pub fn is_news(&self, hint: Sequence, stored: Sequence) -> bool {
-        hint != stored && self.drift_seen != Some(DriftSeen { hint, stored })
+    pub fn is_news(&self, hint: Sequence, stored: &Entry) -> bool {
+        // NB: over an API without sequences the hint is the time of the same event.
+        let same = hint == stored.sequence || hint == Sequence::of_time(stored.change_date);
+        let stored = stored.sequence;
+        !same && self.drift_seen != Some(DriftSeen { hint, stored })
     }
 
     /// What that sequence says was investigated. One below the stored value's stays news: it comes from a scan that is older than the
@@ -338,17 +342,41 @@ impl Memory {
 mod tests {
     use super::*;
 
+    fn entry(sequence: u64) -> Entry {
+        Entry {
+            attempt: None,
+            sequence: Sequence(sequence),
+            change_date: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn over_an_api_without_sequences_the_time_of_the_stored_value_is_no_news() {
+        let memory = Memory::default();
+        let time: Timestamp = "2026-11-29T06:05:51.901573Z".parse().unwrap();
+        let later = time + jiff::SignedDuration::from_micros(1);
+        for sequence in [Sequence(5), Sequence::of_time(time)] {
+            let stored = Entry {
+                sequence,
+                change_date: time,
+                ..entry(0)
+            };
+            assert!(!memory.is_news(Sequence::of_time(time), &stored));
+            assert!(memory.is_news(Sequence::of_time(later), &stored));
+        }
+    }
+
     #[test]
     fn what_was_examined_is_news_again_beside_another_value() {
         let mut memory = Memory::default();
-        assert!(!memory.is_news(Sequence(5), Sequence(5)));
-        assert!(memory.is_news(Sequence(6), Sequence(5)));
+        assert!(!memory.is_news(Sequence(5), &entry(5)));
+        assert!(memory.is_news(Sequence(6), &entry(5)));
         memory.note_drift(Some(Sequence(6)), Sequence(5));
-        assert!(!memory.is_news(Sequence(6), Sequence(5)));
+        assert!(!memory.is_news(Sequence(6), &entry(5)));
         memory.note_drift(None, Sequence(7));
         memory.note_drift(Some(Sequence(6)), Sequence(7));
-        assert!(memory.is_news(Sequence(6), Sequence(7)));
-        assert!(memory.is_news(Sequence(5), Sequence(6)));
+        assert!(memory.is_news(Sequence(6), &entry(7)));
+        assert!(memory.is_news(Sequence(5), &entry(6)));
     }
 
     #[test]

@@ -54,6 +54,6 @@ pub(super) fn settled(facts: &Facts, memory: &Memory) -> bool {
         && facts
             .of(secret.active)
             .hint
-            .is_none_or(|hint| !memory.is_news(hint, entry.sequence))
+            .is_none_or(|hint| !memory.is_news(hint, entry))
         && !matches!(overlap::due(facts), DueState::Due { .. })
 }

@@ -106,7 +106,7 @@ fn stored(
     let news = eval
         .seen()
         .hint
-        .is_some_and(|hint| eval.memory.is_news(hint, sequence));
+        .is_some_and(|hint| eval.memory.is_news(hint, entry));
     let asked = news || eval.memory.drift.is_some();
     let journal = match &eval.seen().journal {
         Observed::Live(journal) => Some(journal),
