@@ -148,7 +148,6 @@ async fn connect(
     };
     let url = |error| unusable("url", &spec.url, error);
     let issuer = Issuer::parse(&spec.url, plaintext).map_err(url)?;
-    let invalid = |error: TermsError| Unusable::new(Reason::InvalidSpec, error.to_string());
     organization(spec).map_err(|error| invalid(error.into()))?;
     let endpoint = spec
         .endpoint
@@ -175,18 +174,8 @@ async fn connect(
         && before.reach == reach
     {
         // Nothing changed: one cheap call shows whether the credential still works.
-        let trusted = Some(&**before).filter(|_| !shared.takes_api_doubt());
-        let found = version::find(&before.zitadel, spec.api(), trusted).await?;
-        if found.version == before.zitadel.api() && found.user == before.user {
-            return Ok((Arc::clone(before), expiry));
-        }
-        let connection = Connection {
-            zitadel: Arc::new(before.zitadel.over(found.version)),
-            user: found.user,
-            ..Connection::clone(before)
-        };
-        let connection = connection.on_terms(object).map_err(invalid)?;
-        return Ok((Arc::new(connection), expiry));
+        let after = still(before, object, !shared.takes_api_doubt()).await?;
+        return Ok((after, expiry));
     }
     if before.is_some_and(|before| before.reach.authorities != reach.authorities) {
         // The one that was trusted may not be any more. A credential that is replaced may go on being used meanwhile: it goes to the same one.
@@ -242,13 +231,37 @@ async fn connect(
     Ok((Arc::new(connection), expiry))
 }
 
+/// The connection as it was, over the version of the API that is served. `trusted`: no call has said that the one in use is gone.
+async fn still(
+    before: &Arc<Connection>,
+    object: &ZitadelConnection,
+    trusted: bool,
+) -> Result<Arc<Connection>, Unusable> {
+    let trusted = Some(&**before).filter(|_| trusted);
+    let found = version::find(&before.zitadel, object.spec.api(), trusted).await?;
+    if found.version == before.zitadel.api() && found.user == before.user {
+        return Ok(Arc::clone(before));
+    }
+    let connection = Connection {
+        zitadel: Arc::new(before.zitadel.over(found.version)),
+        user: found.user,
+        ..Connection::clone(before)
+    };
+    let connection = connection.on_terms(object).map_err(invalid)?;
+    Ok(Arc::new(connection))
+}
+
+fn invalid(error: TermsError) -> Unusable {
+    Unusable::new(Reason::InvalidSpec, error.to_string())
+}
+
 pub(super) fn refused(error: &ZitadelError) -> Unusable {
     let mut failure = failure::zitadel(error);
     // NB: what a connection asks for exists in every ZITADEL: a route that does not is another actor's, such as while a proxy is
     // configured anew.
     failure.permanent &= !matches!(
         error.class(),
-        ErrorClass::NotFound | ErrorClass::NotServed | ErrorClass::PermissionDenied
+        ErrorClass::NotFound | ErrorClass::PermissionDenied
     );
     let message = match error.detail().filter(|detail| detail.is_proxy()) {
         Some(detail) => format!("spec.proxy: {detail}"),

@@ -23,8 +23,7 @@ pub(super) async fn find(
     let user = who(client).await?;
     let known = before.map(|before| before.zitadel.api());
     let v1 = match (policy, &user) {
-        (ApiPolicy::V2, _) => false,
-        (_, None) => false,
+        (ApiPolicy::V2, _) | (_, None) => false,
         (ApiPolicy::V1, _) => true,
         // NB: one request is enough as long as v1 is in use.
         (ApiPolicy::Auto, _) if known == Some(ApiVersion::V1) => true,

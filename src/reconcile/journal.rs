@@ -99,6 +99,9 @@ pub fn seen(
             let mut failure = failure::zitadel(&error);
             // One without end stays so, and is as good as one that may not be read: only a probe of the value can decide.
             failure.permanent |= error.class() == ErrorClass::TooLarge;
+            // NB: while v1 is in use, the connection's check decides whether it is gone for good.
+            failure.permanent |= error.class() == ErrorClass::NotServed
+                && connection.zitadel.api() == ApiVersion::V2;
             Observed::Failed(failure)
         }
     }

@@ -203,15 +203,7 @@ impl Task {
             GenerateOutcome::SuccessWithoutSequence { secret } => {
                 // The order is known at least; the rest is corrected from the journal, if there is one, once the value is written.
                 sequenced = false;
-                let now = self.facts.now.time;
-                let next = match self.connection.zitadel.api() {
-                    ApiVersion::V1 => {
-                        let before = self.pre_sequence().map_or(0, |before| before.0);
-                        Sequence(before.saturating_add(1))
-                    }
-                    ApiVersion::V2 => Sequence::of_time(now),
-                };
-                (secret, next, now, None)
+                (secret, self.next(), self.facts.now.time, None)
             }
             GenerateOutcome::NotExecuted(error) => {
                 let mut state = self.state.lock();
@@ -343,6 +335,17 @@ impl Task {
                 && self.connection.made(change)
         });
         own.map(|change| (change.sequence, change.change_date))
+    }
+
+    /// The lowest place that a value can have whose answer does not name it.
+    fn next(&self) -> Sequence {
+        match self.connection.zitadel.api() {
+            ApiVersion::V1 => {
+                let before = self.pre_sequence().map_or(0, |before| before.0);
+                Sequence(before.saturating_add(1))
+            }
+            ApiVersion::V2 => Sequence::of_time(self.facts.now.time),
+        }
     }
 
     fn pre_sequence(&self) -> Option<Sequence> {

@@ -62,6 +62,10 @@ pub struct Attempt {
     pub unknown: UnknownFields,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_v1(version: &ApiVersion) -> bool {
     *version == ApiVersion::V1
 }

@@ -340,6 +340,8 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     fn entry(sequence: u64) -> Entry {

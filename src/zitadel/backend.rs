@@ -4,6 +4,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 use super::application::{AppPage, AppRef, Application};
+use super::error::ErrorClass;
 use super::generate_outcome::Generated;
 use super::project::ProjectState;
 use super::transport::Transport;
@@ -77,8 +78,8 @@ pub(super) trait Backend: Send + Sync {
     fn generated(&self, body: &[u8]) -> Option<Generated>;
     /// Reads an application.
     fn app(&self, app: &AppRef) -> Call;
-    /// The application in the answer to that, if it is that one.
-    fn read_app(&self, app: &AppRef, body: &[u8]) -> Option<Application>;
+    /// The application in the answer to that. It must be that one; it is not found if it is another project's.
+    fn read_app(&self, app: &AppRef, body: &[u8]) -> Result<Application, ErrorClass>;
     /// Reads a project.
     fn project(&self, organization: Option<&OrganizationId>, project: &ProjectId) -> Call;
     /// The state in the answer to that, if it is of that project.

@@ -141,9 +141,12 @@ impl Client {
     pub async fn app(&self, app: &AppRef) -> Result<Application, ZitadelError> {
         let call = self.backend().app(app);
         let request = || call.read(&self.transport);
-        let read = self.read(Operation::App, SMALL_BODY, request, |answer| {
-            self.backend().read_app(app, &answer.body)
-        });
+        let read = async {
+            let parse = |answer: &Answer| Some(self.backend().read_app(app, &answer.body));
+            let read = self.read(Operation::App, SMALL_BODY, request, parse);
+            let error = |class| ZitadelError::new(Operation::App, class).with_answer(200, None);
+            read.await?.map_err(error)
+        };
         self.call(Operation::App, self.timeouts.call, read).await
     }
 

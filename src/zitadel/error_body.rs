@@ -106,7 +106,7 @@ fn class_of_status(answer: &Answer, body: Option<&ErrorBody>) -> ErrorClass {
         (403, _) | (_, Some(7)) if is_verdict => ErrorClass::PermissionDenied,
         (404, _) | (_, Some(5)) if names_no_instance(&answer.body) => ErrorClass::InstanceNotFound,
         (404, _) if names_no_route(&answer.body) => ErrorClass::NotServed,
-        (501, Some(12)) => ErrorClass::NotServed,
+        (501, _) => ErrorClass::NotServed,
         (404, _) | (_, Some(5)) if is_verdict => ErrorClass::NotFound,
         (429, _) | (_, Some(8)) => ErrorClass::RateLimited,
         (409, Some(6)) if is_verdict => ErrorClass::AlreadyExists,
@@ -188,10 +188,6 @@ mod tests {
             json!({"code": code, "message": "canary", "details": [{"id": id, "message": "canary"}]})
                 .to_string()
         };
-        let connect = |code: &str, id: &str| {
-            let detail = json!({"type": "zitadel.v1.ErrorDetail", "value": "canary", "debug": {"id": id, "message": "canary"}});
-            json!({"code": code, "message": "canary", "details": [detail]}).to_string()
-        };
         let slug = |code: u8, slug: &str| {
             json!({"code": code, "message": "canary", "details": [{"slug": slug}]}).to_string()
         };
@@ -237,6 +233,54 @@ mod tests {
                 C::Rejected,
             ),
             (403, String::new(), C::Rejected),
+            (400, json(3, "COMMAND-aeH4"), C::NotAnApiApp),
+            (400, json(9, "EXEC-bmhNhpcqpF"), C::ActionInterrupted),
+            (404, json(5, "EXEC-reUaUZCzCp"), C::ActionInterrupted),
+            (400, "canary".to_owned(), C::Rejected),
+            (
+                405,
+                json!({"code": 12, "message": "canary"}).to_string(),
+                C::Rejected,
+            ),
+            (429, json(8, "LIMITS-molsj"), C::RateLimited),
+            (
+                429,
+                "Your ZITADEL instance is blocked.".to_owned(),
+                C::RateLimited,
+            ),
+            (
+                500,
+                json!({"code": 13, "message": "canary"}).to_string(),
+                C::Internal,
+            ),
+            (
+                500,
+                json!({"code": 2, "message": "canary"}).to_string(),
+                C::Internal,
+            ),
+            (502, "<html>canary</html>".to_owned(), C::Unavailable),
+            (
+                503,
+                json!({"code": 14, "message": "canary"}).to_string(),
+                C::Unavailable,
+            ),
+            (504, String::new(), C::Unavailable),
+            (408, String::new(), C::Unavailable),
+            (302, String::new(), C::Redirected),
+            (200, "<html>canary</html>".to_owned(), C::Malformed),
+            (999, String::new(), C::Malformed),
+        ];
+        judge_all(rows);
+    }
+
+    #[test]
+    fn an_error_of_connect_has_the_same_classes() {
+        use ErrorClass as C;
+        let connect = |code: &str, id: &str| {
+            let detail = json!({"type": "zitadel.v1.ErrorDetail", "value": "canary", "debug": {"id": id, "message": "canary"}});
+            json!({"code": code, "message": "canary", "details": [detail]}).to_string()
+        };
+        judge_all([
             (404, connect("not_found", "COMMAND-Kd92s"), C::AppNotFound),
             (404, connect("not_found", "QUERY-pCP8P"), C::AppNotFound),
             (404, connect("not_found", "AUTHZ-cdgFk"), C::NotAMember),
@@ -280,46 +324,13 @@ mod tests {
                 json!({"code": 12, "message": "canary"}).to_string(),
                 C::NotServed,
             ),
-            (501, "<html>canary</html>".to_owned(), C::Internal),
+            (501, "<html>canary</html>".to_owned(), C::NotServed),
             // A method that the service does not have, in the words of any web server.
             (404, "404 page not found\n".to_owned(), C::Rejected),
-            (400, json(3, "COMMAND-aeH4"), C::NotAnApiApp),
-            (400, json(9, "EXEC-bmhNhpcqpF"), C::ActionInterrupted),
-            (404, json(5, "EXEC-reUaUZCzCp"), C::ActionInterrupted),
-            (400, "canary".to_owned(), C::Rejected),
-            (
-                405,
-                json!({"code": 12, "message": "canary"}).to_string(),
-                C::Rejected,
-            ),
-            (429, json(8, "LIMITS-molsj"), C::RateLimited),
-            (
-                429,
-                "Your ZITADEL instance is blocked.".to_owned(),
-                C::RateLimited,
-            ),
-            (
-                500,
-                json!({"code": 13, "message": "canary"}).to_string(),
-                C::Internal,
-            ),
-            (
-                500,
-                json!({"code": 2, "message": "canary"}).to_string(),
-                C::Internal,
-            ),
-            (502, "<html>canary</html>".to_owned(), C::Unavailable),
-            (
-                503,
-                json!({"code": 14, "message": "canary"}).to_string(),
-                C::Unavailable,
-            ),
-            (504, String::new(), C::Unavailable),
-            (408, String::new(), C::Unavailable),
-            (302, String::new(), C::Redirected),
-            (200, "<html>canary</html>".to_owned(), C::Malformed),
-            (999, String::new(), C::Malformed),
-        ];
+        ]);
+    }
+
+    fn judge_all(rows: impl IntoIterator<Item = (u16, String, ErrorClass)>) {
         for (status, body, class) in rows {
             let error = error_of(Operation::App, &answer(status, body.clone()));
             assert_eq!(error.class(), class, "{status} {body}");

@@ -33,7 +33,8 @@ pub enum ErrorClass {
     InstanceNotFound,
     /// Another 404 of ZITADEL's own, with an id.
     NotFound,
-    /// This ZITADEL does not serve that API.
+    /// This ZITADEL does not serve that API (a route that it does not have, or 501). It passes: another API is used then, or a proxy was
+    /// configured anew.
     NotServed,
     /// The API in use does not have such a call; nothing was sent.
     NotInApi,
@@ -106,7 +107,6 @@ impl ErrorClass {
             | Self::AlreadyExists
             | Self::InstanceNotFound
             | Self::NotFound
-            | Self::NotServed
             | Self::NotInApi
             | Self::IssuerMismatch
             | Self::CredentialMalformed => true,
@@ -125,6 +125,7 @@ impl ErrorClass {
             | Self::Malformed
             | Self::TooLarge
             | Self::Redirected
+            | Self::NotServed
             | Self::TokenRefused => false,
         }
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::application::{self, AppPage, AppRef, Application};
 use super::backend::{Backend, Call};
+use super::error::ErrorClass;
 use super::generate_outcome::{self, Generated};
 use super::project::{self, ProjectState};
 use crate::ids::{OrganizationId, ProjectId, Sequence};
@@ -28,8 +29,9 @@ impl Backend for V1 {
         Call::new(Method::GET, app_path(app), app.organization.as_ref())
     }
 
-    fn read_app(&self, app: &AppRef, body: &[u8]) -> Option<Application> {
-        application::parse(body).filter(|read| read.id == app.app)
+    fn read_app(&self, app: &AppRef, body: &[u8]) -> Result<Application, ErrorClass> {
+        let read = application::parse(body).filter(|read| read.id == app.app);
+        read.ok_or(ErrorClass::Malformed)
     }
 
     fn project(&self, organization: Option<&OrganizationId>, project: &ProjectId) -> Call {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::application::{self, AppKind, AppPage, AppRef, AppState, Application};
 use super::backend::{Backend, Call};
+use super::error::ErrorClass;
 use super::generate_outcome::{self, Generated};
 use super::project::{self, ProjectState};
 use super::wire;
@@ -35,10 +36,16 @@ impl Backend for V2 {
         application_service("GetApplication", app.organization.as_ref(), body)
     }
 
-    fn read_app(&self, app: &AppRef, body: &[u8]) -> Option<Application> {
-        let answer: Value = serde_json::from_slice(body).ok()?;
-        let read = application(answer.get("application")?, &app.project)?;
-        (read.id == app.app).then_some(read)
+    fn read_app(&self, app: &AppRef, body: &[u8]) -> Result<Application, ErrorClass> {
+        let answer: Option<Value> = serde_json::from_slice(body).ok();
+        let read = answer.and_then(|answer| application(answer.get("application")?));
+        let read = read.filter(|(_, read)| read.id == app.app);
+        let (project, read) = read.ok_or(ErrorClass::Malformed)?;
+        // NB: it was found by its id alone.
+        if project != app.project {
+            return Err(ErrorClass::AppNotFound);
+        }
+        Ok(read)
     }
 
     fn project(&self, organization: Option<&OrganizationId>, project: &ProjectId) -> Call {
@@ -79,21 +86,17 @@ impl Backend for V2 {
         if apps.is_empty() && total.and_then(wire::sequence).is_some() {
             return None;
         }
-        let read = apps.iter().filter_map(|app| {
-            let project = app.get("projectId")?.as_str()?;
-            application(app, &ProjectId::try_from(project).ok()?)
-        });
+        let read = apps.iter().filter_map(application);
         Some(AppPage {
             len: apps.len(),
-            apps: read.collect(),
+            apps: read.map(|(_, app)| app).collect(),
         })
     }
 }
 
-fn application(app: &Value, project: &ProjectId) -> Option<Application> {
-    if app.get("projectId")?.as_str()? != project.as_str() {
-        return None;
-    }
+/// The project of an application, and the application.
+fn application(app: &Value) -> Option<(ProjectId, Application)> {
+    let project = ProjectId::try_from(app.get("projectId")?.as_str()?).ok()?;
     let config = |kind: &str| app.get(kind);
     let kind = match (
         config("apiConfiguration"),
@@ -107,7 +110,7 @@ fn application(app: &Value, project: &ProjectId) -> Option<Application> {
     };
     let configured = config("apiConfiguration").or_else(|| config("oidcConfiguration"));
     let change_date = wire::timestamp(app.get("changeDate")?)?;
-    Some(Application {
+    let application = Application {
         id: AppId::try_from(app.get("applicationId")?.as_str()?).ok()?,
         client_id: configured.and_then(application::client_id),
         state: match app.get("state").and_then(Value::as_str) {
@@ -119,5 +122,104 @@ fn application(app: &Value, project: &ProjectId) -> Option<Application> {
         sequence: Sequence::of_time(change_date),
         change_date,
         resource_owner: None,
-    })
+    };
+    Some((project, application))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHANGED: &str = "2026-11-29T06:05:52.274067Z";
+
+    fn app(config: &str, value: Value) -> Value {
+        let mut app = json!({
+            "applicationId": "7", "creationDate": "2026-11-29T06:05:49.502009Z", "changeDate": CHANGED,
+            "state": "APPLICATION_STATE_ACTIVE", "name": "orders", "projectId": "42",
+        });
+        app[config] = value;
+        app
+    }
+
+    fn read(app: &Value, project: &str) -> Result<Application, ErrorClass> {
+        let wanted = AppRef {
+            organization: None,
+            project: ProjectId::try_from(project).unwrap(),
+            app: AppId::try_from("7").unwrap(),
+        };
+        let body = json!({ "application": app }).to_string();
+        V2.read_app(&wanted, body.as_bytes())
+    }
+
+    #[test]
+    fn an_application_has_the_time_of_its_last_change_for_a_sequence() {
+        let read = read(&app("apiConfiguration", json!({"clientId": "1"})), "42").unwrap();
+        let changed = CHANGED.parse().unwrap();
+        let expected = Application {
+            id: AppId::try_from("7").unwrap(),
+            client_id: Some("1".to_owned()),
+            state: AppState::Active,
+            kind: AppKind::ApiBasic,
+            sequence: Sequence::of_time(changed),
+            change_date: changed,
+            resource_owner: None,
+        };
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn the_configuration_determines_the_kind() {
+        let key = json!({"authMethodType": "API_AUTH_METHOD_TYPE_PRIVATE_KEY_JWT"});
+        for (config, value, kind) in [
+            ("apiConfiguration", key, AppKind::ApiPrivateKeyJwt),
+            ("oidcConfiguration", json!({"clientId": "1"}), AppKind::Oidc),
+            ("samlConfiguration", json!({}), AppKind::Saml),
+            ("newConfiguration", json!({}), AppKind::Other),
+        ] {
+            assert_eq!(read(&app(config, value), "42").unwrap().kind, kind);
+        }
+    }
+
+    #[test]
+    fn an_application_of_another_project_is_not_found_and_another_one_is_no_answer() {
+        let good = app("apiConfiguration", json!({"clientId": "1"}));
+        assert_eq!(read(&good, "43"), Err(ErrorClass::AppNotFound));
+        for (field, bad) in [
+            ("applicationId", json!("8")),
+            ("applicationId", json!("a/b")),
+            ("projectId", json!(null)),
+            ("changeDate", json!("soon")),
+        ] {
+            let mut app = good.clone();
+            app[field] = bad;
+            assert_eq!(read(&app, "42"), Err(ErrorClass::Malformed), "{field}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_of_a_project_that_has_applications_is_no_list() {
+        let page = |body: Value| V2.read_apps(body.to_string().as_bytes());
+        let hidden = json!({"pagination": {"totalResult": "6", "appliedLimit": "100"}});
+        assert!(page(hidden).is_none());
+        let none = page(json!({"pagination": {"appliedLimit": "100"}})).unwrap();
+        assert_eq!((none.len, none.apps.len()), (0, 0));
+        let some = json!({"applications": [app("apiConfiguration", json!({})), {"id": 7}], "pagination": {"totalResult": "2"}});
+        let some = page(some).unwrap();
+        assert_eq!((some.len, some.apps.len()), (2, 1));
+        assert!(V2.read_apps(b"[]").is_none() && V2.read_apps(b"<html>").is_none());
+    }
+
+    #[test]
+    fn an_answer_has_a_date_and_without_one_the_client_secret_is_kept() {
+        let generated = |body: Value| V2.generated(body.to_string().as_bytes());
+        let dated = generated(json!({"clientSecret": "s", "creationDate": CHANGED})).unwrap();
+        let changed = CHANGED.parse().unwrap();
+        assert_eq!(dated.made, Some((Sequence::of_time(changed), changed)));
+        for odd in [json!(null), json!(7), json!("soon")] {
+            let odd = generated(json!({"clientSecret": "s", "creationDate": odd})).unwrap();
+            assert_eq!((odd.secret.expose(), odd.made), ("s", None));
+        }
+        assert!(generated(json!({"creationDate": CHANGED})).is_none());
+        assert!(generated(json!({"clientSecret": ""})).is_none());
+    }
 }

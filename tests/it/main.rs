@@ -14,6 +14,7 @@ mod support;
 
 mod admission;
 mod adoption;
+mod api_v2;
 mod bad_input;
 mod claims;
 mod connection;

@@ -95,7 +95,6 @@ fn stored(
     entry: &Entry,
 ) -> ControlFlow<Step, Found> {
     let facts = eval.facts;
-    let sequence = entry.sequence;
     let Some(mine) = mine else {
         // A CR that was deleted and created again, or a claim that was swept: the value decides, and nothing is rotated if it is good.
         if let Some(found) = verify(eval, claim, secret)? {
