@@ -14,16 +14,15 @@ use crate::api::{
     ApiInUse, AuthMethod, ConditionType, KeyRef, Reason, RehearsalPolicy, Status,
     ZitadelConnection, ZitadelConnectionStatus,
 };
+use crate::connection::check::{self, needs_more, refused};
 use crate::connection::inputs::{material, method};
 use crate::connection::shared::Shared;
 use crate::connection::terms::{RepairLimit, TermsError, organization};
 use crate::connection::unusable::Unusable;
-use crate::connection::version;
 use crate::connection::{Connection, Declared, Reach, permanent, unreached};
-use crate::ids::{ApiVersion, UserId};
+use crate::ids::ApiVersion;
 use crate::reconcile::context::Context;
 use crate::report::changes::{self, V2_GUARANTEES};
-use crate::report::failure;
 use crate::report::unreadable;
 use crate::rotation::Failure;
 use crate::store::apply;
@@ -32,8 +31,8 @@ use crate::store::secret::Endpoints;
 use crate::target::quote;
 use crate::target::{ObjectVersion, object_version};
 use crate::zitadel::{
-    Client, ClientConfig, ConfigError, Credential, CredentialError, Detail, Discovery, Endpoint,
-    ErrorClass, Fault, Issuer, IssuerError, Observer, Operation, Timeouts, ZitadelError,
+    Client, ClientConfig, ConfigError, Credential, CredentialError, Endpoint, ErrorClass, Issuer,
+    IssuerError, Observer, Operation, Timeouts, ZitadelError,
 };
 
 /// Reads a connection, checks it at ZITADEL and reports.
@@ -208,7 +207,7 @@ async fn connect(
         ConfigError::Tls => Unusable::new(Reason::TlsFailed, error.to_string()),
     })?;
     let discovery = client.discovery().await.map_err(|error| refused(&error))?;
-    let found = version::find(&client, spec.api(), None).await?;
+    let found = check::find(&client, spec.api(), None).await?;
     let connection = Connection {
         name,
         zitadel: Arc::new(client.over(found.version)),
@@ -238,7 +237,7 @@ async fn still(
     trusted: bool,
 ) -> Result<Arc<Connection>, Unusable> {
     let trusted = Some(&**before).filter(|_| trusted);
-    let found = version::find(&before.zitadel, object.spec.api(), trusted).await?;
+    let found = check::find(&before.zitadel, object.spec.api(), trusted).await?;
     if found.version == before.zitadel.api() && found.user == before.user {
         return Ok(Arc::clone(before));
     }
@@ -253,87 +252,6 @@ async fn still(
 
 fn invalid(error: TermsError) -> Unusable {
     Unusable::new(Reason::InvalidSpec, error.to_string())
-}
-
-pub(super) fn refused(error: &ZitadelError) -> Unusable {
-    let mut failure = failure::zitadel(error);
-    // NB: what a connection asks for exists in every ZITADEL: a route that does not is another actor's, such as while a proxy is
-    // configured anew.
-    failure.permanent &= !matches!(
-        error.class(),
-        ErrorClass::NotFound | ErrorClass::PermissionDenied
-    );
-    let message = match error.detail().filter(|detail| detail.is_proxy()) {
-        Some(detail) => format!("spec.proxy: {detail}"),
-        None => format!("ZITADEL: {error}"),
-    };
-    Unusable {
-        outage: false,
-        message,
-        failure,
-    }
-}
-
-/// Whose credential it is; none if v1 is not served, which is asked for it. Where that is not answered, one more request shows whether anything of ZITADEL answers; it is asked at the
-/// same time where the first one takes long, so that both take no longer than one.
-pub(super) async fn who(zitadel: &Client) -> Result<Option<UserId>, Unusable> {
-    const LONG: Duration = Duration::from_secs(3);
-    const REST: Duration = Duration::from_secs(7);
-    let more = async || {
-        let away = || Err(ZitadelError::new(Operation::Discovery, ErrorClass::Timeout));
-        let asked = tokio::time::timeout(REST, zitadel.discovery()).await;
-        asked.unwrap_or_else(|_| away())
-    };
-    let mut me = std::pin::pin!(zitadel.me());
-    if let Ok(answer) = tokio::time::timeout(LONG, &mut me).await {
-        return match answer {
-            Ok(user) => Ok(Some(user)),
-            Err(error) if error.class() == ErrorClass::NotServed => Ok(None),
-            Err(error) if needs_more(&error) => Err(judged(&error, more().await)),
-            Err(error) => Err(refused(&error)),
-        };
-    }
-    match futures::join!(me, more()) {
-        (Ok(user), _) => Ok(Some(user)),
-        (Err(error), _) if error.class() == ErrorClass::NotServed => Ok(None),
-        (Err(error), other) => Err(judged(&error, other)),
-    }
-}
-
-/// Whether one more request can show more.
-fn needs_more(error: &ZitadelError) -> bool {
-    is_away(error) || error.detail().map(Detail::fault) == Some(&Fault::TokenServerError)
-}
-
-/// Why ZITADEL does not say which user the credential is, by whether the issuer answers.
-fn judged(error: &ZitadelError, discovery: Result<Discovery, ZitadelError>) -> Unusable {
-    let refusal = refused(error);
-    let key = error.detail().map(Detail::fault) == Some(&Fault::TokenServerError);
-    let away = is_away(error);
-    match discovery {
-        Ok(_) if key => Unusable::passing(
-            Reason::CredentialRejected,
-            "ZITADEL responds, but its token endpoint returns server_error: the service account key was probably deleted or has expired. Create a new key and put it into the Secret, see spec.auth",
-        ),
-        Err(other) if away && is_away(&other) => Unusable {
-            outage: true,
-            ..refusal
-        },
-        _ => refusal,
-    }
-}
-
-/// Whether no one answered who knows ZITADEL.
-fn is_away(error: &ZitadelError) -> bool {
-    matches!(
-        error.class(),
-        ErrorClass::UnreachableDns
-            | ErrorClass::UnreachableConnect
-            | ErrorClass::Tls
-            | ErrorClass::Interrupted
-            | ErrorClass::Timeout
-            | ErrorClass::Unavailable
-    )
 }
 
 /// Counts the calls of a connection, and has the connection checked when one of them casts doubt on it.
@@ -529,52 +447,4 @@ async fn unreadable(
         });
     }
     Ok(Action::await_change())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(operation: Operation, class: ErrorClass) -> ZitadelError {
-        ZitadelError::new(operation, class)
-    }
-
-    #[test]
-    fn a_token_endpoint_that_fails_while_the_issuer_answers_names_the_key() {
-        let gone = error(Operation::Token, ErrorClass::Internal)
-            .with_detail(Some(Detail::of(Fault::TokenServerError)));
-        assert!(needs_more(&gone));
-        let discovery = Discovery {
-            issuer: Issuer::parse("https://iam.example.com", false).unwrap(),
-            introspection_endpoint: String::new(),
-            token_endpoint: String::new(),
-        };
-        let refusal = judged(&gone, Ok(discovery));
-        assert_eq!(refusal.failure.reason, Reason::CredentialRejected);
-        assert!(
-            refusal
-                .message
-                .contains("service account key was probably deleted")
-        );
-        let down = error(Operation::Discovery, ErrorClass::Internal);
-        let refusal = judged(&gone, Err(down));
-        assert_eq!(refusal.failure.reason, Reason::ZitadelUnavailable);
-    }
-
-    #[test]
-    fn other_connections_wait_only_where_nothing_of_zitadel_answers() {
-        use ErrorClass::{Malformed, Timeout, Unauthenticated, Unavailable};
-        let of = |me, other| {
-            let me = error(Operation::Me, me);
-            judged(&me, Err(error(Operation::Discovery, other))).outage
-        };
-        assert!(of(Timeout, Timeout) && of(Unavailable, Unavailable));
-        assert!(!of(Timeout, Malformed) && !of(Unauthenticated, Timeout));
-    }
-
-    #[test]
-    fn a_403_on_who_one_is_leaves_the_objects_alone() {
-        let refusal = refused(&error(Operation::Me, ErrorClass::PermissionDenied));
-        assert!(!refusal.failure.permanent);
-    }
 }

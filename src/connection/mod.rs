@@ -1,10 +1,10 @@
 //! The connections that reconciliations share: their clients, grants and limits.
 //!
-//! * [`connect`] makes one of a `ZitadelConnection`: it reads its [`inputs`], checks it at ZITADEL and reports; [`unusable`] is why it
+//! * [`connect`] makes one of a `ZitadelConnection`: it reads its [`inputs`], has it [`check`]ed at ZITADEL and reports; [`unusable`] is why it
 //!   cannot be used
-//! * [`version`] finds which version of ZITADEL's API it uses
 //! * [`registry`] has them by name. [`grants`] says who may use one, [`terms`] how much; [`shared`] is what outlives its client
 
+pub(crate) mod check;
 pub(crate) mod connect;
 pub(crate) mod grants;
 pub(crate) mod inputs;
@@ -12,7 +12,6 @@ pub(crate) mod registry;
 pub(crate) mod shared;
 pub(crate) mod terms;
 pub(crate) mod unusable;
-pub(crate) mod version;
 
 use std::collections::HashSet;
 use std::sync::Arc;

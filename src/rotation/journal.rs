@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::ids::{ApiVersion, AttemptId, Sequence};
-use crate::rotation::claim::Attempt;
+use crate::ids::{AttemptId, Sequence};
 use crate::rotation::commit::Entry;
 
 /// One `secret.changed` of the application.
@@ -51,17 +50,6 @@ impl Journal {
             .filter(|event| event.time <= entry.change_date);
         let newest = not_younger.map(|event| event.sequence).max();
         newest.unwrap_or_default()
-    }
-
-    /// The newest event before an attempt.
-    pub fn before(&self, attempt: &Attempt) -> Option<Sequence> {
-        match attempt.api {
-            ApiVersion::V1 => attempt.pre_sequence,
-            ApiVersion::V2 => {
-                let before = self.0.iter().filter(|event| event.time < attempt.time);
-                before.map(|event| event.sequence).max()
-            }
-        }
     }
 
     /// The newest event.

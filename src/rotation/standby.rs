@@ -8,10 +8,12 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
 use crate::api::Reason;
+use crate::ids::{ApiVersion, Sequence};
 use crate::rotation::cause::kind::Cause;
 use crate::rotation::claim::Attempt;
 use crate::rotation::commit::Entry;
 use crate::rotation::evaluation::Evaluation;
+use crate::rotation::journal::Journal;
 use crate::rotation::observed::Observed;
 use crate::rotation::overlap;
 use crate::rotation::secret::{SecretState, SecretView, Value};
@@ -54,7 +56,7 @@ pub(super) fn retired(
         Observed::Live(journal) => {
             let newest = journal
                 .newest_own()
-                .filter(|event| Some(event.sequence) > journal.before(attempt));
+                .filter(|event| Some(event.sequence) > before(attempt, journal));
             let Some(newest) = newest else {
                 return Continue(None);
             };
@@ -80,6 +82,18 @@ pub(super) fn retired(
         sequence,
         change_date,
     }))
+}
+
+/// The newest event before an attempt. One over v2 could not see it, but knows the time.
+fn before(attempt: &Attempt, journal: &Journal) -> Option<Sequence> {
+    match attempt.api {
+        ApiVersion::V1 => attempt.pre_sequence,
+        ApiVersion::V2 => {
+            let events = journal.0.iter();
+            let before = events.filter(|event| event.time < attempt.time);
+            before.map(|event| event.sequence).max()
+        }
+    }
 }
 
 /// Whether the pair before the stored one is to be made useless now.

@@ -8,8 +8,7 @@ use super::error::ErrorClass;
 use super::generate_outcome::Generated;
 use super::project::ProjectState;
 use super::transport::Transport;
-use super::{v1::V1, v2::V2};
-use crate::ids::{ApiVersion, OrganizationId, ProjectId};
+use crate::ids::{OrganizationId, ProjectId};
 
 /// A request, before the transport makes it one of HTTP.
 pub(super) struct Call {
@@ -94,12 +93,4 @@ pub(super) trait Backend: Send + Sync {
     ) -> Call;
     /// The page in the answer to that.
     fn read_apps(&self, body: &[u8]) -> Option<AppPage>;
-}
-
-/// The API of that version.
-pub(super) fn of(version: ApiVersion) -> &'static dyn Backend {
-    match version {
-        ApiVersion::V1 => &V1,
-        ApiVersion::V2 => &V2,
-    }
 }

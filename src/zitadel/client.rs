@@ -9,7 +9,7 @@ use reqwest::RequestBuilder;
 use zeroize::Zeroizing;
 
 use super::answer::Answer;
-use super::backend::{self, Backend};
+use super::backend::Backend;
 use super::config::{ClientConfig, ConfigError, Observer, Timeouts};
 use super::deprecation::Deprecation;
 use super::error::{ErrorClass, Operation, ZitadelError};
@@ -18,6 +18,8 @@ use super::issuer::Issuer;
 use super::sensitive;
 use super::token::{Audience, Token, TokenSource};
 use super::transport::Transport;
+use super::v1::V1;
+use super::v2::V2;
 use crate::ids::ApiVersion;
 use crate::process::clock::ServerClock;
 
@@ -73,7 +75,10 @@ impl Client {
     }
 
     pub(super) fn backend(&self) -> &'static dyn Backend {
-        backend::of(self.api)
+        match self.api {
+            ApiVersion::V1 => &V1,
+            ApiVersion::V2 => &V2,
+        }
     }
 
     /// When the credential expires, if that is known.
