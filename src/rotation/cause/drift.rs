@@ -3,6 +3,7 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use crate::api::Reason;
+use crate::ids::ApiVersion;
 use crate::rotation::cause::found::Found;
 use crate::rotation::cause::kind::Cause;
 use crate::rotation::cause::proof::prove;
@@ -77,7 +78,9 @@ pub(super) fn drift(
     eval.memory.drift = None;
     if newest == Some(sequence) {
         eval.memory.note_drift(eval.seen().hint, sequence);
-        if let Some(event) = newest_event.filter(|_| entry.sequence.is_time()) {
+        if let Some(event) =
+            newest_event.filter(|_| entry.sequence.is_time() && facts.api == ApiVersion::V1)
+        {
             // It was made over an API without sequences, and by now its own is known.
             return Continue(Some(Found::Render {
                 over: secret.version.clone(),

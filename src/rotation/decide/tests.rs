@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::unchecked_time_subtraction)]
 
 mod adopt;
+mod api;
 mod attempts;
 mod breaker;
 mod claims;
