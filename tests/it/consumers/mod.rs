@@ -119,9 +119,16 @@ impl Consuming {
 
     /// The kubelet says that the container started then.
     async fn runs(&self, name: &str, started: Timestamp) {
+        let in_time = SignedDuration::ZERO;
+        self.runs_by_clock(name, started, in_time).await;
+    }
+
+    /// The same by a kubelet whose clock is ahead.
+    async fn runs_by_clock(&self, name: &str, started: Timestamp, ahead: SignedDuration) {
         let long_ago = Timestamp::now() - LONG_AGO;
+        let started = started + ahead;
         let status = json!({"status": {
-            "phase": "Running", "startTime": long_ago.to_string(),
+            "phase": "Running", "startTime": (long_ago + ahead).to_string(),
             "conditions": [
                 {"type": "PodScheduled", "status": "True", "lastTransitionTime": long_ago.to_string()},
                 {"type": "Ready", "status": "True", "lastTransitionTime": long_ago.to_string()},

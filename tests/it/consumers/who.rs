@@ -61,6 +61,23 @@ async fn who_has_the_former_value_is_said_until_no_one_has() {
 }
 
 #[tokio::test]
+async fn a_node_whose_clock_is_ahead_makes_no_container_look_younger_than_the_value() {
+    let it = Consuming::new("ahead").await;
+    let extra = json!({"rotation": {"trigger": "0"}});
+    it.tenant.issued("orders", extra).await;
+    it.pod("env", environment(), json!({})).await;
+    let ahead = SignedDuration::from_mins(4);
+    it.runs_by_clock("env", Timestamp::now(), ahead).await;
+    // By the clock of its node the container starts minutes after the write.
+    it.tenant.trigger("orders", "1").await;
+    let object = it.counted(1, 1).await;
+    assert_eq!(behind(&object), [(Some("env"), "environment")]);
+    let later = Timestamp::now() + SignedDuration::from_mins(1);
+    it.runs_by_clock("env", later, ahead).await;
+    it.until("AllCurrent").await;
+}
+
+#[tokio::test]
 async fn a_pod_whose_prompt_is_refused_keeps_no_other_waiting() {
     let it = Consuming::new("unprompted").await;
     let extra = json!({"rotation": {"trigger": "0"}});
