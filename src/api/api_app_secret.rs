@@ -11,7 +11,7 @@ use crate::api::rule;
 use crate::api::secret_template::AdoptionPolicy;
 use crate::api::secret_template::DeletionPolicy;
 use crate::api::secret_template::SecretTemplate;
-use crate::api::status::ApiAppSecretStatus;
+use crate::api::status::AppSecretStatus;
 use crate::ids::AppId;
 
 /// An OAuth2 client secret of a ZITADEL API application, kept in a Kubernetes Secret and rotated.
@@ -25,7 +25,7 @@ use crate::ids::AppId;
     shortname = "aas",
     category = "zitadel",
     namespaced,
-    status = "ApiAppSecretStatus",
+    status = "AppSecretStatus",
     derive = "PartialEq",
     doc = "The client secret of one ZITADEL API application, kept in a Kubernetes Secret: created, rotated, verified and repaired.",
     selectable = ".spec.projectId",

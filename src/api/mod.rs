@@ -1,10 +1,12 @@
 //! The kinds people write, their status and its vocabulary. No client, no I/O.
 
 mod api_app_secret;
+mod app_secret;
 mod auth;
 mod condition;
 mod consumers;
 mod grant;
+mod kind;
 mod proxy;
 mod reason;
 mod rotation;
@@ -15,19 +17,20 @@ mod tls;
 mod zitadel_connection;
 
 pub use api_app_secret::{ApiAppSecret, ApiAppSecretSpec, ConnectionRef, Standby, StandbyType};
+pub use app_secret::AppSecret;
 pub use auth::{Auth, AuthMethod, KeyRef, SecretSource};
 pub use condition::{Condition, ConditionType, Conditions, Status, seconds};
 pub use consumers::{
     Behind, Consumers, ConsumersStatus, RefreshPolicy, RestartPolicy, WorkloadRef,
 };
 pub use grant::{Grant, GrantedId, LabelOperator, LabelRequirement, NamespaceSelector};
+pub use kind::Kind;
 pub use proxy::{NoProxyHost, Proxy};
 pub use reason::Reason;
 pub use rotation::{Overlap, OverlapEnd, Recovery, RecoveryPolicy, Rotation, Window};
 pub use secret_template::{AdoptionPolicy, DataEntry, DeletionPolicy, SecretTemplate, ValueSource};
 pub use status::{
-    ApiAppSecretStatus, ForeignSecret, HistoryEntry, LastRotation, OpenAttempt, Outcome,
-    PreviousPair,
+    AppSecretStatus, ForeignSecret, HistoryEntry, LastRotation, OpenAttempt, Outcome, PreviousPair,
 };
 pub use tls::{CaBundle, PlaintextPolicy, Tls};
 pub use zitadel_connection::{

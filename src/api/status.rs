@@ -14,7 +14,7 @@ use crate::api::consumers::ConsumersStatus;
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("default" = {"observedGeneration": -1}))]
-pub struct ApiAppSecretStatus {
+pub struct AppSecretStatus {
     /// The generation of the spec that this status speaks of; -1 before the operator has seen the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
@@ -98,7 +98,7 @@ pub struct ApiAppSecretStatus {
     pub history: Vec<HistoryEntry>,
 }
 
-impl ApiAppSecretStatus {
+impl AppSecretStatus {
     /// Entries of the history that are kept: `maxItems` of its schema.
     pub const HISTORY: usize = 10;
 }
@@ -264,7 +264,7 @@ mod tests {
     fn words_and_fields_of_another_version_are_kept_as_they_are() {
         let stored = include_str!("../../tests/fixtures/status-of-a-later-version.json");
         let stored: serde_json::Value = serde_json::from_str(stored).unwrap();
-        let mut read: ApiAppSecretStatus = serde_json::from_value(stored.clone()).unwrap();
+        let mut read: AppSecretStatus = serde_json::from_value(stored.clone()).unwrap();
         assert_eq!(read.history[0].outcome, "Teleported");
         assert_eq!(Outcome::from_word(&read.history[0].outcome), None);
         read.conditions.set(
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn no_word_in_a_status_is_a_closed_list() {
         for schema in [
-            schemars::schema_for!(ApiAppSecretStatus),
+            schemars::schema_for!(AppSecretStatus),
             schemars::schema_for!(crate::api::ZitadelConnectionStatus),
         ] {
             let schema = schema.to_value().to_string();

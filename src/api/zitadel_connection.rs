@@ -181,7 +181,7 @@ pub enum RehearsalPolicy {
 }
 
 /// What is known of the connection.
-// NB: the default is for kstatus, see ApiAppSecretStatus.
+// NB: the default is for kstatus, see AppSecretStatus.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("default" = {"observedGeneration": -1}))]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use kube::api::ObjectMeta;
 use kube::{Api, Resource as _};
 
-use crate::api::ApiAppSecret;
 use crate::background::every;
 use crate::reconcile::context::Context;
+use crate::store::object::Object;
 use crate::store::overlay::revision;
 
 /// Checks whether the API server still has the newest object that the watches have shown. If what it has is older, or nothing twice in a
@@ -28,19 +28,27 @@ pub async fn detect_restore(context: Arc<Context>) {
         let Some(newest) = objects.max_by_key(|object| version(object.meta())) else {
             continue;
         };
+        let kind = newest.kind();
         let newest = newest.metadata();
         let (namespace, name) = (newest.namespace.clone(), newest.name.clone());
         let (namespace, name) = (namespace.unwrap_or_default(), name.unwrap_or_default());
-        let api: Api<ApiAppSecret> = Api::namespaced(context.process.client.clone(), &namespace);
+        let client = context.process.client.clone();
+        let api: Api<Object> = Api::namespaced_with(client, &namespace, &kind);
         let known = std::mem::take(&mut absent);
         match api.get_metadata_opt(&name).await {
             Ok(Some(found)) if found.metadata.uid == newest.uid => {
                 if version(&found.metadata) < version(&newest) {
-                    context.process.restore.detected("the newest ApiAppSecret");
+                    context
+                        .process
+                        .restore
+                        .detected(&format!("the newest {kind}"));
                 }
             }
             Ok(_) if known == newest.uid => {
-                context.process.restore.detected("no newest ApiAppSecret");
+                context
+                    .process
+                    .restore
+                    .detected(&format!("no newest {kind}"));
             }
             Ok(_) => absent = newest.uid,
             Err(_) => {}

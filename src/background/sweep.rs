@@ -9,12 +9,12 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{DeleteParams, ObjectMeta, Preconditions};
 
-use crate::api::ApiAppSecret;
 use crate::background::every;
 use crate::ids::{AppId, ProjectId};
 use crate::reconcile::context::Context;
 use crate::rotation::{Claim, Owner, RecordError};
 use crate::store::cache::Cache;
+use crate::store::object::Object;
 use crate::store::owners::AppKey;
 use crate::target::apps;
 use crate::zitadel::AppRef;
@@ -181,7 +181,8 @@ pub(crate) fn claimants(context: &Context, claim: &str) -> Vec<Owner> {
 
 /// Whether a claim's owner exists by the API server itself, or that is unknown: the watch of the objects may lag behind that of the claims.
 async fn has_owner(context: &Context, owner: &Owner) -> bool {
-    let api: Api<ApiAppSecret> = Api::namespaced(context.process.client.clone(), &owner.namespace);
+    let client = context.process.client.clone();
+    let api: Api<Object> = Api::namespaced_with(client, &owner.namespace, &owner.kind);
     let found = api.get_metadata_opt(&owner.name).await;
     found.map_or(true, |found| {
         found.is_some_and(|found| found.metadata.uid.as_ref() == Some(&owner.uid))
@@ -217,7 +218,7 @@ fn written(metadata: &ObjectMeta) -> Option<Timestamp> {
 
 /// Whether a claim's owner still exists by the watches, or that is unknown.
 fn kept(context: &Context, owner: &Owner) -> bool {
-    !context.store.knows(&owner.namespace) || context.store.object(owner).is_some()
+    !context.store.knows(owner.kind, &owner.namespace) || context.store.object(owner).is_some()
 }
 
 #[cfg(test)]

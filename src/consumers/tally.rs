@@ -284,6 +284,7 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         let rotation = Rotation {
             owner: Owner {
+                kind: crate::api::Kind::ApiApp,
                 namespace: "orders".to_owned(),
                 name: "api".to_owned(),
                 uid: "u".to_owned(),

@@ -97,6 +97,7 @@ impl Api {
 fn rotation(number: u128, written: Timestamp) -> Rotation {
     Rotation {
         owner: Owner {
+            kind: crate::api::Kind::ApiApp,
             namespace: "shop".to_owned(),
             name: "oauth".to_owned(),
             uid: number.to_string(),

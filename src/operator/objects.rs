@@ -1,4 +1,4 @@
-//! The controller of the `ApiAppSecret`s of one namespace, or of all of them: its watches, and what each event wakes.
+//! The controllers of the objects of one namespace, or of all of them: its watches, and what each event wakes.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -11,18 +11,19 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 
+use crate::api::Kind;
 use crate::operator::sync::{stream_of, unless_stopped_before_sync};
 use crate::process::denied_requests::DeniedRequest;
 use crate::reconcile::context::Context;
 use crate::reconcile::limits;
 use crate::reconcile::reconcile;
 use crate::report::{self, Error};
-use crate::store::cache::{Cache, Synced};
+use crate::store::cache::{ByKind, Cache, Objects, Synced};
 use crate::store::object::Object;
 use crate::store::prune;
 use crate::store::secret::MANAGED_LABEL;
@@ -37,94 +38,128 @@ const FOREIGN: Duration = Duration::from_mins(5);
 
 /// Where the watches of a cache write.
 pub struct Feed {
-    objects: Writer<Object>,
+    objects: ByKind<ObjectsFeed>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
+}
+
+/// Where the watch of one kind writes.
+struct ObjectsFeed {
+    writer: Writer<Object>,
     woken: mpsc::UnboundedReceiver<ObjectRef<Object>>,
 }
 
 /// An empty cache and its feed.
 pub fn cache() -> (Cache, Feed) {
-    let (wake, woken) = mpsc::unbounded_channel();
-    let (objects, objects_writer) = reflector::store();
+    let (api_app, api_app_feed) = objects(Kind::ApiApp);
     let (namespaces, namespaces_writer) = reflector::store();
     let cache = Cache {
-        objects,
-        objects_synced: Synced::default(),
-        statuses: Arc::default(),
+        objects: ByKind { api_app },
         secrets: Arc::default(),
         secrets_synced: Synced::default(),
         namespaces,
         namespaces_synced: Synced::default(),
-        wake,
     };
     let feed = Feed {
-        objects: objects_writer,
+        objects: ByKind {
+            api_app: api_app_feed,
+        },
         namespaces: namespaces_writer,
-        woken,
     };
     (cache, feed)
 }
 
+fn objects(kind: Kind) -> (Objects, ObjectsFeed) {
+    let (wake, woken) = mpsc::unbounded_channel();
+    let writer = Writer::new(kind);
+    let objects = Objects {
+        kind,
+        all: writer.as_reader(),
+        synced: Synced::default(),
+        statuses: Arc::default(),
+        own_statuses: Arc::default(),
+        wake,
+    };
+    (objects, ObjectsFeed { writer, woken })
+}
+
 /// Watches a namespace, or the whole cluster, and reconciles its objects, until the process stops.
 pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Cache, feed: Feed) {
-    let client = context.process.client.clone();
-    let secrets = watch_secrets(&context, namespace.clone(), &cache);
-    let mut named = watcher::Config::default();
-    if let Some(namespace) = &namespace {
-        // NB: RBAC can grant list and watch of one object by its name, and this is the request that it grants.
-        named = named.fields(&format!("metadata.name={namespace}"));
-    }
-    let filled = cache.namespaces_synced.clone();
-    let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
-    let namespace_changes =
-        watch(namespaces, named, &context.process.restore).modify(prune::annotations);
-    let namespace_changes =
-        with_missed_deletions(namespace_changes.boxed(), cache.namespaces.clone())
-            .reflect(feed.namespaces)
-            .inspect(move |event| filled.note(event))
-            .touched_objects();
-    let objects: Api<Object> = match &namespace {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::all(client),
+    let beside = async {
+        futures::join!(
+            watch_secrets(&context, namespace.clone(), &cache),
+            watch_namespaces(&context, namespace.as_deref(), &cache, feed.namespaces)
+        );
     };
-    let (indexed, shown, own) = (Arc::clone(&context), cache.clone(), Arc::clone(&context));
-    let object_changes = watch(
-        objects,
-        watcher::Config::default(),
-        &context.process.restore,
-    );
-    let object_changes = with_missed_deletions(object_changes.boxed(), cache.objects.clone())
-        .reflect(feed.objects)
+    let ByKind { api_app } = feed.objects;
+    let work = control_kind(&context, namespace.clone(), &cache.objects.api_app, api_app);
+    tokio::select! {
+        () = Box::pin(work) => {}
+        () = Box::pin(beside) => {}
+    }
+}
+
+/// Watches the objects of one kind and reconciles them, until the process stops.
+async fn control_kind(
+    context: &Arc<Context>,
+    namespace: Option<String>,
+    objects: &Objects,
+    feed: ObjectsFeed,
+) {
+    let client = context.process.client.clone();
+    let api: Api<Object> = match &namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &objects.kind),
+        None => Api::all_with(client, &objects.kind),
+    };
+    let (indexed, shown, own) = (Arc::clone(context), objects.clone(), objects.clone());
+    let changes = watch(api, watcher::Config::default(), &context.process.restore);
+    let changes = with_missed_deletions(changes.boxed(), objects.all.clone())
+        .reflect(feed.writer)
         .inspect(move |event| {
             if let Ok(event) = event {
                 shown.statuses.lock().note(event);
             }
-            index(&indexed, namespace.as_deref(), event);
+            index(&indexed, shown.kind, namespace.as_deref(), event);
             indexed.store.changed();
-            shown.objects_synced.note(event);
+            shown.synced.note(event);
         })
-        .filter(move |event| ready(!own.store.own_statuses.explain(event)))
+        .filter(move |event| ready(!own.own_statuses.explain(event)))
         .applied_objects();
 
-    let in_namespace = cache.objects.clone();
-    let work = Controller::for_stream(object_changes, cache.objects.clone())
+    let work = Controller::for_stream_with(changes, objects.all.clone(), objects.kind)
         .with_config(controller::Config::default().concurrency(limits::IN_ALL))
         .trigger_backoff(NoPause)
-        .watches_stream(
-            namespace_changes,
-            move |changed: PartialObjectMeta<Namespace>| {
-                objects_in(&in_namespace, &changed.name_any())
-            },
-        )
         .reconcile_on(stream_of(feed.woken))
         .graceful_shutdown_on(context.process.stop.clone().cancelled_owned())
-        .run(reconcile_when_ready, on_error, Arc::clone(&context))
+        .run(reconcile_when_ready, on_error, Arc::clone(context))
         .for_each(|_| ready(()));
-    let work = unless_stopped_before_sync(work, &cache.objects_synced, &context);
-    tokio::select! {
-        () = work => {}
-        () = secrets => {}
+    unless_stopped_before_sync(work, &objects.synced, context).await;
+}
+
+/// Shows the namespaces, and has the objects of one reconciled that has changed. Does not end.
+async fn watch_namespaces(
+    context: &Context,
+    namespace: Option<&str>,
+    cache: &Cache,
+    writer: Writer<PartialObjectMeta<Namespace>>,
+) {
+    let mut named = watcher::Config::default();
+    if let Some(namespace) = namespace {
+        // NB: RBAC can grant list and watch of one object by its name, and this is the request that it grants.
+        named = named.fields(&format!("metadata.name={namespace}"));
     }
+    let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(context.process.client.clone());
+    let changes = watch(namespaces, named, &context.process.restore).modify(prune::annotations);
+    with_missed_deletions(changes.boxed(), cache.namespaces.clone())
+        .reflect(writer)
+        .inspect(|event| cache.namespaces_synced.note(event))
+        .touched_objects()
+        .for_each(|changed| {
+            if let Ok(changed) = changed {
+                wake_objects_in(context, cache, &changed.name_any());
+            }
+            ready(())
+        })
+        .await;
 }
 
 /// Shows the Secrets with our label, and has the object reconciled whose Secret has changed. Does not end.
@@ -142,22 +177,27 @@ async fn watch_secrets(context: &Context, namespace: Option<String>, cache: &Cac
             context.store.changed();
             cache.secrets_synced.note(&event);
             for ((namespace, name), secret) in touched.into_iter().flatten() {
-                context
-                    .store
-                    .wake_object(keeper(&namespace, &name, &secret));
+                for keeper in keepers(&namespace, &name, &secret) {
+                    context.store.wake_object(keeper);
+                }
             }
             ready(())
         })
         .await;
 }
 
-/// Keeps the index of which object names which application; those that come free are reconciled. `watched` is the namespace of the
-/// watch, if it is not all of them.
-fn index(context: &Context, watched: Option<&str>, event: &Result<Event<Object>, watcher::Error>) {
+/// Keeps the index of which object names which application; those that come free are reconciled. `kind` and `watched` are those of the
+/// watch: `watched` is its namespace, if it is not all of them.
+fn index(
+    context: &Context,
+    kind: Kind,
+    watched: Option<&str>,
+    event: &Result<Event<Object>, watcher::Error>,
+) {
     let mut index = context.store.owners.lock();
     let mut forget = |object: &Object| {
         let namespace = object.namespace().unwrap_or_default();
-        index.remove(&namespace, &object.name_any())
+        index.remove(kind, &namespace, &object.name_any())
     };
     let freed = match event {
         Ok(Event::Apply(kept) | Event::InitApply(kept)) => match kept.read() {
@@ -173,7 +213,9 @@ fn index(context: &Context, watched: Option<&str>, event: &Result<Event<Object>,
             forget(kept)
         }
         // What was deleted while the watch was interrupted is only missing in the list.
-        Ok(Event::InitDone) => index.retain(watched, |owner| context.store.object(owner).is_some()),
+        Ok(Event::InitDone) => {
+            index.retain(kind, watched, |owner| context.store.object(owner).is_some())
+        }
         Ok(Event::Init) | Err(_) => return,
     };
     drop(index);
@@ -198,7 +240,7 @@ async fn reconcile_when_ready(object: Arc<Object>, context: Arc<Context>) -> Res
         context.process.lead.leading().await;
         tokio::select! {
             biased;
-            () = context.store.synced(&namespace) => None,
+            () = context.store.synced(object.kind(), &namespace) => None,
             request = context.process.denied.until(in_the_way) => Some(request),
         }
     };
@@ -215,10 +257,10 @@ async fn reconcile_when_ready(object: Arc<Object>, context: Arc<Context>) -> Res
     if context.awaits_connection(connection) {
         return Ok(Action::await_change());
     }
-    let who = ObjectRef::from_obj(object.as_ref());
+    let who = object.reference();
     // NB: it may have waited for long: to lead, for example.
-    let cache = context.store.of(&namespace);
-    let Some(object) = cache.and_then(|cache| cache.objects.get(&who)) else {
+    let objects = context.store.objects_of(object.kind(), &namespace);
+    let Some(object) = objects.and_then(|objects| objects.all.get(&who)) else {
         return Ok(Action::await_change());
     };
     let Some(_slot) = context.pools.try_acquire(&who, connection, &namespace) else {
@@ -239,6 +281,7 @@ fn on_error(object: Arc<Object>, error: &Error, context: Arc<Context>) -> Action
     let wait = context.retries.failed(object.uid().to_owned());
     if let Some(left_out) = context.log.allows(error.reason()) {
         tracing::warn!(
+            kind = %object.kind(),
             namespace = object.meta().namespace,
             name = object.meta().name,
             reason = error.reason(),
@@ -249,21 +292,24 @@ fn on_error(object: Arc<Object>, error: &Error, context: Arc<Context>) -> Action
     Action::requeue(wait)
 }
 
-fn objects_in(objects: &Store<Object>, namespace: &str) -> Vec<ObjectRef<Object>> {
-    let objects = objects.state();
-    let inside = objects
-        .iter()
-        .filter(|object| object.namespace().as_deref() == Some(namespace));
-    inside
-        .map(|object| ObjectRef::from_obj(object.as_ref()))
-        .collect()
+fn wake_objects_in(context: &Context, cache: &Cache, namespace: &str) {
+    for objects in cache.objects.iter() {
+        for object in objects.all.state() {
+            if object.meta().namespace.as_deref() == Some(namespace) {
+                context.store.wake_object(object.reference());
+            }
+        }
+    }
 }
 
-/// The object that keeps a Secret.
-fn keeper(namespace: &str, name: &str, secret: &KeptSecret) -> ObjectRef<Object> {
+/// The object that keeps a Secret. Where that is not known, those that may.
+fn keepers(namespace: &str, name: &str, secret: &KeptSecret) -> Vec<ObjectRef<Object>> {
     let owner = secret.record().map(|record| record.owner);
     let owner = owner.filter(|owner| owner.namespace == namespace);
-    // A record that was removed or damaged: by default the object has the Secret's name.
-    let name = owner.map_or_else(|| name.to_owned(), |owner| owner.name);
-    ObjectRef::new(&name).within(namespace)
+    let reference = |kind, name: &str| ObjectRef::new_with(name, kind).within(namespace);
+    match owner {
+        Some(owner) => vec![reference(owner.kind, &owner.name)],
+        // A record that was removed or damaged: by default the object has the Secret's name.
+        None => Kind::ALL.map(|kind| reference(kind, name)).into(),
+    }
 }

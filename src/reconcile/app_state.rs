@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{ApiAppSecretStatus, ForeignSecret, Outcome};
+use crate::api::{AppSecretStatus, ForeignSecret, Outcome};
 use crate::ids::{AppId, AttemptId, Sequence};
 use crate::report::last_reported::LastReported;
 use crate::rotation::{Cause, Memory, Version};
@@ -35,10 +35,7 @@ impl AppState {
     /// Remembers a rotation until it is reported: at most as many as the history keeps.
     pub fn finished(&mut self, flushed: Flushed) {
         self.flushed.push(flushed);
-        let excess = self
-            .flushed
-            .len()
-            .saturating_sub(ApiAppSecretStatus::HISTORY);
+        let excess = self.flushed.len().saturating_sub(AppSecretStatus::HISTORY);
         self.flushed.drain(..excess);
     }
 }
@@ -48,7 +45,7 @@ pub struct Unpublished {
     /// The uid of the object: two of them may name one application.
     pub uid: String,
     /// The status.
-    pub before: ApiAppSecretStatus,
+    pub before: AppSecretStatus,
 }
 
 /// How a rotation ended.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use crate::api::{ApiAppSecret, Outcome, ZitadelConnection};
+use crate::api::{ApiAppSecret, AppSecret, Outcome, ZitadelConnection};
 use crate::rotation::{Bytes32, Claim, CommitRecord, HandledTrigger};
 use crate::store::secret::{Endpoints, SecretTarget};
 use crate::target::Target;
@@ -41,14 +41,14 @@ const STORED: [Stored; 4] = [
 ];
 const CONNECTION: &str = include_str!("../../tests/fixtures/0.1.0/connection.json");
 
-fn object(text: &str) -> ApiAppSecret {
+fn object(text: &str) -> AppSecret {
     serde_json::from_str(text).unwrap()
 }
 
 #[test]
 fn nothing_of_what_the_first_version_stored_is_lost_when_it_is_written_again() {
     for stored in &STORED {
-        let read = object(stored.object);
+        let read: ApiAppSecret = serde_json::from_str(stored.object).unwrap();
         assert_eq!(serde_json::to_value(&read).unwrap(), json(stored.object));
         let claim = Claim::from_json(stored.claim).unwrap();
         assert_eq!(json(&claim.to_json()), json(stored.claim));

@@ -231,6 +231,7 @@ fn report_write_blocked(context: &Context, received: &Received, failure: Failure
     if state.memory.write_blocked.as_deref() != Some(&failure) {
         tracing::error!(
             attempt = %received.attempt,
+            kind = %received.target.owner.kind,
             namespace = received.target.owner.namespace,
             name = received.target.owner.name,
             reason = failure.reason.as_str(),

@@ -39,7 +39,7 @@ use std::time::Instant;
 use kube::Resource;
 use kube::runtime::controller::Action;
 
-use crate::api::ApiAppSecret;
+use crate::api::AppSecret;
 use crate::reconcile::act::act;
 use crate::reconcile::context::Context;
 use crate::reconcile::limits::ClaimPermit;
@@ -61,7 +61,7 @@ pub async fn reconcile(kept: Arc<Object>, context: Arc<Context>) -> Result<Actio
         Ok(object) => Box::pin(one(&object, &context)).await,
         Err(error) => {
             let metadata = kept.metadata();
-            let reported = unreadable::report::<ApiAppSecret>(&context, &metadata, &error);
+            let reported = unreadable::object(&context, kept.kind(), &metadata, &error);
             let reported = reported.await.map_err(Error::Status);
             reported.map(|_| Action::await_change())
         }
@@ -76,7 +76,7 @@ pub async fn reconcile(kept: Arc<Object>, context: Arc<Context>) -> Result<Actio
     result
 }
 
-async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Error> {
+async fn one(object: &AppSecret, context: &Arc<Context>) -> Result<Action, Error> {
     // NB: no finalizer: whatever is still to be written is written by its own task, and claims are swept.
     if object.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
@@ -104,6 +104,7 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
             reconciliation.take_loss(&facts);
         }
         tracing::trace!(
+            kind = %reconciliation.target.owner.kind,
             namespace = reconciliation.target.owner.namespace,
             name = reconciliation.target.owner.name,
             ?step,
@@ -150,6 +151,7 @@ async fn one(object: &ApiAppSecret, context: &Arc<Context>) -> Result<Action, Er
         decision.step
     };
     tracing::warn!(
+        kind = %reconciliation.target.owner.kind,
         namespace = reconciliation.target.owner.namespace,
         name = reconciliation.target.owner.name,
         "too many changes at once; retrying with growing delays"

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use parking_lot::Mutex;
 
-use crate::api::{ApiAppSecretStatus, ConditionType, ForeignSecret, HistoryEntry, Outcome, Reason};
+use crate::api::{AppSecretStatus, ConditionType, ForeignSecret, HistoryEntry, Outcome, Reason};
 use crate::connection::Connection;
 use crate::ids::{ApiVersion, AppId, AttemptId, Sequence};
 use crate::reconcile::app_state::AppState;
@@ -52,7 +52,7 @@ pub struct Reconciliation {
     /// What is known between reconciliations.
     pub state: Arc<Mutex<AppState>>,
     /// The status as it was when the reconciliation began.
-    pub status: ApiAppSecretStatus,
+    pub status: AppSecretStatus,
     /// The Secret as it was last read.
     pub reading: Option<Reading>,
     /// The organization that owns the applications, once known.
@@ -88,7 +88,7 @@ impl Reconciliation {
     }
 
     /// A reconciliation with nothing read yet.
-    pub fn new(context: &Context, target: Arc<Target>, status: &ApiAppSecretStatus) -> Self {
+    pub fn new(context: &Context, target: Arc<Target>, status: &AppSecretStatus) -> Self {
         let connection = context.connections.get(&target.connection);
         // NB: also where it cannot be used: what is known of an application, and held for it, is kept under one name.
         let issuer = match &connection {
@@ -561,9 +561,9 @@ pub(crate) fn application(
 
 /// The rotations that the history explains: ten at most, whatever the status says, so that who writes it can widen the breaker where
 /// the claim is gone, and not switch it off.
-fn explained(status: &ApiAppSecretStatus) -> Explained {
+fn explained(status: &AppSecretStatus) -> Explained {
     let mut explained = Explained::default();
-    for past in status.history.iter().take(ApiAppSecretStatus::HISTORY) {
+    for past in status.history.iter().take(AppSecretStatus::HISTORY) {
         let cause = Cause::ALL
             .into_iter()
             .find(|cause| cause.as_str() == past.reason);
@@ -582,7 +582,7 @@ fn explained(status: &ApiAppSecretStatus) -> Explained {
 
 /// The newest value that was accepted before it was published. Only the replica that published it knows that, and how long it took; others
 /// suppose it.
-fn proven(status: &ApiAppSecretStatus) -> Option<Sequence> {
+fn proven(status: &AppSecretStatus) -> Option<Sequence> {
     let published = |past: &&HistoryEntry| {
         past.outcome == Outcome::Published.as_str() && past.dark_window_milliseconds.is_some()
     };

@@ -128,6 +128,7 @@ fn report(context: &Context, reconciliation: &Reconciliation, standby: &Standby)
     let reason = Reason::StandbyProvisioned;
     context.events.normal(&target.owner, reason, &note);
     tracing::info!(
+        kind = %target.owner.kind,
         namespace = target.owner.namespace,
         name = target.owner.name,
         %app,

@@ -5,7 +5,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 
-use crate::api::{ApiAppSecret, Reason};
+use crate::api::Reason;
 use crate::connection::Connection;
 use crate::reconcile::context::Context;
 use crate::reconcile::journal;
@@ -16,6 +16,7 @@ use crate::rotation::{
     AppView, Doubt, Facts, Failure, Observed, SecretState, Slot, Source, Verdict,
 };
 use crate::store::claim::KeptClaim;
+use crate::store::object::Object;
 use crate::store::wiped::Stored;
 use crate::zitadel::{
     AppKind, AppRef, AppState as State, Application as Found, ProjectState, ZitadelError,
@@ -25,8 +26,8 @@ impl Reconciliation {
     /// Whether the object is stored as this reconciliation has it.
     async fn is_current(&self, context: &Context) -> Result<bool, kube::Error> {
         let owner = &self.target.owner;
-        let api: Api<ApiAppSecret> =
-            Api::namespaced(context.process.client.clone(), &owner.namespace);
+        let client = context.process.client.clone();
+        let api: Api<Object> = Api::namespaced_with(client, &owner.namespace, &owner.kind);
         let found = api.get_metadata_opt(&owner.name).await?;
         Ok(found.is_some_and(|found| {
             let metadata = found.metadata;
@@ -35,7 +36,7 @@ impl Reconciliation {
                 context
                     .process
                     .restore
-                    .detected("the generation of an ApiAppSecret");
+                    .detected(&format!("the generation of an {}", owner.kind));
             }
             same && metadata.generation == self.target.generation
                 && metadata.deletion_timestamp.is_none()

@@ -227,6 +227,7 @@ impl Received {
     fn keep(&self, context: &Context) {
         tracing::info!(
             attempt = %self.attempt,
+            kind = %self.target.owner.kind,
             namespace = self.target.owner.namespace,
             name = self.target.owner.name,
             "ZITADEL does not accept the new credential yet; it is kept in memory, and the Secret keeps the one that works"

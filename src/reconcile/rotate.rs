@@ -387,6 +387,7 @@ impl Task {
             connection = self.connection.name,
             project = %self.app.project,
             app = %self.app.app,
+            kind = %self.target.owner.kind,
             namespace = self.target.owner.namespace,
             name = self.target.owner.name,
             uid = self.target.owner.uid,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::api::{ApiAppSecret, Reason};
+use crate::api::{AppSecret, Reason};
 use crate::ids::AttemptId;
 use crate::reconcile::context::Context;
 use crate::reconcile::observe::Reconciliation;
@@ -12,7 +12,7 @@ use crate::rotation::{Facts, foreign_attempt};
 /// Says so where the record shows it for the second time: of claim and Secret, which are read one after the other, the one that was read
 /// first may be the older one.
 pub fn report(
-    object: &ApiAppSecret,
+    object: &AppSecret,
     context: &Arc<Context>,
     reconciliation: &Reconciliation,
     facts: &Facts,
@@ -36,6 +36,7 @@ pub fn report(
         &context.process.settings.class,
     );
     tracing::warn!(
+        kind = %owner.kind,
         namespace = owner.namespace,
         name = owner.name,
         %attempt,
@@ -46,8 +47,9 @@ pub fn report(
         .events
         .warning(object, Reason::AnotherOperator, &note);
     context.another_operator.send_replace(Some(format!(
-        "another operator of class {} keeps the same objects: {}/{}, {}",
+        "another operator of class {} keeps the same objects: {} {}/{}, {}",
         context.process.settings.class,
+        owner.kind,
         owner.namespace,
         owner.name,
         context.process.clock.wall().strftime("%FT%TZ")

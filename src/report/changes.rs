@@ -1,7 +1,7 @@
 //! Which changes of a status are worth an event. No I/O.
 
 use crate::api::{
-    ApiAppSecretStatus, ApiInUse, Condition, ConditionType, Conditions, Reason, Status,
+    AppSecretStatus, ApiInUse, Condition, ConditionType, Conditions, Reason, Status,
 };
 use crate::ids::ApiVersion;
 use crate::report::event::Severity;
@@ -18,7 +18,7 @@ pub struct News {
 }
 
 /// The news in the status of an object: a reason that begins, one that ends, an adoption.
-pub fn of_object(before: &ApiAppSecretStatus, after: &ApiAppSecretStatus) -> Vec<News> {
+pub fn of_object(before: &AppSecretStatus, after: &AppSecretStatus) -> Vec<News> {
     let mut news = Vec::new();
     let adopted = after
         .last_rotation
@@ -37,7 +37,7 @@ pub fn of_object(before: &ApiAppSecretStatus, after: &ApiAppSecretStatus) -> Vec
     // NB: each lost answer has an event of its own.
     let ready = of_ready(&before.conditions, &after.conditions);
     news.extend(ready.filter(|ready| ready.reason != Reason::LostAttempt));
-    let verified = |status: &ApiAppSecretStatus| {
+    let verified = |status: &AppSecretStatus| {
         let verified = status.conditions.get(ConditionType::Verified)?;
         (verified.status == Status::False).then(|| verified.clone())
     };
@@ -156,10 +156,10 @@ mod tests {
     use super::*;
     use crate::api::LastRotation;
 
-    fn status(conditions: &[(ConditionType, Status, Reason)]) -> ApiAppSecretStatus {
-        let mut status = ApiAppSecretStatus {
+    fn status(conditions: &[(ConditionType, Status, Reason)]) -> AppSecretStatus {
+        let mut status = AppSecretStatus {
             secret_name: Some("orders".to_owned()),
-            ..ApiAppSecretStatus::default()
+            ..AppSecretStatus::default()
         };
         for (type_, holds, reason) in conditions {
             let note = format!("{} it is", reason.as_str());
@@ -176,13 +176,13 @@ mod tests {
         status
     }
 
-    fn ready(holds: bool, reason: Reason) -> ApiAppSecretStatus {
+    fn ready(holds: bool, reason: Reason) -> AppSecretStatus {
         status(&[(ConditionType::Ready, holds.into(), reason)])
     }
 
     fn events(
-        before: &ApiAppSecretStatus,
-        after: &ApiAppSecretStatus,
+        before: &AppSecretStatus,
+        after: &AppSecretStatus,
     ) -> Vec<(Severity, Reason, String)> {
         let news = of_object(before, after).into_iter();
         news.map(|news| (news.severity, news.reason, news.note))
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_reason_is_news_when_it_begins_and_when_it_ends_and_not_in_between() {
         use Severity::{Normal, Warning};
-        let none = ApiAppSecretStatus::default();
+        let none = AppSecretStatus::default();
         let well = ready(true, Reason::UpToDate);
         let down = ready(true, Reason::ZitadelTimeout);
         let held = ready(false, Reason::QuotaExceeded);
@@ -289,7 +289,7 @@ mod tests {
             attempt: String::new(),
             dark_window_milliseconds: None,
         });
-        let none = ApiAppSecretStatus::default();
+        let none = AppSecretStatus::default();
         let sentence = "Adopted the client secret in Secret orders, which ZITADEL accepts; nothing was generated";
         assert_eq!(
             events(&none, &adopted),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
-    ApiAppSecretStatus, Behind, ConditionType, ConsumersStatus, Reason, Status, seconds,
+    AppSecretStatus, Behind, ConditionType, ConsumersStatus, Reason, Status, seconds,
 };
 use crate::consumers::rotation::Rotation;
 use crate::consumers::tally::{Consumer, Followed, Progress, Tally};
@@ -15,7 +15,7 @@ const NAMED: usize = 3;
 
 /// Reports what is known of the consumers. `now` is the time of conditions, `time` the control plane's.
 pub fn report(
-    status: &mut ApiAppSecretStatus,
+    status: &mut AppSecretStatus,
     seen: &Seen,
     generation: Option<i64>,
     now: Timestamp,
@@ -153,7 +153,7 @@ fn name(consumer: &Consumer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::ApiAppSecret;
+    use crate::api::AppSecret;
     use crate::consumers::find::Wanted;
     use crate::consumers::judge::Which;
     use crate::ids::AttemptId;
@@ -168,7 +168,7 @@ mod tests {
             "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
             "metadata": {"name": "api", "namespace": "orders", "uid": "u"}, "spec": {"projectId": "1", "appId": "2"},
         });
-        let object: ApiAppSecret = serde_json::from_value(object).unwrap();
+        let object: AppSecret = serde_json::from_value(object).unwrap();
         let target = Target::read(&object, std::time::Duration::from_secs(1)).unwrap();
         let mut policy = target.consumers;
         policy.restart = restart;
@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn told(progress: Progress, restart: bool, now: i64) -> (Status, String, String) {
-        let mut status = ApiAppSecretStatus::default();
+        let mut status = AppSecretStatus::default();
         let seen = Seen::Followed(Box::new(Followed {
             rotation: rotation(restart),
             progress,
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn the_status_counts_and_names_ten_at_most_and_goes_with_its_rotation() {
-        let mut status = ApiAppSecretStatus::default();
+        let mut status = AppSecretStatus::default();
         let seen = Seen::Followed(Box::new(Followed {
             rotation: rotation(false),
             progress: counted(500, 400, None),
@@ -298,6 +298,6 @@ mod tests {
         report(&mut status, &Seen::AsReported, Some(2), at(1020), at(1020));
         assert_eq!(status, before);
         report(&mut status, &Seen::Nothing, Some(2), at(1020), at(1020));
-        assert_eq!(status, ApiAppSecretStatus::default());
+        assert_eq!(status, AppSecretStatus::default());
     }
 }

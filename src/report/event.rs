@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{ApiAppSecret, Reason, ZitadelConnection};
+use crate::api::{AppSecret, Reason, ZitadelConnection};
 use crate::process::clock::Clock;
 use crate::process::kube_error;
 use crate::rotation::Owner;
@@ -68,10 +68,10 @@ pub struct Regarding(ObjectReference);
 
 impl Regarding {
     /// An object of this kind with this metadata.
-    pub fn new<K: Resource<DynamicType = ()>>(metadata: &ObjectMeta) -> Self {
+    pub fn new<K: Resource>(kind: &K::DynamicType, metadata: &ObjectMeta) -> Self {
         Self(ObjectReference {
-            api_version: Some(K::api_version(&()).into_owned()),
-            kind: Some(K::kind(&()).into_owned()),
+            api_version: Some(K::api_version(kind).into_owned()),
+            kind: Some(K::kind(kind).into_owned()),
             name: metadata.name.clone(),
             namespace: metadata.namespace.clone(),
             uid: metadata.uid.clone(),
@@ -80,26 +80,27 @@ impl Regarding {
     }
 }
 
-impl From<&ApiAppSecret> for Regarding {
-    fn from(object: &ApiAppSecret) -> Self {
-        Self::new::<ApiAppSecret>(&object.metadata)
+impl From<&AppSecret> for Regarding {
+    fn from(object: &AppSecret) -> Self {
+        Self::new::<AppSecret>(&object.kind, &object.metadata)
     }
 }
 
 impl From<&ZitadelConnection> for Regarding {
     fn from(object: &ZitadelConnection) -> Self {
-        Self::new::<ZitadelConnection>(&object.metadata)
+        Self::new::<ZitadelConnection>(&(), &object.metadata)
     }
 }
 
 impl From<&Owner> for Regarding {
     fn from(owner: &Owner) -> Self {
-        Self::new::<ApiAppSecret>(&ObjectMeta {
+        let metadata = ObjectMeta {
             name: Some(owner.name.clone()),
             namespace: Some(owner.namespace.clone()),
             uid: Some(owner.uid.clone()),
             ..ObjectMeta::default()
-        })
+        };
+        Self::new::<AppSecret>(&owner.kind, &metadata)
     }
 }
 
@@ -470,6 +471,7 @@ mod tests {
             TaskTracker::new(),
         );
         let owner = Owner {
+            kind: crate::api::Kind::ApiApp,
             namespace: "orders".into(),
             name: "abc.".repeat(55) + "x",
             uid: "u".into(),

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
-use crate::api::{ApiAppSecretStatus, Condition, ConditionType};
+use crate::api::{AppSecretStatus, Condition, ConditionType};
 
 /// What an object's status said when this process wrote it last. All that is ever asked is whether a status says the same: it is kept as
 /// two hashes.
@@ -19,7 +19,7 @@ pub struct LastReported {
 
 impl LastReported {
     /// A status that was written at this time since boot.
-    pub fn new(status: &ApiAppSecretStatus, time: Duration) -> Self {
+    pub fn new(status: &AppSecretStatus, time: Duration) -> Self {
         Self {
             words: words(status),
             ready: ready(status),
@@ -28,7 +28,7 @@ impl LastReported {
     }
 
     /// Whether this process wrote the `Ready` condition of a status.
-    pub fn wrote_ready_of(self, status: &ApiAppSecretStatus) -> bool {
+    pub fn wrote_ready_of(self, status: &AppSecretStatus) -> bool {
         self.ready == ready(status)
     }
 
@@ -36,8 +36,8 @@ impl LastReported {
     /// as when only one of them reaches ZITADEL, would answer each other without end.
     pub fn contradicted(
         self,
-        current: &ApiAppSecretStatus,
-        status: &ApiAppSecretStatus,
+        current: &AppSecretStatus,
+        status: &AppSecretStatus,
         now: Duration,
         pause: Duration,
     ) -> Option<Duration> {
@@ -47,7 +47,7 @@ impl LastReported {
 }
 
 /// What the conditions of a status say, as a hash: not when they came to it.
-fn words(status: &ApiAppSecretStatus) -> u64 {
+fn words(status: &AppSecretStatus) -> u64 {
     let mut hasher = DefaultHasher::new();
     for condition in status.conditions.iter() {
         let Condition {
@@ -64,7 +64,7 @@ fn words(status: &ApiAppSecretStatus) -> u64 {
 }
 
 /// The `Ready` condition of a status, as a hash.
-fn ready(status: &ApiAppSecretStatus) -> u64 {
+fn ready(status: &AppSecretStatus) -> u64 {
     let mut hasher = DefaultHasher::new();
     // NB: a condition serializes, always.
     let ready = serde_json::to_string(&status.conditions.get(ConditionType::Ready));
@@ -79,8 +79,8 @@ mod tests {
 
     const PAUSE: Duration = Duration::from_secs(20);
 
-    fn saying(reason: Reason) -> ApiAppSecretStatus {
-        let mut status = ApiAppSecretStatus::default();
+    fn saying(reason: Reason) -> AppSecretStatus {
+        let mut status = AppSecretStatus::default();
         let now = jiff::Timestamp::UNIX_EPOCH;
         let conditions = &mut status.conditions;
         conditions.set(ConditionType::Ready, Status::True, reason, "", Some(1), now);

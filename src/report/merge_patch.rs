@@ -37,9 +37,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::{ApiAppSecretStatus, HistoryEntry, LastRotation, Outcome};
+    use crate::api::{AppSecretStatus, HistoryEntry, LastRotation, Outcome};
 
-    fn status(text: Json) -> ApiAppSecretStatus {
+    fn status(text: Json) -> AppSecretStatus {
         serde_json::from_value(text).unwrap()
     }
 

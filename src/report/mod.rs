@@ -28,9 +28,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use crate::api::{
-    ApiAppSecret, ApiAppSecretStatus, ConditionType, Conditions, Reason, Status, seconds,
-};
+use crate::api::{AppSecret, AppSecretStatus, ConditionType, Conditions, Reason, Status, seconds};
 use crate::process::denied_requests::DeniedRequest;
 use crate::process::kube_error;
 use crate::reconcile::app_state::Unpublished;
@@ -68,17 +66,19 @@ impl Error {
 /// An object's status, and the revision of the object that carries it.
 pub struct Current {
     /// The status. Empty if there is none.
-    pub status: ApiAppSecretStatus,
+    pub status: AppSecretStatus,
     /// None: the view is known to be old, and the status is written over whatever is there.
     revision: Option<String>,
 }
 
 /// The object's status: as it was written last, if the watch lags behind.
-pub fn current(object: &ApiAppSecret, context: &Context) -> Current {
+pub fn current(object: &AppSecret, context: &Context) -> Current {
     let seen = object.resource_version().unwrap_or_default();
     let uid = object.uid().unwrap_or_default();
-    let cache = context.store.of(&object.namespace().unwrap_or_default());
-    let written = cache.and_then(|cache| cache.statuses.lock().get(&uid).cloned());
+    let objects = context
+        .store
+        .objects_of(object.kind, &object.namespace().unwrap_or_default());
+    let written = objects.and_then(|objects| objects.statuses.lock().get(&uid).cloned());
     match written.filter(|written| revision(&written.revision) > revision(&seen)) {
         Some(written) => Current {
             status: written.status,
@@ -97,7 +97,7 @@ pub fn current(object: &ApiAppSecret, context: &Context) -> Current {
 ///
 /// The API server did not take the status.
 pub async fn settle(
-    object: &ApiAppSecret,
+    object: &AppSecret,
     context: &Arc<Context>,
     current: &Current,
     reconciliation: &Reconciliation,
@@ -210,10 +210,10 @@ pub fn requeue(facts: &Facts, retry: Retry) -> Action {
 /// Writes the status, if it differs. False if the object was changed since it was read: a replica with an old view does not undo
 /// what another one wrote.
 async fn write(
-    object: &ApiAppSecret,
+    object: &AppSecret,
     context: &Context,
     current: &Current,
-    after: &ApiAppSecretStatus,
+    after: &AppSecretStatus,
 ) -> Result<bool, Error> {
     // NB: not by whether `object` has a status: the watch may not show the one that was just written. And not by the values, of which more
     // may be known than what is written, such as fractions of a second.
@@ -229,9 +229,13 @@ async fn write(
     };
     let patch = json!({"metadata": metadata, "status": status});
     let namespace = object.namespace().unwrap_or_default();
-    let api: Api<ApiAppSecret> = Api::namespaced(context.process.client.clone(), &namespace);
-    let writing = context
-        .store
+    // NB: an object comes out of its namespace's cache, so there is one.
+    let Some(objects) = context.store.objects_of(object.kind, &namespace) else {
+        return Ok(false);
+    };
+    let client = context.process.client.clone();
+    let api: Api<Object> = Api::namespaced_with(client, &namespace, &object.kind);
+    let writing = objects
         .own_statuses
         .begin(&namespace, &object.name_any(), || {
             context.store.wake(&owner(object));
@@ -243,14 +247,13 @@ async fn write(
         Ok(written) => {
             let revision = written.resource_version().unwrap_or_default();
             writing.written(&written);
-            let status = written.status.unwrap_or_default();
-            let cache = context.store.of(&namespace);
-            // NB: an object comes out of its namespace's cache, so there is one.
-            if let Some(cache) = cache {
-                let text = revision.clone();
-                let written = WrittenStatus { revision, status };
-                cache.statuses.lock().insert(uid, &text, written);
-            }
+            let status = written.read().ok().and_then(|written| written.status);
+            let text = revision.clone();
+            let written = WrittenStatus {
+                revision,
+                status: status.unwrap_or_default(),
+            };
+            objects.statuses.lock().insert(uid, &text, written);
             Ok(true)
         }
         Err(error) if kube_error::is_taken(&error) => Ok(false),
@@ -259,7 +262,7 @@ async fn write(
 }
 
 /// An answer was lost: an event for each, which says what follows.
-pub fn lost(object: &ApiAppSecret, context: &Arc<Context>, facts: &Facts, step: &Step) {
+pub fn lost(object: &AppSecret, context: &Arc<Context>, facts: &Facts, step: &Step) {
     let memory = &facts.memory;
     let what = match memory.lost {
         None => return,
@@ -299,10 +302,10 @@ fn replacement(step: &Step, now: Timestamp) -> String {
 
 /// Publishes what is news in a status that was just written.
 fn publish(
-    object: &ApiAppSecret,
+    object: &AppSecret,
     context: &Context,
-    before: &ApiAppSecretStatus,
-    after: &ApiAppSecretStatus,
+    before: &AppSecretStatus,
+    after: &AppSecretStatus,
 ) {
     for news in changes::of_object(before, after) {
         context
@@ -312,13 +315,13 @@ fn publish(
 }
 
 /// What a former spec said is no plan any more.
-fn unscheduled(status: &mut ApiAppSecretStatus) {
+fn unscheduled(status: &mut AppSecretStatus) {
     status.schedule = None;
     status.next_rotation_time = None;
 }
 
 /// The object is gone: an event names the standby application that the operator created for it and left in ZITADEL.
-pub fn deleted(object: &ApiAppSecret, context: &Context) {
+pub fn deleted(object: &AppSecret, context: &Context) {
     let Some(standby) = context.store.provisioned(object) else {
         return;
     };
@@ -332,7 +335,7 @@ pub fn deleted(object: &ApiAppSecret, context: &Context) {
 
 /// The spec can't be used.
 pub async fn invalid(
-    object: &ApiAppSecret,
+    object: &AppSecret,
     error: &TargetError,
     context: &Arc<Context>,
 ) -> Result<Action, Error> {
@@ -430,11 +433,11 @@ mod tests {
 
     #[test]
     fn while_the_spec_is_invalid_no_schedule_of_a_former_one_is_shown() {
-        let mut status = ApiAppSecretStatus {
+        let mut status = AppSecretStatus {
             schedule: Some("on day 31".to_owned()),
             next_rotation_time: Some(Time("2026-12-31T03:00:00Z".parse().unwrap())),
             sequence: Some("7".to_owned()),
-            ..ApiAppSecretStatus::default()
+            ..AppSecretStatus::default()
         };
         unscheduled(&mut status);
         assert_eq!((status.schedule, status.next_rotation_time), (None, None));

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
 use crate::api::{
-    ApiAppSecretStatus, Condition, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome,
+    AppSecretStatus, Condition, ConditionType, HistoryEntry, LastRotation, OpenAttempt, Outcome,
     PreviousPair, Reason, Status, seconds,
 };
 use crate::ids::Sequence;
@@ -25,7 +25,7 @@ pub fn status(
     report: &Report,
     flushed: &[Flushed],
     now: Timestamp,
-) -> ApiAppSecretStatus {
+) -> AppSecretStatus {
     let target = &reconciliation.target;
     let mut status = reconciliation.status.clone();
     status.observed_generation = target.generation;
@@ -77,7 +77,7 @@ pub fn status(
     if let Some(last) = last.filter(|last| is_unwritten(last.outcome)) {
         remember_gone(&mut status, reconciliation, last);
     }
-    status.history.truncate(ApiAppSecretStatus::HISTORY);
+    status.history.truncate(AppSecretStatus::HISTORY);
     let open = |slot: &Slot| {
         let attempt = claim_of(*slot).and_then(Claim::live_attempt)?;
         let carried = view.and_then(|view| view.entry(*slot)?.attempt);
@@ -107,7 +107,7 @@ pub fn status(
 
 /// What the Secret holds.
 fn stored(
-    status: &mut ApiAppSecretStatus,
+    status: &mut AppSecretStatus,
     reconciliation: &Reconciliation,
     facts: &Facts,
     entry: &Entry,
@@ -141,7 +141,7 @@ fn stored(
 
 /// Takes the stored value into the history, unless it is there.
 fn remember(
-    status: &mut ApiAppSecretStatus,
+    status: &mut AppSecretStatus,
     reconciliation: &Reconciliation,
     entry: &Entry,
     cause: Option<Cause>,
@@ -209,7 +209,7 @@ const fn is_unwritten(outcome: Outcome) -> bool {
 
 /// Takes a rotation into the history whose value is not in the Secret: it was not written, or the next rotation's already stands there.
 fn remember_gone(
-    status: &mut ApiAppSecretStatus,
+    status: &mut AppSecretStatus,
     reconciliation: &Reconciliation,
     flushed: &Flushed,
 ) {
@@ -273,7 +273,7 @@ fn settled(
 }
 
 /// When ZITADEL last accepted the stored value, where it cannot be asked now and that verdict stands.
-fn accepted(status: &ApiAppSecretStatus, facts: &Facts, report: &Report) -> Option<Timestamp> {
+fn accepted(status: &AppSecretStatus, facts: &Facts, report: &Report) -> Option<Timestamp> {
     let (Report::Usable { blocked, .. }
     | Report::Working { blocked, .. }
     | Report::Stalled { blocked, .. }) = report
@@ -294,7 +294,7 @@ fn accepted(status: &ApiAppSecretStatus, facts: &Facts, report: &Report) -> Opti
 
 /// Ready, Reconciling and Stalled, as kstatus reads them.
 fn conditions(
-    status: &mut ApiAppSecretStatus,
+    status: &mut AppSecretStatus,
     reconciliation: &Reconciliation,
     facts: &Facts,
     report: &Report,
@@ -401,7 +401,7 @@ fn conditions(
 
 /// Verified: the verdict of the last question about exactly these bytes. Ready follows from the same notion, [`rotation::verified`].
 fn verified(
-    status: &mut ApiAppSecretStatus,
+    status: &mut AppSecretStatus,
     reconciliation: &Reconciliation,
     facts: &Facts,
     is_new: bool,

@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 
-use crate::api::{ApiAppSecretStatus, Condition, ConditionType, Reason};
+use crate::api::{AppSecretStatus, Condition, ConditionType, Reason};
 use crate::report::message;
 
 /// The time in each message stays what it was in `before` where it says the same: `is_own` if this process wrote that. While another actor
 /// undoes every write of the Secret, a new revision alone is not worth a write.
 pub fn steady(
-    status: &mut ApiAppSecretStatus,
-    before: &ApiAppSecretStatus,
+    status: &mut AppSecretStatus,
+    before: &AppSecretStatus,
     is_own: bool,
     now: Timestamp,
 ) {
@@ -53,7 +53,7 @@ mod tests {
         use ConditionType::{Ready, Stalled};
         let now: Timestamp = "2026-11-29T03:00:00Z".parse().unwrap();
         let with = |time: &str| {
-            let mut status = ApiAppSecretStatus::default();
+            let mut status = AppSecretStatus::default();
             for type_ in [Ready, Stalled] {
                 let text = format!("raise it. The operator tries again at {time}");
                 let set = &mut status.conditions;
@@ -70,7 +70,7 @@ mod tests {
         };
         let (before, alike) = (with("2026-11-29T03:00:10Z"), with("2026-11-29T03:00:11Z"));
         let later = with("2026-11-29T03:05:00Z");
-        let steadied = |mut after: ApiAppSecretStatus, is_own| {
+        let steadied = |mut after: AppSecretStatus, is_own| {
             steady(&mut after, &before, is_own, now);
             after
         };
@@ -99,16 +99,16 @@ mod tests {
     fn while_a_label_is_undone_again_and_again_the_revision_of_the_secret_alone_is_no_news() {
         let now: Timestamp = "2026-11-29T03:00:00Z".parse().unwrap();
         let with = |reason, revision: &str, sequence: &str| {
-            let mut status = ApiAppSecretStatus {
+            let mut status = AppSecretStatus {
                 secret_resource_version: Some(revision.to_owned()),
                 sequence: Some(sequence.to_owned()),
-                ..ApiAppSecretStatus::default()
+                ..AppSecretStatus::default()
             };
             let set = &mut status.conditions;
             set.set(ConditionType::Ready, Status::True, reason, "", Some(1), now);
             status
         };
-        let steadied = |before: &ApiAppSecretStatus, mut after: ApiAppSecretStatus| {
+        let steadied = |before: &AppSecretStatus, mut after: AppSecretStatus| {
             steady(&mut after, before, true, now);
             after
         };

@@ -9,12 +9,24 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use serde_path_to_error::Segment;
 
-use crate::api::{Conditions, Reason};
+use crate::api::{ApiAppSecret, Conditions, Kind, Reason};
 use crate::reconcile::context::Context;
 use crate::report::event::Regarding;
 use crate::report::stall;
 use crate::store::apply;
 use crate::target::object_version;
+
+/// Says so of an object that keeps a client secret.
+pub(crate) async fn object(
+    context: &Context,
+    kind: Kind,
+    metadata: &ObjectMeta,
+    error: &str,
+) -> Result<Option<String>, kube::Error> {
+    match kind {
+        Kind::ApiApp => report::<ApiAppSecret>(context, metadata, error).await,
+    }
+}
 
 /// Says so in the object's status and in the log, once for each generation: which field, and what was expected. The sentence, where it
 /// was said now.
@@ -69,7 +81,7 @@ where
         context.store.unreadable.lock().remove(&key);
         return Err(error);
     }
-    let about = Regarding::new::<K>(metadata);
+    let about = Regarding::new::<K>(&(), metadata);
     context
         .events
         .warning(about, Reason::InvalidObject, &message);

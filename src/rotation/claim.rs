@@ -266,6 +266,7 @@ mod tests {
         Claim {
             version: Claim::VERSION,
             owner: Owner {
+                kind: crate::api::Kind::ApiApp,
                 namespace: "orders".into(),
                 name: "api".into(),
                 uid: "u".into(),

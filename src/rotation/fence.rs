@@ -235,6 +235,7 @@ mod tests {
             Fence::Write(foreign.version.clone())
         );
         let owner = crate::rotation::Owner {
+            kind: crate::api::Kind::ApiApp,
             namespace: "n".into(),
             name: "other".into(),
             uid: "o".into(),

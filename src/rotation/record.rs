@@ -6,9 +6,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-/// The `ApiAppSecret` that a claim or a Secret belongs to.
+use crate::api::Kind;
+
+/// The object that a claim or a Secret belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Owner {
+    /// Its kind.
+    // NB: left out for the first kind, as it was before there were others.
+    #[serde(default = "Kind::unnamed", skip_serializing_if = "Kind::is_unnamed")]
+    pub kind: Kind,
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -18,9 +24,9 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// Whether both have the same name in the same namespace: one may be the other, created again.
+    /// Whether both are of one kind and have the same name in the same namespace: one may be the other, created again.
     pub fn is_named_as(&self, other: &Self) -> bool {
-        (&self.namespace, &self.name) == (&other.namespace, &other.name)
+        (self.kind, &self.namespace, &self.name) == (other.kind, &other.namespace, &other.name)
     }
 }
 

@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{ApiAppSecretStatus, ZitadelConnection};
+use crate::api::{AppSecretStatus, Kind, ZitadelConnection};
 use crate::store::object::Object;
 use crate::store::overlay::Overlay;
+use crate::store::own_writes::OwnWrites;
 use crate::store::secrets::Secrets;
 
 /// A `ZitadelConnection`, or why it can't be read.
@@ -50,21 +51,55 @@ pub struct WrittenStatus {
     /// The revision of the object that carries it.
     pub revision: String,
     /// The status.
-    pub status: ApiAppSecretStatus,
+    pub status: AppSecretStatus,
 }
 
-/// The watched objects of one namespace, or of all.
+/// The watched objects of one kind, in one namespace or in all.
+#[derive(Clone)]
+pub struct Objects {
+    /// The kind.
+    pub kind: Kind,
+    /// All of them.
+    pub all: Store<Object>,
+    /// Whether all of them were shown.
+    pub synced: Synced,
+    /// By uid: the statuses that this process wrote and the watch has not shown.
+    pub statuses: Arc<Mutex<Overlay<String, WrittenStatus>>>,
+    /// Which events only show a status that this process wrote.
+    pub own_statuses: Arc<OwnWrites>,
+    /// Asks for an object to be reconciled again.
+    pub wake: mpsc::UnboundedSender<ObjectRef<Object>>,
+}
+
+/// Something for each kind.
+#[derive(Clone)]
+pub struct ByKind<T> {
+    /// For `ApiAppSecret`s.
+    pub api_app: T,
+}
+
+impl<T> ByKind<T> {
+    /// What is there for a kind.
+    pub const fn of(&self, kind: Kind) -> &T {
+        match kind {
+            Kind::ApiApp => &self.api_app,
+        }
+    }
+
+    /// What is there for each kind.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        Kind::ALL.into_iter().map(|kind| self.of(kind))
+    }
+}
+
+/// The watched objects of one namespace, or of all, and what reconciling them needs.
 ///
 /// NB: a cache is not shared by two watches: a list of the one would take away what the other has shown, and how far the one has
 /// come says nothing of the other.
 #[derive(Clone)]
 pub struct Cache {
-    /// The `ApiAppSecret`s.
-    pub objects: Store<Object>,
-    /// Whether all of them were shown.
-    pub objects_synced: Synced,
-    /// By uid: the statuses that this process wrote and the watch has not shown.
-    pub statuses: Arc<Mutex<Overlay<String, WrittenStatus>>>,
+    /// The objects of each kind.
+    pub objects: ByKind<Objects>,
     /// The Secrets with our label.
     pub secrets: Arc<Secrets>,
     /// Whether all of them were shown.
@@ -73,21 +108,27 @@ pub struct Cache {
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     /// Whether all of them were shown.
     pub namespaces_synced: Synced,
-    /// Asks for an object to be reconciled again.
-    pub wake: mpsc::UnboundedSender<ObjectRef<Object>>,
 }
 
 impl Cache {
     /// Waits until everything was shown once.
     pub async fn synced(&self) {
-        self.objects_synced.wait().await;
+        for kind in Kind::ALL {
+            self.synced_for(kind).await;
+        }
+    }
+
+    /// Waits until everything was shown once but for the objects of other kinds.
+    pub async fn synced_for(&self, kind: Kind) {
+        self.objects.of(kind).synced.wait().await;
         self.secrets_synced.wait().await;
         self.namespaces_synced.wait().await;
     }
 
     /// Whether everything was shown once.
     pub fn is_synced(&self) -> bool {
-        self.objects_synced.is() && self.secrets_synced.is() && self.namespaces_synced.is()
+        let all = self.objects.iter().all(|objects| objects.synced.is());
+        all && self.secrets_synced.is() && self.namespaces_synced.is()
     }
 }
 

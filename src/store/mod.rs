@@ -1,7 +1,7 @@
 //! What is known of the cluster: what the watches show, and what this process wrote that they do not show yet.
 //!
 //! * [`watch`] the watches, [`prune`] what of an object is kept, [`cache`] where it is kept, [`scope`] in which namespaces
-//! * [`object`] an `ApiAppSecret` as it is kept, [`packed`] in how little room
+//! * [`object`] an object as it is kept, [`packed`] in how little room
 //! * [`owners`] which objects name an application, [`secrets`] what is kept of Secrets, and for which objects
 //! * [`shown`] what a watch shows of claims or Secrets, [`overlay`] what this process wrote and a watch has not shown, [`own_writes`] which
 //!   events show nothing else
@@ -35,10 +35,10 @@ use kube::ResourceExt as _;
 use kube::runtime::reflector::{self, ObjectRef};
 use parking_lot::Mutex;
 
-use crate::api::ApiAppSecret;
+use crate::api::{AppSecret, Kind};
 use crate::ids::AppId;
 use crate::rotation::Owner;
-use crate::store::cache::{Cache, GuardedConnection, Synced};
+use crate::store::cache::{Cache, GuardedConnection, Objects, Synced};
 use crate::store::claim::Claims;
 use crate::store::object::Object;
 use crate::store::own_writes::OwnWrites;
@@ -63,8 +63,6 @@ pub struct Store {
     pub claims_synced: Synced,
     /// Which objects name which application.
     pub owners: Mutex<Owners>,
-    /// Which events of the objects only show a status that this process wrote.
-    pub own_statuses: OwnWrites,
     /// Which events of the claims only show what this process wrote.
     pub own_claims: OwnWrites,
     /// Objects that cannot be read and were reported so: uid and generation.
@@ -91,7 +89,6 @@ impl Store {
             claims: Claims::default(),
             claims_synced: Synced::default(),
             owners: Mutex::default(),
-            own_statuses: OwnWrites::default(),
             own_claims: OwnWrites::default(),
             unreadable: Mutex::default(),
             issuers: Mutex::default(),
@@ -117,43 +114,49 @@ impl Store {
             .or_else(|| self.namespaces.get(&Some(namespace.to_owned())))
     }
 
-    /// Whether it is known which objects a namespace has. Where it is not, no one can say that an object is gone.
-    pub fn knows(&self, namespace: &str) -> bool {
-        self.of(namespace)
-            .is_some_and(|cache| cache.objects_synced.is())
+    /// What is watched of a kind in a namespace, if that is watched.
+    pub fn objects_of(&self, kind: Kind, namespace: &str) -> Option<&Objects> {
+        Some(self.of(namespace)?.objects.of(kind))
     }
 
-    /// Waits until everything was shown that reconciling the objects of a namespace needs.
-    pub async fn synced(&self, namespace: &str) {
+    /// Whether it is known which objects of a kind a namespace has. Where it is not, no one can say that an object is gone.
+    pub fn knows(&self, kind: Kind, namespace: &str) -> bool {
+        self.objects_of(kind, namespace)
+            .is_some_and(|objects| objects.synced.is())
+    }
+
+    /// Waits until everything was shown that reconciling the objects of a kind in a namespace needs: those of another kind may be missing,
+    /// and what depends on them is then taken to be in use.
+    pub async fn synced(&self, kind: Kind, namespace: &str) {
         self.claims_synced.wait().await;
         self.connections_synced.wait().await;
         if let Some(cache) = self.of(namespace) {
-            cache.synced().await;
+            cache.synced_for(kind).await;
         }
     }
 
-    /// Waits until the claims, the connections and one namespace at least were shown. Of one namespace whose watch is refused the others
-    /// must not have to suffer.
+    /// Waits until the claims, the connections and one kind in one namespace at least were shown. Of one namespace or kind whose watch is
+    /// refused the others must not have to suffer.
     pub async fn any_synced(&self) {
         self.claims_synced.wait().await;
         self.connections_synced.wait().await;
-        let any = self
-            .namespaces
-            .values()
-            .map(|cache| Box::pin(cache.synced()));
+        let any = self.namespaces.values().flat_map(|cache| {
+            let kinds = Kind::ALL.into_iter();
+            kinds.map(|kind| Box::pin(cache.synced_for(kind)))
+        });
         // NB: there is one part at least.
         let _ = futures::future::select_all(any).await;
     }
 
     /// Has an object reconciled again, if its namespace is watched.
     pub fn wake_object(&self, object: ObjectRef<Object>) {
-        let cache = object
+        let objects = object
             .namespace
             .as_deref()
-            .and_then(|namespace| self.of(namespace));
-        if let Some(cache) = cache {
+            .and_then(|namespace| self.objects_of(object.dyntype, namespace));
+        if let Some(objects) = objects {
             // NB: the receiver lives as long as the controller; without one there is nothing left to wake.
-            let _ = cache.wake.send(object);
+            let _ = objects.wake.send(object);
         }
     }
 
@@ -161,7 +164,8 @@ impl Store {
     pub fn all_objects(&self) -> impl Iterator<Item = Arc<Object>> {
         self.namespaces
             .values()
-            .flat_map(|cache| cache.objects.state())
+            .flat_map(|cache| cache.objects.iter())
+            .flat_map(|objects| objects.all.state())
     }
 
     /// A Secret with our label, as it was written last: by this process, or by the watch.
@@ -203,11 +207,14 @@ impl Store {
 
     /// The object of that identity, if it exists.
     pub fn object(&self, owner: &Owner) -> Option<Arc<Object>> {
-        let reference = ObjectRef::new(&owner.name).within(&owner.namespace);
-        self.of(&owner.namespace)?
-            .objects
-            .get(&reference)
+        self.object_named_as(owner)
             .filter(|object| object.uid() == owner.uid)
+    }
+
+    /// The object of that kind and name, which may be another one by now.
+    fn object_named_as(&self, owner: &Owner) -> Option<Arc<Object>> {
+        let objects = self.objects_of(owner.kind, &owner.namespace)?;
+        objects.all.get(&reference(owner))
     }
 
     /// Whether a connection of that name exists and is this operator's.
@@ -277,7 +284,8 @@ impl Store {
             Some(Ok(object)) => object.spec.secret_name(&owner.name) == target.secret.name,
             // An object that can't be read may well mean this Secret.
             Some(Err(_)) => true,
-            None => false,
+            // Of a kind that was not shown yet, no one can say that an object is gone.
+            None => !self.knows(owner.kind, &owner.namespace),
         }
     }
 
@@ -286,9 +294,7 @@ impl Store {
     /// is written.
     pub fn present(&self, target: &Arc<Target>) -> Arc<Target> {
         let owner = &target.owner;
-        let reference = ObjectRef::new(&owner.name).within(&owner.namespace);
-        let cache = self.of(&owner.namespace);
-        let found = cache.and_then(|cache| cache.objects.get(&reference));
+        let found = self.object_named_as(owner);
         let Some(Ok(object)) = found.map(|found| found.read()) else {
             return Arc::clone(target);
         };
@@ -323,7 +329,7 @@ impl Store {
     }
 
     /// What an object asks for, whatever its interval, with the standby application that the operator created for it.
-    fn target(&self, object: &ApiAppSecret) -> Result<Target, TargetError> {
+    fn target(&self, object: &AppSecret) -> Result<Target, TargetError> {
         let mut target = Target::read(object, Duration::ZERO)?;
         if target.provisioned {
             target.standby = self.provisioned(object);
@@ -332,7 +338,7 @@ impl Store {
     }
 
     /// The applications of an object: those that it names, the one whose pair it keeps, and the one that the operator created for it.
-    pub fn apps_of(&self, object: &ApiAppSecret) -> HashSet<AppRef> {
+    pub fn apps_of(&self, object: &AppSecret) -> HashSet<AppRef> {
         let mut apps: HashSet<_> = named_apps(object).collect();
         let standby = self.provisioned(object).zip(apps.iter().next().cloned());
         apps.extend(standby.map(|(app, named)| AppRef { app, ..named }));
@@ -340,7 +346,7 @@ impl Store {
     }
 
     /// The standby application that the operator created for an object, if it did.
-    pub fn provisioned(&self, object: &ApiAppSecret) -> Option<AppId> {
+    pub fn provisioned(&self, object: &AppSecret) -> Option<AppId> {
         let spec = &object.spec;
         if !spec.is_standby_provisioned() {
             return None;
@@ -360,21 +366,21 @@ impl Store {
     pub fn wake_users(&self, connection: &str) {
         for object in self.all_objects() {
             if object.connection() == Some(connection) {
-                self.wake_object(ObjectRef::from_obj(object.as_ref()));
+                self.wake_object(object.reference());
             }
         }
     }
 
     /// Has an object reconciled again, if its namespace is watched.
     pub fn wake(&self, owner: &Owner) {
-        self.wake_object(ObjectRef::new(&owner.name).within(&owner.namespace));
+        self.wake_object(reference(owner));
     }
 
     /// Whether an object exists and still names an application, or keeps its pair: a standby that is named no more is one for as long as
     /// its pair is stored.
     pub fn keeps_app(&self, app: &AppRef, owner: &Owner) -> bool {
         // Of a namespace that is not watched (any more), or was not shown yet, no one can say that an object is gone.
-        if !self.knows(&owner.namespace) {
+        if !self.knows(owner.kind, &owner.namespace) {
             return true;
         }
         match self.object(owner).map(|object| object.read()) {
@@ -390,7 +396,7 @@ impl Store {
     }
 
     /// Whether the pair of an application is stored for an object, by the commit record or else by the status.
-    fn stores_pair(&self, object: &ApiAppSecret, app: &AppId, owner: &Owner) -> bool {
+    fn stores_pair(&self, object: &AppSecret, app: &AppId, owner: &Owner) -> bool {
         let name = object.spec.secret_name(&owner.name);
         let secret = self.secret(&owner.namespace, name);
         let record = secret.and_then(|secret| secret.record());
@@ -401,4 +407,9 @@ impl Store {
         recorded
             || status.is_some_and(|status| status.active_app_id.as_deref() == Some(app.as_str()))
     }
+}
+
+/// The object of an owner's kind and name.
+fn reference(owner: &Owner) -> ObjectRef<Object> {
+    ObjectRef::new_with(&owner.name, owner.kind).within(&owner.namespace)
 }

@@ -1,26 +1,31 @@
-//! An `ApiAppSecret` as it is kept. No I/O.
+//! An object that keeps a client secret, as it is kept. No I/O.
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use kube::core::{DeserializeGuard, NamespaceResourceScope};
-use serde::Deserialize;
+use kube::core::DynamicResourceScope;
+use kube::runtime::reflector::ObjectRef;
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde_value::{DeserializerError, Value};
 
-use crate::api::{ApiAppSecret, ConditionType, Reason};
+use crate::api::{ApiAppSecretSpec, AppSecret, AppSecretStatus, ConditionType, Kind, Reason};
 use crate::store::packed::Packed;
 use crate::store::prune;
 
-/// An `ApiAppSecret` in little room: what is asked of all objects at once stands open, the rest is packed.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(from = "DeserializeGuard<ApiAppSecret>")]
+/// An object of any kind in little room: what is asked of all objects at once stands open, the rest is packed.
+#[derive(Debug, Clone)]
 pub struct Object {
+    kind: Kind,
     /// Without the uid: the keys of a controller's queue are made of it.
     metadata: ObjectMeta,
     uid: Box<str>,
     content: Content,
 }
+
+/// What is packed of an object.
+type Rest<S, T> = (S, Option<T>);
 
 #[derive(Debug, Clone)]
 enum Content {
@@ -49,7 +54,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    fn new(object: &ApiAppSecret) -> Self {
+    fn new(object: &AppSecret) -> Self {
         let status = object.status.as_ref();
         let holds = |type_| status.is_some_and(|status| status.conditions.is_true(type_));
         let ready = status.and_then(|status| status.conditions.get(ConditionType::Ready));
@@ -65,6 +70,41 @@ impl Summary {
 }
 
 impl Object {
+    /// What is kept of an object, or of one that can't be read, for this reason.
+    fn new(kind: Kind, mut metadata: ObjectMeta, object: Result<AppSecret, String>) -> Self {
+        prune::metadata(&mut metadata);
+        let uid = metadata.uid.take().unwrap_or_default();
+        let packed = object.and_then(|object| {
+            let rest: Rest<_, _> = (&object.spec, object.status.as_ref());
+            let packed = Packed::new(&rest).map_err(|error| error.to_string())?;
+            Ok((object, packed))
+        });
+        let content = match packed {
+            Ok((object, packed)) => Content::Readable {
+                connection: object.spec.connection_name().into(),
+                summary: Summary::new(&object),
+                packed,
+            },
+            Err(error) => Content::Unreadable(error.into()),
+        };
+        Self {
+            kind,
+            metadata,
+            uid: uid.into(),
+            content,
+        }
+    }
+
+    /// Its kind.
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Which it is, for queues and look-ups.
+    pub fn reference(&self) -> ObjectRef<Self> {
+        ObjectRef::from_obj_with(self, self.kind)
+    }
+
     /// Its uid.
     pub fn uid(&self) -> &str {
         &self.uid
@@ -98,14 +138,16 @@ impl Object {
     ///
     /// # Errors
     /// Why it can't be read: in kube's words, which name the field.
-    pub fn read(&self) -> Result<ApiAppSecret, String> {
+    pub fn read(&self) -> Result<AppSecret, String> {
         match &self.content {
             Content::Readable { packed, .. } => {
-                let object = packed.read::<ApiAppSecret>();
-                let object = object.map_err(|error| error.to_string())?;
-                Ok(ApiAppSecret {
+                let rest = packed.read::<Rest<ApiAppSecretSpec, AppSecretStatus>>();
+                let (spec, status) = rest.map_err(|error| error.to_string())?;
+                Ok(AppSecret {
+                    kind: self.kind,
                     metadata: self.metadata(),
-                    ..object
+                    spec,
+                    status,
                 })
             }
             Content::Unreadable(error) => Err(error.to_string()),
@@ -113,49 +155,42 @@ impl Object {
     }
 }
 
-impl From<DeserializeGuard<ApiAppSecret>> for Object {
-    fn from(mut guarded: DeserializeGuard<ApiAppSecret>) -> Self {
-        prune::object(&mut guarded);
-        let mut metadata = std::mem::take(guarded.meta_mut());
-        let uid = metadata.uid.take().unwrap_or_default();
-        let content = match &guarded.0 {
-            Ok(object) => match Packed::new(object) {
-                Ok(packed) => Content::Readable {
-                    connection: object.spec.connection_name().into(),
-                    summary: Summary::new(object),
-                    packed,
-                },
-                Err(error) => Content::Unreadable(error.to_string().into()),
-            },
-            Err(invalid) => Content::Unreadable(invalid.error.as_str().into()),
-        };
-        Self {
-            metadata,
-            uid: uid.into(),
-            content,
+/// By the kind that it names. Of one that can't be read it is kept which it is, so that the watch goes on with the others.
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        struct Identity {
+            kind: Kind,
+            metadata: ObjectMeta,
         }
+        let shown = Value::deserialize(deserializer)?;
+        let identity = shown.clone().deserialize_into().map_err(D::Error::custom)?;
+        let Identity { kind, metadata } = identity;
+        let object = AppSecret::read(kind, shown);
+        let object = object.map_err(|error: DeserializerError| error.to_string());
+        Ok(Self::new(kind, metadata, object))
     }
 }
 
-/// It is an `ApiAppSecret` to the API server.
+/// It is an object of its kind to the API server.
 impl Resource for Object {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
+    type DynamicType = Kind;
+    type Scope = DynamicResourceScope;
 
-    fn kind((): &()) -> Cow<'_, str> {
-        ApiAppSecret::kind(&())
+    fn kind(kind: &Kind) -> Cow<'_, str> {
+        AppSecret::kind(kind)
     }
 
-    fn group((): &()) -> Cow<'_, str> {
-        ApiAppSecret::group(&())
+    fn group(kind: &Kind) -> Cow<'_, str> {
+        AppSecret::group(kind)
     }
 
-    fn version((): &()) -> Cow<'_, str> {
-        ApiAppSecret::version(&())
+    fn version(kind: &Kind) -> Cow<'_, str> {
+        AppSecret::version(kind)
     }
 
-    fn plural((): &()) -> Cow<'_, str> {
-        ApiAppSecret::plural(&())
+    fn plural(kind: &Kind) -> Cow<'_, str> {
+        AppSecret::plural(kind)
     }
 
     fn meta(&self) -> &ObjectMeta {
@@ -209,11 +244,11 @@ mod tests {
     fn an_object_is_read_as_it_was_shown_but_for_what_is_pruned() {
         let later = include_str!("../../tests/fixtures/object-of-a-later-version.json");
         for shown in [at_rest(), serde_json::from_str(later).unwrap()] {
-            let mut object: ApiAppSecret = serde_json::from_value(shown.clone()).unwrap();
+            let mut object: AppSecret = serde_json::from_value(shown.clone()).unwrap();
             let kept = kept(&shown);
             assert_eq!(kept.uid(), object.uid().unwrap());
             assert_eq!(kept.connection(), Some("default"));
-            prune::object(&mut object);
+            prune::metadata(&mut object.metadata);
             assert_eq!(kept.metadata(), object.metadata);
             assert_eq!(kept.read(), Ok(object));
         }

@@ -4,17 +4,20 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use crate::api::{ApiAppSecret, ConditionType};
+use crate::api::{AppSecret, ConditionType, Kind};
 use crate::rotation::Owner;
 use crate::target::{object_version, owner};
 
 /// Which objects name which applications.
 #[derive(Default)]
 pub struct Owners {
-    by_object: HashMap<(Box<str>, Box<str>), Known>,
+    by_object: HashMap<Key, Known>,
     /// The objects of each application, the oldest first: one, nearly always.
     by_app: HashMap<Arc<AppKey>, Vec<Arc<Aged>>>,
 }
+
+/// Kind, namespace and name.
+type Key = (Kind, Box<str>, Box<str>);
 
 /// What is known of an object.
 struct Known {
@@ -35,9 +38,9 @@ pub type AppKey = (Box<str>, Box<str>, Box<str>);
 impl Owners {
     /// Takes note of an object. The others come back that name an application which it named before, if it names that no more, or if
     /// it may keep them waiting no more.
-    pub fn insert(&mut self, object: &ApiAppSecret) -> Vec<Owner> {
+    pub fn insert(&mut self, object: &AppSecret) -> Vec<Owner> {
         let owner = owner(object);
-        let key = key(&owner.namespace, &owner.name);
+        let key = key(owner.kind, &owner.namespace, &owner.name);
         let conditions = object.status.as_ref().map(|status| &status.conditions);
         let ready = conditions.and_then(|conditions| conditions.get(ConditionType::Ready));
         let mut hasher = DefaultHasher::new();
@@ -50,7 +53,7 @@ impl Owners {
         let reported = hasher.finish();
         let known = self.by_object.get(&key);
         let same = known.is_some_and(|known| known.reported == reported);
-        let before = self.remove(&owner.namespace, &owner.name);
+        let before = self.remove(owner.kind, &owner.namespace, &owner.name);
         let spec = &object.spec;
         // A standby that is named no more is the object's for as long as its pair is stored.
         let stored = object
@@ -97,8 +100,9 @@ impl Owners {
     }
 
     /// Forgets an object. The others that name an application of it come back.
-    pub fn remove(&mut self, namespace: &str, name: &str) -> Vec<Owner> {
-        let Some(Known { apps, aged, .. }) = self.by_object.remove(&key(namespace, name)) else {
+    pub fn remove(&mut self, kind: Kind, namespace: &str, name: &str) -> Vec<Owner> {
+        let Some(Known { apps, aged, .. }) = self.by_object.remove(&key(kind, namespace, name))
+        else {
             return Vec::new();
         };
         let mut others = BTreeSet::new();
@@ -115,20 +119,27 @@ impl Owners {
         others.into_iter().collect()
     }
 
-    /// Forgets objects that are gone from a namespace, or from all of them. The others that name the same applications come back.
+    /// Forgets objects of a kind that are gone from a namespace, or from all of them. The others that name the same applications come back.
     ///
-    /// NB: what exists in another namespace is shown by another watch, whose list may be under way.
-    pub fn retain(&mut self, within: Option<&str>, exists: impl Fn(&Owner) -> bool) -> Vec<Owner> {
+    /// NB: what exists in another namespace, or of another kind, is shown by another watch, whose list may be under way.
+    pub fn retain(
+        &mut self,
+        kind: Kind,
+        within: Option<&str>,
+        exists: impl Fn(&Owner) -> bool,
+    ) -> Vec<Owner> {
         let gone: Vec<Owner> = self
             .by_object
             .values()
             .map(|known| &known.aged.1)
-            .filter(|owner| within.is_none_or(|within| within == owner.namespace))
+            .filter(|owner| {
+                owner.kind == kind && within.is_none_or(|within| within == owner.namespace)
+            })
             .filter(|owner| !exists(owner))
             .cloned()
             .collect();
         gone.iter()
-            .flat_map(|owner| self.remove(&owner.namespace, &owner.name))
+            .flat_map(|owner| self.remove(owner.kind, &owner.namespace, &owner.name))
             .collect()
     }
 
@@ -145,7 +156,10 @@ impl Owners {
 
     /// The older objects for applications of this one, and the application, the oldest first.
     pub fn older(&self, owner: &Owner) -> Vec<(String, Owner)> {
-        let Some(known) = self.by_object.get(&key(&owner.namespace, &owner.name)) else {
+        let Some(known) = self
+            .by_object
+            .get(&key(owner.kind, &owner.namespace, &owner.name))
+        else {
             return Vec::new();
         };
         let apps = known.apps.iter();
@@ -160,19 +174,19 @@ impl Owners {
     }
 }
 
-fn key(namespace: &str, name: &str) -> (Box<str>, Box<str>) {
-    (namespace.into(), name.into())
+fn key(kind: Kind, namespace: &str, name: &str) -> Key {
+    (kind, namespace.into(), name.into())
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::api::ApiAppSecretStatus;
+    use crate::api::{ApiAppSecret, AppSecretStatus};
 
     use super::*;
 
-    fn object(name: &str, created: i64) -> ApiAppSecret {
+    fn object(name: &str, created: i64) -> AppSecret {
         let spec = serde_json::from_value(serde_json::json!({"projectId": "1", "appId": "2"}));
-        let mut object = ApiAppSecret::new(name, spec.unwrap());
+        let mut object = AppSecret::from(ApiAppSecret::new(name, spec.unwrap()));
         object.metadata.namespace = Some("n".into());
         object.metadata.uid = Some(format!("uid-{name}"));
         let created = jiff::Timestamp::from_second(created).unwrap();
@@ -182,7 +196,7 @@ mod tests {
         object
     }
 
-    fn older(index: &Owners, object: &ApiAppSecret) -> Vec<Owner> {
+    fn older(index: &Owners, object: &AppSecret) -> Vec<Owner> {
         let older = index.older(&owner(object));
         older.into_iter().map(|(_, owner)| owner).collect()
     }
@@ -195,13 +209,17 @@ mod tests {
         index.insert(&young);
         assert_eq!(older(&index, &young), [owner(&old)]);
         assert_eq!(older(&index, &old), []);
-        assert!(index.retain(Some("elsewhere"), |_| false).is_empty());
+        assert!(
+            index
+                .retain(Kind::ApiApp, Some("elsewhere"), |_| false)
+                .is_empty()
+        );
         assert_eq!(older(&index, &young), [owner(&old)]);
-        let freed = index.retain(Some("n"), |exists| exists.name == "young");
+        let freed = index.retain(Kind::ApiApp, Some("n"), |exists| exists.name == "young");
         assert_eq!(freed, [owner(&young)]);
         assert_eq!(older(&index, &young), []);
         index.insert(&old);
-        let freed = index.retain(None, |exists| exists.name == "young");
+        let freed = index.retain(Kind::ApiApp, None, |exists| exists.name == "young");
         assert_eq!(freed, [owner(&young)]);
     }
 
@@ -212,9 +230,9 @@ mod tests {
         let young = object("young", 2);
         let mut index = Owners::default();
         index.insert(&young);
-        let storing = |active: &str| ApiAppSecretStatus {
+        let storing = |active: &str| AppSecretStatus {
             active_app_id: Some(active.to_owned()),
-            ..ApiAppSecretStatus::default()
+            ..AppSecretStatus::default()
         };
         old.status = Some(storing("2"));
         index.insert(&old);

@@ -33,11 +33,11 @@ pub fn annotations<K: Resource>(object: &mut K) {
     metadata.annotations = None;
 }
 
-/// Drops of an `ApiAppSecret` all that its tenant may make large and the operator never reads: besides annotations the labels, finalizers
-/// and owners.
-pub fn object<K: Resource>(object: &mut K) {
-    annotations(object);
-    let metadata = object.meta_mut();
+/// Drops of the metadata of an object that keeps a client secret all that its tenant may make large and the operator never reads: besides
+/// annotations the labels, finalizers and owners.
+pub fn metadata(metadata: &mut ObjectMeta) {
+    metadata.managed_fields = None;
+    metadata.annotations = None;
     metadata.labels = None;
     metadata.finalizers = None;
     metadata.owner_references = None;
@@ -241,7 +241,7 @@ mod tests {
         let owners = kept.metadata.owner_references.unwrap();
         assert_eq!((owners.len(), owners[0].uid.as_str()), (1, "u"));
         assert_eq!(kept.metadata.finalizers, None);
-        object(&mut found);
+        self::metadata(&mut found.metadata);
         let ObjectMeta {
             labels,
             annotations,

@@ -270,7 +270,7 @@ impl SecretTarget<'_> {
             // NB: not a controller reference, and it blocks nothing: deleting the object must never hang on the operator.
             let reference = json!([{
                 "apiVersion": format!("{GROUP}/v1alpha1"),
-                "kind": "ApiAppSecret",
+                "kind": owner.kind,
                 "name": owner.name,
                 "uid": owner.uid,
             }]);

@@ -196,6 +196,7 @@ mod tests {
 
     fn owner(namespace: &str, uid: &str) -> Owner {
         Owner {
+            kind: crate::api::Kind::ApiApp,
             namespace: namespace.into(),
             name: "api".into(),
             uid: uid.into(),

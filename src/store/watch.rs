@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, stream};
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::reflector::{Lookup, ObjectRef, Store};
+use kube::runtime::reflector::{Lookup, Store};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
@@ -78,7 +78,7 @@ pub fn with_missed_deletions<K, S>(
 ) -> impl Stream<Item = Result<Event<K>, watcher::Error>>
 where
     K: Resource + Lookup<DynamicType = <K as Resource>::DynamicType> + Clone + 'static,
-    <K as Resource>::DynamicType: Default + Eq + Hash + Clone,
+    <K as Resource>::DynamicType: Eq + Hash + Clone,
     S: Stream<Item = Result<Event<K>, watcher::Error>> + Unpin,
 {
     let state = (events, store, HashSet::new(), VecDeque::new());
@@ -92,14 +92,14 @@ where
             match &event {
                 Ok(Event::Init) => listed.clear(),
                 Ok(Event::InitApply(object)) => {
-                    listed.insert(ObjectRef::from_obj(object));
+                    listed.insert(identity(object));
                 }
                 Ok(Event::InitDone) => {
                     let listed = std::mem::take(&mut listed);
                     let known = store.state();
                     let missed = known.iter().filter(|object| {
                         let object: &K = object.as_ref();
-                        !listed.contains(&ObjectRef::from_obj(object))
+                        !listed.contains(&identity(object))
                     });
                     gone = missed
                         .map(|object| {
@@ -114,6 +114,11 @@ where
             Some((event, (events, store, listed, gone)))
         },
     )
+}
+
+fn identity<K: Resource>(object: &K) -> (Option<String>, Option<String>) {
+    let metadata = object.meta();
+    (metadata.namespace.clone(), metadata.name.clone())
 }
 
 /// How long a watch that failed waits before it is tried again: an operator that is blind for half a minute is too late with repairs.

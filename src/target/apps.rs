@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest;
 
-use crate::api::ApiAppSecret;
+use crate::api::AppSecret;
 use crate::ids::{AppId, OrganizationId, ProjectId};
 use crate::zitadel::AppRef;
 
@@ -52,7 +52,7 @@ pub fn hash(parts: &[&str]) -> String {
 }
 
 /// The applications of an object: those that it names, and the one whose pair it keeps.
-pub(crate) fn named_apps(object: &ApiAppSecret) -> impl Iterator<Item = AppRef> {
+pub(crate) fn named_apps(object: &AppSecret) -> impl Iterator<Item = AppRef> {
     let spec = &object.spec;
     let status = object.status.as_ref();
     let active = status.and_then(|status| status.active_app_id.as_deref());
@@ -67,7 +67,7 @@ pub(crate) fn named_apps(object: &ApiAppSecret) -> impl Iterator<Item = AppRef> 
     apps.into_iter()
 }
 
-fn app_ref(object: &ApiAppSecret, app: &str) -> Option<AppRef> {
+fn app_ref(object: &AppSecret, app: &str) -> Option<AppRef> {
     let organization = object
         .spec
         .organization_id

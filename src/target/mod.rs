@@ -19,7 +19,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
-use crate::api::{ApiAppSecret, Recovery};
+use crate::api::{AppSecret, Recovery};
 use crate::ids::{AppId, OrganizationId, ProjectId};
 use crate::rotation::{Owner, Schedule};
 use crate::target::consumers::ConsumerPolicy;
@@ -60,7 +60,7 @@ pub struct Target {
 
 impl Target {
     /// Reads the object. `minimum` is the shortest interval that the operator allows.
-    pub fn read(object: &ApiAppSecret, minimum: Duration) -> Result<Self, TargetError> {
+    pub fn read(object: &AppSecret, minimum: Duration) -> Result<Self, TargetError> {
         let spec = &object.spec;
         let name = object.name_any();
         let uid = object.uid().unwrap_or_default();
@@ -107,11 +107,7 @@ impl Target {
             suspended: spec.is_suspended(),
             generation: object.metadata.generation,
             deleting: object.metadata.deletion_timestamp.is_some(),
-            owner: Owner {
-                namespace: object.namespace().unwrap_or_default(),
-                name,
-                uid,
-            },
+            owner: owner(object),
         })
     }
 }
@@ -149,8 +145,9 @@ impl Target {
 }
 
 /// The identity of an object.
-pub fn owner(object: &ApiAppSecret) -> Owner {
+pub fn owner(object: &AppSecret) -> Owner {
     Owner {
+        kind: object.kind,
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),

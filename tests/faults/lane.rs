@@ -11,7 +11,7 @@ use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::{
-    ApiAppSecret, ApiAppSecretStatus, ConditionType, ZitadelConnection,
+    ApiAppSecret, AppSecretStatus, ConditionType, ZitadelConnection,
 };
 use zitadel_secret_operator::ids::{AppId, ProjectId};
 use zitadel_secret_operator::rotation::{Claim, CommitRecord};
@@ -275,7 +275,7 @@ impl Lane {
     }
 
     /// Why consumers are not as far as they are to be; nothing if they are.
-    fn behind(&self, status: &ApiAppSecretStatus) -> Option<String> {
+    fn behind(&self, status: &AppSecretStatus) -> Option<String> {
         let last = status.last_rotation.as_ref()?;
         let counted = status.consumers.as_ref();
         let counted = counted.filter(|it| it.attempt == last.attempt);

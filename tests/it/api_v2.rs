@@ -3,7 +3,7 @@
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 use serde_json::json;
-use zitadel_secret_operator::api::{ApiAppSecretStatus, ApiInUse, ConditionType};
+use zitadel_secret_operator::api::{AppSecretStatus, ApiInUse, ConditionType};
 use zitadel_simulator::{
     Action, Api as Over, AppHandle, Config, Cut, Deprecation, Fault, Operation, Served, Simulator,
 };
@@ -57,7 +57,7 @@ fn requests(zitadel: &Simulator, over: Over) -> usize {
     all.iter().filter(|request| request.api == over).count()
 }
 
-async fn status(tenant: &Tenant, name: &str) -> ApiAppSecretStatus {
+async fn status(tenant: &Tenant, name: &str) -> AppSecretStatus {
     tenant.objects().get(name).await.unwrap().status.unwrap()
 }
 

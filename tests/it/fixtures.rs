@@ -4,7 +4,7 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
-use zitadel_secret_operator::api::{ApiAppSecret, ApiAppSecretStatus, Condition, ConditionType};
+use zitadel_secret_operator::api::{ApiAppSecret, AppSecretStatus, Condition, ConditionType};
 use zitadel_simulator::AppHandle;
 
 use crate::support::world::{Tenant, World};
@@ -20,7 +20,7 @@ pub fn root() -> &'static Path {
 }
 
 fn found(object: &ApiAppSecret, type_: ConditionType) -> Option<&Condition> {
-    let status: &ApiAppSecretStatus = object.status.as_ref()?;
+    let status: &AppSecretStatus = object.status.as_ref()?;
     status.conditions.get(type_)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
-use zitadel_secret_operator::api::Reason;
+use zitadel_secret_operator::api::{Kind, Reason};
 use zitadel_secret_operator::ids::{ApiVersion, AppId, AttemptId, Sequence};
 use zitadel_secret_operator::rotation as real;
 
@@ -318,6 +318,7 @@ fn trigger_number(trigger: Option<&str>) -> u8 {
 
 fn owner(uid: u8) -> real::Owner {
     real::Owner {
+        kind: Kind::ApiApp,
         namespace: String::new(),
         name: String::new(),
         uid: text(uid),

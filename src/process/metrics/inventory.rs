@@ -15,7 +15,7 @@ use prometheus_client::registry::Unit;
 
 use super::catalogue::{self, Description};
 use crate::api::{
-    ApiAppSecret, ApiAppSecretStatus, ConditionType, Conditions, Reason, Status, ZitadelConnection,
+    AppSecret, AppSecretStatus, ConditionType, Conditions, Reason, Status, ZitadelConnection,
     ZitadelConnectionStatus,
 };
 use crate::consumers::tally::Totals;
@@ -90,7 +90,7 @@ struct Listed {
     namespace: String,
     name: String,
     /// None if it can't be read.
-    object: Option<ApiAppSecret>,
+    object: Option<AppSecret>,
 }
 
 impl Listed {
@@ -102,7 +102,7 @@ impl Listed {
         }
     }
 
-    fn status(&self) -> Option<&ApiAppSecretStatus> {
+    fn status(&self) -> Option<&AppSecretStatus> {
         self.object.as_ref()?.status.as_ref()
     }
 

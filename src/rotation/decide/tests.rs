@@ -53,6 +53,7 @@ fn version(revision: &str) -> Version {
 
 fn owner() -> Owner {
     Owner {
+        kind: crate::api::Kind::ApiApp,
         namespace: "orders".into(),
         name: "api".into(),
         uid: "o".into(),

@@ -99,6 +99,7 @@ impl Bytes<'_> {
 
     fn owner(&mut self) -> Owner {
         Owner {
+            kind: crate::api::Kind::ApiApp,
             namespace: "orders".into(),
             name: "api".into(),
             uid: self.one(&["o", "o", "o", "p"]).into(),
@@ -242,6 +243,7 @@ impl Bytes<'_> {
     fn object(&mut self) -> ObjectView {
         ObjectView {
             owner: Owner {
+                kind: crate::api::Kind::ApiApp,
                 namespace: "orders".into(),
                 name: "api".into(),
                 uid: "o".into(),

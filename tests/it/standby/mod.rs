@@ -6,7 +6,7 @@ mod lost_answers;
 mod provisioned;
 
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::ApiAppSecretStatus;
+use zitadel_secret_operator::api::AppSecretStatus;
 use zitadel_simulator::AppHandle;
 
 use crate::support::eventually;
@@ -46,12 +46,12 @@ impl Pair {
     }
 
     /// Rotates by a trigger and waits until it is reported.
-    async fn rotate(&self, trigger: &str) -> ApiAppSecretStatus {
+    async fn rotate(&self, trigger: &str) -> AppSecretStatus {
         self.apply(json!({"trigger": trigger})).await;
         self.handled(trigger).await
     }
 
-    async fn handled(&self, trigger: &str) -> ApiAppSecretStatus {
+    async fn handled(&self, trigger: &str) -> AppSecretStatus {
         self.tenant.handled("orders", trigger).await;
         self.tenant.ready("orders").await.status.unwrap()
     }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ApiAppSecret, ApiAppSecretStatus, ConditionType};
+use zitadel_secret_operator::api::{ApiAppSecret, AppSecretStatus, ConditionType};
 use zitadel_secret_operator::target::apps::standby_name;
 use zitadel_simulator::{Action, AppHandle, Config, Cut, Fault, Operation, Reply, Simulator};
 
@@ -55,12 +55,12 @@ impl Provisioned {
         applied.unwrap();
     }
 
-    async fn rotate(&self, trigger: &str) -> ApiAppSecretStatus {
+    async fn rotate(&self, trigger: &str) -> AppSecretStatus {
         self.apply(trigger).await;
         self.handled(trigger).await
     }
 
-    async fn handled(&self, trigger: &str) -> ApiAppSecretStatus {
+    async fn handled(&self, trigger: &str) -> AppSecretStatus {
         self.tenant.handled("orders", trigger).await;
         self.tenant.ready("orders").await.status.unwrap()
     }

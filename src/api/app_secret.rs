@@ -1,0 +1,116 @@
+//! An object that keeps a client secret, of whatever kind, as the operator has it in memory. No I/O.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::core::NamespaceResourceScope;
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde_value::Value;
+
+use crate::api::GROUP;
+use crate::api::api_app_secret::{ApiAppSecret, ApiAppSecretSpec};
+use crate::api::kind::Kind;
+use crate::api::status::AppSecretStatus;
+
+/// The version of the API that is read and written.
+const VERSION: &str = "v1alpha1";
+
+/// An object that keeps a client secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppSecret {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// Its spec: that of an `ApiAppSecret`, which has the fields of all kinds.
+    pub spec: ApiAppSecretSpec,
+    /// Its status.
+    pub status: Option<AppSecretStatus>,
+}
+
+impl AppSecret {
+    /// Reads an object of a kind.
+    pub(crate) fn read<'de, D: Deserializer<'de>>(
+        kind: Kind,
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        match kind {
+            Kind::ApiApp => ApiAppSecret::deserialize(deserializer).map(Self::from),
+        }
+    }
+}
+
+impl From<ApiAppSecret> for AppSecret {
+    fn from(object: ApiAppSecret) -> Self {
+        Self {
+            kind: Kind::ApiApp,
+            metadata: object.metadata,
+            spec: object.spec,
+            status: object.status,
+        }
+    }
+}
+
+/// By the kind that it names.
+impl<'de> Deserialize<'de> for AppSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        struct Named {
+            kind: Kind,
+        }
+        let object = Value::deserialize(deserializer)?;
+        let Named { kind } = object
+            .clone()
+            .deserialize_into()
+            .map_err(D::Error::custom)?;
+        Self::read(kind, object).map_err(serde_value::DeserializerError::into_error)
+    }
+}
+
+impl Resource for AppSecret {
+    type DynamicType = Kind;
+    type Scope = NamespaceResourceScope;
+
+    fn kind(kind: &Kind) -> Cow<'_, str> {
+        kind.as_str().into()
+    }
+
+    fn group(_: &Kind) -> Cow<'_, str> {
+        GROUP.into()
+    }
+
+    fn version(_: &Kind) -> Cow<'_, str> {
+        VERSION.into()
+    }
+
+    fn plural(kind: &Kind) -> Cow<'_, str> {
+        kind.plural().into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_called_as_in_its_definition() {
+        let definitions = crate::api::definitions().unwrap();
+        for kind in Kind::ALL {
+            let named = |crd: &&k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition| crd.spec.names.kind == kind.as_str();
+            let crd = definitions.iter().find(named).unwrap();
+            assert_eq!(crd.spec.names.plural, kind.plural());
+            assert_eq!(crd.spec.group, AppSecret::group(&kind));
+            assert_eq!(crd.spec.versions[0].name, AppSecret::version(&kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+}
