@@ -99,6 +99,20 @@ pub const RIGHTS: &[Right] = &[
     ),
     right(
         RightScope::Watched,
+        "zitadel-secrets.dev",
+        "oidcappsecrets",
+        &["get", "list", "watch"],
+        "src/operator/objects.rs and src/reconcile/read.rs, as for apiappsecrets",
+    ),
+    right(
+        RightScope::Watched,
+        "zitadel-secrets.dev",
+        "oidcappsecrets/status",
+        &["patch"],
+        "src/report/mod.rs, as for apiappsecrets",
+    ),
+    right(
+        RightScope::Watched,
         "",
         "secrets",
         &["get", "list", "watch", "create", "patch", "delete"],

@@ -254,6 +254,39 @@ async fn without_definitions_it_stays_up_and_begins_when_they_are_there() {
 }
 
 #[tokio::test]
+async fn without_the_definition_of_one_kind_the_other_goes_on_and_it_begins_when_that_is_there() {
+    let (world, _turn) = world().await;
+    let client = world.cluster.client().await;
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let name = "oidcappsecrets.zitadel-secrets.dev";
+    let params = DeleteParams::default();
+    definitions.delete(name, &params).await.unwrap();
+    eventually(PATIENCE, || async {
+        let found = definitions.get_opt(name).await.unwrap();
+        found.is_none().then_some(())
+    })
+    .await;
+    let operator = start(world, &[]);
+    let tenant = world.tenant("half").await;
+    let app = tenant.app("orders");
+    tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    tenant.ready("orders").await;
+    let trigger = json!({"rotation": {"trigger": "now"}});
+    tenant.apply("orders", &app.id, trigger).await.unwrap();
+    tenant.handled("orders", "now").await;
+    assert!(tenant.accepted(&app, "orders").await);
+    let message = "the API server knows no oidcappsecrets: install the custom resource definitions";
+    eventually(PATIENCE, || async {
+        let (status, page) = operator.get("/ready").await?;
+        (status == 503 && page.contains(message)).then_some(())
+    })
+    .await;
+    install_definitions(&client).await;
+    until_ready(&operator).await;
+    assert_eq!(stopping(&operator).await.unwrap(), Some(0));
+}
+
+#[tokio::test]
 async fn a_connection_without_its_credential_says_so_and_is_used_as_soon_as_it_is_there() {
     let (world, _turn) = world().await;
     let tenant = world.tenant("bare").await;

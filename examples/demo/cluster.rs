@@ -16,8 +16,9 @@ pub const OPERATOR_NAMESPACE: &str = "zitadel-secret-operator";
 pub const TEAM_NAMESPACE: &str = "zitadel-demo";
 
 /// What the demo creates outside of namespaces, for `kubectl delete`.
-const CLUSTER_WIDE: [&str; 4] = [
+const CLUSTER_WIDE: [&str; 5] = [
     "customresourcedefinition/apiappsecrets.zitadel-secrets.dev",
+    "customresourcedefinition/oidcappsecrets.zitadel-secrets.dev",
     "customresourcedefinition/zitadelconnections.zitadel-secrets.dev",
     "clusterrole/zitadel-secret-operator",
     "clusterrolebinding/zitadel-secret-operator",

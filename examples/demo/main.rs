@@ -223,7 +223,7 @@ impl Demo {
         ensure!(made.success(), "the definitions cannot be written");
         self.screen.kubectl("apply -f crds")?;
         self.screen.kubectl(
-            "wait --for=condition=Established crd apiappsecrets.zitadel-secrets.dev zitadelconnections.zitadel-secrets.dev",
+            "wait --for=condition=Established crd apiappsecrets.zitadel-secrets.dev oidcappsecrets.zitadel-secrets.dev zitadelconnections.zitadel-secrets.dev",
         )?;
         let rbac = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/minimal/rbac.yaml");
         std::fs::copy(rbac, self.directory.join("rbac.yaml"))?;

@@ -8,9 +8,9 @@ use kube::core::NamespaceResourceScope;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_value::Value;
 
-use crate::api::GROUP;
 use crate::api::api_app_secret::{ApiAppSecret, ApiAppSecretSpec};
-use crate::api::kind::Kind;
+use crate::api::kind::{GROUP, Kind};
+use crate::api::oidc_app_secret::OidcAppSecret;
 use crate::api::status::AppSecretStatus;
 
 /// The version of the API that is read and written.
@@ -37,6 +37,7 @@ impl AppSecret {
     ) -> Result<Self, D::Error> {
         match kind {
             Kind::ApiApp => ApiAppSecret::deserialize(deserializer).map(Self::from),
+            Kind::OidcApp => OidcAppSecret::deserialize(deserializer).map(Self::from),
         }
     }
 }
@@ -47,6 +48,17 @@ impl From<ApiAppSecret> for AppSecret {
             kind: Kind::ApiApp,
             metadata: object.metadata,
             spec: object.spec,
+            status: object.status,
+        }
+    }
+}
+
+impl From<OidcAppSecret> for AppSecret {
+    fn from(object: OidcAppSecret) -> Self {
+        Self {
+            kind: Kind::OidcApp,
+            metadata: object.metadata,
+            spec: object.spec.into(),
             status: object.status,
         }
     }

@@ -6,6 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::kind::Kind;
 use super::rule;
 use super::secret_template::LabelValue;
 
@@ -31,6 +32,11 @@ pub struct Grant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), extend("x-kubernetes-list-type" = "set"))]
     pub app_ids: Option<Vec<GrantedId>>,
+    /// The kinds of objects that may use it: `ApiAppSecret`, `OidcAppSecret`. Default: `ApiAppSecret` alone.
+    // NB: a grant that names none is not widened by a version of the operator that has more kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "set"))]
+    pub kinds: Option<Vec<GrantedKind>>,
 }
 
 /// An id, or `*`.
@@ -38,6 +44,15 @@ pub struct Grant {
 #[serde(transparent)]
 pub struct GrantedId(
     #[schemars(length(max = 200), extend("x-kubernetes-validations" = rule::granted_id()))]
+    pub  String,
+);
+
+/// A kind of objects.
+// NB: open in code, so that a connection that names a kind of a later version can be read: of that kind it grants nothing.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct GrantedKind(
+    #[schemars(length(max = 63), extend("x-kubernetes-validations" = rule::granted_kind()))]
     pub  String,
 );
 
@@ -90,6 +105,16 @@ pub enum LabelOperator {
     Exists,
     /// The label is missing.
     DoesNotExist,
+}
+
+impl Grant {
+    /// Whether it covers objects of a kind.
+    pub fn covers_kind(&self, kind: Kind) -> bool {
+        match &self.kinds {
+            Some(kinds) => kinds.iter().any(|granted| granted.0 == kind.as_str()),
+            None => kind == Kind::unnamed(),
+        }
+    }
 }
 
 impl NamespaceSelector {

@@ -5,6 +5,9 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The API group of all kinds.
+pub const GROUP: &str = "zitadel-secrets.dev";
+
 /// A kind of objects that keep a client secret.
 // NB: without a default, so that no reference to an object of another kind is made by leaving the kind out.
 #[derive(
@@ -14,16 +17,20 @@ pub enum Kind {
     /// `ApiAppSecret`: the client secret of an API application.
     #[serde(rename = "ApiAppSecret")]
     ApiApp,
+    /// `OidcAppSecret`: the client secret of an OIDC application.
+    #[serde(rename = "OidcAppSecret")]
+    OidcApp,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 1] = [Self::ApiApp];
+    pub const ALL: [Self; 2] = [Self::ApiApp, Self::OidcApp];
 
     /// The kind, as it stands in manifests, records, events and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ApiApp => "ApiAppSecret",
+            Self::OidcApp => "OidcAppSecret",
         }
     }
 
@@ -31,6 +38,7 @@ impl Kind {
     pub const fn plural(self) -> &'static str {
         match self {
             Self::ApiApp => "apiappsecrets",
+            Self::OidcApp => "oidcappsecrets",
         }
     }
 

@@ -7,6 +7,7 @@ mod condition;
 mod consumers;
 mod grant;
 mod kind;
+mod oidc_app_secret;
 mod proxy;
 mod reason;
 mod rotation;
@@ -23,8 +24,11 @@ pub use condition::{Condition, ConditionType, Conditions, Status, seconds};
 pub use consumers::{
     Behind, Consumers, ConsumersStatus, RefreshPolicy, RestartPolicy, WorkloadRef,
 };
-pub use grant::{Grant, GrantedId, LabelOperator, LabelRequirement, NamespaceSelector};
-pub use kind::Kind;
+pub use grant::{
+    Grant, GrantedId, GrantedKind, LabelOperator, LabelRequirement, NamespaceSelector,
+};
+pub use kind::{GROUP, Kind};
+pub use oidc_app_secret::{OidcAppSecret, OidcAppSecretSpec, OidcRotation};
 pub use proxy::{NoProxyHost, Proxy};
 pub use reason::Reason;
 pub use rotation::{Overlap, OverlapEnd, Recovery, RecoveryPolicy, Rotation, Window};
@@ -38,20 +42,18 @@ pub use zitadel_connection::{
     ZitadelConnectionSpec, ZitadelConnectionStatus,
 };
 
-/// The API group of both kinds.
-pub const GROUP: &str = "zitadel-secrets.dev";
-
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-/// The custom resource definitions of both kinds.
+/// The custom resource definitions of all kinds.
 ///
 /// # Errors
 /// Only if a definition can't be read back from its own JSON, which a test rules out.
-pub fn definitions() -> Result<[CustomResourceDefinition; 2], serde_json::Error> {
+pub fn definitions() -> Result<[CustomResourceDefinition; 3], serde_json::Error> {
     Ok([
         absent_not_null(&ApiAppSecret::crd())?,
+        absent_not_null(&OidcAppSecret::crd())?,
         absent_not_null(&ZitadelConnection::crd())?,
     ])
 }

@@ -114,6 +114,8 @@ reasons! {
     AppNotFound,
     /// The application is not an API application.
     AppNotApi,
+    /// The application is not an OIDC application.
+    AppNotOidc,
     /// The application is inactive or does not authenticate by secret.
     AppNotReady,
     /// The standby application is not an active API application that authenticates by secret, or could not be created.
@@ -127,7 +129,7 @@ reasons! {
     SecretNotOwned,
     /// The Secret that is to be adopted does not exist, lacks the key with the client secret, or holds one that ZITADEL rejects.
     NothingToAdopt,
-    /// Another `ApiAppSecret` keeps the same Secret.
+    /// Another object keeps the same Secret.
     SecretKeyConflict,
     /// Another field manager owns a key of the Secret.
     SecretContested,
@@ -154,7 +156,7 @@ reasons! {
     /// A new credential is held in memory until the Secret can be written.
     SecretHeld,
 
-    /// Another `ApiAppSecret` keeps this application.
+    /// Another object keeps this application.
     AppAlreadyClaimed,
     /// Another operator of the same class keeps the same object, in a namespace of its own.
     AnotherOperator,

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::kind::Kind;
+
 /// Time zones without a slash in the IANA database. Abbreviations such as CEST are not among them, and mean several zones each.
 const PLAIN_ZONES: &str = "CET|CST6CDT|Cuba|EET|EST|EST5EDT|Egypt|Eire|GB|GB-Eire|GMT|GMT[+]0|GMT-0|GMT0|Greenwich|HST|Hongkong|Iceland|Iran|Israel|Jamaica|Japan|Kwajalein|Libya|MET|MST|MST7MDT|NZ|NZ-CHAT|Navajo|PRC|PST8PDT|Poland|Portugal|ROC|ROK|Singapore|Turkey|UCT|UTC|Universal|W-SU|WET|Zulu";
 
@@ -42,6 +44,17 @@ pub fn granted_id() -> Value {
         "self == '*' || self.matches('^[A-Za-z0-9_.-]+$')",
         "is neither an id, such as 123456789012345678, nor * for all",
     )])
+}
+
+/// A kind of objects that can be granted.
+pub fn granted_kind() -> Value {
+    let kinds = Kind::ALL.map(Kind::as_str);
+    let listed = kinds.map(|kind| format!("'{kind}'")).join(", ");
+    let text = format!(
+        "is not a kind that can be granted: write {}",
+        kinds.join(" or ")
+    );
+    json!([rule(&format!("self in [{listed}]"), &text)])
 }
 
 /// The name of a Kubernetes object.

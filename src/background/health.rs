@@ -6,6 +6,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use kube::ResourceExt as _;
 
+use crate::api::Kind;
 use crate::process::denied_requests::DeniedRequest;
 use crate::process::readiness::{Check, Readiness};
 use crate::reconcile::context::Context;
@@ -79,7 +80,9 @@ fn watches(context: &Context, denied: &[DeniedRequest]) -> Check {
     // One namespace that is refused, because it is gone for example, must not make the operator useless for the others.
     let elsewhere = |request: &DeniedRequest| {
         let own = matches!(&context.process.settings.scope, Scope::Namespaces(names) if names.contains(&request.namespace));
-        let kind = ["apiappsecrets", "secrets", "namespaces"].contains(&request.resource);
+        let kinds = Kind::ALL.map(Kind::plural);
+        let kind = ["secrets", "namespaces"].contains(&request.resource)
+            || kinds.contains(&request.resource);
         own && kind && filled > 0
     };
     let needed: Vec<_> = denied.iter().filter(|request| needed(request)).collect();

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt as _};
 
-use crate::api::{Grant, NamespaceSelector};
+use crate::api::{Grant, Kind, NamespaceSelector};
 use crate::zitadel::AppRef;
 
 /// A grant, with its selector as Kubernetes reads it. An empty selector, or one that this version does not understand, is none.
@@ -30,9 +30,10 @@ impl From<&Grant> for ParsedGrant {
 }
 
 impl ParsedGrant {
-    /// Whether it covers an application in a namespace. `labels` are the namespace's.
+    /// Whether it covers an application for objects of a kind in a namespace. `labels` are the namespace's.
     pub(super) fn covers(
         &self,
+        kind: Kind,
         namespace: &str,
         labels: &impl Fn(&str) -> Option<String>,
         app: &AppRef,
@@ -54,7 +55,7 @@ impl ParsedGrant {
             .app_ids
             .as_ref()
             .is_none_or(|ids| ids.iter().any(|id| id.0 == "*" || id.0 == app.app.as_str()));
-        (by_name || by_label) && project && one
+        grant.covers_kind(kind) && (by_name || by_label) && project && one
     }
 }
 
@@ -78,11 +79,34 @@ mod tests {
     }
 
     #[test]
+    fn a_grant_covers_the_kinds_that_it_names_and_one_that_names_none_the_first() {
+        let covered = |kinds: serde_json::Value| {
+            let mut given = json!({"name": "g", "namespaces": ["a"], "projectIds": ["1"]});
+            if !kinds.is_null() {
+                given["kinds"] = kinds;
+            }
+            let grant = grant(given);
+            Kind::ALL.map(|kind| grant.covers(kind, "a", &|_: &str| None, &app("1", "7")))
+        };
+        assert_eq!(covered(json!(null)), [true, false]);
+        assert_eq!(covered(json!(["ApiAppSecret"])), [true, false]);
+        assert_eq!(covered(json!(["OidcAppSecret"])), [false, true]);
+        assert_eq!(
+            covered(json!(["OidcAppSecret", "ApiAppSecret"])),
+            [true, true]
+        );
+        assert_eq!(covered(json!(["KindOfALaterVersion"])), [false, false]);
+    }
+
+    #[test]
     fn without_a_grant_that_covers_all_three_nothing_is_granted() {
         let labels = |name: &str| (name == "team").then(|| "orders".to_owned());
         let granted = |grant: &ParsedGrant, project: &str, id: &str| {
-            let here = grant.covers("a", &labels, &app(project, id));
-            (here, grant.covers("b", &labels, &app(project, id)))
+            let here = grant.covers(Kind::ApiApp, "a", &labels, &app(project, id));
+            (
+                here,
+                grant.covers(Kind::ApiApp, "b", &labels, &app(project, id)),
+            )
         };
         let named = grant(json!({"name": "g", "namespaces": ["a"], "projectIds": ["1"]}));
         assert_eq!(granted(&named, "1", "7"), (true, false));
@@ -114,7 +138,7 @@ mod tests {
         ] {
             let grant =
                 grant(json!({"name": "g", "namespaceSelector": selector, "projectIds": ["*"]}));
-            let covered = grant.covers("any", &labels, &app("2", "8"));
+            let covered = grant.covers(Kind::ApiApp, "any", &labels, &app("2", "8"));
             assert_eq!(covered, selected, "{grant:?}");
         }
     }

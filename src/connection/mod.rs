@@ -24,7 +24,7 @@ use crate::connection::grants::ParsedGrant;
 use crate::connection::shared::Shared;
 use crate::connection::terms::{RepairLimit, TermsError, organization};
 use crate::ids::{AppId, OrganizationId, ProjectId, Sequence, UserId};
-use crate::rotation::Failure;
+use crate::rotation::{Failure, Owner};
 use crate::store::secret::Endpoints;
 use crate::target::{ObjectVersion, object_version};
 use crate::zitadel::{AppRef, Change, Client, ZitadelError};
@@ -174,16 +174,16 @@ impl Connection {
         }
     }
 
-    /// Whether a grant covers an application in a namespace. `labels` are the namespace's.
+    /// Whether a grant covers an application for an object. `labels` are those of its namespace.
     pub fn grants(
         &self,
-        namespace: &str,
+        object: &Owner,
         labels: impl Fn(&str) -> Option<String>,
         app: &AppRef,
     ) -> bool {
         self.grants
             .iter()
-            .any(|grant| grant.covers(namespace, &labels, app))
+            .any(|grant| grant.covers(object.kind, &object.namespace, &labels, app))
     }
 }
 

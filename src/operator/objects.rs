@@ -51,9 +51,10 @@ struct ObjectsFeed {
 /// An empty cache and its feed.
 pub fn cache() -> (Cache, Feed) {
     let (api_app, api_app_feed) = objects(Kind::ApiApp);
+    let (oidc_app, oidc_app_feed) = objects(Kind::OidcApp);
     let (namespaces, namespaces_writer) = reflector::store();
     let cache = Cache {
-        objects: ByKind { api_app },
+        objects: ByKind { api_app, oidc_app },
         secrets: Arc::default(),
         secrets_synced: Synced::default(),
         namespaces,
@@ -62,6 +63,7 @@ pub fn cache() -> (Cache, Feed) {
     let feed = Feed {
         objects: ByKind {
             api_app: api_app_feed,
+            oidc_app: oidc_app_feed,
         },
         namespaces: namespaces_writer,
     };
@@ -90,8 +92,18 @@ pub async fn control(context: Arc<Context>, namespace: Option<String>, cache: Ca
             watch_namespaces(&context, namespace.as_deref(), &cache, feed.namespaces)
         );
     };
-    let ByKind { api_app } = feed.objects;
-    let work = control_kind(&context, namespace.clone(), &cache.objects.api_app, api_app);
+    let ByKind { api_app, oidc_app } = feed.objects;
+    let work = async {
+        futures::join!(
+            control_kind(&context, namespace.clone(), &cache.objects.api_app, api_app),
+            control_kind(
+                &context,
+                namespace.clone(),
+                &cache.objects.oidc_app,
+                oidc_app
+            )
+        );
+    };
     tokio::select! {
         () = Box::pin(work) => {}
         () = Box::pin(beside) => {}

@@ -1,4 +1,4 @@
-//! What the controllers of both kinds have in common.
+//! What the controllers of all kinds have in common.
 
 use tokio::sync::mpsc;
 

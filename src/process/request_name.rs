@@ -2,7 +2,7 @@
 
 use http::{Method, Request};
 
-const RESOURCES: [&str; 16] = [
+const RESOURCES: [&str; 18] = [
     "apiappsecrets",
     "apiappsecrets/status",
     "configmaps",
@@ -12,6 +12,8 @@ const RESOURCES: [&str; 16] = [
     "events",
     "leases",
     "namespaces",
+    "oidcappsecrets",
+    "oidcappsecrets/status",
     "pods",
     "secrets",
     "selfsubjectaccessreviews",

@@ -304,7 +304,7 @@ impl Reconciliation {
         let own = self.target.provisioned
             && app.app != self.target.app.app
             && standby.is_none_or(|standby| *standby == app.app);
-        own || connection.grants(&self.target.owner.namespace, labels, app)
+        own || connection.grants(&self.target.owner, labels, app)
     }
 
     fn inputs(&self) -> String {

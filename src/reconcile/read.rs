@@ -5,7 +5,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 
-use crate::api::Reason;
+use crate::api::{Kind, Reason};
 use crate::connection::Connection;
 use crate::reconcile::context::Context;
 use crate::reconcile::journal;
@@ -173,25 +173,19 @@ impl Reconciliation {
         };
         match found {
             Ok(app) => {
-                let active = (app.kind, app.state) == (AppKind::ApiBasic, State::Active);
-                self.not_ready = match app.kind {
-                    AppKind::ApiBasic if active => None,
-                    AppKind::ApiBasic => Some(NotReady::Inactive),
-                    _ => Some(NotReady::Method),
-                };
-                if active && app.client_id.is_none() {
+                let active = app.state == State::Active;
+                let unfit = unfit(self.target.owner.kind, app.kind);
+                let inactive_app = (!active).then_some((Reason::AppNotReady, NotReady::Inactive));
+                let not_ready = unfit.or(inactive_app);
+                self.not_ready = not_ready.map(|(_, why)| why);
+                if not_ready.is_none() && app.client_id.is_none() {
                     return Observed::Failed(Failure {
                         answer: Some(CLIENT_ID.to_owned()),
                         ..Failure::new(Reason::UnexpectedAnswer, false)
                     });
                 }
-                let refused = match (app.kind, app.state) {
-                    (AppKind::ApiBasic, State::Active) => {
-                        inactive.then_some(Reason::ProjectInactive)
-                    }
-                    (AppKind::ApiBasic | AppKind::ApiPrivateKeyJwt, _) => Some(Reason::AppNotReady),
-                    _ => Some(Reason::AppNotApi),
-                };
+                let inactive_project = inactive.then_some(Reason::ProjectInactive);
+                let refused = not_ready.map(|(reason, _)| reason).or(inactive_project);
                 self.application_mut(slot).client_id = app.client_id;
                 self.resource_owner = app.resource_owner;
                 Observed::Live(AppView { refused })
@@ -253,6 +247,29 @@ impl Reconciliation {
         }
         reading.client_id.as_deref()
     }
+}
+
+/// Why objects of a kind cannot keep the client secret of such an application, if they cannot.
+const fn unfit(kind: Kind, app: AppKind) -> Option<(Reason, NotReady)> {
+    let of_another_type = match kind {
+        Kind::ApiApp => Reason::AppNotApi,
+        Kind::OidcApp => Reason::AppNotOidc,
+    };
+    Some(match (kind, app) {
+        (Kind::ApiApp, AppKind::ApiBasic) | (Kind::OidcApp, AppKind::OidcSecret) => return None,
+        (Kind::ApiApp, AppKind::ApiPrivateKeyJwt) | (Kind::OidcApp, AppKind::OidcPrivateKeyJwt) => {
+            (Reason::AppNotReady, NotReady::Method)
+        }
+        (Kind::OidcApp, AppKind::OidcPublic) => (Reason::AppNotReady, NotReady::Public),
+        (Kind::OidcApp, AppKind::ApiBasic | AppKind::ApiPrivateKeyJwt) => {
+            (of_another_type, NotReady::Api)
+        }
+        (Kind::ApiApp, AppKind::OidcSecret | AppKind::OidcPrivateKeyJwt | AppKind::OidcPublic) => {
+            (of_another_type, NotReady::Oidc)
+        }
+        (_, AppKind::Saml) => (of_another_type, NotReady::Saml),
+        (_, AppKind::Other) => (of_another_type, NotReady::Unknown),
+    })
 }
 
 fn claims(context: &Context) -> Api<Lease> {

@@ -53,7 +53,7 @@ fn could_use(context: &Context, connection: &Connection, owner: &Owner) -> bool 
         return false;
     };
     let labels = |name: &str| context.store.namespace_label(&owner.namespace, name);
-    let granted = |app: &AppId| connection.grants(&owner.namespace, labels, &target.app_ref(app));
+    let granted = |app: &AppId| connection.grants(owner, labels, &target.app_ref(app));
     // NB: a standby that the operator creates is not in the target, and needs no grant of its own.
     !target.deleting && granted(&target.app.app) && target.standby.iter().all(granted)
 }

@@ -182,10 +182,11 @@ impl Task {
         permit: OwnedSemaphorePermit,
         claim_slot: Option<OwnedSemaphorePermit>,
     ) -> Option<Reading> {
+        let kind = self.target.owner.kind;
         let outcome = self
             .connection
             .zitadel
-            .generate(&self.app, self.attempt)
+            .generate(kind, &self.app, self.attempt)
             .await;
         let answered = Instant::now();
         let answered_boot = self.context.process.clock.boot();

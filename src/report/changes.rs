@@ -1,8 +1,6 @@
 //! Which changes of a status are worth an event. No I/O.
 
-use crate::api::{
-    AppSecretStatus, ApiInUse, Condition, ConditionType, Conditions, Reason, Status,
-};
+use crate::api::{ApiInUse, AppSecretStatus, Condition, ConditionType, Conditions, Reason, Status};
 use crate::ids::ApiVersion;
 use crate::report::event::Severity;
 

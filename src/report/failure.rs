@@ -24,6 +24,7 @@ pub fn zitadel(error: &ZitadelError) -> Failure {
         ErrorClass::NotAMember => Reason::NotAMember,
         ErrorClass::AppNotFound => Reason::AppNotFound,
         ErrorClass::NotAnApiApp => Reason::AppNotApi,
+        ErrorClass::NotAnOidcApp => Reason::AppNotOidc,
         ErrorClass::RateLimited => Reason::RateLimited,
         ErrorClass::Unavailable | ErrorClass::Internal => Reason::ZitadelUnavailable,
         ErrorClass::CredentialMalformed => Reason::CredentialMalformed,
@@ -233,6 +234,16 @@ pub enum NotReady {
     Inactive,
     /// It authenticates by key.
     Method,
+    /// It does not authenticate.
+    Public,
+    /// It is an API application.
+    Api,
+    /// It is an OIDC application.
+    Oidc,
+    /// It is a SAML application.
+    Saml,
+    /// It is of a type, or authenticates by a method, that this version does not know.
+    Unknown,
 }
 
 /// What came of a call that the API in use does not have.

@@ -7,7 +7,7 @@ mod tests;
 mod time;
 mod zitadel;
 
-use crate::api::{Reason, RecoveryPolicy};
+use crate::api::{Kind, Reason, RecoveryPolicy};
 use crate::ids::AppId;
 use crate::report::failure::{NOT_IN_API, NOTHING_ROTATED, NotReady};
 use crate::rotation::Blocked;
@@ -89,11 +89,15 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
     let by = blocked
         .by
         .as_ref()
-        .map(|owner| format!("{}/{}", owner.namespace, owner.name))
+        .map(|owner| format!("{} {}/{}", owner.kind, owner.namespace, owner.name))
         .unwrap_or_default();
+    let method = match target.owner.kind {
+        Kind::ApiApp => "BASIC",
+        Kind::OidcApp => "BASIC or POST",
+    };
     match blocked.reason {
         Reason::ConnectionNotFound => format!("ZitadelConnection {connection} does not exist: create it, or correct spec.connectionRef.name"),
-        Reason::NotGranted => format!("ZitadelConnection {connection} has no grant for namespace {namespace}, project {project} and app {app}: ask its owner to add one to spec.grants"),
+        Reason::NotGranted => not_granted(scene),
         // NB: an object that can't be read itself has another message.
         Reason::InvalidSpec if blocked.answer.is_some() => "A template cannot be rendered for this application, so nothing was generated: correct it".to_owned(),
         Reason::InvalidObject | Reason::InvalidSpec | Reason::CredentialMissing | Reason::CredentialMalformed | Reason::CredentialRejected | Reason::CaBundleInvalid | Reason::Forbidden => {
@@ -110,11 +114,12 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
             let organization = target.app.organization.as_ref().map_or_else(|| "the organization of the connection".to_owned(), |id| format!("organization {id}"));
             format!("App {app} does not exist in project {project} of {organization}: check spec.appId (not the client ID), spec.projectId and spec.organizationId")
         }
-        Reason::AppNotApi => format!("App {app} is not an API application; the operator only manages client secrets of API applications: delete this object and create one whose spec.appId names an API application"),
+        Reason::AppNotApi | Reason::AppNotOidc => of_another_type(scene),
         Reason::AppNotReady => match scene.not_ready {
             Some(NotReady::Inactive) => format!("App {app} is inactive: activate it in ZITADEL"),
-            Some(NotReady::Method) => format!("App {app} does not authenticate by client secret (BASIC): change its authentication method in ZITADEL"),
-            None => format!("App {app} is inactive, or does not authenticate by client secret (BASIC): activate it, or change its authentication method, in ZITADEL"),
+            Some(NotReady::Method) => format!("App {app} does not authenticate by client secret ({method}): change its authentication method in ZITADEL"),
+            Some(NotReady::Public) => format!("App {app} is a public client, which has no client secret (authentication method NONE): change its authentication method to {method} in ZITADEL, or delete this object"),
+            _ => format!("App {app} is inactive, or does not authenticate by client secret ({method}): activate it, or change its authentication method, in ZITADEL"),
         },
         Reason::StandbyNotReady => standby_not_ready(blocked, scene),
         Reason::StandbyNameTaken => format!("Project {project} has an app named {:?} that the service user of ZitadelConnection {connection} did not create, so the operator does not use it as the standby: rename or delete it in ZITADEL, or use it with spec.standby {{type: Existing, appId: …}}", standby_name(app)),
@@ -122,7 +127,7 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::SecretNotOwned if scene.former.is_some() => format!("Secret {secret} exists but is not managed by this operator: delete it, or choose another spec.secret.name"),
         Reason::SecretNotOwned => format!("Secret {secret} exists but is not managed by this operator: choose another spec.secret.name, delete the Secret, or set spec.secret.adoptionPolicy: Required to keep its value"),
         Reason::NothingToAdopt => nothing_to_adopt(scene),
-        Reason::SecretKeyConflict => format!("Secret {secret} is already managed by ApiAppSecret {by}: choose another spec.secret.name"),
+        Reason::SecretKeyConflict => format!("Secret {secret} is already managed by {by}: choose another spec.secret.name"),
         Reason::SecretContested => contested(blocked, scene),
         Reason::SecretTypeMismatch => {
             let found = scene.found_type.map_or_else(|| "another type".to_owned(), |found| format!("type {found}"));
@@ -138,7 +143,7 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::KubernetesUnavailable => "The Kubernetes API server does not respond, or returns a server error. The operator tries again".to_owned() + &scene.next.map_or_else(String::new, |next| format!(" at {next}")),
         Reason::SecretHeld if scene.candidate => format!("ZITADEL does not accept the new client secret of app {app} yet, so Secret {secret} keeps the one that works. The new one is in the operator's memory only: do not restart the operator until this is over"),
         Reason::SecretHeld => format!("A new client secret of app {app} is being proven and written to Secret {secret}. It is in the operator's memory only: do not restart the operator until this is over"),
-        Reason::AppAlreadyClaimed => format!("App {app} is already managed by ApiAppSecret {by}: delete one of the two"),
+        Reason::AppAlreadyClaimed => format!("App {app} is already managed by {by}: delete one of the two"),
         Reason::AttemptOpen => format!("Another replica has a rotation of app {app} open, or left one behind. The operator decides when the claim and Secret {secret} have not changed for {}{}", span(timing.takeover), scene.next.map_or_else(String::new, |next| format!(", at {next} at the earliest"))),
         Reason::OutcomeUnknown => outcome_unknown(blocked, scene),
         Reason::ConcurrentChanges => format!("Secret {secret}, the claim or the change list of app {app} changed each time while a rotation was being prepared, so nothing was sent: find out who rotates the app or writes the Secret in a loop. The operator tries again {}; waits double up to {}", at_or_after(scene, timing.retry_soonest), span(timing.retry_most)),
@@ -164,6 +169,47 @@ fn sentence(blocked: &Blocked, scene: &Scene<'_>) -> String {
         Reason::NoVerdict => format!("It is not known yet whether ZITADEL accepts the client secret in Secret {secret}; the operator checks again, at most {} apart", span(timing.probe_most)),
         Reason::Suspended => suspended(scene),
         other => other.meaning().trim().trim_end_matches('.').to_owned(),
+    }
+}
+
+/// Which grant is missing.
+fn not_granted(scene: &Scene<'_>) -> String {
+    let target = scene.target;
+    let (connection, namespace) = (&target.connection, &target.owner.namespace);
+    let (project, app) = (&target.app.project, &target.app.app);
+    let (of_kind, kinds) = match target.owner.kind {
+        // NB: a grant without kinds covers it.
+        Kind::ApiApp => (String::new(), String::new()),
+        kind @ Kind::OidcApp => (format!(", kind {kind}"), format!(", with kinds: [{kind}]")),
+    };
+    format!(
+        "ZitadelConnection {connection} has no grant for namespace {namespace}, project {project} and app {app}{of_kind}: ask its owner to add one to spec.grants{kinds}"
+    )
+}
+
+/// An application whose client secret is kept by another kind, or by none.
+fn of_another_type(scene: &Scene<'_>) -> String {
+    let target = scene.target;
+    let app = &target.app.app;
+    let wanted = match target.owner.kind {
+        Kind::ApiApp => "API",
+        Kind::OidcApp => "OIDC",
+    };
+    match scene.not_ready {
+        Some(NotReady::Oidc) => format!(
+            "App {app} is an OIDC application: delete this object and create an {} for it",
+            Kind::OidcApp
+        ),
+        Some(NotReady::Api) => format!(
+            "App {app} is an API application: delete this object and create an {} for it",
+            Kind::ApiApp
+        ),
+        Some(NotReady::Saml) => format!(
+            "App {app} is a SAML application, which has no client secret: delete this object and create one whose spec.appId names an {wanted} application"
+        ),
+        _ => format!(
+            "App {app} is not an {wanted} application: delete this object and create one whose spec.appId names an {wanted} application"
+        ),
     }
 }
 

@@ -208,11 +208,7 @@ const fn is_unwritten(outcome: Outcome) -> bool {
 }
 
 /// Takes a rotation into the history whose value is not in the Secret: it was not written, or the next rotation's already stands there.
-fn remember_gone(
-    status: &mut AppSecretStatus,
-    reconciliation: &Reconciliation,
-    flushed: &Flushed,
-) {
+fn remember_gone(status: &mut AppSecretStatus, reconciliation: &Reconciliation, flushed: &Flushed) {
     let sequence = number(flushed.sequence);
     let change_date = Some(MicroTime(flushed.change_date));
     let same = |past: &HistoryEntry| past.sequence == sequence && past.change_date == change_date;

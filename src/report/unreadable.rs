@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use serde_path_to_error::Segment;
 
-use crate::api::{ApiAppSecret, Conditions, Kind, Reason};
+use crate::api::{ApiAppSecret, Conditions, Kind, OidcAppSecret, Reason};
 use crate::reconcile::context::Context;
 use crate::report::event::Regarding;
 use crate::report::stall;
@@ -25,6 +25,7 @@ pub(crate) async fn object(
 ) -> Result<Option<String>, kube::Error> {
     match kind {
         Kind::ApiApp => report::<ApiAppSecret>(context, metadata, error).await,
+        Kind::OidcApp => report::<OidcAppSecret>(context, metadata, error).await,
     }
 }
 

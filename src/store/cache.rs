@@ -76,6 +76,8 @@ pub struct Objects {
 pub struct ByKind<T> {
     /// For `ApiAppSecret`s.
     pub api_app: T,
+    /// For `OidcAppSecret`s.
+    pub oidc_app: T,
 }
 
 impl<T> ByKind<T> {
@@ -83,6 +85,7 @@ impl<T> ByKind<T> {
     pub const fn of(&self, kind: Kind) -> &T {
         match kind {
             Kind::ApiApp => &self.api_app,
+            Kind::OidcApp => &self.oidc_app,
         }
     }
 

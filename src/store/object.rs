@@ -17,7 +17,6 @@ use crate::store::prune;
 /// An object of any kind in little room: what is asked of all objects at once stands open, the rest is packed.
 #[derive(Debug, Clone)]
 pub struct Object {
-    kind: Kind,
     /// Without the uid: the keys of a controller's queue are made of it.
     metadata: ObjectMeta,
     uid: Box<str>,
@@ -34,13 +33,16 @@ enum Content {
         summary: Summary,
         packed: Packed,
     },
-    /// Why it can't be read.
-    Unreadable(Box<str>),
+    /// Its kind, and why it can't be read.
+    Unreadable(Kind, Box<str>),
 }
 
 /// What the metrics of all objects together need of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
+    /// Its kind.
+    // NB: here it takes no room.
+    pub kind: Kind,
     /// Whether it is ready.
     pub ready: bool,
     /// Whether it is stalled.
@@ -60,6 +62,7 @@ impl Summary {
         let ready = status.and_then(|status| status.conditions.get(ConditionType::Ready));
         let next = status.and_then(|status| status.next_rotation_time.as_ref());
         Self {
+            kind: object.kind,
             ready: holds(ConditionType::Ready),
             stalled: holds(ConditionType::Stalled),
             reason: ready.and_then(|ready| Reason::parse(&ready.reason)),
@@ -85,10 +88,9 @@ impl Object {
                 summary: Summary::new(&object),
                 packed,
             },
-            Err(error) => Content::Unreadable(error.into()),
+            Err(error) => Content::Unreadable(kind, error.into()),
         };
         Self {
-            kind,
             metadata,
             uid: uid.into(),
             content,
@@ -97,12 +99,15 @@ impl Object {
 
     /// Its kind.
     pub const fn kind(&self) -> Kind {
-        self.kind
+        match &self.content {
+            Content::Readable { summary, .. } => summary.kind,
+            Content::Unreadable(kind, _) => *kind,
+        }
     }
 
     /// Which it is, for queues and look-ups.
     pub fn reference(&self) -> ObjectRef<Self> {
-        ObjectRef::from_obj_with(self, self.kind)
+        ObjectRef::from_obj_with(self, self.kind())
     }
 
     /// Its uid.
@@ -122,7 +127,7 @@ impl Object {
     pub fn connection(&self) -> Option<&str> {
         match &self.content {
             Content::Readable { connection, .. } => Some(connection),
-            Content::Unreadable(_) => None,
+            Content::Unreadable(..) => None,
         }
     }
 
@@ -130,7 +135,7 @@ impl Object {
     pub const fn summary(&self) -> Option<Summary> {
         match &self.content {
             Content::Readable { summary, .. } => Some(*summary),
-            Content::Unreadable(_) => None,
+            Content::Unreadable(..) => None,
         }
     }
 
@@ -144,13 +149,13 @@ impl Object {
                 let rest = packed.read::<Rest<ApiAppSecretSpec, AppSecretStatus>>();
                 let (spec, status) = rest.map_err(|error| error.to_string())?;
                 Ok(AppSecret {
-                    kind: self.kind,
+                    kind: self.kind(),
                     metadata: self.metadata(),
                     spec,
                     status,
                 })
             }
-            Content::Unreadable(error) => Err(error.to_string()),
+            Content::Unreadable(_, error) => Err(error.to_string()),
         }
     }
 }
@@ -272,6 +277,7 @@ mod tests {
         let mut shown = at_rest();
         let resting = kept(&shown).summary().unwrap();
         let expected = Summary {
+            kind: Kind::ApiApp,
             ready: true,
             stalled: false,
             reason: Some(Reason::UpToDate),
@@ -285,6 +291,7 @@ mod tests {
         shown["status"]["conditions"][0] = json!({"type": "Stalled", "status": "True", "reason": "R", "message": "", "lastTransitionTime": next});
         let summary = kept(&shown).summary().unwrap();
         let expected = Summary {
+            kind: Kind::ApiApp,
             ready: false,
             stalled: true,
             reason: None,

@@ -35,8 +35,12 @@ pub enum AppKind {
     ApiBasic,
     /// An API that authenticates with a key. ZITADEL would generate a secret nevertheless.
     ApiPrivateKeyJwt,
-    /// An OIDC client.
-    Oidc,
+    /// An OIDC client that authenticates with a client secret, as Basic or Post.
+    OidcSecret,
+    /// An OIDC client that authenticates with a key. ZITADEL would generate a secret nevertheless.
+    OidcPrivateKeyJwt,
+    /// An OIDC client that does not authenticate. ZITADEL would generate a secret nevertheless.
+    OidcPublic,
     /// A SAML service provider.
     Saml,
     /// A kind or authentication method this client does not know.
@@ -127,23 +131,39 @@ pub(super) fn client_id(config: &Value) -> Option<String> {
 }
 
 fn kind(app: &Value) -> AppKind {
-    let Some(api) = app.get("apiConfig") else {
-        return match (app.get("oidcConfig"), app.get("samlConfig")) {
-            (Some(_), None) => AppKind::Oidc,
-            (None, Some(_)) => AppKind::Saml,
-            _ => AppKind::Other,
-        };
-    };
-    api_kind(api)
+    let config = |name: &str| app.get(name);
+    kind_of(
+        config("apiConfig"),
+        config("oidcConfig"),
+        config("samlConfig"),
+    )
 }
 
-/// The kind of an API application, by its configuration.
-pub(super) fn api_kind(api: &Value) -> AppKind {
-    // NB: BASIC is the enum's zero value, so the JSON omits it.
-    match api.get("authMethodType").map(Value::as_str) {
-        None | Some(Some("API_AUTH_METHOD_TYPE_BASIC")) => AppKind::ApiBasic,
-        Some(Some("API_AUTH_METHOD_TYPE_PRIVATE_KEY_JWT")) => AppKind::ApiPrivateKeyJwt,
+/// The kind of an application, by its configurations, of which it has one.
+pub(super) fn kind_of(api: Option<&Value>, oidc: Option<&Value>, saml: Option<&Value>) -> AppKind {
+    match (api, oidc, saml) {
+        (Some(api), None, None) => match method(api, "API_AUTH_METHOD_TYPE_") {
+            Some("BASIC") => AppKind::ApiBasic,
+            Some("PRIVATE_KEY_JWT") => AppKind::ApiPrivateKeyJwt,
+            _ => AppKind::Other,
+        },
+        (None, Some(oidc), None) => match method(oidc, "OIDC_AUTH_METHOD_TYPE_") {
+            Some("BASIC" | "POST") => AppKind::OidcSecret,
+            Some("PRIVATE_KEY_JWT") => AppKind::OidcPrivateKeyJwt,
+            Some("NONE") => AppKind::OidcPublic,
+            _ => AppKind::Other,
+        },
+        (None, None, Some(_)) => AppKind::Saml,
         _ => AppKind::Other,
+    }
+}
+
+/// How an application authenticates.
+fn method<'a>(config: &'a Value, prefix: &str) -> Option<&'a str> {
+    // NB: BASIC is the zero value of both enums, so the JSON omits it.
+    match config.get("authMethodType") {
+        None => Some("BASIC"),
+        Some(method) => method.as_str()?.strip_prefix(prefix),
     }
 }
 
@@ -186,6 +206,10 @@ mod tests {
                 json!({"clientId": "1", "authMethodType": method}),
             )
         };
+        let oidc = |method: &str| {
+            let method = format!("OIDC_AUTH_METHOD_TYPE_{method}");
+            app("oidcConfig", json!({"authMethodType": method}))
+        };
         let rows = [
             (api(json!("API_AUTH_METHOD_TYPE_BASIC")), AppKind::ApiBasic),
             (
@@ -194,7 +218,12 @@ mod tests {
             ),
             (api(json!("API_AUTH_METHOD_TYPE_NEW")), AppKind::Other),
             (api(json!(1)), AppKind::Other),
-            (app("oidcConfig", json!({})), AppKind::Oidc),
+            (app("oidcConfig", json!({})), AppKind::OidcSecret),
+            (oidc("BASIC"), AppKind::OidcSecret),
+            (oidc("POST"), AppKind::OidcSecret),
+            (oidc("NONE"), AppKind::OidcPublic),
+            (oidc("PRIVATE_KEY_JWT"), AppKind::OidcPrivateKeyJwt),
+            (oidc("NEW"), AppKind::Other),
             (app("samlConfig", json!({})), AppKind::Saml),
             (app("newConfig", json!({})), AppKind::Other),
         ];

@@ -8,6 +8,7 @@ use super::error::ErrorClass;
 use super::generate_outcome::Generated;
 use super::project::ProjectState;
 use super::transport::Transport;
+use crate::api::Kind;
 use crate::ids::{OrganizationId, ProjectId};
 
 /// A request, before the transport makes it one of HTTP.
@@ -71,8 +72,8 @@ impl Call {
 
 /// One of ZITADEL's APIs. What only v1 has is in [`v1`](super::v1).
 pub(super) trait Backend: Send + Sync {
-    /// Generates a client secret.
-    fn generate(&self, app: &AppRef) -> Call;
+    /// Generates a client secret of an application that objects of this kind are for.
+    fn generate(&self, kind: Kind, app: &AppRef) -> Call;
     /// The answer to that, if it has a client secret.
     fn generated(&self, body: &[u8]) -> Option<Generated>;
     /// Reads an application.

@@ -24,6 +24,7 @@ use super::sensitive;
 use super::token::{Audience, Token};
 use super::transport::{LIST_BODY, SMALL_BODY};
 use super::v1;
+use crate::api::Kind;
 use crate::ids::{ApiVersion, AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
 
 /// Page size of a list of applications, below ZITADEL's own limit of 1,000.
@@ -93,9 +94,9 @@ impl Client {
     }
 
     /// Generates a new secret, which invalidates the current one. At most one request is ever sent: no retry, no redirect.
-    pub async fn generate(&self, app: &AppRef, attempt: AttemptId) -> GenerateOutcome {
+    pub async fn generate(&self, kind: Kind, app: &AppRef, attempt: AttemptId) -> GenerateOutcome {
         let started = Instant::now();
-        let outcome = self.generate_once(app, attempt).await;
+        let outcome = self.generate_once(kind, app, attempt).await;
         let error = match &outcome {
             GenerateOutcome::NotExecuted(error) | GenerateOutcome::Unknown(error) => Some(error),
             GenerateOutcome::Success { .. } | GenerateOutcome::SuccessWithoutSequence { .. } => {
@@ -106,7 +107,7 @@ impl Client {
         outcome
     }
 
-    async fn generate_once(&self, app: &AppRef, attempt: AttemptId) -> GenerateOutcome {
+    async fn generate_once(&self, kind: Kind, app: &AppRef, attempt: AttemptId) -> GenerateOutcome {
         let operation = Operation::Generate;
         let started = self.transport.clock.boot();
         let token = self.tokens.token(&Audience::Api, &self.transport);
@@ -122,7 +123,7 @@ impl Client {
         if left.is_zero() {
             return GenerateOutcome::NotExecuted(ZitadelError::new(operation, ErrorClass::Timeout));
         }
-        let request = self.backend().generate(app).once(&self.transport);
+        let request = self.backend().generate(kind, app).once(&self.transport);
         let request = request.header("x-zitadel-secret-operator-attempt", attempt.to_string());
         let request = match authorized(request, &token, operation) {
             Ok(request) => request,

@@ -90,6 +90,7 @@ fn class_of_id(id: &str) -> Option<ErrorClass> {
             Some(ErrorClass::AppNotFound)
         }
         "COMMAND-aeH4" => Some(ErrorClass::NotAnApiApp),
+        "COMMAND-Ghrh3" => Some(ErrorClass::NotAnOidcApp),
         "AUTHZ-cdgFk" => Some(ErrorClass::NotAMember),
         "AUTH-Bs7Ds" => Some(ErrorClass::OrganizationNotFound),
         _ => None,
@@ -234,6 +235,7 @@ mod tests {
             ),
             (403, String::new(), C::Rejected),
             (400, json(3, "COMMAND-aeH4"), C::NotAnApiApp),
+            (400, json(3, "COMMAND-Ghrh3"), C::NotAnOidcApp),
             (400, json(9, "EXEC-bmhNhpcqpF"), C::ActionInterrupted),
             (404, json(5, "EXEC-reUaUZCzCp"), C::ActionInterrupted),
             (400, "canary".to_owned(), C::Rejected),

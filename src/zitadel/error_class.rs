@@ -27,6 +27,8 @@ pub enum ErrorClass {
     AppNotFound,
     /// An OIDC or SAML application (`COMMAND-aeH4`).
     NotAnApiApp,
+    /// The application is not an OIDC application.
+    NotAnOidcApp,
     /// Something of that name exists (409).
     AlreadyExists,
     /// ZITADEL has no instance with that host name.
@@ -77,6 +79,7 @@ impl ErrorClass {
             Self::NotAMember => "NotAMember",
             Self::AppNotFound => "AppNotFound",
             Self::NotAnApiApp => "NotAnApiApp",
+            Self::NotAnOidcApp => "NotAnOidcApp",
             Self::AlreadyExists => "AlreadyExists",
             Self::InstanceNotFound => "InstanceNotFound",
             Self::NotFound => "NotFound",
@@ -104,6 +107,7 @@ impl ErrorClass {
             | Self::NotAMember
             | Self::AppNotFound
             | Self::NotAnApiApp
+            | Self::NotAnOidcApp
             | Self::AlreadyExists
             | Self::InstanceNotFound
             | Self::NotFound
@@ -143,6 +147,7 @@ impl ErrorClass {
             Self::NotAMember => "service user is no member of the organization",
             Self::AppNotFound => "application not found",
             Self::NotAnApiApp => "not an API application",
+            Self::NotAnOidcApp => "not an OIDC application",
             Self::AlreadyExists => "the name is taken",
             Self::InstanceNotFound => "no instance of that host name",
             Self::NotFound => "not found",

@@ -24,9 +24,12 @@ pub enum ChangeKind {
 impl ChangeKind {
     fn of(key: &str) -> Self {
         match key {
-            "EventTypes.project.application.config.api.secret.changed" => Self::SecretChanged,
-            "EventTypes.project.application.config.api.secret.updated" => Self::SecretUpdated,
-            "EventTypes.project.application.config.api.added" => Self::Created,
+            "EventTypes.project.application.config.api.secret.changed"
+            | "EventTypes.project.application.config.oidc.secret.changed" => Self::SecretChanged,
+            "EventTypes.project.application.config.api.secret.updated"
+            | "EventTypes.project.application.config.oidc.secret.updated" => Self::SecretUpdated,
+            "EventTypes.project.application.config.api.added"
+            | "EventTypes.project.application.config.oidc.added" => Self::Created,
             _ => Self::Other,
         }
     }

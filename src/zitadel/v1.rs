@@ -10,14 +10,19 @@ use super::backend::{Backend, Call};
 use super::error::ErrorClass;
 use super::generate_outcome::{self, Generated};
 use super::project::{self, ProjectState};
+use crate::api::Kind;
 use crate::ids::{OrganizationId, ProjectId, Sequence};
 
 /// Management v1.
 pub(super) struct V1;
 
 impl Backend for V1 {
-    fn generate(&self, app: &AppRef) -> Call {
-        let path = format!("{}/api_config/_generate_client_secret", app_path(app));
+    fn generate(&self, kind: Kind, app: &AppRef) -> Call {
+        let config = match kind {
+            Kind::ApiApp => "api_config",
+            Kind::OidcApp => "oidc_config",
+        };
+        let path = format!("{}/{config}/_generate_client_secret", app_path(app));
         Call::new(Method::POST, path, app.organization.as_ref()).json(json!({}))
     }
 

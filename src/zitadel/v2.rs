@@ -5,12 +5,13 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::application::{self, AppKind, AppPage, AppRef, AppState, Application};
+use super::application::{self, AppPage, AppRef, AppState, Application};
 use super::backend::{Backend, Call};
 use super::error::ErrorClass;
 use super::generate_outcome::{self, Generated};
 use super::project::{self, ProjectState};
 use super::wire;
+use crate::api::Kind;
 use crate::ids::{AppId, OrganizationId, ProjectId, Sequence};
 
 /// The application service v2.
@@ -22,7 +23,8 @@ fn application_service(method: &str, organization: Option<&OrganizationId>, body
 }
 
 impl Backend for V2 {
-    fn generate(&self, app: &AppRef) -> Call {
+    // NB: one call for both kinds, which does not check the type of the application.
+    fn generate(&self, _: Kind, app: &AppRef) -> Call {
         let body = json!({"applicationId": app.app, "projectId": app.project});
         application_service("GenerateClientSecret", app.organization.as_ref(), body)
     }
@@ -98,16 +100,11 @@ impl Backend for V2 {
 fn application(app: &Value) -> Option<(ProjectId, Application)> {
     let project = ProjectId::try_from(app.get("projectId")?.as_str()?).ok()?;
     let config = |kind: &str| app.get(kind);
-    let kind = match (
+    let kind = application::kind_of(
         config("apiConfiguration"),
         config("oidcConfiguration"),
         config("samlConfiguration"),
-    ) {
-        (Some(api), None, None) => application::api_kind(api),
-        (None, Some(_), None) => AppKind::Oidc,
-        (None, None, Some(_)) => AppKind::Saml,
-        _ => AppKind::Other,
-    };
+    );
     let configured = config("apiConfiguration").or_else(|| config("oidcConfiguration"));
     let change_date = wire::timestamp(app.get("changeDate")?)?;
     let application = Application {
@@ -128,6 +125,7 @@ fn application(app: &Value) -> Option<(ProjectId, Application)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::application::AppKind;
     use super::*;
 
     const CHANGED: &str = "2026-11-29T06:05:52.274067Z";
@@ -172,7 +170,16 @@ mod tests {
         let key = json!({"authMethodType": "API_AUTH_METHOD_TYPE_PRIVATE_KEY_JWT"});
         for (config, value, kind) in [
             ("apiConfiguration", key, AppKind::ApiPrivateKeyJwt),
-            ("oidcConfiguration", json!({"clientId": "1"}), AppKind::Oidc),
+            (
+                "oidcConfiguration",
+                json!({"clientId": "1"}),
+                AppKind::OidcSecret,
+            ),
+            (
+                "oidcConfiguration",
+                json!({"authMethodType": "OIDC_AUTH_METHOD_TYPE_NONE"}),
+                AppKind::OidcPublic,
+            ),
             ("samlConfiguration", json!({}), AppKind::Saml),
             ("newConfiguration", json!({}), AppKind::Other),
         ] {

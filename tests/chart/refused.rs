@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt as _;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, ListParams, Patch, PatchParams};
 
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::ConditionType;
 use zitadel_secret_operator::rights::RIGHTS;
 use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
 
-use super::rights::{apply, kubeconfig, rules, stop, world};
+use super::rights::{apply, grants_of_both, kubeconfig, rules, stop, web, web_objects, world};
 use crate::support::eventually;
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, PATIENCE, World};
 
@@ -258,6 +258,7 @@ async fn whichever_rule_is_missing_ready_names_it() {
     let tenant = world.tenant("each").await;
     let app = tenant.app("orders");
     tenant.apply("orders", &app.id, json!({})).await.unwrap();
+    web(&tenant).await;
     // In this scope no rule is contained in another one.
     let scope = format!("watchNamespaces={{{}}}", tenant.namespace);
     let scope = ["--set", scope.as_str()];
@@ -279,8 +280,13 @@ async fn whichever_rule_is_missing_ready_names_it() {
         let operator = start(world, &account, &watch).await;
         // Something to report.
         let trigger = json!({"spec": {"rotation": {"trigger": account}}});
-        tenant.edit("orders", trigger).await;
-        let limit = json!({"limits": {"repairs": {"count": 100 + number}}});
+        tenant.edit("orders", trigger.clone()).await;
+        web_objects(&tenant)
+            .patch("web", &PatchParams::default(), &Patch::Merge(trigger))
+            .await
+            .unwrap();
+        let mut limit = json!({"limits": {"repairs": {"count": 100 + number}}});
+        limit["grants"] = grants_of_both(&tenant);
         tenant.apply_connection(limit).await;
         let resource = absent["resources"][0].as_str().unwrap();
         let place = match namespace.as_str() {

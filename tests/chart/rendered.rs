@@ -582,6 +582,6 @@ fn the_plain_manifests_are_what_the_chart_renders() {
         the(&objects, "Namespace")["metadata"]["name"],
         "zitadel-secret-operator"
     );
-    assert_eq!(of_kind(&objects, "CustomResourceDefinition").len(), 2);
+    assert_eq!(of_kind(&objects, "CustomResourceDefinition").len(), 3);
     assert!(of_kind(&objects, "Pod").is_empty());
 }

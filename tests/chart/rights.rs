@@ -10,8 +10,9 @@ use kube::api::{Api, DeleteParams, ListParams};
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::{MutexGuard, OnceCell};
-use zitadel_secret_operator::api::ZitadelConnection;
+use zitadel_secret_operator::api::{OidcAppSecret, ZitadelConnection};
 use zitadel_secret_operator::rights::{RIGHTS, RightScope};
+use zitadel_simulator::{AppHandle, NewApp};
 
 use crate::support::audit::AuditLog;
 use crate::support::controlplane::{Options, client_from};
@@ -158,6 +159,35 @@ impl Used {
     }
 }
 
+/// Grants of both kinds.
+pub fn grants_of_both(tenant: &Tenant) -> Value {
+    json!([{
+        "name": "both", "namespaces": [tenant.namespace], "projectIds": [tenant.project],
+        "kinds": ["ApiAppSecret", "OidcAppSecret"],
+    }])
+}
+
+/// An OIDC application, and an object for it.
+pub async fn web(tenant: &Tenant) -> AppHandle {
+    let new = NewApp {
+        name: "web".to_owned(),
+        oidc_redirect_uri: Some("https://localhost/callback".to_owned()),
+        ..NewApp::default()
+    };
+    let app = tenant.zitadel.create_app(&tenant.project, &new).unwrap();
+    let mut object = tenant.manifest("web", &app.id, json!({}));
+    object["kind"] = json!("OidcAppSecret");
+    crate::support::apply(&web_objects(tenant), &object)
+        .await
+        .unwrap();
+    app
+}
+
+/// The objects for OIDC applications.
+pub fn web_objects(tenant: &Tenant) -> Api<OidcAppSecret> {
+    Api::namespaced(tenant.client.clone(), &tenant.namespace)
+}
+
 /// Everything that happens to an object, from its first value to its end, while the operator runs as `account`.
 async fn whole_life(world: &World, tenant: &Tenant, account: &str, arguments: &[&str]) -> Used {
     let mut used = Used::by(world, account);
@@ -165,8 +195,11 @@ async fn whole_life(world: &World, tenant: &Tenant, account: &str, arguments: &[
     let arguments = [&["--protocol-speed", "20"], arguments].concat();
     let operator = Operator::start_with(&kubeconfig, &world.directory, &arguments);
     let operator = Arc::new(operator);
-    let ca = json!({"tls": {"caBundle": {"configMapKeyRef": {"name": "kube-root-ca.crt", "key": "ca.crt"}}}});
-    tenant.apply_connection(ca).await;
+    let mut spec = json!({"tls": {"caBundle": {"configMapKeyRef": {"name": "kube-root-ca.crt", "key": "ca.crt"}}}});
+    spec["grants"] = grants_of_both(tenant);
+    tenant.apply_connection(spec).await;
+    let web = web(tenant).await;
+    tenant.until_generates(&web, 1).await;
     let app = tenant.app("orders");
     let secret = |name: &str| json!({"secret": {"name": name}});
     tenant

@@ -191,10 +191,8 @@ fn people_are_given_rights_on_objects_and_none_on_connections_or_a_status() {
     for role in aggregated {
         found += 1;
         for (group, resource, _) in granted(role) {
-            assert_eq!(
-                (group.as_str(), resource.as_str()),
-                ("zitadel-secrets.dev", "apiappsecrets")
-            );
+            assert_eq!(group, "zitadel-secrets.dev");
+            assert!(["apiappsecrets", "oidcappsecrets"].contains(&resource.as_str()));
         }
     }
     assert_eq!(found, 2);

@@ -1,4 +1,4 @@
-//! The committed definitions on a real API server, objects of both kinds, and what the API server answers to them.
+//! The committed definitions on a real API server, objects of all kinds, and what the API server answers to them.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use kube::api::{Api, PostParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
-use zitadel_secret_operator::api::{ApiAppSecret, ZitadelConnection};
+use zitadel_secret_operator::api::{ApiAppSecret, OidcAppSecret, ZitadelConnection};
 
 use crate::support::controlplane::ControlPlane;
 use crate::support::data;
@@ -96,6 +96,17 @@ impl Kind {
         Self {
             api: any_kind::<ApiAppSecret>(&client, Some(&namespace)),
             kind: "ApiAppSecret",
+            base: json!({"projectId": "1", "appId": "2"}),
+        }
+    }
+
+    pub async fn oidc_app_secrets(prefix: &str) -> Self {
+        let cluster = cluster().await;
+        let namespace = cluster.fresh_namespace(prefix).await;
+        let client = cluster.client().await;
+        Self {
+            api: any_kind::<OidcAppSecret>(&client, Some(&namespace)),
+            kind: "OidcAppSecret",
             base: json!({"projectId": "1", "appId": "2"}),
         }
     }

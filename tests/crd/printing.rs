@@ -193,3 +193,46 @@ async fn kubectl_knows_both_kinds_by_short_name_and_category_and_prints_what_mat
     let explained = get(&["explain", "aas.spec.rotation.interval"]);
     assert!(explained.contains("30d"), "{explained}");
 }
+
+#[tokio::test]
+async fn the_kind_of_oidc_applications_has_the_same_columns_and_no_standby() {
+    let definitions = api::definitions().unwrap();
+    let columns = |kind: &str| {
+        let of_kind = definitions.iter().find(|crd| crd.spec.names.kind == kind);
+        of_kind.unwrap().spec.versions[0]
+            .additional_printer_columns
+            .clone()
+    };
+    assert_eq!(columns("OidcAppSecret"), columns("ApiAppSecret"));
+    let kind = Kind::oidc_app_secrets("oidc-columns").await;
+    kind.api
+        .create(&PostParams::default(), &kind.object("web", &[]))
+        .await
+        .unwrap();
+    let namespace = kind.api.namespace().unwrap();
+    let cluster = cluster().await;
+    let found = eventually(PATIENCE, || async {
+        let output = cluster.kubectl(&["get", "oas,zitadel", "-n", namespace, "-o", "name"]);
+        let printed = String::from_utf8(output.stdout).unwrap();
+        output.status.success().then_some(printed)
+    })
+    .await;
+    assert!(
+        found.contains("oidcappsecret.zitadel-secrets.dev/web"),
+        "{found}"
+    );
+    let explained = cluster.kubectl(&["explain", "oas.spec"]);
+    let explained = String::from_utf8(explained.stdout).unwrap();
+    assert!(explained.contains("The OIDC application"), "{explained}");
+    for (path, value) in [
+        ("standby", json!({"type": "Provisioned"})),
+        ("rotation.overlap.minimum", json!("1h")),
+    ] {
+        let stored = kind.judged(&[(path, value)]).await.unwrap();
+        let spec = stored.data["spec"].to_string();
+        assert!(
+            !spec.contains("standby") && !spec.contains("overlap"),
+            "{spec}"
+        );
+    }
+}

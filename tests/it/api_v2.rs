@@ -3,7 +3,7 @@
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 use serde_json::json;
-use zitadel_secret_operator::api::{AppSecretStatus, ApiInUse, ConditionType};
+use zitadel_secret_operator::api::{ApiInUse, AppSecretStatus, ConditionType};
 use zitadel_simulator::{
     Action, Api as Over, AppHandle, Config, Cut, Deprecation, Fault, Operation, Served, Simulator,
 };

@@ -34,6 +34,7 @@ mod long_journals;
 mod messages;
 mod metrics;
 mod no_leaks;
+mod oidc;
 mod proxy;
 mod recovery;
 mod rename;

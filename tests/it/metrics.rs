@@ -131,7 +131,10 @@ async fn the_series_of_an_object_say_what_its_status_says_and_go_with_it() {
             (last.reason == "Trigger").then_some(())
         })
         .await;
-    let own = |name: &str| format!("namespace=\"{}\",name=\"{name}\"", tenant.namespace);
+    let own = |name: &str| {
+        let namespace = &tenant.namespace;
+        format!("kind=\"ApiAppSecret\",namespace=\"{namespace}\",name=\"{name}\"")
+    };
     let (api, other) = (own("api"), own("other"));
     let expected = [
         format!(

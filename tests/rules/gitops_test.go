@@ -277,6 +277,25 @@ func TestArgoHealthOfEveryState(t *testing.T) {
 	}
 }
 
+// The objects of the other tests are ApiAppSecrets; an OidcAppSecret has the same conditions and triggers.
+func TestBothKindsOfObjectsAreJudgedAndRotatedAlike(t *testing.T) {
+	settings := argoSettings(t)
+	for _, setting := range []string{"health", "actions"} {
+		of := func(kind string) string {
+			return settings["resource.customizations."+setting+".zitadel-secrets.dev_"+kind]
+		}
+		if api := of("ApiAppSecret"); api == "" || api != of("OidcAppSecret") {
+			t.Errorf("%s differs", setting)
+		}
+	}
+	checks := manifests(t, "gitops/flux/kustomizations.yaml")[0]
+	_, checks, _ = strings.Cut(checks, "  healthCheckExprs:\n")
+	api, oidc, _ := strings.Cut(checks[1:], "    - ")
+	if api == "" || strings.TrimSpace(strings.ReplaceAll(oidc, "OidcAppSecret", "ApiAppSecret")) != strings.TrimSpace(strings.TrimPrefix(api, "   - ")) {
+		t.Errorf("Flux judges them differently:\n%s\n%s", api, oidc)
+	}
+}
+
 func TestArgoRotateSetsANewTriggerAndNothingElse(t *testing.T) {
 	var action struct {
 		Discovery   string `json:"discovery.lua"`

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::labels::{GENERATE_OUTCOMES, VERDICTS, WindowPart, rotation_outcomes};
-use crate::api::Outcome;
+use crate::api::{self, Outcome};
 use crate::rotation::Cause;
 
 /// The prefix of every name.
@@ -88,27 +88,27 @@ catalogue! {
             "Results of verifying stored client secrets against ZITADEL";
     }
     "All objects together" {
-        MANAGED_OBJECTS: Gauge "managed_objects" ["state"]
-            "ApiAppSecrets by state";
+        MANAGED_OBJECTS: Gauge "managed_objects" ["kind", "state"]
+            "Objects by kind and state";
         OVERDUE_OBJECTS: Gauge "overdue_objects" []
-            "ApiAppSecrets whose rotation is overdue: with the reason Overdue, or due for more than an hour. Suspended ones do not count";
+            "Objects whose rotation is overdue: with the reason Overdue, or due for more than an hour. Suspended ones do not count";
         BREAKER_OPEN_OBJECTS: Gauge "breaker_open_objects" []
-            "ApiAppSecrets whose repairs have stopped, with the reason BreakerOpen";
+            "Objects whose repairs have stopped, with the reason BreakerOpen";
         CONSUMERS: Gauge "consumers" ["state"]
             "Pods that use a Secret whose last rotation this process has followed. Only with the right to see Pods";
         LATE_CONSUMERS_OBJECTS: Gauge "late_consumers_objects" []
-            "ApiAppSecrets with Pods that may still have the former client secret after spec.consumers.deadline";
+            "Objects with Pods that may still have the former client secret after spec.consumers.deadline";
         OPEN_CLAIMS: Gauge "open_claims" []
-            "ApiAppSecrets with an attempt whose outcome is not known yet";
+            "Objects with an attempt whose outcome is not known yet";
         NEXT_ROTATION: Gauge "next_rotation_timestamp_seconds" []
             "When the next scheduled rotation of all is due, 0 if there is none";
     }
     "Each object" {
-        OBJECT_CONDITION: Gauge "object_condition" ["namespace", "name", "condition", "status", "reason"]
-            "1 for each current condition of the ApiAppSecret";
-        OBJECT_NEXT_ROTATION: Gauge "object_next_rotation_timestamp_seconds" ["namespace", "name"]
+        OBJECT_CONDITION: Gauge "object_condition" ["kind", "namespace", "name", "condition", "status", "reason"]
+            "1 for each current condition of the object";
+        OBJECT_NEXT_ROTATION: Gauge "object_next_rotation_timestamp_seconds" ["kind", "namespace", "name"]
             "When the next rotation can start. In the past while a due one cannot be carried out. Absent without an interval";
-        OBJECT_ROTATION: Gauge "object_rotation_timestamp_seconds" ["namespace", "name", "cause"]
+        OBJECT_ROTATION: Gauge "object_rotation_timestamp_seconds" ["kind", "namespace", "name", "cause"]
             "When ZITADEL generated the stored client secret, and the cause. Its age is time() minus this";
     }
     "Each connection" {
@@ -119,9 +119,9 @@ catalogue! {
     }
     "Work" {
         RECONCILES: Counter "reconciles" ["result"]
-            "Reconciliations of ApiAppSecrets";
+            "Reconciliations of objects";
         RECONCILE_DURATION: Histogram "reconcile_duration_seconds" []
-            "Duration of reconciliations of ApiAppSecrets";
+            "Duration of reconciliations of objects";
         RECONCILE_ERRORS: Counter "reconcile_errors" ["reason"]
             "Failed reconciliations";
         ZITADEL_REQUESTS: Counter "zitadel_requests" ["operation", "outcome"]
@@ -163,7 +163,8 @@ fn label_notes() -> Vec<(&'static str, String)> {
     let rotated_to: Vec<_> = rotation_outcomes().map(Outcome::as_str).collect();
     let parts = WindowPart::ALL.map(WindowPart::as_str);
     vec![
-        ("namespace, name", "of the ApiAppSecret. Where Prometheus has a label `namespace` for the scraped pod, it calls this one `exported_namespace`, unless `honorLabels` is on, as in the chart's monitors".to_owned()),
+        ("kind", quoted(&api::Kind::ALL.map(api::Kind::as_str))),
+        ("namespace, name", "of the object. Where Prometheus has a label `namespace` for the scraped pod, it calls this one `exported_namespace`, unless `honorLabels` is on, as in the chart's monitors".to_owned()),
         ("connection", "name of the ZitadelConnection".to_owned()),
         ("condition", format!("{}; of a connection `Ready` and `Stalled`", quoted(&["Ready", "Reconciling", "Stalled", "Verified", "ConsumersCurrent"]))),
         ("status", quoted(&["True", "False", "Unknown"])),

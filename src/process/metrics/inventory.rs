@@ -15,7 +15,7 @@ use prometheus_client::registry::Unit;
 
 use super::catalogue::{self, Description};
 use crate::api::{
-    AppSecret, AppSecretStatus, ConditionType, Conditions, Reason, Status, ZitadelConnection,
+    AppSecret, AppSecretStatus, ConditionType, Conditions, Kind, Reason, Status, ZitadelConnection,
     ZitadelConnectionStatus,
 };
 use crate::consumers::tally::Totals;
@@ -24,7 +24,7 @@ use crate::store::object::{Object, Summary};
 
 /// What the watches show now.
 pub struct Inventory {
-    /// All `ApiAppSecret`s, also those that can't be read.
+    /// All objects, also those that can't be read.
     pub objects: Vec<Arc<Object>>,
     /// All `ZitadelConnection`s.
     pub connections: Vec<Arc<DeserializeGuard<ZitadelConnection>>>,
@@ -87,6 +87,7 @@ impl Collector for InventoryCollector {
 
 /// One object, for series of its own.
 struct Listed {
+    kind: Kind,
     namespace: String,
     name: String,
     /// None if it can't be read.
@@ -96,6 +97,7 @@ struct Listed {
 impl Listed {
     fn new(kept: &Object) -> Self {
         Self {
+            kind: kept.kind(),
             namespace: kept.namespace().unwrap_or_default(),
             name: kept.name_any(),
             object: kept.read().ok(),
@@ -186,10 +188,14 @@ fn encode_together(
     let seconds = |time: Option<Timestamp>| time.map_or(0, Timestamp::as_second);
 
     gauge(encoder, &catalogue::MANAGED_OBJECTS, |values| {
-        for wanted in ["ready", "stalled", "working"] {
-            let states = objects.iter().map(|object| state(object.summary()));
-            let count = states.filter(|state| *state == wanted).count();
-            one(values, &[("state", wanted)], number(count))?;
+        for kind in Kind::ALL {
+            for wanted in ["ready", "stalled", "working"] {
+                let of_kind = objects.iter().filter(|object| object.kind() == kind);
+                let states = of_kind.map(|object| state(object.summary()));
+                let count = states.filter(|state| *state == wanted).count();
+                let labels = [("kind", kind.as_str()), ("state", wanted)];
+                one(values, &labels, number(count))?;
+            }
         }
         Ok(())
     })?;
@@ -242,6 +248,7 @@ fn encode_each(objects: &[Listed], encoder: &mut DescriptorEncoder) -> fmt::Resu
         for object in objects {
             for [condition, status, reason] in object.conditions() {
                 let labels = [
+                    ("kind", object.kind.as_str()),
                     ("namespace", object.namespace.as_str()),
                     ("name", object.name.as_str()),
                     ("condition", condition),
@@ -257,6 +264,7 @@ fn encode_each(objects: &[Listed], encoder: &mut DescriptorEncoder) -> fmt::Resu
         for object in objects {
             if let Some(next) = object.next_rotation() {
                 let labels = [
+                    ("kind", object.kind.as_str()),
                     ("namespace", object.namespace.as_str()),
                     ("name", object.name.as_str()),
                 ];
@@ -269,6 +277,7 @@ fn encode_each(objects: &[Listed], encoder: &mut DescriptorEncoder) -> fmt::Resu
         for object in objects {
             if let Some((cause, time)) = object.rotation() {
                 let labels = [
+                    ("kind", object.kind.as_str()),
                     ("namespace", object.namespace.as_str()),
                     ("name", object.name.as_str()),
                     ("cause", cause),
@@ -404,11 +413,11 @@ mod tests {
         let metrics = exported(&objects);
         let text = metrics.encode();
         for line in [
-            r#"object_condition{namespace="orders",name="api",condition="Ready",status="True",reason="UpToDate"} 1"#,
-            r#"object_condition{namespace="orders",name="api",condition="Verified",status="True",reason="Accepted"} 1"#,
-            r#"object_rotation_timestamp_seconds{namespace="orders",name="api",cause="Due"} 1767225600"#,
-            r#"object_next_rotation_timestamp_seconds{namespace="orders",name="api"} 1769904000"#,
-            r#"managed_objects{state="ready"} 1"#,
+            r#"object_condition{kind="ApiAppSecret",namespace="orders",name="api",condition="Ready",status="True",reason="UpToDate"} 1"#,
+            r#"object_condition{kind="ApiAppSecret",namespace="orders",name="api",condition="Verified",status="True",reason="Accepted"} 1"#,
+            r#"object_rotation_timestamp_seconds{kind="ApiAppSecret",namespace="orders",name="api",cause="Due"} 1767225600"#,
+            r#"object_next_rotation_timestamp_seconds{kind="ApiAppSecret",namespace="orders",name="api"} 1769904000"#,
+            r#"managed_objects{kind="ApiAppSecret",state="ready"} 1"#,
             "next_rotation_timestamp_seconds 1769904000",
             "overdue_objects 0",
         ] {
@@ -417,7 +426,13 @@ mod tests {
         objects.lock().clear();
         let text = metrics.encode();
         assert!(!text.contains(r#"name="api""#), "{text}");
-        assert!(has(&text, r#"managed_objects{state="ready"} 0"#), "{text}");
+        assert!(
+            has(
+                &text,
+                r#"managed_objects{kind="ApiAppSecret",state="ready"} 0"#
+            ),
+            "{text}"
+        );
     }
 
     #[test]
@@ -429,7 +444,10 @@ mod tests {
         assert_eq!(listed(), MOST_LISTED);
         metrics.set_per_object(false);
         assert_eq!(listed(), 0);
-        let all = format!("managed_objects{{state=\"ready\"}} {}", MOST_LISTED + 7);
+        let all = format!(
+            "managed_objects{{kind=\"ApiAppSecret\",state=\"ready\"}} {}",
+            MOST_LISTED + 7
+        );
         assert!(has(&metrics.encode(), &all));
     }
 
@@ -480,10 +498,13 @@ mod tests {
         let object = Arc::new(serde_json::from_value(object).unwrap());
         let text = exported(&Arc::new(parking_lot::Mutex::new(vec![object]))).encode();
         assert!(
-            has(&text, r#"managed_objects{state="stalled"} 1"#),
+            has(
+                &text,
+                r#"managed_objects{kind="ApiAppSecret",state="stalled"} 1"#
+            ),
             "{text}"
         );
-        let line = r#"object_condition{namespace="orders",name="api",condition="Stalled",status="True",reason="InvalidObject"} 1"#;
+        let line = r#"object_condition{kind="ApiAppSecret",namespace="orders",name="api",condition="Stalled",status="True",reason="InvalidObject"} 1"#;
         assert!(has(&text, line), "{text}");
     }
 }

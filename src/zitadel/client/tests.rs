@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::*;
+use crate::api::Kind;
 use crate::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence};
 use crate::process::clock::Clock;
 use crate::zitadel::credential::Credential;
@@ -101,7 +102,7 @@ async fn generate_is_one_post_that_names_organization_and_attempt() {
     let (address, log) = serve(move |_, _| body.to_string()).await;
     let client = client(address, pat());
     let attempt = attempt();
-    let outcome = client.generate(&app(), attempt).await;
+    let outcome = client.generate(Kind::ApiApp, &app(), attempt).await;
     assert!(matches!(
         outcome,
         GenerateOutcome::Success {
@@ -225,7 +226,7 @@ async fn each_call_is_observed_once_when_it_ends_whatever_it_takes() {
     assert_eq!(log.lock().len(), 4, "pages");
     // Nothing else is served there.
     assert!(client.discovery().await.is_err());
-    let outcome = client.generate(&app(), attempt()).await;
+    let outcome = client.generate(Kind::ApiApp, &app(), attempt()).await;
     assert!(matches!(outcome, GenerateOutcome::Unknown(_)));
     let malformed = Some(ErrorClass::Malformed);
     assert_eq!(
@@ -320,7 +321,7 @@ async fn a_redirect_is_not_followed() {
         client.me().await.unwrap_err().class(),
         ErrorClass::Redirected
     );
-    let outcome = client.generate(&app(), attempt()).await;
+    let outcome = client.generate(Kind::ApiApp, &app(), attempt()).await;
     assert!(
         matches!(outcome, GenerateOutcome::Unknown(error) if error.class() == ErrorClass::Redirected)
     );
@@ -330,7 +331,9 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn too_much_is_not_read() {
     let (address, _) = serve(|_, _| Bytes::from(vec![b' '; 65 * 1024])).await;
-    let outcome = client(address, pat()).generate(&app(), attempt()).await;
+    let outcome = client(address, pat())
+        .generate(Kind::ApiApp, &app(), attempt())
+        .await;
     assert!(
         matches!(outcome, GenerateOutcome::Unknown(error) if error.class() == ErrorClass::TooLarge)
     );
@@ -381,7 +384,7 @@ async fn nothing_is_sent_after_the_deadline_even_if_the_host_was_suspended() {
             ..config(address, pat())
         })
         .unwrap();
-        match client.generate(&app(), attempt()).await {
+        match client.generate(Kind::ApiApp, &app(), attempt()).await {
             GenerateOutcome::NotExecuted(error) => {
                 assert_eq!(error.class(), ErrorClass::Timeout, "{after}");
                 assert!(log.lock().is_empty(), "{after}");

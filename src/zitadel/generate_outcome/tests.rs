@@ -155,6 +155,7 @@ fn every_error_that_zitadel_documents_or_shows() {
         (429, error(8, "QUOTA-vjAy8"), No(C::RateLimited)),
         (404, error(5, "COMMAND-2g66f"), No(C::AppNotFound)),
         (400, error(3, "COMMAND-aeH4"), No(C::NotAnApiApp)),
+        (400, error(3, "COMMAND-Ghrh3"), No(C::NotAnOidcApp)),
         (400, error(3, "COMMAND-99i83"), No(C::Rejected)),
         (403, error(7, "AUTH-AWfge"), No(C::PermissionDenied)),
         (403, error(7, "AUTH-Swrgg2"), No(C::PermissionDenied)),

@@ -220,3 +220,14 @@ pub fn manifests() -> Vec<Refused> {
         refused("spec.standby.appId", ID, vec![("standby", standby("a b"))]),
     ]
 }
+
+/// Those that are about fields of both kinds of objects.
+pub fn manifests_without_standby() -> Vec<Refused> {
+    let of_standby = |field: &str| field.contains("standby") || field.contains("overlap");
+    let mut all = manifests();
+    all.retain(|refused| {
+        let mut changes = refused.changes.iter();
+        !of_standby(&refused.field) && !changes.any(|(path, _)| of_standby(path))
+    });
+    all
+}

@@ -42,6 +42,11 @@ pub fn manifests() -> Vec<Refused> {
             "is neither an id",
             grant(json!({"appIds": ["a/b"]})),
         ),
+        refused(
+            "spec.grants[].kinds[]",
+            "is not a kind that can be granted",
+            grant(json!({"kinds": ["Pod"]})),
+        ),
         refused("spec.grants[].name", NAME, grant(json!({"name": "A"}))),
         refused(
             "spec.grants[].namespaceSelector",

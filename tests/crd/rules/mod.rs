@@ -1,4 +1,4 @@
-//! Every rule of both kinds has a manifest that is refused by that rule and by nothing else: without the rule it would be accepted.
+//! Every rule of all kinds has a manifest that is refused by that rule and by nothing else: without the rule it would be accepted.
 
 mod app_secret;
 mod connection;
@@ -116,6 +116,12 @@ async fn prove(kind: &Kind, manifests: Vec<Refused>) {
 #[tokio::test]
 async fn each_rule_of_an_api_app_secret_alone_refuses_a_manifest() {
     prove(&Kind::app_secrets("rules").await, app_secret::manifests()).await;
+}
+
+#[tokio::test]
+async fn each_rule_of_an_oidc_app_secret_alone_refuses_a_manifest() {
+    let kind = Kind::oidc_app_secrets("oidc-rules").await;
+    prove(&kind, app_secret::manifests_without_standby()).await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use zitadel_secret_operator::api::Kind;
 use zitadel_secret_operator::zitadel::{
     Client, ClientConfig, ConfigError, Credential, ErrorClass, GenerateOutcome, Issuer,
     JournalDepth,
@@ -48,7 +49,9 @@ async fn an_executed_generate_whose_answer_is_lost_is_unknown_and_never_repeated
         world
             .simulator
             .inject(Fault::on(Operation::Generate, action));
-        let outcome = client.generate(&world.orders(), attempt()).await;
+        let outcome = client
+            .generate(Kind::ApiApp, &world.orders(), attempt())
+            .await;
         assert_eq!(unknown(outcome), class, "{text}");
         assert_eq!(
             world.simulator.generates(&world.world.orders.id),
@@ -66,7 +69,10 @@ async fn a_generate_that_is_cut_before_execution_is_unknown_too() {
         world
             .simulator
             .inject(Fault::on(Operation::Generate, Action::DropBefore(cut)));
-        let outcome = world.client().generate(&world.orders(), attempt()).await;
+        let outcome = world
+            .client()
+            .generate(Kind::ApiApp, &world.orders(), attempt())
+            .await;
         assert_eq!(unknown(outcome), ErrorClass::Interrupted);
         assert_eq!(world.simulator.requests(Operation::Generate), 1);
     }
@@ -77,7 +83,9 @@ async fn every_generate_has_a_connection_of_its_own() {
     let world = World::plain();
     let client = world.client();
     for _ in 0..3 {
-        client.generate(&world.orders(), attempt()).await;
+        client
+            .generate(Kind::ApiApp, &world.orders(), attempt())
+            .await;
     }
     let mut connections: Vec<_> = world
         .simulator
@@ -94,7 +102,9 @@ async fn nothing_is_executed_where_no_connection_is_made() {
     let world = World::plain();
     let client = world.client();
     world.simulator.set_availability(Availability::Refusing);
-    let outcome = client.generate(&world.orders(), attempt()).await;
+    let outcome = client
+        .generate(Kind::ApiApp, &world.orders(), attempt())
+        .await;
     assert_eq!(not_executed(outcome), ErrorClass::UnreachableConnect);
 
     let url = Issuer::parse("https://nowhere.invalid", false).unwrap();
@@ -103,7 +113,11 @@ async fn nothing_is_executed_where_no_connection_is_made() {
         ..world.config(world.pat())
     })
     .unwrap();
-    let class = not_executed(client.generate(&world.orders(), attempt()).await);
+    let class = not_executed(
+        client
+            .generate(Kind::ApiApp, &world.orders(), attempt())
+            .await,
+    );
     assert_eq!(class, ErrorClass::UnreachableDns);
 }
 
@@ -124,7 +138,9 @@ async fn a_server_of_another_ca_gets_nothing() {
     for ca in [other.simulator.ca_pem(), None] {
         let client = Client::new(config(ca)).unwrap();
         assert_eq!(client.me().await.unwrap_err().class(), ErrorClass::Tls);
-        let outcome = client.generate(&world.orders(), attempt()).await;
+        let outcome = client
+            .generate(Kind::ApiApp, &world.orders(), attempt())
+            .await;
         assert_eq!(not_executed(outcome), ErrorClass::Tls);
     }
     assert!(world.simulator.request_log().is_empty());
@@ -152,18 +168,25 @@ async fn zitadels_own_refusals_execute_nothing() {
     ];
     for (app, class) in cases {
         assert_eq!(
-            not_executed(client.generate(&app, attempt()).await),
+            not_executed(client.generate(Kind::ApiApp, &app, attempt()).await),
             class,
             "{app:?}"
         );
     }
     let viewer = Credential::personal_access_token(world.world.viewer.pat.as_bytes()).unwrap();
     let viewer = Client::new(world.config(viewer)).unwrap();
-    let class = not_executed(viewer.generate(&world.orders(), attempt()).await);
+    let class = not_executed(
+        viewer
+            .generate(Kind::ApiApp, &world.orders(), attempt())
+            .await,
+    );
     assert_eq!(class, ErrorClass::PermissionDenied);
     let junk = Credential::personal_access_token(b"junk").unwrap();
     let junk = Client::new(world.config(junk)).unwrap();
-    let class = not_executed(junk.generate(&world.orders(), attempt()).await);
+    let class = not_executed(
+        junk.generate(Kind::ApiApp, &world.orders(), attempt())
+            .await,
+    );
     assert_eq!(class, ErrorClass::Unauthenticated);
     assert!(world.simulator.executions().is_empty());
 }
@@ -186,12 +209,19 @@ async fn every_call_ends_whatever_the_server_does() {
         let client = world.client();
         let class = client.me().await.unwrap_err().class();
         assert!(classes.contains(&class), "{availability:?}: {class:?}");
-        let class = unknown(client.generate(&world.orders(), attempt()).await);
+        let class = unknown(
+            client
+                .generate(Kind::ApiApp, &world.orders(), attempt())
+                .await,
+        );
         assert!(classes.contains(&class), "{availability:?}: {class:?}");
         world.simulator.set_availability(Availability::Up);
     }
     world.simulator.set_availability(Availability::Resetting);
-    let outcome = world.client().generate(&world.orders(), attempt()).await;
+    let outcome = world
+        .client()
+        .generate(Kind::ApiApp, &world.orders(), attempt())
+        .await;
     // The reset may come while the connection is being made.
     assert!(matches!(
         outcome,
@@ -224,7 +254,11 @@ async fn a_service_account_key_that_is_not_known_is_refused() {
         client.me().await.unwrap_err().class(),
         ErrorClass::TokenRefused
     );
-    let class = not_executed(client.generate(&world.orders(), attempt()).await);
+    let class = not_executed(
+        client
+            .generate(Kind::ApiApp, &world.orders(), attempt())
+            .await,
+    );
     assert_eq!(class, ErrorClass::TokenRefused);
     assert_eq!(world.simulator.requests(Operation::Generate), 0);
 }

@@ -6,6 +6,7 @@ mod rotation;
 
 use std::time::Duration;
 
+use zitadel_secret_operator::api::Kind;
 use zitadel_secret_operator::ids::{AppId, AttemptId, OrganizationId, ProjectId, Sequence, UserId};
 use zitadel_secret_operator::zitadel::{
     AppKind, AppRef, AppState, ChangeKind, Client, ClientConfig, ClientSecret, Credential,
@@ -108,7 +109,7 @@ async fn rotates(world: &World, client: &Client) {
         sequence,
         change_date,
         ..
-    } = client.generate(&orders, id).await
+    } = client.generate(Kind::ApiApp, &orders, id).await
     else {
         panic!("no success");
     };

@@ -1,5 +1,6 @@
 //! Calls through a forward proxy.
 
+use zitadel_secret_operator::api::Kind;
 use zitadel_secret_operator::zitadel::{
     Client, ClientConfig, ConfigError, ErrorClass, GenerateOutcome, Proxy, ProxyAuth,
 };
@@ -29,7 +30,9 @@ async fn said_of_the_proxy(world: &World, config: ClientConfig) -> String {
     let error = client.me().await.unwrap_err();
     let detail = error.detail().unwrap();
     assert!(detail.is_proxy(), "{detail}");
-    let outcome = client.generate(&world.orders(), attempt()).await;
+    let outcome = client
+        .generate(Kind::ApiApp, &world.orders(), attempt())
+        .await;
     let GenerateOutcome::NotExecuted(other) = outcome else {
         panic!("nothing was sent");
     };
@@ -59,7 +62,9 @@ async fn a_proxy_that_asks_for_credentials_gets_them_and_opens_tunnels() {
     assert!(world.simulator.request_log().is_empty());
     let client = Client::new(through(&world, &proxy, Some("operator:pass:word\n"))).unwrap();
     client.me().await.unwrap();
-    let outcome = client.generate(&world.orders(), attempt()).await;
+    let outcome = client
+        .generate(Kind::ApiApp, &world.orders(), attempt())
+        .await;
     assert!(matches!(outcome, GenerateOutcome::Success { .. }));
     assert_eq!(proxy.opened(), 2);
     // ZITADEL's certificate is checked through the tunnel too.
@@ -136,13 +141,17 @@ async fn plain_http_goes_through_the_proxy_as_it_is() {
     let said = format!("me: the proxy {address} asks for a user and a password (407): store");
     assert!(error.to_string().starts_with(&said), "{error}");
     // NB: without a tunnel only ZITADEL's word proves that nothing was done.
-    let outcome = client.generate(&world.orders(), attempt()).await;
+    let outcome = client
+        .generate(Kind::ApiApp, &world.orders(), attempt())
+        .await;
     assert!(matches!(outcome, GenerateOutcome::Unknown(_)));
     assert!(world.simulator.request_log().is_empty());
     let config = || through(&world, &proxy, Some("operator:password"));
     let client = Client::new(config()).unwrap();
     client.me().await.unwrap();
-    let outcome = client.generate(&world.orders(), attempt()).await;
+    let outcome = client
+        .generate(Kind::ApiApp, &world.orders(), attempt())
+        .await;
     assert!(matches!(outcome, GenerateOutcome::Success { .. }));
     let config = config();
     proxy.stop().await;

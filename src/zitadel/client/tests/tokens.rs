@@ -57,7 +57,9 @@ async fn generate_is_not_repeated_on_401_but_the_next_one_has_a_new_token() {
     .await;
     let client = client(address, credential::tests::service_account_key());
     for requests in [2, 4] {
-        let GenerateOutcome::NotExecuted(error) = client.generate(&app(), attempt()).await else {
+        let GenerateOutcome::NotExecuted(error) =
+            client.generate(Kind::ApiApp, &app(), attempt()).await
+        else {
             panic!("not refused");
         };
         assert_eq!(error.error_id(), Some("AUTH-7fs1e"));
