@@ -369,6 +369,31 @@ async fn rivals_of_another_kind_are_told_who_keeps_the_secret() {
     assert_eq!(tenant.generates(&app), 1);
 }
 
+#[tokio::test]
+async fn over_zitadels_api_v2_an_oidc_application_is_issued_and_rotated_and_another_one_refused() {
+    let it = Oidc::new("oidc-v2").await;
+    let grants = json!([{
+        "name": "both", "namespaces": [it.tenant.namespace], "projectIds": [it.tenant.project],
+        "kinds": ["ApiAppSecret", "OidcAppSecret"],
+    }]);
+    let v2 = json!({"api": "V2", "grants": grants});
+    it.tenant.apply_connection(v2).await;
+    it.tenant.connected().await;
+    let app = it.issued("web", json!({})).await;
+    it.trigger("web", "now").await;
+    it.rotated("web", "Trigger").await;
+    assert_eq!(it.tenant.generates(&app), 2);
+    assert!(it.tenant.accepted(&app, "web").await);
+    let (api, public) = (it.tenant.app("api"), it.app_with("NONE").await);
+    it.apply("api", &api.id, json!({})).await;
+    it.apply("public", &public, json!({})).await;
+    it.reason("api", "AppNotOidc").await;
+    it.reason("public", "AppNotReady").await;
+    // NB: this API would generate for either.
+    assert_eq!(it.tenant.generates(&api), 0);
+    assert_eq!(it.tenant.zitadel.generates(&public), 0);
+}
+
 /// A recipe of `examples/oidc` with the ids of this tenant, applied; and the application.
 async fn recipe(it: &Oidc, file: &str) -> (String, AppHandle) {
     let app = it.app(file);
