@@ -115,9 +115,9 @@ impl Sequence {
         self.0 >= Self::FIRST_TIME
     }
 
-    /// ZITADEL's number, if it is one.
+    /// ZITADEL's number, if it is one. Its first event has number 1; 0 stands for a value of which nothing is known.
     pub fn number(self) -> Option<u64> {
-        (!self.is_time()).then_some(self.0)
+        (self.0 > 0 && !self.is_time()).then_some(self.0)
     }
 }
 

@@ -177,7 +177,15 @@ async fn kubectl_knows_both_kinds_by_short_name_and_category_and_prints_what_mat
     let connection = table(&["get", "zc", "columns"]);
     assert_eq!(
         connection[0],
-        ["NAME", "READY", "STATUS", "URL", "CREDENTIAL EXPIRY", "AGE"]
+        [
+            "NAME",
+            "READY",
+            "STATUS",
+            "URL",
+            "API",
+            "CREDENTIAL EXPIRY",
+            "AGE"
+        ]
     );
     let category = get(&["get", "zitadel", "-n", &namespace, "-o", "name"]);
     let names: Vec<&str> = category.lines().collect();

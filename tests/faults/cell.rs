@@ -134,14 +134,22 @@ pub enum Setting {
     Behind,
     /// The same when that consumer has the new value, so that the former pair is retired.
     Retiring,
+    /// With one application, over ZITADEL's API v2, which has no journal, while it rotates.
+    V2,
 }
 
 impl Setting {
-    pub const ALL: [Self; 4] = [Self::Alone, Self::Standby, Self::Behind, Self::Retiring];
+    pub const ALL: [Self; 5] = [
+        Self::Alone,
+        Self::Standby,
+        Self::Behind,
+        Self::Retiring,
+        Self::V2,
+    ];
 
     /// Whether the object has a standby application.
     pub fn has_standby(self) -> bool {
-        self != Self::Alone
+        !matches!(self, Self::Alone | Self::V2)
     }
 
     /// Whether the former pair is kept until a consumer is current.
@@ -156,6 +164,7 @@ impl Setting {
             Self::Standby => "a standby application",
             Self::Behind => "a consumer that stays behind",
             Self::Retiring => "a former pair that is retired",
+            Self::V2 => "API v2",
         }
     }
 
@@ -166,6 +175,7 @@ impl Setting {
             Self::Standby => "standby",
             Self::Behind => "behind",
             Self::Retiring => "retiring",
+            Self::V2 => "v2",
         }
     }
 
@@ -174,6 +184,21 @@ impl Setting {
         use Boundary as B;
         let steps: &[Boundary] = match self {
             Self::Alone | Self::Standby => return boundary != B::Pods,
+            // What a journal would say makes a difference from the claim on.
+            Self::V2 => {
+                let steps = [
+                    B::App,
+                    B::ClaimPut,
+                    B::Recheck,
+                    B::Generate,
+                    B::Apply,
+                    B::Prove,
+                    B::Void,
+                    B::Status,
+                ];
+                return steps.contains(&boundary)
+                    && (replicas == 1 || matches!(strike, 1 | 2 | 12));
+            }
             Self::Behind => &[B::ClaimPut, B::Generate, B::Apply, B::Status, B::Pods],
             Self::Retiring => &[
                 B::Journal,
@@ -241,7 +266,7 @@ impl Cell {
     pub fn expected(&self) -> (usize, usize) {
         let (least, most) = self.rotations();
         match self.setting {
-            Setting::Alone | Setting::Standby => (least, most),
+            Setting::Alone | Setting::Standby | Setting::V2 => (least, most),
             Setting::Behind => (least + 1, most + 1),
             // NB: what came of a retirement is read from the journal, so that a lost answer costs nothing.
             Setting::Retiring if self.strike == 12 => (2, 3),

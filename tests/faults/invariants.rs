@@ -165,7 +165,7 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
     }
     let object = lane.objects().get(NAME).await.unwrap();
     let status = object.status.clone().unwrap_or_default();
-    let sequence = lane.zitadel.latest(&active.id).map(|s| s.to_string());
+    let sequence = lane.latest(active).number().map(|s| s.to_string());
     must(
         status.sequence == sequence,
         format!(

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use zitadel_secret_operator::api::{
     ApiAppSecret, AppSecretStatus, ConditionType, ZitadelConnection,
 };
-use zitadel_secret_operator::ids::{AppId, ProjectId};
+use zitadel_secret_operator::ids::{AppId, ProjectId, Sequence};
 use zitadel_secret_operator::rotation::{Claim, CommitRecord};
 use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
 use zitadel_secret_operator::store::secret::COMMIT_ANNOTATION;
@@ -216,6 +216,9 @@ impl Lane {
     pub async fn set(&mut self, setting: Setting) {
         self.setting = setting;
         self.setup.sees_pods = setting.awaits_consumers();
+        if setting == Setting::V2 {
+            self.edit_connection(json!({"api": "V2"})).await;
+        }
         if !self.setup.sees_pods {
             return;
         }
@@ -300,6 +303,18 @@ impl Lane {
             app: AppId::try_from(app.id.as_str()).unwrap(),
         };
         claim_name(&self.zitadel.url(), &app)
+    }
+
+    /// The place of the newest value that ZITADEL has.
+    pub fn latest(&self, app: &AppHandle) -> Sequence {
+        if self.setting != Setting::V2 {
+            return Sequence(self.zitadel.latest(&app.id).unwrap_or_default());
+        }
+        let made = self.zitadel.executions().into_iter();
+        let dates = made
+            .filter(|made| made.app == app.id)
+            .map(|made| made.change_date);
+        dates.max().map(Sequence::of_time).unwrap_or_default()
     }
 
     /// The applications of the subject.
@@ -406,15 +421,17 @@ impl Lane {
             return Some("there is no commit record".into());
         };
         let active = self.active(app, &secret);
-        let latest = self.zitadel.latest(&active.id);
-        if status.sequence != latest.map(|latest| latest.to_string()) {
-            return Some(format!("status.sequence is {:?}", status.sequence));
-        }
         let Some(recorded) = commit.stored() else {
             return Some("nothing is recorded".into());
         };
-        if Some(recorded.entry.sequence.0) != latest {
+        let stored = recorded.entry.sequence;
+        // NB: without a journal nothing is known of one that was taken over.
+        let unknown = self.setting == Setting::V2 && trigger == TAKEN_OVER;
+        if stored != self.latest(active) && !(unknown && stored == Sequence(0)) {
             return Some("the Secret is not the newest".into());
+        }
+        if status.sequence != stored.number().map(|number| number.to_string()) {
+            return Some(format!("status.sequence is {:?}", status.sequence));
         }
         if !self
             .zitadel
