@@ -182,6 +182,8 @@ impl Setting {
     /// Whether a fault is tried here. Beside consumers these are the steps between which they make a difference.
     fn covers(self, boundary: Boundary, strike: u8, replicas: usize) -> bool {
         use Boundary as B;
+        // NB: how ZITADEL is made unreachable counts the reads of a rotation with one application over v1.
+        let unreachable = strike == 11 && boundary.operation().is_some();
         let steps: &[Boundary] = match self {
             Self::Alone | Self::Standby => return boundary != B::Pods,
             // What a journal would say makes a difference from the claim on.
@@ -215,8 +217,6 @@ impl Setting {
             1 => &[1, 2, 3, 4, 7, 9, 11],
             _ => &[1, 2, 12],
         };
-        // NB: how ZITADEL is made unreachable counts the reads of a rotation.
-        let unreachable = strike == 11 && boundary.operation().is_some();
         steps.contains(&boundary) && strikes.contains(&strike) && !unreachable
     }
 }
