@@ -182,8 +182,6 @@ impl Setting {
     /// Whether a fault is tried here. Beside consumers these are the steps between which they make a difference.
     fn covers(self, boundary: Boundary, strike: u8, replicas: usize) -> bool {
         use Boundary as B;
-        // NB: how ZITADEL is made unreachable counts the reads of a rotation with one application over v1.
-        let unreachable = strike == 11 && boundary.operation().is_some();
         let steps: &[Boundary] = match self {
             Self::Alone | Self::Standby => return boundary != B::Pods,
             // What a journal would say makes a difference from the claim on.
@@ -198,8 +196,10 @@ impl Setting {
                     B::Void,
                     B::Status,
                 ];
-                return steps.contains(&boundary)
-                    && (replicas == 1 || matches!(strike, 1 | 2 | 12));
+                // NB: how ZITADEL is made unreachable at that moment counts the reads of the journal.
+                let unreachable = (boundary, strike) == (B::Generate, 11);
+                let tried = replicas == 1 || matches!(strike, 1 | 2 | 12);
+                return steps.contains(&boundary) && tried && !unreachable;
             }
             Self::Behind => &[B::ClaimPut, B::Generate, B::Apply, B::Status, B::Pods],
             Self::Retiring => &[
@@ -217,6 +217,8 @@ impl Setting {
             1 => &[1, 2, 3, 4, 7, 9, 11],
             _ => &[1, 2, 12],
         };
+        // NB: how ZITADEL is made unreachable counts the reads of a rotation.
+        let unreachable = strike == 11 && boundary.operation().is_some();
         steps.contains(&boundary) && strikes.contains(&strike) && !unreachable
     }
 }
