@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo tutorial pictures preflight test fmt lint docs crds deploy helm reference controlplane node node-test unit integration rules packaging oci image release-dry-run reproducible book deny bench mutants model chaos fault-matrix outage upgrade fuzz
+.PHONY: help demo tutorial pictures preflight test fmt lint docs crds deploy helm reference controlplane node node-test unit integration rules packaging oci image release-dry-run reproducible book deny bench mutants model chaos fault-matrix outage upgrade fuzz live
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -237,3 +237,13 @@ upgrade: controlplane ## Run an older version, this one, the older one and this 
 
 fault-matrix: controlplane ## Inject every fault at every boundary; prints the table
 	$(CARGO) test --test fault_matrix -- --nocapture --include-ignored --test-threads 1
+
+# The suite makes an organization of its own, and removes it. The token is read from its file, and never printed.
+live: ## Qualify the ZITADEL at ZITADEL_URL with the token in ZITADEL_TOKEN_FILE, in an organization of its own: rotations, lost answers, kills (API=V2 for that API alone)
+	@if [ -z "$(ZITADEL_URL)" ] || ! [ -f "$(ZITADEL_TOKEN_FILE)" ] || ! [ -r "$(ZITADEL_TOKEN_FILE)" ]; then \
+		echo 'make live needs ZITADEL_URL, such as https://iam.example.com, and ZITADEL_TOKEN_FILE, a file with a token of a user who may make organizations (IAM_OWNER)' >&2; \
+		exit 2; \
+	fi
+	@tests/controlplane/build.sh
+	ZITADEL_URL="$(ZITADEL_URL)" ZITADEL_TOKEN_FILE="$(ZITADEL_TOKEN_FILE)" API="$(API)" \
+		$(CARGO) test --test live the_zitadel_of_the_environment_qualifies -- --ignored --exact --nocapture

@@ -18,6 +18,7 @@ use crate::routes::journal;
 use crate::routes::keys;
 use crate::routes::oauth::{self, OauthError};
 use crate::routes::projects;
+use crate::routes::setup;
 use crate::routes::token;
 use crate::routes::users;
 use crate::routes::v2;
@@ -121,6 +122,11 @@ pub(crate) fn execute(call: &mut Call) -> Answer {
         Operation::DeactivateProject | Operation::ReactivateProject => {
             api(call, projects::switch_project)
         }
+        Operation::AddOrg => api(call, setup::add_org),
+        Operation::RemoveOrg => api(call, setup::remove_org),
+        Operation::AddProject => api(call, setup::add_project),
+        Operation::AddProjectMember => api(call, setup::add_member),
+        Operation::AddMachineUser => api(call, setup::add_machine_user),
         Operation::AddAppKey => api(call, keys::add),
         Operation::SearchAppKeys => api(call, keys::search),
         Operation::GetAppKey => api(call, keys::get),

@@ -1,7 +1,7 @@
 //! Which operation a method and a path mean, and what answers it. Does no I/O.
 //!
-//! [`handle`] dispatches: management v1 to [`generate`], [`apps`], [`changes`], [`keys`], [`projects`], [`journal`] and [`users`]; the
-//! services v2 to [`v2`]; OAuth to [`token`], [`grants`] and [`introspection`]. An API that is not served has [`unserved`].
+//! [`handle`] dispatches: management v1 to [`generate`], [`apps`], [`changes`], [`keys`], [`projects`], [`journal`], [`users`] and [`setup`];
+//! the services v2 to [`v2`]; OAuth to [`token`], [`grants`] and [`introspection`]. An API that is not served has [`unserved`].
 
 pub(crate) mod access;
 pub(crate) mod answer;
@@ -23,6 +23,7 @@ pub(crate) mod keys;
 pub(crate) mod oauth;
 pub(crate) mod operation;
 pub(crate) mod projects;
+pub(crate) mod setup;
 pub(crate) mod token;
 pub(crate) mod unserved;
 pub(crate) mod users;
@@ -75,6 +76,14 @@ pub(crate) fn route(method: &Method, path: &str) -> Route {
     let get = method == Method::GET;
     let found = |operation, right_method| Route::new(operation, Api::Other, right_method);
     match segments.as_slice() {
+        ["management", "v1", "orgs"] => Route::new(O::AddOrg, Api::ManagementV1, post),
+        ["management", "v1", "orgs", "me"] if method == Method::DELETE => {
+            Route::new(O::RemoveOrg, Api::ManagementV1, true)
+        }
+        ["management", "v1", "projects"] => Route::new(O::AddProject, Api::ManagementV1, post),
+        ["management", "v1", "users", "machine"] => {
+            Route::new(O::AddMachineUser, Api::ManagementV1, post)
+        }
         ["management", "v1", "projects", project, rest @ ..] => match project_route(rest, method) {
             Some(mut route) => {
                 route.project = Some((*project).to_owned());
@@ -114,6 +123,7 @@ fn project_route(rest: &[&str], method: &Method) -> Option<Route> {
         ["_deactivate"] => (O::DeactivateProject, None, post),
         ["_reactivate"] => (O::ReactivateProject, None, post),
         ["changes", "_search"] => (O::ProjectJournal, None, post),
+        ["members"] => (O::AddProjectMember, None, post),
         ["apps", "_search"] if post => (O::SearchApps, None, true),
         ["apps", "api"] if post => (O::CreateApiApp, None, true),
         ["apps", "oidc"] if post => (O::CreateOidcApp, None, true),

@@ -37,6 +37,16 @@ pub enum Operation {
     GetAppKey,
     /// `DELETE /management/v1/projects/{p}/apps/{a}/keys/{k}`, v2 `DeleteApplicationKey`
     RemoveAppKey,
+    /// `POST /management/v1/orgs`
+    AddOrg,
+    /// `DELETE /management/v1/orgs/me`
+    RemoveOrg,
+    /// `POST /management/v1/projects`
+    AddProject,
+    /// `POST /management/v1/projects/{p}/members`
+    AddProjectMember,
+    /// `POST /management/v1/users/machine`
+    AddMachineUser,
     /// `POST /management/v1/projects/{p}/_deactivate`
     DeactivateProject,
     /// `POST /management/v1/projects/{p}/_reactivate`
