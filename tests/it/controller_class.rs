@@ -181,7 +181,7 @@ async fn two_operators_of_one_class_that_keep_the_same_object_say_so() {
     // The page and the log say the same, one of them a moment earlier.
     let says = async |operator: &Operator| {
         let named = format!(
-            "another operator of class default keeps the same objects: {}/",
+            "another operator of class default keeps the same objects: ApiAppSecret {}/",
             tenant.namespace
         );
         eventually(PATIENCE, || async {

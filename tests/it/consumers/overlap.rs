@@ -74,8 +74,13 @@ async fn a_pod_whose_node_is_gone_is_named_and_waited_for_no_longer_than_the_max
     it.pods().patch_status("env", &params, &gone).await.unwrap();
     apply("1", without_limit).await;
     let object = tenant.until("orders", |object| {
-        let consumers = object.status.as_ref()?.consumers.as_ref()?;
-        ((consumers.total, consumers.unknown) == (1, 1)).then_some(())
+        let status = object.status.as_ref()?;
+        let (last, consumers) = (status.last_rotation.as_ref()?, status.consumers.as_ref()?);
+        // NB: those of the rotation before may have been counted before the node was gone.
+        let counted = consumers.attempt == last.attempt;
+        let handled = status.observed_trigger.as_deref() == Some("1");
+        let all = (consumers.total, consumers.unknown) == (1, 1);
+        (handled && counted && all).then_some(())
     });
     let object = object.await;
     assert_eq!(
