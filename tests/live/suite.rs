@@ -1,6 +1,5 @@
 //! The suite: what is made, rotated, disturbed, compared and removed.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 use zitadel_secret_operator::api::{ApiAppSecret, OidcAppSecret, ZitadelConnection};
 
 use super::client::{App, Zitadel};
@@ -49,7 +49,7 @@ pub async fn qualify(zitadel: &Zitadel, plan: Plan) -> Table {
     table
 }
 
-/// Makes an organization, and removes it whether the suite ends well, panics or is interrupted by ^C. Returns what came of the suite, and
+/// Makes an organization, and removes it whether the suite ends well, panics or is interrupted by ^C or SIGTERM. Returns what came of the suite, and
 /// whether the organization is removed.
 ///
 /// # Panics
@@ -59,16 +59,21 @@ pub async fn in_an_organization<T>(
     suite: impl AsyncFnOnce(&str) -> T,
 ) -> (std::thread::Result<T>, bool) {
     let name = format!("zso-live-{}", uuid::Uuid::new_v4().simple());
+    // From here on, so that no signal ends the process while it has an organization.
+    let mut interrupt = signal(SignalKind::interrupt()).unwrap();
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
     let made = zitadel.make_organization(&name).await;
     let id = made.unwrap_or_else(|error| panic!("organization {name}: {}", error.advice()));
     println!("organization {name} ({id}): made");
     let ended = tokio::select! {
-        ended = AssertUnwindSafe(suite(&id)).catch_unwind() => ended,
-        _ = tokio::signal::ctrl_c() => {
-            println!("interrupted");
-            Err(Box::new("interrupted") as Box<dyn Any + Send>)
-        }
+        ended = AssertUnwindSafe(suite(&id)).catch_unwind() => Some(ended),
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
     };
+    let ended = ended.unwrap_or_else(|| {
+        println!("interrupted");
+        Err(Box::new("interrupted"))
+    });
     let removed = zitadel.remove_organization(&id).await;
     match &removed {
         Ok(()) => println!("organization {name} ({id}): removed"),
@@ -241,6 +246,7 @@ impl Stage {
         times: usize,
         faults: &[(usize, Fault)],
     ) {
+        println!("{what}: {times}");
         let before = self.handled;
         for index in 0..times {
             let trigger = format!("{what} {index}").replace(' ', "-");
