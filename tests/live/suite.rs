@@ -99,7 +99,9 @@ impl Made {
     async fn make(zitadel: &Zitadel, organization: &str) -> Self {
         let within = zitadel.within(organization);
         let project = within.make_project("payments").await.unwrap();
-        let user = within.make_service_user("operator").await.unwrap();
+        // NB: unless the instance puts domains into login names, user names are unique in all of it.
+        let name = format!("zso-live-{organization}");
+        let user = within.make_service_user(&name).await.unwrap();
         within.make_owner(&project, &user).await.unwrap();
         let api = |name| within.make_api_app(&project, name);
         Self {
