@@ -268,6 +268,9 @@ impl Cell {
     pub fn expected(&self) -> (usize, usize) {
         let (least, most) = self.rotations();
         match self.setting {
+            // NB: the date of an application makes the operator ask about the stored value at any time, so that a death then may come before
+            // there is a new one.
+            Setting::V2 if self.boundary == Boundary::Prove => (1, most),
             Setting::Alone | Setting::Standby | Setting::V2 => (least, most),
             Setting::Behind => (least + 1, most + 1),
             // NB: what came of a retirement is read from the journal, so that a lost answer costs nothing.
