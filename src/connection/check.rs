@@ -29,7 +29,11 @@ pub(super) async fn find(
         (ApiPolicy::V1, _) => true,
         // NB: one request is enough as long as v1 is in use.
         (ApiPolicy::Auto, _) if known == Some(ApiVersion::V1) => true,
-        (ApiPolicy::Auto, _) => serves(client, ApiVersion::V1).await?,
+        // NB: only its own word says that it is not served. Whatever else comes back, the calls that follow are judged for themselves.
+        (ApiPolicy::Auto, _) => {
+            let asked = client.over(ApiVersion::V1).is_served().await;
+            asked.unwrap_or(true)
+        }
     };
     if v1 {
         let version = ApiVersion::V1;
@@ -46,7 +50,7 @@ pub(super) async fn find(
     };
     match policy {
         ApiPolicy::V1 => Err(not_served("its management API v1")),
-        ApiPolicy::Auto | ApiPolicy::V2 if serves(client, ApiVersion::V2).await? => Ok(Found {
+        ApiPolicy::Auto | ApiPolicy::V2 if serves_v2(client).await? => Ok(Found {
             version: ApiVersion::V2,
             user,
         }),
@@ -57,8 +61,8 @@ pub(super) async fn find(
     }
 }
 
-async fn serves(client: &Client, version: ApiVersion) -> Result<bool, Unusable> {
-    let asked = client.over(version).is_served().await;
+async fn serves_v2(client: &Client) -> Result<bool, Unusable> {
+    let asked = client.over(ApiVersion::V2).is_served().await;
     asked.map_err(|error| refused(&error))
 }
 

@@ -5,7 +5,8 @@ use kube::api::{Api, ListParams};
 use serde_json::json;
 use zitadel_secret_operator::api::{ApiInUse, AppSecretStatus, ConditionType};
 use zitadel_simulator::{
-    Action, Api as Over, AppHandle, Config, Cut, Deprecation, Fault, Operation, Served, Simulator,
+    Action, Api as Over, AppHandle, Config, Cut, Deprecation, Fault, Operation, Reply, Served,
+    Simulator,
 };
 
 use crate::fixtures::message;
@@ -239,6 +240,18 @@ async fn an_attempt_over_one_api_is_finished_when_only_the_other_is_served() {
         tenant.ready("orders").await;
         assert_eq!(tenant.generates(&app), 3, "{prefix}");
     }
+}
+
+#[tokio::test]
+async fn a_question_about_the_api_that_fails_leaves_v1_in_use() {
+    let zitadel = zitadel();
+    let fails = Action::RespondBefore(Reply::ingress_html(500));
+    let fault = Fault::on(Operation::GetApp, fails).through(Over::ManagementV1);
+    let fault = zitadel.inject(fault.times(1));
+    let tenant = tenant("asked", &zitadel, "Auto").await;
+    assert_eq!(zitadel.fired(fault), 1);
+    assert_eq!(in_use(&tenant).await.unwrap().in_use, "V1");
+    tenant.issued("orders", json!({})).await;
 }
 
 #[tokio::test]
