@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::api::{ApiPolicy, Reason};
-use crate::connection::Connection;
 use crate::connection::unusable::Unusable;
 use crate::ids::{ApiVersion, UserId};
 use crate::report::failure;
@@ -15,15 +14,14 @@ pub(super) struct Found {
     pub(super) user: Option<UserId>,
 }
 
-/// Checks the credential, and asks which version is served where that is not known. `before` is what was in use before, and is not
-/// doubted.
+/// Checks the credential, and asks which version is served where that is not known. `known` is what was in use before, if no call has
+/// said that it is gone.
 pub(super) async fn find(
     client: &Client,
     policy: ApiPolicy,
-    before: Option<&Connection>,
+    known: Option<ApiVersion>,
 ) -> Result<Found, Unusable> {
     let user = who(client).await?;
-    let known = before.map(|before| before.zitadel.api());
     let v1 = match (policy, &user) {
         (ApiPolicy::V2, _) | (_, None) => false,
         (ApiPolicy::V1, _) => true,
@@ -44,7 +42,7 @@ pub(super) async fn find(
         Unusable::passing(
             Reason::ApiNotServed,
             format!(
-                "ZITADEL does not serve {version}, see spec.api; the operator asks again every 15 s"
+                "ZITADEL does not serve {version}, see spec.api; the operator asks again within 30 s"
             ),
         )
     };
@@ -85,8 +83,8 @@ pub(super) fn refused(error: &ZitadelError) -> Unusable {
     }
 }
 
-/// Whose credential it is; none if v1 is not served, which is asked for it. Where that is not answered, one more request shows whether anything of ZITADEL answers; it is asked at the
-/// same time where the first one takes long, so that both take no longer than one.
+/// Whose credential it is; none if v1 is not served, which is asked for it. Where that is not answered, one more request shows whether
+/// anything of ZITADEL answers; it is asked at the same time where the first one takes long, so that both take no longer than one.
 async fn who(zitadel: &Client) -> Result<Option<UserId>, Unusable> {
     const LONG: Duration = Duration::from_secs(3);
     const REST: Duration = Duration::from_secs(7);
@@ -96,18 +94,19 @@ async fn who(zitadel: &Client) -> Result<Option<UserId>, Unusable> {
         asked.unwrap_or_else(|_| away())
     };
     let mut me = std::pin::pin!(zitadel.me());
-    if let Ok(answer) = tokio::time::timeout(LONG, &mut me).await {
-        return match answer {
-            Ok(user) => Ok(Some(user)),
-            Err(error) if error.class() == ErrorClass::NotServed => Ok(None),
-            Err(error) if needs_more(&error) => Err(judged(&error, more().await)),
-            Err(error) => Err(refused(&error)),
-        };
-    }
-    match futures::join!(me, more()) {
+    let (answer, other) = match tokio::time::timeout(LONG, &mut me).await {
+        Ok(answer) => (answer, None),
+        Err(_) => {
+            let (answer, other) = futures::join!(me, more());
+            (answer, Some(other))
+        }
+    };
+    match (answer, other) {
         (Ok(user), _) => Ok(Some(user)),
         (Err(error), _) if error.class() == ErrorClass::NotServed => Ok(None),
-        (Err(error), other) => Err(judged(&error, other)),
+        (Err(error), Some(other)) => Err(judged(&error, other)),
+        (Err(error), None) if needs_more(&error) => Err(judged(&error, more().await)),
+        (Err(error), None) => Err(refused(&error)),
     }
 }
 

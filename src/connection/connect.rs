@@ -173,7 +173,8 @@ async fn connect(
         && before.reach == reach
     {
         // Nothing changed: one cheap call shows whether the credential still works.
-        let after = still(before, object, !shared.takes_api_doubt()).await?;
+        let known = (!shared.takes_api_doubt()).then(|| before.zitadel.api());
+        let after = still(before, object, known).await?;
         return Ok((after, expiry));
     }
     if before.is_some_and(|before| before.reach.authorities != reach.authorities) {
@@ -230,14 +231,13 @@ async fn connect(
     Ok((Arc::new(connection), expiry))
 }
 
-/// The connection as it was, over the version of the API that is served. `trusted`: no call has said that the one in use is gone.
+/// The connection as it was, over the version of the API that is served. `known` is the one in use, if no call has said that it is gone.
 async fn still(
     before: &Arc<Connection>,
     object: &ZitadelConnection,
-    trusted: bool,
+    known: Option<ApiVersion>,
 ) -> Result<Arc<Connection>, Unusable> {
-    let trusted = Some(&**before).filter(|_| trusted);
-    let found = check::find(&before.zitadel, object.spec.api(), trusted).await?;
+    let found = check::find(&before.zitadel, object.spec.api(), known).await?;
     if found.version == before.zitadel.api() && found.user == before.user {
         return Ok(Arc::clone(before));
     }
