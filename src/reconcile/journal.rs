@@ -36,27 +36,30 @@ pub fn needed(facts: &Facts, slot: Slot) -> JournalDepth {
     if is_claimed {
         return JournalDepth::NEWEST;
     }
-    let stored = match facts.secret.known() {
-        Some(SecretState::Present(secret)) => secret.entry(slot),
-        _ => None,
-    };
-    let begun = attempt.filter(|open| stored.and_then(|entry| entry.attempt) != Some(open.id));
     let counted = facts.now.time.checked_sub(facts.timing.breaker_long);
     let counted = counted.unwrap_or_default();
-    since(stored, begun, counted)
+    since(recorded(facts, slot), open(facts, slot), counted)
+}
+
+/// What the Secret records for an application.
+fn recorded(facts: &Facts, slot: Slot) -> Option<&Entry> {
+    match facts.secret.known()? {
+        SecretState::Present(secret) => secret.entry(slot),
+        SecretState::Absent => None,
+    }
+}
+
+/// The attempt of an application that the Secret does not carry.
+fn open(facts: &Facts, slot: Slot) -> Option<&Attempt> {
+    let attempt = facts.of(slot).known_claim()?.live_attempt()?;
+    let carried = recorded(facts, slot).and_then(|entry| entry.attempt);
+    (carried != Some(attempt.id)).then_some(attempt)
 }
 
 /// The version of ZITADEL's API that is asked for the journal: an open attempt is finished over the one that it was begun over.
 pub fn kept_by(facts: &Facts, slot: Slot) -> ApiVersion {
-    let attempt = facts.of(slot).known_claim().and_then(Claim::live_attempt);
-    let carried = match facts.secret.known() {
-        Some(SecretState::Present(secret)) => secret.entry(slot).and_then(|entry| entry.attempt),
-        _ => None,
-    };
-    match attempt {
-        Some(open) if carried != Some(open.id) => open.api.min(facts.api),
-        _ => facts.api,
-    }
+    let begun_over = open(facts, slot).map(|attempt| attempt.api);
+    begun_over.map_or(facts.api, |api| api.min(facts.api))
 }
 
 /// Back to what is recorded of the stored value, to what an open attempt found, and to where the breaker's count begins.

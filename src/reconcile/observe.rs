@@ -231,7 +231,8 @@ impl Reconciliation {
     /// The version of ZITADEL's API in use.
     fn api(&self) -> ApiVersion {
         let connection = self.connection.as_ref().ok();
-        connection.map_or_else(Default::default, |connection| connection.zitadel.api())
+        let api = connection.map(|connection| connection.zitadel.api());
+        api.unwrap_or_default()
     }
 
     fn nothing_read(&self, slot: Slot) -> AppFacts {

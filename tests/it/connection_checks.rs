@@ -1,28 +1,11 @@
 //! When a connection is checked again: after a changed address, a refused call and an outage.
 
-use k8s_openapi::api::events::v1::Event;
-use kube::api::{Api, ListParams};
 use serde_json::json;
 use zitadel_secret_operator::api::ConditionType;
 use zitadel_simulator::{Action, Availability, Config, Fault, Operation, Reply, Simulator};
 
 use crate::support::eventually;
-use crate::support::world::{PATIENCE, Tenant, World};
-
-/// Waits for an event about the connection with that reason, and returns its type.
-async fn connection_event(tenant: &Tenant, reason: &str) -> String {
-    let events: Api<Event> = Api::namespaced(tenant.client.clone(), "default");
-    eventually(PATIENCE, || async {
-        let all = events.list(&ListParams::default()).await.unwrap();
-        let about = |event: &Event| {
-            let regarding = event.regarding.as_ref();
-            let name = regarding.and_then(|it| it.name.as_deref());
-            name == Some(&*tenant.namespace) && event.reason.as_deref() == Some(reason)
-        };
-        all.items.into_iter().find(about)?.type_
-    })
-    .await
-}
+use crate::support::world::{PATIENCE, World};
 
 #[tokio::test]
 async fn an_address_that_is_not_declared_any_more_gets_nothing() {
@@ -109,9 +92,9 @@ async fn a_token_that_is_refused_has_the_connection_checked_at_once() {
     tenant.trigger("orders", "all").await;
     // NB: an hour would go by otherwise.
     tenant.until_connection("CredentialRejected").await;
-    let rejected = connection_event(&tenant, "CredentialRejected").await;
+    let rejected = tenant.connection_event("CredentialRejected").await.0;
     assert_eq!(rejected, "Warning");
-    assert_eq!(connection_event(&tenant, "Connected").await, "Normal");
+    assert_eq!(tenant.connection_event("Connected").await.0, "Normal");
     for fault in faults {
         zitadel.remove_fault(fault);
     }

@@ -118,6 +118,21 @@ impl Tenant {
         })
     }
 
+    /// Waits for an event about the connection with that reason, and returns its type and note.
+    pub async fn connection_event(&self, reason: &str) -> (String, String) {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), "default");
+        eventually(PATIENCE, || async {
+            let all = events.list(&ListParams::default()).await.unwrap();
+            let about = |event: &Event| {
+                let name = event.regarding.as_ref().and_then(|it| it.name.as_deref());
+                name == Some(&*self.namespace) && event.reason.as_deref() == Some(reason)
+            };
+            let found = all.items.into_iter().find(about)?;
+            Some((found.type_?, found.note?))
+        })
+        .await
+    }
+
     /// The objects of this namespace.
     pub fn objects(&self) -> Api<ApiAppSecret> {
         Api::namespaced(self.client.clone(), &self.namespace)
