@@ -94,12 +94,11 @@ async fn who(zitadel: &Client) -> Result<Option<UserId>, Unusable> {
         asked.unwrap_or_else(|_| away())
     };
     let mut me = std::pin::pin!(zitadel.me());
-    let (answer, other) = match tokio::time::timeout(LONG, &mut me).await {
-        Ok(answer) => (answer, None),
-        Err(_) => {
-            let (answer, other) = futures::join!(me, more());
-            (answer, Some(other))
-        }
+    let (answer, other) = if let Ok(answer) = tokio::time::timeout(LONG, &mut me).await {
+        (answer, None)
+    } else {
+        let (answer, other) = futures::join!(me, more());
+        (answer, Some(other))
     };
     match (answer, other) {
         (Ok(user), _) => Ok(Some(user)),
