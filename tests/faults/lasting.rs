@@ -37,6 +37,8 @@ const SCANS: Duration = Duration::from_mins(5);
 const LATER: (u32, u32) = (10, 10);
 /// The same where few are held.
 const NOT_SO_MUCH_LATER: (u32, u32) = (10, 5);
+/// What a claim costs that could not be used in time: it is closed, and another one is made for the same cause.
+const GIVEN_UP: usize = 25;
 /// How long `Ready` may go on saying what was true before. In real time: the operator notices by reading.
 const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -344,6 +346,26 @@ pub struct Cost {
     needless: u64,
     lied: Duration,
     kinds: BTreeMap<String, usize>,
+}
+
+impl Cost {
+    /// The most requests in the first minute. The time for which a claim may be used is divided by [`SPEED`] too, so a busy machine may
+    /// have to give up one: it was written and closed with no generate in between.
+    fn first_most(&self) -> usize {
+        let count = |kind: &str| {
+            self.kinds
+                .get(&format!("first: {kind}"))
+                .copied()
+                .unwrap_or(0)
+        };
+        let given_up = count("update leases") > 2 * count("Generate");
+        // NB: where claims cannot be written, nothing is given up.
+        60 + if given_up && !self.name.starts_with("lease-") {
+            GIVEN_UP
+        } else {
+            0
+        }
+    }
 }
 
 /// Which of them are held.
@@ -835,7 +857,9 @@ pub async fn prove(which: Which) {
     println!("figure worst_requests_per_minute_later {:.1}", later.later);
     println!("figure lies {}", lied.len());
     println!("figure needless_generates {needless}");
-    assert!(first.first <= 60, "{first:#?}");
+    for cost in &costs {
+        assert!(cost.first <= cost.first_most(), "{cost:#?}");
+    }
     assert!(later.later <= 6.0, "{later:#?}");
     assert!(costs.iter().all(|cost| cost.flushes <= 24.0), "{costs:#?}");
     assert_eq!(lied, [""; 0]);
