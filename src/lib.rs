@@ -15,6 +15,7 @@
 //! * [`background`] what is done from time to time rather than on an event
 //! * [`operator`] starts and stops all of it
 //! * [`rights`] what all of that needs in a cluster; [`check`] asks the API server whether it is granted
+//! * [`plugin`] the kubectl plugin, with its caller's rights
 //! * [`process`] the process: leader election, admin server, metrics, clocks, shutdown
 
 pub mod api;
@@ -25,6 +26,7 @@ pub(crate) mod connection;
 pub(crate) mod consumers;
 pub mod ids;
 pub mod operator;
+pub mod plugin;
 pub mod process;
 #[cfg(any(test, fuzzing))]
 pub mod properties;

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::consumers::judge::Spans;
 use crate::consumers::registry::Registry;
 use crate::consumers::requests;
 use crate::consumers::restart::{Restarts, Wanted};
@@ -22,6 +21,8 @@ use crate::rotation::schedule::interval::later;
 
 /// Between two prompts in a namespace.
 const PROMPT_PAUSE: Duration = Duration::from_millis(100);
+/// Pods that are read at a time.
+const PAGE: u32 = 5;
 /// Between two passes at least, whatever happens.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -126,7 +127,7 @@ impl Work {
         let soon = refreshed.map(|at| until(at, now) + Duration::from_millis(100));
         let soon = soon.filter(|soon| *soon > pause && *soon < pause * 2);
         let restart = rotations.iter().filter(|it| self.may_restart(it));
-        let restart = restart.map(|it| until(restarts_from(it, &spans), now));
+        let restart = restart.map(|it| until(it.restarts_from(&spans), now));
         let restart = restart.filter(|left| !left.is_zero()).min();
         let wait = soon.unwrap_or(pause);
         restart.map_or(wait, |restart| restart.min(wait))
@@ -144,7 +145,8 @@ impl Work {
         let mut from = None;
         loop {
             let permit = self.registry.pages.acquire().await;
-            let listed = requests::pods(&handles.client, &self.namespace, from.as_deref());
+            let token = from.as_deref();
+            let listed = requests::pods(&handles.client, &self.namespace, PAGE, token);
             let (pods, next) = listed.await?;
             let view = View {
                 now: self.registry.now(),
@@ -285,7 +287,7 @@ impl Work {
         let spans = &self.registry.handles.spans;
         let now = self.registry.now();
         let due = rotations.iter().zip(counts).filter(|(rotation, _)| {
-            self.may_restart(rotation) && restarts_from(rotation, spans) <= now
+            self.may_restart(rotation) && rotation.restarts_from(spans) <= now
         });
         let mut all: BTreeMap<(usize, WorkloadId), Wanted> = BTreeMap::new();
         for (rotation, count) in due {
@@ -308,12 +310,6 @@ impl Work {
         }
         all.into_values().collect()
     }
-}
-
-/// When workloads may be restarted for a rotation: their Pods must be known to be younger than the value, whose times are cut to seconds.
-/// Others that restart workloads when a Secret changes are through with it by then.
-fn restarts_from(rotation: &Rotation, spans: &Spans) -> Timestamp {
-    later(rotation.written, spans.guard + Spans::SECOND * 2)
 }
 
 /// The time that is left; none if it is over.

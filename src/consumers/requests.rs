@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 
 use futures::AsyncReadExt as _;
-use kube::api::{GetParams, ListParams, Patch};
+use kube::api::{GetParams, ListParams, Patch, PatchParams};
 use kube::core::Request;
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -16,19 +16,19 @@ use crate::store::apply;
 
 /// The annotation of a Pod that is changed so that the kubelet refreshes its volumes: the rotations that it was changed for.
 pub const REFRESH_ANNOTATION: &str = "zitadel-secrets.dev/refresh";
-/// Pods of a page. One may have 1.5 MB, and a page is in memory as a whole while it is read.
-const PAGE: u32 = 5;
 
-/// A page of the Pods of a namespace, and where the next one begins.
+/// A page of `limit` Pods of a namespace, and where the next one begins. A Pod may have 1.5 MB, and a page is in memory as a whole while it
+/// is read.
 ///
 /// # Errors
 /// As the API server has it; 410 where the list took too long and has to be begun again.
 pub async fn pods(
     client: &kube::Client,
     namespace: &str,
+    limit: u32,
     from: Option<&str>,
 ) -> Result<(Vec<Pod>, Option<String>), kube::Error> {
-    let mut params = ListParams::default().limit(PAGE);
+    let mut params = ListParams::default().limit(limit);
     params.continue_token = from.map(ToOwned::to_owned);
     let request = Request::new(format!("/api/v1/namespaces/{namespace}/pods"));
     let request = request.list(&params).map_err(kube::Error::BuildRequest)?;
@@ -86,7 +86,8 @@ pub async fn workload(
     }
 }
 
-/// Restarts a workload, by annotations of its Pod template. Nothing happens where it has them already.
+/// Restarts a workload, by annotations of its Pod template, with the field manager that `params` name. Nothing happens where it has them
+/// already.
 ///
 /// # Errors
 /// As the API server has it; 409 where the workload is another one by now.
@@ -96,11 +97,12 @@ pub async fn restart(
     id: &WorkloadId,
     uid: &str,
     annotations: &BTreeMap<String, String>,
+    params: &PatchParams,
 ) -> Result<(), kube::Error> {
     let template = json!({"metadata": {"annotations": annotations}});
     let patch = json!({"metadata": {"uid": uid}, "spec": {"template": template}});
     let request = Request::new(path(namespace, id));
-    let request = request.patch(&id.name, &apply::patch(), &Patch::Merge(patch));
+    let request = request.patch(&id.name, params, &Patch::Merge(patch));
     let request = request.map_err(kube::Error::BuildRequest)?;
     client.request::<IgnoredAny>(request).await.map(drop)
 }

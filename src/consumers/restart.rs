@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::consumers::requests;
 use crate::consumers::workload::{Kind, Plan, Workload, WorkloadId};
 use crate::process::kube_error;
+use crate::store::apply;
 
 /// Workloads that roll out at the same time in a namespace.
 const MOST_IN_NAMESPACE: usize = 3;
@@ -167,7 +168,9 @@ impl Restarts {
     async fn restart(&mut self, wanted: &Wanted, workload: &Workload) -> Result<bool, kube::Error> {
         let (id, annotations) = (&wanted.id, &wanted.annotations);
         let (client, namespace) = (&self.client, &self.namespace);
-        let asked = requests::restart(client, namespace, id, workload.uid(), annotations).await;
+        let params = apply::patch();
+        let asked =
+            requests::restart(client, namespace, id, workload.uid(), annotations, &params).await;
         if let Err(error) = asked {
             let why = refusal(&error, "patch", id.kind, namespace).ok_or(error)?;
             self.note(wanted, &why);

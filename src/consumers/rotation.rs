@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::consumers::find::Wanted;
+use crate::consumers::judge::Spans;
 use crate::ids::AttemptId;
 use crate::rotation::Owner;
 use crate::rotation::schedule::interval::later;
@@ -31,5 +32,11 @@ impl Rotation {
     /// When consumers that are behind are a problem, on the control plane's clock.
     pub fn deadline(&self) -> Timestamp {
         later(self.written, self.policy.deadline)
+    }
+
+    /// When workloads may be restarted for it: their Pods must be known to be younger than the value, whose times are cut to seconds. Others
+    /// that restart workloads when a Secret changes are through with it by then.
+    pub fn restarts_from(&self, spans: &Spans) -> Timestamp {
+        later(self.written, spans.guard + Spans::SECOND * 2)
     }
 }

@@ -31,6 +31,15 @@ impl Kind {
         }
     }
 
+    /// As kubectl names one of them.
+    pub const fn singular(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployment",
+            Self::StatefulSet => "statefulset",
+            Self::DaemonSet => "daemonset",
+        }
+    }
+
     /// As it stands in the path of a request.
     pub const fn plural(self) -> &'static str {
         match self {

@@ -325,6 +325,11 @@ impl Schedule {
         }
     }
 
+    /// When the next window opens; none if one is open, or if there are no windows.
+    pub fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
+        Some(self.first_start(now)).filter(|opens| *opens > now)
+    }
+
     /// How long the old credential of a standby pair goes on working; none: until the next rotation.
     pub const fn overlap(&self) -> Option<Overlap> {
         self.overlap

@@ -250,7 +250,7 @@ impl Detail {
 /// The first error of that type among an error and its sources.
 ///
 /// NB: an `io::Error` does not return the error it wraps as its source, only that error's source.
-pub(super) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+pub(crate) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<T>() {
@@ -282,7 +282,7 @@ pub(super) fn tunnel(error: &(dyn Error + 'static)) -> Option<String> {
 }
 
 /// The fault that a failed TLS session represents.
-pub(super) fn tls(error: &rustls::Error) -> Fault {
+pub(crate) fn tls(error: &rustls::Error) -> Fault {
     match error {
         rustls::Error::InvalidCertificate(certificate) => certificate_fault(certificate),
         rustls::Error::InvalidMessage(

@@ -6,6 +6,7 @@ use clap::CommandFactory as _;
 use serde_json::Value;
 use zitadel_secret_operator::api::{self, Reason};
 use zitadel_secret_operator::cli::Cli;
+use zitadel_secret_operator::plugin;
 use zitadel_secret_operator::process::metrics;
 
 use crate::markdown::{pages, read, root};
@@ -30,14 +31,18 @@ fn every_reason_has_a_paragraph_and_no_paragraph_is_without_a_reason() {
     assert!(unknown.is_empty(), "no such reason: {unknown:?}");
 }
 
-/// The long flags of the operator and of its commands.
+/// The long flags of a program and of its commands.
+fn flags_of(command: &clap::Command) -> BTreeSet<String> {
+    let commands = std::iter::once(command).chain(command.get_subcommands());
+    let arguments = commands.flat_map(clap::Command::get_arguments);
+    let flags = arguments.filter_map(|argument| argument.get_long().map(ToOwned::to_owned));
+    flags.collect()
+}
+
+/// The long flags of the operator and of the plugin.
 fn flags() -> BTreeSet<String> {
-    let command = Cli::command();
-    let commands = std::iter::once(&command).chain(command.get_subcommands());
-    let mut flags: BTreeSet<String> = commands
-        .flat_map(clap::Command::get_arguments)
-        .filter_map(|argument| argument.get_long().map(ToOwned::to_owned))
-        .collect();
+    let mut flags = flags_of(&Cli::command());
+    flags.extend(flags_of(&plugin::cli::Cli::command()));
     flags.extend(["help".to_owned(), "version".to_owned()]);
     flags
 }
@@ -112,6 +117,22 @@ fn every_flag_is_in_the_reference_with_its_variable() {
             let variable = variable.to_string_lossy();
             assert!(line.contains(&*variable), "--{flag}: {variable}");
         }
+    }
+}
+
+#[test]
+fn every_command_and_flag_of_the_plugin_is_in_its_reference() {
+    let text = read("docs/reference/plugin.md");
+    let command = plugin::cli::Cli::command();
+    for flag in flags_of(&command) {
+        let is_there = ["`", " "]
+            .iter()
+            .any(|end| text.contains(&format!("`--{flag}{end}")));
+        assert!(is_there, "--{flag}");
+    }
+    for command in command.get_subcommands() {
+        let heading = format!("\n## `{}`\n", command.get_name());
+        assert!(text.contains(&heading), "{heading}");
     }
 }
 

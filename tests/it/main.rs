@@ -35,6 +35,7 @@ mod messages;
 mod metrics;
 mod no_leaks;
 mod oidc;
+mod plugin;
 mod proxy;
 mod recovery;
 mod rename;

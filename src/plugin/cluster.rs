@@ -1,0 +1,575 @@
+//! The cluster, with the caller's kubeconfig and rights: a client with deadlines, and objects of every kind, page by page.
+
+use std::cell::RefCell;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures::{AsyncReadExt as _, StreamExt as _, future};
+use http::{HeaderName, HeaderValue};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{GetParams, ListParams, WatchEvent, WatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::core::Request;
+use kube::{Client, Config, Resource as _};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::api::{AppSecret, GROUP, Kind};
+use crate::plugin::cli::{Global, Reference, short};
+use crate::plugin::exit::Failure;
+use crate::plugin::fault::{Asked, ClusterError};
+use crate::process::clock::{ServerClock, SystemClock};
+use crate::process::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
+use crate::process::metrics::Metrics;
+use crate::process::proxy;
+
+/// The field manager of what the plugin writes.
+pub const FIELD_MANAGER: &str = "kubectl-zitadel-secret";
+/// Objects of a page.
+const PAGE: u32 = 500;
+
+/// The cluster.
+pub struct Cluster {
+    client: Client,
+    clock: ServerClock,
+    /// Host and port of the API server.
+    host: Arc<str>,
+    /// The namespace of the caller.
+    namespace: String,
+}
+
+/// Which objects are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The namespace; none: all of them.
+    pub namespace: Option<String>,
+    /// A label selector.
+    pub labels: Option<String>,
+}
+
+impl Scope {
+    /// Such as `in namespace orders with the labels team=a`.
+    pub fn in_words(&self) -> String {
+        let place = match &self.namespace {
+            Some(namespace) => format!("in namespace {namespace}"),
+            None => "in any namespace".to_owned(),
+        };
+        match &self.labels {
+            Some(labels) => format!("{place} with the labels {labels}"),
+            None => place,
+        }
+    }
+}
+
+/// An object as kubectl takes it, such as `apiappsecret.zitadel-secrets.dev/orders`.
+pub fn resource(kind: Kind, name: &str) -> String {
+    format!("{}.{GROUP}/{name}", kind.as_str().to_lowercase())
+}
+
+/// What of an object's metadata is kept.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata {
+    /// Its namespace.
+    #[serde(default)]
+    pub namespace: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// How often its spec was changed.
+    pub generation: Option<i64>,
+    /// When it was created.
+    pub creation_timestamp: Option<Time>,
+    /// Since when it is being deleted.
+    pub deletion_timestamp: Option<Time>,
+    /// Its revision.
+    #[serde(default)]
+    pub resource_version: String,
+}
+
+/// An object of a list.
+#[derive(Debug, Clone)]
+pub enum Listed<T> {
+    /// As it was read.
+    Read(T),
+    /// One that this version cannot read, such as an object of a newer version.
+    Unreadable(Metadata),
+}
+
+/// What happened to an object that is watched.
+#[derive(Debug, Clone)]
+pub enum Happened<T> {
+    /// It is like this now.
+    Is(Listed<T>),
+    /// It is gone.
+    Gone(Metadata),
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(default)]
+    metadata: PageMetadata,
+    #[serde(default = "Vec::new")]
+    items: Vec<T>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageMetadata {
+    #[serde(default, rename = "continue")]
+    continue_: Option<String>,
+    #[serde(default)]
+    resource_version: String,
+}
+
+#[derive(Deserialize)]
+struct OnlyMetadata {
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+impl<T: DeserializeOwned> Listed<T> {
+    fn read(value: &serde_json::Value) -> Self {
+        match T::deserialize(value) {
+            Ok(read) => Self::Read(read),
+            Err(_) => Self::Unreadable(metadata(value)),
+        }
+    }
+}
+
+fn metadata(object: &serde_json::Value) -> Metadata {
+    OnlyMetadata::deserialize(object).map_or_else(|_| Metadata::default(), |it| it.metadata)
+}
+
+/// A page, and where the next one begins.
+fn read_page<T: DeserializeOwned>(
+    body: &[u8],
+) -> Result<(Vec<Listed<T>>, PageMetadata), serde_json::Error> {
+    if let Ok(page) = serde_json::from_slice::<Page<T>>(body) {
+        let items = page.items.into_iter().map(Listed::Read);
+        return Ok((items.collect(), page.metadata));
+    }
+    // One of them cannot be read: the others are.
+    let page: Page<serde_json::Value> = serde_json::from_slice(body)?;
+    let items = page.items.iter().map(Listed::read);
+    Ok((items.collect(), page.metadata))
+}
+
+impl Cluster {
+    /// The cluster of a kubeconfig. Nothing is asked of it yet.
+    pub async fn connect(global: &Global) -> Result<Self, Failure> {
+        let config = config(global).await?;
+        proxy::reachable(&config)
+            .await
+            .map_err(|error| Failure::NoAccess(error.to_string()))?;
+        let url = &config.cluster_url;
+        let usual = if url.scheme_str() == Some("http") {
+            80
+        } else {
+            443
+        };
+        let port = url.port_u16().unwrap_or(usual);
+        let host = format!("{}:{port}", url.host().unwrap_or_default());
+        let namespace = global.namespace.clone();
+        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+        let clock = ServerClock::new(Arc::new(SystemClock));
+        let layer = KubeRequestLayer::new(Metrics::new(), clock.clone(), DEFAULT_DEADLINE);
+        let host = Arc::from(host);
+        let nothing = Asked::of("reach", "the cluster", None);
+        let client = kube_client(config, &layer)
+            .map_err(|error| ClusterError::read(&error, &nothing, &host))?;
+        Ok(Self {
+            client,
+            clock,
+            host,
+            namespace,
+        })
+    }
+
+    /// The client.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The namespace of the caller.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Which objects the caller means.
+    pub fn scope(&self, global: &Global) -> Scope {
+        let namespace = (!global.all_namespaces).then(|| self.namespace.clone());
+        Scope {
+            namespace,
+            labels: global.selector.clone(),
+        }
+    }
+
+    /// The time on the API server's clock, after its first answer.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now().unwrap_or_else(Timestamp::now)
+    }
+
+    /// What it means that a request failed.
+    pub fn error(&self, error: &kube::Error, asked: &Asked) -> ClusterError {
+        ClusterError::read(error, asked, &self.host)
+    }
+
+    /// Hands every object of a kind to `keep`, and returns the revision of the list.
+    pub async fn each<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        scope: &Scope,
+        mut keep: impl FnMut(Listed<T>),
+    ) -> Result<String, ClusterError> {
+        let asked = Asked::kind("list", kind, scope.namespace.as_deref());
+        let path = AppSecret::url_path(&kind, scope.namespace.as_deref());
+        let mut params = ListParams::default().limit(PAGE);
+        params.label_selector.clone_from(&scope.labels);
+        loop {
+            let request = Request::new(&path).list(&params);
+            let body = self.body(request, &asked).await?;
+            let (items, page) =
+                read_page(&body).map_err(|_| ClusterError::Unreadable(Arc::clone(&self.host)))?;
+            drop(body);
+            items.into_iter().for_each(&mut keep);
+            match page.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(page.resource_version),
+            }
+        }
+    }
+
+    /// Hands every object of every kind to `keep`. A kind that the cluster does not serve is left out, and so is one that the caller may
+    /// not list: what was missing is returned.
+    ///
+    /// # Errors
+    /// The first one, if no kind can be listed.
+    pub async fn all<T: DeserializeOwned>(
+        &self,
+        scope: &Scope,
+        keep: impl FnMut(Kind, Listed<T>),
+    ) -> Result<Vec<ClusterError>, ClusterError> {
+        let keep = RefCell::new(keep);
+        let kinds = Kind::ALL.map(|kind| {
+            let keep = &keep;
+            self.each(kind, scope, move |object| (keep.borrow_mut())(kind, object))
+        });
+        let outcomes = future::join_all(kinds).await;
+        unless_all_failed(outcomes.into_iter().map(|outcome| outcome.map(drop)))
+    }
+
+    /// An object.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        name: &str,
+    ) -> Result<Listed<T>, ClusterError> {
+        let asked = Asked::kind("get", kind, Some(&self.namespace)).named(name);
+        let path = AppSecret::url_path(&kind, Some(&self.namespace));
+        let request = Request::new(path).get(name, &GetParams::default());
+        let body = self.body(request, &asked).await?;
+        let object: serde_json::Value = serde_json::from_slice(&body)
+            .map_err(|_| ClusterError::Unreadable(Arc::clone(&self.host)))?;
+        Ok(Listed::read(&object))
+    }
+
+    /// The objects that have a name, of one kind or of several.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn named<T: DeserializeOwned>(
+        &self,
+        reference: &Reference,
+    ) -> Result<Vec<(Kind, Listed<T>)>, Failure> {
+        let mut found = Vec::new();
+        let mut failed = Vec::new();
+        for kind in reference.kinds() {
+            match self.get(kind, &reference.name).await {
+                Ok(object) => found.push((kind, object)),
+                Err(ClusterError::Absent(_)) => {}
+                Err(error) => failed.push(error),
+            }
+        }
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let is_served = failed.len() < reference.kinds().count();
+        failed.retain(|error| !is_served || !error.is_not_served());
+        match failed.into_iter().next() {
+            Some(error) => Err(error.into()),
+            None => Err(self.absent(reference)),
+        }
+    }
+
+    /// The one object that has a name.
+    ///
+    /// # Errors
+    /// If there is none, or one of either kind.
+    pub async fn one<T: DeserializeOwned>(
+        &self,
+        reference: &Reference,
+    ) -> Result<(Kind, Listed<T>), Failure> {
+        let mut found = self.named(reference).await?;
+        match (found.pop(), found.pop()) {
+            (Some(object), None) => Ok(object),
+            (Some((one, _)), Some((other, _))) => {
+                let name = &reference.name;
+                Err(Failure::Usage(format!(
+                    "there is {}/{name} and {}/{name} in namespace {}: write which one you mean",
+                    short(other),
+                    short(one),
+                    self.namespace
+                )))
+            }
+            (None, _) => Err(self.absent(reference)),
+        }
+    }
+
+    fn absent(&self, reference: &Reference) -> Failure {
+        let what = match reference.kind {
+            Some(_) => reference.to_string(),
+            None => format!("an object named {}", reference.name),
+        };
+        Failure::Finding(format!(
+            "there is not {what} in namespace {}: `kubectl zitadel-secret status` lists those that are there, with -A in all namespaces",
+            self.namespace
+        ))
+    }
+
+    /// Watches objects of a kind from a revision on, until `seen` returns false, the API server ends it, or something fails. Returns the
+    /// revision to go on from; none: the objects are to be listed again.
+    pub async fn watch<T>(
+        &self,
+        kind: Kind,
+        scope: &Scope,
+        from: &str,
+        mut seen: impl FnMut(Happened<T>) -> bool,
+    ) -> Result<Option<String>, ClusterError>
+    where
+        T: DeserializeOwned,
+    {
+        let asked = Asked::kind("watch", kind, scope.namespace.as_deref());
+        let path = AppSecret::url_path(&kind, scope.namespace.as_deref());
+        let params = WatchParams {
+            label_selector: scope.labels.clone(),
+            ..WatchParams::default()
+        };
+        let request = Request::new(path).watch(&params, from);
+        let request = request.map_err(|error| self.unbuilt(error, &asked))?;
+        let events = self.client.request_events::<serde_json::Value>(request);
+        let events = events.await.map_err(|error| self.error(&error, &asked))?;
+        let mut events = pin!(events);
+        let mut revision = from.to_owned();
+        while let Some(event) = events.next().await {
+            let event = match event {
+                Ok(event) => event,
+                Err(error) => return Err(self.error(&error, &asked)),
+            };
+            let happened = match event {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    revision = metadata(&object).resource_version;
+                    Happened::Is(Listed::read(&object))
+                }
+                WatchEvent::Deleted(object) => {
+                    let metadata = metadata(&object);
+                    revision.clone_from(&metadata.resource_version);
+                    Happened::Gone(metadata)
+                }
+                WatchEvent::Bookmark(bookmark) => {
+                    revision = bookmark.metadata.resource_version;
+                    continue;
+                }
+                // NB: 410, the revision is too old by now.
+                WatchEvent::Error(_) => return Ok(None),
+            };
+            if !seen(happened) {
+                break;
+            }
+        }
+        Ok(Some(revision))
+    }
+
+    /// The body of an answer.
+    async fn body(
+        &self,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+        asked: &Asked,
+    ) -> Result<Vec<u8>, ClusterError> {
+        let request = request.map_err(|error| self.unbuilt(error, asked))?;
+        let read = async {
+            let mut body = Vec::new();
+            // NB: `Client::request` has several copies of a body in memory.
+            let stream = self.client.request_stream(request).await?;
+            let read = pin!(stream).read_to_end(&mut body).await;
+            read.map_err(kube::Error::ReadEvents)?;
+            Ok(body)
+        };
+        read.await.map_err(|error| self.error(&error, asked))
+    }
+
+    fn unbuilt(&self, error: kube::core::request::Error, asked: &Asked) -> ClusterError {
+        self.error(&kube::Error::BuildRequest(error), asked)
+    }
+}
+
+/// What was missing; an error if everything was.
+fn unless_all_failed(
+    outcomes: impl Iterator<Item = Result<(), ClusterError>>,
+) -> Result<Vec<ClusterError>, ClusterError> {
+    let (mut served, mut failed, mut unserved) = (0, Vec::new(), None);
+    for outcome in outcomes {
+        match outcome {
+            Ok(()) => served += 1,
+            Err(error) if error.is_not_served() => unserved = Some(error),
+            Err(error) => failed.push(error),
+        }
+    }
+    if served > 0 {
+        return Ok(failed);
+    }
+    match failed.into_iter().next().or(unserved) {
+        Some(error) => Err(error),
+        None => Ok(Vec::new()),
+    }
+}
+
+async fn config(global: &Global) -> Result<Config, Failure> {
+    let read = match &global.kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let options = KubeConfigOptions {
+        context: global.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    let is_chosen = global.kubeconfig.is_some() || global.context.is_some();
+    let config = match read {
+        Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
+        Err(error) => Err(error),
+    };
+    let mut config = match config {
+        Ok(config) => config,
+        // In a Pod.
+        Err(error) if !is_chosen => match Config::incluster() {
+            Ok(config) => config,
+            Err(_) => return Err(Failure::Usage(unusable(&error, global))),
+        },
+        Err(error) => return Err(Failure::Usage(unusable(&error, global))),
+    };
+    impersonate(&mut config, global)?;
+    Ok(config)
+}
+
+/// Why a kubeconfig cannot be used, and what to do.
+fn unusable(error: &KubeconfigError, global: &Global) -> String {
+    let set = std::env::var("KUBECONFIG").unwrap_or_default();
+    let file = match &global.kubeconfig {
+        Some(path) => path.display().to_string(),
+        None if !set.is_empty() => format!("{set} ($KUBECONFIG)"),
+        None => "~/.kube/config".to_owned(),
+    };
+    match error {
+        KubeconfigError::ReadConfig(error, _) => format!(
+            "the kubeconfig {file} cannot be read ({}): name one with --kubeconfig or $KUBECONFIG",
+            error.kind()
+        ),
+        KubeconfigError::FindPath => {
+            "there is no kubeconfig: name one with --kubeconfig or $KUBECONFIG".to_owned()
+        }
+        KubeconfigError::CurrentContextNotSet => {
+            format!("the kubeconfig {file} has no current context: choose one with --context")
+        }
+        KubeconfigError::LoadContext(name) => format!(
+            "the kubeconfig {file} has no context {name}: `kubectl config get-contexts` lists those that are there"
+        ),
+        other => format!("the kubeconfig {file} cannot be used: {other}"),
+    }
+}
+
+/// Acts as someone else, as the flag or the kubeconfig says.
+///
+/// NB: kube reads the fields of the kubeconfig, and does nothing with them.
+fn impersonate(config: &mut Config, global: &Global) -> Result<(), Failure> {
+    let user = &config.auth_info;
+    let mut headers = Vec::new();
+    match (&global.as_user, &user.impersonate) {
+        (Some(name), _) => headers.push(("impersonate-user", name.clone())),
+        (None, Some(name)) => {
+            headers.push(("impersonate-user", name.clone()));
+            let uid = user.impersonate_uid.iter();
+            headers.extend(uid.map(|uid| ("impersonate-uid", uid.clone())));
+            let groups = user.impersonate_groups.iter().flatten();
+            headers.extend(groups.map(|group| ("impersonate-group", group.clone())));
+        }
+        (None, None) => {}
+    }
+    for (name, value) in headers {
+        let value = HeaderValue::from_str(&value)
+            .map_err(|_| Failure::Usage(format!("no user or group is called {value:?}")))?;
+        config.headers.push((HeaderName::from_static(name), value));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Numbered {
+        number: u8,
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_keeps_no_other_from_being_shown() {
+        let object = |name: &str, number: serde_json::Value| json!({"metadata": {"namespace": "a", "name": name, "x": {}}, "number": number});
+        let page = json!({
+            "kind": "List", "metadata": {"continue": "next", "resourceVersion": "7"},
+            "items": [object("one", json!(1)), object("two", json!({"of": "a newer version"}))],
+        });
+        let (items, metadata) = read_page::<Numbered>(page.to_string().as_bytes()).unwrap();
+        assert_eq!(metadata.continue_.as_deref(), Some("next"));
+        assert!(matches!(&items[0], Listed::Read(Numbered { number: 1 })));
+        assert!(matches!(&items[1], Listed::Unreadable(it) if it.name == "two"));
+        assert!(read_page::<Numbered>(b"<html>").is_err());
+    }
+
+    #[test]
+    fn a_kind_that_is_missing_matters_only_where_all_are() {
+        let unserved = || {
+            Err(ClusterError::NotServed {
+                resource: "a".to_owned(),
+            })
+        };
+        let denied = || Err(ClusterError::Denied(Asked::of("list", "b", None)));
+        let of = |outcomes: [Result<(), ClusterError>; 2]| unless_all_failed(outcomes.into_iter());
+        assert!(of([Ok(()), unserved()]).unwrap().is_empty());
+        assert_eq!(of([Ok(()), denied()]).unwrap().len(), 1);
+        assert!(of([unserved(), unserved()]).unwrap_err().is_not_served());
+        let error = of([unserved(), denied()]).unwrap_err();
+        assert!(matches!(error, ClusterError::Denied(_)));
+    }
+
+    #[test]
+    fn another_user_goes_with_every_request() {
+        let global = |user: &str| Global {
+            namespace: None,
+            all_namespaces: false,
+            selector: None,
+            context: None,
+            kubeconfig: None,
+            as_user: Some(user.to_owned()),
+            output: crate::plugin::output::Format::Table,
+            no_color: false,
+        };
+        let mut config = Config::new("https://10.0.0.1".parse().unwrap());
+        impersonate(&mut config, &global("system:serviceaccount:a:b")).unwrap();
+        assert_eq!(config.headers[0].0, "impersonate-user");
+        assert_eq!(config.headers[0].1, "system:serviceaccount:a:b");
+        assert!(impersonate(&mut config, &global("a\nb")).is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! `kubectl zitadel-secret`: what the person on call asks, with the caller's own kubeconfig and rights.
+//!
+//! Nothing here reads the value of a Secret. Data goes to stdout, everything else to stderr.
+//!
+//! * [`cli`] is the command line, [`exit`] how a command ends, [`output`] how data is printed, [`safe`] what makes text from the cluster
+//!   harmless to a terminal
+//! * [`cluster`] is the cluster: client, paged lists, what a failed request means ([`fault`])
+//! * [`standing`] is how urgent an object is, [`pods`] who uses a credential
+//! * [`status`], [`history`], [`consumers`] with [`restart`], [`rotate`]: one file for each command
+//! * [`gitops`], [`forecast`], [`trigger`] and [`follow`] are what `rotate` is made of: who keeps the object, what will happen, how it is asked
+//!   for, how far it is
+
+pub mod cli;
+mod cluster;
+mod consumers;
+mod exit;
+mod fault;
+mod follow;
+mod forecast;
+mod gitops;
+mod history;
+mod output;
+mod pods;
+mod restart;
+mod rotate;
+mod safe;
+mod standing;
+mod status;
+mod trigger;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::plugin::cli::{Cli, Command};
+use crate::plugin::cluster::Cluster;
+use crate::plugin::exit::{Exit, Failure};
+use crate::plugin::output::Output;
+
+/// Runs the plugin with the arguments of the process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // NB: the help goes to a pipe that may be closed; nothing can be said about that.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Fine.into()
+            };
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli)),
+        Err(error) => Err(Failure::Output(error)),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if !failure.is_silent() {
+                output::note(&format!("error: {failure}"));
+            }
+            failure.exit().into()
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<Exit, Failure> {
+    let mut output = Output::to_stdout(cli.global.output, cli.global.no_color);
+    let cluster = Cluster::connect(&cli.global).await?;
+    match cli.command {
+        Command::Status(arguments) => {
+            status::run(&cluster, &cli.global, &arguments, &mut output).await
+        }
+        Command::History(arguments) => {
+            history::run(&cluster, &cli.global, &arguments, &mut output).await
+        }
+        Command::Consumers(arguments) => {
+            consumers::run(&cluster, &cli.global, &arguments, &mut output).await
+        }
+        Command::Rotate(arguments) => {
+            rotate::run(&cluster, &cli.global, &arguments, &mut output).await
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A cluster that cannot be asked: each command says what is missing, and what to do.
+
+use std::net::TcpListener;
+
+use serde_json::json;
+
+use super::*;
+use crate::fixtures::tenant;
+use crate::support::eventually;
+
+/// Each command that asks the cluster, about an object named `orders`.
+const COMMANDS: [&[&str]; 1] = [&["status"]];
+
+/// A kubeconfig in a directory that is kept.
+fn kubeconfig(directory: &Path, server: &str) -> std::path::PathBuf {
+    let path = directory.join("kubeconfig");
+    let text = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "here",
+        "clusters": [{"name": "here", "cluster": {"server": server}}],
+        "users": [{"name": "me", "user": {"token": "t"}}],
+        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
+    });
+    std::fs::write(&path, text.to_string()).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_missing_right_is_named_and_a_namespace_is_proposed() {
+    let tenant = tenant("denied").await;
+    tenant.issued("orders", json!({})).await;
+    let cluster = &World::shared().await.cluster;
+    let kubeconfig = cluster.kubeconfig_for_user("nobody", &[]).await;
+    for arguments in COMMANDS {
+        let ran = run(
+            &kubeconfig,
+            &[&["-n", &tenant.namespace], arguments].concat(),
+        );
+        ran.ends(3, "apiappsecrets.zitadel-secrets.dev in namespace ");
+        assert!(ran.stderr.contains("you may not "), "{ran:?}");
+        assert_eq!(ran.stdout, "", "{ran:?}");
+    }
+    run(&kubeconfig, &["-A", "status"]).ends(3, "or choose a namespace with -n");
+    // What one kind of objects can be seen of is shown, and that it is not all.
+    let create = |arguments: &[&str]| {
+        let output = cluster.kubectl(&[&["-n", &tenant.namespace, "create"], arguments].concat());
+        assert!(output.status.success(), "{output:?}");
+    };
+    create(&[
+        "role",
+        "one",
+        "--verb=get,list,watch",
+        "--resource=apiappsecrets.zitadel-secrets.dev",
+    ]);
+    create(&["rolebinding", "one", "--role=one", "--user=nobody"]);
+    let ran = eventually(PATIENCE, || async {
+        let ran = run(&kubeconfig, &["-n", &tenant.namespace, "status"]);
+        ran.stdout.contains("orders").then_some(ran)
+    })
+    .await;
+    ran.ends(
+        3,
+        "not all kinds are shown: you may not list oidcappsecrets",
+    );
+}
+
+#[tokio::test]
+async fn the_caller_can_act_as_someone_else() {
+    let tenant = tenant("as").await;
+    let ran = as_admin(&tenant, &["status", "--as", "nobody"]).await;
+    ran.ends(3, "you may not list apiappsecrets");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_with_its_port() {
+    let directory = tempfile::tempdir().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let dead = kubeconfig(directory.path(), &format!("https://127.0.0.1:{port}"));
+    let unknown = tempfile::tempdir().unwrap();
+    let unknown = kubeconfig(unknown.path(), "https://no-such-host.invalid:6443");
+    for arguments in COMMANDS {
+        let refused = format!("127.0.0.1:{port} refuses connections");
+        run(&dead, arguments).ends(3, &refused);
+        run(&unknown, arguments).ends(3, "no-such-host.invalid:6443");
+    }
+    // One that takes the connection, and never says anything.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let silent_config = tempfile::tempdir().unwrap();
+    let server = format!("http://127.0.0.1:{port}");
+    let silent_config = kubeconfig(silent_config.path(), &server);
+    run(&silent_config, &["status"])
+        .ends(4, &format!("127.0.0.1:{port} did not respond within 10 s"));
+}
+
+#[tokio::test]
+async fn a_kubeconfig_or_context_that_is_not_there_is_wrong_usage() {
+    let directory = tempfile::tempdir().unwrap();
+    let there = kubeconfig(directory.path(), "https://127.0.0.1:1");
+    let absent = directory.path().join("absent");
+    run(&absent, &["status"]).ends(2, "absent");
+    run(
+        &there,
+        &["status", "--kubeconfig", absent.to_str().unwrap()],
+    )
+    .ends(2, "cannot be read");
+    run(&there, &["status", "--context", "elsewhere"]).ends(2, "has no context elsewhere");
+    std::fs::write(&absent, "{").unwrap();
+    run(&absent, &["status"]).ends(2, "cannot be used");
+    run(&there, &["status", "a", "-A"]).ends(2, "cannot be given together");
+    run(&there, &["status", "Wrong"]).ends(2, "not the name of an object");
+}

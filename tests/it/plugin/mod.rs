@@ -1,0 +1,121 @@
+//! `kubectl zitadel-secret` on a real API server.
+
+mod access;
+mod status;
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::world::{PATIENCE, Tenant, World};
+
+/// The plugin with a kubeconfig, and nothing of this process' environment that it would heed.
+fn command(kubeconfig: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-zitadel_secret"));
+    command
+        .env("KUBECONFIG", kubeconfig)
+        .env_remove("NO_COLOR")
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// What a run of the plugin came to.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ran {
+    /// What it printed, as JSON.
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Asserts the exit code, and that stderr says something.
+    #[track_caller]
+    fn ends(&self, code: i32, says: &str) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert!(self.stderr.contains(says), "{self:?}");
+    }
+}
+
+/// Runs the plugin with a kubeconfig.
+fn run(kubeconfig: &Path, arguments: &[&str]) -> Ran {
+    command(kubeconfig, arguments).output().unwrap().into()
+}
+
+/// Runs the plugin as the administrator, in a tenant's namespace.
+async fn as_admin(tenant: &Tenant, arguments: &[&str]) -> Ran {
+    let kubeconfig = World::shared().await.cluster.admin_kubeconfig();
+    run(
+        kubeconfig,
+        &[&["-n", &tenant.namespace], arguments].concat(),
+    )
+}
+
+/// A run whose lines are read one by one.
+struct Running {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// The next line that has this in it.
+    fn line(&self, part: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("no line with {part}: {seen:#?}"));
+            if line.contains(part) {
+                return line;
+            }
+            seen.push(line);
+        }
+    }
+
+    /// Whether it prints nothing for that long.
+    fn is_quiet(&self, span: Duration) -> bool {
+        self.lines.recv_timeout(span).is_err()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
