@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use kube::core::NamespaceResourceScope;
+use kube::core::DynamicResourceScope;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_value::Value;
 
@@ -82,7 +82,8 @@ impl<'de> Deserialize<'de> for AppSecret {
 
 impl Resource for AppSecret {
     type DynamicType = Kind;
-    type Scope = NamespaceResourceScope;
+    // NB: kube makes an `Api` of a namespace for a kind that is chosen at run time with this scope alone.
+    type Scope = DynamicResourceScope;
 
     fn kind(kind: &Kind) -> Cow<'_, str> {
         kind.as_str().into()

@@ -32,6 +32,23 @@ fn no_circle_of_files() {
     assert_eq!(circle, Vec::<String>::new(), "these files are in a circle");
 }
 
+/// What is proven of the protocol for one kind holds for each: decisions are made without it.
+#[test]
+fn the_core_has_the_kind_in_its_records_alone() {
+    let record = ["rotation", "record"].map(str::to_owned).to_vec();
+    let sources = sources(Path::new("src"));
+    let core = sources.iter().filter(|(module, _)| module[0] == "rotation");
+    let names_it = |text: &str| {
+        let mut words = text.split(|c: char| !c.is_alphanumeric());
+        words.any(|word| ["Kind", "ApiAppSecret", "OidcAppSecret"].contains(&word))
+    };
+    let found: Vec<&Module> = core
+        .filter(|(_, text)| names_it(text))
+        .map(|(module, _)| module)
+        .collect();
+    assert_eq!(found, [&record]);
+}
+
 #[test]
 fn a_circle_is_found() {
     let module = |name: &str| vec![name.to_owned()];

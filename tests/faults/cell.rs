@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use zitadel_secret_operator::api::Kind;
 use zitadel_secret_operator::rotation::AttemptState;
 use zitadel_simulator::{
     Action, AppHandle, Cut, Fault as Script, Operation, Outcome as Ended, Reply, Which,
@@ -90,21 +91,22 @@ impl Boundary {
         }
     }
 
-    /// Whether a request to the API server is the one.
-    fn meets(self, seen: &Seen) -> bool {
+    /// Whether a request to the API server is the one, for an object of that kind.
+    fn meets(self, kind: Kind, seen: &Seen) -> bool {
         let is = |verb: &str, resource: &str| seen.verb == verb && seen.resource == resource;
+        let objects = kind.plural();
         match self {
-            Self::Watch => {
-                seen.resource == "apiappsecrets" && matches!(seen.verb, "list" | "watch")
-            }
-            Self::Object => is("get", "apiappsecrets"),
+            Self::Watch => seen.resource == objects && matches!(seen.verb, "list" | "watch"),
+            Self::Object => is("get", objects),
             Self::Secret => is("get", "secrets") && seen.name == NAME && !seen.claimed,
             Self::Rehearsal => seen.resource == "secrets" && seen.dry_run,
             Self::ClaimPut => seen.resource == "leases" && seen.claims(AttemptState::Open),
             Self::Recheck => is("get", "secrets") && seen.name == NAME && seen.claimed,
             Self::Apply => is("patch", "secrets") && !seen.dry_run,
             Self::Void => seen.resource == "leases" && seen.claims(AttemptState::Void),
-            Self::Status => is("patch", "apiappsecrets/status"),
+            Self::Status => {
+                seen.verb == "patch" && seen.resource.strip_suffix("/status") == Some(objects)
+            }
             Self::Event => seen.resource == "events" && seen.verb != "get",
             Self::Renew => seen.verb == "update" && seen.name == LEADER_LEASE,
             Self::Pods => is("list", "pods"),
@@ -136,20 +138,31 @@ pub enum Setting {
     Retiring,
     /// With one application, over ZITADEL's API v2, which has no journal, while it rotates.
     V2,
+    /// With an OIDC application, while it rotates.
+    Oidc,
 }
 
 impl Setting {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Alone,
         Self::Standby,
         Self::Behind,
         Self::Retiring,
         Self::V2,
+        Self::Oidc,
     ];
+
+    /// The kind of the object.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Oidc => Kind::OidcApp,
+            _ => Kind::ApiApp,
+        }
+    }
 
     /// Whether the object has a standby application.
     pub fn has_standby(self) -> bool {
-        !matches!(self, Self::Alone | Self::V2)
+        !matches!(self, Self::Alone | Self::V2 | Self::Oidc)
     }
 
     /// Whether the former pair is kept until a consumer is current.
@@ -165,6 +178,7 @@ impl Setting {
             Self::Behind => "a consumer that stays behind",
             Self::Retiring => "a former pair that is retired",
             Self::V2 => "API v2",
+            Self::Oidc => "an OIDC application",
         }
     }
 
@@ -176,6 +190,7 @@ impl Setting {
             Self::Behind => "behind",
             Self::Retiring => "retiring",
             Self::V2 => "v2",
+            Self::Oidc => "oidc",
         }
     }
 
@@ -184,22 +199,31 @@ impl Setting {
         use Boundary as B;
         let steps: &[Boundary] = match self {
             Self::Alone | Self::Standby => return boundary != B::Pods,
-            // What a journal would say makes a difference from the claim on.
-            Self::V2 => {
-                let steps = [
-                    B::App,
-                    B::ClaimPut,
-                    B::Recheck,
-                    B::Generate,
-                    B::Apply,
-                    B::Prove,
-                    B::Void,
-                    B::Status,
-                ];
+            Self::V2 | Self::Oidc => {
+                let differ = match self {
+                    // What a journal would say makes a difference from the claim on.
+                    Self::V2 => !matches!(
+                        boundary,
+                        B::Watch
+                            | B::Object
+                            | B::Secret
+                            | B::Token
+                            | B::Journal
+                            | B::Rehearsal
+                            | B::Event
+                            | B::Renew
+                            | B::Pods
+                    ),
+                    // The steps whose request, record or message has the kind in it.
+                    _ => !matches!(
+                        boundary,
+                        B::Secret | B::Token | B::Rehearsal | B::Recheck | B::Renew | B::Pods
+                    ),
+                };
                 // NB: how ZITADEL is made unreachable at that moment counts the reads of the journal.
-                let unreachable = (boundary, strike) == (B::Generate, 11);
+                let unreachable = self == Self::V2 && (boundary, strike) == (B::Generate, 11);
                 let tried = replicas == 1 || matches!(strike, 1 | 2 | 12);
-                return steps.contains(&boundary) && tried && !unreachable;
+                return differ && tried && !unreachable;
             }
             Self::Behind => &[B::ClaimPut, B::Generate, B::Apply, B::Status, B::Pods],
             Self::Retiring => &[
@@ -271,7 +295,7 @@ impl Cell {
             // NB: the date of an application makes the operator ask about the stored value at any time, so that a death then may come before
             // there is a new one.
             Setting::V2 if self.boundary == Boundary::Prove => (1, most),
-            Setting::Alone | Setting::Standby | Setting::V2 => (least, most),
+            Setting::Alone | Setting::Standby | Setting::V2 | Setting::Oidc => (least, most),
             Setting::Behind => (least + 1, most + 1),
             // NB: what came of a retirement is read from the journal, so that a lost answer costs nothing.
             Setting::Retiring if self.strike == 12 => (2, 3),
@@ -460,9 +484,10 @@ impl Run {
             Boundary::Token => lane.zitadel.revoke_access_tokens(),
             // A claim is given up when the Secret was touched between the claim and the second reading.
             Boundary::Void => {
+                let kind = cell.setting.kind();
                 let token = CancellationToken::new();
-                let touch = Rule::new(vec![Act::Wait(token.clone()); 2], |seen| {
-                    Boundary::ClaimPut.meets(seen)
+                let touch = Rule::new(vec![Act::Wait(token.clone()); 2], move |seen| {
+                    Boundary::ClaimPut.meets(kind, seen)
                 });
                 lane.wire.add(touch.prelude());
                 let (client, wire, secrets) =
@@ -491,10 +516,10 @@ impl Run {
     }
 
     async fn at_kubernetes(&mut self, lane: &mut Lane, cell: &Cell, app: &AppHandle) {
-        let boundary = cell.boundary;
+        let (boundary, kind) = (cell.boundary, cell.setting.kind());
         let acts = kubernetes_acts(cell);
         lane.wire
-            .add(Rule::new(acts, move |seen| boundary.meets(seen)));
+            .add(Rule::new(acts, move |seen| boundary.meets(kind, seen)));
         if boundary == Boundary::Watch {
             lane.wire.cut_watches();
             if cell.strike != 12 && cell.strike != 13 {

@@ -8,14 +8,14 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, WatchEvent, WatchParams};
 use kube::{Client, ResourceExt};
-use zitadel_secret_operator::api::ApiAppSecret;
+use zitadel_secret_operator::api::{AppSecret, Kind};
 
 /// Revisions, oldest first.
 #[derive(Clone, Default)]
 pub struct History {
     secrets: Arc<Mutex<Vec<Secret>>>,
     leases: Arc<Mutex<Vec<Lease>>>,
-    objects: Arc<Mutex<Vec<ApiAppSecret>>>,
+    objects: Arc<Mutex<Vec<AppSecret>>>,
     gap: Arc<AtomicBool>,
 }
 
@@ -27,8 +27,10 @@ impl History {
         watch(secrets, Arc::clone(&history.secrets), &history.gap).await;
         let leases = Api::namespaced(client.clone(), operator_namespace);
         watch(leases, Arc::clone(&history.leases), &history.gap).await;
-        let objects = Api::namespaced(client.clone(), namespace);
-        watch(objects, Arc::clone(&history.objects), &history.gap).await;
+        for kind in Kind::ALL {
+            let objects = Api::namespaced_with(client.clone(), namespace, &kind);
+            watch(objects, Arc::clone(&history.objects), &history.gap).await;
+        }
         history
     }
 
@@ -58,7 +60,7 @@ impl History {
     }
 
     /// Revisions of all objects.
-    pub fn objects(&self) -> Vec<ApiAppSecret> {
+    pub fn objects(&self) -> Vec<AppSecret> {
         self.objects.lock().unwrap().clone()
     }
 

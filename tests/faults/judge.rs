@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, Status};
+use zitadel_secret_operator::api::{AppSecret, ConditionType, Status};
 use zitadel_simulator::{Action, AppHandle, Execution, Fault as Script, Operation};
 
 use super::further::{PATIENCE, at_rest_beside};
@@ -47,7 +47,7 @@ async fn stored_after(lane: &Lane, made: &Execution) -> Duration {
 }
 
 /// What an object says of its value.
-fn says(object: &ApiAppSecret) -> (bool, Option<bool>) {
+fn says(object: &AppSecret) -> (bool, Option<bool>) {
     let Some(status) = &object.status else {
         return (false, None);
     };

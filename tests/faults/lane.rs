@@ -11,7 +11,7 @@ use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use zitadel_secret_operator::api::{
-    ApiAppSecret, AppSecretStatus, ConditionType, ZitadelConnection,
+    AppSecret, AppSecretStatus, ConditionType, Kind, ZitadelConnection,
 };
 use zitadel_secret_operator::ids::{AppId, ProjectId, Sequence};
 use zitadel_secret_operator::rotation::{Claim, CommitRecord};
@@ -19,7 +19,7 @@ use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
 use zitadel_secret_operator::store::secret::COMMIT_ANNOTATION;
 use zitadel_secret_operator::target::apps::claim_name;
 use zitadel_secret_operator::zitadel::AppRef;
-use zitadel_simulator::{AppHandle, Config, Operation, Role as Permission, Scope, Simulator};
+use zitadel_simulator::{AppHandle, Config, NewApp, Operation, Role as Permission, Scope, Simulator};
 
 use super::cell::Setting;
 use super::history::History;
@@ -110,7 +110,9 @@ impl Lane {
                 "endpoint": relay.url(),
                 "auth": {"serviceAccountKey": {"secretKeyRef": {"name": "credential", "key": "key.json"}}},
                 "organizationId": organization,
-                "grants": [{"name": "by-name", "namespaces": [namespace], "projectIds": [project]}],
+                "grants": [{
+                    "name": "by-name", "namespaces": [namespace], "projectIds": [project], "kinds": Kind::ALL,
+                }],
             },
         });
         let connections: Api<ZitadelConnection> = Api::all(client.clone());
@@ -196,8 +198,9 @@ impl Lane {
             .find(|replica| replica.controls.number == number)
     }
 
-    pub fn objects(&self) -> Api<ApiAppSecret> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+    pub fn objects(&self) -> Api<AppSecret> {
+        let kind = self.setting.kind();
+        Api::namespaced_with(self.client.clone(), &self.namespace, &kind)
     }
 
     pub fn secrets(&self) -> Api<Secret> {
@@ -347,9 +350,15 @@ impl Lane {
     /// rotations stands in the journal yet.
     pub async fn subject(&mut self) -> AppHandle {
         self.objects += 1;
+        let new = NewApp {
+            name: format!("orders-{}", self.objects),
+            oidc_redirect_uri: (self.setting.kind() == Kind::OidcApp)
+                .then(|| "https://localhost/callback".to_owned()),
+            ..NewApp::default()
+        };
         let app = self
             .zitadel
-            .create_api_app(&self.project, &format!("orders-{}", self.objects))
+            .create_app(&self.project, &new)
             .unwrap();
         let made = self.zitadel.rotate_elsewhere(&app.id, None).unwrap();
         made.secret.expose().clone_into(&mut self.adopted);
@@ -372,7 +381,7 @@ impl Lane {
 
     fn manifest(&self, app: &AppHandle, trigger: &str) -> Value {
         let mut object = json!({
-            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret", "metadata": {"name": NAME},
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": self.setting.kind(), "metadata": {"name": NAME},
             "spec": {
                 "connectionRef": {"name": self.namespace}, "projectId": self.project, "appId": app.id,
                 "rotation": {"trigger": trigger}, "secret": {"adoptionPolicy": "Required"},

@@ -16,6 +16,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Layer, Service};
+use zitadel_secret_operator::api::Kind;
 use zitadel_secret_operator::ids::AttemptId;
 use zitadel_secret_operator::rotation::{AttemptState, Claim};
 use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
@@ -267,7 +268,7 @@ impl Wire {
         *self.requests.lock().unwrap()
     }
 
-    /// Ends every watch of `ApiAppSecret`s that is open, as a proxy does now and then.
+    /// Ends every watch of objects that is open, as a proxy does now and then.
     pub fn cut_watches(&self) {
         std::mem::take(&mut *self.watches.lock().unwrap()).cancel();
     }
@@ -538,8 +539,12 @@ fn confined(uri: &Uri, namespace: &str) -> Uri {
     let group = "/apis/zitadel-secrets.dev/v1alpha1";
     let mut query = uri.query().unwrap_or_default().to_owned();
     let only = || format!("&fieldSelector=metadata.name%3D{namespace}");
-    let path = if path == format!("{group}/apiappsecrets") {
-        format!("{group}/namespaces/{namespace}/apiappsecrets")
+    let objects = Kind::ALL
+        .map(Kind::plural)
+        .into_iter()
+        .find(|plural| path == format!("{group}/{plural}"));
+    let path = if let Some(plural) = objects {
+        format!("{group}/namespaces/{namespace}/{plural}")
     } else if path == "/api/v1/secrets" {
         format!("/api/v1/namespaces/{namespace}/secrets")
     } else {

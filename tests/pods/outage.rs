@@ -127,6 +127,9 @@ const FIXED: [Use; 4] = [Use::Env, Use::EnvFrom, Use::SubPath, Use::InitContaine
 async fn outage_of_file_consumers_without_a_prompt() {
     let (installed, _turn) = installed().await;
     consumers::import(&installed.node);
+    // NB: the other series may have been first.
+    let rights = "consumers.refresh=false,consumers.restart=false";
+    installed.helm("upgrade", &["--set", rights]).await;
     let spec = |_: &Tenant| json!({"rotation": {}});
     let series = Series::new(installed, "unprompted", &FILES, 5, spec).await;
     series.rotate(UNPROMPTED).await;
