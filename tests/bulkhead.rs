@@ -95,7 +95,11 @@ async fn create_annotated(fleet: &Fleet, range: std::ops::Range<usize>) {
         object["metadata"]["annotations"] = json!({"tenant": "x".repeat(ANNOTATIONS)});
         let object = serde_json::from_value(object).unwrap();
         let params = PostParams::default();
-        tenant.objects().create(&params, &object).await.unwrap();
+        tenant
+            .untyped_objects()
+            .create(&params, &object)
+            .await
+            .unwrap();
     });
     each.buffer_unordered(4).collect::<()>().await;
 }

@@ -26,7 +26,7 @@ use support::{eventually, rights};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use zitadel_secret_operator::api::ApiAppSecret;
+use zitadel_secret_operator::api::AppSecret;
 use zitadel_secret_operator::process::clock::{ServerClock, SystemClock};
 use zitadel_secret_operator::process::kube_client::{KubeRequestLayer, kube_client};
 use zitadel_secret_operator::process::leader::{
@@ -336,7 +336,7 @@ async fn a_leader_that_stood_still_rotates_nothing_when_it_wakes_up_and_leads_ag
     let rotated = async |trigger: &str, generates: u64| {
         let change = json!({"spec": {"rotation": {"trigger": trigger}}});
         tenant.edit("orders", change).await;
-        let handled = |object: &ApiAppSecret| {
+        let handled = |object: &AppSecret| {
             let status = object.status.as_ref()?;
             (status.observed_trigger.as_deref() == Some(trigger)).then_some(())
         };

@@ -565,7 +565,7 @@ async fn a_fleet_that_became_due_during_downtime_is_rotated_one_object_after_ano
         &world.directory,
         &["--protocol-speed", "3"],
     );
-    let waits = |object: &zitadel_secret_operator::api::ApiAppSecret| {
+    let waits = |object: &zitadel_secret_operator::api::AppSecret| {
         let ready = object
             .status
             .as_ref()?
@@ -664,7 +664,7 @@ async fn fields_of_a_later_version_in_a_status_outlive_a_rotation() {
     let operator = start(world, &[]);
     let trigger = json!({"rotation": {"trigger": "now"}});
     tenant.apply("orders", &app.id, trigger).await.unwrap();
-    let handled = |object: &zitadel_secret_operator::api::ApiAppSecret| {
+    let handled = |object: &zitadel_secret_operator::api::AppSecret| {
         let status = object.status.as_ref()?;
         (status.observed_trigger.as_deref() == Some("now")).then_some(())
     };

@@ -28,7 +28,7 @@ use support::process::{Launch, Process};
 use support::world::{OPERATOR_NAMESPACE, PATIENCE, Tenant, World};
 use support::{apply, data, eventually};
 use tokio::time::timeout;
-use zitadel_secret_operator::api::{ApiAppSecret, ZitadelConnection};
+use zitadel_secret_operator::api::ZitadelConnection;
 use zitadel_simulator::{AppHandle, Operation};
 
 /// Which fields the definitions have, and so the manifests.
@@ -121,12 +121,6 @@ async fn replace(api: &Api<DynamicObject>, kind: &str, name: &str, spec: Value) 
     .unwrap();
 }
 
-/// The objects of a tenant, with the fields of any version.
-fn objects(tenant: &Tenant) -> Api<DynamicObject> {
-    let resource = ApiResource::erase::<ApiAppSecret>(&());
-    Api::namespaced_with(tenant.client.clone(), &tenant.namespace, &resource)
-}
-
 fn connections(tenant: &Tenant) -> Api<DynamicObject> {
     let resource = ApiResource::erase::<ZitadelConnection>(&());
     Api::all_with(tenant.client.clone(), &resource)
@@ -137,7 +131,7 @@ async fn ready(tenant: &Tenant, name: &str, trigger: Option<&str>) -> DynamicObj
     let last = RefCell::new(None);
     let asking = async {
         loop {
-            let object = objects(tenant).get(name).await.unwrap();
+            let object = tenant.untyped_objects().get(name).await.unwrap();
             if is_ready(&object) && object.data["status"]["observedTrigger"].as_str() == trigger {
                 return object;
             }
@@ -184,7 +178,7 @@ impl Object {
         if let Some(trigger) = self.trigger {
             spec["rotation"]["trigger"] = trigger.into();
         }
-        replace(&objects(tenant), "ApiAppSecret", self.name, spec).await;
+        replace(&tenant.untyped_objects(), "ApiAppSecret", self.name, spec).await;
     }
 }
 
@@ -346,7 +340,7 @@ impl Steady {
     }
 
     async fn stored_of(&self, name: &str) -> Value {
-        let object = objects(&self.tenant).get(name).await.unwrap();
+        let object = self.tenant.untyped_objects().get(name).await.unwrap();
         let mut status = object.data["status"].clone();
         let fields = status.as_object_mut().unwrap();
         for written_anew in [
@@ -405,7 +399,7 @@ async fn keep(tenant: &Tenant, name: &str, directory: &Path) {
         std::fs::write(directory.join(format!("{file}.json")), text).unwrap();
     };
     let client = &tenant.client;
-    let object = objects(tenant).get(name).await.unwrap();
+    let object = tenant.untyped_objects().get(name).await.unwrap();
     let secret = object.data["status"]["secretName"].as_str().unwrap();
     let bare = |mut value: Value| {
         value["metadata"]
@@ -519,7 +513,7 @@ async fn an_upgrade_and_a_downgrade_with_open_attempts_lose_no_value_and_rotate_
             lost += values;
             needless += generates;
             let before = history(&issued);
-            let now = history(&objects(&one.tenant).get(version).await.unwrap());
+            let now = history(&one.tenant.untyped_objects().get(version).await.unwrap());
             assert_eq!(now[1..], before, "{version}");
             kept += before.len();
         }

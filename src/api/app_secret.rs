@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::DynamicResourceScope;
 use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 use serde_value::Value;
 
 use crate::api::api_app_secret::{ApiAppSecret, ApiAppSecretSpec};
@@ -80,6 +81,20 @@ impl<'de> Deserialize<'de> for AppSecret {
     }
 }
 
+impl Serialize for AppSecret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct(self.kind.as_str(), 5)?;
+        object.serialize_field("apiVersion", &Self::api_version(&self.kind))?;
+        object.serialize_field("kind", &self.kind)?;
+        object.serialize_field("metadata", &self.metadata)?;
+        object.serialize_field("spec", &self.spec)?;
+        if let Some(status) = &self.status {
+            object.serialize_field("status", status)?;
+        }
+        object.end()
+    }
+}
+
 impl Resource for AppSecret {
     type DynamicType = Kind;
     // NB: kube makes an `Api` of a namespace for a kind that is chosen at run time with this scope alone.
@@ -113,6 +128,20 @@ impl Resource for AppSecret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_object_of_each_kind_is_written_as_it_was_read() {
+        for kind in Kind::ALL {
+            let object = serde_json::json!({
+                "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": kind, "metadata": {"name": "orders"},
+                "spec": {"connectionRef": {"name": "default"}, "projectId": "1", "appId": "2"},
+                "status": {"sequence": "42", "conditions": []},
+            });
+            let read: AppSecret = serde_json::from_value(object.clone()).unwrap();
+            assert_eq!(read.kind, kind);
+            assert_eq!(serde_json::to_value(&read).unwrap(), object);
+        }
+    }
 
     #[test]
     fn each_kind_is_called_as_in_its_definition() {

@@ -10,7 +10,7 @@ use kube::api::{Api, ListParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::Value;
 use tokio::task::JoinHandle;
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_secret_operator::api::{AppSecret, ConditionType};
 use zitadel_secret_operator::rotation::CommitRecord;
 use zitadel_simulator::Execution;
 
@@ -113,9 +113,9 @@ pub fn reckon(fleet: &Fleet, kills: &[Kill], logs: &[PathBuf], asked: &[Request]
 }
 
 /// Every object's name, and the reason why it is not Ready if it is not.
-pub async fn unsettled(objects: &Api<ApiAppSecret>) -> Vec<(String, Option<String>)> {
+pub async fn unsettled(objects: &Api<AppSecret>) -> Vec<(String, Option<String>)> {
     let found = objects.list(&ListParams::default()).await.unwrap();
-    let reason = |object: ApiAppSecret| {
+    let reason = |object: AppSecret| {
         let handled = object
             .status
             .as_ref()

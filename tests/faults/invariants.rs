@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt as _;
-use serde_json::json;
 use zitadel_secret_operator::api::{ConditionType, Status};
 use zitadel_secret_operator::ids::AppId;
 use zitadel_secret_operator::rotation::{AttemptCause, AttemptState, Cause};
@@ -178,7 +177,7 @@ pub async fn check(lane: &Lane, app: &AppHandle, cell: &Cell) -> Vec<String> {
     truth(lane, &mut must);
 
     // I11: no value stands in the object, in claims or in anything else that was written but Secrets.
-    let text = json!([object.metadata, object.spec, object.status]).to_string()
+    let text = serde_json::to_string(&object).unwrap()
         + &serde_json::to_string(&lane.history.leases()).unwrap();
     for execution in &executions {
         must(

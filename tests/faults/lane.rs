@@ -19,7 +19,7 @@ use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
 use zitadel_secret_operator::store::secret::COMMIT_ANNOTATION;
 use zitadel_secret_operator::target::apps::claim_name;
 use zitadel_secret_operator::zitadel::AppRef;
-use zitadel_simulator::{AppHandle, Config, NewApp, Operation, Role as Permission, Scope, Simulator};
+use zitadel_simulator::{AppHandle, Config, Operation, Role as Permission, Scope, Simulator};
 
 use super::cell::Setting;
 use super::history::History;
@@ -27,6 +27,7 @@ use super::layer::Wire;
 use super::relay::Relay;
 use super::replica::{Replica, Setup, timing};
 use crate::support::controlplane::ControlPlane;
+use crate::support::tenant::app_of;
 use crate::support::world::PATIENCE;
 use crate::support::{apply, apply_secret, eventually, rights};
 
@@ -350,16 +351,8 @@ impl Lane {
     /// rotations stands in the journal yet.
     pub async fn subject(&mut self) -> AppHandle {
         self.objects += 1;
-        let new = NewApp {
-            name: format!("orders-{}", self.objects),
-            oidc_redirect_uri: (self.setting.kind() == Kind::OidcApp)
-                .then(|| "https://localhost/callback".to_owned()),
-            ..NewApp::default()
-        };
-        let app = self
-            .zitadel
-            .create_app(&self.project, &new)
-            .unwrap();
+        let name = format!("orders-{}", self.objects);
+        let app = app_of(self.setting.kind(), &self.zitadel, &self.project, &name);
         let made = self.zitadel.rotate_elsewhere(&app.id, None).unwrap();
         made.secret.expose().clone_into(&mut self.adopted);
         self.standby = self.setting.has_standby().then(|| {

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_secret_operator::api::{AppSecret, ConditionType};
 
 const CLASS: &str = "second";
 
@@ -153,7 +153,7 @@ async fn two_operators_of_one_class_that_keep_the_same_object_say_so() {
     let rotated = async |trigger: &str| {
         let extra = json!({"rotation": {"trigger": trigger}});
         tenant.apply("api", &app.id, extra).await.unwrap();
-        let handled = |object: &ApiAppSecret| {
+        let handled = |object: &AppSecret| {
             let status = object.status.as_ref()?;
             (status.observed_trigger.as_deref() == Some(trigger)).then_some(())
         };

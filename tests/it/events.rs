@@ -6,7 +6,7 @@ use crate::support::policy::{allow_again, deny_statuses};
 use crate::support::world::PATIENCE;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use zitadel_secret_operator::api::ApiAppSecret;
+use zitadel_secret_operator::api::AppSecret;
 use zitadel_simulator::{Action, Fault, Operation};
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn rotations_in_quick_succession_have_an_event_each_with_a_text_of_its_own
     tenant.ready("orders").await;
     let trigger = |trigger: &str| json!({"rotation": {"trigger": trigger}});
     let reason_is = |reason: &'static str| {
-        move |object: &ApiAppSecret| {
+        move |object: &AppSecret| {
             let last = object.status.as_ref()?.last_rotation.as_ref()?;
             (last.reason == reason).then_some(())
         }
@@ -71,7 +71,7 @@ async fn rotations_between_which_no_status_could_be_written_are_reported_each() 
     }
     allow_again(&tenant.client, &tenant.namespace).await;
     tenant
-        .until("orders", |object: &ApiAppSecret| {
+        .until("orders", |object: &AppSecret| {
             let history = &object.status.as_ref()?.history;
             let reasons: Vec<_> = history.iter().map(|past| past.reason.as_str()).collect();
             (reasons == ["Trigger", "Trigger", "FirstIssue"]).then_some(())

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
-use zitadel_secret_operator::api::{ApiAppSecret, AppSecretStatus, Condition, ConditionType};
+use zitadel_secret_operator::api::{AppSecret, AppSecretStatus, Condition, ConditionType};
 use zitadel_simulator::AppHandle;
 
 use crate::support::world::{Tenant, World};
@@ -19,23 +19,23 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn found(object: &ApiAppSecret, type_: ConditionType) -> Option<&Condition> {
+fn found(object: &AppSecret, type_: ConditionType) -> Option<&Condition> {
     let status: &AppSecretStatus = object.status.as_ref()?;
     status.conditions.get(type_)
 }
 
 /// The reason of a condition; empty where there is no such condition.
-pub fn reason(object: &ApiAppSecret, type_: ConditionType) -> &str {
+pub fn reason(object: &AppSecret, type_: ConditionType) -> &str {
     found(object, type_).map_or("", |condition| &condition.reason)
 }
 
 /// The message of a condition; empty where there is no such condition.
-pub fn message(object: &ApiAppSecret, type_: ConditionType) -> &str {
+pub fn message(object: &AppSecret, type_: ConditionType) -> &str {
     found(object, type_).map_or("", |condition| &condition.message)
 }
 
 /// Whether a condition is true.
-pub fn holds(object: &ApiAppSecret, type_: ConditionType) -> bool {
+pub fn holds(object: &AppSecret, type_: ConditionType) -> bool {
     let status = object.status.as_ref();
     status.is_some_and(|status| status.conditions.is_true(type_))
 }
@@ -95,7 +95,7 @@ impl Issued {
     }
 
     /// Asks for a rotation, waits for the reason, and checks that nothing was touched.
-    pub async fn holds(&self, tenant: &Tenant, reason: &str) -> ApiAppSecret {
+    pub async fn holds(&self, tenant: &Tenant, reason: &str) -> AppSecret {
         let trigger = uuid::Uuid::new_v4().to_string();
         tenant.trigger("issued", &trigger).await;
         let object = tenant.reason("issued", reason).await;

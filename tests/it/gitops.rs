@@ -9,7 +9,7 @@ use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::ApiAppSecret;
+use zitadel_secret_operator::api::AppSecret;
 
 /// An object as it is stored, without what the API server itself keeps of its history.
 async fn stored(tenant: &Tenant, name: &str) -> Value {
@@ -75,7 +75,7 @@ async fn what_was_applied_never_drifts_whatever_the_operator_does() {
         tenant.ready(name).await;
         let made = apply(name, &app.id, spec("b"), &[]);
         let rotated = |cause: &'static str| {
-            move |object: &ApiAppSecret| {
+            move |object: &AppSecret| {
                 let status = object.status.as_ref()?;
                 let last = status.last_rotation.as_ref()?;
                 (last.reason == cause && status.attempt.is_none()).then_some(())
@@ -234,15 +234,16 @@ async fn only_who_has_the_verb_trigger_may_set_one() {
         "--clusterrole=zitadel-secrets-trigger",
         "--user=bob",
     ]);
-    let objects_of = async |user: &str| -> Api<ApiAppSecret> {
+    let objects_of = async |user: &str| -> Api<AppSecret> {
         let kubeconfig = world.cluster.kubeconfig_for_user(user, &[]).await;
         let config = Kubeconfig::read_from(kubeconfig).unwrap();
         let options = KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(config, &options).await;
-        Api::namespaced(Client::try_from(config.unwrap()).unwrap(), own)
+        let client = Client::try_from(config.unwrap()).unwrap();
+        Api::namespaced_with(client, own, &tenant.kind)
     };
     let (alice, bob) = (objects_of("alice").await, objects_of("bob").await);
-    let patch = async |api: &Api<ApiAppSecret>, rotation: Value, dry_run: bool| {
+    let patch = async |api: &Api<AppSecret>, rotation: Value, dry_run: bool| {
         let params = PatchParams {
             dry_run,
             ..PatchParams::default()
@@ -276,7 +277,7 @@ async fn only_who_has_the_verb_trigger_may_set_one() {
     assert_eq!(tenant.generates(&app), 1);
     assert_eq!(patch(&bob, json!({"trigger": "bob"}), false).await, None);
     tenant.until_generates(&app, 2).await;
-    let triggered = |object: &ApiAppSecret| {
+    let triggered = |object: &AppSecret| {
         (object.status.as_ref()?.observed_trigger.as_deref() == Some("bob")).then_some(())
     };
     tenant.until("api", triggered).await;

@@ -6,7 +6,7 @@ use crate::support::controlplane::Options;
 use crate::support::world::{OPERATOR_NAMESPACE, Operator, World};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_secret_operator::api::{AppSecret, ConditionType};
 
 #[tokio::test]
 async fn an_object_gets_a_secret_that_zitadel_accepts_and_a_status_that_says_so() {
@@ -169,7 +169,7 @@ async fn spec_labels_and_annotations_of_an_object_are_never_written() {
     tenant.ready("orders").await;
     let now = tenant.objects().get("orders").await.unwrap();
     assert_eq!(now.spec, made.spec);
-    let parts = |object: &ApiAppSecret| {
+    let parts = |object: &AppSecret| {
         let metadata = object.metadata.clone();
         (
             metadata.generation,

@@ -2,7 +2,7 @@
 
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_secret_operator::api::{AppSecret, ConditionType};
 use zitadel_simulator::{Action, Config, Fault, Operation, Reply, Simulator};
 
 use crate::fixtures::{Issued, assert_conditions, assert_status, holds, message, reason, tenant};
@@ -71,7 +71,7 @@ async fn a_tool_that_applies_a_key_as_well_is_named_at_once_and_a_trigger_takes_
     .await;
     let due = json!({"spec": {"rotation": {"interval": "1s", "jitter": 0}}});
     tenant.edit("orders", due).await;
-    let stalled = |object: &ApiAppSecret| holds(object, ConditionType::Stalled).then_some(());
+    let stalled = |object: &AppSecret| holds(object, ConditionType::Stalled).then_some(());
     let object = tenant.until("orders", stalled).await;
     assert_eq!(reason(&object, ConditionType::Ready), "SecretContested");
     assert!(holds(&object, ConditionType::Ready), "the value works");
@@ -117,7 +117,7 @@ async fn a_change_list_that_may_not_be_read_is_said_on_the_object_with_the_missi
     let denied = format!("read the change list of app {} in project", app.id);
     zitadel.configure(|settings| settings.journal_forbidden = true);
     tenant.trigger("orders", "denied").await;
-    let says = |object: &zitadel_secret_operator::api::ApiAppSecret| {
+    let says = |object: &zitadel_secret_operator::api::AppSecret| {
         let conditions = &object.status.as_ref()?.conditions;
         let ready = conditions.get(ConditionType::Ready)?;
         let current = ready.observed_generation == object.metadata.generation;

@@ -7,7 +7,7 @@ use crate::support::eventually;
 use crate::support::world::{Operator, PATIENCE, Tenant, World};
 use jiff::Timestamp;
 use serde_json::json;
-use zitadel_secret_operator::api::ApiAppSecret;
+use zitadel_secret_operator::api::AppSecret;
 use zitadel_simulator::{Config, Operation, Simulator};
 
 const PREFIX: &str = "zitadel_secret_operator_";
@@ -126,7 +126,7 @@ async fn the_series_of_an_object_say_what_its_status_says_and_go_with_it() {
     tenant.reason("other", "NotGranted").await;
     tenant.apply("api", &app.id, rotation("b")).await.unwrap();
     let object = tenant
-        .until("api", |object: &ApiAppSecret| {
+        .until("api", |object: &AppSecret| {
             let last = object.status.as_ref()?.last_rotation.as_ref()?;
             (last.reason == "Trigger").then_some(())
         })

@@ -52,7 +52,7 @@ async fn apply(tenant: &Tenant, app: &str, extra: Value) {
 
 /// Waits until the status names that Secret, and all is well.
 async fn moved(tenant: &Tenant, name: &str) {
-    let there = |object: &zitadel_secret_operator::api::ApiAppSecret| {
+    let there = |object: &zitadel_secret_operator::api::AppSecret| {
         let status = object.status.as_ref()?;
         (status.secret_name.as_deref() == Some(name)).then_some(())
     };

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use std::time::{Duration, Instant};
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_secret_operator::api::{AppSecret, ConditionType};
 use zitadel_simulator::{Action, Availability, Config, Cut, Fault, Operation, Simulator};
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn what_was_asked_for_before_an_object_was_made_again_leaves_its_breaker_c
         .zitadel
         .inject(Fault::on(Operation::Generate, cut).app(&app.id));
     tenant.trigger("orders", "lost").await;
-    let repaired = |object: &ApiAppSecret| {
+    let repaired = |object: &AppSecret| {
         let last = object.status.as_ref()?.last_rotation.as_ref()?;
         (last.reason == "LostAttempt").then_some(())
     };

@@ -6,7 +6,7 @@ use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_secret_operator::api::{AppSecret, ConditionType};
 
 use super::installed::{Installed, installed};
 use crate::support::consumers::{self, Use, deployment};
@@ -37,7 +37,7 @@ async fn start(tenant: &Tenant, kind: &str, mut object: Value) {
 }
 
 /// Waits until so many Pods are counted for the last rotation, and none of them is behind.
-async fn all_current(tenant: &Tenant, trigger: &str, total: i64) -> ApiAppSecret {
+async fn all_current(tenant: &Tenant, trigger: &str, total: i64) -> AppSecret {
     eventually(PATIENCE * 4, || async {
         let object = tenant.objects().get("orders").await.ok()?;
         let status = object.status.as_ref()?;

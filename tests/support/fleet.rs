@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_secret_operator::api::{AppSecret, ConditionType};
 use zitadel_simulator::AppHandle;
 
 use super::world::Tenant;
@@ -33,12 +33,12 @@ impl Fleet {
 
     /// Creates the objects of a range of applications. `extra` overrides fields of the spec.
     pub async fn create(&self, range: std::ops::Range<usize>, extra: &Value) {
-        let api = self.tenant.objects();
+        let api = self.tenant.untyped_objects();
         self.each(range, |n| {
             let manifest = self
                 .tenant
                 .manifest(&name(n), &self.apps[n].id, extra.clone());
-            let object: ApiAppSecret = serde_json::from_value(manifest).unwrap();
+            let object = serde_json::from_value(manifest).unwrap();
             let api = api.clone();
             async move {
                 api.create(&PostParams::default(), &object).await.unwrap();
@@ -90,13 +90,13 @@ impl Fleet {
                 .list(&cached())
                 .await
                 .unwrap_or_else(|error| panic!("{error}"));
-            let done = |object: &&ApiAppSecret| {
+            let done = |object: &&AppSecret| {
                 let status = object.status.as_ref();
                 let handled = status.and_then(|status| status.observed_trigger.as_deref());
                 is_ready(object) && handled == Some(trigger)
             };
             let wanted: HashSet<_> = range.clone().map(name).collect();
-            let named = |object: &&ApiAppSecret| wanted.contains(&object.name_any());
+            let named = |object: &&AppSecret| wanted.contains(&object.name_any());
             let (done, open): (Vec<_>, Vec<_>) = found.items.iter().filter(named).partition(done);
             if done.len() >= range.len() {
                 return;
@@ -155,7 +155,7 @@ pub fn name(n: usize) -> String {
 }
 
 /// Whether an object is Ready for its present generation.
-pub fn is_ready(object: &ApiAppSecret) -> bool {
+pub fn is_ready(object: &AppSecret) -> bool {
     let Some(status) = &object.status else {
         return false;
     };

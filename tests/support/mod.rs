@@ -21,7 +21,7 @@ pub mod operator;
 pub mod policy;
 pub mod process;
 pub mod rights;
-mod tenant;
+pub mod tenant;
 pub mod world;
 
 use std::fmt::Debug;

@@ -7,16 +7,19 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use kube::Client;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
+};
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, ZitadelConnection};
+use zitadel_secret_operator::api::{AppSecret, ConditionType, Kind, ZitadelConnection};
 use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
-use zitadel_simulator::{AppHandle, Simulator};
+use zitadel_simulator::{AppHandle, NewApp, Simulator};
 
 use super::world::{OPERATOR_NAMESPACE, PATIENCE};
 use super::{apply, apply_secret, eventually};
 
 /// One tenant of a shared world.
+#[derive(Clone)]
 pub struct Tenant {
     /// The cluster, as its administrator.
     pub client: Client,
@@ -34,14 +37,24 @@ pub struct Tenant {
     pub user: String,
     /// The service user's token.
     pub pat: String,
+    /// The kind of the objects.
+    pub kind: Kind,
     /// The controller class of an [`OwnOperator`], which is its namespace, too.
     pub(super) class: Option<String>,
 }
 
 impl Tenant {
-    /// A new API application of the project.
+    /// The same tenant with objects of a kind.
+    pub fn of_kind(&self, kind: Kind) -> Self {
+        Self {
+            kind,
+            ..self.clone()
+        }
+    }
+
+    /// A new application of the project, for an object of the tenant's kind.
     pub fn app(&self, name: &str) -> AppHandle {
-        self.zitadel.create_api_app(&self.project, name).unwrap()
+        app_of(self.kind, &self.zitadel, &self.project, name)
     }
 
     /// The namespace of the operator that serves this tenant.
@@ -64,6 +77,10 @@ impl Tenant {
             "organizationId": self.organization,
             "grants": [{"name": "by-name", "namespaces": [self.namespace], "projectIds": [self.project]}],
         });
+        // NB: without kinds a grant is one for the first kind.
+        if self.kind != Kind::ApiApp {
+            spec["grants"][0]["kinds"] = json!([self.kind]);
+        }
         if let Some(class) = &self.class {
             spec["controllerClass"] = json!(class);
         }
@@ -134,8 +151,14 @@ impl Tenant {
     }
 
     /// The objects of this namespace.
-    pub fn objects(&self) -> Api<ApiAppSecret> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+    pub fn objects(&self) -> Api<AppSecret> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, &self.kind)
+    }
+
+    /// The same as they are in JSON.
+    pub fn untyped_objects(&self) -> Api<DynamicObject> {
+        let resource = ApiResource::erase::<AppSecret>(&self.kind);
+        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
     }
 
     /// The Secrets of this namespace.
@@ -150,7 +173,7 @@ impl Tenant {
             .unwrap()
             .extend(extra.as_object().unwrap().clone());
         json!({
-            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
+            "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": self.kind,
             "metadata": {"name": name, "namespace": self.namespace}, "spec": spec,
         })
     }
@@ -161,7 +184,7 @@ impl Tenant {
         name: &str,
         app: &str,
         extra: Value,
-    ) -> Result<ApiAppSecret, kube::Error> {
+    ) -> Result<AppSecret, kube::Error> {
         let object = self.manifest(name, app, extra);
         apply(&self.objects(), &object).await
     }
@@ -227,7 +250,7 @@ impl Tenant {
 
     /// Waits until an object is Ready for its present generation.
     #[track_caller]
-    pub fn ready<'a>(&'a self, name: &'a str) -> impl Future<Output = ApiAppSecret> + 'a {
+    pub fn ready<'a>(&'a self, name: &'a str) -> impl Future<Output = AppSecret> + 'a {
         self.until(name, |object| {
             let status = object.status.as_ref()?;
             let ready = status.conditions.get(ConditionType::Ready)?;
@@ -242,7 +265,7 @@ impl Tenant {
         &'a self,
         name: &'a str,
         reason: &'a str,
-    ) -> impl Future<Output = ApiAppSecret> + 'a {
+    ) -> impl Future<Output = AppSecret> + 'a {
         self.until(name, move |object| {
             let ready = object
                 .status
@@ -260,7 +283,7 @@ impl Tenant {
         &'a self,
         name: &'a str,
         trigger: &'a str,
-    ) -> impl Future<Output = ApiAppSecret> + 'a {
+    ) -> impl Future<Output = AppSecret> + 'a {
         self.until(name, move |object| {
             let status = object.status.as_ref()?;
             (status.observed_trigger.as_deref() == Some(trigger)).then_some(())
@@ -273,7 +296,7 @@ impl Tenant {
         &'a self,
         name: &'a str,
         cause: &'a str,
-    ) -> impl Future<Output = ApiAppSecret> + 'a {
+    ) -> impl Future<Output = AppSecret> + 'a {
         self.until(name, move |object| {
             let last = object.status.as_ref()?.last_rotation.as_ref()?;
             (last.reason == cause).then_some(())
@@ -288,8 +311,8 @@ impl Tenant {
     pub fn until<'a>(
         &'a self,
         name: &'a str,
-        holds: impl Fn(&ApiAppSecret) -> Option<()> + 'a,
-    ) -> impl Future<Output = ApiAppSecret> + 'a {
+        holds: impl Fn(&AppSecret) -> Option<()> + 'a,
+    ) -> impl Future<Output = AppSecret> + 'a {
         let caller = std::panic::Location::caller();
         async move {
             let api = self.objects();
@@ -434,7 +457,7 @@ impl Tenant {
     }
 
     /// Changes an object's labels, annotations or spec as a person would.
-    pub async fn edit(&self, name: &str, change: Value) -> ApiAppSecret {
+    pub async fn edit(&self, name: &str, change: Value) -> AppSecret {
         self.objects()
             .patch(name, &PatchParams::default(), &Patch::Merge(change))
             .await
@@ -465,6 +488,25 @@ impl Tenant {
     pub fn generates(&self, app: &AppHandle) -> u64 {
         self.zitadel.generates(&app.id)
     }
+}
+
+/// The kind of the objects in tests that are about each kind alike: an `ApiAppSecret`, or what `KIND` names.
+pub fn kind_of_tests() -> Kind {
+    let kind = std::env::var("KIND").ok();
+    kind.map_or(Kind::ApiApp, |kind| {
+        serde_json::from_value(json!(kind)).unwrap()
+    })
+}
+
+/// A new application of a project, for objects of a kind.
+pub fn app_of(kind: Kind, zitadel: &Simulator, project: &str, name: &str) -> AppHandle {
+    let redirect = || "https://localhost/callback".to_owned();
+    let new = NewApp {
+        name: name.to_owned(),
+        oidc_redirect_uri: (kind == Kind::OidcApp).then(redirect),
+        ..NewApp::default()
+    };
+    zitadel.create_app(project, &new).unwrap()
 }
 
 fn claim_text(lease: &Lease) -> Option<&String> {

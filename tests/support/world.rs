@@ -10,11 +10,13 @@ use kube::Client;
 use kube::api::Api;
 use serde_json::json;
 use tokio::sync::OnceCell;
+use zitadel_secret_operator::api::Kind;
 use zitadel_simulator::{Config, Role, Scope, Simulator};
 
 use super::controlplane::{ControlPlane, Options};
 pub use super::operator::Operator;
 pub use super::tenant::Tenant;
+use super::tenant::kind_of_tests;
 use super::{apply, eventually, rights};
 
 /// The namespace that the operator runs in.
@@ -105,11 +107,17 @@ impl World {
 
     /// The same at another ZITADEL.
     pub async fn tenant_at(&self, prefix: &str, zitadel: &Simulator) -> Tenant {
-        self.tenant_of(prefix, zitadel, None).await
+        self.tenant_of(kind_of_tests(), prefix, zitadel, None).await
+    }
+
+    /// The same for objects of a kind.
+    pub async fn tenant_with(&self, kind: Kind, prefix: &str, zitadel: &Simulator) -> Tenant {
+        self.tenant_of(kind, prefix, zitadel, None).await
     }
 
     async fn tenant_of(
         &self,
+        kind: Kind,
         prefix: &str,
         zitadel: &Simulator,
         operator: Option<&OwnOperator>,
@@ -130,6 +138,7 @@ impl World {
             project,
             user,
             pat,
+            kind,
             class: operator.map(|operator| operator.namespace.clone()),
         };
         tenant.set_credential(&tenant.pat).await;
@@ -159,7 +168,8 @@ impl OwnOperator {
 
     /// A tenant of this operator.
     pub async fn tenant_at(&self, prefix: &str, world: &World, zitadel: &Simulator) -> Tenant {
-        world.tenant_of(prefix, zitadel, Some(self)).await
+        let kind = kind_of_tests();
+        world.tenant_of(kind, prefix, zitadel, Some(self)).await
     }
 }
 

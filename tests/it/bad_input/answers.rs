@@ -4,7 +4,7 @@ use crate::fixtures::{assert_conditions, assert_status, holds, message, reason, 
 use crate::support::eventually;
 use crate::support::world::PATIENCE;
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, Status};
+use zitadel_secret_operator::api::{AppSecret, ConditionType, Status};
 use zitadel_simulator::{Action, Fault, Operation, Reply};
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn a_judge_that_refuses_everybody_rotates_nothing() {
         tenant.zitadel.remove_fault(fault);
     }
     // On a busy machine the first answer may come too late to count.
-    let verified = |object: &ApiAppSecret| {
+    let verified = |object: &AppSecret| {
         let verdict = object
             .status
             .as_ref()?

@@ -17,7 +17,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
-use zitadel_secret_operator::api::{ApiAppSecret, Behind, ConditionType, ConsumersStatus};
+use zitadel_secret_operator::api::{AppSecret, Behind, ConditionType, ConsumersStatus};
 
 use crate::fixtures::{message, reason};
 use crate::support::rights::ACCOUNT;
@@ -152,8 +152,8 @@ impl Consuming {
     }
 
     /// Waits until the condition has this reason for the last rotation, and returns the object.
-    async fn until(&self, expected: &str) -> ApiAppSecret {
-        let is_so = |object: &ApiAppSecret| {
+    async fn until(&self, expected: &str) -> AppSecret {
+        let is_so = |object: &AppSecret| {
             let status = object.status.as_ref()?;
             let last = status.last_rotation.as_ref()?;
             let of_last = status
@@ -167,8 +167,8 @@ impl Consuming {
     }
 
     /// Waits until so many Pods are counted, of which so many have a former value.
-    async fn counted(&self, total: i64, stale: i64) -> ApiAppSecret {
-        let is_so = |object: &ApiAppSecret| {
+    async fn counted(&self, total: i64, stale: i64) -> AppSecret {
+        let is_so = |object: &AppSecret| {
             let status = object.status.as_ref()?;
             let last = status.last_rotation.as_ref()?;
             let consumers = status.consumers.as_ref()?;
@@ -179,11 +179,11 @@ impl Consuming {
     }
 }
 
-fn consumers_of(object: &ApiAppSecret) -> &ConsumersStatus {
+fn consumers_of(object: &AppSecret) -> &ConsumersStatus {
     object.status.as_ref().unwrap().consumers.as_ref().unwrap()
 }
 
-fn behind(object: &ApiAppSecret) -> Vec<(Option<&str>, &str)> {
+fn behind(object: &AppSecret) -> Vec<(Option<&str>, &str)> {
     let behind = consumers_of(object).behind.iter();
     behind
         .map(|Behind { pod, how, .. }| (pod.as_deref(), how.as_str()))

@@ -202,7 +202,7 @@ async fn a_workload_that_uses_two_secrets_is_restarted_for_both_and_no_more() {
     };
     let before = generation().await;
     let current = async |object: &str, trigger: &str| {
-        let is_so = |object: &ApiAppSecret| {
+        let is_so = |object: &AppSecret| {
             let status = object.status.as_ref()?;
             let handled = status.observed_trigger.as_deref() == Some(trigger);
             let counted =
@@ -331,7 +331,7 @@ async fn a_rollout_that_hangs_keeps_its_own_former_pair_and_holds_up_no_other_ob
     let object = object.await;
     assert!(object.status.unwrap().previous.is_some());
     tenant.trigger("invoices", "1").await;
-    let restarted = |object: &ApiAppSecret| {
+    let restarted = |object: &AppSecret| {
         let status = object.status.as_ref()?;
         let handled = status.observed_trigger.as_deref() == Some("1");
         let counted = status.consumers.as_ref()?.attempt == status.last_rotation.as_ref()?.attempt;

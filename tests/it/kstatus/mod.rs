@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::api::PostParams;
 use serde::Serialize;
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::ApiAppSecret;
+use zitadel_secret_operator::api::AppSecret;
 
 use crate::fixtures::{root, tenant};
 use crate::support::world::Tenant;
@@ -160,7 +160,7 @@ async fn an_object_from_its_creation_to_its_deletion() {
     let tenant = tenant("life").await;
     let app = tenant.app("api");
     let manifest =
-        |extra| serde_json::from_value::<ApiAppSecret>(tenant.manifest("api", &app.id, extra));
+        |extra| serde_json::from_value::<AppSecret>(tenant.manifest("api", &app.id, extra));
     let made = manifest(json!({"rotation": {"interval": "30d", "jitterPercent": 0}})).unwrap();
     let made = tenant
         .objects()

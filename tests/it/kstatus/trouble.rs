@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType, ZitadelConnection};
+use zitadel_secret_operator::api::{AppSecret, ConditionType, ZitadelConnection};
 use zitadel_simulator::{Action, Availability, Config, Fault, Operation, Simulator};
 
 use super::is_sample;
@@ -90,7 +90,7 @@ async fn an_object_whose_zitadel_is_down() {
     zitadel.set_availability(Availability::Unavailable);
     tenant.apply("new", &new.id, json!({})).await.unwrap();
     // First its own call fails, then the connection's check says it for all.
-    let says_it = |object: &ApiAppSecret| {
+    let says_it = |object: &AppSecret| {
         let conditions = &object.status.as_ref()?.conditions;
         let ready = conditions.get(ConditionType::Ready)?;
         let by_connection = ready.message.contains(" cannot be used: ");
@@ -105,7 +105,7 @@ async fn an_object_whose_zitadel_is_down() {
         )
         .await
         .unwrap();
-    let is_due = |object: &ApiAppSecret| {
+    let is_due = |object: &AppSecret| {
         says_it(object)?;
         let since: Timestamp = object.status.as_ref()?.next_rotation_time.as_ref()?.0;
         let seen = object.status.as_ref()?.observed_generation == object.metadata.generation;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_secret_operator::api::{AppSecret, ConditionType};
 
 use super::is_sample;
 use crate::fixtures::tenant;
@@ -106,7 +106,7 @@ async fn an_object_that_catches_up_after_downtime_says_when_it_starts() {
             &format!("in Secret api{end}"),
         )
     });
-    let waits: ApiAppSecret = serde_json::from_str(&text).unwrap();
+    let waits: AppSecret = serde_json::from_str(&text).unwrap();
     is_sample(&tenant, "catching-up", &waits);
     operator.kill();
 }
@@ -124,7 +124,7 @@ async fn an_object_with_two_applications() {
     apply("0", "1h").await;
     tenant.ready("api").await;
     apply("1", "1h").await;
-    let settled = |object: &ApiAppSecret, reason: &str| {
+    let settled = |object: &AppSecret, reason: &str| {
         let status = object.status.as_ref()?;
         let past = status.history.first()?;
         (past.reason == reason && status.attempt.is_none()).then_some(())
@@ -152,7 +152,7 @@ async fn an_object_with_two_applications() {
     let unready = tenant.reason("unready", "StandbyNotReady").await;
     is_sample(&tenant, "standby-not-ready", &unready);
     apply("1").await;
-    let stalled = |object: &ApiAppSecret| {
+    let stalled = |object: &AppSecret| {
         let conditions = &object.status.as_ref()?.conditions;
         conditions.is_true(ConditionType::Stalled).then_some(())
     };

@@ -1,7 +1,7 @@
 //! A standby that is added, removed, shared, unusable or not granted.
 
 use serde_json::json;
-use zitadel_secret_operator::api::{ApiAppSecret, ConditionType};
+use zitadel_secret_operator::api::{AppSecret, ConditionType};
 
 use super::Pair;
 use crate::support::eventually;
@@ -126,7 +126,7 @@ async fn a_standby_that_cannot_take_over_is_reported_and_no_rotation_falls_back_
     );
     let stored = pair.secret().await;
     pair.apply(json!({"trigger": "1"})).await;
-    let stalled = |object: &ApiAppSecret| {
+    let stalled = |object: &AppSecret| {
         let conditions = &object.status.as_ref()?.conditions;
         conditions.is_true(ConditionType::Stalled).then_some(())
     };

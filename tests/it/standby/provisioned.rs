@@ -3,7 +3,7 @@
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ApiAppSecret, AppSecretStatus, ConditionType};
+use zitadel_secret_operator::api::{AppSecret, AppSecretStatus, ConditionType};
 use zitadel_secret_operator::target::apps::standby_name;
 use zitadel_simulator::{Action, AppHandle, Config, Cut, Fault, Operation, Reply, Simulator};
 
@@ -342,7 +342,8 @@ async fn what_a_tenant_writes_in_its_secret_names_no_application_of_anothers() {
         json!({"rotation": {"trigger": "their-word"}}),
     );
     object["metadata"]["namespace"] = json!(elsewhere);
-    let objects: Api<ApiAppSecret> = Api::namespaced(tenant.client.clone(), &elsewhere);
+    let objects: Api<AppSecret> =
+        Api::namespaced_with(tenant.client.clone(), &elsewhere, &tenant.kind);
     apply(&objects, &object).await.unwrap();
     tenant.until_generates(&theirs, 1).await;
     let stored = tenant.secret("orders").await;
