@@ -89,8 +89,10 @@ unit: ## Tests of the pure parts and of the simulator
 integration: controlplane helm ## Tests on a real API server, and the model of the protocol
 	RUST_TEST_THREADS=8 $(CARGO) test -p zitadel-secret-operator --test '*'
 
-rules: ## Tests of alerts, dashboard and GitOps files, by the engines of Prometheus, Argo CD, kstatus and Flux
+# The second module is compiled as the control plane is, and shares nearly all of its packages.
+rules: controlplane ## Tests of alerts, dashboard and GitOps files, by the engines of Prometheus, Argo CD, kstatus and Flux
 	cd tests/rules && CGO_ENABLED=0 GOFLAGS="-mod=readonly -buildvcs=false" go test -count=1 ./...
+	cd tests/drift && CGO_ENABLED=0 GOFLAGS="-mod=readonly -buildvcs=false -trimpath" go test -count=1 ./...
 
 # Go's cache of results does not see what a test reads outside its module, so each test is run anew.
 packaging: ## Tests of the image's packer, the Dockerfile read by BuildKit's parser, and the workflows checked with actionlint

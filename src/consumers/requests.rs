@@ -106,3 +106,48 @@ pub async fn restart(
     let request = request.map_err(kube::Error::BuildRequest)?;
     client.request::<IgnoredAny>(request).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use parking_lot::Mutex;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::consumers::workload::{Kind, annotation};
+
+    /// `tests/drift` sends the same to an API server, and asks Argo CD and Flux what they make of it.
+    #[tokio::test]
+    async fn a_restart_is_the_request_that_argo_cd_and_flux_are_tried_with() {
+        let sent: Arc<Mutex<Option<Value>>> = Arc::default();
+        let seen = Arc::clone(&sent);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let seen = Arc::clone(&seen);
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect_bytes().await.unwrap();
+                *seen.lock() = Some(json!({
+                    "method": head.method.as_str(), "path": head.uri.to_string(),
+                    "contentType": head.headers["content-type"].to_str().unwrap(),
+                    "body": serde_json::from_slice::<Value>(&body).unwrap(),
+                }));
+                Ok::<_, std::io::Error>(Response::new(Body::from(b"{}".to_vec())))
+            }
+        });
+        let client = kube::Client::new(service, "default");
+        let id = WorkloadId {
+            kind: Kind::Deployment,
+            name: "api".to_owned(),
+        };
+        let annotations = BTreeMap::from([(annotation("api-zitadel"), "due.1".to_owned())]);
+        restart(&client, "NAMESPACE", &id, "UID", &annotations)
+            .await
+            .unwrap();
+        let expected = include_str!("../../tests/drift/testdata/restart.json");
+        let expected: Value = serde_json::from_str(expected).unwrap();
+        assert_eq!(sent.lock().take().unwrap(), expected);
+    }
+}
