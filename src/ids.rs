@@ -2,6 +2,7 @@
 //! URL path. No I/O.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher as _};
 
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +94,19 @@ id!(
     /// A ZITADEL user; here the operator's own service user, or the editor of a change.
     UserId
 );
+
+/// A hash of a project's id, the same for as long as the process runs: objects are counted by project without keeping the id of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProjectKey(u64);
+
+impl ProjectKey {
+    /// That of a project with this id.
+    pub fn of(id: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(id.as_bytes());
+        Self(hasher.finish())
+    }
+}
 
 /// The place of a client secret among those of its application: the number of its event in ZITADEL's *project*, which only grows and which
 /// the applications of a project share. Where the API gives no number, the time of the event stands for it, in microseconds; it is greater

@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::background::every;
 use crate::connection::Connection;
-use crate::ids::{AppId, OrganizationId, ProjectId, Sequence};
+use crate::ids::{AppId, OrganizationId, ProjectId, ProjectKey, Sequence};
 use crate::reconcile::context::Context;
 use crate::rotation::Owner;
 use crate::target::owner;
@@ -73,6 +73,7 @@ async fn read_projects(
 ) -> HashSet<(Option<OrganizationId>, ProjectId)> {
     let mut failed = HashSet::new();
     for (organization, project) in projects {
+        let begun = context.process.clock.boot();
         let changed = match connection.scan(organization.as_ref(), &project).await {
             Ok(changed) => changed,
             Err(error) => {
@@ -89,6 +90,8 @@ async fn read_projects(
                 continue;
             }
         };
+        let key = ProjectKey::of(project.as_str());
+        connection.shared.saw_project(key, begun);
         for (app, owners) in objects {
             // NB: the sequence may be the one that was seen before the last rotation, and be news all the same: of a restored ZITADEL.
             let behind = |owner: &&Owner| {

@@ -15,9 +15,12 @@ pub fn export(context: &Arc<Context>) {
         if !context.process.lead.leads() {
             return None;
         }
+        let clock = &context.process.clock;
         Some(Inventory {
             objects: context.store.objects().collect(),
             connections: context.store.own_connections(),
+            activity: context.connections.activity(clock.wall(), clock.boot()),
+            clock_skew: context.process.api_clock.offset(),
             consumers: context.consumers.totals(),
             now: context.process.clock.wall(),
         })

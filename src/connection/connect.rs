@@ -261,11 +261,12 @@ fn observer(context: &Context, name: &str, shared: &Arc<Shared>) -> Observer {
     let shared = Arc::clone(shared);
     Box::new(move |operation, error, took| {
         let outcome = error.map_or("Ok", |error| error.class().reason());
-        metrics.zitadel_request(operation.as_str(), outcome, took);
-        // NB: the check itself consists of these calls.
+        metrics.zitadel_request(operation.as_str(), took);
+        shared.requests.count(operation.as_str(), outcome);
+        // NB: the check itself consists of these calls. The call that needed the token fails as well.
         let is_check = matches!(
             operation,
-            Operation::Me | Operation::Discovery | Operation::Api
+            Operation::Me | Operation::Discovery | Operation::Api | Operation::Token
         );
         let served = !error.is_some_and(|error| is_gone(operation, error));
         if !served {

@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::api::Reason;
 use crate::connection::shared::Shared;
 use crate::connection::{Connection, permanent};
+use crate::process::metrics::ConnectionActivity;
 use crate::rotation::Failure;
 
 type ByName = HashMap<String, Result<Arc<Connection>, Failure>>;
@@ -62,6 +65,23 @@ impl Connections {
         self.0.subscribe()
     }
 
+    /// What was seen of each, by name.
+    pub(crate) fn activity(&self, wall: Timestamp, boot: Duration) -> Vec<ConnectionActivity> {
+        let shared = self.1.lock().clone();
+        let all = shared.iter();
+        let mut all: Vec<_> = all
+            .map(|(name, shared)| ConnectionActivity {
+                clock_skew: self
+                    .get(name)
+                    .ok()
+                    .and_then(|it| it.zitadel.clock().offset()),
+                ..shared.activity(name, wall, boot)
+            })
+            .collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+
     /// Forgets connections that are gone, and names them.
     pub fn retain(&self, exists: impl Fn(&str) -> bool) -> Vec<String> {
         let mut gone = Vec::new();
@@ -85,8 +105,6 @@ impl Connections {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::connection::unreached;
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use crate::ids::{AppId, ProjectId, Sequence};
+use crate::ids::{AppId, ProjectId, ProjectKey, Sequence};
+use crate::process::metrics::{ConnectionActivity, RequestCounts};
 use crate::rotation::Failure;
 
 /// What a connection keeps when its credential or spec changes.
@@ -21,12 +23,22 @@ pub struct Shared {
     repairs: Mutex<VecDeque<Duration>>,
     pub(super) hints: Mutex<HashMap<(ProjectId, AppId), Sequence>>,
     journal: Mutex<Option<bool>>,
+    scans: Mutex<Scans>,
+    /// The calls over it.
+    pub(crate) requests: RequestCounts,
     /// Why ZITADEL cannot be reached at all, by the connection's own check, and since how many outages it is watched.
     outage: Mutex<(u64, Option<Failure>)>,
     /// Whether a call said that the API in use is not served any more.
     api_doubted: AtomicBool,
     /// For when the connection's check was last asked for, since boot; perhaps it is still to come.
     doubted: Mutex<Option<Duration>>,
+}
+
+/// When projects were last scanned, since boot. Of projects that no object names any more the times stay: they are few.
+#[derive(Default)]
+struct Scans {
+    since: Option<Duration>,
+    projects: HashMap<ProjectKey, Duration>,
 }
 
 /// So far apart the checks are that failed calls ask for.
@@ -41,6 +53,8 @@ impl Shared {
             repairs: Mutex::default(),
             hints: Mutex::default(),
             journal: Mutex::default(),
+            scans: Mutex::default(),
+            requests: RequestCounts::default(),
             outage: Mutex::default(),
             api_doubted: AtomicBool::new(false),
             doubted: Mutex::default(),
@@ -118,6 +132,29 @@ impl Shared {
         self.journal.lock().replace(readable) != Some(readable)
     }
 
+    /// A project was scanned, so that what changed before `begun` has been noticed.
+    pub(crate) fn saw_project(&self, project: ProjectKey, begun: Duration) {
+        self.scans.lock().projects.insert(project, begun);
+    }
+
+    /// What was seen of the connection of this name, for metrics. The clocks are the wall clock, and that since boot.
+    pub(super) fn activity(
+        &self,
+        name: &str,
+        wall: Timestamp,
+        boot: Duration,
+    ) -> ConnectionActivity {
+        let mut scans = self.scans.lock();
+        let since = *scans.since.get_or_insert(boot);
+        let at = |then: Duration| earlier(wall, boot.saturating_sub(then));
+        let scanned = scans.projects.iter();
+        ConnectionActivity {
+            requests: self.requests.current(),
+            scanned: scanned.map(|(key, then)| (*key, at(*then))).collect(),
+            ..ConnectionActivity::of(name, at(since))
+        }
+    }
+
     /// How many repairs were made within this time; older ones are forgotten.
     pub(super) fn repairs_within(&self, window: Duration, now: Duration) -> usize {
         let mut repairs = self.repairs.lock();
@@ -134,6 +171,10 @@ impl Shared {
     pub fn repaired(&self, now: Duration) {
         self.repairs.lock().push_back(now);
     }
+}
+
+fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+    time.saturating_sub(by).unwrap_or(time)
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The operator's metrics, as OpenMetrics under `zitadel_secret_operator_`. `docs/reference/metrics.md` lists all of them.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -11,20 +13,27 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
+mod activity;
 mod catalogue;
 mod inventory;
 mod labels;
+mod process;
+mod requests;
+mod series;
 
 use crate::api::Outcome;
 use crate::rotation::Cause;
+pub use activity::ConnectionActivity;
 pub use catalogue::{Description, Kind, SECTIONS, reference};
 use inventory::InventoryCollector;
 pub use inventory::{Inventory, InventorySource};
 use labels::{
-    Build, ByCause, ByCheck, ByKubeRequest, ByOperation, ByOutcome, ByPart, ByReason, ByResult,
-    ByVerdict, GENERATE_OUTCOMES, VERDICTS, rotation_outcomes,
+    Build, ByCause, ByCheck, ByKubeRequest, ByOperation, ByPart, ByReason, ByResult, ByVerdict,
+    GENERATE_OUTCOMES, VERDICTS, rotation_outcomes,
 };
 pub use labels::{KubeCode, WindowPart};
+use process::ProcessCollector;
+pub use requests::RequestCounts;
 
 /// The media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -36,16 +45,19 @@ type HistogramFamily<S> = Family<S, Histogram, fn() -> Histogram>;
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
+    /// Without the prefix.
+    process: Arc<Registry>,
     generates: Family<ByCause, Counter>,
     rotations: Family<ByCause, Counter>,
     dark_window: HistogramFamily<ByPart>,
+    dark_seconds: Counter<f64, AtomicU64>,
+    rotation_delay: Histogram,
     rotation_complete: Histogram,
     unflushed_secrets: Gauge,
     oldest_unflushed: Gauge,
     reconciles: Family<ByResult, Counter>,
     reconcile_duration: Histogram,
     reconcile_errors: Family<ByReason, Counter>,
-    zitadel_requests: Family<ByOutcome, Counter>,
     zitadel_request_duration: HistogramFamily<ByOperation>,
     kubernetes_requests: Family<ByKubeRequest, Counter>,
     verification_verdicts: Family<ByVerdict, Counter>,
@@ -75,11 +87,18 @@ impl Default for Metrics {
 impl Metrics {
     /// Everything at zero.
     pub fn new() -> Self {
+        let mut process = Registry::default();
+        process.register_collector(Box::new(ProcessCollector::new()));
         let mut metrics = Self {
             registry: Arc::default(),
+            process: Arc::new(process),
             generates: Family::default(),
             rotations: Family::default(),
             dark_window: Family::new_with_constructor(window_buckets),
+            dark_seconds: Counter::default(),
+            rotation_delay: Histogram::new([
+                60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0, 604_800.0,
+            ]),
             rotation_complete: Histogram::new([
                 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 150.0, 300.0, 900.0, 3600.0,
             ]),
@@ -90,7 +109,6 @@ impl Metrics {
                 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0,
             ]),
             reconcile_errors: Family::default(),
-            zitadel_requests: Family::default(),
             zitadel_request_duration: Family::new_with_constructor(request_buckets),
             kubernetes_requests: Family::default(),
             verification_verdicts: Family::default(),
@@ -111,6 +129,8 @@ impl Metrics {
         add(to, &catalogue::GENERATES, self.generates.clone());
         add(to, &catalogue::ROTATIONS, self.rotations.clone());
         add(to, &catalogue::DARK_WINDOW, self.dark_window.clone());
+        add(to, &catalogue::DARK_SECONDS, self.dark_seconds.clone());
+        add(to, &catalogue::ROTATION_DELAY, self.rotation_delay.clone());
         add(
             to,
             &catalogue::ROTATION_COMPLETE,
@@ -136,11 +156,6 @@ impl Metrics {
             to,
             &catalogue::RECONCILE_ERRORS,
             self.reconcile_errors.clone(),
-        );
-        add(
-            to,
-            &catalogue::ZITADEL_REQUESTS,
-            self.zitadel_requests.clone(),
         );
         add(
             to,
@@ -213,6 +228,16 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// Counts the time in which the Secret of an object held no working credential.
+    pub fn dark(&self, time: Duration) {
+        self.dark_seconds.inc_by(time.as_secs_f64());
+    }
+
+    /// Records how long after its time a scheduled rotation was published.
+    pub fn rotation_delay(&self, delay: Duration) {
+        self.rotation_delay.observe(delay.as_secs_f64());
+    }
+
     /// Records how long the consumers of a rotation took to get its value.
     pub fn rotation_complete(&self, took: Duration) {
         self.rotation_complete.observe(took.as_secs_f64());
@@ -239,11 +264,8 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts a call to ZITADEL.
-    pub fn zitadel_request(&self, operation: &'static str, outcome: &'static str, took: Duration) {
-        self.zitadel_requests
-            .get_or_create(&ByOutcome { operation, outcome })
-            .inc();
+    /// Records how long a call to ZITADEL took. It is counted in [`RequestCounts`].
+    pub fn zitadel_request(&self, operation: &'static str, took: Duration) {
         self.zitadel_request_duration
             .get_or_create(&ByOperation { operation })
             .observe(took.as_secs_f64());
@@ -281,7 +303,9 @@ impl Metrics {
     pub fn encode(&self) -> String {
         let mut text = String::new();
         // NB: writing to a String cannot fail, and none of our label values does.
-        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.process);
+        let _ = encode_eof(&mut text);
         text
     }
 }
@@ -301,6 +325,7 @@ fn gauge_value(count: usize) -> i64 {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use jiff::SignedDuration;
     use serde_json::json;
 
     use super::*;
@@ -319,7 +344,10 @@ mod tests {
         clone.kubernetes_request("update", "leases", KubeCode::Deadline);
         clone.set_leader(true);
         clone.set_unflushed_secrets(2, Some("2026-01-01T00:00:00Z".parse().unwrap()));
-        clone.zitadel_request("generate", "Ok", Duration::from_millis(20));
+        clone.zitadel_request("generate", Duration::from_millis(20));
+        clone.rotation_delay(Duration::from_secs(90));
+        clone.dark(Duration::from_millis(250));
+        clone.dark(Duration::from_millis(500));
         let text = metrics.encode();
         for line in [
             "generates_total{cause=\"Due\",outcome=\"Success\"} 2",
@@ -335,7 +363,9 @@ mod tests {
             "leader 1",
             "rotations_total{cause=\"LostAttempt\",outcome=\"Published\"} 0",
             "rotations_total{cause=\"Due\",outcome=\"Retired\"} 0",
-            "zitadel_requests_total{operation=\"generate\",outcome=\"Ok\"} 1",
+            "rotation_delay_seconds_bucket{le=\"60.0\"} 0",
+            "rotation_delay_seconds_bucket{le=\"300.0\"} 1",
+            "dark_seconds_total 0.75",
             "zitadel_request_duration_seconds_count{operation=\"generate\"} 1",
             "unflushed_secrets 2",
             "oldest_unflushed_secret_timestamp_seconds 1767225600",
@@ -378,17 +408,21 @@ mod tests {
         metrics.dark_window(WindowPart::Prove, Duration::ZERO);
         metrics.reconcile_failed("x", Duration::ZERO);
         metrics.kubernetes_request("get", "secrets", KubeCode::Status(404));
-        metrics.zitadel_request("me", "Ok", Duration::ZERO);
+        metrics.zitadel_request("me", Duration::ZERO);
         metrics.set_ready("watches", true);
         let condition = json!({
             "type": "Ready", "status": "True", "reason": "UpToDate", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"
+        });
+        let verified = json!({
+            "type": "Verified", "status": "True", "reason": "Accepted", "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z"
         });
         let object = json!({
             "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
             "metadata": {"name": "x", "namespace": "x"}, "spec": {"projectId": "1", "appId": "2"},
             "status": {
-                "conditions": [condition], "nextRotationTime": "2026-01-01T00:00:00Z",
+                "conditions": [condition, verified], "nextRotationTime": "2026-01-01T00:00:00Z",
                 "lastRotation": {"time": "2026-01-01T00:00:00Z", "reason": "Due", "attempt": "x"},
             },
         });
@@ -403,6 +437,12 @@ mod tests {
             Some(Inventory {
                 objects: vec![Arc::clone(&object)],
                 connections: vec![Arc::clone(&connection)],
+                activity: vec![ConnectionActivity {
+                    requests: vec![("me", "Ok", 1)],
+                    clock_skew: Some(SignedDuration::ZERO),
+                    ..ConnectionActivity::of("x", Timestamp::UNIX_EPOCH)
+                }],
+                clock_skew: Some(SignedDuration::ZERO),
                 consumers: Totals::default(),
                 now: Timestamp::UNIX_EPOCH,
             })
@@ -412,8 +452,7 @@ mod tests {
             .map(|metric| {
                 let kind = format!("{:?}", metric.kind).to_lowercase();
                 let labels = metric.labels.iter().map(|label| (*label).to_owned());
-                let name = format!("{}_{}", catalogue::PREFIX, metric.name);
-                (name, (kind, labels.collect()))
+                (metric.family(), (kind, labels.collect()))
             })
             .collect();
         assert_eq!(families(&metrics.encode()), described);

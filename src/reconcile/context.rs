@@ -202,7 +202,7 @@ impl Context {
         let now = self.process.clock.wall();
         let count = || {
             let objects = self.store.objects();
-            let next = objects.filter_map(|object| object.summary()?.next_rotation);
+            let next = objects.filter_map(|object| object.summary()?.next_rotation());
             next.filter(|next| *next < now).count()
         };
         let mut found = self.backlog.lock();

@@ -16,7 +16,7 @@ use crate::reconcile::context::Context;
 use crate::reconcile::probe::probe;
 use crate::reconcile::received::{Proven, Received};
 use crate::report::failure;
-use crate::rotation::{CommitRecord, Failure, Fence, SecretState, Verdict, Version, fence};
+use crate::rotation::{Cause, CommitRecord, Failure, Fence, SecretState, Verdict, Version, fence};
 use crate::store::apply;
 use crate::store::reading;
 use crate::store::wiped;
@@ -58,6 +58,12 @@ pub async fn prove_and_write(context: &Context, received: &Received) -> Flushed 
             .process
             .metrics
             .dark_window(WindowPart::Total, total);
+        if received.target.standby.is_none() && received.cause != Cause::FirstIssue {
+            context.process.metrics.dark(total);
+        }
+        if let Some(delay) = received.delay() {
+            context.process.metrics.rotation_delay(delay);
+        }
     }
     Flushed {
         attempt: received.attempt,

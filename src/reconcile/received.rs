@@ -68,6 +68,17 @@ pub struct Received {
 }
 
 impl Received {
+    /// How long after its time a scheduled rotation was written.
+    pub(super) fn delay(&self) -> Option<Duration> {
+        if self.cause != Cause::Due {
+            return None;
+        }
+        let stored = self.stored.as_ref()?.commit.as_ref()?.stored()?;
+        let due = self.target.schedule.start(stored.entry.change_date)?;
+        let delay = self.published.lock().duration_since(due);
+        Some(Duration::try_from(delay).unwrap_or_default())
+    }
+
     pub(super) fn place<'a>(&'a self, target: &'a Target) -> SecretTarget<'a> {
         SecretTarget {
             target,

@@ -4,7 +4,7 @@ mod breaker;
 mod scene;
 #[cfg(test)]
 mod tests;
-mod time;
+pub(crate) mod time;
 mod zitadel;
 
 use crate::api::{Kind, Reason, RecoveryPolicy};

@@ -294,6 +294,13 @@ impl Schedule {
         state
     }
 
+    /// When the credential made at `last` can first be rotated: when it is due, and a window is open. None without an interval.
+    pub fn start(&self, last: Timestamp) -> Option<Timestamp> {
+        let age = self.age?;
+        let since = later(later(last, age.interval), age.offset);
+        Some(self.first_start(since))
+    }
+
     /// The next instant at which waiting is called by another name: when the credential becomes due, and when it is overdue.
     pub fn next_change(&self, last: Timestamp, now: Timestamp) -> Option<Timestamp> {
         let age = self.age?;

@@ -10,7 +10,11 @@ use kube::runtime::reflector::ObjectRef;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_value::{DeserializerError, Value};
 
-use crate::api::{ApiAppSecretSpec, AppSecret, AppSecretStatus, ConditionType, Kind, Reason};
+use crate::api::{
+    ApiAppSecretSpec, AppSecret, AppSecretStatus, Condition, ConditionType, Kind, Reason, Status,
+};
+use crate::ids::ProjectKey;
+use crate::report::message::time::first_in;
 use crate::store::packed::Packed;
 use crate::store::prune;
 
@@ -49,10 +53,30 @@ pub struct Summary {
     pub stalled: bool,
     /// The reason of its `Ready` condition, if that is one of this version's.
     pub reason: Option<Reason>,
-    /// When the next rotation is due.
-    pub next_rotation: Option<Timestamp>,
     /// Whether an attempt is open.
     pub open_attempt: bool,
+    /// Whether ZITADEL accepts the stored client secret. None if nothing is known of one.
+    pub accepted: Option<bool>,
+    next_rotation: Second,
+    verified: Second,
+    /// Its project.
+    pub project: ProjectKey,
+}
+
+/// A time to the second, up to the year 2106, in a quarter of the room. 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Second(u32);
+
+impl Second {
+    fn of(time: Option<Timestamp>) -> Self {
+        let seconds = time.map_or(0, Timestamp::as_second);
+        Self(u32::try_from(seconds.max(0)).unwrap_or(u32::MAX))
+    }
+
+    fn time(self) -> Option<Timestamp> {
+        let is_some = self.0 != 0;
+        is_some.then(|| Timestamp::from_second(self.0.into()).ok())?
+    }
 }
 
 impl Summary {
@@ -61,15 +85,36 @@ impl Summary {
         let holds = |type_| status.is_some_and(|status| status.conditions.is_true(type_));
         let ready = status.and_then(|status| status.conditions.get(ConditionType::Ready));
         let next = status.and_then(|status| status.next_rotation_time.as_ref());
+        let verified = status.and_then(|status| status.conditions.get(ConditionType::Verified));
         Self {
             kind: object.kind,
             ready: holds(ConditionType::Ready),
             stalled: holds(ConditionType::Stalled),
             reason: ready.and_then(|ready| Reason::parse(&ready.reason)),
-            next_rotation: next.map(|next| next.0),
             open_attempt: status.is_some_and(|status| status.attempt.is_some()),
+            accepted: verified.map(|verified| verified.status == Status::True),
+            next_rotation: Second::of(next.map(|next| next.0)),
+            verified: Second::of(verified.map(verified_at)),
+            project: ProjectKey::of(&object.spec.project_id),
         }
     }
+
+    /// When the next rotation is due.
+    pub fn next_rotation(&self) -> Option<Timestamp> {
+        self.next_rotation.time()
+    }
+
+    /// When ZITADEL was last asked about the stored client secret and accepted it; of one that it does not accept, since when that is so.
+    pub fn verified(&self) -> Option<Timestamp> {
+        self.verified.time()
+    }
+}
+
+/// The time of a verdict: that in its message, or when the condition began.
+fn verified_at(condition: &Condition) -> Timestamp {
+    let asked = first_in(&condition.message);
+    let asked = asked.filter(|_| condition.status == Status::True);
+    asked.unwrap_or(condition.last_transition_time.0)
 }
 
 impl Object {
@@ -281,8 +326,11 @@ mod tests {
             ready: true,
             stalled: false,
             reason: Some(Reason::UpToDate),
-            next_rotation: None,
             open_attempt: false,
+            accepted: Some(true),
+            next_rotation: Second(0),
+            verified: Second(1_772_600_767),
+            project: ProjectKey::of("471359388500789484"),
         };
         assert_eq!(resting, expected);
         let next = "2026-04-01T00:00:00Z";
@@ -295,10 +343,13 @@ mod tests {
             ready: false,
             stalled: true,
             reason: None,
-            next_rotation: next.parse().ok(),
             open_attempt: true,
+            next_rotation: Second(1_775_001_600),
+            ..resting
         };
         assert_eq!(summary, expected);
+        assert_eq!(summary.next_rotation(), next.parse().ok());
+        assert_eq!(resting.next_rotation(), None);
     }
 
     #[test]

@@ -46,17 +46,19 @@ impl Client {
             config.clock,
         )?;
         let issuer = config.url.as_str().to_owned();
+        let observer = config.observer.map(Arc::new);
         Ok(Self {
             api: ApiVersion::V1,
             tokens: Arc::new(TokenSource::new(
                 config.credential,
                 issuer,
                 config.timeouts.call,
+                observer.clone(),
             )),
             issuer: config.url,
             transport: Arc::new(transport),
             timeouts: config.timeouts,
-            observer: config.observer.map(Arc::new),
+            observer,
         })
     }
 

@@ -54,7 +54,7 @@ pub struct ClientConfig {
 }
 
 /// Observes a call that ended: which one, its error if it failed, and how long it took, including the request for an access token if it
-/// needed a new one. A call that reads several pages is one call.
+/// needed a new one, which is observed as a call of its own as well. A call that reads several pages is one call.
 pub type Observer = Box<dyn Fn(Operation, Option<&ZitadelError>, Duration) + Send + Sync>;
 
 impl ClientConfig {

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::config::Observer;
 use super::credential::{Credential, ServiceAccountKey};
 use super::error::{ErrorClass, Operation, ZitadelError};
 use super::sensitive;
@@ -67,16 +68,23 @@ pub(super) struct TokenSource {
     credential: Credential,
     issuer: String,
     deadline: Duration,
+    observer: Option<Arc<Observer>>,
     slots: Mutex<HashMap<Audience, CachedToken>>,
 }
 
 impl TokenSource {
-    /// `issuer` is the audience of assertions, `deadline` that of one request.
-    pub(super) fn new(credential: Credential, issuer: String, deadline: Duration) -> Self {
+    /// `issuer` is the audience of assertions, `deadline` that of one request. Each request is reported to the observer.
+    pub(super) fn new(
+        credential: Credential,
+        issuer: String,
+        deadline: Duration,
+        observer: Option<Arc<Observer>>,
+    ) -> Self {
         Self {
             credential,
             issuer,
             deadline,
+            observer,
             slots: Mutex::new(HashMap::new()),
         }
     }
@@ -135,17 +143,32 @@ impl TokenSource {
         transport: &Transport,
     ) -> Result<Token, ZitadelError> {
         let assumed = transport.now();
-        let first = self.request_once(key, audience, transport).await;
+        let first = self.observed(key, audience, transport).await;
         // The rejection itself carried ZITADEL's time: if a wrong time was the cause, the next assertion is right.
         match first {
             Err(error)
                 if error.class() == ErrorClass::TokenRefused
                     && transport.now().duration_since(assumed).abs().as_secs() > 30 =>
             {
-                self.request_once(key, audience, transport).await
+                self.observed(key, audience, transport).await
             }
             first => first,
         }
+    }
+
+    /// One request, reported to the observer.
+    async fn observed(
+        &self,
+        key: &ServiceAccountKey,
+        audience: &Audience,
+        transport: &Transport,
+    ) -> Result<Token, ZitadelError> {
+        let started = Instant::now();
+        let result = self.request_once(key, audience, transport).await;
+        if let Some(observer) = &self.observer {
+            observer(Operation::Token, result.as_ref().err(), started.elapsed());
+        }
+        result
     }
 
     async fn request_once(
@@ -188,7 +211,12 @@ mod tests {
     #[test]
     fn a_rejected_token_is_not_used_again_even_while_another_caller_checks_it() {
         let key = crate::zitadel::credential::tests::service_account_key();
-        let source = TokenSource::new(key, "https://iam.example.com".to_owned(), Duration::ZERO);
+        let source = TokenSource::new(
+            key,
+            "https://iam.example.com".to_owned(),
+            Duration::ZERO,
+            None,
+        );
         let token = Token {
             value: Arc::new(SecretString::from("a")),
             rejected: Arc::default(),

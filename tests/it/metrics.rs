@@ -29,7 +29,8 @@ async fn scrape_of(operator: &Operator) -> BTreeMap<String, f64> {
     lines
         .map(|line| {
             let (series, value) = line.rsplit_once(' ').unwrap();
-            let series = series.strip_prefix(PREFIX).unwrap();
+            // Those of the process have no prefix.
+            let series = series.strip_prefix(PREFIX).unwrap_or(series);
             (series.to_owned(), value.parse().unwrap())
         })
         .collect()
@@ -115,11 +116,11 @@ fn seconds(time: Timestamp) -> Timestamp {
 #[tokio::test]
 async fn the_series_of_an_object_say_what_its_status_says_and_go_with_it() {
     let tenant = tenant("series").await;
-    let (app, other) = (tenant.app("api"), tenant.app("other"));
+    let (app, other_app) = (tenant.app("api"), tenant.app("other"));
     let rotation = |trigger: &str| json!({"rotation": {"interval": "30d", "trigger": trigger}});
     tenant.apply("api", &app.id, rotation("a")).await.unwrap();
     tenant
-        .apply("other", &other.id, json!({"projectId": "elsewhere"}))
+        .apply("other", &other_app.id, json!({"projectId": "elsewhere"}))
         .await
         .unwrap();
     tenant.ready("api").await;
@@ -144,6 +145,15 @@ async fn the_series_of_an_object_say_what_its_status_says_and_go_with_it() {
             "object_condition{{{api},condition=\"Verified\",status=\"True\",reason=\"Accepted\"}}"
         ),
         format!("object_next_rotation_timestamp_seconds{{{api}}}"),
+        format!("object_verified_timestamp_seconds{{{api}}}"),
+        format!(
+            "object_info{{{api},connection=\"{}\",project=\"{}\",app=\"{}\",secret=\"api\"}}",
+            tenant.namespace, tenant.project, app.id
+        ),
+        format!(
+            "object_info{{{other},connection=\"{}\",project=\"elsewhere\",app=\"{}\",secret=\"other\"}}",
+            tenant.namespace, other_app.id
+        ),
         format!("object_rotation_timestamp_seconds{{{api},cause=\"Trigger\"}}"),
         format!(
             "object_condition{{{other},condition=\"Ready\",status=\"False\",reason=\"NotGranted\"}}"
@@ -166,7 +176,9 @@ async fn the_series_of_an_object_say_what_its_status_says_and_go_with_it() {
         at(format!("object_next_rotation_timestamp_seconds{{{api}}}")),
         next
     );
+    let asked = at(format!("object_verified_timestamp_seconds{{{api}}}"));
     let made = status.change_date.unwrap().0;
+    assert!(asked >= seconds(made), "{asked}");
     assert_eq!(
         at(format!(
             "object_rotation_timestamp_seconds{{{api},cause=\"Trigger\"}}"
@@ -251,4 +263,28 @@ async fn a_rotation_is_counted_once_and_timed_and_what_is_under_way_is_shown_wit
         "{counted} calls are counted, ZITADEL made {made}"
     );
     assert!(after[windows] > before[windows]);
+    // It has no standby application.
+    assert!(after["dark_seconds_total"] > before["dark_seconds_total"]);
+    let generated = |connection: &str| {
+        let labels = format!("connection=\"{connection}\",operation=\"generate\",outcome=\"Ok\"");
+        after.get(&format!("zitadel_requests_total{{{labels}}}"))
+    };
+    assert!(generated(&tenant.namespace).is_some_and(|count| *count > 1.5));
+    assert!(after["process_resident_memory_bytes"] > 1e6);
+}
+
+#[tokio::test]
+async fn a_scheduled_rotation_is_timed_from_when_it_could_start() {
+    let tenant = tenant("delay").await;
+    let app = tenant.app("api");
+    let every = |interval: &str| json!({"rotation": {"interval": interval, "jitterPercent": 0}});
+    tenant.apply("api", &app.id, every("1s")).await.unwrap();
+    tenant.until_generates(&app, 2).await;
+    tenant.apply("api", &app.id, every("30d")).await.unwrap();
+    eventually(PATIENCE, || async {
+        let now = scrape().await;
+        let at_most = "rotation_delay_seconds_bucket{le=\"60.0\"}";
+        (now[at_most] > 0.5).then_some(())
+    })
+    .await;
 }

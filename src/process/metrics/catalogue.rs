@@ -26,7 +26,7 @@ pub enum Kind {
 /// One metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Description {
-    /// Its name without prefix and without the ending of its type.
+    /// Its name without prefix and without the ending of its type. Those of the process have no prefix.
     pub name: &'static str,
     /// Its type.
     pub kind: Kind,
@@ -45,6 +45,14 @@ impl Description {
         }
     }
 
+    /// The name with its prefix.
+    pub fn family(&self) -> String {
+        if self.name.starts_with("process_") {
+            return self.name.to_owned();
+        }
+        format!("{PREFIX}_{}", self.name)
+    }
+
     /// The name to query. Of a histogram it is what its three series begin with.
     pub fn full_name(&self) -> String {
         let ending = match self.kind {
@@ -52,7 +60,7 @@ impl Description {
             Kind::Info => "_info",
             Kind::Gauge | Kind::Histogram => "",
         };
-        format!("{PREFIX}_{}{ending}", self.name)
+        self.family() + ending
     }
 }
 
@@ -78,6 +86,10 @@ catalogue! {
             "Rotations that ended after their new value was received";
         DARK_WINDOW: Histogram "dark_window_seconds" ["part"]
             "Time from ZITADEL's response until the Secret is written. Without a standby application the Secret holds no working credential meanwhile";
+        DARK_SECONDS: Counter "dark_seconds" []
+            "Seconds in which a Secret held no working credential because of a rotation: the dark windows of objects without a standby application, first issues left out";
+        ROTATION_DELAY: Histogram "rotation_delay_seconds" []
+            "Time from when a scheduled rotation could first start, due and in a window, until the Secret is written";
         ROTATION_COMPLETE: Histogram "rotation_complete_seconds" []
             "Time from the written Secret until every Pod that uses it has the new client secret. Only with the right to see Pods";
         UNFLUSHED_SECRETS: Gauge "unflushed_secrets" []
@@ -92,6 +104,10 @@ catalogue! {
             "Objects by kind and state";
         OVERDUE_OBJECTS: Gauge "overdue_objects" []
             "Objects whose rotation is overdue: with the reason Overdue, or due for more than an hour. Suspended ones do not count";
+        UNVERIFIED_OBJECTS: Gauge "unverified_objects" []
+            "Objects whose stored client secret was not verified for a day: ZITADEL did not accept it, and did not show that its application is unchanged. Suspended ones do not count";
+        VERIFIED_AGE: Gauge "verified_age_seconds" []
+            "Time since the last verification, of the object that has waited longest, 0 if there is none. Suspended ones do not count";
         BREAKER_OPEN_OBJECTS: Gauge "breaker_open_objects" []
             "Objects whose repairs have stopped, with the reason BreakerOpen";
         CONSUMERS: Gauge "consumers" ["state"]
@@ -102,20 +118,30 @@ catalogue! {
             "Objects with an attempt whose outcome is not known yet";
         NEXT_ROTATION: Gauge "next_rotation_timestamp_seconds" []
             "When the next scheduled rotation of all is due, 0 if there is none";
+        UPCOMING_ROTATIONS: Gauge "upcoming_rotations" ["day"]
+            "Objects whose next rotation can start on that day, counted in periods of 24 hours from now";
     }
     "Each object" {
+        OBJECT_INFO: Gauge "object_info" ["kind", "namespace", "name", "connection", "project", "app", "secret"]
+            "Always 1: what the object names, for joins with other metrics";
         OBJECT_CONDITION: Gauge "object_condition" ["kind", "namespace", "name", "condition", "status", "reason"]
             "1 for each current condition of the object";
         OBJECT_NEXT_ROTATION: Gauge "object_next_rotation_timestamp_seconds" ["kind", "namespace", "name"]
             "When the next rotation can start. In the past while a due one cannot be carried out. Absent without an interval";
         OBJECT_ROTATION: Gauge "object_rotation_timestamp_seconds" ["kind", "namespace", "name", "cause"]
             "When ZITADEL generated the stored client secret, and the cause. Its age is time() minus this";
+        OBJECT_VERIFIED: Gauge "object_verified_timestamp_seconds" ["kind", "namespace", "name"]
+            "When the stored client secret was last verified, or since when it is known not to work. Absent before the first one";
     }
     "Each connection" {
         CONNECTION_CONDITION: Gauge "connection_condition" ["connection", "condition", "status", "reason"]
             "1 for each current condition of the ZitadelConnection";
         CONNECTION_CREDENTIAL_EXPIRY: Gauge "connection_credential_expiry_timestamp_seconds" ["connection"]
             "Expiry of the credential. Absent if it is unknown, as for a personal access token";
+        CONNECTION_CLOCK_SKEW: Gauge "connection_clock_skew_seconds" ["connection"]
+            "ZITADEL's clock minus that of this process, by the last response. More than 300 in either direction holds scheduled rotations back";
+        ZITADEL_REQUESTS: Counter "zitadel_requests" ["connection", "operation", "outcome"]
+            "Calls to ZITADEL; token requests count on their own, with the operation token";
     }
     "Work" {
         RECONCILES: Counter "reconciles" ["result"]
@@ -124,12 +150,12 @@ catalogue! {
             "Duration of reconciliations of objects";
         RECONCILE_ERRORS: Counter "reconcile_errors" ["reason"]
             "Failed reconciliations";
-        ZITADEL_REQUESTS: Counter "zitadel_requests" ["operation", "outcome"]
-            "Calls to ZITADEL, without those for access tokens";
         ZITADEL_REQUEST_DURATION: Histogram "zitadel_request_duration_seconds" ["operation"]
             "Duration of calls to ZITADEL, including the request for an access token if a new one was needed";
         KUBERNETES_REQUESTS: Counter "kubernetes_requests" ["verb", "resource", "code"]
             "Requests to the Kubernetes API server, and watches that began";
+        CLOCK_SKEW: Gauge "clock_skew_seconds" []
+            "The clock of the Kubernetes API server minus that of this process, by the last response. More than 300 in either direction holds scheduled rotations back";
         LEADER: Gauge "leader" []
             "1 while this replica is active; without leader election always";
         READY: Gauge "ready" ["check"]
@@ -137,11 +163,26 @@ catalogue! {
         BUILD: Info "build" ["version"]
             "The running version";
     }
+    "The process" {
+        PROCESS_CPU: Counter "process_cpu_seconds" []
+            "User and system CPU time";
+        PROCESS_RESIDENT_MEMORY: Gauge "process_resident_memory_bytes" []
+            "Resident memory. Only on Linux, as are the next three";
+        PROCESS_THREADS: Gauge "process_threads" []
+            "Threads";
+        PROCESS_OPEN_FDS: Gauge "process_open_fds" []
+            "Open file descriptors";
+        PROCESS_MAX_FDS: Gauge "process_max_fds" []
+            "Limit of open file descriptors. Absent if there is none";
+        PROCESS_START_TIME: Gauge "process_start_time_seconds" []
+            "When the process started";
+    }
 }
 
 /// The calls whose label is `operation`.
-const OPERATIONS: [&str; 9] = [
+const OPERATIONS: [&str; 11] = [
     "me",
+    "api",
     "generate",
     "app",
     "project",
@@ -150,6 +191,7 @@ const OPERATIONS: [&str; 9] = [
     "changes",
     "introspect",
     "discovery",
+    "token",
 ];
 
 /// The description of each label: where it occurs, if it has several meanings, and its values.
@@ -165,7 +207,10 @@ fn label_notes() -> Vec<(&'static str, String)> {
     vec![
         ("kind", quoted(&api::Kind::ALL.map(api::Kind::as_str))),
         ("namespace, name", "of the object. Where Prometheus has a label `namespace` for the scraped pod, it calls this one `exported_namespace`, unless `honorLabels` is on, as in the chart's monitors".to_owned()),
-        ("connection", "name of the ZitadelConnection".to_owned()),
+        ("connection", "name of the ZitadelConnection. Its series go with it".to_owned()),
+        ("project, app", "of `spec.projectId` and `spec.appId`".to_owned()),
+        ("secret", "name of the Secret".to_owned()),
+        ("day", "`0` (within 24 hours, or in the past) to `6`".to_owned()),
         ("condition", format!("{}; of a connection `Ready` and `Stalled`", quoted(&["Ready", "Reconciling", "Stalled", "Verified", "ConsumersCurrent"]))),
         ("status", quoted(&["True", "False", "Unknown"])),
         ("reason", "of conditions: a [reason](../troubleshooting.md). Of `reconcile_errors_total`: what failed".to_owned()),
@@ -195,8 +240,8 @@ pub fn reference() -> String {
         "# Metrics\n\n\
          <!-- Written by `make reference` from src/process/metrics/catalogue.rs. Do not edit. -->\n\n\
          The operator exports these at `/metrics` as OpenMetrics text. Names and labels are stable: `CHANGELOG.md`\n\
-         lists every change. All names begin with `zitadel_secret_operator_`. See [alerts](../how-to/alerts.md) for what to do\n\
-         about them.\n\n\
+         lists every change. All names begin with `zitadel_secret_operator_`, but those of the process, which\n\
+         are the ones that Prometheus' own client libraries use. See [alerts](../how-to/alerts.md) for what to do about them.\n\n\
          Metrics of objects and connections are made from what the watches show at the time of the scrape. They disappear\n\
          with the object. Only the active replica has them; a standby does not. With several replicas and without leader\n\
          election each has them, so use the `max`. Metrics of each object are exported with `--metrics-per-object=true`\n\

@@ -5,15 +5,15 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kube::core::DeserializeGuard;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Unit;
+use prometheus_client::encoding::DescriptorEncoder;
 
-use super::catalogue::{self, Description};
+use super::activity::{ConnectionActivity, Verifications, encode_activity, encode_verified};
+use super::catalogue;
+use super::series::{gauge, one};
 use crate::api::{
     AppSecret, AppSecretStatus, ConditionType, Conditions, Kind, Reason, Status, ZitadelConnection,
     ZitadelConnectionStatus,
@@ -28,6 +28,10 @@ pub struct Inventory {
     pub objects: Vec<Arc<Object>>,
     /// All `ZitadelConnection`s.
     pub connections: Vec<Arc<DeserializeGuard<ZitadelConnection>>>,
+    /// What was seen of each connection.
+    pub activity: Vec<ConnectionActivity>,
+    /// The clock of the API server minus that of the process.
+    pub clock_skew: Option<SignedDuration>,
     /// The consumers of all rotations.
     pub consumers: Totals,
     /// The time by which something is overdue.
@@ -75,13 +79,17 @@ impl Collector for InventoryCollector {
         };
         let objects = &inventory.objects;
         encode_together(objects, inventory.now, &mut encoder)?;
+        encode_verified(objects, &inventory.activity, inventory.now, &mut encoder)?;
         encode_consumers(inventory.consumers, &mut encoder)?;
         if self.0.per_object.load(Ordering::Relaxed) {
             let listed = objects.get(..MOST_LISTED).unwrap_or(objects);
-            let listed: Vec<_> = listed.iter().map(|kept| Listed::new(kept)).collect();
+            let verified = Verifications::of(&inventory.activity);
+            let listed = listed.iter().map(|kept| Listed::new(kept, &verified));
+            let listed: Vec<_> = listed.collect();
             encode_each(&listed, &mut encoder)?;
         }
-        encode_connections(&inventory, &mut encoder)
+        encode_connections(&inventory, &mut encoder)?;
+        encode_activity(&inventory.activity, inventory.clock_skew, &mut encoder)
     }
 }
 
@@ -92,15 +100,17 @@ struct Listed {
     name: String,
     /// None if it can't be read.
     object: Option<AppSecret>,
+    verified: Option<Timestamp>,
 }
 
 impl Listed {
-    fn new(kept: &Object) -> Self {
+    fn new(kept: &Object, verified: &Verifications<'_>) -> Self {
         Self {
             kind: kept.kind(),
             namespace: kept.namespace().unwrap_or_default(),
             name: kept.name_any(),
             object: kept.read().ok(),
+            verified: verified.time(kept),
         }
     }
 
@@ -142,7 +152,7 @@ fn state(summary: Option<Summary>) -> &'static str {
 
 fn is_overdue(summary: &Summary, now: Timestamp) -> bool {
     let waits = summary
-        .next_rotation
+        .next_rotation()
         .is_some_and(|next| now.duration_since(next) > GRACE);
     summary.reason == Some(Reason::Overdue) || (waits && summary.reason != Some(Reason::Suspended))
 }
@@ -200,7 +210,7 @@ fn encode_together(
         Ok(())
     })?;
     let next = summaries()
-        .filter_map(|summary| summary.next_rotation)
+        .filter_map(|summary| summary.next_rotation())
         .min();
     for (metric, value) in [
         (
@@ -219,9 +229,22 @@ fn encode_together(
     ] {
         gauge(encoder, metric, |values| values.encode_gauge(&value))?;
     }
-    Ok(())
+    let mut days = [0_i64; DAYS.len()];
+    for next in summaries().filter_map(|summary| summary.next_rotation()) {
+        let ahead = next.duration_since(now).max(SignedDuration::ZERO);
+        let day = usize::try_from(ahead.as_hours() / 24).unwrap_or(usize::MAX);
+        if let Some(count) = days.get_mut(day) {
+            *count += 1;
+        }
+    }
+    gauge(encoder, &catalogue::UPCOMING_ROTATIONS, |values| {
+        let mut days = DAYS.into_iter().zip(days);
+        days.try_for_each(|(day, count)| one(values, &[("day", day)], count))
+    })
 }
 
+/// The days of `upcoming_rotations`, as labels.
+const DAYS: [&str; 7] = ["0", "1", "2", "3", "4", "5", "6"];
 /// The series of consumers.
 fn encode_consumers(totals: Totals, encoder: &mut DescriptorEncoder) -> fmt::Result {
     let Totals {
@@ -244,6 +267,37 @@ fn encode_consumers(totals: Totals, encoder: &mut DescriptorEncoder) -> fmt::Res
 
 /// The series of each object.
 fn encode_each(objects: &[Listed], encoder: &mut DescriptorEncoder) -> fmt::Result {
+    gauge(encoder, &catalogue::OBJECT_INFO, |values| {
+        for it in objects {
+            if let Some(object) = &it.object {
+                let spec = &object.spec;
+                let labels = [
+                    ("kind", it.kind.as_str()),
+                    ("namespace", it.namespace.as_str()),
+                    ("name", it.name.as_str()),
+                    ("connection", spec.connection_name()),
+                    ("project", spec.project_id.as_str()),
+                    ("app", spec.app_id.as_str()),
+                    ("secret", spec.secret_name(&it.name)),
+                ];
+                one(values, &labels, 1)?;
+            }
+        }
+        Ok(())
+    })?;
+    gauge(encoder, &catalogue::OBJECT_VERIFIED, |values| {
+        for object in objects {
+            if let Some(verified) = object.verified {
+                let labels = [
+                    ("kind", object.kind.as_str()),
+                    ("namespace", object.namespace.as_str()),
+                    ("name", object.name.as_str()),
+                ];
+                one(values, &labels, verified.as_second())?;
+            }
+        }
+        Ok(())
+    })?;
     gauge(encoder, &catalogue::OBJECT_CONDITION, |values| {
         for object in objects {
             for [condition, status, reason] in object.conditions() {
@@ -337,23 +391,6 @@ fn encode_connections(inventory: &Inventory, encoder: &mut DescriptorEncoder) ->
     )
 }
 
-fn gauge(
-    encoder: &mut DescriptorEncoder,
-    metric: &Description,
-    values: impl FnOnce(&mut MetricEncoder) -> fmt::Result,
-) -> fmt::Result {
-    let (name, seconds) = metric.name_and_unit();
-    let unit = seconds.then_some(&Unit::Seconds);
-    // NB: of metrics that are registered the library itself ends the help with a full stop.
-    let help = format!("{}.", metric.help);
-    let mut encoder = encoder.encode_descriptor(name, &help, unit, MetricType::Gauge)?;
-    values(&mut encoder)
-}
-
-fn one(encoder: &mut MetricEncoder, labels: &impl EncodeLabelSet, value: i64) -> fmt::Result {
-    encoder.encode_family(labels)?.encode_gauge(&value)
-}
-
 fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -364,6 +401,7 @@ mod tests {
 
     use super::super::Metrics;
     use super::*;
+    use crate::ids::ProjectKey;
 
     #[expect(
         clippy::needless_pass_by_value,
@@ -383,6 +421,13 @@ mod tests {
     }
 
     fn exported(objects: &Arc<parking_lot::Mutex<Vec<Arc<Object>>>>) -> Metrics {
+        exported_with(objects, Vec::new)
+    }
+
+    fn exported_with(
+        objects: &Arc<parking_lot::Mutex<Vec<Arc<Object>>>>,
+        activity: impl Fn() -> Vec<ConnectionActivity> + Send + Sync + 'static,
+    ) -> Metrics {
         let metrics = Metrics::new();
         metrics.set_per_object(true);
         let objects = Arc::clone(objects);
@@ -390,6 +435,8 @@ mod tests {
             Some(Inventory {
                 objects: objects.lock().clone(),
                 connections: Vec::new(),
+                activity: activity(),
+                clock_skew: Some(SignedDuration::from_secs(-7)),
                 consumers: Totals::default(),
                 now: "2026-01-02T00:00:00Z".parse().unwrap(),
             })
@@ -418,6 +465,7 @@ mod tests {
             r#"object_rotation_timestamp_seconds{kind="ApiAppSecret",namespace="orders",name="api",cause="Due"} 1767225600"#,
             r#"object_next_rotation_timestamp_seconds{kind="ApiAppSecret",namespace="orders",name="api"} 1769904000"#,
             r#"managed_objects{kind="ApiAppSecret",state="ready"} 1"#,
+            r#"object_info{kind="ApiAppSecret",namespace="orders",name="api",connection="default",project="1",app="2",secret="api"} 1"#,
             "next_rotation_timestamp_seconds 1769904000",
             "overdue_objects 0",
         ] {
@@ -467,6 +515,111 @@ mod tests {
         let text = exported(&Arc::new(parking_lot::Mutex::new(objects))).encode();
         assert!(has(&text, "overdue_objects 2"), "{text}");
         assert!(has(&text, "breaker_open_objects 1"), "{text}");
+    }
+
+    #[test]
+    fn upcoming_rotations_are_counted_by_day() {
+        let next = |time: &str| object("x", json!({"nextRotationTime": time}));
+        let objects = [
+            "2026-01-01T00:00:00Z",
+            "2026-01-02T23:59:59Z",
+            "2026-01-03T00:00:00Z",
+            "2026-01-08T23:59:59Z",
+            "2026-01-09T00:00:00Z",
+        ];
+        let objects = Arc::new(parking_lot::Mutex::new(objects.map(next).to_vec()));
+        let text = exported(&objects).encode();
+        for (day, count) in [("0", 2), ("1", 1), ("2", 0), ("6", 1)] {
+            let line = format!("upcoming_rotations{{day=\"{day}\"}} {count}");
+            assert!(has(&text, &line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_client_secret_was_verified_when_zitadel_accepted_it_or_showed_that_its_application_is_unchanged()
+     {
+        const HOUR: i64 = 3600;
+        let verified = |status: &str, reason: &str, message: &str| {
+            let mut verified = condition("Verified", status, reason);
+            verified["message"] = json!(message);
+            json!({"conditions": [condition("Ready", "True", reason), verified]})
+        };
+        let asked = "asked at 2026-01-01T18:00:00Z";
+        let all = [
+            object("accepted", verified("True", "Accepted", asked)),
+            object("no-time", verified("True", "Accepted", "")),
+            object("rejected", verified("False", "Refused", asked)),
+            object("suspended", verified("True", "Suspended", "")),
+            object("new", json!({})),
+        ];
+        let objects = Arc::new(parking_lot::Mutex::new(Vec::new()));
+        // Since when its connection is watched, and which project was scanned ten minutes ago.
+        let seen = |since: &str, project: Option<&'static str>| {
+            let since: Timestamp = since.parse().unwrap();
+            let exported = exported_with(&objects, move || {
+                let scan = "2026-01-01T23:50:00Z".parse().unwrap();
+                let scanned = project.map(|id| (ProjectKey::of(id), scan));
+                vec![ConnectionActivity {
+                    scanned: scanned.into_iter().collect(),
+                    ..ConnectionActivity::of("default", since)
+                }]
+            });
+            exported.encode()
+        };
+        let (long_ago, noon) = ("2025-01-01T00:00:00Z", "2026-01-01T12:00:00Z");
+        for (name, since, project, age) in [
+            ("accepted", long_ago, None, 6 * HOUR),
+            ("no-time", long_ago, None, 24 * HOUR),
+            ("no-time", noon, None, 12 * HOUR),
+            ("accepted", noon, None, 6 * HOUR),
+            ("no-time", long_ago, Some("1"), 600),
+            ("no-time", noon, Some("2"), 12 * HOUR),
+            ("rejected", long_ago, Some("1"), 24 * HOUR),
+            ("suspended", long_ago, None, 0),
+            ("new", long_ago, None, 0),
+        ] {
+            let of = |object: &&Arc<Object>| object.name_any() == name;
+            *objects.lock() = all.iter().filter(of).cloned().collect();
+            let text = seen(since, project);
+            let line = format!("verified_age_seconds {age}");
+            assert!(has(&text, &line), "{name}: {text}");
+            assert!(has(&text, "unverified_objects 0"), "{name}: {text}");
+        }
+        // A second more than a day.
+        let mut late = condition("Verified", "False", "Refused");
+        late["lastTransitionTime"] = json!("2025-12-31T23:59:59Z");
+        *objects.lock() = vec![object("late", json!({"conditions": [late]}))];
+        let text = seen(long_ago, Some("1"));
+        assert!(has(&text, "unverified_objects 1"), "{text}");
+        let series = r#"object_verified_timestamp_seconds{kind="ApiAppSecret",namespace="orders",name="late"} 1767225599"#;
+        assert!(has(&text, series), "{text}");
+    }
+
+    #[test]
+    fn what_was_seen_of_a_connection_is_shown_for_as_long_as_it_is_there() {
+        let there = Arc::new(AtomicBool::new(true));
+        let is_there = Arc::clone(&there);
+        let metrics = exported_with(&Arc::default(), move || {
+            let seen = ConnectionActivity {
+                requests: vec![("generate", "Ok", 3), ("token", "Timeout", 1)],
+                clock_skew: Some(SignedDuration::from_secs(90)),
+                ..ConnectionActivity::of("default", Timestamp::UNIX_EPOCH)
+            };
+            let seen = is_there.load(Ordering::Relaxed).then_some(seen);
+            seen.into_iter().collect()
+        });
+        let lines = [
+            r#"zitadel_requests_total{connection="default",operation="generate",outcome="Ok"} 3"#,
+            r#"zitadel_requests_total{connection="default",operation="token",outcome="Timeout"} 1"#,
+            r#"connection_clock_skew_seconds{connection="default"} 90"#,
+        ];
+        let text = metrics.encode();
+        assert!(has(&text, "clock_skew_seconds -7"), "{text}");
+        for line in lines {
+            assert!(has(&text, line), "{line} is missing in\n{text}");
+        }
+        there.store(false, Ordering::Relaxed);
+        assert!(!metrics.encode().contains(r#"connection="default""#));
     }
 
     #[test]

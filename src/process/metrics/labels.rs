@@ -87,7 +87,6 @@ labels! {
     ByCheck { check: &'static str }
     ByResult { result: &'static str }
     ByReason { reason: &'static str }
-    ByOutcome { operation: &'static str, outcome: &'static str }
     ByOperation { operation: &'static str }
     ByKubeRequest { verb: &'static str, resource: &'static str, code: KubeCode }
     ByVerdict { verdict: &'static str }

@@ -173,6 +173,7 @@ fn the_calendar_cases_start_and_close_when_they_should() {
 
         let before = schedule.state(last, last + 1.hour());
         assert_eq!(before, DueState::NotDue { next: start }, "{name}");
+        assert_eq!(schedule.start(last), Some(start), "{name}");
         if due < start {
             for now in [due, start - 1.nanosecond()] {
                 let DueState::AwaitingWindow { since, opens, .. } = schedule.state(last, now)

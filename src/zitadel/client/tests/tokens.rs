@@ -137,3 +137,37 @@ async fn a_probe_escapes_the_credentials_and_sends_a_token_for_the_project() {
     assert_eq!(log[1].body, "token=token-0");
     assert!(!log[2].body.contains("token-"));
 }
+
+#[tokio::test]
+async fn a_request_for_a_token_is_observed_on_its_own_whether_it_succeeds_or_not() {
+    let (address, _) = serve(|seen, number| {
+        answer(match (seen.line.as_str(), number) {
+            ("POST /oauth/v2/token", 0) => (503, String::new()),
+            ("POST /oauth/v2/token", _) => token_answer(number, 3600),
+            _ => me(),
+        })
+    })
+    .await;
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&calls);
+    let observer: Observer = Box::new(move |operation, error, _| {
+        seen.lock().push((operation, error.is_none()));
+    });
+    let client = Client::new(ClientConfig {
+        observer: Some(observer),
+        ..config(address, credential::tests::service_account_key())
+    })
+    .unwrap();
+    assert!(client.me().await.is_err());
+    assert!(client.me().await.is_ok() && client.me().await.is_ok());
+    assert_eq!(
+        *calls.lock(),
+        [
+            (Operation::Token, false),
+            (Operation::Me, false),
+            (Operation::Token, true),
+            (Operation::Me, true),
+            (Operation::Me, true),
+        ]
+    );
+}
