@@ -1,6 +1,6 @@
 //! What the templates make of the values.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -424,13 +424,48 @@ fn monitoring_is_off_until_it_is_asked_for_and_finds_the_operator() {
     assert_eq!(endpoint["honorLabels"], false);
 }
 
+#[test]
+fn each_alert_has_a_severity_and_a_switch() {
+    let enabled = "metrics.prometheusRule.enabled=true";
+    let of = "metrics.prometheusRule.alerts";
+    let set = format!(
+        "{enabled},{of}.ZitadelSecretHeld.severity=page,{of}.ZitadelSecretFleetDark.enabled=false"
+    );
+    let rules = |set: &str| -> BTreeMap<String, String> {
+        let objects = render(&["--set", set]);
+        let groups = the(&objects, "PrometheusRule")["spec"]["groups"].clone();
+        let groups = groups.as_array().unwrap().iter();
+        let rules = groups.flat_map(|group| group["rules"].as_array().unwrap());
+        let alerts = rules.filter_map(|rule| {
+            let severity = rule["labels"]["severity"].as_str()?;
+            Some((rule["alert"].as_str()?.to_owned(), severity.to_owned()))
+        });
+        alerts.collect()
+    };
+    let mut expected = rules(enabled);
+    expected.insert("ZitadelSecretHeld".to_owned(), "page".to_owned());
+    expected.remove("ZitadelSecretFleetDark").unwrap();
+    assert_eq!(rules(&set), expected);
+    // One that is named in the values exists, and each that exists can be named.
+    let schema = std::fs::read_to_string(root().join(CHART).join("values.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let alerts = "/properties/metrics/properties/prometheusRule/properties/alerts";
+    let named = schema.pointer(&format!("{alerts}/propertyNames/enum"));
+    let named = named.unwrap().as_array().unwrap().iter();
+    let named: BTreeSet<_> = named
+        .map(|name| name.as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(named, rules(enabled).into_keys().collect());
+}
+
 /// The pages to which the alerts of a `PrometheusRule` link; each link has a heading.
 fn runbooks(rule: &Value) -> BTreeSet<&str> {
     let groups = rule["spec"]["groups"].as_array().unwrap();
     let rules = groups
         .iter()
         .flat_map(|group| group["rules"].as_array().unwrap());
-    let pages = rules.map(|rule| {
+    let alerts = rules.filter(|rule| rule.get("record").is_none());
+    let pages = alerts.map(|rule| {
         let link = rule["annotations"]["runbook_url"].as_str().unwrap();
         let (page, heading) = link.split_once('#').unwrap();
         assert_eq!(heading, rule["alert"].as_str().unwrap().to_lowercase());

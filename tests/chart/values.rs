@@ -142,6 +142,10 @@ const WRONG: &[(&str, &str)] = &[
         "/metrics/prometheusRule/runbookUrl",
     ),
     (
+        "metrics.prometheusRule.alerts.ZitadelSecretHolds.enabled=false",
+        "invalid propertyName 'ZitadelSecretHolds'",
+    ),
+    (
         "networkPolicy.egressPorts={70000}",
         "/networkPolicy/egressPorts/0",
     ),

@@ -53,9 +53,9 @@ func checkNames(t *testing.T, where, query string, metrics map[string][]string) 
 }
 
 func TestAlertsAndTheirTestsNameOnlyWhatIsExported(t *testing.T) {
-	metrics := exported(t)
-	for _, rule := range alertRules(t) {
-		checkNames(t, rule.Alert, rule.Expr, metrics)
+	metrics := exportedAndRecorded(t)
+	for _, rule := range allRules(t) {
+		checkNames(t, rule.Alert+rule.Record, rule.Expr, metrics)
 	}
 	for _, c := range alertCases {
 		for _, series := range c.series {
@@ -63,4 +63,16 @@ func TestAlertsAndTheirTestsNameOnlyWhatIsExported(t *testing.T) {
 			checkNames(t, c.name, selector+"}", metrics)
 		}
 	}
+}
+
+// exportedAndRecorded returns the labels of each metric that is exported, and of what rules record.
+func exportedAndRecorded(t *testing.T) map[string][]string {
+	t.Helper()
+	metrics := exported(t)
+	for _, rule := range allRules(t) {
+		if rule.Record != "" {
+			metrics[rule.Record] = []string{"slo"}
+		}
+	}
+	return metrics
 }
