@@ -3,6 +3,7 @@ package rules
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +22,13 @@ type dashboard struct {
 			Query                any
 		}
 	}
-	Panels []panel
+	Annotations struct{ List []annotation }
+	Panels      []panel
+}
+
+type annotation struct {
+	Name, Expr string
+	Datasource struct{ UID string }
 }
 
 type panel struct {
@@ -30,11 +37,13 @@ type panel struct {
 	Title      string
 	Datasource *struct{ Type, UID string }
 	GridPos    struct{ X, Y, W, H int }
-	Targets    []struct {
-		Expr       string
-		RefID      string
-		Datasource struct{ Type, UID string }
-	}
+	Targets    []target
+}
+
+type target struct {
+	Expr       string
+	RefID      string
+	Datasource struct{ Type, UID string }
 }
 
 // all is what Grafana fills in for a filter that lets everything through.
@@ -67,7 +76,17 @@ func TestDashboardAsksOnlyForWhatIsExported(t *testing.T) {
 	if namespaces.Name != "namespace" || namespaces.AllValue != ".*" || !strings.Contains(fmt.Sprint(namespaces.Query), "query_result(count by (object_namespace)") {
 		t.Errorf("no filter by namespace: %v", namespaces)
 	}
-	metrics := exported(t)
+	metrics := exportedAndRecorded(t)
+	if len(board.Annotations.List) == 0 {
+		t.Error("no annotations")
+	}
+	for _, annotation := range board.Annotations.List {
+		where := fmt.Sprintf("annotation %q", annotation.Name)
+		if annotation.Datasource.UID != "${datasource}" {
+			t.Errorf("%s does not use the variable", where)
+		}
+		checkQuery(t, where, annotation.Expr, metrics)
+	}
 	ids, titles := map[int]bool{}, map[string]bool{}
 	taken := map[[2]int]string{}
 	queries := 0
@@ -97,12 +116,7 @@ func TestDashboardAsksOnlyForWhatIsExported(t *testing.T) {
 				t.Errorf("%q: target %q", panel.Title, target.RefID)
 			}
 			refs[target.RefID] = true
-			query := filledIn(target.Expr, all, all)
-			if selectors, filters := strings.Count(query, "zitadel_secret_operator_"), strings.Count(query, `cluster=~".*",job=~".*"`); selectors != filters {
-				t.Errorf("%q: %d of %d selectors are filtered: %s", panel.Title, filters, selectors, query)
-			}
-			checkNames(t, fmt.Sprintf("panel %q", panel.Title), query, metrics)
-			keepsCluster(t, fmt.Sprintf("panel %q", panel.Title), query)
+			checkQuery(t, fmt.Sprintf("panel %q", panel.Title), target.Expr, metrics)
 			if objects, filters := strings.Count(target.Expr, "zitadel_secret_operator_object_"), strings.Count(target.Expr, `namespace=~"$namespace"`); objects != filters {
 				t.Errorf("%q: %d of %d object selectors are filtered by namespace", panel.Title, filters, objects)
 			}
@@ -112,6 +126,20 @@ func TestDashboardAsksOnlyForWhatIsExported(t *testing.T) {
 	if queries < 20 {
 		t.Errorf("only %d queries", queries)
 	}
+}
+
+// ofOperator finds the names of metrics in a query: those of the operator, those recorded, and those of its process.
+var ofOperator = regexp.MustCompile(`\b(zitadel_secret_operator[_:]|process_)\w`)
+
+// checkQuery checks that a query asks for what there is, of the clusters and jobs that are chosen, and keeps clusters apart.
+func checkQuery(t *testing.T, where, query string, metrics map[string][]string) {
+	t.Helper()
+	query = filledIn(query, all, all)
+	if selectors, filters := len(ofOperator.FindAllString(query, -1)), strings.Count(query, `cluster=~".*",job=~".*"`); selectors != filters {
+		t.Errorf("%s: %d of %d selectors are filtered: %s", where, filters, selectors, query)
+	}
+	checkNames(t, where, query, metrics)
+	keepsCluster(t, where, query)
 }
 
 // keepsCluster checks that no aggregation of a query adds up series of different clusters.
@@ -138,11 +166,14 @@ func exampleOfEverything(t *testing.T) string {
 	}
 	var text strings.Builder
 	text.WriteString("load 1m\n")
-	for name, labels := range exported(t) {
+	for name, labels := range exportedAndRecorded(t) {
 		for _, pod := range []string{"operator-0", "operator-1"} {
 			series := []string{fmt.Sprintf("pod=%q", pod)}
 			for _, label := range labels {
 				value := values[label]
+				if name == "zitadel_secret_operator_rotations_total" && label == "outcome" {
+					value = "Published"
+				}
 				if value == "" {
 					value = "x"
 				}
@@ -173,6 +204,9 @@ func TestEveryQueryOfTheDashboardHasAnAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	for _, annotation := range board.Annotations.List {
+		board.Panels = append(board.Panels, panel{Title: annotation.Name, Targets: []target{{Expr: annotation.Expr}}})
+	}
 	for _, panel := range board.Panels {
 		for _, target := range panel.Targets {
 			expr := filledIn(target.Expr, all, all)
