@@ -143,9 +143,16 @@ mod tests {
             name: "api".to_owned(),
         };
         let annotations = BTreeMap::from([(annotation("api-zitadel"), "due.1".to_owned())]);
-        restart(&client, "NAMESPACE", &id, "UID", &annotations)
-            .await
-            .unwrap();
+        restart(
+            &client,
+            "NAMESPACE",
+            &id,
+            "UID",
+            &annotations,
+            &apply::patch(),
+        )
+        .await
+        .unwrap();
         let expected = include_str!("../../tests/drift/testdata/restart.json");
         let expected: Value = serde_json::from_str(expected).unwrap();
         assert_eq!(sent.lock().take().unwrap(), expected);

@@ -25,7 +25,8 @@ use crate::process::metrics::Metrics;
 use crate::process::proxy;
 
 /// The field manager of what the plugin writes.
-pub const FIELD_MANAGER: &str = "kubectl-zitadel-secret";
+// NB: Flux takes away what a manager wrote whose name begins with kubectl: each restart would be followed by another one.
+pub const FIELD_MANAGER: &str = "zitadel-secret-plugin";
 /// Objects of a page.
 const PAGE: u32 = 500;
 

@@ -155,6 +155,24 @@ func TestAWorkloadThatTheOperatorRestartedIsAsInGitAndStaysSoInTheNextSync(t *te
 	})
 }
 
+func TestARestartByThePluginStaysToo(t *testing.T) {
+	for _, tool := range tools {
+		t.Run(tool.name, func(t *testing.T) {
+			t.Parallel()
+			git := inGit(namespace(t), "Deployment", "registry.example/api:1", nil)
+			tool.sync(t, git)
+			key, value := restartAs(t, plugin(t), git)
+			if tool.differs(t, git) {
+				t.Error("the restart is a difference")
+			}
+			tool.sync(t, git)
+			if found := annotations(t, git); !maps.Equal(found, map[string]string{key: value}) {
+				t.Errorf("%v", found)
+			}
+		})
+	}
+}
+
 // What Git says of the annotations is compared: otherwise nothing above would mean anything.
 func TestAnAnnotationOfGitThatAnotherActorChangedIsADifference(t *testing.T) {
 	forEach(t, func(t *testing.T, tool tool, kind string, own map[string]string) {

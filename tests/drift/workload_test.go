@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -82,8 +83,31 @@ type request struct {
 	Body                      json.RawMessage
 }
 
+// operator is the field manager of the operator, as its request has it.
+const operator = "zitadel-secret-operator"
+
+// plugin returns the field manager of the plugin, which sends the same request.
+func plugin(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../src/plugin/cluster.rs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`FIELD_MANAGER: &str = "([^"]+)"`).FindSubmatch(text)
+	if found == nil {
+		t.Fatal("the plugin has no field manager")
+	}
+	return string(found[1])
+}
+
 // restart sends what the operator sends, and returns the annotation that it sets.
 func restart(t *testing.T, workload *unstructured.Unstructured) (key, value string) {
+	t.Helper()
+	return restartAs(t, operator, workload)
+}
+
+// restartAs does so with another field manager.
+func restartAs(t *testing.T, manager string, workload *unstructured.Unstructured) (key, value string) {
 	t.Helper()
 	text, err := os.ReadFile("testdata/restart.json")
 	if err != nil {
@@ -96,9 +120,10 @@ func restart(t *testing.T, workload *unstructured.Unstructured) (key, value stri
 	if err := json.Unmarshal([]byte(names.Replace(string(text))), &sent); err != nil {
 		t.Fatal(err)
 	}
-	if sent.Method != "PATCH" {
-		t.Fatalf("%s", sent.Method)
+	if sent.Method != "PATCH" || !strings.HasSuffix(sent.Path, "fieldManager="+operator) {
+		t.Fatalf("%s %s", sent.Method, sent.Path)
 	}
+	sent.Path = strings.TrimSuffix(sent.Path, operator) + manager
 	asked := shared.rest.Patch(types.PatchType(sent.ContentType)).RequestURI(sent.Path).Body([]byte(sent.Body))
 	if err := asked.Do(t.Context()).Error(); err != nil {
 		t.Fatal(err)
