@@ -331,10 +331,10 @@ impl Cluster {
     fn absent(&self, reference: &Reference) -> Failure {
         let what = match reference.kind {
             Some(_) => reference.to_string(),
-            None => format!("an object named {}", reference.name),
+            None => format!("object named {}", reference.name),
         };
         Failure::Finding(format!(
-            "there is not {what} in namespace {}: `kubectl zitadel-secret status` lists those that are there, with -A in all namespaces",
+            "there is no {what} in namespace {}: `kubectl zitadel-secret status` lists those that are there, with -A in all namespaces",
             self.namespace
         ))
     }
@@ -423,7 +423,7 @@ fn unless_all_failed(
     for outcome in outcomes {
         match outcome {
             Ok(()) => served += 1,
-            Err(error) if error.is_not_served() => unserved = Some(error),
+            Err(error) if error.is_not_served() => unserved = unserved.or(Some(error)),
             Err(error) => failed.push(error),
         }
     }

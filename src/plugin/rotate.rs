@@ -8,6 +8,7 @@ use kube::{Resource as _, ResourceExt as _};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::{AppSecret, Kind};
 use crate::plugin::cli::{self, Global, short};
@@ -76,6 +77,8 @@ pub async fn run(
         note("Nothing was changed.");
         return Ok(Exit::Finding);
     }
+    // NB: from here on ^C is not the end of the process.
+    let mut interrupts = signal(SignalKind::interrupt())?;
     set(cluster, &object, &trigger).await?;
     let mut done = Done {
         kind: object.kind,
@@ -88,10 +91,9 @@ pub async fn run(
         print(output, &done, "triggered")?;
         return Ok(Exit::Fine);
     }
-    let interrupted = tokio::signal::ctrl_c();
     let outcome = tokio::select! {
         outcome = follow::to_the_last_consumer(cluster, &object, &done.trigger, arguments.timeout) => outcome?,
-        _ = interrupted => {
+        _ = interrupts.recv() => {
             note(&format!(
                 "The rotation goes on without this command; `kubectl zitadel-secret status {}/{} -n {}` shows how far it is",
                 short(done.kind), done.name, done.namespace

@@ -4,6 +4,7 @@ mod kills;
 mod memory;
 mod others;
 mod overlap;
+mod plugin;
 mod restart;
 mod who;
 mod workloads;

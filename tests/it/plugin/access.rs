@@ -6,10 +6,18 @@ use serde_json::json;
 
 use super::*;
 use crate::fixtures::tenant;
+use crate::support::controlplane::{ControlPlane, Options};
 use crate::support::eventually;
 
 /// Each command that asks the cluster, about an object named `orders`.
-const COMMANDS: [&[&str]; 1] = [&["status"]];
+const COMMANDS: [&[&str]; 6] = [
+    &["status"],
+    &["status", "orders"],
+    &["status", "--watch"],
+    &["history"],
+    &["consumers", "orders"],
+    &["rotate", "orders", "--reason", "x", "--yes"],
+];
 
 /// A kubeconfig in a directory that is kept.
 fn kubeconfig(directory: &Path, server: &str) -> std::path::PathBuf {
@@ -61,6 +69,62 @@ async fn a_missing_right_is_named_and_a_namespace_is_proposed() {
         3,
         "not all kinds are shown: you may not list oidcappsecrets",
     );
+}
+
+#[tokio::test]
+async fn whoever_may_look_may_not_rotate() {
+    let tenant = tenant("looks").await;
+    let app = tenant.issued("orders", json!({})).await;
+    let cluster = &World::shared().await.cluster;
+    let kubeconfig = cluster.kubeconfig_for_user("looks", &[]).await;
+    let create = |arguments: &[&str]| {
+        let output = cluster.kubectl(&[&["-n", &tenant.namespace, "create"], arguments].concat());
+        assert!(output.status.success(), "{output:?}");
+    };
+    let kinds = "--resource=apiappsecrets.zitadel-secrets.dev,oidcappsecrets.zitadel-secrets.dev";
+    create(&["role", "look", "--verb=get,list", kinds]);
+    create(&["rolebinding", "look", "--role=look", "--user=looks"]);
+    let own = ["-n", &tenant.namespace];
+    eventually(PATIENCE, || async {
+        let ran = run(&kubeconfig, &[&own[..], &["status", "orders"]].concat());
+        (ran.code == Some(0)).then_some(())
+    })
+    .await;
+    let consumers = run(&kubeconfig, &[&own[..], &["consumers", "orders"]].concat());
+    consumers.ends(3, "you may not list pods in namespace");
+    let rotate = ["rotate", "orders", "--reason", "x", "--yes"];
+    let ran = run(&kubeconfig, &[&own[..], &rotate].concat());
+    ran.ends(
+        3,
+        "you may not patch apiappsecrets.zitadel-secrets.dev in namespace",
+    );
+    assert!(
+        ran.stderr
+            .contains("Which Pods use the Secret is not known"),
+        "{ran:?}"
+    );
+    tenant.fence().await;
+    assert_eq!(tenant.generates(&app), 1);
+}
+
+#[tokio::test]
+async fn a_cluster_without_the_definitions_is_told_from_one_without_objects() {
+    let cluster = ControlPlane::start(Options::default()).await;
+    for arguments in COMMANDS {
+        let ran = run(cluster.admin_kubeconfig(), arguments);
+        ran.ends(
+            3,
+            "the cluster does not serve apiappsecrets.zitadel-secrets.dev",
+        );
+    }
+    let tenant = tenant("empty").await;
+    for command in ["status", "history"] {
+        as_admin(&tenant, &[command])
+            .await
+            .ends(0, "in namespace empty-");
+    }
+    let none = as_admin(&tenant, &["consumers", "orders"]).await;
+    none.ends(1, "there is no object named orders");
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! `kubectl zitadel-secret` on a real API server.
 
 mod access;
+mod history;
+mod rotate;
 mod status;
 
 use std::io::{BufRead as _, BufReader};
@@ -29,10 +31,10 @@ fn command(kubeconfig: &Path, arguments: &[&str]) -> Command {
 
 /// What a run of the plugin came to.
 #[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl From<Output> for Ran {
@@ -47,25 +49,25 @@ impl From<Output> for Ran {
 
 impl Ran {
     /// What it printed, as JSON.
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// Asserts the exit code, and that stderr says something.
     #[track_caller]
-    fn ends(&self, code: i32, says: &str) {
+    pub(crate) fn ends(&self, code: i32, says: &str) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(self.stderr.contains(says), "{self:?}");
     }
 }
 
 /// Runs the plugin with a kubeconfig.
-fn run(kubeconfig: &Path, arguments: &[&str]) -> Ran {
+pub(crate) fn run(kubeconfig: &Path, arguments: &[&str]) -> Ran {
     command(kubeconfig, arguments).output().unwrap().into()
 }
 
 /// Runs the plugin as the administrator, in a tenant's namespace.
-async fn as_admin(tenant: &Tenant, arguments: &[&str]) -> Ran {
+pub(crate) async fn as_admin(tenant: &Tenant, arguments: &[&str]) -> Ran {
     let kubeconfig = World::shared().await.cluster.admin_kubeconfig();
     run(
         kubeconfig,
