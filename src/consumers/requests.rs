@@ -1,9 +1,7 @@
 //! The requests about consumers: Pods are listed and prompted, workloads are read and restarted. Nothing else is asked of either.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 
-use futures::AsyncReadExt as _;
 use kube::api::{GetParams, ListParams, Patch, PatchParams};
 use kube::core::Request;
 use serde::de::IgnoredAny;
@@ -11,7 +9,7 @@ use serde_json::json;
 
 use crate::consumers::pod::{Pod, PodPage};
 use crate::consumers::workload::{Workload, WorkloadId};
-use crate::process::kube_error;
+use crate::process::{kube_client, kube_error};
 use crate::store::apply;
 
 /// The annotation of a Pod that is changed so that the kubelet refreshes its volumes: the rotations that it was changed for.
@@ -32,13 +30,7 @@ pub async fn pods(
     params.continue_token = from.map(ToOwned::to_owned);
     let request = Request::new(format!("/api/v1/namespaces/{namespace}/pods"));
     let request = request.list(&params).map_err(kube::Error::BuildRequest)?;
-    // NB: `Client::request` has up to three copies of a body in memory.
-    let mut body = Vec::new();
-    let stream = client.request_stream(request).await?;
-    pin!(stream)
-        .read_to_end(&mut body)
-        .await
-        .map_err(kube::Error::ReadEvents)?;
+    let body = kube_client::body(client, request).await?;
     let page: PodPage = serde_json::from_slice(&body).map_err(kube::Error::SerdeError)?;
     let next = page.metadata.continue_.filter(|token| !token.is_empty());
     Ok((page.items, next))

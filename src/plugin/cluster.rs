@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures::{AsyncReadExt as _, StreamExt as _, future};
+use futures::{StreamExt as _, future};
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -20,7 +20,7 @@ use crate::plugin::cli::{Global, Reference, short};
 use crate::plugin::exit::Failure;
 use crate::plugin::fault::{Asked, ClusterError};
 use crate::process::clock::{ServerClock, SystemClock};
-use crate::process::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
+use crate::process::kube_client::{self, DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
 use crate::process::metrics::Metrics;
 use crate::process::proxy;
 
@@ -109,10 +109,14 @@ pub enum Happened<T> {
 
 #[derive(Deserialize)]
 struct Page<T> {
-    #[serde(default)]
-    metadata: PageMetadata,
     #[serde(default = "Vec::new")]
     items: Vec<T>,
+}
+
+#[derive(Deserialize)]
+struct OnlyPageMetadata {
+    #[serde(default)]
+    metadata: PageMetadata,
 }
 
 #[derive(Default, Deserialize)]
@@ -143,18 +147,14 @@ fn metadata(object: &serde_json::Value) -> Metadata {
     OnlyMetadata::deserialize(object).map_or_else(|_| Metadata::default(), |it| it.metadata)
 }
 
-/// A page, and where the next one begins.
-fn read_page<T: DeserializeOwned>(
-    body: &[u8],
-) -> Result<(Vec<Listed<T>>, PageMetadata), serde_json::Error> {
+/// The objects of a page.
+fn read_page<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<Listed<T>>, serde_json::Error> {
     if let Ok(page) = serde_json::from_slice::<Page<T>>(body) {
-        let items = page.items.into_iter().map(Listed::Read);
-        return Ok((items.collect(), page.metadata));
+        return Ok(page.items.into_iter().map(Listed::Read).collect());
     }
     // One of them cannot be read: the others are.
     let page: Page<serde_json::Value> = serde_json::from_slice(body)?;
-    let items = page.items.iter().map(Listed::read);
-    Ok((items.collect(), page.metadata))
+    Ok(page.items.iter().map(Listed::read).collect())
 }
 
 impl Cluster {
@@ -217,8 +217,8 @@ impl Cluster {
         ClusterError::read(error, asked, &self.host)
     }
 
-    /// Hands every object of a kind to `keep`, and returns the revision of the list.
-    pub async fn each<T: DeserializeOwned>(
+    /// Hands every object of a kind to `keep`, and returns the revision of the list. While a page is read, the API server makes the next one.
+    pub async fn each<T: DeserializeOwned + Send + 'static>(
         &self,
         kind: Kind,
         scope: &Scope,
@@ -226,18 +226,34 @@ impl Cluster {
     ) -> Result<String, ClusterError> {
         let asked = Asked::kind("list", kind, scope.namespace.as_deref());
         let path = AppSecret::url_path(&kind, scope.namespace.as_deref());
-        let mut params = ListParams::default().limit(PAGE);
-        params.label_selector.clone_from(&scope.labels);
+        let page = async |token: Option<String>| {
+            let mut params = ListParams::default().limit(PAGE);
+            params.label_selector.clone_from(&scope.labels);
+            params.continue_token = token;
+            let body = self.body(Request::new(&path).list(&params), &asked).await?;
+            let metadata = serde_json::from_slice::<OnlyPageMetadata>(&body);
+            let metadata = metadata.map_err(|_| self.unreadable())?.metadata;
+            Ok((body, metadata))
+        };
+        let (mut body, mut metadata) = page(None).await?;
         loop {
-            let request = Request::new(&path).list(&params);
-            let body = self.body(request, &asked).await?;
-            let (items, page) =
-                read_page(&body).map_err(|_| ClusterError::Unreadable(Arc::clone(&self.host)))?;
-            drop(body);
+            let reading = tokio::task::spawn_blocking(move || read_page::<T>(&body));
+            let token = metadata.continue_.take().filter(|token| !token.is_empty());
+            let is_last = token.is_none();
+            let next = async {
+                if is_last {
+                    None
+                } else {
+                    Some(page(token).await)
+                }
+            };
+            let (items, next) = tokio::join!(reading, next);
+            let items = items.ok().and_then(Result::ok);
+            let items = items.ok_or_else(|| self.unreadable())?;
             items.into_iter().for_each(&mut keep);
-            match page.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params.continue_token = Some(token),
-                None => return Ok(page.resource_version),
+            match next {
+                Some(next) => (body, metadata) = next?,
+                None => return Ok(metadata.resource_version),
             }
         }
     }
@@ -246,8 +262,8 @@ impl Cluster {
     /// not list: what was missing is returned.
     ///
     /// # Errors
-    /// The first one, if no kind can be listed.
-    pub async fn all<T: DeserializeOwned>(
+    /// If no kind can be listed, or if a list fails for another reason: then some objects of it may be missing.
+    pub async fn all<T: DeserializeOwned + Send + 'static>(
         &self,
         scope: &Scope,
         keep: impl FnMut(Kind, Listed<T>),
@@ -258,7 +274,7 @@ impl Cluster {
             self.each(kind, scope, move |object| (keep.borrow_mut())(kind, object))
         });
         let outcomes = future::join_all(kinds).await;
-        unless_all_failed(outcomes.into_iter().map(|outcome| outcome.map(drop)))
+        unless_failed(outcomes.into_iter().map(|outcome| outcome.map(drop)))
     }
 
     /// An object.
@@ -271,8 +287,8 @@ impl Cluster {
         let path = AppSecret::url_path(&kind, Some(&self.namespace));
         let request = Request::new(path).get(name, &GetParams::default());
         let body = self.body(request, &asked).await?;
-        let object: serde_json::Value = serde_json::from_slice(&body)
-            .map_err(|_| ClusterError::Unreadable(Arc::clone(&self.host)))?;
+        let object: serde_json::Value =
+            serde_json::from_slice(&body).map_err(|_| self.unreadable())?;
         Ok(Listed::read(&object))
     }
 
@@ -399,15 +415,12 @@ impl Cluster {
         asked: &Asked,
     ) -> Result<Vec<u8>, ClusterError> {
         let request = request.map_err(|error| self.unbuilt(error, asked))?;
-        let read = async {
-            let mut body = Vec::new();
-            // NB: `Client::request` has several copies of a body in memory.
-            let stream = self.client.request_stream(request).await?;
-            let read = pin!(stream).read_to_end(&mut body).await;
-            read.map_err(kube::Error::ReadEvents)?;
-            Ok(body)
-        };
-        read.await.map_err(|error| self.error(&error, asked))
+        let read = kube_client::body(&self.client, request).await;
+        read.map_err(|error| self.error(&error, asked))
+    }
+
+    fn unreadable(&self) -> ClusterError {
+        ClusterError::Unreadable(Arc::clone(&self.host))
     }
 
     fn unbuilt(&self, error: kube::core::request::Error, asked: &Asked) -> ClusterError {
@@ -415,22 +428,23 @@ impl Cluster {
     }
 }
 
-/// What was missing; an error if everything was.
-fn unless_all_failed(
+/// What was denied; an error if there is nothing else, or if something failed for another reason.
+fn unless_failed(
     outcomes: impl Iterator<Item = Result<(), ClusterError>>,
 ) -> Result<Vec<ClusterError>, ClusterError> {
-    let (mut served, mut failed, mut unserved) = (0, Vec::new(), None);
+    let (mut is_served, mut denied, mut unserved) = (false, Vec::new(), None);
     for outcome in outcomes {
         match outcome {
-            Ok(()) => served += 1,
+            Ok(()) => is_served = true,
             Err(error) if error.is_not_served() => unserved = unserved.or(Some(error)),
-            Err(error) => failed.push(error),
+            Err(error @ ClusterError::Denied(_)) => denied.push(error),
+            Err(error) => return Err(error),
         }
     }
-    if served > 0 {
-        return Ok(failed);
+    if is_served {
+        return Ok(denied);
     }
-    match failed.into_iter().next().or(unserved) {
+    match denied.into_iter().next().or(unserved) {
         Some(error) => Err(error),
         None => Ok(Vec::new()),
     }
@@ -529,11 +543,9 @@ mod tests {
     fn an_object_that_cannot_be_read_keeps_no_other_from_being_shown() {
         let object = |name: &str, number: serde_json::Value| json!({"metadata": {"namespace": "a", "name": name, "x": {}}, "number": number});
         let page = json!({
-            "kind": "List", "metadata": {"continue": "next", "resourceVersion": "7"},
-            "items": [object("one", json!(1)), object("two", json!({"of": "a newer version"}))],
+            "kind": "List", "items": [object("one", json!(1)), object("two", json!({"of": "a newer version"}))],
         });
-        let (items, metadata) = read_page::<Numbered>(page.to_string().as_bytes()).unwrap();
-        assert_eq!(metadata.continue_.as_deref(), Some("next"));
+        let items = read_page::<Numbered>(page.to_string().as_bytes()).unwrap();
         assert!(matches!(&items[0], Listed::Read(Numbered { number: 1 })));
         assert!(matches!(&items[1], Listed::Unreadable(it) if it.name == "two"));
         assert!(read_page::<Numbered>(b"<html>").is_err());
@@ -547,12 +559,14 @@ mod tests {
             })
         };
         let denied = || Err(ClusterError::Denied(Asked::of("list", "b", None)));
-        let of = |outcomes: [Result<(), ClusterError>; 2]| unless_all_failed(outcomes.into_iter());
+        let of = |outcomes: [Result<(), ClusterError>; 2]| unless_failed(outcomes.into_iter());
         assert!(of([Ok(()), unserved()]).unwrap().is_empty());
         assert_eq!(of([Ok(()), denied()]).unwrap().len(), 1);
         assert!(of([unserved(), unserved()]).unwrap_err().is_not_served());
         let error = of([unserved(), denied()]).unwrap_err();
         assert!(matches!(error, ClusterError::Denied(_)));
+        let unreadable = Err(ClusterError::Unreadable(Arc::from("10.0.0.1:6443")));
+        assert!(of([Ok(()), unreadable]).is_err());
     }
 
     #[test]

@@ -144,6 +144,10 @@ impl From<ClusterError> for Failure {
     fn from(error: ClusterError) -> Self {
         let text = error.to_string();
         match error {
+            // NB: of a list nothing but its selectors can be wrong.
+            ClusterError::Invalid {
+                code: 400, asked, ..
+            } if asked.verb == "list" => Self::Usage(text),
             ClusterError::Absent(_)
             | ClusterError::Conflict(_)
             | ClusterError::Refused { .. }
@@ -316,7 +320,7 @@ mod tests {
             (
                 400,
                 "unable to parse requirement",
-                Exit::Finding,
+                Exit::Usage,
                 "unable to parse",
             ),
             (

@@ -33,7 +33,7 @@ impl Forecast<'_> {
         );
         let sentences = [
             self.state(),
-            Some(self.window()),
+            self.window(),
             Some(self.former()),
             Some(self.consumers()),
         ];
@@ -73,10 +73,13 @@ impl Forecast<'_> {
         ))
     }
 
-    /// Whether a window is open.
-    fn window(&self) -> String {
+    /// When it starts; none where that depends on something else.
+    fn window(&self) -> Option<String> {
+        if self.target.deleting || self.target.suspended {
+            return None;
+        }
         let schedule = self.target.schedule.describe();
-        match self.target.schedule.closed_until(self.now) {
+        Some(match self.target.schedule.closed_until(self.now) {
             Some(opens) if opens == Timestamp::MAX => {
                 format!("It starts at once, although no window ever opens ({schedule})")
             }
@@ -85,7 +88,7 @@ impl Forecast<'_> {
                 span(opens.duration_since(self.now))
             ),
             None => format!("It starts at once ({schedule})"),
-        }
+        })
     }
 
     /// What becomes of the value that is in use.
@@ -301,5 +304,7 @@ mod tests {
             let text = forecast(&spec, &status, Ok(&[]));
             assert!(text.contains(part), "{text}");
         }
+        let text = forecast(&json!({"suspend": true}), &json!({}), Ok(&[]));
+        assert!(!text.contains("at once ("), "{text}");
     }
 }

@@ -211,7 +211,8 @@ pub async fn run(
     let late = rows.iter().filter(|row| row.level.needs_attention());
     let late = late.count();
     if late > 0 && !output.is_for_program() {
-        note(&format!("{late} of {} need attention", rows.len()));
+        let need = if late == 1 { "needs" } else { "need" };
+        note(&format!("{late} of {} {need} attention", rows.len()));
     }
     for error in &missing {
         note(&format!("error: not all kinds are shown: {error}"));

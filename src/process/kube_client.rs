@@ -1,12 +1,12 @@
 //! The client of the Kubernetes API server: no hidden retries, a deadline for every request, and metrics.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::{AsyncBufReadExt as _, FutureExt as _};
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use kube::client::{Body, ClientBuilder};
@@ -37,6 +37,23 @@ pub fn kube_client(
 ) -> kube::Result<kube::Client> {
     config.default_retry = false;
     Ok(ClientBuilder::try_from(config)?.with_layer(layer).build())
+}
+
+/// The body of an answer, with one copy of it in memory: `Client::request` has several.
+///
+/// NB: futures' `read_to_end` writes zeros over all the room that is left, for each part that arrives.
+pub async fn body(client: &kube::Client, request: Request<Vec<u8>>) -> kube::Result<Vec<u8>> {
+    let mut stream = pin!(client.request_stream(request).await?);
+    let mut body = Vec::new();
+    loop {
+        let part = stream.fill_buf().await.map_err(kube::Error::ReadEvents)?;
+        if part.is_empty() {
+            return Ok(body);
+        }
+        body.extend_from_slice(part);
+        let length = part.len();
+        stream.consume_unpin(length);
+    }
 }
 
 /// Counts requests, reads the API server's clock from its answers, records denied requests and aborts a request after a deadline.

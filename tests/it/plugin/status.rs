@@ -27,7 +27,7 @@ async fn the_worst_comes_first_and_decides_the_exit_code() {
         .unwrap();
     tenant.reason("absent", "AppNotFound").await;
     let ran = as_admin(&tenant, &["status"]).await;
-    ran.ends(1, "1 of 2 need attention");
+    ran.ends(1, "1 of 2 needs attention");
     let lines: Vec<_> = ran.stdout.lines().collect();
     assert!(lines[1].starts_with("absent   AppNotFound "), "{ran:?}");
     assert!(lines[1].contains("check spec.appId"), "{ran:?}");
