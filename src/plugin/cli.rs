@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::api::{GROUP, Kind};
+use crate::ids::{AppId, OrganizationId, ProjectId};
 use crate::plugin::exit::Failure;
 use crate::plugin::output::Format;
 use crate::plugin::trigger::reason;
@@ -135,6 +136,13 @@ pub enum Command {
         "rotate orders-api -n orders --reason 'leak, INC-1234' --wait",
     ]))]
     Rotate(Rotate),
+
+    /// Print the manifest of an object that takes over a Secret which exists. Its values are not read, and nothing is applied.
+    #[command(after_help = with_examples(&[
+        "import orders-oauth -n orders --project-id 312345678901234568 --app-id 312345678901234569 > orders-api.yaml",
+        "import grafana-oidc -n grafana --kind oas --project-id 312345678901234568 --app-id 312345678901234570",
+    ]))]
+    Import(Import),
 }
 
 /// What `status` is to show.
@@ -213,6 +221,46 @@ pub struct Rotate {
     pub dry_run: bool,
 }
 
+/// Which Secret is taken over, and of which application its pair is.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The Secret.
+    #[arg(value_name = "SECRET", value_parser = object_name)]
+    pub secret: String,
+
+    /// The project of the application in ZITADEL.
+    #[arg(long, value_name = "ID", value_parser = |text: &str| ProjectId::try_from(text))]
+    pub project_id: ProjectId,
+
+    /// The application.
+    #[arg(long, value_name = "ID", value_parser = |text: &str| AppId::try_from(text))]
+    pub app_id: AppId,
+
+    /// The organization of the project. Default: that of the connection.
+    #[arg(long, value_name = "ID", value_parser = |text: &str| OrganizationId::try_from(text))]
+    pub organization_id: Option<OrganizationId>,
+
+    /// The ZitadelConnection. Default: the one named default.
+    #[arg(long, value_name = "NAME", value_parser = object_name)]
+    pub connection: Option<String>,
+
+    /// The kind of the application: aas (ApiAppSecret) or oas (OidcAppSecret).
+    #[arg(long, value_name = "KIND", default_value = "aas", value_parser = parse_kind)]
+    pub kind: Kind,
+
+    /// The name of the object. Default: that of the Secret.
+    #[arg(long, value_name = "NAME", value_parser = object_name)]
+    pub name: Option<String>,
+
+    /// The key of the client ID. Default: the one that is named like it.
+    #[arg(long, value_name = "KEY")]
+    pub client_id_key: Option<String>,
+
+    /// The key of the client secret. Default: the one that is named like it.
+    #[arg(long, value_name = "KEY")]
+    pub client_secret_key: Option<String>,
+}
+
 /// An object by its name, and by its kind where it is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
@@ -253,15 +301,9 @@ impl FromStr for Reference {
             Some((kind, name)) => (Some(parse_kind(kind)?), name),
             None => (None, text),
         };
-        if !is_object_name(name) {
-            return Err(
-                "that is not the name of an object: lower case letters, digits, - and single dots, such as orders-api"
-                    .to_owned(),
-            );
-        }
         Ok(Self {
             kind,
-            name: name.to_owned(),
+            name: object_name(name)?,
         })
     }
 }
@@ -298,6 +340,16 @@ fn is_object_name(name: &str) -> bool {
             && !part.ends_with('-')
     };
     name.len() <= 253 && name.split('.').all(is_part)
+}
+
+fn object_name(text: &str) -> Result<String, String> {
+    if is_object_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err(
+        "that is not the name of an object: lower case letters, digits, - and single dots, such as orders-api"
+            .to_owned(),
+    )
 }
 
 fn namespace(text: &str) -> Result<String, String> {

@@ -5,9 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, future};
+use http::header::ACCEPT;
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{GetParams, ListParams, WatchEvent, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::core::Request;
@@ -96,6 +97,15 @@ pub enum Listed<T> {
     Read(T),
     /// One that this version cannot read, such as an object of a newer version.
     Unreadable(Metadata),
+}
+
+/// A Secret without its values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outline {
+    /// Its metadata. The managed fields name its keys.
+    pub metadata: ObjectMeta,
+    /// Its type.
+    pub type_: String,
 }
 
 /// What happened to an object that is watched.
@@ -355,6 +365,20 @@ impl Cluster {
         ))
     }
 
+    /// What is around the values of a Secret, which the API server keeps to itself: it is asked for a table with metadata.
+    pub async fn secret(&self, name: &str) -> Result<Outline, ClusterError> {
+        let asked = Asked::of("get", "secrets", Some(&self.namespace)).named(name);
+        let request = Request::new(format!("/api/v1/namespaces/{}/secrets", self.namespace));
+        let request = request.get(name, &GetParams::default());
+        let request = request.map(|mut request| {
+            let table = HeaderValue::from_static("application/json;as=Table;g=meta.k8s.io;v=v1");
+            request.headers_mut().insert(ACCEPT, table);
+            request
+        });
+        let body = self.body(request, &asked).await?;
+        outline(&body).ok_or_else(|| ClusterError::Unreadable(Arc::clone(&self.host)))
+    }
+
     /// Watches objects of a kind from a revision on, until `seen` returns false, the API server ends it, or something fails. Returns the
     /// revision to go on from; none: the objects are to be listed again.
     pub async fn watch<T>(
@@ -426,6 +450,37 @@ impl Cluster {
     fn unbuilt(&self, error: kube::core::request::Error, asked: &Asked) -> ClusterError {
         self.error(&kube::Error::BuildRequest(error), asked)
     }
+}
+
+/// Reads a table of one Secret.
+fn outline(body: &[u8]) -> Option<Outline> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Table {
+        column_definitions: Vec<Definition>,
+        rows: Vec<Row>,
+    }
+    #[derive(Deserialize)]
+    struct Definition {
+        name: String,
+    }
+    #[derive(Deserialize)]
+    struct Row {
+        cells: Vec<serde_json::Value>,
+        object: Object,
+    }
+    #[derive(Deserialize)]
+    struct Object {
+        metadata: ObjectMeta,
+    }
+    let table: Table = serde_json::from_slice(body).ok()?;
+    let mut columns = table.column_definitions.iter();
+    let column = columns.position(|column| column.name == "Type")?;
+    let row = table.rows.into_iter().next()?;
+    Some(Outline {
+        type_: row.cells.get(column)?.as_str()?.to_owned(),
+        metadata: row.object.metadata,
+    })
 }
 
 /// What was denied; an error if there is nothing else, or if something failed for another reason.

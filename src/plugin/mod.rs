@@ -6,7 +6,7 @@
 //!   harmless to a terminal
 //! * [`cluster`] is the cluster: client, paged lists, what a failed request means ([`fault`])
 //! * [`standing`] is how urgent an object is, [`pods`] who uses a credential
-//! * [`status`], [`history`], [`consumers`] with [`restart`], [`rotate`]: one file for each command
+//! * [`status`], [`history`], [`consumers`] with [`restart`], [`rotate`], [`import`]: one file for each command
 //! * [`gitops`], [`forecast`], [`trigger`] and [`follow`] are what `rotate` is made of: who keeps the object, what will happen, how it is asked
 //!   for, how far it is
 
@@ -19,6 +19,7 @@ mod follow;
 mod forecast;
 mod gitops;
 mod history;
+mod import;
 mod output;
 mod pods;
 mod restart;
@@ -81,6 +82,9 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         }
         Command::Consumers(arguments) => {
             consumers::run(&cluster, &cli.global, &arguments, &mut output).await
+        }
+        Command::Import(arguments) => {
+            import::run(&cluster, &cli.global, &arguments, &mut output).await
         }
         Command::Rotate(arguments) => {
             rotate::run(&cluster, &cli.global, &arguments, &mut output).await

@@ -268,6 +268,14 @@ impl Output {
         Ok(self.to.flush()?)
     }
 
+    /// A manifest: YAML, or JSON where that was asked for.
+    pub fn manifest(&mut self, object: &impl Serialize) -> Result<(), Failure> {
+        if self.format != Format::Json {
+            self.format = Format::Yaml;
+        }
+        self.document(object)
+    }
+
     fn heading<R>(
         &mut self,
         columns: &[Column<R>],
