@@ -376,7 +376,7 @@ impl Cluster {
             request
         });
         let body = self.body(request, &asked).await?;
-        outline(&body).ok_or_else(|| ClusterError::Unreadable(Arc::clone(&self.host)))
+        outline(&body).ok_or_else(|| self.unreadable())
     }
 
     /// Watches objects of a kind from a revision on, until `seen` returns false, the API server ends it, or something fails. Returns the

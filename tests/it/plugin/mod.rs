@@ -2,6 +2,7 @@
 
 mod access;
 mod history;
+mod import;
 mod rotate;
 mod status;
 
