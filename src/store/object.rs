@@ -312,7 +312,7 @@ mod tests {
         };
         // As structs 2,500 bytes in forty allocations.
         assert!(packed.len() <= 300, "{} bytes", packed.len());
-        assert!(size_of::<Object>() <= 440, "{}", size_of::<Object>());
+        assert!(size_of::<Object>() <= 432, "{}", size_of::<Object>());
         assert_eq!(kept.meta().uid, None, "a queue would keep it");
         assert_eq!(kept.labels().len() + kept.annotations().len(), 0);
     }

@@ -56,16 +56,94 @@ fn asked_for(file: &str) -> BTreeSet<String> {
     names
 }
 
-#[tokio::test]
-async fn everything_that_alerts_and_dashboard_ask_for_is_exported() {
-    let tenant = tenant("everything").await;
-    // A key says when it expires, a token does not.
+/// Has the connection use a key: it says when it expires, and tokens are requested with it.
+async fn uses_key(tenant: &Tenant) {
     let key = tenant.zitadel.create_machine_key(&tenant.user).unwrap();
     tenant.set_credential(&key.json).await;
     let credential =
         json!({"serviceAccountKey": {"secretKeyRef": {"name": tenant.namespace, "key": "token"}}});
     tenant.apply_connection(json!({"auth": credential})).await;
     tenant.connected().await;
+}
+
+/// A series as it is scraped, with the names that the sample has.
+fn as_in_sample(tenant: &Tenant, app: &str, series: &str) -> String {
+    let prefix = if series.starts_with("process_") {
+        ""
+    } else {
+        PREFIX
+    };
+    let names = [
+        (tenant.namespace.as_str(), "orders"),
+        (tenant.project.as_str(), "200"),
+        (app, "1000"),
+    ];
+    let quoted = |text: &str| format!("\"{text}\"");
+    names
+        .iter()
+        .fold(format!("{prefix}{series}"), |text, (name, sample)| {
+            text.replace(&quoted(name), &quoted(sample))
+        })
+}
+
+/// Its name and the names of its labels.
+fn shape(series: &str) -> String {
+    let parts = series.split('"').step_by(2);
+    parts.collect::<Vec<_>>().join("\"")
+}
+
+/// `UPDATE_SAMPLES=1` writes the sample. Every query of the dashboard, and all rules, run over it (`make rules`).
+#[tokio::test]
+async fn the_sample_of_a_scrape_has_the_series_of_a_running_operator() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let own = world.own_operator(&["--protocol-speed", "20"]).await;
+    let tenant = own.tenant_at("sample", world, &zitadel).await;
+    uses_key(&tenant).await;
+    let rotation = |trigger: &str| json!({"rotation": {"interval": "30d", "trigger": trigger}});
+    let app = tenant.issued("api", rotation("a")).await;
+    tenant.apply("api", &app.id, rotation("b")).await.unwrap();
+    tenant.apply("gone", "999", json!({})).await.unwrap();
+    tenant.reason("gone", "AppNotFound").await;
+    let found = eventually(PATIENCE, || async {
+        let found = scrape_of(&own.operator).await;
+        let shown = [
+            "connection_credential_expiry_timestamp_seconds{",
+            "cause=\"Trigger\"} ",
+            "reason=\"AppNotFound\"}",
+        ];
+        let lines: Vec<_> = found.keys().map(|series| format!("{series} ")).collect();
+        let is_there = |text: &&str| lines.iter().any(|line| line.contains(text));
+        let rotated = found["rotations_total{cause=\"Trigger\",outcome=\"Published\"}"] > 0.5;
+        (rotated && shown.iter().all(is_there)).then_some(found)
+    })
+    .await;
+    let found: BTreeMap<_, _> = found
+        .into_iter()
+        .map(|(series, value)| (as_in_sample(&tenant, &app.id, &series), value))
+        .collect();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules/testdata/scrape.txt");
+    if std::env::var_os("UPDATE_SAMPLES").is_some() {
+        let lines = found
+            .iter()
+            .map(|(series, value)| format!("{series} {value}\n"));
+        let lines: Vec<_> = lines.collect();
+        std::fs::write(&file, lines.concat()).unwrap();
+    }
+    let sample = std::fs::read_to_string(&file).unwrap();
+    let sample = sample.lines().map(|line| line.rsplit_once(' ').unwrap().0);
+    let shapes: BTreeSet<_> = found.keys().map(|series| shape(series)).collect();
+    for series in sample {
+        assert!(shapes.contains(&shape(series)), "{series}");
+        let is_of_object = series.starts_with("zitadel_secret_operator_object_");
+        assert!(!is_of_object || found.contains_key(series), "{series}");
+    }
+}
+
+#[tokio::test]
+async fn everything_that_alerts_and_dashboard_ask_for_is_exported() {
+    let tenant = tenant("everything").await;
+    uses_key(&tenant).await;
     tenant
         .issued("api", json!({"rotation": {"interval": "30d"}}))
         .await;

@@ -1,0 +1,107 @@
+package rules
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/promslog"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/promql/promqltest"
+	"github.com/prometheus/prometheus/rules"
+)
+
+// quiet are the panels that have nothing to show of the operator in the sample: nothing failed there that they are about.
+var quiet = []string{"Requests to the API server that failed"}
+
+// scrape is what a running operator exports, as Prometheus stores it with honorLabels; a test of the operator writes and compares it.
+func scrape(t *testing.T) string {
+	t.Helper()
+	var text strings.Builder
+	text.WriteString("load 1m\n")
+	for line := range strings.Lines(read(t, "tests/rules/testdata/scrape.txt")) {
+		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		name, rest, _ := strings.Cut(strings.TrimSuffix(series, "}"), "{")
+		all := []string{`job="operator"`, `pod="operator-0"`, `instance="10.0.0.1:8080"`}
+		if rest != "" {
+			all = append(all, rest)
+		}
+		if !strings.Contains(","+rest, ",namespace=") {
+			all = append(all, `namespace="zitadel-secret-operator"`)
+		}
+		fmt.Fprintf(&text, "  %s{%s} %s+1x20\n", name, strings.Join(all, ","), value)
+	}
+	return text.String()
+}
+
+func TestEveryQueryRunsOverWhatARunningOperatorExports(t *testing.T) {
+	var board dashboard
+	if err := json.Unmarshal([]byte(read(t, dashboardFile)), &board); err != nil {
+		t.Fatal(err)
+	}
+	suite, err := promqltest.NewLazyLoader(scrape(t), promqltest.LazyLoaderOpts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer suite.Close()
+	manager := rules.NewManager(&rules.ManagerOptions{
+		QueryFunc:  rules.EngineQueryFunc(suite.QueryEngine(), suite.Storage()),
+		Appendable: suite.Storage(),
+		Context:    context.Background(),
+		NotifyFunc: func(context.Context, string, ...*rules.Alert) {},
+		Logger:     promslog.NewNopLogger(),
+		Parser:     parser.NewParser(parser.Options{}),
+	})
+	groups, errs := manager.LoadGroups(time.Minute, labels.EmptyLabels(), "", nil, false, path(alertsFile))
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	now := time.Unix(0, 0).Add(20 * time.Minute)
+	suite.WithSamplesTill(now, func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, group := range groups {
+		group.Eval(suite.Context(), now)
+		for _, rule := range group.Rules() {
+			if err := rule.LastError(); err != nil {
+				t.Errorf("%s: %v", rule.Name(), err)
+			}
+		}
+	}
+	answers := func(expr string) int {
+		expr = filledIn(expr, all, all)
+		query, err := suite.QueryEngine().NewInstantQuery(suite.Context(), suite.Queryable(), nil, expr, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := query.Exec(suite.Context()).Vector()
+		if err != nil {
+			t.Errorf("%v: %s", err, expr)
+		}
+		return len(result)
+	}
+	for _, rule := range allRules(t) {
+		if rule.Record != "" && answers(rule.Expr) == 0 {
+			t.Errorf("nothing is recorded as %s %v", rule.Record, rule.Labels)
+		}
+	}
+	for _, annotation := range board.Annotations.List {
+		if answers(annotation.Expr) == 0 {
+			t.Errorf("no annotation %q", annotation.Name)
+		}
+	}
+	for _, panel := range board.Panels {
+		for _, target := range panel.Targets {
+			if count := answers(target.Expr); (count == 0) != slices.Contains(quiet, panel.Title) {
+				t.Errorf("%q, %s: %d series: %s", panel.Title, target.RefID, count, target.Expr)
+			}
+		}
+	}
+}
