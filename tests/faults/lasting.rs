@@ -37,6 +37,10 @@ const SCANS: Duration = Duration::from_mins(5);
 const LATER: (u32, u32) = (10, 10);
 /// The same where few are held.
 const NOT_SO_MUCH_LATER: (u32, u32) = (10, 5);
+/// The most requests in the first minute.
+const LIMIT: usize = 60;
+/// What a pass costs that a busy machine makes before the end of that minute instead of after it: 2 s are a minute here.
+const ONE_PASS: usize = 10;
 /// What a claim costs that could not be used in time: it is closed, and another one is made for the same cause.
 const GIVEN_UP: usize = 25;
 /// How long `Ready` may go on saying what was true before. In real time: the operator notices by reading.
@@ -349,22 +353,23 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The most requests in the first minute. The time for which a claim may be used is divided by [`SPEED`] too, so a busy machine may
-    /// have to give up one: it was written and closed with no generate in between.
-    fn first_most(&self) -> usize {
+    /// The most requests in the first minute.
+    fn first_most(&self, which: Which) -> usize {
         let count = |kind: &str| {
-            self.kinds
-                .get(&format!("first: {kind}"))
-                .copied()
-                .unwrap_or(0)
+            let kind = format!("first: {kind}");
+            self.kinds.get(&kind).copied().unwrap_or(0)
         };
-        let given_up = count("update leases") > 2 * count("Generate");
-        // NB: where claims cannot be written, nothing is given up.
-        60 + if given_up && !self.name.starts_with("lease-") {
-            GIVEN_UP
-        } else {
-            0
-        }
+        // The time for which a claim may be used is divided by [`SPEED`] too, so a busy machine may have to give up one: it was written and
+        // closed with no generate in between. NB: where claims cannot be written, nothing is given up.
+        let given_up =
+            !self.name.starts_with("lease-") && count("update leases") > 2 * count("Generate");
+        LIMIT
+            + if given_up { GIVEN_UP } else { 0 }
+            + if which == Which::OfEachKind {
+                ONE_PASS
+            } else {
+                0
+            }
     }
 }
 
@@ -858,7 +863,7 @@ pub async fn prove(which: Which) {
     println!("figure lies {}", lied.len());
     println!("figure needless_generates {needless}");
     for cost in &costs {
-        assert!(cost.first <= cost.first_most(), "{cost:#?}");
+        assert!(cost.first <= cost.first_most(which), "{cost:#?}");
     }
     assert!(later.later <= 6.0, "{later:#?}");
     assert!(costs.iter().all(|cost| cost.flushes <= 24.0), "{costs:#?}");
