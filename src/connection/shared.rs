@@ -194,6 +194,27 @@ mod tests {
     }
 
     #[test]
+    fn what_was_seen_of_a_connection_is_told_by_the_wall_clock() {
+        let s = Duration::from_secs;
+        let noon: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let shared = Shared::new(1);
+        let before = shared.activity("default", noon, s(100));
+        assert_eq!((before.since, before.scanned.len()), (noon, 0));
+        shared.saw_project(ProjectKey::of("1"), s(130));
+        shared.requests.count("generate", "Ok");
+        // The wall clock was set back by an hour meanwhile.
+        let later = "2026-01-01T11:01:00Z".parse().unwrap();
+        let after = shared.activity("default", later, s(160));
+        let (since, scanned) = ("2026-01-01T11:00:00Z", "2026-01-01T11:00:30Z");
+        assert_eq!(after.since, since.parse().unwrap());
+        assert_eq!(
+            after.scanned,
+            HashMap::from([(ProjectKey::of("1"), scanned.parse().unwrap())])
+        );
+        assert_eq!(after.requests, [("generate", "Ok", 1)]);
+    }
+
+    #[test]
     fn a_doubt_asks_for_one_check_and_not_for_sixteen() {
         let shared = Shared::new(1);
         let s = Duration::from_secs;

@@ -257,6 +257,13 @@ async fn the_series_of_an_object_say_what_its_status_says_and_go_with_it() {
     let asked = at(format!("object_verified_timestamp_seconds{{{api}}}"));
     let made = status.change_date.unwrap().0;
     assert!(asked >= seconds(made), "{asked}");
+    // Nothing asks about the value again; that its application is unchanged is seen by every scan.
+    let verified = format!("object_verified_timestamp_seconds{{{api}}}");
+    eventually(PATIENCE, || async {
+        let now = time(scrape().await[&verified]);
+        (now > asked + jiff::SignedDuration::from_secs(1)).then_some(())
+    })
+    .await;
     assert_eq!(
         at(format!(
             "object_rotation_timestamp_seconds{{{api},cause=\"Trigger\"}}"
