@@ -21,6 +21,7 @@ mod dark;
 mod drain;
 mod figures;
 mod needless;
+mod plugin;
 mod recovery;
 mod stage;
 mod steady;

@@ -1,5 +1,5 @@
 //! Ten times as many objects as elsewhere: what the operator has in memory, how many connections it keeps, what its restart asks for,
-//! and what a replica costs that stands by.
+//! what a replica costs that stands by, and how long the plugin takes.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::figures::{Figures, number, quantile};
 use crate::needless::count;
+use crate::plugin;
 use crate::stage::{LONG, Stage, quiet, rotated};
 use crate::support::process::Process;
 
@@ -26,6 +27,7 @@ pub async fn run(figures: &mut Figures) {
     stage.fleet.settled(0..OBJECTS, "0", LONG).await;
     size(figures, "after_issue", &operator);
     scrape(figures, &operator).await;
+    plugin::run(figures, stage.cluster().admin_kubeconfig());
     drop(operator);
     stage.requests();
     stage.zitadel().clear_ledger();

@@ -1,6 +1,7 @@
 //! The cluster, with the caller's kubeconfig and rights: a client with deadlines, and objects of every kind, page by page.
 
 use std::cell::RefCell;
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -541,10 +542,19 @@ fn unusable(error: &KubeconfigError, global: &Global) -> String {
         None => "~/.kube/config".to_owned(),
     };
     match error {
-        KubeconfigError::ReadConfig(error, _) => format!(
-            "the kubeconfig {file} cannot be read ({}): name one with --kubeconfig or $KUBECONFIG",
-            error.kind()
-        ),
+        KubeconfigError::ReadConfig(error, _) => {
+            let why = match error.kind() {
+                ErrorKind::NotFound => "there is no such file".to_owned(),
+                kind => kind.to_string(),
+            };
+            format!(
+                "the kubeconfig {file} cannot be read ({why}): name one with --kubeconfig or $KUBECONFIG"
+            )
+        }
+        // NB: the error quotes the file, which has credentials in it.
+        KubeconfigError::Parse(_) => {
+            format!("the kubeconfig {file} cannot be used: it is not YAML, or no kubeconfig")
+        }
         KubeconfigError::FindPath => {
             "there is no kubeconfig: name one with --kubeconfig or $KUBECONFIG".to_owned()
         }

@@ -129,13 +129,16 @@ pub async fn run(
 
 /// What gets the value to those that are behind.
 fn next(consumers: &[Consumer], arguments: &cli::Consumers) -> String {
-    let has = |state| consumers.iter().any(|it| it.state == state);
-    if has(State::Former) {
+    let mut former = consumers.iter().filter(|it| it.state == State::Former);
+    let is_unknown = consumers.iter().any(|it| it.state == State::Unknown);
+    if former.clone().any(|it| it.workload.is_some()) {
         format!(
             ": `kubectl zitadel-secret consumers {} --restart` restarts their workloads",
             arguments.name
         )
-    } else if has(State::Unknown) {
+    } else if former.next().is_some() {
+        ": have the Pods made anew that are Former".to_owned()
+    } else if is_unknown {
         String::new()
     } else {
         ": the kubelet refreshes their files within three minutes of the rotation".to_owned()

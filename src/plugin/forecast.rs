@@ -166,9 +166,12 @@ impl Forecast<'_> {
             rest => format!(" and {rest} more"),
         };
         let then = if self.target.consumers.restart {
-            "the operator restarts their workloads, where it has the right"
+            "the operator restarts their workloads, where it has the right".to_owned()
         } else {
-            "restart them afterwards, with `kubectl zitadel-secret consumers NAME --restart`"
+            format!(
+                "restart them afterwards, with `kubectl zitadel-secret consumers {} --restart`",
+                self.target.owner.name
+            )
         };
         format!(
             "{} of {} Pods that use Secret {secret} keep the old value until they are restarted: {}{rest}; {then}",
@@ -233,7 +236,7 @@ mod tests {
              * It starts at once (on trigger only)\n\
              * The present client secret stops working at once: whoever holds it is rejected until it has the new one\n\
              * 1 of 2 Pods that use Secret api keep the old value until they are restarted: web-1 (Deployment/web); restart them afterwards, \
-             with `kubectl zitadel-secret consumers NAME --restart`"
+             with `kubectl zitadel-secret consumers api --restart`"
         );
         let text = forecast(
             &json!({"consumers": {"restart": "WhenStale"}}),

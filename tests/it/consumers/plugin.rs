@@ -36,7 +36,10 @@ async fn each_pod_is_shown_with_its_use_and_its_value_and_a_rotation_names_those
     it.tenant.trigger("orders", "1").await;
     it.counted(2, 1).await;
     let ran = plugin(&it, &["consumers", "orders"]).await;
-    ran.ends(1, "may have a former value of Secret orders");
+    ran.ends(
+        1,
+        "2 of 2 may have a former value of Secret orders: have the Pods made anew that are Former",
+    );
     let lines: Vec<_> = ran.stdout.lines().collect();
     assert!(
         lines[0].starts_with("POD     OWNER   RUNNING   STATE "),

@@ -71,7 +71,7 @@ async fn it_says_what_will_happen_and_follows_the_rotation_to_its_end() {
     let managers = object.metadata.managed_fields.unwrap();
     let ours = managers
         .iter()
-        .any(|it| it.manager.as_deref() == Some("kubectl-zitadel-secret"));
+        .any(|it| it.manager.as_deref() == Some("zitadel-secret-plugin"));
     assert!(ours, "{managers:?}");
     // The same reason again is another rotation.
     let json = as_admin(
