@@ -76,6 +76,11 @@ pub enum ClusterError {
     /// A right is missing.
     #[error("you may not {} {} {}: ask for the verb {} on {}{}", .0.verb, .0.resource, .0.place(), .0.verb, .0.resource, narrower(.0))]
     Denied(Asked),
+    /// The caller may not act as someone else.
+    #[error(
+        "you may not act as the user of --as, or of the kubeconfig: ask for the verb impersonate on users"
+    )]
+    Impersonation,
     /// An admission policy or webhook does not allow it.
     #[error("an admission policy or webhook refuses to {} {}: {message}", .asked.verb, .asked.resource)]
     Refused {
@@ -154,6 +159,7 @@ impl From<ClusterError> for Failure {
             | ClusterError::Invalid { .. } => Self::Finding(text),
             ClusterError::NotServed { .. }
             | ClusterError::Denied(_)
+            | ClusterError::Impersonation
             | ClusterError::Unauthorized(_)
             | ClusterError::Unavailable { .. }
             | ClusterError::Unreachable(_)
@@ -186,6 +192,7 @@ impl ClusterError {
                 message: message(),
             },
             401 => Self::Unauthorized(Arc::clone(host)),
+            403 if status.message.contains("cannot impersonate") => Self::Impersonation,
             403 => Self::Denied(asked.clone()),
             404 if is_of_object(status) => Self::Absent(subject(asked)),
             404 => Self::NotServed {
@@ -316,6 +323,12 @@ mod tests {
         for (code, message, exit, part) in [
             (401, "Unauthorized", Exit::NoAccess, "log in again"),
             (403, policy, Exit::Finding, "admission policy"),
+            (
+                403,
+                "users \"x\" is forbidden: User \"y\" cannot impersonate resource \"users\"",
+                Exit::NoAccess,
+                "the verb impersonate",
+            ),
             (404, "404 page not found", Exit::NoAccess, "does not serve"),
             (
                 400,

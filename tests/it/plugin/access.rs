@@ -132,6 +132,13 @@ async fn the_caller_can_act_as_someone_else() {
     let tenant = tenant("as").await;
     let ran = as_admin(&tenant, &["status", "--as", "nobody"]).await;
     ran.ends(3, "you may not list apiappsecrets");
+    let nobody = World::shared()
+        .await
+        .cluster
+        .kubeconfig_for_user("nobody", &[])
+        .await;
+    let ran = run(&nobody, &["status", "--as", "system:admin"]);
+    ran.ends(3, "ask for the verb impersonate on users");
 }
 
 #[tokio::test]
