@@ -77,6 +77,8 @@ async fn workloads_that_are_behind_are_restarted_one_after_another_with_the_righ
         "deployment.apps/a would be restarted\ndeployment.apps/b would be restarted\n"
     );
     assert!(it.restarted().await.is_empty());
+    // NB: a test that fails is to end before the default timeout.
+    let timed = [&restart[..], &["--timeout", "100s"]].concat();
     let both = async {
         eventually(PATIENCE, || async {
             (it.restarted().await == ["a"]).then_some(())
@@ -90,7 +92,7 @@ async fn workloads_that_are_behind_are_restarted_one_after_another_with_the_righ
         assert_eq!(kubelet.started("a"), 2, "b waits for a");
         kubelet.let_in(&["b"]);
     };
-    let (ran, ()) = tokio::join!(plugin(&it, &restart), both);
+    let (ran, ()) = tokio::join!(plugin(&it, &timed), both);
     ran.ends(0, "Deployment/b has rolled out");
     assert_eq!(
         ran.stdout,
