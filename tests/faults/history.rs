@@ -10,6 +10,9 @@ use kube::api::{Api, WatchEvent, WatchParams};
 use kube::{Client, ResourceExt};
 use zitadel_secret_operator::api::{AppSecret, Kind};
 
+use crate::support::eventually;
+use crate::support::world::PATIENCE;
+
 /// Revisions, oldest first.
 #[derive(Clone, Default)]
 pub struct History {
@@ -81,7 +84,9 @@ where
         let list = api.list_metadata(&kube::api::ListParams::default()).await;
         list.map(|list| list.metadata.resource_version.unwrap())
     };
-    let mut version = present(&api).await.unwrap();
+    // NB: an API server that has just started answers 429 until it has read the objects of a kind.
+    let first = eventually(PATIENCE, || async { present(&api).await.ok() });
+    let mut version = first.await;
     let gap = Arc::clone(gap);
     tokio::spawn(async move {
         loop {
