@@ -39,7 +39,7 @@ endif
 # Last, because it takes the image that the step before has built. It says so where a node cannot run.
 TEST_STEPS += node-test
 
-test: ## Run every check and test, about 40 minutes on 2 cores; sets up what it needs
+test: ## Run every check and test, about 50 minutes on 2 cores; sets up what it needs
 	@tests/preflight.sh test
 	@step=0; for target in $(TEST_STEPS); do \
 		step=$$((step + 1)); echo "step $$step of $(words $(TEST_STEPS)): $$target"; \
