@@ -13,6 +13,7 @@ use crate::ids::{AppId, OrganizationId, ProjectId};
 use crate::plugin::exit::Failure;
 use crate::plugin::output::Format;
 use crate::plugin::trigger::reason;
+use crate::target::names::is_subdomain;
 
 /// What stands below the help of every command.
 const EXIT_CODES: &str = "\
@@ -330,20 +331,8 @@ pub const fn short(kind: Kind) -> &'static str {
     }
 }
 
-/// Whether Kubernetes takes it for the name of an object: a subdomain of DNS (RFC 1123).
-fn is_object_name(name: &str) -> bool {
-    let is_part = |part: &str| {
-        let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        !part.is_empty()
-            && part.chars().all(is_inner)
-            && !part.starts_with('-')
-            && !part.ends_with('-')
-    };
-    name.len() <= 253 && name.split('.').all(is_part)
-}
-
 fn object_name(text: &str) -> Result<String, String> {
-    if is_object_name(text) {
+    if is_subdomain(text) {
         return Ok(text.to_owned());
     }
     Err(
@@ -353,7 +342,7 @@ fn object_name(text: &str) -> Result<String, String> {
 }
 
 fn namespace(text: &str) -> Result<String, String> {
-    if text.len() <= 63 && !text.contains('.') && is_object_name(text) {
+    if text.len() <= 63 && !text.contains('.') && is_subdomain(text) {
         Ok(text.to_owned())
     } else {
         Err("that is not the name of a namespace".to_owned())

@@ -331,6 +331,24 @@ impl Cluster {
         }
     }
 
+    /// Hands the objects that have one of the names to `keep`; without names, every object of the scope. Returns what was denied.
+    pub async fn chosen<T: DeserializeOwned + Send + 'static>(
+        &self,
+        scope: &Scope,
+        names: &[Reference],
+        mut keep: impl FnMut(Kind, Listed<T>),
+    ) -> Result<Vec<ClusterError>, Failure> {
+        if names.is_empty() {
+            return Ok(self.all(scope, keep).await?);
+        }
+        for name in names {
+            for (kind, object) in self.named(name).await? {
+                keep(kind, object);
+            }
+        }
+        Ok(Vec::new())
+    }
+
     /// The one object that has a name.
     ///
     /// # Errors

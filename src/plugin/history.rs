@@ -11,7 +11,7 @@ use crate::api::{
 use crate::plugin::cli::{self, Global};
 use crate::plugin::cluster::{Cluster, Listed, Metadata, resource};
 use crate::plugin::exit::{Exit, Failure};
-use crate::plugin::output::{Cell, Column, Output, Record, Tone, note, span};
+use crate::plugin::output::{Cell, Column, Output, Record, Tone, note, note_missing, span};
 
 /// An object, as far as it matters here.
 #[derive(Deserialize)]
@@ -162,15 +162,8 @@ pub async fn run(
     global.names_or_many(names)?;
     let scope = cluster.scope(global);
     let mut objects: Vec<(Kind, Listed<Past>)> = Vec::new();
-    let mut missing = Vec::new();
-    if names.is_empty() {
-        missing = cluster
-            .all(&scope, |kind, object| objects.push((kind, object)))
-            .await?;
-    }
-    for name in names {
-        objects.extend(cluster.named(name).await?);
-    }
+    let keep = |kind, object| objects.push((kind, object));
+    let missing = cluster.chosen(&scope, names, keep).await?;
     let now = cluster.now();
     let since = arguments
         .since
@@ -217,9 +210,7 @@ pub async fn run(
             "error: {unreadable} objects were written for another version of the API and are not shown"
         ));
     }
-    for error in &missing {
-        note(&format!("error: not all kinds are shown: {error}"));
-    }
+    note_missing(&missing);
     Ok(if !missing.is_empty() {
         Exit::NoAccess
     } else if unreadable > 0 {

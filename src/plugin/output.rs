@@ -1,6 +1,6 @@
 //! How data is printed: columns as kubectl has them, JSON, YAML or names. On stdout goes data and nothing else.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -370,6 +370,13 @@ impl Output {
 pub fn note(text: &str) {
     // NB: if even stderr is closed, there is no one to say it to.
     let _ = writeln!(io::stderr(), "{}", safe::text(text));
+}
+
+/// Says which kinds of objects are not among the data, and why.
+pub fn note_missing(missing: &[impl Display]) {
+    for error in missing {
+        note(&format!("error: not all kinds are shown: {error}"));
+    }
 }
 
 /// The same value with text that is harmless to a terminal.

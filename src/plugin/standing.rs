@@ -204,13 +204,7 @@ fn problem(object: &Shown, ready: &Condition, now: Timestamp) -> Option<Standing
     if let Some(stalled) = is(ConditionType::Stalled, Status::True) {
         return attention(stalled);
     }
-    let explained = [
-        Reason::AwaitingWindow,
-        Reason::AwaitingConsumers,
-        Reason::CatchingUp,
-        Reason::Suspended,
-    ];
-    let is_explained = explained.iter().any(|it| it.as_str() == ready.reason);
+    let is_explained = waits_for_its_time(ready) || ready.reason == Reason::Suspended.as_str();
     let next = status.next_rotation_time.as_ref();
     let is_late = next.is_some_and(|next| now.duration_since(next.0) > GRACE);
     if ready.reason == Reason::Overdue.as_str() || is_late && !is_explained {
@@ -234,16 +228,21 @@ fn wait(object: &Shown, ready: &Condition) -> Option<Standing> {
         return Some(Standing::new(Level::Waiting, &ready.reason, message));
     }
     let is_moving = status.conditions.is_true(ConditionType::Reconciling);
+    if is_moving || waits_for_its_time(ready) {
+        return Some(Standing::of(Level::Waiting, ready));
+    }
+    let consumers = status_of(object, ConditionType::ConsumersCurrent)?;
+    (consumers.status == Status::False).then(|| Standing::of(Level::Waiting, consumers))
+}
+
+/// Whether a rotation is due that cannot start yet, for a reason that ends by itself.
+fn waits_for_its_time(ready: &Condition) -> bool {
     let waits = [
         Reason::AwaitingWindow,
         Reason::AwaitingConsumers,
         Reason::CatchingUp,
     ];
-    if is_moving || waits.iter().any(|it| it.as_str() == ready.reason) {
-        return Some(Standing::of(Level::Waiting, ready));
-    }
-    let consumers = status_of(object, ConditionType::ConsumersCurrent)?;
-    (consumers.status == Status::False).then(|| Standing::of(Level::Waiting, consumers))
+    waits.iter().any(|it| it.as_str() == ready.reason)
 }
 
 fn status_of(object: &Shown, type_: ConditionType) -> Option<&Condition> {

@@ -14,7 +14,7 @@ use crate::plugin::cli::{self, Global, Reference};
 use crate::plugin::cluster::{Cluster, Happened, Listed, Metadata, Scope, resource};
 use crate::plugin::exit::{Exit, Failure};
 use crate::plugin::fault::ClusterError;
-use crate::plugin::output::{Cell, Column, Lines, Output, Record, Tone, note, span};
+use crate::plugin::output::{Cell, Column, Lines, Output, Record, Tone, note, note_missing, span};
 use crate::plugin::standing::{Level, Numbers, Shown, Standing};
 
 /// Before a watch that failed is begun again, at first and at most.
@@ -214,9 +214,7 @@ pub async fn run(
         let need = if late == 1 { "needs" } else { "need" };
         note(&format!("{late} of {} {need} attention", rows.len()));
     }
-    for error in &missing {
-        note(&format!("error: not all kinds are shown: {error}"));
-    }
+    note_missing(&missing);
     Ok(match (missing.is_empty(), late) {
         (false, _) => Exit::NoAccess,
         (true, 0) => Exit::Fine,
@@ -236,16 +234,8 @@ async fn rows(
     names: &[Reference],
 ) -> Result<(Vec<Row>, Vec<ClusterError>), Failure> {
     let mut rows = Vec::new();
-    let mut missing = Vec::new();
-    if names.is_empty() {
-        let keep = |kind, object| rows.push(Row::of(kind, object, cluster.now()));
-        missing = cluster.all(scope, keep).await?;
-    }
-    for name in names {
-        for (kind, object) in cluster.named(name).await? {
-            rows.push(Row::of(kind, object, cluster.now()));
-        }
-    }
+    let keep = |kind, object| rows.push(Row::of(kind, object, cluster.now()));
+    let missing = cluster.chosen(scope, names, keep).await?;
     rows.sort_by_cached_key(|row| (row.level, row.key()));
     rows.dedup_by_key(|row| row.key());
     Ok((rows, missing))
@@ -309,9 +299,7 @@ async fn watch(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let (first, missing) = rows(cluster, scope, names).await?;
-    for error in missing {
-        note(&format!("error: not all kinds are shown: {error}"));
-    }
+    note_missing(&missing);
     let columns = columns(scope.namespace.is_none(), true);
     let lines = output.begin(&columns, &first, cluster.now())?;
     let mut watching = Watching {

@@ -1,7 +1,7 @@
 //! Connections over ZITADEL's API v2, which has no sequence and no journal, and the way from one API to the other.
 
 use serde_json::json;
-use zitadel_secret_operator::api::{ApiInUse, AppSecretStatus, ConditionType};
+use zitadel_secret_operator::api::{ApiInUse, ConditionType};
 use zitadel_simulator::{
     Action, Api as Over, AppHandle, Config, Cut, Deprecation, Fault, Operation, Reply, Served,
     Simulator,
@@ -41,10 +41,6 @@ fn requests(zitadel: &Simulator, over: Over) -> usize {
     all.iter().filter(|request| request.api == over).count()
 }
 
-async fn status(tenant: &Tenant, name: &str) -> AppSecretStatus {
-    tenant.objects().get(name).await.unwrap().status.unwrap()
-}
-
 /// Sets a trigger and waits until it is handled and the Secret has what ZITADEL accepts.
 async fn rotate(tenant: &Tenant, app: &AppHandle, trigger: &str) {
     tenant.trigger("orders", trigger).await;
@@ -64,7 +60,7 @@ async fn over_v2_a_rotation_is_one_generate_and_no_sequence_is_said() {
     assert_eq!(requests(&zitadel, Over::ManagementV1), v1);
     let made = zitadel.executions();
     let newest = made.iter().max_by_key(|made| made.change_date).unwrap();
-    let status = status(&tenant, "orders").await;
+    let status = tenant.status("orders").await;
     assert_eq!(status.sequence, None);
     assert_eq!(status.change_date.unwrap().0, newest.change_date);
     assert!(status.history.iter().all(|past| past.sequence.is_none()));
@@ -95,7 +91,7 @@ async fn rotated_in_spite_of(prefix: &str, action: Action) -> (u64, String) {
     let fault = zitadel.inject(Fault::on(Operation::Generate, action).times(1));
     rotate(&tenant, &app, "lost").await;
     assert_eq!(zitadel.fired(fault), 1);
-    let last = status(&tenant, "orders").await.last_rotation.unwrap();
+    let last = tenant.status("orders").await.last_rotation.unwrap();
     (tenant.generates(&app), last.reason)
 }
 
@@ -138,7 +134,7 @@ async fn a_server_that_is_upgraded_and_rolled_back_costs_no_generate() {
     let tenant = tenant("upgraded", &zitadel, "Auto").await;
     let app = tenant.issued("orders", json!({})).await;
     assert_eq!(in_use(&tenant).await.unwrap().in_use, "V1");
-    assert!(status(&tenant, "orders").await.sequence.is_some());
+    assert!(tenant.status("orders").await.sequence.is_some());
     zitadel.configure(|settings| settings.management_v1 = Served::UnknownRoute);
     // The scan of the projects notices it.
     until_in_use(&tenant, "V2").await;
@@ -150,7 +146,7 @@ async fn a_server_that_is_upgraded_and_rolled_back_costs_no_generate() {
     );
     rotate(&tenant, &app, "over-v2").await;
     assert_eq!(tenant.generates(&app), 2);
-    assert_eq!(status(&tenant, "orders").await.sequence, None);
+    assert_eq!(tenant.status("orders").await.sequence, None);
 
     zitadel.configure(|settings| settings.management_v1 = Served::Yes);
     tenant

@@ -42,13 +42,7 @@ async fn an_interval_rotates_when_it_is_due_never_earlier_and_the_history_keeps_
         let apart = pair[1].change_date.duration_since(pair[0].change_date);
         assert!(apart >= jiff::SignedDuration::from_secs(1), "{apart}");
     }
-    let status = tenant
-        .objects()
-        .get("orders")
-        .await
-        .unwrap()
-        .status
-        .unwrap();
+    let status = tenant.status("orders").await;
     let newest: Vec<_> = made
         .iter()
         .rev()

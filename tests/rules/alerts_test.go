@@ -510,14 +510,9 @@ func ruleFile(t *testing.T, release string) string {
 	return file
 }
 
-// play evaluates all rules once a minute, and returns the alerts that fire at each moment of the case.
-func (c alertCase) play(t *testing.T) [][]*rules.Alert {
+// groupsOf loads the rules of a file, to be evaluated over the suite once a minute.
+func groupsOf(t *testing.T, suite *promqltest.LazyLoader, file string) map[string]*rules.Group {
 	t.Helper()
-	suite, err := promqltest.NewLazyLoader(c.load(), promqltest.LazyLoaderOpts{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer suite.Close()
 	manager := rules.NewManager(&rules.ManagerOptions{
 		QueryFunc:  rules.EngineQueryFunc(suite.QueryEngine(), suite.Storage()),
 		Appendable: suite.Storage(),
@@ -526,10 +521,22 @@ func (c alertCase) play(t *testing.T) [][]*rules.Alert {
 		Logger:     promslog.NewNopLogger(),
 		Parser:     parser.NewParser(parser.Options{}),
 	})
-	groups, errs := manager.LoadGroups(time.Minute, labels.EmptyLabels(), "", nil, false, ruleFile(t, c.release))
+	groups, errs := manager.LoadGroups(time.Minute, labels.EmptyLabels(), "", nil, false, file)
 	if errs != nil {
 		t.Fatal(errs)
 	}
+	return groups
+}
+
+// play evaluates all rules once a minute, and returns the alerts that fire at each moment of the case.
+func (c alertCase) play(t *testing.T) [][]*rules.Alert {
+	t.Helper()
+	suite, err := promqltest.NewLazyLoader(c.load(), promqltest.LazyLoaderOpts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer suite.Close()
+	groups := groupsOf(t, suite, ruleFile(t, c.release))
 	var played [][]*rules.Alert
 	last := c.moments[len(c.moments)-1].at
 	for since := time.Duration(0); since <= last; since += time.Minute {

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -9,11 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/common/promslog"
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/promql/promqltest"
-	"github.com/prometheus/prometheus/rules"
 )
 
 // quiet are the panels that have nothing to show of the operator in the sample: nothing failed there that they are about.
@@ -49,18 +44,7 @@ func TestEveryQueryRunsOverWhatARunningOperatorExports(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer suite.Close()
-	manager := rules.NewManager(&rules.ManagerOptions{
-		QueryFunc:  rules.EngineQueryFunc(suite.QueryEngine(), suite.Storage()),
-		Appendable: suite.Storage(),
-		Context:    context.Background(),
-		NotifyFunc: func(context.Context, string, ...*rules.Alert) {},
-		Logger:     promslog.NewNopLogger(),
-		Parser:     parser.NewParser(parser.Options{}),
-	})
-	groups, errs := manager.LoadGroups(time.Minute, labels.EmptyLabels(), "", nil, false, path(alertsFile))
-	if errs != nil {
-		t.Fatal(errs)
-	}
+	groups := groupsOf(t, suite, path(alertsFile))
 	now := time.Unix(0, 0).Add(20 * time.Minute)
 	suite.WithSamplesTill(now, func(err error) {
 		if err != nil {

@@ -11,7 +11,9 @@ use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
 };
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{AppSecret, ConditionType, Kind, ZitadelConnection};
+use zitadel_secret_operator::api::{
+    AppSecret, AppSecretStatus, ConditionType, Kind, ZitadelConnection,
+};
 use zitadel_secret_operator::store::claim::CLAIM_ANNOTATION;
 use zitadel_simulator::{AppHandle, NewApp, Simulator};
 
@@ -153,6 +155,11 @@ impl Tenant {
     /// The objects of this namespace.
     pub fn objects(&self) -> Api<AppSecret> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &self.kind)
+    }
+
+    /// The status of an object that has one.
+    pub async fn status(&self, name: &str) -> AppSecretStatus {
+        self.objects().get(name).await.unwrap().status.unwrap()
     }
 
     /// The same as they are in JSON.

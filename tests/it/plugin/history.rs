@@ -24,13 +24,7 @@ async fn each_rotation_is_shown_with_its_reason_the_newest_first() {
     let json = as_admin(&tenant, &["history", "orders", "-o", "json"])
         .await
         .json();
-    let last = tenant
-        .objects()
-        .get("orders")
-        .await
-        .unwrap()
-        .status
-        .unwrap();
+    let last = tenant.status("orders").await;
     let last = last.last_rotation.unwrap();
     assert_eq!(json["items"][0]["attempt"], last.attempt);
     let all = as_admin(&tenant, &["history", "-A", "--since", "7d"]).await;

@@ -81,13 +81,7 @@ async fn it_says_what_will_happen_and_follows_the_rotation_to_its_end() {
     .await
     .json();
     assert_eq!(tenant.generates(&app), 3);
-    let status = tenant
-        .objects()
-        .get("orders")
-        .await
-        .unwrap()
-        .status
-        .unwrap();
+    let status = tenant.status("orders").await;
     assert_eq!(json["attempt"], status.last_rotation.unwrap().attempt);
     assert_eq!(json["trigger"], status.observed_trigger.unwrap());
 }
