@@ -4,7 +4,7 @@
 //!
 //! * [`cli`] is the command line, [`exit`] how a command ends, [`output`] how data is printed, [`safe`] what makes text from the cluster
 //!   harmless to a terminal
-//! * [`cluster`] is the cluster: client, paged lists, what a failed request means ([`fault`])
+//! * [`cluster`] is the cluster: client ([`kubeconfig`]), paged lists, what a failed request means ([`fault`])
 //! * [`standing`] is how urgent an object is, [`pods`] who uses a credential
 //! * [`status`], [`history`], [`consumers`] with [`restart`], [`rotate`], [`import`]: one file for each command
 //! * [`gitops`], [`forecast`], [`trigger`] and [`follow`] are what `rotate` is made of: who keeps the object, what will happen, how it is asked
@@ -20,6 +20,7 @@ mod forecast;
 mod gitops;
 mod history;
 mod import;
+mod kubeconfig;
 mod output;
 mod pods;
 mod restart;

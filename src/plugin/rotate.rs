@@ -119,7 +119,7 @@ fn refuse(
     note(&format!(
         "{kind} {name} is kept by {tool}, so nothing was changed: a trigger that is not in Git is undone, or rotates once more when Git is applied. Commit this:"
     ));
-    output.document(&change(object, trigger))?;
+    output.manifest(&change(object, trigger))?;
     if !ownership.is_trigger_in_git {
         let namespace = object.namespace().unwrap_or_default();
         note(&format!(
