@@ -185,17 +185,15 @@ MUTANTS_SHARD ?= 0/1
 MUTANTS_CORE := target/mutants/core
 
 mutants: $(TOOLS)/bin/cargo-mutants ## Count how many small changes of the pure core its unit tests notice
-	rm -rf $(MUTANTS_CORE)/src
-	mkdir -p $(MUTANTS_CORE)/src/api $(MUTANTS_CORE)/tests/fixtures
-	cp tests/mutants/Cargo.toml Cargo.lock $(MUTANTS_CORE)
-	cp -R tests/mutants/lib.rs tests/mutants/api.rs src/ids.rs src/rotation $(MUTANTS_CORE)/src
-	cp src/api/reason.rs $(MUTANTS_CORE)/src/api
-	cp tests/fixtures/*.json $(MUTANTS_CORE)/tests/fixtures
+	rm -rf $(MUTANTS_CORE)/src $(MUTANTS_CORE)/mutants.out
+	mkdir -p $(MUTANTS_CORE)
+	cp -RL tests/mutants/. Cargo.lock $(MUTANTS_CORE)
+	printf '\n[workspace]\n\n[profile.dev]\ndebug = false\n\n[profile.dev.package."*"]\nopt-level = 1\n' >> $(MUTANTS_CORE)/Cargo.toml
 	-cd $(MUTANTS_CORE) && PROPTEST_CASES=32 $(CARGO) mutants --in-place --shard $(MUTANTS_SHARD) --sharding round-robin --timeout 60 --no-shuffle \
 		$(foreach file,$(MUTANTS),--file 'src/rotation/$(file).rs') -- --lib -- --skip schedule
 	cd $(MUTANTS_CORE)/mutants.out && cat missed.txt && \
 		awk 'FILENAME == "caught.txt" || FILENAME == "timeout.txt" {caught++} FILENAME == "missed.txt" {missed++} \
-			END {printf "figure mutation_score_percent %.1f (%d of %d)\n", 100 * caught / (caught + missed), caught, caught + missed}' \
+			END {if (!(caught + missed)) exit 1; printf "figure mutation_score_percent %.1f (%d of %d)\n", 100 * caught / (caught + missed), caught, caught + missed}' \
 			caught.txt timeout.txt missed.txt
 
 $(TOOLS)/bin/cargo-mutants:

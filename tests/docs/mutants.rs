@@ -29,7 +29,7 @@ fn types(file: &str) -> BTreeMap<String, Vec<String>> {
 #[test]
 fn the_core_is_built_with_the_fields_of_the_api() {
     let api = types("src/api/rotation.rs");
-    let stands_in = types("tests/mutants/api.rs");
+    let stands_in = types("tests/mutants/src/api/mod.rs");
     assert!(stands_in.len() > 4, "{stands_in:?}");
     for (name, members) in stands_in {
         assert_eq!(Some(&members), api.get(&name), "{name}");

@@ -1,7 +1,9 @@
 //! What the core uses of the API, without schemas: deriving those takes longer than everything else.
 
+mod kind;
 mod reason;
 
+pub use kind::Kind;
 pub use reason::Reason;
 
 #[derive(Clone, Debug, Default)]
