@@ -188,6 +188,7 @@ mutants: $(TOOLS)/bin/cargo-mutants ## Count how many small changes of the pure 
 	rm -rf $(MUTANTS_CORE)/src $(MUTANTS_CORE)/mutants.out
 	mkdir -p $(MUTANTS_CORE)
 	cp -RL tests/mutants/. Cargo.lock $(MUTANTS_CORE)
+	sed -i '/^\[lib\]/,/^$$/d' $(MUTANTS_CORE)/Cargo.toml
 	printf '\n[workspace]\n\n[profile.dev]\ndebug = false\n\n[profile.dev.package."*"]\nopt-level = 1\n' >> $(MUTANTS_CORE)/Cargo.toml
 	-cd $(MUTANTS_CORE) && PROPTEST_CASES=32 $(CARGO) mutants --in-place --shard $(MUTANTS_SHARD) --sharding round-robin --timeout 60 --no-shuffle \
 		$(foreach file,$(MUTANTS),--file 'src/rotation/$(file).rs') -- --lib -- --skip schedule
