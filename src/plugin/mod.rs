@@ -5,11 +5,12 @@
 //! * [`cli`] is the command line, [`exit`] how a command ends, [`output`] how data is printed, [`safe`] what makes text from the cluster
 //!   harmless to a terminal
 //! * [`cluster`] is the cluster: client ([`kubeconfig`]), paged lists, what a failed request means ([`fault`])
-//! * [`standing`] is how urgent an object is, [`pods`] who uses a credential
+//! * [`standing`] is how urgent an object is, [`pods`] who uses a credential, [`calendar`] when it is rotated next and after that
 //! * [`status`], [`history`], [`consumers`] with [`restart`], [`rotate`], [`import`]: one file for each command
 //! * [`gitops`], [`forecast`], [`trigger`] and [`follow`] are what `rotate` is made of: who keeps the object, what will happen, how it is asked
 //!   for, how far it is
 
+pub mod calendar;
 pub mod cli;
 mod cluster;
 mod consumers;
