@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::api::{GROUP, Kind};
 use crate::ids::{AppId, OrganizationId, ProjectId};
@@ -20,6 +20,14 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 fine, 1 something needs attention or was not done, 2 wrong usage, 3 no access to the cluster or a right is missing,
 4 it took too long, 130 ^C.
 The plugin uses the rights of your kubeconfig and never reads the value of a Secret.";
+
+/// About completion.
+const COMPLETION: &str = "\
+Print the script by which a shell completes kubectl-zitadel_secret.
+
+kubectl completes `kubectl zitadel-secret` by itself once it finds the plugin under a second name:
+
+  ln -s \"$(command -v kubectl-zitadel_secret)\" /usr/local/bin/kubectl_complete-zitadel_secret";
 
 /// Examples, and what stands below the help of every command.
 fn with_examples(examples: &[&str]) -> String {
@@ -50,7 +58,7 @@ pub struct Cli {
 }
 
 /// What all commands have, named as kubectl names it.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The namespace. Default: that of the context.
@@ -144,6 +152,33 @@ pub enum Command {
         "import grafana-oidc -n grafana --kind oas --project-id 312345678901234568 --app-id 312345678901234570",
     ]))]
     Import(Import),
+
+    /// Print the script by which a shell completes kubectl-zitadel_secret; kubectl needs a link instead.
+    #[command(after_help = with_examples(&[
+        "completion bash > /etc/bash_completion.d/kubectl-zitadel_secret",
+    ]), long_about = COMPLETION)]
+    Completion(Completion),
+}
+
+/// For which shell.
+#[derive(Debug, Args)]
+pub struct Completion {
+    /// The shell.
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: Shell,
+}
+
+/// A shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// bash
+    Bash,
+    /// fish
+    Fish,
+    /// PowerShell
+    Powershell,
+    /// zsh
+    Zsh,
 }
 
 /// What `status` is to show.
@@ -310,7 +345,7 @@ impl FromStr for Reference {
 }
 
 /// A kind as kubectl takes it: kind, singular, plural or short name, in any case, with the group or without.
-fn parse_kind(text: &str) -> Result<Kind, String> {
+pub fn parse_kind(text: &str) -> Result<Kind, String> {
     let word = text.to_ascii_lowercase();
     let word = word.strip_suffix(GROUP).map_or(word.as_str(), |word| {
         word.strip_suffix('.').unwrap_or_default()

@@ -383,6 +383,20 @@ impl Cluster {
         ))
     }
 
+    /// The names of the objects below a path, from the API server's cache.
+    pub async fn names(&self, path: &str, resource: &str) -> Result<Vec<String>, ClusterError> {
+        let asked = Asked::of("list", resource, None);
+        let request = Request::new(path).list_metadata(&ListParams::default().match_any());
+        let body = self.body(request, &asked).await?;
+        let page: Page<OnlyMetadata> =
+            serde_json::from_slice(&body).map_err(|_| self.unreadable())?;
+        Ok(page
+            .items
+            .into_iter()
+            .map(|item| item.metadata.name)
+            .collect())
+    }
+
     /// What is around the values of a Secret, which the API server keeps to itself: it is asked for a table with metadata.
     pub async fn secret(&self, name: &str) -> Result<Outline, ClusterError> {
         let asked = Asked::of("get", "secrets", Some(&self.namespace)).named(name);

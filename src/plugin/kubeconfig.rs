@@ -11,16 +11,12 @@ use crate::plugin::exit::Failure;
 
 /// The configuration of a client, from the kubeconfig that the caller means; in a Pod, from its service account.
 pub async fn config(global: &Global) -> Result<Config, Failure> {
-    let read = match &global.kubeconfig {
-        Some(path) => Kubeconfig::read_from(path),
-        None => Kubeconfig::read(),
-    };
     let options = KubeConfigOptions {
         context: global.context.clone(),
         ..KubeConfigOptions::default()
     };
     let is_chosen = global.kubeconfig.is_some() || global.context.is_some();
-    let config = match read {
+    let config = match read(global) {
         Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
         Err(error) => Err(error),
     };
@@ -35,6 +31,20 @@ pub async fn config(global: &Global) -> Result<Config, Failure> {
     };
     impersonate(&mut config, global)?;
     Ok(config)
+}
+
+/// The contexts of the caller's kubeconfig; none if it cannot be read.
+pub fn contexts(global: &Global) -> Vec<String> {
+    let contexts = read(global).map(|kubeconfig| kubeconfig.contexts);
+    let contexts = contexts.unwrap_or_default().into_iter();
+    contexts.map(|context| context.name).collect()
+}
+
+fn read(global: &Global) -> Result<Kubeconfig, KubeconfigError> {
+    match &global.kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    }
 }
 
 /// Why a kubeconfig cannot be used, and what to do.

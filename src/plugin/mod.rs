@@ -7,12 +7,14 @@
 //! * [`cluster`] is the cluster: client ([`kubeconfig`]), paged lists, what a failed request means ([`fault`])
 //! * [`standing`] is how urgent an object is, [`pods`] who uses a credential, [`calendar`] when it is rotated next and after that
 //! * [`status`], [`history`], [`consumers`] with [`restart`], [`rotate`], [`import`]: one file for each command
+//! * [`completion`] completes the command line in a shell
 //! * [`gitops`], [`forecast`], [`trigger`] and [`follow`] are what `rotate` is made of: who keeps the object, what will happen, how it is asked
 //!   for, how far it is
 
 pub mod calendar;
 pub mod cli;
 mod cluster;
+mod completion;
 mod consumers;
 mod exit;
 mod fault;
@@ -42,6 +44,11 @@ use crate::plugin::output::Output;
 
 /// Runs the plugin with the arguments of the process.
 pub fn main() -> ExitCode {
+    match completion::complete_if_asked() {
+        Ok(true) => return Exit::Fine.into(),
+        Ok(false) => {}
+        Err(failure) => return failed(&failure),
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -63,17 +70,22 @@ pub fn main() -> ExitCode {
     };
     match outcome {
         Ok(exit) => exit.into(),
-        Err(failure) => {
-            if !failure.is_silent() {
-                output::note(&format!("error: {failure}"));
-            }
-            failure.exit().into()
-        }
+        Err(failure) => failed(&failure),
     }
+}
+
+fn failed(failure: &Failure) -> ExitCode {
+    if !failure.is_silent() {
+        output::note(&format!("error: {failure}"));
+    }
+    failure.exit().into()
 }
 
 async fn run(cli: Cli) -> Result<Exit, Failure> {
     let mut output = Output::to_stdout(cli.global.output, cli.global.no_color);
+    if let Command::Completion(arguments) = &cli.command {
+        return completion::run(arguments, &mut output);
+    }
     let cluster = Cluster::connect(&cli.global).await?;
     match cli.command {
         Command::Status(arguments) => {
@@ -91,5 +103,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Rotate(arguments) => {
             rotate::run(&cluster, &cli.global, &arguments, &mut output).await
         }
+        // Printed above: it needs no cluster.
+        Command::Completion(_) => Ok(Exit::Fine),
     }
 }

@@ -18,9 +18,10 @@ const GAP: usize = 3;
 const LEAST_LAST: usize = 24;
 
 /// The format of the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
     /// Columns
+    #[default]
     Table,
     /// More columns
     Wide,

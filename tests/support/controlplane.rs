@@ -279,6 +279,11 @@ impl ControlPlane {
 
     /// Runs kubectl as the administrator. Not from a test that paused tokio's clock: it blocks the thread.
     pub fn kubectl(&self, args: &[&str]) -> Output {
+        self.kubectl_command(args).output().unwrap()
+    }
+
+    /// kubectl as the administrator, to be run.
+    pub fn kubectl_command(&self, args: &[&str]) -> Command {
         let mut command = match &self.kind {
             Kind::Built(built) => {
                 let mut command = Command::new(&built.binary);
@@ -292,12 +297,8 @@ impl ControlPlane {
         command
             .env("KUBECONFIG", &self.kubeconfig)
             .env("KUBECACHEDIR", self.scratch.join("kubectl-cache"));
+        command.env("KUBERC", "off").args(args).stdin(Stdio::null());
         command
-            .env("KUBERC", "off")
-            .args(args)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
     }
 
     /// One JSON object per answered request (level `Metadata`), written before the answer.

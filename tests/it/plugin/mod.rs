@@ -1,6 +1,7 @@
 //! `kubectl zitadel-secret` on a real API server.
 
 mod access;
+mod completion;
 mod history;
 mod import;
 mod rotate;
