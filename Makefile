@@ -104,10 +104,10 @@ VERSION = $(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1
 
 # Static, so that nothing else has to be in the image. The names of hosts are still looked up as /etc/resolv.conf says. Without the
 # second flag the crate getrandom would not trust a static program to have the system call, and want /dev/random and /dev/urandom.
-oci: $(TOOLS)/bin/cargo-auditable ## Build the OCI image target/image/oci
+oci: $(TOOLS)/bin/cargo-auditable ## Build the OCI image target/image/oci, and the kubectl plugin
 	RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"' \
-		$(CARGO) auditable build --locked --release --bin zitadel-secret-operator --target $(HOST) --target-dir target/image
-	cp target/image/$(HOST)/release/zitadel-secret-operator target/image/zitadel-secret-operator
+		$(CARGO) auditable build --locked --release --bin zitadel-secret-operator --bin kubectl-zitadel_secret --target $(HOST) --target-dir target/image
+	cp target/image/$(HOST)/release/zitadel-secret-operator target/image/$(HOST)/release/kubectl-zitadel_secret target/image
 	cd image && go build -o ../target/image/imagebuilder .
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct || echo 0) target/image/imagebuilder pack --output target/image/oci \
 		--version $(VERSION) --revision $$(git rev-parse HEAD || echo unknown) target/image/zitadel-secret-operator
@@ -125,7 +125,9 @@ release-dry-run: image helm ## Do everything that a release does but publishing:
 	cp -R target/image/oci target/release-dry-run/image
 	cp target/image/oci-*.cdx.json target/release-dry-run
 	deploy/release.sh $(RELEASE_REPOSITORY) "$$(target/image/imagebuilder digest --layout target/image/oci)" $(RELEASE_HOME) target/release-dry-run
+	deploy/plugin.sh $(RELEASE_HOME) target/release-dry-run $$(go env GOARCH)=target/image/kubectl-zitadel_secret
 	$(CARGO) test --test chart the_files_of_a_release -- --ignored
+	cd tests/krew && GOFLAGS="-mod=readonly -buildvcs=false" go test -count=1 ./...
 
 # Two clones, in directories of different length. Twice the time of `make oci`.
 reproducible: ## Build the image twice, in two directories, and compare them bit for bit
@@ -134,6 +136,7 @@ reproducible: ## Build the image twice, in two directories, and compare them bit
 	$(MAKE) -C target/reproducible/a TOOLS=$(TOOLS) oci
 	$(MAKE) -C target/reproducible/b/longer TOOLS=$(TOOLS) oci
 	diff -r target/reproducible/a/target/image/oci target/reproducible/b/longer/target/image/oci
+	cmp target/reproducible/a/target/image/kubectl-zitadel_secret target/reproducible/b/longer/target/image/kubectl-zitadel_secret
 	@echo "figure reproducible $$(target/reproducible/a/target/image/imagebuilder digest --layout target/reproducible/a/target/image/oci)"
 
 # A port below 1024 and chroot need root.

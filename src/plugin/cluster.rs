@@ -21,7 +21,7 @@ use crate::plugin::exit::Failure;
 use crate::plugin::fault::{Asked, ClusterError};
 use crate::plugin::kubeconfig;
 use crate::process::clock::{ServerClock, SystemClock};
-use crate::process::kube_client::{self, DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
+use crate::process::kube_client::{self, DEFAULT_DEADLINE, KubeRequestLayer};
 use crate::process::metrics::Metrics;
 use crate::process::proxy;
 
@@ -188,7 +188,7 @@ impl Cluster {
         let layer = KubeRequestLayer::new(Metrics::new(), clock.clone(), DEFAULT_DEADLINE);
         let host = Arc::from(host);
         let nothing = Asked::of("reach", "the cluster", None);
-        let client = kube_client(config, &layer)
+        let client = kube_client::kube_client_with_system_dns(config, &layer)
             .map_err(|error| ClusterError::read(&error, &nothing, &host))?;
         Ok(Self {
             client,

@@ -9,13 +9,16 @@ use futures::future::BoxFuture;
 use futures::{AsyncBufReadExt as _, FutureExt as _};
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use kube::client::{Body, ClientBuilder};
+use hyper_util::client::legacy::{self, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use tokio::time::{Instant, Sleep};
-use tower::{BoxError, Layer, Service};
+use tower::{BoxError, Layer, Service, ServiceBuilder};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::clock::ServerClock;
 use super::denied_requests::DeniedRequests;
+use super::dns::SystemDns;
 use super::metrics::{KubeCode, Metrics};
 use super::request_name::{classify, is_watch, namespace};
 
@@ -37,6 +40,31 @@ pub fn kube_client(
 ) -> kube::Result<kube::Client> {
     config.default_retry = false;
     Ok(ClientBuilder::try_from(config)?.with_layer(layer).build())
+}
+
+/// The same where libc's own name resolution cannot be used: by the name servers in `/etc/resolv.conf`. A proxy's name is resolved by libc.
+///
+/// NB: in a program that is linked statically, glibc loads the modules of `/etc/nsswitch.conf`, which are for the glibc of that machine.
+pub fn kube_client_with_system_dns(
+    mut config: kube::Config,
+    layer: &KubeRequestLayer,
+) -> kube::Result<kube::Client> {
+    if config.proxy_url.is_some() {
+        return kube_client(config, layer);
+    }
+    config.default_retry = false;
+    let mut connector = HttpConnector::new_with_resolver(SystemDns::default());
+    connector.enforce_http(false);
+    let connector = config.rustls_https_connector_with_connector(connector)?;
+    let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(client);
+    let builder = ClientBuilder::new(service, config.default_namespace);
+    Ok(builder.with_layer(layer).build())
 }
 
 /// The body of an answer, with one copy of it in memory: `Client::request` has several.

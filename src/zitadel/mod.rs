@@ -25,7 +25,6 @@ pub mod credential;
 pub mod deprecation;
 pub mod detail;
 pub mod discovery;
-mod dns;
 pub mod error;
 mod error_body;
 mod error_class;

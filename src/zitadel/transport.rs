@@ -12,7 +12,6 @@ use super::answer::{Answer, SendError};
 use super::config::ConfigError;
 use super::deprecation::Deprecation;
 use super::detail::{self, Detail, Fault};
-use super::dns::SystemDns;
 use super::error::ErrorClass;
 use super::issuer::{Endpoint, Issuer};
 use super::proxy::Proxy;
@@ -20,6 +19,7 @@ use super::send_deadline::{DeadlinePassed, SendDeadline};
 use super::sensitive;
 use super::trust::{self, TrustError};
 use crate::process::clock::{Clock, ServerClock};
+use crate::process::dns::SystemDns;
 
 /// The largest body that is read, in bytes.
 pub(super) const SMALL_BODY: usize = 64 * 1024;

@@ -159,10 +159,10 @@ async fn a_server_that_is_not_there_is_named_with_its_port() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let silent_config = tempfile::tempdir().unwrap();
-    let server = format!("http://127.0.0.1:{port}");
+    let server = format!("http://localhost:{port}");
     let silent_config = kubeconfig(silent_config.path(), &server);
     run(&silent_config, &["status"])
-        .ends(4, &format!("127.0.0.1:{port} did not respond within 10 s"));
+        .ends(4, &format!("localhost:{port} did not respond within 10 s"));
 }
 
 #[tokio::test]

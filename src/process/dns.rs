@@ -2,18 +2,23 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::vec;
 
+use futures::future::BoxFuture;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::LookupIpStrategy;
 use hickory_resolver::net::NetError;
+use hyper_util::client::legacy::connect::dns;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tower::Service;
 
 /// Queries the name servers in `/etc/resolv.conf`.
 ///
 /// NB: reqwest's own resolver falls back to Google's name servers if that file has none or cannot be read. A third party would then learn
 /// the names of a cluster, and decide where the credential is sent.
 #[derive(Clone, Default)]
-pub(super) struct SystemDns(Arc<OnceLock<TokioResolver>>);
+pub struct SystemDns(Arc<OnceLock<TokioResolver>>);
 
 impl SystemDns {
     fn resolver(&self) -> Result<&TokioResolver, NetError> {
@@ -26,16 +31,35 @@ impl SystemDns {
         let resolver = builder.build()?;
         Ok(self.0.get_or_init(|| resolver))
     }
+
+    async fn addresses(self, name: &str) -> Result<vec::IntoIter<SocketAddr>, NetError> {
+        let found = self.resolver()?.lookup_ip(name).await?;
+        let addresses = found.iter().map(|ip| SocketAddr::new(ip, 0));
+        Ok(addresses.collect::<Vec<_>>().into_iter())
+    }
 }
 
+/// For reqwest.
 impl Resolve for SystemDns {
     fn resolve(&self, name: Name) -> Resolving {
         let dns = self.clone();
-        Box::pin(async move {
-            let found = dns.resolver()?.lookup_ip(name.as_str()).await?;
-            let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::new(ip, 0)).collect();
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
+        Box::pin(async move { Ok(Box::new(dns.addresses(name.as_str()).await?) as Addrs) })
+    }
+}
+
+/// For hyper.
+impl Service<dns::Name> for SystemDns {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = NetError;
+    type Future = BoxFuture<'static, Result<Self::Response, NetError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: dns::Name) -> Self::Future {
+        let dns = self.clone();
+        Box::pin(async move { dns.addresses(name.as_str()).await })
     }
 }
 

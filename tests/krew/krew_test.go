@@ -1,0 +1,89 @@
+// Package krew checks the plugin's part of a release with krew's own code: `make release-dry-run` writes the files first.
+package krew
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const release = "../../target/release-dry-run"
+
+// run runs a command and returns what it prints.
+func run(t *testing.T, environment []string, name string, arguments ...string) string {
+	t.Helper()
+	command := exec.Command(name, arguments...)
+	command.Env = append(os.Environ(), environment...)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(arguments, " "), err, output)
+	}
+	return string(output)
+}
+
+// archive is the one archive of the plugin that the dry run makes.
+func archive(t *testing.T) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(release, "kubectl-zitadel_secret-*.tar.gz"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("archives: %v, %v", found, err)
+	}
+	return found[0]
+}
+
+func TestKrewAcceptsTheManifestAndInstallsTheArchive(t *testing.T) {
+	manifest := filepath.Join(release, "zitadel-secret.yaml")
+	run(t, nil, "go", "tool", "validate-krew-manifest", "-skip-install", "-manifest", manifest)
+
+	root := t.TempDir()
+	environment := []string{"KREW_ROOT=" + root, "KREW_NO_UPGRADE_CHECK=1"}
+	run(t, environment, "go", "tool", "krew", "install", "--manifest="+manifest, "--archive="+archive(t))
+	installed := filepath.Join(root, "bin", "kubectl-zitadel_secret")
+	said := run(t, nil, installed, "--version")
+	if !strings.HasPrefix(said, "kubectl zitadel-secret ") {
+		t.Fatalf("--version prints %q", said)
+	}
+}
+
+func TestAnArchiveOfAnotherContentIsRefused(t *testing.T) {
+	content, err := os.ReadFile(archive(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := filepath.Join(t.TempDir(), "damaged.tar.gz")
+	content[len(content)-1]++
+	if err := os.WriteFile(damaged, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	manifest := filepath.Join(release, "zitadel-secret.yaml")
+	command := exec.Command("go", "tool", "krew", "install", "--manifest="+manifest, "--archive="+damaged)
+	command.Env = append(os.Environ(), "KREW_ROOT="+t.TempDir(), "KREW_NO_UPGRADE_CHECK=1")
+	output, err := command.CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "checksum does not match") {
+		t.Fatalf("%v: %s", err, output)
+	}
+}
+
+func TestTheChecksumsAreThoseOfTheArchives(t *testing.T) {
+	command := exec.Command("sha256sum", "--check", "--strict", "kubectl-zitadel_secret-checksums.txt")
+	command.Dir = release
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+}
+
+func TestTheBinaryIsSmall(t *testing.T) {
+	const limit = 12 << 20
+	directory := t.TempDir()
+	run(t, nil, "tar", "--extract", "--gzip", "--file", archive(t), "--directory", directory)
+	binary, err := os.Stat(filepath.Join(directory, "kubectl-zitadel_secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("kubectl-zitadel_secret has %d bytes", binary.Size())
+	if binary.Size() > limit {
+		t.Fatalf("kubectl-zitadel_secret has %d bytes, and %d are allowed", binary.Size(), limit)
+	}
+}
