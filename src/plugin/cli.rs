@@ -132,6 +132,13 @@ pub enum Command {
     ]))]
     History(History),
 
+    /// Draw each credential over time: rotations and their causes, outages, dark windows, and the rotations ahead.
+    #[command(after_help = with_examples(&[
+        "timeline -A --since 7d",
+        "timeline -A --since 30d --days 7 --html fleet.html",
+    ]))]
+    Timeline(Timeline),
+
     /// Show the Pods that use a credential, and which of them may still have a former value.
     #[command(after_help = with_examples(&[
         "consumers orders-api -n orders",
@@ -203,6 +210,26 @@ pub struct History {
     /// Only rotations of the last hours or days, such as 7d. Default: all that the objects keep, ten each.
     #[arg(long, value_name = "TIME", value_parser = span)]
     pub since: Option<Duration>,
+}
+
+/// What `timeline` is to show, and where.
+#[derive(Debug, Args)]
+pub struct Timeline {
+    /// Only these objects: NAME, or KIND/NAME.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<Reference>,
+
+    /// Where the picture begins: so many hours or days ago, such as 30d.
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = past)]
+    pub since: Duration,
+
+    /// How many days ahead it shows. Default: a quarter of --since.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(0..=3650))]
+    pub days: Option<u16>,
+
+    /// Write a page with the picture to this file, or to stdout with -. It is one file, without scripts, and can be mailed and printed.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// Whose consumers are meant, and what is done for them.
@@ -387,6 +414,19 @@ fn namespace(text: &str) -> Result<String, String> {
 /// A length of time, such as 7d or 1h30m.
 fn span(text: &str) -> Result<Duration, String> {
     crate::rotation::parse_interval(text).map_err(|error| format!("it {error}"))
+}
+
+/// The longest time that is drawn.
+const TEN_YEARS: Duration = Duration::from_hours(10 * 365 * 24);
+
+/// A length of time that something can be drawn of.
+fn past(text: &str) -> Result<Duration, String> {
+    let span = span(text)?;
+    if (Duration::from_secs(60)..=TEN_YEARS).contains(&span) {
+        Ok(span)
+    } else {
+        Err("it is not between a minute and ten years; write such as 7d".to_owned())
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ use crate::api::{
 use crate::plugin::cli::{self, Global};
 use crate::plugin::cluster::{Cluster, Listed, Metadata, resource};
 use crate::plugin::exit::{Exit, Failure};
-use crate::plugin::output::{Cell, Column, Output, Record, Tone, note, note_missing, span};
+use crate::plugin::output::{
+    Cell, Column, Output, Record, Tone, milliseconds, note, note_missing, span,
+};
 
 /// An object, as far as it matters here.
 #[derive(Deserialize)]
@@ -142,15 +144,6 @@ fn outcome(word: &str) -> Cell {
     Cell::new(word, tone)
 }
 
-/// Such as `350ms` or `1.4s`.
-fn milliseconds(milliseconds: i64) -> String {
-    match milliseconds {
-        ..1000 => format!("{milliseconds}ms"),
-        1000..60_000 => format!("{}.{}s", milliseconds / 1000, milliseconds % 1000 / 100),
-        _ => span(jiff::SignedDuration::from_millis(milliseconds)),
-    }
-}
-
 /// Shows the rotations of the past.
 pub async fn run(
     cluster: &Cluster,
@@ -258,17 +251,5 @@ mod tests {
         assert!(!past(9).may_have_more(all));
         assert!(past(10).may_have_more(all));
         assert!(!past(10).may_have_more("2026-11-25T00:00:00Z".parse().unwrap()));
-    }
-
-    #[test]
-    fn dark_windows_are_short() {
-        for (given, text) in [
-            (0, "0ms"),
-            (350, "350ms"),
-            (1449, "1.4s"),
-            (125_000, "2m5s"),
-        ] {
-            assert_eq!(milliseconds(given), text);
-        }
     }
 }

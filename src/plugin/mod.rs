@@ -6,7 +6,7 @@
 //!   harmless to a terminal
 //! * [`cluster`] is the cluster: client ([`kubeconfig`]), paged lists, what a failed request means ([`fault`])
 //! * [`standing`] is how urgent an object is, [`pods`] who uses a credential, [`calendar`] when it is rotated next and after that
-//! * [`status`], [`history`], [`consumers`] with [`restart`], [`rotate`], [`import`]: one file for each command
+//! * [`status`], [`history`], [`consumers`] with [`restart`], [`rotate`], [`import`], [`timeline`]: one file for each command
 //! * [`completion`] completes the command line in a shell
 //! * [`gitops`], [`forecast`], [`trigger`] and [`follow`] are what `rotate` is made of: who keeps the object, what will happen, how it is asked
 //!   for, how far it is
@@ -31,6 +31,7 @@ mod rotate;
 mod safe;
 mod standing;
 mod status;
+mod timeline;
 mod trigger;
 
 use std::process::ExitCode;
@@ -93,6 +94,9 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         }
         Command::History(arguments) => {
             history::run(&cluster, &cli.global, &arguments, &mut output).await
+        }
+        Command::Timeline(arguments) => {
+            timeline::run(&cluster, &cli.global, &arguments, &mut output).await
         }
         Command::Consumers(arguments) => {
             consumers::run(&cluster, &cli.global, &arguments, &mut output).await

@@ -180,6 +180,11 @@ impl Output {
         matches!(self.format, Format::Json | Format::Yaml | Format::Name)
     }
 
+    /// The columns of the terminal, if it is one.
+    pub const fn width(&self) -> Option<usize> {
+        self.width
+    }
+
     /// Prints records, and that is all.
     pub fn records<R: Record>(
         &mut self,
@@ -248,6 +253,15 @@ impl Output {
     /// One line as it is. For what was made of cells, or is harmless otherwise.
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
         Ok(writeln!(self.to, "{text}")?)
+    }
+
+    /// One line of parts, each in its tone. For text that is harmless.
+    pub fn painted(&mut self, parts: &[(String, Tone)]) -> Result<(), Failure> {
+        let mut line = String::new();
+        for (text, tone) in parts {
+            self.paint(&mut line, text, *tone);
+        }
+        self.line(&line)
     }
 
     /// Writes what is held back.
@@ -445,6 +459,15 @@ pub fn span(duration: SignedDuration) -> String {
     }
 }
 
+/// Such as `350ms` or `1.4s`.
+pub fn milliseconds(milliseconds: i64) -> String {
+    match milliseconds {
+        ..1000 => format!("{milliseconds}ms"),
+        1000..60_000 => format!("{}.{}s", milliseconds / 1000, milliseconds % 1000 / 100),
+        _ => span(SignedDuration::from_millis(milliseconds)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -587,6 +610,18 @@ mod tests {
             (86_400 * 365 * 9, "9y"),
         ] {
             assert_eq!(span(SignedDuration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn dark_windows_are_short() {
+        for (given, text) in [
+            (0, "0ms"),
+            (350, "350ms"),
+            (1449, "1.4s"),
+            (125_000, "2m5s"),
+        ] {
+            assert_eq!(milliseconds(given), text);
         }
     }
 }

@@ -10,11 +10,12 @@ use crate::support::controlplane::{ControlPlane, Options};
 use crate::support::eventually;
 
 /// Each command that asks the cluster, about an object named `orders`.
-const COMMANDS: [&[&str]; 6] = [
+const COMMANDS: [&[&str]; 7] = [
     &["status"],
     &["status", "orders"],
     &["status", "--watch"],
     &["history"],
+    &["timeline"],
     &["consumers", "orders"],
     &["rotate", "orders", "--reason", "x", "--yes"],
 ];
@@ -118,7 +119,7 @@ async fn a_cluster_without_the_definitions_is_told_from_one_without_objects() {
         );
     }
     let tenant = tenant("empty").await;
-    for command in ["status", "history"] {
+    for command in ["status", "history", "timeline"] {
         as_admin(&tenant, &[command])
             .await
             .ends(0, "in namespace empty-");

@@ -6,6 +6,7 @@ mod history;
 mod import;
 mod rotate;
 mod status;
+mod timeline;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
