@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
+use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::{Api, ListParams, PostParams};
 use kube::core::DeserializeGuard;
 use kube::{Client, ResourceExt as _};
@@ -22,80 +20,17 @@ use crate::process::clock::{ServerClock, SystemClock};
 use crate::process::kube_client::{DEFAULT_DEADLINE, KubeRequestLayer, kube_client};
 use crate::process::metrics::Metrics;
 use crate::process::proxy;
-use crate::rights::{self, Right, RightScope};
+use crate::rights;
 use crate::store::scope::Scope;
 
-mod leader;
+pub(crate) mod access;
+pub(crate) mod leader;
 
+use access::{Access, accesses};
 use leader::leader;
 
 /// Concurrent access reviews.
 const CONCURRENCY: usize = 8;
-
-/// One verb in one place.
-struct Access {
-    right: &'static Right,
-    verb: &'static str,
-    namespace: Option<String>,
-    name: Option<String>,
-}
-
-impl Access {
-    fn review(&self) -> SelfSubjectAccessReview {
-        let (resource, subresource) = match self.right.resource.split_once('/') {
-            Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
-            None => (self.right.resource, None),
-        };
-        let attributes = ResourceAttributes {
-            group: Some(self.right.group.to_owned()),
-            resource: Some(resource.to_owned()),
-            subresource,
-            verb: Some(self.verb.to_owned()),
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-            ..ResourceAttributes::default()
-        };
-        SelfSubjectAccessReview {
-            spec: SelfSubjectAccessReviewSpec {
-                resource_attributes: Some(attributes),
-                ..SelfSubjectAccessReviewSpec::default()
-            },
-            ..SelfSubjectAccessReview::default()
-        }
-    }
-
-    /// The chart values that grant it.
-    fn granted_by(&self, scope: &Scope) -> String {
-        let switch = self.right.switch;
-        let switch = switch.map_or_else(String::new, |switch| format!(", {switch}: true"));
-        let rights = format!("granted by the chart with rbac.create: true{switch}");
-        let namespace = self.namespace.as_ref().or(self.name.as_ref());
-        match (self.right.scope, scope, namespace) {
-            (RightScope::Cluster, ..) => rights,
-            (RightScope::Own, _, Some(own)) => {
-                format!("{rights}, installed into namespace {own}: see --namespace")
-            }
-            (_, Scope::Namespaces(_), Some(namespace)) => {
-                format!("{rights} and {namespace} in watchNamespaces")
-            }
-            _ => format!(
-                "{rights} and watchNamespaces: []; where only some namespaces are to be watched, see --watch-namespaces"
-            ),
-        }
-    }
-
-    fn words(&self) -> String {
-        let mut words = format!("{} {}", self.verb, self.right.resource);
-        if let Some(name) = &self.name {
-            // NB: writing to a String cannot fail.
-            let _ = write!(words, " {name}");
-        }
-        if let Some(namespace) = &self.namespace {
-            let _ = write!(words, " in namespace {namespace}");
-        }
-        words
-    }
-}
 
 /// Prints what is missing. The exit code is 0 only if nothing is.
 ///
@@ -118,7 +53,7 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
     println!("permissions: {} of {all} are granted", all - missing.len());
     for access in &missing {
         println!("  missing: {}", access.words());
-        println!("           {}", access.granted_by(&scope));
+        println!("           {}", access.granted_where(&scope));
     }
     // NB: without a leader, no replica keeps the status of connections up to date.
     let led = !arguments.leader_elect || {
@@ -133,41 +68,18 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn accesses(rights: Vec<&'static Right>, own: &str, scope: &Scope) -> Vec<Access> {
-    let mut accesses = Vec::new();
-    for right in rights {
-        let places: Vec<(Option<String>, Option<String>)> = match (right.scope, scope) {
-            (RightScope::Own, _) => vec![(Some(own.to_owned()), None)],
-            (RightScope::Cluster, _) | (_, Scope::Cluster) => vec![(None, None)],
-            (RightScope::Watched, Scope::Namespaces(names)) => names
-                .iter()
-                .map(|name| (Some(name.clone()), None))
-                .collect(),
-            (RightScope::WatchedNamespaces, Scope::Namespaces(names)) => names
-                .iter()
-                .map(|name| (None, Some(name.clone())))
-                .collect(),
-        };
-        for verb in right.verbs {
-            for (namespace, name) in &places {
-                accesses.push(Access {
-                    right,
-                    verb,
-                    namespace: namespace.clone(),
-                    name: name.clone(),
-                });
-            }
-        }
-    }
-    accesses
-}
-
 /// The ones that the API server denies.
 async fn denied(client: &Client, accesses: Vec<Access>) -> anyhow::Result<Vec<Access>> {
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let api = &api;
     let answers = stream::iter(accesses).map(|access| async move {
-        let review = access.review();
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(access.attributes()),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
         let answer = api.create(&PostParams::default(), &review).await;
         let allowed = answer
             .with_context(|| format!("the API server cannot be asked: {}", access.words()))?

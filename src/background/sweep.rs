@@ -209,7 +209,7 @@ async fn kept_until(context: &Context, api: &Api<Lease>, name: &str) -> Option<T
 }
 
 /// When an object was written last, by the API server's clock.
-fn written(metadata: &ObjectMeta) -> Option<Timestamp> {
+pub(crate) fn written(metadata: &ObjectMeta) -> Option<Timestamp> {
     let fields = metadata.managed_fields.iter().flatten();
     let times = fields.filter_map(|entry| entry.time.as_ref());
     let times = times.chain(&metadata.creation_timestamp);

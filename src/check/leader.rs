@@ -26,7 +26,10 @@ pub(super) async fn leader(
                     let now = clock.now().unwrap_or_else(Timestamp::now);
                     let found = leads(lease.as_ref(), before.as_ref(), now);
                     let well = found.is_ok();
-                    line = found.unwrap_or_else(|none| none);
+                    line = match found {
+                        Ok(holder) => format!("leader: {holder}"),
+                        Err(none) => format!("leader: none: {none}"),
+                    };
                     if well {
                         return;
                     }
@@ -45,32 +48,49 @@ pub(super) async fn leader(
     leads
 }
 
+/// Why no replica leads.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoLeader {
+    /// There is no Lease.
+    #[error("there is no Lease {LEADER_LEASE}: is the operator running?")]
+    NoLease,
+    /// It has no holder.
+    #[error("the last one has ended, and no other replica has taken over")]
+    Released,
+    /// Its holder does not renew it.
+    #[error("{holder} last renewed its Lease {age:#} ago: it has ended, or cannot reach the API server", age = SignedDuration::from_secs(.age.as_secs()))]
+    Expired {
+        /// The holder.
+        holder: String,
+        /// Since when.
+        age: SignedDuration,
+    },
+}
+
 /// The leader, or why there is none. The Lease must have been renewed recently, or since it was last read: the holder's clock may be
 /// wrong.
-fn leads(lease: Option<&Lease>, before: Option<&Lease>, now: Timestamp) -> Result<String, String> {
+pub(crate) fn leads(
+    lease: Option<&Lease>,
+    before: Option<&Lease>,
+    now: Timestamp,
+) -> Result<String, NoLeader> {
     let spec = lease.and_then(|lease| lease.spec.as_ref());
     let Some(spec) = spec else {
-        return Err(format!(
-            "leader: none: there is no Lease {LEADER_LEASE}: is the operator running?"
-        ));
+        return Err(NoLeader::NoLease);
     };
     let holder = spec.holder_identity.as_deref().unwrap_or_default();
     let Some(renewed) = spec.renew_time.as_ref().filter(|_| !holder.is_empty()) else {
-        return Err(
-            "leader: none: the last one has ended, and no other replica has taken over".to_owned(),
-        );
+        return Err(NoLeader::Released);
     };
     let lasts = SignedDuration::from_secs(spec.lease_duration_seconds.unwrap_or_default().into());
     let age = now.duration_since(renewed.0);
     let seen = before.and_then(|before| before.spec.as_ref());
     let moves = seen.is_some_and(|seen| seen.renew_time.as_ref() != Some(renewed));
+    let holder = holder.to_owned();
     if age.abs() <= lasts || moves {
-        return Ok(format!("leader: {holder}"));
+        return Ok(holder);
     }
-    Err(format!(
-        "leader: none: {holder} last renewed its Lease {age:#} ago: it has ended, or cannot reach the API server",
-        age = SignedDuration::from_secs(age.as_secs())
-    ))
+    Err(NoLeader::Expired { holder, age })
 }
 
 #[cfg(test)]
@@ -93,8 +113,9 @@ mod tests {
     fn a_holder_leads_if_it_renewed_recently() {
         let held = lease("pod_1", "2026-01-01T00:00:00Z");
         let led = leads(Some(&held), None, at("2026-01-01T00:00:14Z"));
-        assert_eq!(led.as_deref(), Ok("leader: pod_1"));
-        let over = leads(Some(&held), Some(&held), at("2026-01-01T00:01:10Z")).unwrap_err();
+        assert_eq!(led.as_deref(), Ok("pod_1"));
+        let over = leads(Some(&held), Some(&held), at("2026-01-01T00:01:10Z"));
+        let over = over.unwrap_err().to_string();
         assert!(
             over.contains("pod_1 last renewed its Lease 1m 10s ago"),
             "{over}"
@@ -113,12 +134,8 @@ mod tests {
     #[test]
     fn an_absent_or_released_lease_has_no_holder() {
         let now = at("2026-01-01T00:00:00Z");
-        assert!(
-            leads(None, None, now)
-                .unwrap_err()
-                .contains("is the operator running?")
-        );
+        assert_eq!(leads(None, None, now), Err(NoLeader::NoLease));
         let given_back = lease("", "2026-01-01T00:00:00Z");
-        assert!(leads(Some(&given_back), None, now).is_err());
+        assert_eq!(leads(Some(&given_back), None, now), Err(NoLeader::Released));
     }
 }

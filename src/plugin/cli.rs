@@ -160,6 +160,14 @@ pub enum Command {
     ]))]
     Import(Import),
 
+    /// Check the installation: definitions, operators, leaders, rights, clocks, connections, what is left behind. Says how to fix what is wrong.
+    #[command(after_help = with_examples(&[
+        "doctor -A",
+        "doctor -n orders --operator-namespace zitadel-secret-operator",
+        "doctor -A -o json --from-here",
+    ]))]
+    Doctor(Doctor),
+
     /// Print the script by which a shell completes kubectl-zitadel_secret; kubectl needs a link instead.
     #[command(after_help = with_examples(&[
         "completion bash > /etc/bash_completion.d/kubectl-zitadel_secret",
@@ -322,6 +330,18 @@ pub struct Import {
     /// The key of the client secret. Default: the one that is named like it.
     #[arg(long, value_name = "KEY")]
     pub client_secret_key: Option<String>,
+}
+
+/// What `doctor` is to check.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The namespace of the operator. Default: those of all operators, which needs rights on the whole cluster to find them.
+    #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
+    pub operator_namespace: Option<String>,
+
+    /// Also ask each ZITADEL for its OIDC configuration from this machine. Default: only what the operator says of it, whose network it is about.
+    #[arg(long)]
+    pub from_here: bool,
 }
 
 /// An object by its name, and by its kind where it is given.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::{StreamExt as _, future};
 use http::HeaderValue;
 use http::header::ACCEPT;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{GetParams, ListParams, WatchEvent, WatchParams};
 use kube::core::Request;
@@ -79,6 +79,9 @@ pub struct Metadata {
     /// Its name.
     #[serde(default)]
     pub name: String,
+    /// Its uid.
+    #[serde(default)]
+    pub uid: String,
     /// How often its spec was changed.
     pub generation: Option<i64>,
     /// When it was created.
@@ -222,25 +225,45 @@ impl Cluster {
         self.clock.now().unwrap_or_else(Timestamp::now)
     }
 
+    /// The API server's clock minus that of this machine, after its first answer.
+    pub fn skew(&self) -> Option<SignedDuration> {
+        self.clock.offset()
+    }
+
     /// What it means that a request failed.
     pub fn error(&self, error: &kube::Error, asked: &Asked) -> ClusterError {
         ClusterError::read(error, asked, &self.host)
     }
 
-    /// Hands every object of a kind to `keep`, and returns the revision of the list. While a page is read, the API server makes the next one.
+    /// Hands every object of a kind to `keep`, and returns the revision of the list.
     pub async fn each<T: DeserializeOwned + Send + 'static>(
         &self,
         kind: Kind,
         scope: &Scope,
-        mut keep: impl FnMut(Listed<T>),
+        keep: impl FnMut(Listed<T>),
     ) -> Result<String, ClusterError> {
         let asked = Asked::kind("list", kind, scope.namespace.as_deref());
         let path = AppSecret::url_path(&kind, scope.namespace.as_deref());
+        let params = ListParams {
+            label_selector: scope.labels.clone(),
+            ..ListParams::default()
+        };
+        let request = |params: &ListParams| Request::new(&path).list(params);
+        self.pages(request, params, &asked, keep).await
+    }
+
+    /// Hands every object of a list to `keep`, and returns its revision. While a page is read, the API server makes the next one.
+    pub async fn pages<T: DeserializeOwned + Send + 'static>(
+        &self,
+        request: impl Fn(&ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+        params: ListParams,
+        asked: &Asked,
+        mut keep: impl FnMut(Listed<T>),
+    ) -> Result<String, ClusterError> {
         let page = async |token: Option<String>| {
-            let mut params = ListParams::default().limit(PAGE);
-            params.label_selector.clone_from(&scope.labels);
+            let mut params = params.clone().limit(PAGE);
             params.continue_token = token;
-            let body = self.body(Request::new(&path).list(&params), &asked).await?;
+            let body = self.body(request(&params), asked).await?;
             let metadata = serde_json::from_slice::<OnlyPageMetadata>(&body);
             let metadata = metadata.map_err(|_| self.unreadable())?.metadata;
             Ok((body, metadata))
@@ -295,8 +318,18 @@ impl Cluster {
     ) -> Result<Listed<T>, ClusterError> {
         let asked = Asked::kind("get", kind, Some(&self.namespace)).named(name);
         let path = AppSecret::url_path(&kind, Some(&self.namespace));
+        self.at(&path, &asked).await
+    }
+
+    /// What is at a path under the name in what is asked.
+    pub async fn at<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        asked: &Asked,
+    ) -> Result<Listed<T>, ClusterError> {
+        let name = asked.name.as_deref().unwrap_or_default();
         let request = Request::new(path).get(name, &GetParams::default());
-        let body = self.body(request, &asked).await?;
+        let body = self.body(request, asked).await?;
         let object: serde_json::Value =
             serde_json::from_slice(&body).map_err(|_| self.unreadable())?;
         Ok(Listed::read(&object))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kube::core::Status;
 
 use crate::api::{GROUP, Kind};
-use crate::plugin::exit::Failure;
+use crate::plugin::exit::{Exit, Failure};
 use crate::process::kube_client::DeadlineExceeded;
 use crate::process::kube_error;
 use crate::zitadel::detail::{find, tls};
@@ -148,24 +148,11 @@ fn narrower(asked: &Asked) -> &'static str {
 impl From<ClusterError> for Failure {
     fn from(error: ClusterError) -> Self {
         let text = error.to_string();
-        match error {
-            // NB: of a list nothing but its selectors can be wrong.
-            ClusterError::Invalid {
-                code: 400, asked, ..
-            } if asked.verb == "list" => Self::Usage(text),
-            ClusterError::Absent(_)
-            | ClusterError::Conflict(_)
-            | ClusterError::Refused { .. }
-            | ClusterError::Invalid { .. } => Self::Finding(text),
-            ClusterError::NotServed { .. }
-            | ClusterError::Denied(_)
-            | ClusterError::Impersonation
-            | ClusterError::Unauthorized(_)
-            | ClusterError::Unavailable { .. }
-            | ClusterError::Unreachable(_)
-            | ClusterError::Credentials(_)
-            | ClusterError::Unreadable(_) => Self::NoAccess(text),
-            ClusterError::TimedOut { .. } => Self::Timeout(text),
+        match error.exit() {
+            Exit::Usage => Self::Usage(text),
+            Exit::NoAccess => Self::NoAccess(text),
+            Exit::Timeout => Self::Timeout(text),
+            Exit::Fine | Exit::Finding | Exit::Interrupted => Self::Finding(text),
         }
     }
 }
@@ -235,6 +222,28 @@ impl ClusterError {
         Self::Unreachable(text)
     }
 
+    /// How a command ends with it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            // NB: of a list nothing but its selectors can be wrong.
+            Self::Invalid {
+                code: 400, asked, ..
+            } if asked.verb == "list" => Exit::Usage,
+            Self::Absent(_) | Self::Conflict(_) | Self::Refused { .. } | Self::Invalid { .. } => {
+                Exit::Finding
+            }
+            Self::NotServed { .. }
+            | Self::Denied(_)
+            | Self::Impersonation
+            | Self::Unauthorized(_)
+            | Self::Unavailable { .. }
+            | Self::Unreachable(_)
+            | Self::Credentials(_)
+            | Self::Unreadable(_) => Exit::NoAccess,
+            Self::TimedOut { .. } => Exit::Timeout,
+        }
+    }
+
     /// Whether the cluster has no such kind of objects.
     pub const fn is_not_served(&self) -> bool {
         matches!(self, Self::NotServed { .. })
@@ -283,7 +292,6 @@ fn causes(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::exit::Exit;
 
     fn asked() -> Asked {
         Asked::kind("list", Kind::ApiApp, Some("orders"))

@@ -8,6 +8,7 @@
 //! * [`standing`] is how urgent an object is, [`pods`] who uses a credential, [`calendar`] when it is rotated next and after that
 //! * [`status`], [`history`], [`consumers`] with [`restart`], [`rotate`], [`import`], [`timeline`]: one file for each command
 //! * [`completion`] completes the command line in a shell
+//! * [`doctor`] checks the installation: what is known is gathered first, and judged without I/O
 //! * [`gitops`], [`forecast`], [`trigger`] and [`follow`] are what `rotate` is made of: who keeps the object, what will happen, how it is asked
 //!   for, how far it is
 
@@ -16,6 +17,7 @@ pub mod cli;
 mod cluster;
 mod completion;
 mod consumers;
+mod doctor;
 mod exit;
 mod fault;
 mod follow;
@@ -103,6 +105,9 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         }
         Command::Import(arguments) => {
             import::run(&cluster, &cli.global, &arguments, &mut output).await
+        }
+        Command::Doctor(arguments) => {
+            doctor::run(&cluster, &cli.global, &arguments, &mut output).await
         }
         Command::Rotate(arguments) => {
             rotate::run(&cluster, &cli.global, &arguments, &mut output).await

@@ -34,6 +34,22 @@ pub struct Shown {
 pub struct ShownSpec {
     /// The connection.
     pub connection_ref: Option<ConnectionRef>,
+    /// The project of the application.
+    #[serde(default)]
+    pub project_id: String,
+    /// The application.
+    #[serde(default)]
+    pub app_id: String,
+    /// The application beside it.
+    pub standby: Option<ShownStandby>,
+}
+
+/// What of a standby is kept.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShownStandby {
+    /// The application, where the object names it.
+    pub app_id: Option<String>,
 }
 
 /// What of the status is kept.
@@ -47,6 +63,10 @@ pub struct ShownStatus {
     pub conditions: Conditions,
     /// The Secret.
     pub secret_name: Option<String>,
+    /// The application whose pair the Secret has.
+    pub active_app_id: Option<String>,
+    /// The application that the operator created beside it.
+    pub standby_app_id: Option<String>,
     /// The last rotation.
     pub last_rotation: Option<LastRotation>,
     /// When the next one can start.

@@ -20,6 +20,9 @@ const COMMANDS: [&[&str]; 7] = [
     &["rotate", "orders", "--reason", "x", "--yes"],
 ];
 
+/// What goes on where the others end, as long as the cluster answers at all.
+const DOCTOR: &[&str] = &["doctor"];
+
 /// A kubeconfig in a directory that is kept.
 fn kubeconfig(directory: &Path, server: &str) -> std::path::PathBuf {
     let path = directory.join("kubeconfig");
@@ -151,7 +154,7 @@ async fn a_server_that_is_not_there_is_named_with_its_port() {
     let dead = kubeconfig(directory.path(), &format!("https://127.0.0.1:{port}"));
     let unknown = tempfile::tempdir().unwrap();
     let unknown = kubeconfig(unknown.path(), "https://no-such-host.invalid:6443");
-    for arguments in COMMANDS {
+    for arguments in COMMANDS.into_iter().chain([DOCTOR]) {
         let refused = format!("127.0.0.1:{port} refuses connections");
         run(&dead, arguments).ends(3, &refused);
         run(&unknown, arguments).ends(3, "no-such-host.invalid:6443");
@@ -162,8 +165,10 @@ async fn a_server_that_is_not_there_is_named_with_its_port() {
     let silent_config = tempfile::tempdir().unwrap();
     let server = format!("http://localhost:{port}");
     let silent_config = kubeconfig(silent_config.path(), &server);
-    run(&silent_config, &["status"])
-        .ends(4, &format!("localhost:{port} did not respond within 10 s"));
+    for arguments in [&["status"][..], DOCTOR] {
+        let late = format!("localhost:{port} did not respond within 10 s");
+        run(&silent_config, arguments).ends(4, &late);
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod access;
 mod completion;
+mod doctor;
 mod history;
 mod import;
 mod rotate;
