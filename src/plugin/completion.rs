@@ -149,7 +149,7 @@ fn command(words: &[OsString]) -> Command {
             let values: fn(&Words, &str) -> Vec<Candidate> = match arg.get_id().as_str() {
                 "name" | "names" if arg.is_positional() => objects,
                 "secret" if arg.is_positional() => secrets,
-                "namespace" => namespaces,
+                "namespace" | "operator_namespace" => namespaces,
                 "context" => contexts,
                 "connection" => connections,
                 "kind" => {
