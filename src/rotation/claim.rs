@@ -297,6 +297,19 @@ mod tests {
     }
 
     #[test]
+    fn the_api_is_recorded_where_it_is_not_the_first_one() {
+        let api = |api| {
+            let mut claim = claim();
+            claim.attempt.as_mut().unwrap().api = api;
+            let json: serde_json::Value = serde_json::from_str(&claim.to_json()).unwrap();
+            assert_eq!(Claim::from_json(&claim.to_json()), Ok(claim));
+            json["attempt"].get("api").cloned()
+        };
+        assert_eq!(api(ApiVersion::V1), None, "as versions before wrote it");
+        assert!(api(ApiVersion::V2).is_some());
+    }
+
+    #[test]
     fn the_trigger_of_a_replaced_attempt_is_handled_once_its_value_is_stored() {
         let id = |n| AttemptId(uuid::Uuid::from_u128(n));
         let mut claims = vec![claim()];

@@ -87,3 +87,41 @@ impl<'de> Deserialize<'de> for UnknownFields {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn an_object_that_was_created_again_has_the_same_name_and_one_of_another_kind_has_not() {
+        let owner = Owner {
+            kind: Kind::ApiApp,
+            namespace: "orders".into(),
+            name: "api".into(),
+            uid: "1".into(),
+        };
+        let with = |change: fn(&mut Owner)| {
+            let mut other = owner.clone();
+            change(&mut other);
+            owner.is_named_as(&other)
+        };
+        assert!(with(|other| other.uid = "2".into()));
+        assert!(!with(|other| other.kind = Kind::OidcApp));
+        assert!(!with(|other| other.namespace = "billing".into()));
+        assert!(!with(|other| other.name = "web".into()));
+    }
+
+    #[test]
+    fn unknown_fields_are_kept_up_to_a_size() {
+        // Names, and values with their quotes.
+        let kept = |length: usize| {
+            let fields = serde_json::json!({"ab": "x".repeat(length - 6), "cd": 1, "e": 2});
+            let read: UnknownFields = serde_json::from_value(fields.clone()).unwrap();
+            serde_json::to_value(read).unwrap() == fields
+        };
+        assert!(kept(UnknownFields::MOST - 3));
+        assert!(!kept(UnknownFields::MOST - 2));
+    }
+}

@@ -190,6 +190,9 @@ mod tests {
         };
         assert_eq!(whole.scaled(100), scaled);
         assert_eq!(whole.scaled(1), whole);
+        // As long as the quiet period allows.
+        let half = whole.scaled(2);
+        assert_eq!(half.recheck, whole.recheck);
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn a_retirement_over_v2_is_known_by_an_event_after_it() {
     let mut open = claim(3, Cause::Retire, None, None);
     let attempt = open.attempt.as_mut().unwrap();
     (attempt.api, attempt.time) = (ApiVersion::V2, at(7));
-    facts.primary.claim = present(open);
+    facts.primary.claim = present(open.clone());
     facts.primary.journal = journal(&[5, 8]);
     match step(&facts) {
         Step::Render { record, .. } => assert_eq!(record, Some((Slot::Primary, entry(3, 8, 8)))),
@@ -94,4 +94,9 @@ fn a_retirement_over_v2_is_known_by_an_event_after_it() {
         !matches!(step(&facts), Step::Render { .. }),
         "5 was before it"
     );
+    // One at the very same time is after it: the attempt's time is taken before the call.
+    open.attempt.as_mut().unwrap().time = at(8);
+    facts.primary.claim = present(open);
+    facts.primary.journal = journal(&[5, 8]);
+    assert!(matches!(step(&facts), Step::Render { .. }));
 }

@@ -61,6 +61,30 @@ fn another_pod_s_attempt_is_read_several_times_while_it_is_watched() {
 }
 
 #[test]
+fn another_pod_s_attempt_is_watched_anew_once_the_secret_or_the_claim_has_changed() {
+    let mut facts = open();
+    let mut others = claim(2, Cause::Due, None, Some(5));
+    others.attempt.as_mut().unwrap().holder.pod = "that".into();
+    facts.primary.claim = present(others);
+    facts.memory = decide(&facts).memory;
+    facts.now.boot += facts.timing.takeover;
+    let is_watched = |facts: &Facts| {
+        let retry = match step(facts) {
+            Step::Rest(Report::Usable { blocked, retry })
+                if blocked.reason == Reason::AttemptOpen =>
+            {
+                retry
+            }
+            _ => return false,
+        };
+        retry == Retry::After(facts.timing.takeover / 3)
+    };
+    assert!(!is_watched(&facts), "long enough");
+    edit(&mut facts, |secret| secret.version = version("8"));
+    assert!(is_watched(&facts), "the other one writes");
+}
+
+#[test]
 fn a_journal_that_cannot_be_read_just_now_decides_nothing_about_an_attempt() {
     let mut facts = quiet();
     facts.now.boot += facts.timing.lag;

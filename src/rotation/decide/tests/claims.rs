@@ -199,3 +199,28 @@ fn a_new_standby_that_can_take_over_needs_no_word() {
     facts.object.standby_unseen = true;
     assert_eq!(rests(&facts).1, "settled");
 }
+
+#[test]
+fn a_trigger_of_a_new_object_is_not_handled_before_its_first_issue() {
+    let mut first = rehearsed(nothing(), Slot::Primary);
+    first.object.trigger = Some("x".into());
+    first.secret = Observed::Live(SecretState::Present(secret(None)));
+    let claim = writes(&first);
+    assert_eq!(claim.handled_trigger, None);
+    assert_eq!(claim.live_attempt().unwrap().trigger.as_deref(), Some("x"));
+}
+
+#[test]
+fn a_requested_rotation_that_was_given_up_is_made_again_under_its_own_name() {
+    let mut facts = rehearsed(stored(), Slot::Primary);
+    facts.object.trigger = Some("b".into());
+    for (before, again) in [
+        (Cause::Trigger, Cause::Trigger),
+        (Cause::LostAttempt, Cause::LostAttempt),
+    ] {
+        let mut given_up = claim(2, before, Some("b"), Some(5));
+        given_up.attempt.as_mut().unwrap().state = AttemptState::Void;
+        facts.primary.claim = present(given_up);
+        assert_eq!(claims_for(&facts), (Slot::Primary, again));
+    }
+}

@@ -416,3 +416,15 @@ fn a_repair_that_only_waits_does_not_read_the_object() {
         }
     ));
 }
+
+#[test]
+fn a_journal_that_is_closed_for_good_is_not_why_an_attempt_was_given_up() {
+    let mut facts = due();
+    facts.primary.journal = failing(true);
+    facts = claimed(facts);
+    facts.primary.claim = present(claim(99, Cause::Due, None, None));
+    edit(&mut facts, |secret| secret.version = version("8"));
+    facts.memory = decide(&facts).memory;
+    facts.primary.claim = voided(claim(99, Cause::Due, None, None));
+    assert_eq!(waits(&facts).1, Reason::ConcurrentChanges);
+}

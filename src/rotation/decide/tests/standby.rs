@@ -429,3 +429,33 @@ fn behind_a_closed_gate_nothing_begins_where_the_claim_was_replaced() {
     assert_eq!(decision.step, rest(Report::Quiet(Reason::Suspended)));
     assert_eq!(decision.memory.claimed, None);
 }
+
+#[test]
+fn a_standby_that_is_not_there_is_not_called_like_the_application_in_the_spec() {
+    let mut facts = rehearsed(pair(), Slot::Standby);
+    facts.object.trigger = Some("b".into());
+    for (found, said) in [
+        (Reason::AppNotFound, Reason::StandbyNotReady),
+        (Reason::PermissionDenied, Reason::PermissionDenied),
+    ] {
+        let standby = facts.standby.as_mut().unwrap();
+        standby.app = Observed::Failed(Failure::new(found, true));
+        assert_eq!(rests(&facts), (said, "stalled"));
+    }
+    let mut primary = rehearsed(stored(), Slot::Primary);
+    primary.object.trigger = Some("b".into());
+    primary.primary.app = Observed::Failed(Failure::new(Reason::AppNotFound, true));
+    assert_eq!(rests(&primary), (Reason::AppNotFound, "stalled"));
+}
+
+#[test]
+fn what_is_read_of_an_application_is_noted_for_it_and_not_for_the_other() {
+    let mut facts = pair();
+    for slot in Slot::ALL {
+        let journal = Observed::Failed(Failure::new(Reason::JournalUnavailable, true));
+        facts.of_mut(slot).journal = journal.clone();
+        assert_eq!(facts.of(slot).journal, journal);
+        assert_ne!(facts.of(slot.other()).journal, journal);
+        facts.of_mut(slot).forget();
+    }
+}
