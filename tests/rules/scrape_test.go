@@ -88,4 +88,31 @@ func TestEveryQueryRunsOverWhatARunningOperatorExports(t *testing.T) {
 			}
 		}
 	}
+	metrics := exportedAndRecorded(t)
+	examples := examplesOf(t, "docs/how-to/on-call.md")
+	for _, expr := range examples {
+		checkNames(t, "docs/how-to/on-call.md", expr, metrics)
+		if answers(expr) == 0 {
+			t.Errorf("no series: %s", expr)
+		}
+	}
+	if len(examples) < 5 {
+		t.Errorf("the page has %d queries", len(examples))
+	}
+}
+
+// examplesOf are the queries of a page: what stands between two comments in its PromQL blocks.
+func examplesOf(t *testing.T, page string) (queries []string) {
+	t.Helper()
+	for _, block := range strings.Split(read(t, page), "```promql\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		for _, query := range strings.Split(block, "\n\n") {
+			query = strings.TrimSpace(query)
+			for strings.HasPrefix(query, "#") {
+				_, query, _ = strings.Cut(query, "\n")
+			}
+			queries = append(queries, query)
+		}
+	}
+	return queries
 }
