@@ -122,8 +122,8 @@ pub enum Happened<T> {
 
 #[derive(Deserialize)]
 struct Page<T> {
-    #[serde(default = "Vec::new")]
-    items: Vec<T>,
+    // NB: a list of metadata that has nothing in it has null here.
+    items: Option<Vec<T>>,
 }
 
 #[derive(Deserialize)]
@@ -163,11 +163,12 @@ fn metadata(object: &serde_json::Value) -> Metadata {
 /// The objects of a page.
 fn read_page<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<Listed<T>>, serde_json::Error> {
     if let Ok(page) = serde_json::from_slice::<Page<T>>(body) {
-        return Ok(page.items.into_iter().map(Listed::Read).collect());
+        let items = page.items.into_iter().flatten();
+        return Ok(items.map(Listed::Read).collect());
     }
     // One of them cannot be read: the others are.
     let page: Page<serde_json::Value> = serde_json::from_slice(body)?;
-    Ok(page.items.iter().map(Listed::read).collect())
+    Ok(page.items.iter().flatten().map(Listed::read).collect())
 }
 
 impl Cluster {
@@ -426,6 +427,7 @@ impl Cluster {
         Ok(page
             .items
             .into_iter()
+            .flatten()
             .map(|item| item.metadata.name)
             .collect())
     }
@@ -591,6 +593,9 @@ mod tests {
         assert!(matches!(&items[0], Listed::Read(Numbered { number: 1 })));
         assert!(matches!(&items[1], Listed::Unreadable(it) if it.name == "two"));
         assert!(read_page::<Numbered>(b"<html>").is_err());
+        for nothing in [&b"{}"[..], br#"{"items": null}"#, br#"{"items": []}"#] {
+            assert!(read_page::<Numbered>(nothing).unwrap().is_empty());
+        }
     }
 
     #[test]

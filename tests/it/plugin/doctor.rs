@@ -212,6 +212,7 @@ async fn an_installation_is_well_until_something_is_taken_away() {
     let lines = found(&doctor(&["-n", "default"]));
     assert_found(&lines, "object ok ", "none of 0 objects");
     assert_found(&lines, "claim ok ", "is left behind");
+    assert_found(&lines, "secret ok ", "each of 0 Secrets");
     assert_found(&lines, "leader problem ", "");
     // With labels it is not known which objects are gone.
     let lines = found(&doctor(&["-A", "-l", "team=a"]));
