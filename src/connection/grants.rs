@@ -31,7 +31,7 @@ impl From<&Grant> for ParsedGrant {
 
 impl ParsedGrant {
     /// Whether it covers an application for objects of a kind in a namespace. `labels` are the namespace's.
-    pub(super) fn covers(
+    pub(crate) fn covers(
         &self,
         kind: Kind,
         namespace: &str,

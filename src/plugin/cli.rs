@@ -104,6 +104,15 @@ impl Global {
         Ok(())
     }
 
+    /// Checks that nothing is given that chooses among objects, because a file has them.
+    pub fn of_file(&self) -> Result<(), Failure> {
+        if self.all_namespaces || self.selector.is_some() {
+            let text = "the file says which objects are meant: -A and -l cannot be given with -f";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        Ok(())
+    }
+
     /// Checks that nothing is given that may mean many objects.
     pub fn one_object(&self) -> Result<(), Failure> {
         if self.all_namespaces || self.selector.is_some() {
@@ -152,6 +161,14 @@ pub enum Command {
         "rotate orders-api -n orders --reason 'leak, INC-1234' --wait",
     ]))]
     Rotate(Rotate),
+
+    /// Show what rotates when. With a file: what changes if it is applied. Exits with 1 if something rotates now.
+    #[command(after_help = with_examples(&[
+        "plan -A --days 30",
+        "plan -f orders-api.yaml",
+        "kustomize build . | kubectl zitadel-secret plan -f -",
+    ]))]
+    Plan(Plan),
 
     /// Print the manifest of an object that takes over a Secret which exists. Its values are not read, and nothing is applied.
     #[command(after_help = with_examples(&[
@@ -290,6 +307,22 @@ pub struct Rotate {
     /// Only say what it would do.
     #[arg(long, conflicts_with_all = ["yes", "wait"])]
     pub dry_run: bool,
+}
+
+/// What is planned.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Only these objects: NAME, or KIND/NAME.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<Reference>,
+
+    /// What changes if this file is applied: YAML or JSON, with one object or many; - is stdin.
+    #[arg(short, long, value_name = "FILE", conflicts_with = "names")]
+    pub filename: Option<PathBuf>,
+
+    /// How far ahead, in days.
+    #[arg(long, default_value_t = 7, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=366))]
+    pub days: u16,
 }
 
 /// Which Secret is taken over, and of which application its pair is.

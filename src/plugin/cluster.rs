@@ -499,8 +499,19 @@ impl Cluster {
         Ok(Some(revision))
     }
 
+    /// The same cluster, for a namespace.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        Self {
+            client: self.client.clone(),
+            clock: self.clock.clone(),
+            host: Arc::clone(&self.host),
+            namespace: namespace.to_owned(),
+        }
+    }
+
     /// The body of an answer.
-    async fn body(
+    pub async fn body(
         &self,
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
         asked: &Asked,
@@ -510,7 +521,8 @@ impl Cluster {
         read.map_err(|error| self.error(&error, asked))
     }
 
-    fn unreadable(&self) -> ClusterError {
+    /// That an answer is none.
+    pub fn unreadable(&self) -> ClusterError {
         ClusterError::Unreadable(Arc::clone(&self.host))
     }
 

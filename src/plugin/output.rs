@@ -1,5 +1,7 @@
 //! How data is printed: columns as kubectl has them, JSON, YAML or names. On stdout goes data and nothing else.
 
+mod stream;
+
 use std::fmt::{Display, Write as _};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 
@@ -438,6 +440,12 @@ fn wrapped(text: &str, room: Option<usize>) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Such as `1 of 3 rotates now`.
+pub fn rotate_now(rotating: usize, objects: usize) -> String {
+    let rotate = if rotating == 1 { "rotates" } else { "rotate" };
+    format!("{rotating} of {objects} {rotate} now")
+}
+
 /// A length of time as kubectl writes ages, such as `45s`, `5m`, `3h20m`, `12d` or `2y30d`.
 pub fn span(duration: SignedDuration) -> String {
     let seconds = duration.as_secs().max(0);
@@ -477,7 +485,13 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Written {
+        pub(super) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().clone()).unwrap()
+        }
+    }
 
     impl Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -488,8 +502,8 @@ mod tests {
         }
     }
 
-    #[derive(Serialize)]
-    struct Pair(&'static str, &'static str);
+    #[derive(Clone, Copy, Serialize)]
+    pub(super) struct Pair(&'static str, &'static str);
 
     impl Record for Pair {
         fn reference(&self) -> String {
@@ -497,7 +511,7 @@ mod tests {
         }
     }
 
-    fn columns() -> Vec<Column<Pair>> {
+    pub(super) fn columns() -> Vec<Column<Pair>> {
         vec![
             Column::new("NAME", |it, _| Cell::new(it.0, Tone::Bad)),
             Column::wide("EXTRA", |_, _| Cell::maybe(None)),
@@ -515,10 +529,10 @@ mod tests {
         };
         let now = Timestamp::UNIX_EPOCH;
         output.records(&columns(), pairs, now).unwrap();
-        String::from_utf8(written.0.lock().clone()).unwrap()
+        written.text()
     }
 
-    const PAIRS: [Pair; 2] = [
+    pub(super) const PAIRS: [Pair; 2] = [
         Pair("a", "one two three four five six seven eight nine ten"),
         Pair("longer", "\u{1b}[2J"),
     ];

@@ -10,12 +10,13 @@ use crate::support::controlplane::{ControlPlane, Options};
 use crate::support::eventually;
 
 /// Each command that asks the cluster, about an object named `orders`.
-const COMMANDS: [&[&str]; 7] = [
+const COMMANDS: [&[&str]; 8] = [
     &["status"],
     &["status", "orders"],
     &["status", "--watch"],
     &["history"],
     &["timeline"],
+    &["plan"],
     &["consumers", "orders"],
     &["rotate", "orders", "--reason", "x", "--yes"],
 ];
@@ -122,7 +123,7 @@ async fn a_cluster_without_the_definitions_is_told_from_one_without_objects() {
         );
     }
     let tenant = tenant("empty").await;
-    for command in ["status", "history", "timeline"] {
+    for command in ["status", "history", "timeline", "plan"] {
         as_admin(&tenant, &[command])
             .await
             .ends(0, "in namespace empty-");

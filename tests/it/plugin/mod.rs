@@ -5,6 +5,7 @@ mod completion;
 mod doctor;
 mod history;
 mod import;
+mod plan;
 mod rotate;
 mod status;
 mod timeline;

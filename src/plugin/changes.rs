@@ -1,0 +1,383 @@
+//! `plan -f`: what changes if a file is applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use futures::{StreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::api::{AppSecret, Kind};
+use crate::plugin::cli::Global;
+use crate::plugin::cluster::{Cluster, Listed, resource};
+use crate::plugin::decision::Found;
+use crate::plugin::dry_run::{self, Applied, Refused};
+use crate::plugin::edit::{Change, Consequence, Edit};
+use crate::plugin::exit::{Exit, Failure};
+use crate::plugin::fault::ClusterError;
+use crate::plugin::grants::{Granted, Grants};
+use crate::plugin::manifest::{self, Document, Manifest, Place};
+use crate::plugin::output::{Cell, Column, Output, Record, note, rotate_now};
+use crate::plugin::pods::Credential;
+use crate::store::secret::MANAGED_LABEL;
+use crate::target::Target;
+
+/// Documents that are compared at the same time.
+const AT_ONCE: usize = 8;
+
+/// A consequence in one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    kind: Kind,
+    namespace: String,
+    name: String,
+    change: Change,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pods: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<String>,
+    place: String,
+    message: String,
+}
+
+impl Record for Row {
+    fn reference(&self) -> String {
+        resource(self.kind, &self.name)
+    }
+}
+
+/// An object of the file beside that of the cluster.
+struct Compared {
+    place: Place,
+    before: Option<AppSecret>,
+    after: AppSecret,
+    found: Option<Found>,
+    pods: Result<Vec<String>, String>,
+    /// What is not known of it.
+    unknown: Vec<String>,
+}
+
+/// What is said besides the lines.
+#[derive(Debug, Default)]
+struct Remarks {
+    /// What is not known, and of how many objects.
+    unknown: BTreeMap<String, usize>,
+    refused: Vec<String>,
+    unchanged: usize,
+    others: usize,
+}
+
+fn columns(with_namespace: bool, with_kind: bool) -> Vec<Column<Row>> {
+    let namespace = Column::new("NAMESPACE", |row: &Row, _| Cell::plain(&row.namespace));
+    let kind = Column::new("KIND", |row: &Row, _| Cell::plain(row.kind.as_str()));
+    let mut columns = Vec::new();
+    columns.extend(with_namespace.then_some(namespace));
+    columns.push(Column::new("NAME", |row: &Row, _| Cell::plain(&row.name)));
+    columns.extend(with_kind.then_some(kind));
+    columns.extend([
+        Column::new("CHANGE", |row: &Row, _| {
+            Cell::new(&format!("{:?}", row.change), row.change.tone())
+        }),
+        Column::new("REASON", |row: &Row, _| Cell::maybe(row.reason)),
+        Column::wide("FIELDS", |row: &Row, _| Cell::plain(&row.fields.join(","))),
+        Column::wide("PLACE", |row: &Row, _| Cell::plain(&row.place)),
+        Column::new("MESSAGE", |row: &Row, _| Cell::plain(&row.message)),
+    ]);
+    columns
+}
+
+/// Shows what changes if a file is applied. Exit code 1 if something rotates now, 2 if something cannot be applied.
+pub async fn run(
+    cluster: &Cluster,
+    global: &Global,
+    file: &Path,
+    ahead: SignedDuration,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    global.of_file()?;
+    let name = manifest::name(file);
+    let Manifest {
+        documents,
+        others,
+        refused,
+    } = Manifest::read(&manifest::text(file)?);
+    let mut remarks = Remarks {
+        others,
+        ..Remarks::default()
+    };
+    for (place, why) in refused {
+        remarks.refused.push(format!("{name}, {place} {why}"));
+    }
+    let documents = placed(cluster, global, documents, &name, &mut remarks);
+    let objects = documents.len();
+    let compared = stream::iter(documents.iter().map(|(namespace, document)| async move {
+        compare(&cluster.in_namespace(namespace), document).await
+    }));
+    let compared: Vec<_> = compared.buffered(AT_ONCE).collect().await;
+    let (mut grants, mut rows) = (Grants::default(), Vec::new());
+    for (compared, (namespace, document)) in compared.into_iter().zip(&documents) {
+        match compared {
+            Ok(compared) => {
+                let now = cluster.now();
+                let until = now.checked_add(ahead).unwrap_or(Timestamp::MAX);
+                let new = consequences(cluster, &mut grants, compared, [now, until], &mut remarks);
+                rows.extend(new.await?);
+            }
+            Err(Refused::Document(why)) => remarks.refused.push(format!(
+                "{name}, {} ({} {namespace}/{}): {why}",
+                document.place, document.kind, document.name
+            )),
+            Err(Refused::Cluster(error)) => return Err(error.into()),
+        }
+    }
+    rows.sort_by(|one, other| {
+        let key = |row: &Row| {
+            (
+                row.change,
+                row.namespace.clone(),
+                row.name.clone(),
+                row.kind,
+            )
+        };
+        key(one).cmp(&key(other))
+    });
+    let namespaces: BTreeSet<&str> = rows.iter().map(|row| row.namespace.as_str()).collect();
+    let kinds: BTreeSet<Kind> = rows.iter().map(|row| row.kind).collect();
+    let columns = columns(namespaces.len() > 1, kinds.len() > 1);
+    output.records(&columns, &rows, cluster.now())?;
+    let rotating = rows.iter().filter(|row| row.change == Change::RotatesNow);
+    let rotating = rotating.count();
+    remarks.say(&name, objects, rotating, output);
+    Ok(match (remarks.refused.is_empty(), rotating) {
+        (false, _) => Exit::Usage,
+        (true, 0) => Exit::Fine,
+        (true, _) => Exit::Finding,
+    })
+}
+
+/// The documents with their namespaces. An object that is there twice is refused.
+fn placed(
+    cluster: &Cluster,
+    global: &Global,
+    documents: Vec<Document>,
+    file: &str,
+    remarks: &mut Remarks,
+) -> Vec<(String, Document)> {
+    let mut seen: BTreeMap<(Kind, String, String), Place> = BTreeMap::new();
+    let mut placed = Vec::new();
+    for document in documents {
+        let Document {
+            kind, name, place, ..
+        } = &document;
+        let namespace = document
+            .namespace
+            .as_deref()
+            .unwrap_or(cluster.namespace())
+            .to_owned();
+        if let Some(wanted) = &global.namespace
+            && *wanted != namespace
+        {
+            remarks.refused.push(format!(
+                "{file}, {place} ({kind} {name}): it is for namespace {namespace}, and -n says {wanted}"
+            ));
+            continue;
+        }
+        let key = (*kind, namespace.clone(), name.clone());
+        if let Some(first) = seen.get(&key) {
+            remarks.refused.push(format!(
+                "{file}, {place} ({kind} {namespace}/{name}): it is in {first} as well"
+            ));
+            continue;
+        }
+        seen.insert(key, place.clone());
+        placed.push((namespace, document));
+    }
+    placed
+}
+
+/// Reads the object of a document, what becomes of it, and what is around it.
+async fn compare(cluster: &Cluster, document: &Document) -> Result<Compared, Refused> {
+    let before = match cluster
+        .get::<AppSecret>(document.kind, &document.name)
+        .await
+    {
+        Ok(Listed::Read(object)) => Some(object),
+        Ok(Listed::Unreadable(_)) => {
+            let why = "the object in the cluster was written for another version of the API: use the plugin of the operator's version";
+            return Err(Refused::Document(why.to_owned()));
+        }
+        Err(ClusterError::Absent(_)) => None,
+        Err(error) => return Err(Refused::Cluster(error)),
+    };
+    let Applied { object, unchecked } =
+        dry_run::applied(cluster, document, before.as_ref()).await?;
+    let unchecked = unchecked.map(|why| format!("not checked by the API server: {why}"));
+    let mut compared = Compared {
+        place: document.place.clone(),
+        before,
+        after: object,
+        found: None,
+        pods: Ok(Vec::new()),
+        unknown: unchecked.into_iter().collect(),
+    };
+    compared
+        .look_around(cluster)
+        .await
+        .map_err(Refused::Cluster)?;
+    Ok(compared)
+}
+
+impl Compared {
+    /// Reads what else matters: a Secret of the new name, and the Pods that name the former one.
+    async fn look_around(&mut self, cluster: &Cluster) -> Result<(), ClusterError> {
+        let Ok(target) = Target::read(&self.after, std::time::Duration::from_secs(1)) else {
+            return Ok(());
+        };
+        let status = self
+            .before
+            .as_ref()
+            .and_then(|before| before.status.as_ref());
+        let kept = status.and_then(|status| status.secret_name.as_deref());
+        if kept == Some(target.secret.name.as_str()) {
+            return Ok(());
+        }
+        self.found = match cluster.secret(&target.secret.name).await {
+            Ok(secret) => {
+                let labels = secret.metadata.labels.unwrap_or_default();
+                let is_managed = labels.contains_key(MANAGED_LABEL);
+                Some(if is_managed {
+                    Found::Managed
+                } else {
+                    Found::Foreign
+                })
+            }
+            Err(ClusterError::Absent(_)) => None,
+            Err(error @ ClusterError::Denied(_)) => {
+                let why = format!("whether a Secret of its name exists is not known: {error}");
+                self.unknown.push(why);
+                target.secret.adopt.then_some(Found::Foreign)
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(before) = self.before.as_ref().filter(|_| kept.is_some())
+            && let Ok(credential) = Credential::read(before)
+        {
+            self.pods = match credential.consumers(cluster).await {
+                Ok(pods) => Ok(pods
+                    .into_iter()
+                    .map(|pod| match pod.owner {
+                        Some(owner) => format!("{} ({owner})", pod.pod),
+                        None => pod.pod,
+                    })
+                    .collect()),
+                Err(error @ ClusterError::Denied(_)) => Err(error.to_string()),
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(())
+    }
+}
+
+/// The lines of an object.
+async fn consequences(
+    cluster: &Cluster,
+    grants: &mut Grants,
+    compared: Compared,
+    [now, until]: [Timestamp; 2],
+    remarks: &mut Remarks,
+) -> Result<Vec<Row>, Failure> {
+    let read = |object| Target::read(object, std::time::Duration::from_secs(1)).ok();
+    let before = compared.before.as_ref().and_then(read);
+    let after = read(&compared.after);
+    for target in before.iter().chain(&after) {
+        grants.see(cluster, target).await?;
+    }
+    let [was_granted, granted] = [&before, &after].map(|target| match target {
+        Some(target) => grants.granted(target),
+        None => Granted::Yes,
+    });
+    let same_zitadel = match (&before, &after) {
+        (Some(before), Some(after)) => {
+            grants.is_same_zitadel(&before.connection, &after.connection)
+        }
+        _ => Some(true),
+    };
+    let unknown = match &granted {
+        Granted::Unknown(why) => Some(format!("whether a grant covers it is not known: {why}")),
+        _ => None,
+    };
+    let edit = Edit {
+        before: compared.before.as_ref(),
+        after: &compared.after,
+        was_granted,
+        granted,
+        same_zitadel,
+        found: compared.found,
+        pods: compared.pods,
+        now,
+        until,
+    };
+    let all = edit.consequences();
+    if all.is_empty() {
+        remarks.unchanged += 1;
+        return Ok(Vec::new());
+    }
+    for unknown in compared.unknown.into_iter().chain(unknown) {
+        *remarks.unknown.entry(unknown).or_default() += 1;
+    }
+    let (fields, place) = (edit.fields(), compared.place.to_string());
+    let metadata = &compared.after.metadata;
+    let row = |it: Consequence| Row {
+        kind: compared.after.kind,
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+        change: it.change,
+        reason: it.reason,
+        from: it.from,
+        to: it.to,
+        pods: it.pods,
+        fields: fields.clone(),
+        place: place.clone(),
+        message: it.message,
+    };
+    Ok(all.into_iter().map(row).collect())
+}
+
+impl Remarks {
+    fn say(&self, file: &str, objects: usize, rotating: usize, output: &Output) {
+        for refused in &self.refused {
+            note(&format!("error: {refused}"));
+        }
+        for (unknown, count) in &self.unknown {
+            let of = if *count == 1 {
+                "1 object".to_owned()
+            } else {
+                format!("{count} objects")
+            };
+            note(&format!("{of}: {unknown}"));
+        }
+        if objects == 0 && self.refused.is_empty() {
+            note(&format!("no ApiAppSecret or OidcAppSecret in {file}"));
+        }
+        if self.others > 0 {
+            note(&format!(
+                "{} of other kinds in {file} left out",
+                self.others
+            ));
+        }
+        if objects > 0 && !output.is_for_program() {
+            note(&format!(
+                "{}, {} unchanged",
+                rotate_now(rotating, objects),
+                self.unchanged
+            ));
+        }
+    }
+}
