@@ -156,11 +156,18 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_written_and_stays_a_device() {
-        let target = Target::of(Path::new("/dev/null")).unwrap();
+    fn a_pipe_is_written_and_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let target = Target::of(&pipe).unwrap();
+        let reader = {
+            let pipe = pipe.clone();
+            std::thread::spawn(move || fs::read_to_string(pipe).unwrap())
+        };
         target.write("text").unwrap();
-        assert!(!fs::metadata("/dev/null").unwrap().is_file());
-        let full = Target::of(Path::new("/dev/full")).unwrap();
-        assert!(full.write("text").is_err());
+        assert!(!fs::metadata(&pipe).unwrap().is_file());
+        assert_eq!(reader.join().unwrap(), "text");
     }
 }

@@ -114,9 +114,9 @@ async fn a_page_is_a_file_that_is_there_as_a_whole_or_not_at_all() {
     html(&directory.path().join("absent/fleet.html"))
         .await
         .ends(2, "does not exist");
-    html(Path::new("/dev/full"))
+    html(Path::new("/proc/fleet.html"))
         .await
-        .ends(1, "/dev/full cannot be written");
+        .ends(1, "/proc/fleet.html cannot be written");
     let both = as_admin(&tenant, &["timeline", "--html", "-", "-o", "json"]).await;
     both.ends(2, "--html makes a page");
     for since in ["0s", "11000d", "soon"] {
