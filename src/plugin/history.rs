@@ -81,7 +81,10 @@ impl Past {
                     name: metadata.name.clone(),
                     reason: past.reason,
                     outcome: past.outcome,
-                    dark_window_milliseconds: past.dark_window_milliseconds,
+                    // NB: with a standby the former pair works meanwhile.
+                    dark_window_milliseconds: past
+                        .dark_window_milliseconds
+                        .filter(|_| past.app_id.is_none()),
                     attempt: attempt.filter(|attempt| !attempt.is_empty()),
                     sequence: past.sequence,
                     app_id: past.app_id,
@@ -243,6 +246,15 @@ mod tests {
         assert_eq!(rows.len(), 2);
         assert_eq!(rows[0].attempt.as_deref(), Some("a-1"));
         assert_eq!(rows[1].attempt, None);
+    }
+
+    #[test]
+    fn with_a_standby_a_rotation_has_no_dark_window() {
+        let mut past = past(2);
+        past.status.history[0].app_id = Some("2".to_owned());
+        let rows: Vec<_> = past.rows(Kind::ApiApp, Timestamp::MIN).collect();
+        let dark = |row: &Row| row.dark_window_milliseconds;
+        assert_eq!((dark(&rows[0]), dark(&rows[1])), (None, Some(350)));
     }
 
     #[test]

@@ -7,34 +7,24 @@
 //! * [`cluster`] is the cluster: client ([`kubeconfig`]), paged lists, what a failed request means ([`fault`])
 //! * [`standing`] is how urgent an object is, [`pods`] who uses a credential, [`decision`] what the operator does with an object now,
 //!   [`calendar`] when it is rotated next and after that
-//! * [`status`], [`history`], [`consumers`] with [`restart`], [`rotate`], [`plan`], [`import`], [`timeline`]: one file for each command
+//! * [`status`], [`history`], [`consumers`] with [`restart`], [`rotate`], [`plan`], [`import`], [`timeline`], [`doctor`]: a file for each command,
+//!   and a folder for what it alone is made of
+//! * [`gitops`] is who keeps an object, [`trigger`] what is written there to rotate it
 //! * [`completion`] completes the command line in a shell
-//! * [`doctor`] checks the installation: what is known is gathered first, and judged without I/O
-//! * [`manifest`] is the objects of a file, [`changes`] compares them with the cluster: [`dry_run`], or [`validate`] without it, says what becomes of
-//!   each, [`grants`] whether it may, [`edit`] what that means
-//! * [`gitops`], [`forecast`], [`trigger`] and [`follow`] are what `rotate` is made of: who keeps the object, what will happen, how it is asked
-//!   for, how far it is
 
 mod calendar;
-mod changes;
 pub mod cli;
 mod cluster;
 mod completion;
 mod consumers;
 mod decision;
 mod doctor;
-mod dry_run;
-mod edit;
 mod exit;
 mod fault;
-mod follow;
-mod forecast;
 mod gitops;
-mod grants;
 mod history;
 mod import;
 mod kubeconfig;
-mod manifest;
 mod output;
 mod plan;
 mod pods;
@@ -45,7 +35,6 @@ mod standing;
 mod status;
 mod timeline;
 mod trigger;
-mod validate;
 
 use std::process::ExitCode;
 

@@ -1,4 +1,14 @@
 //! `plan`: what rotates when; with a file, what changes if it is applied.
+//!
+//! * [`manifest`] is the objects of a file, [`changes`] compares them with the cluster: [`dry_run`], or [`validate`] without it, says what becomes of
+//!   each, [`grants`] whether it may, [`edit`] what that means
+
+mod changes;
+mod dry_run;
+mod edit;
+mod grants;
+mod manifest;
+mod validate;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -9,7 +19,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{ApiAppSecretSpec, AppSecret, AppSecretStatus, Kind, Reason, seconds};
 use crate::plugin::calendar::{Held, Rotations, Upcoming, rotations};
-use crate::plugin::changes;
 use crate::plugin::cli::{self, Global};
 use crate::plugin::cluster::{Cluster, Listed, resource};
 use crate::plugin::exit::{Exit, Failure};

@@ -1,4 +1,9 @@
 //! `rotate`: says what a rotation will do, sets the trigger, and follows the rotation to the last consumer.
+//!
+//! [`forecast`] is what it will do, [`follow`] how far it is.
+
+mod follow;
+mod forecast;
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
@@ -16,10 +21,10 @@ use crate::plugin::cluster::{Cluster, FIELD_MANAGER, resource};
 use crate::plugin::consumers::credential;
 use crate::plugin::exit::{Exit, Failure};
 use crate::plugin::fault::Asked;
-use crate::plugin::follow::{self, Followed};
-use crate::plugin::forecast::Forecast;
 use crate::plugin::gitops::Ownership;
 use crate::plugin::output::{Format, Output, note};
+use crate::plugin::rotate::follow::Followed;
+use crate::plugin::rotate::forecast::Forecast;
 use crate::plugin::safe;
 use crate::plugin::trigger::{change, trigger};
 

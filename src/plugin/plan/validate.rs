@@ -4,7 +4,7 @@ use kube::ResourceExt as _;
 use serde_json::{Map, Value};
 
 use crate::api::{ApiAppSecretSpec, AppSecret, Kind, OidcAppSecretSpec};
-use crate::plugin::manifest::Document;
+use crate::plugin::plan::manifest::Document;
 use crate::target::Target;
 
 /// The fields of an object.
@@ -125,7 +125,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plugin::manifest::Manifest;
+    use crate::plugin::plan::manifest::Manifest;
 
     fn document(spec: &Value, kind: Kind) -> Document {
         let object = json!({

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use crate::api::AppSecret;
 use crate::plugin::cluster::{Cluster, FIELD_MANAGER};
 use crate::plugin::fault::{Asked, ClusterError};
-use crate::plugin::manifest::Document;
-use crate::plugin::validate;
+use crate::plugin::plan::manifest::Document;
+use crate::plugin::plan::validate;
 
 /// What `kubectl apply` remembers.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::api::{AppSecretStatus, seconds};
 use crate::plugin::calendar::ahead;
 use crate::plugin::decision::{Course, Scene};
-use crate::plugin::edit::consequence::{Change, Consequence};
+use crate::plugin::plan::edit::consequence::{Change, Consequence};
 use crate::rotation::Cause;
 use crate::target::Target;
 

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::api::{AppSecret, AppSecretStatus, ConditionType, Reason, Status, seconds};
 use crate::plugin::decision::{Act, Found, Scene};
-pub use crate::plugin::edit::consequence::{Change, Consequence};
-use crate::plugin::edit::sides::{Ahead, Sides};
-use crate::plugin::grants::Granted;
+pub use crate::plugin::plan::edit::consequence::{Change, Consequence};
+use crate::plugin::plan::edit::sides::{Ahead, Sides};
+use crate::plugin::plan::grants::Granted;
 use crate::rotation::Cause;
 use crate::target::Target;
 use crate::target::apps::standby_name;
