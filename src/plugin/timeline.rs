@@ -1,7 +1,7 @@
 //! `timeline`: a picture of each credential over time, in the terminal or as a page.
 //!
 //! * [`row`] is what was recorded of a credential, as [`event`]s; [`axis`] the time that is shown, [`words`] what they are called
-//! * [`terminal`] draws with characters; [`html`] makes a page, of [`lane`]s and [`markup`], for a [`file`]
+//! * [`terminal`] draws with characters; [`html`] makes a page, of [`lane`]s and [`markup`], for a [`mod@file`]
 
 mod axis;
 mod event;
