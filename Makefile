@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo tutorial pictures preflight test fmt lint docs crds deploy helm reference controlplane node node-test unit integration rules packaging oci image release-dry-run reproducible book deny bench mutants model chaos fault-matrix outage upgrade fuzz live
+.PHONY: help demo tutorial pictures preflight test fmt lint docs crds deploy helm reference controlplane node node-test unit integration rules packaging oci image plugin release-dry-run reproducible book deny bench mutants model chaos fault-matrix outage upgrade fuzz live
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -104,13 +104,19 @@ VERSION = $(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1
 
 # Static, so that nothing else has to be in the image. The names of hosts are still looked up as /etc/resolv.conf says. Without the
 # second flag the crate getrandom would not trust a static program to have the system call, and want /dev/random and /dev/urandom.
-oci: $(TOOLS)/bin/cargo-auditable ## Build the OCI image target/image/oci, and the kubectl plugin
+oci: $(TOOLS)/bin/cargo-auditable ## Build the OCI image target/image/oci
 	RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"' \
-		$(CARGO) auditable build --locked --release --bin zitadel-secret-operator --bin kubectl-zitadel_secret --target $(HOST) --target-dir target/image
-	cp target/image/$(HOST)/release/zitadel-secret-operator target/image/$(HOST)/release/kubectl-zitadel_secret target/image
+		$(CARGO) auditable build --locked --release --bin zitadel-secret-operator --target $(HOST) --target-dir target/image
+	cp target/image/$(HOST)/release/zitadel-secret-operator target/image/zitadel-secret-operator
 	cd image && go build -o ../target/image/imagebuilder .
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct || echo 0) target/image/imagebuilder pack --output target/image/oci \
 		--version $(VERSION) --revision $$(git rev-parse HEAD || echo unknown) target/image/zitadel-secret-operator
+
+# With a profile of its own: people download it, and it may end where the operator must not.
+plugin: $(TOOLS)/bin/cargo-auditable ## Build the kubectl plugin as it is released: target/image/kubectl-zitadel_secret
+	RUSTFLAGS='-C target-feature=+crt-static -C force-unwind-tables=no --cfg getrandom_backend="linux_getrandom"' \
+		$(CARGO) auditable build --locked --profile plugin --bin kubectl-zitadel_secret --target $(HOST) --target-dir target/image
+	cp target/image/$(HOST)/plugin/kubectl-zitadel_secret target/image/kubectl-zitadel_secret
 
 image: controlplane oci ## The same, and start it in an empty root (needs root)
 	$(AS_ROOT) target/image/imagebuilder check --layout target/image/oci --version $(VERSION) \
@@ -120,7 +126,7 @@ image: controlplane oci ## The same, and start it in an empty root (needs root)
 RELEASE_REPOSITORY ?= registry.invalid/zitadel-secret-operator
 RELEASE_HOME ?= https://example.invalid/zitadel-secret-operator
 
-release-dry-run: image helm ## Do everything that a release does but publishing: target/release-dry-run, and install from it
+release-dry-run: image plugin helm ## Do everything that a release does but publishing: target/release-dry-run, and install from it
 	rm -rf target/release-dry-run && mkdir -p target/release-dry-run
 	cp -R target/image/oci target/release-dry-run/image
 	cp target/image/oci-*.cdx.json target/release-dry-run
@@ -133,8 +139,8 @@ release-dry-run: image helm ## Do everything that a release does but publishing:
 reproducible: ## Build the image twice, in two directories, and compare them bit for bit
 	rm -rf target/reproducible
 	git clone --quiet . target/reproducible/a && git clone --quiet target/reproducible/a target/reproducible/b/longer
-	$(MAKE) -C target/reproducible/a TOOLS=$(TOOLS) oci
-	$(MAKE) -C target/reproducible/b/longer TOOLS=$(TOOLS) oci
+	$(MAKE) -C target/reproducible/a TOOLS=$(TOOLS) oci plugin
+	$(MAKE) -C target/reproducible/b/longer TOOLS=$(TOOLS) oci plugin
 	diff -r target/reproducible/a/target/image/oci target/reproducible/b/longer/target/image/oci
 	cmp target/reproducible/a/target/image/kubectl-zitadel_secret target/reproducible/b/longer/target/image/kubectl-zitadel_secret
 	@echo "figure reproducible $$(target/reproducible/a/target/image/imagebuilder digest --layout target/reproducible/a/target/image/oci)"
