@@ -104,8 +104,10 @@ VERSION = $(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1
 
 # Static, so that nothing else has to be in the image. The names of hosts are still looked up as /etc/resolv.conf says. Without the
 # second flag the crate getrandom would not trust a static program to have the system call, and want /dev/random and /dev/urandom.
+STATIC := -C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"
+
 oci: $(TOOLS)/bin/cargo-auditable ## Build the OCI image target/image/oci
-	RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"' \
+	RUSTFLAGS='$(STATIC)' \
 		$(CARGO) auditable build --locked --release --bin zitadel-secret-operator --target $(HOST) --target-dir target/image
 	cp target/image/$(HOST)/release/zitadel-secret-operator target/image/zitadel-secret-operator
 	cd image && go build -o ../target/image/imagebuilder .
@@ -114,7 +116,7 @@ oci: $(TOOLS)/bin/cargo-auditable ## Build the OCI image target/image/oci
 
 # With a profile of its own: people download it, and it may end where the operator must not.
 plugin: $(TOOLS)/bin/cargo-auditable ## Build the kubectl plugin as it is released: target/image/kubectl-zitadel_secret
-	RUSTFLAGS='-C target-feature=+crt-static -C force-unwind-tables=no --cfg getrandom_backend="linux_getrandom"' \
+	RUSTFLAGS='$(STATIC) -C force-unwind-tables=no' \
 		$(CARGO) auditable build --locked --profile plugin --bin kubectl-zitadel_secret --target $(HOST) --target-dir target/image
 	cp target/image/$(HOST)/plugin/kubectl-zitadel_secret target/image/kubectl-zitadel_secret
 

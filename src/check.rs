@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use kube::api::{Api, ListParams, PostParams};
 use kube::core::DeserializeGuard;
 use kube::{Client, ResourceExt as _};
@@ -26,11 +26,11 @@ use crate::store::scope::Scope;
 pub(crate) mod access;
 pub(crate) mod leader;
 
-use access::{Access, accesses};
+use access::{Access, accesses, self_review};
 use leader::leader;
 
-/// Concurrent access reviews.
-const CONCURRENCY: usize = 8;
+/// Requests at the same time.
+pub(crate) const CONCURRENCY: usize = 8;
 
 /// Prints what is missing. The exit code is 0 only if nothing is.
 ///
@@ -71,23 +71,26 @@ pub async fn run(arguments: Check) -> anyhow::Result<ExitCode> {
 /// The ones that the API server denies.
 async fn denied(client: &Client, accesses: Vec<Access>) -> anyhow::Result<Vec<Access>> {
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    let api = &api;
-    let answers = stream::iter(accesses).map(|access| async move {
-        let review = SelfSubjectAccessReview {
-            spec: SelfSubjectAccessReviewSpec {
-                resource_attributes: Some(access.attributes()),
-                ..SelfSubjectAccessReviewSpec::default()
-            },
-            ..SelfSubjectAccessReview::default()
-        };
+    without(accesses, async |access: &Access| {
+        let review = self_review(access.attributes());
         let answer = api.create(&PostParams::default(), &review).await;
-        let allowed = answer
-            .with_context(|| format!("the API server cannot be asked: {}", access.words()))?
-            .status
-            .is_some_and(|status| status.allowed);
-        anyhow::Ok((!allowed).then_some(access))
+        let answer = answer
+            .with_context(|| format!("the API server cannot be asked: {}", access.words()))?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
+    })
+    .await
+}
+
+/// Those that are not allowed, in their order. Asks about several at the same time.
+pub(crate) async fn without<T, E>(
+    needed: Vec<T>,
+    is_allowed: impl AsyncFn(&T) -> Result<bool, E>,
+) -> Result<Vec<T>, E> {
+    let answers = stream::iter(needed).map(async |it| {
+        let is_allowed = is_allowed(&it).await?;
+        Ok((!is_allowed).then_some(it))
     });
-    let denied: Vec<_> = answers.buffered(CONCURRENCY).try_collect().await?;
+    let denied: Vec<Option<T>> = answers.buffered(CONCURRENCY).try_collect().await?;
     Ok(denied.into_iter().flatten().collect())
 }
 

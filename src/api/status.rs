@@ -190,6 +190,14 @@ pub struct HistoryEntry {
     pub unknown: BTreeMap<String, serde_json::Value>,
 }
 
+impl HistoryEntry {
+    /// For how many milliseconds no credential worked because of it; none with a standby, whose former pair works meanwhile.
+    pub fn dark_milliseconds(&self) -> Option<i64> {
+        self.dark_window_milliseconds
+            .filter(|_| self.app_id.is_none())
+    }
+}
+
 /// A client secret that another actor made.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use k8s_openapi::api::authorization::v1::ResourceAttributes;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
 
 use crate::rights::{Right, RightScope};
 use crate::store::scope::Scope;
@@ -73,6 +75,17 @@ impl Access {
             let _ = write!(words, " in namespace {namespace}");
         }
         words
+    }
+}
+
+/// The question whether the caller has a right.
+pub(crate) fn self_review(attributes: ResourceAttributes) -> SelfSubjectAccessReview {
+    SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
     }
 }
 

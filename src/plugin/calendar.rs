@@ -54,10 +54,8 @@ pub struct Rotations {
 /// # Errors
 /// If nothing is rotated at all until someone does something.
 pub fn rotations(object: &AppSecret, now: Timestamp, until: Timestamp) -> Result<Rotations, Held> {
-    // NB: the shortest interval is the operator's business.
-    let target = Target::read(object, std::time::Duration::from_secs(1));
-    let target =
-        target.map_err(|error| Held::by(Reason::InvalidSpec.as_str(), error.to_string()))?;
+    let target = Target::read_unlimited(object)
+        .map_err(|error| Held::by(Reason::InvalidSpec.as_str(), error.to_string()))?;
     let status = object.status.clone().unwrap_or_default();
     let scene = Scene::present(&target, &status, now);
     ahead(&scene, &scene.course(), until)

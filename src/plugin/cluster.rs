@@ -8,10 +8,11 @@ use futures::{StreamExt as _, future};
 use http::HeaderValue;
 use http::header::ACCEPT;
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{GetParams, ListParams, WatchEvent, WatchParams};
 use kube::core::Request;
-use kube::{Client, Resource as _};
+use kube::{Client, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -145,6 +146,16 @@ struct PageMetadata {
 struct OnlyMetadata {
     #[serde(default)]
     metadata: Metadata,
+}
+
+impl<T> Listed<T> {
+    /// The object, if it could be read.
+    pub fn into_read(self) -> Option<T> {
+        match self {
+            Self::Read(object) => Some(object),
+            Self::Unreadable(_) => None,
+        }
+    }
 }
 
 impl<T: DeserializeOwned> Listed<T> {
@@ -322,6 +333,34 @@ impl Cluster {
         self.at(&path, &asked).await
     }
 
+    /// An object of a type, in a namespace or, without, of the cluster.
+    pub async fn fetch<T: Resource<DynamicType = ()> + DeserializeOwned>(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Listed<T>, ClusterError> {
+        let asked = Asked::resource::<T>("get", namespace).named(name);
+        self.at(&T::url_path(&(), namespace), &asked).await
+    }
+
+    /// The objects of a type, in a namespace or, without, in all.
+    pub async fn list<T>(
+        &self,
+        namespace: Option<&str>,
+        params: ListParams,
+    ) -> Result<Vec<Listed<T>>, ClusterError>
+    where
+        T: Resource<DynamicType = ()> + DeserializeOwned + Send + 'static,
+    {
+        let asked = Asked::resource::<T>("list", namespace);
+        let path = T::url_path(&(), namespace);
+        let mut all = Vec::new();
+        let request = |params: &ListParams| Request::new(&path).list(params);
+        self.pages(request, params, &asked, |object| all.push(object))
+            .await?;
+        Ok(all)
+    }
+
     /// What is at a path under the name in what is asked.
     pub async fn at<T: DeserializeOwned>(
         &self,
@@ -434,8 +473,9 @@ impl Cluster {
 
     /// What is around the values of a Secret, which the API server keeps to itself: it is asked for a table with metadata.
     pub async fn secret(&self, name: &str) -> Result<Outline, ClusterError> {
-        let asked = Asked::of("get", "secrets", Some(&self.namespace)).named(name);
-        let request = Request::new(format!("/api/v1/namespaces/{}/secrets", self.namespace));
+        let namespace = Some(self.namespace.as_str());
+        let asked = Asked::resource::<Secret>("get", namespace).named(name);
+        let request = Request::new(Secret::url_path(&(), namespace));
         let request = request.get(name, &GetParams::default());
         let request = request.map(|mut request| {
             let table = HeaderValue::from_static("application/json;as=Table;g=meta.k8s.io;v=v1");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Command, CommandFactory as _, FromArgMatches as _};
 use clap_complete::env::{Bash, CompleteEnv, EnvCompleter, Fish, Powershell, Zsh};
 use clap_complete::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
-
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Resource as _;
 
 use crate::api::{AppSecret, Kind, ZitadelConnection};
@@ -260,12 +260,12 @@ fn objects(words: &Words, current: &str) -> Vec<Candidate> {
 
 fn secrets(words: &Words, _: &str) -> Vec<Candidate> {
     words.names("secrets", |cluster| {
-        format!("/api/v1/namespaces/{}/secrets", cluster.namespace())
+        Secret::url_path(&(), Some(cluster.namespace()))
     })
 }
 
 fn namespaces(words: &Words, _: &str) -> Vec<Candidate> {
-    words.names("namespaces", |_| "/api/v1/namespaces".to_owned())
+    words.names("namespaces", |_| Namespace::url_path(&(), None))
 }
 
 fn connections(words: &Words, _: &str) -> Vec<Candidate> {

@@ -18,6 +18,7 @@ use futures::{StreamExt as _, future, stream};
 use kube::ResourceExt as _;
 
 use crate::api::ZitadelConnection;
+use crate::check::CONCURRENCY;
 use crate::plugin::cli::{self, Global};
 use crate::plugin::cluster::{Cluster, Listed, Scope};
 use crate::plugin::doctor::finding::{Check, Finding, Verdict};
@@ -175,7 +176,7 @@ async fn from_here(
             Listed::Read(connection) => Some(from_here::ask(cluster, connection, operators)),
             Listed::Unreadable(_) => None,
         });
-    let asked = stream::iter(asked).buffered(gather::CONCURRENCY);
+    let asked = stream::iter(asked).buffered(CONCURRENCY);
     let findings: Vec<Vec<Finding>> = asked.collect().await;
     findings.into_iter().flatten().collect()
 }

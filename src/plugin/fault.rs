@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::Resource;
 use kube::core::Status;
 
 use crate::api::{GROUP, Kind};
@@ -40,6 +41,16 @@ impl Asked {
             namespace: namespace.map(ToOwned::to_owned),
             name: None,
         }
+    }
+
+    /// A request about a resource that is known by its type.
+    pub fn resource<R: Resource<DynamicType = ()>>(
+        verb: &'static str,
+        namespace: Option<&str>,
+    ) -> Self {
+        let (plural, group) = (R::plural(&()), R::group(&()));
+        let dot = if group.is_empty() { "" } else { "." };
+        Self::of(verb, &format!("{plural}{dot}{group}"), namespace)
     }
 
     /// The same about one object.

@@ -9,11 +9,10 @@ use crate::api::{
     AppSecretStatus, ForeignSecret, HistoryEntry, Kind, LastRotation, Outcome, seconds,
 };
 use crate::plugin::cli::{self, Global};
-use crate::plugin::cluster::{Cluster, Listed, Metadata, resource};
+use crate::plugin::cluster::{Cluster, Listed, Metadata};
 use crate::plugin::exit::{Exit, Failure};
-use crate::plugin::output::{
-    Cell, Column, Output, Record, Tone, milliseconds, note, note_missing, span,
-};
+use crate::plugin::line::{self, line};
+use crate::plugin::output::{Cell, Column, Output, Tone, milliseconds, note, note_missing, span};
 
 /// An object, as far as it matters here.
 #[derive(Deserialize)]
@@ -55,11 +54,7 @@ struct Row {
     replaced: Option<ForeignSecret>,
 }
 
-impl Record for Row {
-    fn reference(&self) -> String {
-        resource(self.kind, &self.name)
-    }
-}
+line!(Row);
 
 impl Past {
     /// Its rotations since then.
@@ -74,6 +69,7 @@ impl Past {
                     .as_ref()
                     .filter(|last| last.time == past.time && last.reason == past.reason);
                 let attempt = last.map(|last| last.attempt.clone());
+                let dark = past.dark_milliseconds();
                 Row {
                     time: seconds(past.time.0),
                     kind,
@@ -81,10 +77,7 @@ impl Past {
                     name: metadata.name.clone(),
                     reason: past.reason,
                     outcome: past.outcome,
-                    // NB: with a standby the former pair works meanwhile.
-                    dark_window_milliseconds: past
-                        .dark_window_milliseconds
-                        .filter(|_| past.app_id.is_none()),
+                    dark_window_milliseconds: dark,
                     attempt: attempt.filter(|attempt| !attempt.is_empty()),
                     sequence: past.sequence,
                     app_id: past.app_id,
@@ -102,17 +95,13 @@ impl Past {
 }
 
 fn columns(with_namespace: bool, with_kind: bool) -> Vec<Column<Row>> {
-    let namespace = Column::new("NAMESPACE", |row: &Row, _| Cell::plain(&row.namespace));
-    let kind = Column::new("KIND", |row: &Row, _| Cell::plain(row.kind.as_str()));
     let mut columns = vec![Column::new("TIME", |row: &Row, _| {
         Cell::plain(&row.time.to_string())
     })];
     columns.push(Column::new("AGE", |row: &Row, now| {
         Cell::plain(&span(now.duration_since(row.time)))
     }));
-    columns.extend(with_namespace.then_some(namespace));
-    columns.push(Column::new("NAME", |row: &Row, _| Cell::plain(&row.name)));
-    columns.extend(with_kind.then_some(kind));
+    columns.extend(line::columns(with_namespace, with_kind));
     columns.extend([
         Column::new("REASON", |row: &Row, _| Cell::plain(&row.reason)),
         Column::wide("ATTEMPT", |row: &Row, _| {
@@ -184,8 +173,7 @@ pub async fn run(
         let newest = other.time.cmp(&one.time);
         newest.then_with(|| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)))
     });
-    let kinds: BTreeSet<Kind> = rows.iter().map(|row| row.kind).collect();
-    let columns = columns(scope.namespace.is_none(), kinds.len() > 1);
+    let columns = columns(scope.namespace.is_none(), line::has_every_kind(&rows));
     output.records(&columns, &rows, now)?;
     if rows.is_empty() {
         note(&format!("no rotations {}", scope.in_words()));

@@ -9,6 +9,7 @@
 //!   [`calendar`] when it is rotated next and after that
 //! * [`status`], [`history`], [`consumers`] with [`restart`], [`rotate`], [`plan`], [`import`], [`timeline`], [`doctor`]: a file for each command,
 //!   and a folder for what it alone is made of
+//! * [`line`](mod@line) is what lines about objects have in common
 //! * [`gitops`] is who keeps an object, [`trigger`] what is written there to rotate it
 //! * [`completion`] completes the command line in a shell
 
@@ -21,10 +22,13 @@ mod decision;
 mod doctor;
 mod exit;
 mod fault;
+#[cfg(test)]
+mod fixtures;
 mod gitops;
 mod history;
 mod import;
 mod kubeconfig;
+mod line;
 mod output;
 mod plan;
 mod pods;
@@ -85,35 +89,35 @@ fn failed(failure: &Failure) -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<Exit, Failure> {
-    let mut output = Output::to_stdout(cli.global.output, cli.global.no_color);
-    if let Command::Completion(arguments) = &cli.command {
-        return completion::run(arguments, &mut output);
-    }
-    let cluster = Cluster::connect(&cli.global).await?;
-    match cli.command {
+    let Cli { global, command } = cli;
+    let mut output = Output::to_stdout(global.output, global.no_color);
+    // NB: awaited by the commands that need it.
+    let cluster = Cluster::connect(&global);
+    match command {
         Command::Status(arguments) => {
-            status::run(&cluster, &cli.global, &arguments, &mut output).await
+            status::run(&cluster.await?, &global, &arguments, &mut output).await
         }
         Command::History(arguments) => {
-            history::run(&cluster, &cli.global, &arguments, &mut output).await
+            history::run(&cluster.await?, &global, &arguments, &mut output).await
         }
         Command::Timeline(arguments) => {
-            timeline::run(&cluster, &cli.global, &arguments, &mut output).await
+            timeline::run(&cluster.await?, &global, &arguments, &mut output).await
         }
         Command::Consumers(arguments) => {
-            consumers::run(&cluster, &cli.global, &arguments, &mut output).await
+            consumers::run(&cluster.await?, &global, &arguments, &mut output).await
         }
-        Command::Plan(arguments) => plan::run(&cluster, &cli.global, &arguments, &mut output).await,
+        Command::Plan(arguments) => {
+            plan::run(&cluster.await?, &global, &arguments, &mut output).await
+        }
         Command::Import(arguments) => {
-            import::run(&cluster, &cli.global, &arguments, &mut output).await
+            import::run(&cluster.await?, &global, &arguments, &mut output).await
         }
         Command::Doctor(arguments) => {
-            doctor::run(&cluster, &cli.global, &arguments, &mut output).await
+            doctor::run(&cluster.await?, &global, &arguments, &mut output).await
         }
         Command::Rotate(arguments) => {
-            rotate::run(&cluster, &cli.global, &arguments, &mut output).await
+            rotate::run(&cluster.await?, &global, &arguments, &mut output).await
         }
-        // Printed above: it needs no cluster.
-        Command::Completion(_) => Ok(Exit::Fine),
+        Command::Completion(arguments) => completion::run(&arguments, &mut output),
     }
 }

@@ -11,7 +11,7 @@ mod manifest;
 mod validate;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::BinaryHeap;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -20,10 +20,11 @@ use serde::{Deserialize, Serialize};
 use crate::api::{ApiAppSecretSpec, AppSecret, AppSecretStatus, Kind, Reason, seconds};
 use crate::plugin::calendar::{Held, Rotations, Upcoming, rotations};
 use crate::plugin::cli::{self, Global};
-use crate::plugin::cluster::{Cluster, Listed, resource};
+use crate::plugin::cluster::{Cluster, Listed};
 use crate::plugin::exit::{Exit, Failure};
+use crate::plugin::line::{self, line};
 use crate::plugin::output::{
-    Cell, Column, Format, Output, Record, Tone, note, note_missing, rotate_now, span,
+    Cell, Column, Format, Output, Tone, note, note_missing, rotate_now, span,
 };
 use crate::plugin::standing::Standing;
 use crate::rotation::{Backlog, Cause, Timing, format_interval};
@@ -52,11 +53,7 @@ struct Row {
     message: String,
 }
 
-impl Record for Row {
-    fn reference(&self) -> String {
-        resource(self.kind, &self.name)
-    }
-}
+line!(Row);
 
 /// An object of either kind.
 // NB: of the kind that is asked for, and so read at once: an `AppSecret` looks for its kind first.
@@ -77,6 +74,8 @@ struct Planned {
     next: Option<Upcoming>,
     schedule: Option<String>,
 }
+
+line!(Planned);
 
 /// Every object of the plan. Of each there is its next rotation only.
 #[derive(Debug, Default)]
@@ -175,12 +174,8 @@ impl Plan {
             mut never,
             ..
         } = self;
-        planned.sort_by(|one, other| {
-            (&one.namespace, &one.name, one.kind).cmp(&(&other.namespace, &other.name, other.kind))
-        });
-        never.sort_by(|one, other| {
-            (&one.namespace, &one.name, one.kind).cmp(&(&other.namespace, &other.name, other.kind))
-        });
+        planned.sort_by(line::order);
+        never.sort_by(line::order);
         let heads = planned.iter().enumerate();
         let heads = heads.filter_map(|(index, it)| Some(Reverse((it.next.as_ref()?.time, index))));
         let mut heads: BinaryHeap<_> = heads.collect();
@@ -247,8 +242,6 @@ fn message(upcoming: &Upcoming, now: Timestamp) -> String {
 }
 
 fn columns(with_namespace: bool, with_kind: bool) -> Vec<Column<Row>> {
-    let namespace = Column::new("NAMESPACE", |row: &Row, _| Cell::plain(&row.namespace));
-    let kind = Column::new("KIND", |row: &Row, _| Cell::plain(row.kind.as_str()));
     let mut columns = vec![
         Column::new("TIME", |row: &Row, _| match row.time {
             Some(time) => Cell::plain(&time.to_string()),
@@ -260,9 +253,7 @@ fn columns(with_namespace: bool, with_kind: bool) -> Vec<Column<Row>> {
             None => Cell::maybe(None),
         }),
     ];
-    columns.extend(with_namespace.then_some(namespace));
-    columns.push(Column::new("NAME", |row: &Row, _| Cell::plain(&row.name)));
-    columns.extend(with_kind.then_some(kind));
+    columns.extend(line::columns(with_namespace, with_kind));
     columns.extend([
         Column::new("REASON", |row: &Row, _| Cell::plain(&row.reason)),
         Column::wide("SCHEDULE", |row: &Row, _| {
@@ -299,8 +290,7 @@ pub async fn run(
     let missing = cluster.chosen(&scope, names, keep).await?;
     let now = cluster.now();
     let first = plan.first(now);
-    let kinds: BTreeSet<Kind> = first.iter().map(|row| row.kind).collect();
-    let columns = columns(scope.namespace.is_none(), kinds.len() > 1);
+    let columns = columns(scope.namespace.is_none(), line::has_every_kind(&first));
     let (rotating, due) = plan.rotating(now);
     let objects = plan.planned.len() + plan.never.len() + plan.later;
     let still = objects - plan.planned.len();

@@ -107,9 +107,7 @@ const fn how(use_: Use) -> &'static str {
 impl Credential {
     /// Reads what an object says.
     pub fn read(object: &AppSecret) -> Result<Self, Failure> {
-        // NB: the shortest interval is the operator's business.
-        let target = Target::read(object, std::time::Duration::from_secs(1));
-        let target = target
+        let target = Target::read_unlimited(object)
             .map_err(|error| Failure::Finding(format!("the object cannot be used: {error}")))?;
         let status = object.status.as_ref();
         let made = status.and_then(|status| made(status, &target));

@@ -11,10 +11,11 @@ use serde::Serialize;
 
 use crate::api::{ConditionType, Kind, seconds};
 use crate::plugin::cli::{self, Global, Reference};
-use crate::plugin::cluster::{Cluster, Happened, Listed, Metadata, Scope, resource};
+use crate::plugin::cluster::{Cluster, Happened, Listed, Metadata, Scope};
 use crate::plugin::exit::{Exit, Failure};
 use crate::plugin::fault::ClusterError;
-use crate::plugin::output::{Cell, Column, Lines, Output, Record, Tone, note, note_missing, span};
+use crate::plugin::line::{self, line};
+use crate::plugin::output::{Cell, Column, Lines, Output, Tone, note, note_missing, span};
 use crate::plugin::standing::{Level, Numbers, Shown, Standing};
 
 /// Before a watch that failed is begun again, at first and at most.
@@ -113,19 +114,10 @@ impl Row {
     }
 }
 
-impl Record for Row {
-    fn reference(&self) -> String {
-        resource(self.kind, &self.name)
-    }
-}
+line!(Row);
 
 fn columns(with_namespace: bool, with_kind: bool) -> Vec<Column<Row>> {
-    let namespace = Column::new("NAMESPACE", |row: &Row, _| Cell::plain(&row.namespace));
-    let kind = Column::new("KIND", |row: &Row, _| Cell::plain(row.kind.as_str()));
-    let mut columns = Vec::new();
-    columns.extend(with_namespace.then_some(namespace));
-    columns.push(Column::new("NAME", |row: &Row, _| Cell::plain(&row.name)));
-    columns.extend(with_kind.then_some(kind));
+    let mut columns: Vec<Column<Row>> = line::columns(with_namespace, with_kind).collect();
     columns.extend([
         Column::new("STATUS", |row: &Row, _| {
             Cell::new(&row.status, row.level.tone())
@@ -223,8 +215,7 @@ pub async fn run(
 }
 
 fn columns_of(scope: &Scope, rows: &[Row]) -> Vec<Column<Row>> {
-    let kinds: BTreeSet<Kind> = rows.iter().map(|row| row.kind).collect();
-    columns(scope.namespace.is_none(), kinds.len() > 1)
+    columns(scope.namespace.is_none(), line::has_every_kind(rows))
 }
 
 /// The lines, the worst first, and what is not among them.

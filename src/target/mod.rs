@@ -59,6 +59,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// Reads the object where the shortest interval is not known: it is a flag of the operator.
+    pub fn read_unlimited(object: &AppSecret) -> Result<Self, TargetError> {
+        Self::read(object, Duration::from_secs(1))
+    }
+
     /// Reads the object. `minimum` is the shortest interval that the operator allows.
     pub fn read(object: &AppSecret, minimum: Duration) -> Result<Self, TargetError> {
         let spec = &object.spec;

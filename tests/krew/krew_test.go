@@ -9,18 +9,26 @@ import (
 	"testing"
 )
 
-const release = "../../target/release-dry-run"
+const (
+	release  = "../../target/release-dry-run"
+	manifest = release + "/zitadel-secret.yaml"
+)
 
 // run runs a command and returns what it prints.
-func run(t *testing.T, environment []string, name string, arguments ...string) string {
+func run(t *testing.T, name string, arguments ...string) string {
 	t.Helper()
-	command := exec.Command(name, arguments...)
-	command.Env = append(os.Environ(), environment...)
-	output, err := command.CombinedOutput()
+	output, err := exec.Command(name, arguments...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(arguments, " "), err, output)
 	}
 	return string(output)
+}
+
+// install installs an archive by krew, below a directory, and returns what krew says.
+func install(root, archive string) ([]byte, error) {
+	command := exec.Command("go", "tool", "krew", "install", "--manifest="+manifest, "--archive="+archive)
+	command.Env = append(os.Environ(), "KREW_ROOT="+root, "KREW_NO_UPGRADE_CHECK=1")
+	return command.CombinedOutput()
 }
 
 // archive is the one archive of the plugin that the dry run makes.
@@ -34,14 +42,13 @@ func archive(t *testing.T) string {
 }
 
 func TestKrewAcceptsTheManifestAndInstallsTheArchive(t *testing.T) {
-	manifest := filepath.Join(release, "zitadel-secret.yaml")
-	run(t, nil, "go", "tool", "validate-krew-manifest", "-skip-install", "-manifest", manifest)
+	run(t, "go", "tool", "validate-krew-manifest", "-skip-install", "-manifest", manifest)
 
 	root := t.TempDir()
-	environment := []string{"KREW_ROOT=" + root, "KREW_NO_UPGRADE_CHECK=1"}
-	run(t, environment, "go", "tool", "krew", "install", "--manifest="+manifest, "--archive="+archive(t))
-	installed := filepath.Join(root, "bin", "kubectl-zitadel_secret")
-	said := run(t, nil, installed, "--version")
+	if output, err := install(root, archive(t)); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	said := run(t, filepath.Join(root, "bin", "kubectl-zitadel_secret"), "--version")
 	if !strings.HasPrefix(said, "kubectl zitadel-secret ") {
 		t.Fatalf("--version prints %q", said)
 	}
@@ -57,10 +64,7 @@ func TestAnArchiveOfAnotherContentIsRefused(t *testing.T) {
 	if err := os.WriteFile(damaged, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	manifest := filepath.Join(release, "zitadel-secret.yaml")
-	command := exec.Command("go", "tool", "krew", "install", "--manifest="+manifest, "--archive="+damaged)
-	command.Env = append(os.Environ(), "KREW_ROOT="+t.TempDir(), "KREW_NO_UPGRADE_CHECK=1")
-	output, err := command.CombinedOutput()
+	output, err := install(t.TempDir(), damaged)
 	if err == nil || !strings.Contains(string(output), "checksum does not match") {
 		t.Fatalf("%v: %s", err, output)
 	}
@@ -77,7 +81,7 @@ func TestTheChecksumsAreThoseOfTheArchives(t *testing.T) {
 func TestTheBinaryIsSmall(t *testing.T) {
 	const limit = 12 << 20
 	directory := t.TempDir()
-	run(t, nil, "tar", "--extract", "--gzip", "--file", archive(t), "--directory", directory)
+	run(t, "tar", "--extract", "--gzip", "--file", archive(t), "--directory", directory)
 	binary, err := os.Stat(filepath.Join(directory, "kubectl-zitadel_secret"))
 	if err != nil {
 		t.Fatal(err)

@@ -3,29 +3,15 @@
 use serde_json::{Value, json};
 
 use super::*;
-
-const NOW: &str = "2026-11-30T12:00:00Z";
-
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
-}
+use crate::plugin::fixtures::{self, NOW, at, with};
 
 fn object(spec: &Value, status: &Value) -> AppSecret {
-    let mut object = json!({
-        "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
-        "metadata": {"name": "api", "namespace": "orders", "uid": "u", "generation": 1},
-        "spec": {"projectId": "1", "appId": "2", "rotation": {"interval": "1d", "jitterPercent": 0}},
-        "status": {
-            "changeDate": "2026-11-29T14:00:00.000000Z",
-            "lastRotation": {"time": "2026-11-29T14:00:00Z", "reason": "Due", "attempt": "a"},
-        },
+    let daily = json!({"rotation": {"interval": "1d", "jitterPercent": 0}});
+    let rotated = json!({
+        "changeDate": "2026-11-29T14:00:00.000000Z",
+        "lastRotation": {"time": "2026-11-29T14:00:00Z", "reason": "Due", "attempt": "a"},
     });
-    for (name, part) in [("spec", spec), ("status", status)] {
-        for (field, value) in part.as_object().unwrap() {
-            object[name][field] = value.clone();
-        }
-    }
-    serde_json::from_value(object).unwrap()
+    fixtures::object(&with(daily, spec), &with(rotated, status))
 }
 
 fn ready(reason: &str) -> Value {

@@ -1,31 +1,16 @@
 //! What the operator would do, for each edit.
 
-use std::time::Duration;
-
 use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::api::AppSecret;
+use crate::plugin::fixtures::{NOW, at, object};
 use crate::target::Target;
-
-const NOW: &str = "2026-11-30T12:00:00Z";
 
 /// A spec before and after, and a status.
 struct Case {
     before: AppSecret,
     after: AppSecret,
-}
-
-fn object(spec: &Json, status: &Json) -> AppSecret {
-    let mut object = json!({
-        "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
-        "metadata": {"name": "api", "namespace": "orders", "uid": "u", "generation": 1},
-        "spec": {"projectId": "1", "appId": "2"}, "status": status,
-    });
-    for (field, value) in spec.as_object().unwrap() {
-        object["spec"][field] = value.clone();
-    }
-    serde_json::from_value(object).unwrap()
 }
 
 fn issued() -> Json {
@@ -48,7 +33,7 @@ impl Case {
     }
 
     fn course(&self, change: impl FnOnce(&mut Scene<'_>)) -> Course {
-        let read = |object| Target::read(object, Duration::from_secs(1)).unwrap();
+        let read = |object| Target::read_unlimited(object).unwrap();
         let (before, target) = (read(&self.before), read(&self.after));
         let status = self.after.status.clone().unwrap_or_default();
         let mut scene = Scene {
@@ -58,7 +43,7 @@ impl Case {
             granted: true,
             same_zitadel: true,
             found: None,
-            now: NOW.parse().unwrap(),
+            now: at(NOW),
         };
         change(&mut scene);
         scene.course()

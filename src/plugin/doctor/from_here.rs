@@ -6,12 +6,11 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 
 use crate::api::{CaBundle, KeyRef, ZitadelConnection};
-use crate::plugin::cluster::{Cluster, Listed};
+use crate::plugin::cluster::Cluster;
 use crate::plugin::doctor::connections::object;
 use crate::plugin::doctor::finding::{Check, Finding, Verdict};
 use crate::plugin::doctor::leader;
 use crate::plugin::doctor::operators::Operators;
-use crate::plugin::fault::Asked;
 use crate::process::clock::SystemClock;
 use crate::zitadel::{Client, ClientConfig, Credential, Endpoint, Issuer};
 
@@ -112,14 +111,9 @@ async fn authorities(
     namespace: &str,
     KeyRef { name, key }: &KeyRef,
 ) -> Result<Vec<u8>, Box<Finding>> {
-    let asked = Asked::of("get", "configmaps", Some(namespace)).named(name);
-    let path = format!("/api/v1/namespaces/{namespace}/configmaps");
-    let found = cluster.at::<ConfigMap>(&path, &asked).await;
+    let found = cluster.fetch::<ConfigMap>(Some(namespace), name).await;
     let found = found.map_err(|error| Box::new(Finding::unknown(Check::FromHere, &error)))?;
-    let pem = match found {
-        Listed::Read(ConfigMap { data, .. }) => data.and_then(|mut data| data.remove(key)),
-        Listed::Unreadable(_) => None,
-    };
+    let pem = found.into_read().and_then(|it| it.data?.remove(key));
     pem.map(String::into_bytes).ok_or_else(|| {
         let message = format!("not checked: ConfigMap {namespace}/{name} has no key {key}");
         Box::new(Finding::new(Check::FromHere, Verdict::Unknown, message))

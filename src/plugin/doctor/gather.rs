@@ -3,21 +3,22 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::{StreamExt as _, future, stream};
+use futures::future;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
-    SubjectAccessReviewSpec,
+    ResourceAttributes, SelfSubjectAccessReview, SubjectAccessReview, SubjectAccessReviewSpec,
 };
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams, PostParams};
 use kube::core::{PartialObjectMeta, Request};
+use kube::{Resource, ResourceExt};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::api::{GROUP, Kind, ZitadelConnection};
-use crate::check::access::{Access, accesses};
+use crate::check::access::{Access, accesses, self_review};
 use crate::check::leader::{NoLeader, leads};
+use crate::check::without;
 use crate::operator::LEADER_LEASE;
 use crate::plugin::cluster::{Cluster, Listed, Scope};
 use crate::plugin::doctor::caller::Need;
@@ -31,8 +32,6 @@ use crate::rights;
 use crate::store::claim::CLAIM_LABEL;
 use crate::store::secret::MANAGED_LABEL;
 
-/// Requests at the same time.
-pub const CONCURRENCY: usize = 8;
 /// How long a Lease is watched whose holder may have a wrong clock: longer than it is renewed after.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -50,20 +49,9 @@ pub async fn definitions(cluster: &Cluster) -> Vec<Definition> {
     // NB: a test rules out that they cannot be made.
     let expected = crate::api::definitions().into_iter().flatten();
     let definitions = expected.map(async |expected| {
-        let asked = Asked::of(
-            "get",
-            "customresourcedefinitions.apiextensions.k8s.io",
-            None,
-        );
-        let asked = asked.named(&expected.name_any());
-        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-        let found = cluster
-            .at(path, &asked)
-            .await
-            .and_then(|found| match found {
-                Listed::Read(found) => Ok(found),
-                Listed::Unreadable(_) => Err(ClusterError::Absent(asked.resource.clone())),
-            });
+        let name = expected.name_any();
+        let found = cluster.fetch(None, &name).await;
+        let found = found.and_then(|found| found.into_read().ok_or(ClusterError::Absent(name)));
         Definition { expected, found }
     });
     future::join_all(definitions).await
@@ -74,8 +62,8 @@ pub async fn operators(cluster: &Cluster, own: Option<&str>) -> Operators {
     let deployments = ListParams::default().labels(&format!("{}={}", LABEL.0, LABEL.1));
     let leases = ListParams::default().fields(&format!("metadata.name={LEADER_LEASE}"));
     let (deployments, leases) = tokio::join!(
-        list::<Deployment>(cluster, "apps", "deployments", own, deployments),
-        list::<Lease>(cluster, "coordination.k8s.io", "leases", own, leases),
+        list::<Deployment>(cluster, own, deployments),
+        list::<Lease>(cluster, own, leases),
     );
     let mut errors = Vec::new();
     let deployments = deployments.unwrap_or_else(|error| {
@@ -110,14 +98,7 @@ async fn place(
 ) -> Place {
     if installations.is_empty() {
         // One whose name, and label, is another.
-        let all = list(
-            cluster,
-            "apps",
-            "deployments",
-            Some(&namespace),
-            ListParams::default(),
-        )
-        .await;
+        let all = list::<Deployment>(cluster, Some(&namespace), ListParams::default()).await;
         let all = all.unwrap_or_default();
         installations = all.iter().filter_map(Installation::of).collect();
     }
@@ -134,11 +115,9 @@ async fn place(
 }
 
 async fn read_lease(cluster: &Cluster, namespace: &str) -> Result<Option<Lease>, ClusterError> {
-    let asked = Asked::of("get", "leases.coordination.k8s.io", Some(namespace)).named(LEADER_LEASE);
-    let path = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases");
-    match cluster.at(&path, &asked).await {
-        Ok(Listed::Read(lease)) => Ok(Some(lease)),
-        Ok(Listed::Unreadable(_)) | Err(ClusterError::Absent(_)) => Ok(None),
+    match cluster.fetch(Some(namespace), LEADER_LEASE).await {
+        Ok(lease) => Ok(lease.into_read()),
+        Err(ClusterError::Absent(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -163,7 +142,7 @@ async fn denied(
     installation: &Installation,
 ) -> Result<Vec<Access>, ClusterError> {
     let api: Api<SubjectAccessReview> = Api::all(cluster.client().clone());
-    let asked = Asked::of("create", "subjectaccessreviews.authorization.k8s.io", None);
+    let asked = Asked::resource::<SubjectAccessReview>("create", None);
     let own = installation.namespace.as_str();
     let groups = ["system:serviceaccounts", "system:authenticated"];
     let groups = groups.into_iter().map(ToOwned::to_owned);
@@ -172,7 +151,7 @@ async fn denied(
         .collect();
     let needed = rights::needed(installation.refreshes, installation.restarts);
     let needed = accesses(needed, own, &installation.scope);
-    let reviews = stream::iter(needed).map(async |access| {
+    without(needed, async |access: &Access| {
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
                 resource_attributes: Some(access.attributes()),
@@ -184,12 +163,9 @@ async fn denied(
         };
         let answer = api.create(&PostParams::default(), &review).await;
         let answer = answer.map_err(|error| cluster.error(&error, &asked))?;
-        let allowed = answer.status.is_some_and(|status| status.allowed);
-        Ok((!allowed).then_some(access))
-    });
-    let answers: Vec<Result<Option<Access>, ClusterError>> =
-        reviews.buffered(CONCURRENCY).collect().await;
-    answers.into_iter().filter_map(Result::transpose).collect()
+        Ok(answer.status.is_some_and(|status| status.allowed))
+    })
+    .await
 }
 
 /// What the API server denies the caller of that which commands need.
@@ -199,12 +175,8 @@ pub async fn denied_to_caller(
     needs: Vec<Need>,
 ) -> Result<Vec<Need>, ClusterError> {
     let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client().clone());
-    let asked = Asked::of(
-        "create",
-        "selfsubjectaccessreviews.authorization.k8s.io",
-        None,
-    );
-    let reviews = stream::iter(needs).map(async |need| {
+    let asked = Asked::resource::<SelfSubjectAccessReview>("create", None);
+    without(needs, async |need: &Need| {
         let attributes = ResourceAttributes {
             group: Some(need.group.to_owned()),
             resource: Some(need.resource.to_owned()),
@@ -212,40 +184,19 @@ pub async fn denied_to_caller(
             namespace: scope.namespace.clone(),
             ..ResourceAttributes::default()
         };
-        let review = SelfSubjectAccessReview {
-            spec: SelfSubjectAccessReviewSpec {
-                resource_attributes: Some(attributes),
-                ..SelfSubjectAccessReviewSpec::default()
-            },
-            ..SelfSubjectAccessReview::default()
-        };
+        let review = self_review(attributes);
         let answer = api.create(&PostParams::default(), &review).await;
         let answer = answer.map_err(|error| cluster.error(&error, &asked))?;
-        let allowed = answer.status.is_some_and(|status| status.allowed);
-        Ok((!allowed).then_some(need))
-    });
-    let answers: Vec<Result<Option<Need>, ClusterError>> =
-        reviews.buffered(CONCURRENCY).collect().await;
-    answers.into_iter().filter_map(Result::transpose).collect()
+        Ok(answer.status.is_some_and(|status| status.allowed))
+    })
+    .await
 }
 
 /// All connections.
 pub async fn connections(
     cluster: &Cluster,
 ) -> Result<Vec<Listed<ZitadelConnection>>, ClusterError> {
-    let asked = Asked::of("list", "zitadelconnections.zitadel-secrets.dev", None);
-    let request = Request::new("/apis/zitadel-secrets.dev/v1alpha1/zitadelconnections");
-    let mut all = Vec::new();
-    let keep = |connection| all.push(connection);
-    cluster
-        .pages(
-            |params| request.list(params),
-            ListParams::default(),
-            &asked,
-            keep,
-        )
-        .await?;
-    Ok(all)
+    cluster.list(None, ListParams::default()).await
 }
 
 /// The objects of the scope, of both kinds.
@@ -256,21 +207,16 @@ pub async fn objects(cluster: &Cluster, scope: &Scope) -> Result<Vec<Owned>, Clu
         cluster.each(kind, scope, keep).await?;
         Ok(all)
     });
-    let kinds: Vec<Vec<Owned>> = future::try_join_all(kinds).await?;
+    // NB: of several errors the first one in this order is named, not the first one in time.
+    let kinds = future::join_all(kinds).await;
+    let kinds: Vec<Vec<Owned>> = kinds.into_iter().collect::<Result<_, _>>()?;
     Ok(kinds.into_iter().flatten().collect())
 }
 
 /// The claims in a namespace of an operator.
 pub async fn claims(cluster: &Cluster, namespace: &str) -> Result<Vec<Lease>, ClusterError> {
     let params = ListParams::default().labels(CLAIM_LABEL);
-    list(
-        cluster,
-        "coordination.k8s.io",
-        "leases",
-        Some(namespace),
-        params,
-    )
-    .await
+    list(cluster, Some(namespace), params).await
 }
 
 /// The metadata of the Secrets that the operator wrote, without their data.
@@ -278,13 +224,11 @@ pub async fn secrets(
     cluster: &Cluster,
     scope: &Scope,
 ) -> Result<Vec<PartialObjectMeta>, ClusterError> {
-    let asked = Asked::of("list", "secrets", scope.namespace.as_deref());
-    let request = Request::new(path("", "secrets", scope.namespace.as_deref()));
+    let namespace = scope.namespace.as_deref();
+    let asked = Asked::resource::<Secret>("list", namespace);
+    let request = Request::new(Secret::url_path(&(), namespace));
     let mut all = Vec::new();
-    let keep = |secret| match secret {
-        Listed::Read(secret) => all.push(secret),
-        Listed::Unreadable(_) => {}
-    };
+    let keep = |secret: Listed<_>| all.extend(secret.into_read());
     let params = ListParams::default().labels(MANAGED_LABEL);
     cluster
         .pages(|params| request.list_metadata(params), params, &asked, keep)
@@ -292,34 +236,15 @@ pub async fn secrets(
     Ok(all)
 }
 
-fn path(group: &str, resource: &str, namespace: Option<&str>) -> String {
-    let root = if group.is_empty() {
-        "/api".to_owned()
-    } else {
-        format!("/apis/{group}")
-    };
-    match namespace {
-        Some(namespace) => format!("{root}/v1/namespaces/{namespace}/{resource}"),
-        None => format!("{root}/v1/{resource}"),
-    }
-}
-
-async fn list<T: DeserializeOwned + Send + 'static>(
+/// The objects of a type that can be read.
+async fn list<T>(
     cluster: &Cluster,
-    group: &str,
-    resource: &str,
     namespace: Option<&str>,
     params: ListParams,
-) -> Result<Vec<T>, ClusterError> {
-    let asked = Asked::of("list", &format!("{resource}.{group}"), namespace);
-    let request = Request::new(path(group, resource, namespace));
-    let mut all = Vec::new();
-    let keep = |object| match object {
-        Listed::Read(object) => all.push(object),
-        Listed::Unreadable(_) => {}
-    };
-    cluster
-        .pages(|params| request.list(params), params, &asked, keep)
-        .await?;
-    Ok(all)
+) -> Result<Vec<T>, ClusterError>
+where
+    T: Resource<DynamicType = ()> + DeserializeOwned + Send + 'static,
+{
+    let all = cluster.list(namespace, params).await?;
+    Ok(all.into_iter().filter_map(Listed::into_read).collect())
 }

@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use crate::api::{AppSecret, Kind};
 use crate::plugin::cli::Global;
-use crate::plugin::cluster::{Cluster, Listed, resource};
+use crate::plugin::cluster::{Cluster, Listed};
 use crate::plugin::decision::Found;
 use crate::plugin::exit::{Exit, Failure};
 use crate::plugin::fault::ClusterError;
-use crate::plugin::output::{Cell, Column, Output, Record, note, rotate_now};
+use crate::plugin::line::{self, line};
+use crate::plugin::output::{Cell, Column, Output, note, rotate_now};
 use crate::plugin::plan::dry_run::{self, Applied, Refused};
 use crate::plugin::plan::edit::{Change, Consequence, Edit};
 use crate::plugin::plan::grants::{Granted, Grants};
@@ -47,11 +48,7 @@ struct Row {
     message: String,
 }
 
-impl Record for Row {
-    fn reference(&self) -> String {
-        resource(self.kind, &self.name)
-    }
-}
+line!(Row);
 
 /// An object of the file beside that of the cluster.
 struct Compared {
@@ -75,12 +72,7 @@ struct Remarks {
 }
 
 fn columns(with_namespace: bool, with_kind: bool) -> Vec<Column<Row>> {
-    let namespace = Column::new("NAMESPACE", |row: &Row, _| Cell::plain(&row.namespace));
-    let kind = Column::new("KIND", |row: &Row, _| Cell::plain(row.kind.as_str()));
-    let mut columns = Vec::new();
-    columns.extend(with_namespace.then_some(namespace));
-    columns.push(Column::new("NAME", |row: &Row, _| Cell::plain(&row.name)));
-    columns.extend(with_kind.then_some(kind));
+    let mut columns: Vec<Column<Row>> = line::columns(with_namespace, with_kind).collect();
     columns.extend([
         Column::new("CHANGE", |row: &Row, _| {
             Cell::new(&format!("{:?}", row.change), row.change.tone())
@@ -137,20 +129,10 @@ pub async fn run(
             Err(Refused::Cluster(error)) => return Err(error.into()),
         }
     }
-    rows.sort_by(|one, other| {
-        let key = |row: &Row| {
-            (
-                row.change,
-                row.namespace.clone(),
-                row.name.clone(),
-                row.kind,
-            )
-        };
-        key(one).cmp(&key(other))
-    });
+    rows.sort_by(line::order);
+    rows.sort_by_key(|row| row.change);
     let namespaces: BTreeSet<&str> = rows.iter().map(|row| row.namespace.as_str()).collect();
-    let kinds: BTreeSet<Kind> = rows.iter().map(|row| row.kind).collect();
-    let columns = columns(namespaces.len() > 1, kinds.len() > 1);
+    let columns = columns(namespaces.len() > 1, line::has_every_kind(&rows));
     output.records(&columns, &rows, cluster.now())?;
     let rotating = rows.iter().filter(|row| row.change == Change::RotatesNow);
     let rotating = rotating.count();
@@ -237,7 +219,7 @@ async fn compare(cluster: &Cluster, document: &Document) -> Result<Compared, Ref
 impl Compared {
     /// Reads what else matters: a Secret of the new name, and the Pods that name the former one.
     async fn look_around(&mut self, cluster: &Cluster) -> Result<(), ClusterError> {
-        let Ok(target) = Target::read(&self.after, std::time::Duration::from_secs(1)) else {
+        let Ok(target) = Target::read_unlimited(&self.after) else {
             return Ok(());
         };
         let status = self
@@ -293,7 +275,7 @@ async fn consequences(
     [now, until]: [Timestamp; 2],
     remarks: &mut Remarks,
 ) -> Result<Vec<Row>, Failure> {
-    let read = |object| Target::read(object, std::time::Duration::from_secs(1)).ok();
+    let read = |object| Target::read_unlimited(object).ok();
     let before = compared.before.as_ref().and_then(read);
     let after = read(&compared.after);
     for target in before.iter().chain(&after) {

@@ -50,16 +50,16 @@ impl Edit<'_> {
         {
             return Vec::new();
         }
-        // NB: the shortest interval is the operator's business.
-        let read = |object| Target::read(object, std::time::Duration::from_secs(1));
-        let target = match read(self.after) {
+        let target = match Target::read_unlimited(self.after) {
             Ok(target) => target,
             Err(error) => {
                 let stalls = Consequence::new(Change::Stalls, error.to_string());
                 return vec![stalls.because(Reason::InvalidSpec.as_str())];
             }
         };
-        let before = self.before.and_then(|before| read(before).ok());
+        let before = self
+            .before
+            .and_then(|before| Target::read_unlimited(before).ok());
         let status = self.before.and_then(|before| before.status.clone());
         let mut all = self.all(&status.unwrap_or_default(), before.as_ref(), &target);
         if all.is_empty() {

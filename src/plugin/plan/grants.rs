@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::GetParams;
-use kube::core::Request;
-use kube::{Resource as _, ResourceExt as _};
+use kube::{Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use crate::api::{GROUP, ZitadelConnection};
+use crate::api::ZitadelConnection;
 use crate::connection::grants::ParsedGrant;
 use crate::plugin::cluster::Cluster;
 use crate::plugin::exit::Failure;
-use crate::plugin::fault::{Asked, ClusterError};
+use crate::plugin::fault::ClusterError;
 use crate::target::Target;
 use crate::zitadel::AppRef;
 
@@ -73,9 +71,7 @@ impl Grants {
     pub async fn see(&mut self, cluster: &Cluster, target: &Target) -> Result<(), Failure> {
         let (name, namespace) = (&target.connection, &target.owner.namespace);
         if !self.connections.contains_key(name) {
-            let resource = format!("zitadelconnections.{GROUP}");
-            let path = ZitadelConnection::url_path(&(), None);
-            let connection = match get::<ZitadelConnection>(cluster, &path, &resource, name).await {
+            let connection = match get::<ZitadelConnection>(cluster, name).await {
                 Ok(object) => Connection::read(&object),
                 Err(ClusterError::Absent(_)) => Connection::Missing,
                 Err(error) => Connection::Unseen(unseen(error)?),
@@ -83,8 +79,7 @@ impl Grants {
             self.connections.insert(name.clone(), connection);
         }
         if self.by_name(target) == Granted::No && !self.namespaces.contains_key(namespace) {
-            let path = Namespace::url_path(&(), None);
-            let labels = match get::<Namespace>(cluster, &path, "namespaces", namespace).await {
+            let labels = match get::<Namespace>(cluster, namespace).await {
                 Ok(object) => Ok(object.labels().clone()),
                 Err(ClusterError::Absent(_)) => Ok(Labels::new()),
                 Err(error) => Err(unseen(error)?),
@@ -157,16 +152,12 @@ fn unseen(error: ClusterError) -> Result<String, Failure> {
     }
 }
 
-async fn get<T: DeserializeOwned>(
+async fn get<T: Resource<DynamicType = ()> + DeserializeOwned>(
     cluster: &Cluster,
-    path: &str,
-    resource: &str,
     name: &str,
 ) -> Result<T, ClusterError> {
-    let asked = Asked::of("get", resource, None).named(name);
-    let request = Request::new(path).get(name, &GetParams::default());
-    let body = cluster.body(request, &asked).await?;
-    serde_json::from_slice(&body).map_err(|_| cluster.unreadable())
+    let found = cluster.fetch(None, name).await?;
+    found.into_read().ok_or_else(|| cluster.unreadable())
 }
 
 #[cfg(test)]
@@ -185,7 +176,7 @@ mod tests {
             object["spec"][field] = value.clone();
         }
         let object: AppSecret = serde_json::from_value(object).unwrap();
-        Target::read(&object, std::time::Duration::from_secs(1)).unwrap()
+        Target::read_unlimited(&object).unwrap()
     }
 
     fn grants(url: &str, grants: &Value) -> Grants {

@@ -54,9 +54,7 @@ pub fn applied(
             );
         }
     }
-    // NB: the shortest interval is the operator's business.
-    let target = Target::read(&object, std::time::Duration::from_secs(1));
-    target.map_err(|error| error.to_string())?;
+    Target::read_unlimited(&object).map_err(|error| error.to_string())?;
     debug_assert_eq!(object.name_any(), document.name);
     Ok(object)
 }

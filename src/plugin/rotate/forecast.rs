@@ -200,7 +200,7 @@ mod tests {
             object["spec"][name] = value.clone();
         }
         let object: AppSecret = serde_json::from_value(object).unwrap();
-        let target = Target::read(&object, std::time::Duration::from_secs(1)).unwrap();
+        let target = Target::read_unlimited(&object).unwrap();
         let now = "2026-11-30T12:00:00Z".parse().unwrap();
         let forecast = Forecast {
             object: &object,

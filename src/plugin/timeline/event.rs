@@ -143,16 +143,13 @@ impl Mark {
 
     /// A rotation of the past, and what it replaced.
     pub fn past(past: HistoryEntry) -> impl Iterator<Item = Self> {
-        let event = Event::of(&past);
+        let (event, dark) = (Event::of(&past), past.dark_milliseconds());
         // NB: the one that an application is created with is no one's.
         let foreign = past.replaced.filter(|it| it.with_app != Some(true));
         let foreign = foreign.map(|foreign| Self {
             user_id: foreign.user_id,
             ..Self::new(foreign.time.0, Event::Foreign)
         });
-        // NB: with a standby, which has an application of its own, the former pair works meanwhile.
-        let dark = past.dark_window_milliseconds;
-        let dark = dark.filter(|_| past.app_id.is_none());
         let rotation = Self {
             reason: Some(past.reason),
             outcome: Some(past.outcome),

@@ -10,8 +10,8 @@ use crate::api::{
     AppSecret, AppSecretStatus, Condition, ConditionType, HistoryEntry, Kind, Status, seconds,
 };
 use crate::plugin::calendar;
-use crate::plugin::cluster::{Listed, Metadata, resource};
-use crate::plugin::output::Record;
+use crate::plugin::cluster::{Listed, Metadata};
+use crate::plugin::line::line;
 use crate::plugin::standing::{Level, Shown, ShownStatus, Standing};
 use crate::plugin::timeline::axis::Axis;
 use crate::plugin::timeline::event::{Event, Mark, Span, State};
@@ -67,11 +67,7 @@ pub struct Row {
     pub next_rotation_time: Option<Timestamp>,
 }
 
-impl Record for Row {
-    fn reference(&self) -> String {
-        resource(self.kind, &self.name)
-    }
-}
+line!(Row);
 
 impl Row {
     /// What is known of an object within a time.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::api::Kind;
 use crate::plugin::cli::short;
+use crate::plugin::line;
 use crate::plugin::output::{Tone, milliseconds};
 use crate::plugin::timeline::axis::Axis;
 use crate::plugin::timeline::event::{Event, Mark, Span, State};
@@ -120,9 +120,10 @@ pub struct Summary {
 impl Summary {
     /// Of these rows.
     pub fn of(rows: &[Row]) -> Self {
-        let mut summary = Self::default();
-        let has = |kind| rows.iter().any(|row| row.kind == kind);
-        summary.both_kinds = Kind::ALL.into_iter().all(has);
+        let mut summary = Self {
+            both_kinds: line::has_every_kind(rows),
+            ..Self::default()
+        };
         for row in rows {
             summary.add(row);
         }

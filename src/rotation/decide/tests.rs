@@ -125,6 +125,12 @@ fn present(claim: Claim) -> Observed<ClaimView> {
     present_as("u", claim)
 }
 
+/// A claim whose attempt was given up.
+fn voided(mut claim: Claim) -> Observed<ClaimView> {
+    claim.attempt.as_mut().unwrap().state = AttemptState::Void;
+    present(claim)
+}
+
 fn present_as(uid: &str, claim: Claim) -> Observed<ClaimView> {
     Observed::Live(ClaimView::Present {
         version: Version {

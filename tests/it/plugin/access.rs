@@ -54,17 +54,11 @@ async fn a_missing_right_is_named_and_a_namespace_is_proposed() {
     }
     run(&kubeconfig, &["-A", "status"]).ends(3, "or choose a namespace with -n");
     // What one kind of objects can be seen of is shown, and that it is not all.
-    let create = |arguments: &[&str]| {
-        let output = cluster.kubectl(&[&["-n", &tenant.namespace, "create"], arguments].concat());
-        assert!(output.status.success(), "{output:?}");
-    };
-    create(&[
-        "role",
-        "one",
+    let one = [
         "--verb=get,list,watch",
         "--resource=apiappsecrets.zitadel-secrets.dev",
-    ]);
-    create(&["rolebinding", "one", "--role=one", "--user=nobody"]);
+    ];
+    grant(&tenant, "nobody", &one).await;
     let ran = eventually(PATIENCE, || async {
         let ran = run(&kubeconfig, &["-n", &tenant.namespace, "status"]);
         ran.stdout.contains("orders").then_some(ran)
@@ -82,13 +76,8 @@ async fn whoever_may_look_may_not_rotate() {
     let app = tenant.issued("orders", json!({})).await;
     let cluster = &World::shared().await.cluster;
     let kubeconfig = cluster.kubeconfig_for_user("looks", &[]).await;
-    let create = |arguments: &[&str]| {
-        let output = cluster.kubectl(&[&["-n", &tenant.namespace, "create"], arguments].concat());
-        assert!(output.status.success(), "{output:?}");
-    };
     let kinds = "--resource=apiappsecrets.zitadel-secrets.dev,oidcappsecrets.zitadel-secrets.dev";
-    create(&["role", "look", "--verb=get,list", kinds]);
-    create(&["rolebinding", "look", "--role=look", "--user=looks"]);
+    grant(&tenant, "looks", &["--verb=get,list", kinds]).await;
     let own = ["-n", &tenant.namespace];
     eventually(PATIENCE, || async {
         let ran = run(&kubeconfig, &[&own[..], &["status", "orders"]].concat());

@@ -264,13 +264,8 @@ async fn what_may_not_be_asked_is_named_and_stops_no_other_check() {
     let table = run(&kubeconfig, &own[..3]);
     table.ends(3, "could not be made");
     // What is allowed is checked.
-    let create = |arguments: &[&str]| {
-        let output = cluster.kubectl(&[&["-n", &tenant.namespace, "create"], arguments].concat());
-        assert!(output.status.success(), "{output:?}");
-    };
     let kinds = "--resource=apiappsecrets.zitadel-secrets.dev,oidcappsecrets.zitadel-secrets.dev";
-    create(&["role", "look", "--verb=get,list", kinds]);
-    create(&["rolebinding", "look", "--role=look", "--user=limited"]);
+    grant(&tenant, "limited", &["--verb=get,list", kinds]).await;
     let lines = eventually(PATIENCE, || async {
         let lines = found(&run(&kubeconfig, &own));
         let is_there = |line: &String| line.starts_with("object ok none of 0 objects");

@@ -80,6 +80,19 @@ pub(crate) async fn as_admin(tenant: &Tenant, arguments: &[&str]) -> Ran {
     )
 }
 
+/// Gives a user a role in a tenant's namespace, such as with `--verb=get`.
+pub(crate) async fn grant(tenant: &Tenant, user: &str, rules: &[&str]) {
+    let cluster = &World::shared().await.cluster;
+    let (role, to) = (format!("--role={user}"), format!("--user={user}"));
+    for arguments in [
+        &[&["role", user], rules].concat()[..],
+        &["rolebinding", user, &role, &to],
+    ] {
+        let output = cluster.kubectl(&[&["-n", &tenant.namespace, "create"], arguments].concat());
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
 /// A run whose lines are read one by one.
 struct Running {
     child: Child,

@@ -486,13 +486,8 @@ async fn whoever_may_only_look_is_told_what_was_not_checked() {
     let app = tenant.issued("orders", json!({})).await;
     let cluster = &World::shared().await.cluster;
     let kubeconfig = cluster.kubeconfig_for_user("mayplan", &[]).await;
-    let create = |arguments: &[&str]| {
-        let output = cluster.kubectl(&[&["-n", &tenant.namespace, "create"], arguments].concat());
-        assert!(output.status.success(), "{output:?}");
-    };
     let kinds = "--resource=apiappsecrets.zitadel-secrets.dev";
-    create(&["role", "look", "--verb=get", kinds]);
-    create(&["rolebinding", "look", "--role=look", "--user=mayplan"]);
+    grant(&tenant, "mayplan", &["--verb=get", kinds]).await;
     let spec = json!({"rotation": {"trigger": "new"}, "secret": {"name": "other"}});
     let path = file(&tenant, &[tenant.manifest("orders", &app.id, spec)]).await;
     let arguments = [
@@ -519,26 +514,22 @@ async fn whoever_may_only_look_is_told_what_was_not_checked() {
             .contains("which Pods name orders is not known: you may not list pods"),
         "{ran:?}"
     );
-    let mut wrong = tenant.manifest("orders", &app.id, json!({"rotation": {"interval": "1x"}}));
-    let path = file(&tenant, &[wrong.clone()]).await;
-    let arguments = [
-        "-n",
-        &tenant.namespace,
-        "plan",
-        "-f",
-        path.to_str().unwrap(),
-    ];
-    run(&kubeconfig, &arguments).ends(2, "spec.rotation.interval has something");
-    wrong["spec"]["rotation"] = json!({"intervall": "1d"});
-    let path = file(&tenant, &[wrong]).await;
-    let arguments = [
-        "-n",
-        &tenant.namespace,
-        "plan",
-        "-f",
-        path.to_str().unwrap(),
-    ];
-    run(&kubeconfig, &arguments).ends(2, "spec.rotation.intervall is an unknown field");
+    for (rotation, says) in [
+        (
+            json!({"interval": "1x"}),
+            "spec.rotation.interval has something",
+        ),
+        (
+            json!({"intervall": "1d"}),
+            "spec.rotation.intervall is an unknown field",
+        ),
+    ] {
+        let wrong = tenant.manifest("orders", &app.id, json!({ "rotation": rotation }));
+        let path = file(&tenant, &[wrong]).await;
+        let path = path.to_str().unwrap();
+        let arguments = ["-n", &tenant.namespace, "plan", "-f", path];
+        run(&kubeconfig, &arguments).ends(2, says);
+    }
     tenant.fence().await;
     assert_eq!(tenant.generates(&app), 1);
 }

@@ -3,24 +3,15 @@
 use serde_json::json;
 
 use super::*;
+use crate::plugin::fixtures::{self, NOW, at, with};
 
-const NOW: &str = "2026-11-30T12:00:00Z";
-
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
+/// The rotation of an object that nothing is said about.
+fn monthly() -> Value {
+    json!({"interval": "30d", "jitterPercent": 0, "trigger": "a"})
 }
 
 fn object(spec: &Value, status: &Value) -> AppSecret {
-    let mut object = json!({
-        "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
-        "metadata": {"name": "api", "namespace": "orders", "uid": "u", "generation": 1},
-        "spec": {"projectId": "1", "appId": "2", "rotation": {"interval": "30d", "jitterPercent": 0, "trigger": "a"}},
-        "status": status,
-    });
-    for (field, value) in spec.as_object().unwrap() {
-        object["spec"][field] = value.clone();
-    }
-    serde_json::from_value(object).unwrap()
+    fixtures::object(&with(json!({ "rotation": monthly() }), spec), status)
 }
 
 fn issued() -> Value {
@@ -30,12 +21,8 @@ fn issued() -> Value {
     })
 }
 
-fn of(
-    before: Option<&AppSecret>,
-    after: &AppSecret,
-    change: impl FnOnce(&mut Edit<'_>),
-) -> Vec<Consequence> {
-    let mut edit = Edit {
+fn edit<'a>(before: Option<&'a AppSecret>, after: &'a AppSecret) -> Edit<'a> {
+    Edit {
         before,
         after,
         was_granted: Granted::Yes,
@@ -45,7 +32,15 @@ fn of(
         pods: Ok(Vec::new()),
         now: at(NOW),
         until: at("2026-12-07T12:00:00Z"),
-    };
+    }
+}
+
+fn of(
+    before: Option<&AppSecret>,
+    after: &AppSecret,
+    change: impl FnOnce(&mut Edit<'_>),
+) -> Vec<Consequence> {
+    let mut edit = edit(before, after);
     change(&mut edit);
     edit.consequences()
 }
@@ -68,11 +63,7 @@ fn changes(all: &[Consequence]) -> Vec<Change> {
 }
 
 fn rotation(more: &Value) -> Value {
-    let mut rotation = json!({"interval": "30d", "jitterPercent": 0, "trigger": "a"});
-    for (field, value) in more.as_object().unwrap() {
-        rotation[field] = value.clone();
-    }
-    json!({ "rotation": rotation })
+    json!({ "rotation": with(monthly(), more) })
 }
 
 #[test]
@@ -245,19 +236,8 @@ fn fields_are_named_as_deep_as_they_differ() {
         &rotation(&json!({"interval": "1d", "windows": []})),
         &issued(),
     );
-    let edit = Edit {
-        before: Some(&before),
-        after: &after,
-        was_granted: Granted::Yes,
-        granted: Granted::Yes,
-        same_zitadel: Some(true),
-        found: None,
-        pods: Ok(Vec::new()),
-        now: at(NOW),
-        until: at(NOW),
-    };
     assert_eq!(
-        edit.fields(),
+        edit(Some(&before), &after).fields(),
         [
             "spec.rotation.interval",
             "spec.rotation.windows",

@@ -218,9 +218,7 @@ fn a_requested_rotation_that_was_given_up_is_made_again_under_its_own_name() {
         (Cause::Trigger, Cause::Trigger),
         (Cause::LostAttempt, Cause::LostAttempt),
     ] {
-        let mut given_up = claim(2, before, Some("b"), Some(5));
-        given_up.attempt.as_mut().unwrap().state = AttemptState::Void;
-        facts.primary.claim = present(given_up);
+        facts.primary.claim = voided(claim(2, before, Some("b"), Some(5)));
         assert_eq!(claims_for(&facts), (Slot::Primary, again));
     }
 }

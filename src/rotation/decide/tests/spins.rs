@@ -49,11 +49,6 @@ fn claimed(mut facts: Facts) -> Facts {
     facts
 }
 
-fn voided(mut claim: Claim) -> Observed<ClaimView> {
-    claim.attempt.as_mut().unwrap().state = AttemptState::Void;
-    present(claim)
-}
-
 #[test]
 fn a_claim_that_is_given_up_because_something_moved_is_made_again_ever_later() {
     let mut facts = due();
