@@ -20,7 +20,12 @@ pub fn pages() -> Vec<(PathBuf, String)> {
     ]
     .map(|name| root().join(name))
     .into();
-    for directory in ["docs", "docs/how-to", "docs/reference"] {
+    for directory in [
+        "docs",
+        "docs/how-to",
+        "docs/reference",
+        "docs/reference/plugin",
+    ] {
         let entries = std::fs::read_dir(root().join(directory)).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
         pages.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "md")));

@@ -120,20 +120,37 @@ fn every_flag_is_in_the_reference_with_its_variable() {
     }
 }
 
-#[test]
-fn every_command_and_flag_of_the_plugin_is_in_its_reference() {
-    let text = read("docs/reference/plugin.md");
-    let command = plugin::cli::Cli::command();
-    for flag in flags_of(&command) {
-        let is_there = ["`", " "]
+/// The long flags of a command that a page does not name.
+fn unnamed(command: &clap::Command, page: &str) -> Vec<String> {
+    let own = command.get_arguments();
+    let flags = own.filter_map(|argument| argument.get_long().map(ToOwned::to_owned));
+    let is_named = |flag: &String| {
+        ["`", " "]
             .iter()
-            .any(|end| text.contains(&format!("`--{flag}{end}")));
-        assert!(is_there, "--{flag}");
+            .any(|end| page.contains(&format!("`--{flag}{end}")))
+    };
+    flags.filter(|flag| !is_named(flag)).collect()
+}
+
+#[test]
+fn every_command_of_the_plugin_has_a_page_with_its_flags() {
+    let overview = read("docs/reference/plugin.md");
+    let plugin = plugin::cli::Cli::command();
+    assert_eq!(unnamed(&plugin, &overview), [""; 0], "of every command");
+    let mut names = BTreeSet::new();
+    for command in plugin.get_subcommands() {
+        let name = command.get_name();
+        let page = read(&format!("docs/reference/plugin/{name}.md"));
+        let heading = format!("# `kubectl zitadel-secret {name}`\n");
+        assert!(page.starts_with(&heading), "{heading}");
+        assert_eq!(unnamed(command, &page), [""; 0], "{name}");
+        let link = format!("\n| [`{name}`](plugin/{name}.md) | ");
+        assert!(overview.contains(&link), "{link}");
+        names.insert(format!("{name}.md"));
     }
-    for command in command.get_subcommands() {
-        let heading = format!("\n## `{}`\n", command.get_name());
-        assert!(text.contains(&heading), "{heading}");
-    }
+    let pages = std::fs::read_dir(root().join("docs/reference/plugin")).unwrap();
+    let pages = pages.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(pages.collect::<BTreeSet<_>>(), names);
 }
 
 /// A type and its limits, in words.
