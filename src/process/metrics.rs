@@ -228,7 +228,7 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Counts the time in which the Secret of an object held no working credential.
+    /// Counts time in which the Secret of an object held no working credential.
     pub fn dark(&self, time: Duration) {
         self.dark_seconds.inc_by(time.as_secs_f64());
     }

@@ -193,6 +193,7 @@ impl Task {
         let mut sequenced = true;
         drop((permit, claim_slot));
         self.audit(&outcome);
+        self.count_outage(&outcome);
         let now = self.context.process.clock.boot();
         let (value, sequence, change_date, resource_owner) = match outcome {
             GenerateOutcome::Success {
@@ -357,6 +358,28 @@ impl Task {
     fn claimed(&self) -> Option<&Attempt> {
         let claim = self.facts.of(self.slot).known_claim();
         claim?.attempt.as_ref()
+    }
+
+    /// Counts the time since the call whose value was lost, which left no working credential. From the answer on it is the dark window.
+    fn count_outage(&self, outcome: &GenerateOutcome) {
+        let claim = self.facts.of(self.slot).known_claim();
+        let lost = claim.and_then(|claim| claim.replaced.last());
+        let (Cause::LostAttempt, None, Some(lost)) = (self.cause, &self.target.standby, lost)
+        else {
+            return;
+        };
+        let made = self.attempt.made_at();
+        let until = match outcome {
+            GenerateOutcome::Success { .. } | GenerateOutcome::SuccessWithoutSequence { .. } => {
+                self.context.process.clock.wall()
+            }
+            // The next attempt counts from this one.
+            GenerateOutcome::NotExecuted(_) | GenerateOutcome::Unknown(_) => made,
+        };
+        // NB: by the clocks of two processes perhaps, of which the later one may be behind.
+        let outage = until.duration_since(lost.id.made_at());
+        let outage = Duration::try_from(outage).unwrap_or_default();
+        self.context.process.metrics.dark(outage);
     }
 
     /// One record for each call, whatever came of it.

@@ -8,7 +8,8 @@ use crate::support::world::{Operator, PATIENCE, Tenant, World};
 use jiff::Timestamp;
 use serde_json::json;
 use zitadel_secret_operator::api::AppSecret;
-use zitadel_simulator::{Config, Operation, Simulator};
+use zitadel_secret_operator::ids::AttemptId;
+use zitadel_simulator::{Action, Config, Fault, Operation, Reply, Simulator};
 
 const PREFIX: &str = "zitadel_secret_operator_";
 
@@ -288,6 +289,32 @@ async fn the_series_of_an_object_say_what_its_status_says_and_go_with_it() {
         with(&scrape().await, &connection).is_empty().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_time_from_a_lost_answer_to_its_repair_is_dark() {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let own = world.own_operator(&["--protocol-speed", "20"]).await;
+    let tenant = own.tenant_at("outage", world, &zitadel).await;
+    let app = tenant.issued("api", json!({})).await;
+    let lost = Action::RespondAfter(Reply::ingress_html(502));
+    zitadel.inject(Fault::on(Operation::Generate, lost).app(&app.id));
+    tenant.trigger("api", "x").await;
+    tenant.rotated("api", "LostAttempt").await;
+    let attempts = own.operator.audit().into_iter().skip(1);
+    let attempts: Vec<AttemptId> = attempts
+        .map(|line| AttemptId(line["attempt"].as_str().unwrap().parse().unwrap()))
+        .collect();
+    let [lost, repair] = attempts[..] else {
+        panic!("{attempts:?}");
+    };
+    let outage = repair.made_at().duration_since(lost.made_at());
+    let dark = scrape_of(&own.operator).await["dark_seconds_total"];
+    assert!(
+        dark >= outage.as_secs_f64(),
+        "{dark} s of an outage of {outage:#}"
+    );
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ catalogue! {
         DARK_WINDOW: Histogram "dark_window_seconds" ["part"]
             "Time from ZITADEL's response until the Secret is written. Without a standby application the Secret holds no working credential meanwhile";
         DARK_SECONDS: Counter "dark_seconds" []
-            "Seconds in which a Secret held no working credential because of a rotation: the dark windows of objects without a standby application, first issues left out";
+            "Seconds in which a Secret held no working credential because of a rotation: the dark windows of objects without a standby application, and the time from a call whose response was lost to its repair; first issues left out";
         ROTATION_DELAY: Histogram "rotation_delay_seconds" []
             "Time from when a scheduled rotation could first start, due and in a window, until the Secret is written";
         ROTATION_COMPLETE: Histogram "rotation_complete_seconds" []
