@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 export PATH := $(TOOLS)/bin:$(CURDIR)/target/controlplane:$(CURDIR)/target/helm:$(PATH)
 
-.PHONY: help demo tutorial pictures preflight test fmt lint docs crds deploy helm reference controlplane node node-test unit integration rules packaging oci image plugin release-dry-run reproducible book deny bench mutants model chaos fault-matrix outage upgrade fuzz live
+.PHONY: help demo tutorial pictures preflight test fmt lint docs crds deploy helm reference controlplane node node-test unit integration rules packaging logql oci image plugin release-dry-run reproducible book deny bench mutants model chaos fault-matrix outage upgrade fuzz live
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -98,6 +98,10 @@ rules: controlplane ## Tests of alerts, dashboard and GitOps files, by the engin
 packaging: ## Tests of the image's packer, the Dockerfile read by BuildKit's parser, and the workflows checked with actionlint
 	cd image && go vet ./... && go test -count=1 ./...
 	cd tests/workflows && go vet ./... && go test -count=1 ./...
+
+# Not part of `make test`: Loki takes about a minute to compile.
+logql: ## Run the documentation's LogQL in Loki's own parser and pipeline, over the log of a running operator
+	cd tests/logql && GOFLAGS="-mod=readonly -buildvcs=false" go test -count=1 ./...
 
 HOST = $(shell $(CARGO) -vV | sed -n 's/^host: //p')
 VERSION = $(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1/p' Cargo.toml)

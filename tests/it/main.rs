@@ -15,6 +15,7 @@ mod support;
 mod admission;
 mod adoption;
 mod api_v2;
+mod audit;
 mod bad_input;
 mod claims;
 mod connection;
