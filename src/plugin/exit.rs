@@ -33,6 +33,15 @@ impl Exit {
             Self::Interrupted => 130,
         }
     }
+
+    /// How a command ends that has looked at objects. What was found is certain, whatever else could not be seen.
+    pub const fn of(found: bool, missing: bool) -> Self {
+        match (found, missing) {
+            (true, _) => Self::Finding,
+            (false, true) => Self::NoAccess,
+            (false, false) => Self::Fine,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {

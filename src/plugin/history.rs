@@ -195,13 +195,7 @@ pub async fn run(
         ));
     }
     note_missing(&missing);
-    Ok(if !missing.is_empty() {
-        Exit::NoAccess
-    } else if unreadable > 0 {
-        Exit::Finding
-    } else {
-        Exit::Fine
-    })
+    Ok(Exit::of(unreadable > 0, !missing.is_empty()))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! `plan`: what rotates when; with a file, what changes if it is applied.
 //!
 //! * [`manifest`] is the objects of a file, [`changes`] compares them with the cluster: [`dry_run`], or [`validate`] without it, says what becomes of
-//!   each, [`grants`] whether it may, [`edit`] what that means
+//!   each, [`connections`] what becomes of others whose connection is in the file, [`grants`] whether it may, [`edit`] what that means
 
 mod changes;
+mod connections;
 mod dry_run;
 mod edit;
 mod grants;
@@ -64,6 +65,17 @@ struct Object {
     status: Option<AppSecretStatus>,
 }
 
+impl Object {
+    fn of_kind(self, kind: Kind) -> AppSecret {
+        AppSecret {
+            kind,
+            metadata: self.metadata,
+            spec: self.spec,
+            status: self.status,
+        }
+    }
+}
+
 /// An object whose rotations are printed.
 #[derive(Debug)]
 struct Planned {
@@ -91,12 +103,7 @@ struct Plan {
 impl Plan {
     fn see(&mut self, kind: Kind, object: Listed<Object>, now: Timestamp, until: Timestamp) {
         let object = match object {
-            Listed::Read(object) => AppSecret {
-                kind,
-                metadata: object.metadata,
-                spec: object.spec,
-                status: object.status,
-            },
+            Listed::Read(object) => object.of_kind(kind),
             Listed::Unreadable(metadata) => {
                 let Standing { word, message, .. } = Standing::unreadable();
                 let held = Held {
@@ -313,11 +320,7 @@ pub async fn run(
         pacing(due);
     }
     note_missing(&missing);
-    Ok(match (missing.is_empty(), rotating) {
-        (false, _) => Exit::NoAccess,
-        (true, 0) => Exit::Fine,
-        (true, _) => Exit::Finding,
-    })
+    Ok(Exit::of(rotating > 0, !missing.is_empty()))
 }
 
 fn until(now: Timestamp, ahead: SignedDuration) -> Timestamp {

@@ -207,11 +207,7 @@ pub async fn run(
         note(&format!("{late} of {} {need} attention", rows.len()));
     }
     note_missing(&missing);
-    Ok(match (missing.is_empty(), late) {
-        (false, _) => Exit::NoAccess,
-        (true, 0) => Exit::Fine,
-        (true, _) => Exit::Finding,
-    })
+    Ok(Exit::of(late > 0, !missing.is_empty()))
 }
 
 fn columns_of(scope: &Scope, rows: &[Row]) -> Vec<Column<Row>> {

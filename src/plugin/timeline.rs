@@ -107,11 +107,7 @@ pub async fn run(
         }
     }
     note_missing(&missing);
-    Ok(if missing.is_empty() {
-        Exit::Fine
-    } else {
-        Exit::NoAccess
-    })
+    Ok(Exit::of(false, !missing.is_empty()))
 }
 
 /// A quarter of a time, in whole days where it is more than one.

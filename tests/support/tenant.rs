@@ -73,6 +73,12 @@ impl Tenant {
 
     /// Applies the connection; `extra` overrides fields of the spec.
     pub async fn apply_connection(&self, extra: Value) {
+        let object = self.connection_manifest(extra);
+        apply(&self.connections(), &object).await.unwrap();
+    }
+
+    /// The connection, with these fields of its spec besides.
+    pub fn connection_manifest(&self, extra: Value) -> Value {
         let mut spec = json!({
             "url": self.url,
             "auth": {"personalAccessToken": {"secretKeyRef": {"name": self.namespace, "key": "token"}}},
@@ -89,8 +95,7 @@ impl Tenant {
         spec.as_object_mut()
             .unwrap()
             .extend(extra.as_object().unwrap().clone());
-        let object = json!({"apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ZitadelConnection", "metadata": {"name": self.namespace}, "spec": spec});
-        apply(&self.connections(), &object).await.unwrap();
+        json!({"apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ZitadelConnection", "metadata": {"name": self.namespace}, "spec": spec})
     }
 
     /// The connections.

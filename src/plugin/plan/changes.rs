@@ -15,9 +15,10 @@ use crate::plugin::exit::{Exit, Failure};
 use crate::plugin::fault::ClusterError;
 use crate::plugin::line::{self, line};
 use crate::plugin::output::{Cell, Column, Output, note, rotate_now};
+use crate::plugin::plan::connections::{Key, Planned};
 use crate::plugin::plan::dry_run::{self, Applied, Refused};
 use crate::plugin::plan::edit::{Change, Consequence, Edit};
-use crate::plugin::plan::grants::{Granted, Grants};
+use crate::plugin::plan::grants::{Granted, Grants, When};
 use crate::plugin::plan::manifest::{self, Document, Manifest, Place};
 use crate::plugin::pods::Credential;
 use crate::store::secret::MANAGED_LABEL;
@@ -67,6 +68,9 @@ struct Remarks {
     /// What is not known, and of how many objects.
     unknown: BTreeMap<String, usize>,
     refused: Vec<String>,
+    /// What is not known of connections.
+    notes: Vec<String>,
+    has_connections: bool,
     unchanged: usize,
     others: usize,
 }
@@ -97,6 +101,7 @@ pub async fn run(
     let name = manifest::name(file);
     let Manifest {
         documents,
+        connections,
         others,
         refused,
     } = Manifest::read(&manifest::text(file)?);
@@ -108,12 +113,18 @@ pub async fn run(
         remarks.refused.push(format!("{name}, {place} {why}"));
     }
     let documents = placed(cluster, global, documents, &name, &mut remarks);
-    let objects = documents.len();
+    let mut grants = Grants::default();
+    let mut connections = Planned::read(cluster, &connections, &name, &mut grants).await?;
     let compared = stream::iter(documents.iter().map(|(namespace, document)| async move {
         compare(&cluster.in_namespace(namespace), document).await
     }));
     let compared: Vec<_> = compared.buffered(AT_ONCE).collect().await;
-    let (mut grants, mut rows) = (Grants::default(), Vec::new());
+    let in_file: BTreeSet<Key> = documents.iter().map(key).collect();
+    let users = connections
+        .users(cluster, global.namespace.as_deref(), &in_file)
+        .await?;
+    let objects = documents.len() + users.len();
+    let mut rows = Vec::new();
     for (compared, (namespace, document)) in compared.into_iter().zip(&documents) {
         match compared {
             Ok(compared) => {
@@ -129,6 +140,12 @@ pub async fn run(
             Err(Refused::Cluster(error)) => return Err(error.into()),
         }
     }
+    for (place, object) in users {
+        let now = cluster.now();
+        let until = now.checked_add(ahead).unwrap_or(Timestamp::MAX);
+        let same = Compared::same(place, object);
+        rows.extend(consequences(cluster, &mut grants, same, [now, until], &mut remarks).await?);
+    }
     rows.sort_by(line::order);
     rows.sort_by_key(|row| row.change);
     let namespaces: BTreeSet<&str> = rows.iter().map(|row| row.namespace.as_str()).collect();
@@ -136,12 +153,17 @@ pub async fn run(
     output.records(&columns, &rows, cluster.now())?;
     let rotating = rows.iter().filter(|row| row.change == Change::RotatesNow);
     let rotating = rotating.count();
+    remarks.connections(connections);
     remarks.say(&name, objects, rotating, output);
     Ok(match (remarks.refused.is_empty(), rotating) {
         (false, _) => Exit::Usage,
         (true, 0) => Exit::Fine,
         (true, _) => Exit::Finding,
     })
+}
+
+fn key((namespace, document): &(String, Document)) -> Key {
+    (document.kind, namespace.clone(), document.name.clone())
 }
 
 /// The documents with their namespaces. An object that is there twice is refused.
@@ -152,7 +174,7 @@ fn placed(
     file: &str,
     remarks: &mut Remarks,
 ) -> Vec<(String, Document)> {
-    let mut seen: BTreeMap<(Kind, String, String), Place> = BTreeMap::new();
+    let mut seen: BTreeMap<Key, Place> = BTreeMap::new();
     let mut placed = Vec::new();
     for document in documents {
         let Document {
@@ -217,6 +239,18 @@ async fn compare(cluster: &Cluster, document: &Document) -> Result<Compared, Ref
 }
 
 impl Compared {
+    /// An object that is not edited itself.
+    fn same(place: Place, object: AppSecret) -> Self {
+        Self {
+            place,
+            before: Some(object.clone()),
+            after: object,
+            found: None,
+            pods: Ok(Vec::new()),
+            unknown: Vec::new(),
+        }
+    }
+
     /// Reads what else matters: a Secret of the new name, and the Pods that name the former one.
     async fn look_around(&mut self, cluster: &Cluster) -> Result<(), ClusterError> {
         let Ok(target) = Target::read_unlimited(&self.after) else {
@@ -281,10 +315,11 @@ async fn consequences(
     for target in before.iter().chain(&after) {
         grants.see(cluster, target).await?;
     }
-    let [was_granted, granted] = [&before, &after].map(|target| match target {
-        Some(target) => grants.granted(target),
-        None => Granted::Yes,
-    });
+    let [was_granted, granted] =
+        [(&before, When::Before), (&after, When::After)].map(|(target, when)| match target {
+            Some(target) => grants.granted(target, when),
+            None => Granted::Yes,
+        });
     let same_zitadel = match (&before, &after) {
         (Some(before), Some(after)) => {
             grants.is_same_zitadel(&before.connection, &after.connection)
@@ -333,6 +368,12 @@ async fn consequences(
 }
 
 impl Remarks {
+    fn connections(&mut self, connections: Planned) {
+        self.has_connections = !connections.is_empty();
+        self.refused.extend(connections.refused);
+        self.notes.extend(connections.unknown);
+    }
+
     fn say(&self, file: &str, objects: usize, rotating: usize, output: &Output) {
         for refused in &self.refused {
             note(&format!("error: {refused}"));
@@ -345,8 +386,16 @@ impl Remarks {
             };
             note(&format!("{of}: {unknown}"));
         }
+        for unknown in &self.notes {
+            note(unknown);
+        }
         if objects == 0 && self.refused.is_empty() {
-            note(&format!("no ApiAppSecret or OidcAppSecret in {file}"));
+            let none = "no ApiAppSecret or OidcAppSecret";
+            note(&if self.has_connections {
+                format!("{none} uses a connection of {file}")
+            } else {
+                format!("{none} in {file}")
+            });
         }
         if self.others > 0 {
             note(&format!(

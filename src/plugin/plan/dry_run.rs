@@ -4,19 +4,23 @@
 //! merge what they applied last, what is in the cluster and what is in the file. So fields that others set stay, and those that are taken out
 //! of the file go.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource as _;
 use kube::api::{Patch, PatchParams, PostParams, ValidationDirective};
 use kube::core::Request;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::api::AppSecret;
+use crate::api::{AppSecret, ZitadelConnection};
 use crate::plugin::cluster::{Cluster, FIELD_MANAGER};
 use crate::plugin::fault::{Asked, ClusterError};
-use crate::plugin::plan::manifest::Document;
+use crate::plugin::plan::manifest::{ConnectionDocument, Document};
 use crate::plugin::plan::validate;
 
 /// What `kubectl apply` remembers.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// A field of an object and of a connection that only whoever applies all of it has in its file.
+const OWN: [&str; 2] = ["/f:spec/f:appId", "/f:spec/f:url"];
 /// What the API server fills in.
 const SERVER_SIDE: [&str; 8] = [
     "managedFields",
@@ -31,9 +35,9 @@ const SERVER_SIDE: [&str; 8] = [
 
 /// An object as it will be.
 #[derive(Debug)]
-pub struct Applied {
+pub struct Applied<T> {
     /// The object.
-    pub object: AppSecret,
+    pub object: T,
     /// Why the API server has not checked it, if so.
     pub unchecked: Option<String>,
 }
@@ -52,8 +56,40 @@ pub async fn applied(
     cluster: &Cluster,
     document: &Document,
     before: Option<&AppSecret>,
-) -> Result<Applied, Refused> {
-    let error = match ask(cluster, document, before).await {
+) -> Result<Applied<AppSecret>, Refused> {
+    let namespace = cluster.namespace();
+    let dry_run = DryRun {
+        cluster,
+        path: AppSecret::url_path(&document.kind, Some(namespace)),
+        asked: Asked::kind("create", document.kind, Some(namespace)).named(&document.name),
+        object: manifest(&document.object, Some(namespace)),
+    };
+    let asked = dry_run.ask(before.map(|before| &before.metadata)).await;
+    unless_unasked(asked, || validate::applied(document, namespace, before))
+}
+
+/// What becomes of the connection of a document.
+pub async fn connection(
+    cluster: &Cluster,
+    document: &ConnectionDocument,
+    before: Option<&ZitadelConnection>,
+) -> Result<Applied<ZitadelConnection>, Refused> {
+    let dry_run = DryRun {
+        cluster,
+        path: ZitadelConnection::url_path(&(), None),
+        asked: Asked::resource::<ZitadelConnection>("create", None).named(&document.name),
+        object: manifest(&document.object, None),
+    };
+    let asked = dry_run.ask(before.map(|before| &before.metadata)).await;
+    unless_unasked(asked, || validate::connection(document))
+}
+
+/// What the API server says; where it may not be asked, what is said without it.
+fn unless_unasked<T>(
+    asked: Result<T, ClusterError>,
+    otherwise: impl FnOnce() -> Result<T, String>,
+) -> Result<Applied<T>, Refused> {
+    let error = match asked {
         Ok(object) => {
             return Ok(Applied {
                 object,
@@ -71,9 +107,8 @@ pub async fn applied(
         _ => false,
     };
     if is_unasked {
-        let object = validate::applied(document, cluster.namespace(), before);
         return Ok(Applied {
-            object: object.map_err(Refused::Document)?,
+            object: otherwise().map_err(Refused::Document)?,
             unchecked: Some(error.to_string()),
         });
     }
@@ -84,36 +119,45 @@ pub async fn applied(
     })
 }
 
-async fn ask(
-    cluster: &Cluster,
-    document: &Document,
-    before: Option<&AppSecret>,
-) -> Result<AppSecret, ClusterError> {
-    let path = AppSecret::url_path(&document.kind, Some(cluster.namespace()));
-    let (request, name) = (Request::new(path), &document.name);
-    let object = manifest(&document.object, cluster.namespace());
-    let params = |manager: &str| PatchParams {
-        dry_run: true,
-        field_manager: Some(manager.to_owned()),
-        field_validation: Some(ValidationDirective::Strict),
-        ..PatchParams::default()
-    };
-    let (verb, request) = match before {
-        None => ("create", create(&request, &object)),
-        Some(before) => {
-            let request = if let Some(manager) = applier(before) {
-                let params = params(manager).force();
-                request.patch(name, &params, &Patch::Apply(object))
-            } else {
-                let merged = three_way(&last_applied(before), object);
-                request.patch(name, &params(FIELD_MANAGER), &Patch::Merge(merged))
-            };
-            ("patch", request)
-        }
-    };
-    let asked = Asked::kind(verb, document.kind, Some(cluster.namespace())).named(name);
-    let body = cluster.body(request, &asked).await?;
-    serde_json::from_slice(&body).map_err(|_| cluster.unreadable())
+/// A document that the API server is asked about.
+struct DryRun<'a> {
+    cluster: &'a Cluster,
+    path: String,
+    asked: Asked,
+    object: Value,
+}
+
+impl DryRun<'_> {
+    /// Asks what becomes of an object that is there; of none, what is created.
+    async fn ask<T: DeserializeOwned>(
+        self,
+        before: Option<&ObjectMeta>,
+    ) -> Result<T, ClusterError> {
+        let name = self.asked.name.as_deref().unwrap_or_default();
+        let request = Request::new(self.path);
+        let params = |manager: &str| PatchParams {
+            dry_run: true,
+            field_manager: Some(manager.to_owned()),
+            field_validation: Some(ValidationDirective::Strict),
+            ..PatchParams::default()
+        };
+        let (verb, request) = match before {
+            None => ("create", create(&request, &self.object)),
+            Some(before) => {
+                let request = if let Some(manager) = applier(before) {
+                    let params = params(manager).force();
+                    request.patch(name, &params, &Patch::Apply(self.object))
+                } else {
+                    let merged = three_way(&last_applied(before), self.object);
+                    request.patch(name, &params(FIELD_MANAGER), &Patch::Merge(merged))
+                };
+                ("patch", request)
+            }
+        };
+        let asked = Asked { verb, ..self.asked };
+        let body = self.cluster.body(request, &asked).await?;
+        serde_json::from_slice(&body).map_err(|_| self.cluster.unreadable())
+    }
 }
 
 fn create(
@@ -134,33 +178,35 @@ fn create(
 }
 
 /// The object as it is applied: without what the API server fills in, which is there in what was read from a cluster.
-fn manifest(object: &Value, namespace: &str) -> Value {
+fn manifest(object: &Value, namespace: Option<&str>) -> Value {
     let mut object = object.clone();
     if let Some(fields) = object.as_object_mut() {
         fields.remove("status");
     }
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
         metadata.retain(|name, _| !SERVER_SIDE.contains(&name.as_str()));
-        metadata.insert("namespace".to_owned(), json!(namespace));
+        if let Some(namespace) = namespace {
+            metadata.insert("namespace".to_owned(), json!(namespace));
+        }
     }
     object
 }
 
 /// Who applies the object by server-side apply.
-fn applier(object: &AppSecret) -> Option<&str> {
-    let entries = object.metadata.managed_fields.iter().flatten();
+fn applier(metadata: &ObjectMeta) -> Option<&str> {
+    let entries = metadata.managed_fields.iter().flatten();
     let mut appliers = entries.filter(|entry| {
         let fields = entry.fields_v1.as_ref();
         entry.operation.as_deref() == Some("Apply")
             && entry.subresource.as_deref().is_none_or(str::is_empty)
             && entry.manager.as_deref() != Some(FIELD_MANAGER)
-            && fields.is_some_and(|fields| fields.0.pointer("/f:spec/f:appId").is_some())
+            && fields.is_some_and(|fields| OWN.iter().any(|own| fields.0.pointer(own).is_some()))
     });
     appliers.next()?.manager.as_deref()
 }
 
-fn last_applied(object: &AppSecret) -> Value {
-    let annotations = object.metadata.annotations.as_ref();
+fn last_applied(metadata: &ObjectMeta) -> Value {
+    let annotations = metadata.annotations.as_ref();
     let text = annotations.and_then(|all| all.get(LAST_APPLIED));
     let last = text.and_then(|text| serde_json::from_str(text).ok());
     last.unwrap_or_else(|| json!({}))
@@ -206,7 +252,7 @@ mod tests {
             "spec": {}, "status": {},
         });
         let expected = json!({"metadata": {"name": "a", "namespace": "orders", "labels": {"a": "b"}}, "spec": {}});
-        assert_eq!(manifest(&object, "orders"), expected);
+        assert_eq!(manifest(&object, Some("orders")), expected);
     }
 
     #[test]
@@ -217,12 +263,8 @@ mod tests {
                 "fieldsV1": {"f:spec": {"f:appId": {}}},
             })
         };
-        let object = |entries: &[Value]| -> AppSecret {
-            let object = json!({
-                "apiVersion": "zitadel-secrets.dev/v1alpha1", "kind": "ApiAppSecret",
-                "metadata": {"name": "a", "managedFields": entries}, "spec": {"projectId": "1", "appId": "2"},
-            });
-            serde_json::from_value(object).unwrap()
+        let object = |entries: &[Value]| -> ObjectMeta {
+            serde_json::from_value(json!({"name": "a", "managedFields": entries})).unwrap()
         };
         let edited = entry("kubectl-edit", "Update", "");
         let operator = entry("zitadel-secret-operator", "Apply", "status");

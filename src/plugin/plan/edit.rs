@@ -44,10 +44,11 @@ pub struct Edit<'a> {
 impl Edit<'_> {
     /// What follows, the worst first. Empty: nothing is edited.
     pub fn consequences(&self) -> Vec<Consequence> {
-        if self
+        let is_edited = self
             .before
-            .is_some_and(|before| before.spec == self.after.spec)
-        {
+            .is_none_or(|before| before.spec != self.after.spec);
+        let is_same = self.was_granted == self.granted && self.same_zitadel != Some(false);
+        if !is_edited && is_same {
             return Vec::new();
         }
         let target = match Target::read_unlimited(self.after) {
@@ -61,13 +62,23 @@ impl Edit<'_> {
             .before
             .and_then(|before| Target::read_unlimited(before).ok());
         let status = self.before.and_then(|before| before.status.clone());
-        let mut all = self.all(&status.unwrap_or_default(), before.as_ref(), &target);
-        if all.is_empty() {
+        let mut status = status.unwrap_or_default();
+        if self.is_granted_again() {
+            // What it stalls by is over then.
+            status.conditions.remove(ConditionType::Stalled);
+        }
+        let mut all = self.all(&status, before.as_ref(), &target);
+        if all.is_empty() && is_edited {
             let message = "nothing is rotated or written for it";
             all.push(Consequence::new(Change::Settles, message));
         }
         all.sort_by_key(|it| it.change);
         all
+    }
+
+    /// Whether a grant covers it that was not covered before.
+    fn is_granted_again(&self) -> bool {
+        self.before.is_some() && !is_covered(&self.was_granted) && self.granted == Granted::Yes
     }
 
     fn all(
@@ -76,8 +87,6 @@ impl Edit<'_> {
         before: Option<&Target>,
         target: &Target,
     ) -> Vec<Consequence> {
-        let is_covered =
-            |granted: &Granted| !matches!(granted, Granted::No | Granted::NoConnection);
         let scene = Scene {
             written: before.map_or(&target.secret, |before| &before.secret),
             granted: is_covered(&self.granted),
@@ -102,6 +111,7 @@ impl Edit<'_> {
             ahead: [was, Ahead::of(&scene, &course, self.until)],
             course,
             was_due,
+            granted_again: self.is_granted_again(),
         };
         let single = [
             self.rotates(&sides),
@@ -294,6 +304,11 @@ impl Edit<'_> {
         }
         fields
     }
+}
+
+/// Whether a grant covers it, as far as that is known.
+const fn is_covered(granted: &Granted) -> bool {
+    !matches!(granted, Granted::No | Granted::NoConnection)
 }
 
 /// The first of them, and how many more there are.

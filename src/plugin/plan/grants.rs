@@ -46,10 +46,21 @@ pub enum Granted {
 /// The labels of a namespace.
 type Labels = BTreeMap<String, String>;
 
+/// Before a file is applied, or after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// As it is.
+    Before,
+    /// As it will be.
+    After,
+}
+
 /// The connections that objects name, and the labels of their namespaces: each is read once.
 #[derive(Debug, Default)]
 pub struct Grants {
     connections: BTreeMap<String, Connection>,
+    /// Those of the file, as they will be.
+    planned: BTreeMap<String, Connection>,
     namespaces: BTreeMap<String, Result<Labels, String>>,
 }
 
@@ -64,6 +75,17 @@ impl Connection {
 }
 
 impl Grants {
+    /// Takes note of a connection of the file.
+    pub fn plan(&mut self, name: &str, before: Connection, after: Connection) {
+        self.connections.insert(name.to_owned(), before);
+        self.planned.insert(name.to_owned(), after);
+    }
+
+    /// Whether a connection is in the file.
+    pub fn is_planned(&self, name: &str) -> bool {
+        self.planned.contains_key(name)
+    }
+
     /// Reads the connection of an object, and its namespace if a grant depends on its labels.
     ///
     /// # Errors
@@ -78,7 +100,10 @@ impl Grants {
             };
             self.connections.insert(name.clone(), connection);
         }
-        if self.by_name(target) == Granted::No && !self.namespaces.contains_key(namespace) {
+        let depends = [When::Before, When::After]
+            .into_iter()
+            .any(|when| self.by_name(target, when) == Granted::No);
+        if depends && !self.namespaces.contains_key(namespace) {
             let labels = match get::<Namespace>(cluster, namespace).await {
                 Ok(object) => Ok(object.labels().clone()),
                 Err(ClusterError::Absent(_)) => Ok(Labels::new()),
@@ -90,37 +115,43 @@ impl Grants {
     }
 
     /// Whether an object may use its applications.
-    pub fn granted(&self, target: &Target) -> Granted {
-        match self.by_name(target) {
+    pub fn granted(&self, target: &Target, when: When) -> Granted {
+        match self.by_name(target, when) {
             Granted::No => {}
             granted => return granted,
         }
         match self.namespaces.get(&target.owner.namespace) {
-            Some(Ok(labels)) => self.with_labels(target, labels),
+            Some(Ok(labels)) => self.with_labels(target, labels, when),
             Some(Err(why)) => Granted::Unknown(why.clone()),
             None => Granted::No,
         }
     }
 
-    /// Whether two connections are to the same ZITADEL; none if that cannot be seen.
-    pub fn is_same_zitadel(&self, one: &str, other: &str) -> Option<bool> {
-        if one == other {
+    /// Whether a connection as it is and another one as it will be are to the same ZITADEL; none if that cannot be seen.
+    pub fn is_same_zitadel(&self, before: &str, after: &str) -> Option<bool> {
+        if before == after && !self.is_planned(after) {
             return Some(true);
         }
-        let url = |name| match self.connections.get(name)? {
+        let url = |name, when| match self.connection(name, when)? {
             Connection::Known { url, .. } => Some(url.trim_end_matches('/')),
             Connection::Missing | Connection::Unseen(_) => None,
         };
-        Some(url(one)?.eq_ignore_ascii_case(url(other)?))
+        let before = url(before, When::Before)?;
+        Some(before.eq_ignore_ascii_case(url(after, When::After)?))
+    }
+
+    fn connection(&self, name: &str, when: When) -> Option<&Connection> {
+        let planned = self.planned.get(name).filter(|_| when == When::After);
+        planned.or_else(|| self.connections.get(name))
     }
 
     /// The same by what is known without labels.
-    fn by_name(&self, target: &Target) -> Granted {
-        self.with_labels(target, &Labels::new())
+    fn by_name(&self, target: &Target, when: When) -> Granted {
+        self.with_labels(target, &Labels::new(), when)
     }
 
-    fn with_labels(&self, target: &Target, labels: &Labels) -> Granted {
-        let grants = match self.connections.get(&target.connection) {
+    fn with_labels(&self, target: &Target, labels: &Labels, when: When) -> Granted {
+        let grants = match self.connection(&target.connection, when) {
             Some(Connection::Known { grants, .. }) => grants,
             Some(Connection::Missing) => return Granted::NoConnection,
             Some(Connection::Unseen(why)) => return Granted::Unknown(why.clone()),
@@ -190,8 +221,12 @@ mod tests {
         let connection = Connection::read(&serde_json::from_value(object).unwrap());
         Grants {
             connections: BTreeMap::from([("default".to_owned(), connection)]),
-            namespaces: BTreeMap::new(),
+            ..Grants::default()
         }
+    }
+
+    fn granted(grants: &Grants, target: &Target) -> Granted {
+        grants.granted(target, When::After)
     }
 
     #[test]
@@ -199,26 +234,43 @@ mod tests {
         let named =
             json!([{"name": "g", "namespaces": ["orders"], "projectIds": ["1"], "appIds": ["2"]}]);
         let named = grants("https://a", &named);
-        assert_eq!(named.granted(&target(&json!({}))), Granted::Yes);
+        assert_eq!(granted(&named, &target(&json!({}))), Granted::Yes);
         let standby = json!({"standby": {"type": "Existing", "appId": "3"}});
-        assert_eq!(named.granted(&target(&standby)), Granted::No);
+        assert_eq!(granted(&named, &target(&standby)), Granted::No);
         let other = json!({"connectionRef": {"name": "other"}});
-        assert!(matches!(
-            named.granted(&target(&other)),
-            Granted::Unknown(_)
-        ));
+        let other = granted(&named, &target(&other));
+        assert!(matches!(other, Granted::Unknown(_)));
         let mut labelled = grants(
             "https://a",
             &json!([{"name": "g", "namespaceSelector": {"matchLabels": {"team": "a"}}, "projectIds": ["1"]}]),
         );
-        assert_eq!(labelled.granted(&target(&json!({}))), Granted::No);
+        assert_eq!(granted(&labelled, &target(&json!({}))), Granted::No);
         let team = Labels::from([("team".to_owned(), "a".to_owned())]);
         labelled.namespaces.insert("orders".to_owned(), Ok(team));
-        assert_eq!(labelled.granted(&target(&json!({}))), Granted::Yes);
+        assert_eq!(granted(&labelled, &target(&json!({}))), Granted::Yes);
         let denied = Err("you may not".to_owned());
         labelled.namespaces.insert("orders".to_owned(), denied);
         let unknown = Granted::Unknown("you may not".to_owned());
-        assert_eq!(labelled.granted(&target(&json!({}))), unknown);
+        assert_eq!(granted(&labelled, &target(&json!({}))), unknown);
+    }
+
+    #[test]
+    fn what_a_file_makes_of_a_connection_holds_after_it_is_applied() {
+        let of = |url: &str, of: &Value| {
+            let mut all = grants(url, of);
+            all.connections.remove("default").unwrap()
+        };
+        let named = json!([{"name": "g", "namespaces": ["orders"], "projectIds": ["1"]}]);
+        let mut all = Grants::default();
+        let (before, after) = (of("https://a", &named), of("https://b", &json!([])));
+        all.plan("default", before.clone(), after);
+        let target = target(&json!({}));
+        let both = [When::Before, When::After].map(|when| all.granted(&target, when));
+        assert_eq!(both, [Granted::Yes, Granted::No]);
+        assert_eq!(all.is_same_zitadel("default", "default"), Some(false));
+        all.plan("default", Connection::Missing, before);
+        let both = [When::Before, When::After].map(|when| all.granted(&target, when));
+        assert_eq!(both, [Granted::NoConnection, Granted::Yes]);
     }
 
     #[test]

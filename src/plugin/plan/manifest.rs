@@ -10,6 +10,8 @@ use crate::api::{GROUP, Kind};
 use crate::plugin::exit::Failure;
 use crate::target::names::is_subdomain;
 
+/// The kind of a connection.
+const CONNECTION: &str = "ZitadelConnection";
 /// A file that is longer is no manifest.
 const LONGEST: u64 = 64 << 20;
 /// Nodes of a YAML document at most: a List of ten thousand objects with everything in it has some millions.
@@ -49,11 +51,31 @@ pub struct Document {
     pub object: Value,
 }
 
+/// A `ZitadelConnection` of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConnectionDocument {
+    /// Where it stands.
+    pub place: Place,
+    /// Its name.
+    pub name: String,
+    /// All of it.
+    pub object: Value,
+}
+
+/// What a document is.
+enum Read {
+    Object(Document),
+    Connection(ConnectionDocument),
+    Other,
+}
+
 /// The objects of a file.
 #[derive(Debug, Default, PartialEq)]
 pub struct Manifest {
     /// Those that are planned.
     pub documents: Vec<Document>,
+    /// The connections.
+    pub connections: Vec<ConnectionDocument>,
     /// How many are of other kinds.
     pub others: usize,
     /// What cannot be read, and where.
@@ -146,17 +168,17 @@ impl Manifest {
     }
 
     fn one(&mut self, place: Place, object: Value) {
-        match Document::read(&place, object) {
-            Ok(Some(document)) => self.documents.push(document),
-            Ok(None) => self.others += 1,
+        match Read::of(&place, object) {
+            Ok(Read::Object(document)) => self.documents.push(document),
+            Ok(Read::Connection(document)) => self.connections.push(document),
+            Ok(Read::Other) => self.others += 1,
             Err(why) => self.refused.push((place, why)),
         }
     }
 }
 
-impl Document {
-    /// Reads an object. None if it is of another kind.
-    fn read(place: &Place, object: Value) -> Result<Option<Self>, String> {
+impl Read {
+    fn of(place: &Place, object: Value) -> Result<Self, String> {
         let text = |pointer: &str| match object.pointer(pointer) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -169,12 +191,13 @@ impl Document {
             return Err("has no apiVersion and kind: it is no object of Kubernetes".to_owned());
         };
         let Some((group, version)) = version.split_once('/') else {
-            return Ok(None);
+            return Ok(Self::Other);
         };
         let mut kinds = Kind::ALL.into_iter();
-        let Some(kind) = kinds.find(|it| group == GROUP && it.as_str() == kind) else {
-            return Ok(None);
-        };
+        let of_object = kinds.find(|it| it.as_str() == kind);
+        if group != GROUP || (of_object.is_none() && kind != CONNECTION) {
+            return Ok(Self::Other);
+        }
         if version != "v1alpha1" {
             return Err(format!(
                 "apiVersion is {GROUP}/{version}, and this plugin knows {GROUP}/v1alpha1: use the plugin of the operator's version"
@@ -186,6 +209,14 @@ impl Document {
                     .to_owned(),
             );
         };
+        let place = place.clone();
+        let Some(kind) = of_object else {
+            return Ok(Self::Connection(ConnectionDocument {
+                place,
+                name,
+                object,
+            }));
+        };
         let namespace = text("/metadata/namespace")?.filter(|namespace| !namespace.is_empty());
         if namespace
             .as_ref()
@@ -193,8 +224,8 @@ impl Document {
         {
             return Err("metadata.namespace is not the name of a namespace".to_owned());
         }
-        Ok(Some(Self {
-            place: place.clone(),
+        Ok(Self::Object(Document {
+            place,
             kind,
             namespace,
             name,
@@ -270,9 +301,15 @@ mod tests {
     #[test]
     fn documents_lists_and_json_are_read_and_other_kinds_are_counted() {
         let text = format!(
-            "\u{feff}# a comment\n---\n{}---\n# nothing\n---\r\napiVersion: v1\nkind: ConfigMap\n--- # the last\n{}",
+            "\u{feff}# a comment\n---\n{}---\n# nothing\n---\r\napiVersion: v1\nkind: ConfigMap\n--- # the last\n{}---\n{}",
             object("a"),
-            object("0.b-c")
+            object("0.b-c"),
+            object("default").replace("ApiAppSecret", CONNECTION)
+        );
+        let connections = Manifest::read(&text).connections;
+        assert_eq!(
+            (connections.len(), connections[0].name.as_str()),
+            (1, "default")
         );
         let expected = vec!["document 1 a".to_owned(), "document 3 0.b-c".to_owned()];
         assert_eq!(read(&text), (expected, 1, Vec::new()));

@@ -1,10 +1,12 @@
 //! What becomes of an object if a document is applied, where the API server may not be asked: by the types of the operator. No I/O.
 
 use kube::ResourceExt as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::api::{ApiAppSecretSpec, AppSecret, Kind, OidcAppSecretSpec};
-use crate::plugin::plan::manifest::Document;
+use crate::api::{ApiAppSecretSpec, AppSecret, Kind, OidcAppSecretSpec, ZitadelConnection};
+use crate::plugin::plan::manifest::{ConnectionDocument, Document};
 use crate::target::Target;
 
 /// The fields of an object.
@@ -59,9 +61,26 @@ pub fn applied(
     Ok(object)
 }
 
+/// The connection as it will be. The spec of the document is taken as all of it.
+///
+/// # Errors
+/// The field that cannot be used, and why.
+pub fn connection(document: &ConnectionDocument) -> Result<ZitadelConnection, String> {
+    let spec = read(&document.object)?;
+    Ok(ZitadelConnection::new(&document.name, spec))
+}
+
 fn spec(document: &Document) -> Result<ApiAppSecretSpec, String> {
+    match document.kind {
+        Kind::ApiApp => read(&document.object),
+        Kind::OidcApp => read::<OidcAppSecretSpec>(&document.object).map(Into::into),
+    }
+}
+
+/// The spec of an object, without a field that is not known.
+fn read<T: DeserializeOwned + Serialize>(object: &Value) -> Result<T, String> {
     let empty = Map::new();
-    let object = document.object.as_object().unwrap_or(&empty);
+    let object = object.as_object().unwrap_or(&empty);
     if let Some(field) = object
         .keys()
         .find(|field| !FIELDS.contains(&field.as_str()))
@@ -69,21 +88,8 @@ fn spec(document: &Document) -> Result<ApiAppSecretSpec, String> {
         return Err(format!("{field} is an unknown field"));
     }
     let given = object.get("spec").cloned().unwrap_or(Value::Object(empty));
-    let (read, written) = match document.kind {
-        Kind::ApiApp => {
-            let read = serde_path_to_error::deserialize::<_, ApiAppSecretSpec>(&given);
-            let read = read.map_err(|error| wrong(&error))?;
-            let written = serde_json::to_value(&read);
-            (read, written)
-        }
-        Kind::OidcApp => {
-            let read = serde_path_to_error::deserialize::<_, OidcAppSecretSpec>(&given);
-            let read = read.map_err(|error| wrong(&error))?;
-            let written = serde_json::to_value(&read);
-            (read.into(), written)
-        }
-    };
-    let written = written.map_err(|error| error.to_string())?;
+    let read = serde_path_to_error::deserialize::<_, T>(&given).map_err(|error| wrong(&error))?;
+    let written = serde_json::to_value(&read).map_err(|error| error.to_string())?;
     match unknown("spec", &given, &written) {
         Some(field) => Err(format!("{field} is an unknown field")),
         None => Ok(read),

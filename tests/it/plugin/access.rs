@@ -64,10 +64,15 @@ async fn a_missing_right_is_named_and_a_namespace_is_proposed() {
         ran.stdout.contains("orders").then_some(ran)
     })
     .await;
-    ran.ends(
-        3,
-        "not all kinds are shown: you may not list oidcappsecrets",
-    );
+    let partly = "not all kinds are shown: you may not list oidcappsecrets";
+    ran.ends(3, partly);
+    // What is found is certain, whatever else there may be.
+    tenant
+        .apply("wrong", "269012345678901234", json!({}))
+        .await
+        .unwrap();
+    tenant.reason("wrong", "AppNotFound").await;
+    run(&kubeconfig, &["-n", &tenant.namespace, "status"]).ends(1, partly);
 }
 
 #[tokio::test]

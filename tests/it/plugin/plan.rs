@@ -355,6 +355,83 @@ async fn the_end_of_an_overlap_a_lost_grant_and_the_pods_of_a_former_secret_are_
 }
 
 #[tokio::test]
+async fn the_objects_of_a_connection_gain_and_lose_with_its_grants_what_the_plan_says() {
+    let tenant = tenant("granting").await;
+    let kept = tenant.issued("kept", json!({})).await;
+    let lost = tenant.issued("lost", json!({})).await;
+    let one = tenant.connection_manifest(json!({"grants": [{
+        "name": "one", "namespaces": [tenant.namespace], "projectIds": [tenant.project], "appIds": [kept.id],
+    }]}));
+    let ran = plan(&tenant, std::slice::from_ref(&one)).await;
+    assert_eq!(
+        (changes(&ran), ran.code),
+        (vec!["LosesGrant".to_owned()], Some(0)),
+        "{ran:?}"
+    );
+    assert_eq!(ran.json()["items"][0]["name"], "lost", "{ran:?}");
+    crate::support::apply(&tenant.connections(), &one)
+        .await
+        .unwrap();
+    tenant.reason("lost", "NotGranted").await;
+    tenant.ready("kept").await;
+    let app = tenant.app("waiting");
+    tenant.apply("waiting", &app.id, json!({})).await.unwrap();
+    tenant.reason("waiting", "NotGranted").await;
+    // Both at once: an object of the file, and those that are not in it.
+    let new = tenant.app("new");
+    let all = tenant.connection_manifest(json!({}));
+    let file = [tenant.manifest("new", &new.id, json!({})), all.clone()];
+    let ran = plan(&tenant, &file).await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(
+        changes(&ran),
+        ["RotatesNow", "RotatesNow", "Resumes"],
+        "{ran:?}"
+    );
+    let names = ["new", "waiting", "lost"].map(|name| json!(name));
+    for (item, name) in ran.json()["items"].as_array().unwrap().iter().zip(names) {
+        assert_eq!(item["name"], name, "{ran:?}");
+    }
+    for object in &file {
+        let path = self::file(&tenant, std::slice::from_ref(object)).await;
+        let apply = ["apply", "--server-side", "--force-conflicts", "-f"];
+        let arguments = [&apply[..], &[path.to_str().unwrap()]].concat();
+        let applied = World::shared().await.cluster.kubectl(&arguments);
+        assert!(applied.status.success(), "{applied:?}");
+    }
+    for name in ["new", "waiting", "lost", "kept"] {
+        tenant.ready(name).await;
+    }
+    let generates = [&new, &app, &lost, &kept].map(|app| tenant.generates(app));
+    assert_eq!(generates, [1; 4]);
+}
+
+#[tokio::test]
+async fn a_connection_and_its_objects_can_be_new_together() {
+    let tenant = tenant("together").await;
+    let name = format!("{}-new", tenant.namespace);
+    let mut connection = tenant.connection_manifest(json!({}));
+    connection["metadata"]["name"] = json!(name);
+    let app = tenant.app("orders");
+    let object = tenant.manifest("orders", &app.id, json!({"connectionRef": {"name": name}}));
+    let ran = plan(&tenant, std::slice::from_ref(&object)).await;
+    assert_eq!(
+        ran.json()["items"][0]["reason"],
+        "ConnectionNotFound",
+        "{ran:?}"
+    );
+    let ran = plan(&tenant, &[connection.clone(), object.clone()]).await;
+    assert_eq!(changes(&ran), ["RotatesNow"], "{ran:?}");
+    // What is wrong with it is named as with an object, and no one is told that all is well.
+    connection["spec"]["grants"][0]["projectIds"] = json!([]);
+    let ran = plan(&tenant, &[connection.clone(), object]).await;
+    ran.ends(2, &format!("document 1 (ZitadelConnection {name}): "));
+    connection["spec"] = tenant.connection_manifest(json!({}))["spec"].take();
+    let ran = plan(&tenant, &[connection.clone(), connection]).await;
+    ran.ends(2, "it is in document 1 as well");
+}
+
+#[tokio::test]
 async fn fields_that_are_taken_out_of_the_file_go_and_those_of_others_stay() {
     let tenant = tenant("merged").await;
     let cluster = &World::shared().await.cluster;

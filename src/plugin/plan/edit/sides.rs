@@ -22,6 +22,8 @@ pub(super) struct Sides<'a> {
     pub(super) ahead: [Ahead; 2],
     /// Whether it is due without the edit as well.
     pub(super) was_due: bool,
+    /// Whether a grant covers it that was not covered before.
+    pub(super) granted_again: bool,
 }
 
 /// The scheduled rotations that lie ahead.
@@ -65,7 +67,7 @@ impl Sides<'_> {
         if self.before.is_none() || is_rotated || from == to || self.course.stalled().is_some() {
             return None;
         }
-        let resumes = self.before.is_some_and(|before| before.suspended);
+        let resumes = self.granted_again || self.before.is_some_and(|before| before.suspended);
         let message = match (from, to) {
             _ if resumes => return None,
             (Some(from), Some(to)) => {
@@ -114,6 +116,15 @@ impl Sides<'_> {
             (true, false) => (
                 Change::Resumes,
                 format!("it is rotated, repaired and written again{}", next(to)),
+            ),
+            // NB: what rotates now says so.
+            (false, false) if self.granted_again && self.course.cause().is_none() => (
+                Change::Resumes,
+                format!(
+                    "a grant of ZitadelConnection {} covers it again: it is rotated, repaired and written{}",
+                    self.target.connection,
+                    next(to)
+                ),
             ),
             _ => return None,
         };

@@ -174,6 +174,35 @@ fn a_grant_that_is_lost_is_told_from_one_that_never_was() {
 }
 
 #[test]
+fn a_grant_that_comes_or_goes_with_the_connection_is_no_edit_of_the_object() {
+    let of_connection = |status: &Value, change: fn(&mut Edit<'_>)| {
+        let object = object(&json!({}), status);
+        of(Some(&object), &object, change)
+    };
+    assert_eq!(of_connection(&issued(), |_| {}), []);
+    let lost = of_connection(&issued(), |edit| edit.granted = Granted::No);
+    assert_eq!(changes(&lost), [Change::LosesGrant]);
+    let gained: fn(&mut Edit<'_>) = |edit| edit.was_granted = Granted::No;
+    let mut status = issued();
+    status["conditions"] = json!([{
+        "type": "Stalled", "status": "True", "reason": "NotGranted", "message": "m", "lastTransitionTime": NOW, "observedGeneration": 1,
+    }]);
+    let again = of_connection(&status, gained);
+    assert_eq!(changes(&again), [Change::Resumes]);
+    let next = "covers it again: it is rotated, repaired and written: the next rotation is at 2026-12-28T12:00:00Z";
+    assert!(again[0].message.ends_with(next), "{again:?}");
+    let first = of_connection(&json!({"conditions": status["conditions"]}), gained);
+    assert_eq!(changes(&first), [Change::RotatesNow]);
+    assert!(!first[0].message.contains("stalled"), "{first:?}");
+    let created = of_connection(&Value::Null, |edit| {
+        edit.was_granted = Granted::NoConnection;
+    });
+    assert_eq!(changes(&created), [Change::RotatesNow]);
+    let elsewhere = of_connection(&issued(), |edit| edit.same_zitadel = Some(false));
+    assert_eq!(changes(&elsewhere), [Change::RotatesNow]);
+}
+
+#[test]
 fn another_connection_rotates_only_where_it_is_to_another_zitadel() {
     let other = json!({"connectionRef": {"name": "other"}});
     let same = edited(&other);
