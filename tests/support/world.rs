@@ -122,8 +122,25 @@ impl World {
         zitadel: &Simulator,
         operator: Option<&OwnOperator>,
     ) -> Tenant {
-        let client = self.cluster.client().await;
         let namespace = self.cluster.fresh_namespace(prefix).await;
+        self.tenant_in(kind, namespace, zitadel, operator).await
+    }
+
+    /// A tenant whose namespace, connection and credential have this name.
+    pub async fn tenant_named(&self, kind: Kind, name: &str) -> Tenant {
+        self.cluster.namespace(name).await;
+        self.tenant_in(kind, name.to_owned(), &self.zitadel, None)
+            .await
+    }
+
+    async fn tenant_in(
+        &self,
+        kind: Kind,
+        namespace: String,
+        zitadel: &Simulator,
+        operator: Option<&OwnOperator>,
+    ) -> Tenant {
+        let client = self.cluster.client().await;
         let organization = zitadel.create_org(&namespace);
         let project = zitadel.create_project(&organization, "payments");
         let user = zitadel.create_user(&organization, "operator");

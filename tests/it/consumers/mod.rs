@@ -30,7 +30,8 @@ struct Consuming {
     tenant: Tenant,
 }
 
-const ARGUMENTS: [&str; 6] = [
+/// The flags of an operator that may do everything about consumers.
+pub(crate) const ARGUMENTS: [&str; 6] = [
     "--consumers-refresh",
     "true",
     "--consumers-restart",
@@ -52,7 +53,7 @@ async fn operator(world: &World) -> Arc<OwnOperator> {
 }
 
 /// The rights that the chart grants where consumers.refresh and consumers.restart are set.
-async fn grant(world: &World, namespace: &str) {
+pub(crate) async fn grant(world: &World, namespace: &str) {
     grant_on_workloads(world, namespace, &["get", "patch"]).await;
 }
 
@@ -126,20 +127,7 @@ impl Consuming {
 
     /// The same by a kubelet whose clock is ahead.
     async fn runs_by_clock(&self, name: &str, started: Timestamp, ahead: SignedDuration) {
-        let long_ago = Timestamp::now() - LONG_AGO;
-        let started = started + ahead;
-        let status = json!({"status": {
-            "phase": "Running", "startTime": (long_ago + ahead).to_string(),
-            "conditions": [
-                {"type": "PodScheduled", "status": "True", "lastTransitionTime": long_ago.to_string()},
-                {"type": "Ready", "status": "True", "lastTransitionTime": long_ago.to_string()},
-            ],
-            "containerStatuses": [{
-                "name": "app", "image": "app", "imageID": "", "ready": true, "restartCount": 0, "started": true,
-                "state": {"running": {"startedAt": started.to_string()}},
-            }],
-        }});
-        let patch = Patch::Merge(status);
+        let patch = Patch::Merge(running(started, ahead));
         let written = self
             .pods()
             .patch_status(name, &PatchParams::default(), &patch)
@@ -178,6 +166,23 @@ impl Consuming {
         };
         self.tenant.until("orders", is_so).await
     }
+}
+
+/// What a kubelet says of a Pod whose container `app` started then; its clock is so far ahead.
+pub(crate) fn running(started: Timestamp, ahead: SignedDuration) -> Value {
+    let long_ago = Timestamp::now() - LONG_AGO;
+    let started = started + ahead;
+    json!({"status": {
+        "phase": "Running", "startTime": (long_ago + ahead).to_string(),
+        "conditions": [
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": long_ago.to_string()},
+            {"type": "Ready", "status": "True", "lastTransitionTime": long_ago.to_string()},
+        ],
+        "containerStatuses": [{
+            "name": "app", "image": "app", "imageID": "", "ready": true, "restartCount": 0, "started": true,
+            "state": {"running": {"startedAt": started.to_string()}},
+        }],
+    }})
 }
 
 fn consumers_of(object: &AppSecret) -> &ConsumersStatus {

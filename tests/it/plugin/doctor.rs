@@ -1,15 +1,12 @@
 //! `doctor`.
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy};
-use kube::{Client, ResourceExt as _};
+use kube::ResourceExt as _;
+use kube::api::{Api, DeleteParams, PropagationPolicy};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::support::controlplane::{ControlPlane, Options};
-use crate::support::helm::{documents, root};
 use crate::support::operator::Operator;
 use crate::support::world::OPERATOR_NAMESPACE;
 use crate::support::{apply, eventually};
@@ -33,32 +30,6 @@ fn found(ran: &Ran) -> Vec<String> {
 fn assert_found(found: &[String], begin: &str, part: &str) {
     let is = |line: &String| line.starts_with(begin) && line.contains(part);
     assert!(found.iter().any(is), "{begin} … {part}: {found:#?}");
-}
-
-/// A namespace of the operator with the Deployment of `deploy/install.yaml`, whose Pod is said to be ready: the operator is a process.
-async fn install(client: &Client) {
-    let manifest = std::fs::read_to_string(root().join("deploy/install.yaml")).unwrap();
-    let all = documents(&manifest);
-    let deployment = all.iter().find(|it| it["kind"] == "Deployment").unwrap();
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
-    apply(&deployments, deployment).await.unwrap();
-    let pods: &Api<Pod> = &Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
-    let params = &ListParams::default().labels("app.kubernetes.io/component=operator");
-    let pod = eventually(PATIENCE, || async {
-        pods.list(params).await.unwrap().items.pop()
-    })
-    .await;
-    let ready = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
-    let (name, ready) = (pod.name_any(), Patch::Strategic(ready));
-    pods.patch_status(&name, &PatchParams::default(), &ready)
-        .await
-        .unwrap();
-    let name = deployment["metadata"]["name"].as_str().unwrap();
-    eventually(PATIENCE, || async {
-        let status = deployments.get(name).await.unwrap().status?;
-        (status.ready_replicas == Some(1)).then_some(())
-    })
-    .await;
 }
 
 /// What is found of an installation that is well.
@@ -149,10 +120,16 @@ async fn take_away(world: &World, tenant: &Tenant) {
         ]
         .concat(),
     );
+    age_definition(&world.cluster);
+}
+
+/// Makes the definition of `OidcAppSecrets` one of a version that had no `spec.suspend`.
+pub(super) fn age_definition(cluster: &ControlPlane) {
     let field = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/suspend";
     let patch = json!([{"op": "remove", "path": field}]).to_string();
     let definition = ["patch", "crd", "oidcappsecrets.zitadel-secrets.dev"];
-    kubectl(&[&definition[..], &["--type=json", "-p", &patch]].concat());
+    let output = cluster.kubectl(&[&definition[..], &["--type=json", "-p", &patch]].concat());
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod completion;
 mod doctor;
 mod history;
 mod import;
+mod pages;
 mod plan;
 mod rotate;
 mod status;
@@ -16,9 +17,15 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use serde_json::Value;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::{Client, ResourceExt as _};
+use serde_json::{Value, json};
 
-use crate::support::world::{PATIENCE, Tenant, World};
+use crate::support::helm::{documents, root};
+use crate::support::world::{OPERATOR_NAMESPACE, PATIENCE, Tenant, World};
+use crate::support::{apply, eventually};
 
 /// The plugin with a kubeconfig, and nothing of this process' environment that it would heed.
 fn command(kubeconfig: &Path, arguments: &[&str]) -> Command {
@@ -91,6 +98,34 @@ pub(crate) async fn grant(tenant: &Tenant, user: &str, rules: &[&str]) {
         let output = cluster.kubectl(&[&["-n", &tenant.namespace, "create"], arguments].concat());
         assert!(output.status.success(), "{output:?}");
     }
+}
+
+/// A namespace of the operator with the Deployment of `deploy/install.yaml`, whose Pod is said to be ready: the operator is a process.
+/// Returns the name of the Pod.
+async fn install(client: &Client) -> String {
+    let manifest = std::fs::read_to_string(root().join("deploy/install.yaml")).unwrap();
+    let all = documents(&manifest);
+    let deployment = all.iter().find(|it| it["kind"] == "Deployment").unwrap();
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
+    apply(&deployments, deployment).await.unwrap();
+    let pods: &Api<Pod> = &Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
+    let params = &ListParams::default().labels("app.kubernetes.io/component=operator");
+    let pod = eventually(PATIENCE, || async {
+        pods.list(params).await.unwrap().items.pop()
+    })
+    .await;
+    let ready = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+    let (pod, ready) = (pod.name_any(), Patch::Strategic(ready));
+    pods.patch_status(&pod, &PatchParams::default(), &ready)
+        .await
+        .unwrap();
+    let name = deployment["metadata"]["name"].as_str().unwrap();
+    eventually(PATIENCE, || async {
+        let status = deployments.get(name).await.unwrap().status?;
+        (status.ready_replicas == Some(1)).then_some(())
+    })
+    .await;
+    pod
 }
 
 /// A run whose lines are read one by one.
