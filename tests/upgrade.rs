@@ -29,7 +29,7 @@ use support::world::{OPERATOR_NAMESPACE, PATIENCE, Tenant, World};
 use support::{apply, data, eventually};
 use tokio::time::timeout;
 use zitadel_secret_operator::api::ZitadelConnection;
-use zitadel_simulator::{AppHandle, Operation};
+use zitadel_simulator::{Action, AppHandle, Fault, Gate, Operation};
 
 /// Which fields the definitions have, and so the manifests.
 #[derive(Clone, Copy, PartialEq)]
@@ -200,22 +200,32 @@ impl Open {
         }
     }
 
-    /// Has an object issued, asks for its rotation, and waits until that is under way. NB: of one object 0.1.0 repairs no second lost answer.
-    async fn begin(&mut self, name: &'static str, fields: Fields) -> DynamicObject {
-        let zitadel = &self.tenant.zitadel;
-        let mut object = Object::new(&self.tenant, name);
+    /// Has an object issued. NB: of one object 0.1.0 repairs no second lost answer.
+    async fn issue(&mut self, name: &'static str, fields: Fields) -> DynamicObject {
+        let object = Object::new(&self.tenant, name);
         object.apply(&self.tenant, fields).await;
-        let issued = ready(&self.tenant, name, None).await;
-        let gate = if self.executed {
-            zitadel.hold_after(Operation::Generate)
+        self.objects.push(object);
+        ready(&self.tenant, name, None).await
+    }
+
+    /// Asks for the rotation of the last object, whose call is held from now on.
+    async fn begin(&mut self, fields: Fields) -> Gate {
+        let object = self.objects.last_mut().unwrap();
+        let gate = self.tenant.zitadel.gate(&object.app.id);
+        let name = gate.name().to_owned();
+        let hold = if self.executed {
+            Action::HoldAfter { gate: name }
         } else {
-            zitadel.hold_before(Operation::Generate)
+            Action::HoldBefore {
+                gate: name,
+                outlives_client: false,
+            }
         };
+        let fault = Fault::on(Operation::Generate, hold).app(&object.app.id);
+        self.tenant.zitadel.inject(fault);
         object.trigger = Some("a");
         object.apply(&self.tenant, fields).await;
-        timeout(PATIENCE, gate.reached()).await.unwrap();
-        self.objects.push(object);
-        issued
+        gate
     }
 
     /// Waits until all are well, with their triggers handled. How many values are lost, and how many were made that nothing asked for.
@@ -481,7 +491,15 @@ async fn an_upgrade_and_a_downgrade_with_open_attempts_lose_no_value_and_rotate_
     for (version, next, its_fields) in following {
         let mut issued = Vec::new();
         for one in &mut open {
-            issued.push(one.begin(version, fields).await);
+            issued.push(one.issue(version, fields).await);
+        }
+        // All at once: a call that is held for long is given up, and then its repair would be open.
+        let mut gates = Vec::new();
+        for one in &mut open {
+            gates.push(one.begin(fields).await);
+        }
+        for gate in gates {
+            timeout(PATIENCE, gate.reached()).await.unwrap();
         }
         running.kill();
         if let Some(directory) = std::env::var_os("ZSO_FIXTURES")
