@@ -490,7 +490,7 @@ async fn check_says_which_replica_leads_and_fails_when_none_does() {
     tenant.connected().await;
     let (well, printed) = check("60s").await;
     assert!(
-        well && printed.contains("\nleader: the-leader."),
+        well && printed.contains("\nleader: the-leader\n"),
         "{printed}"
     );
     check_behind_proxies(world).await;

@@ -69,7 +69,7 @@ async fn scrape(figures: &mut Figures, operator: &Process) {
         let answer = reqwest::get(format!("{}/metrics", operator.admin)).await;
         let text = answer.unwrap().text().await.unwrap();
         took.push(started.elapsed().as_secs_f64() * 1000.0);
-        let ready = format!("managed_objects{{state=\"ready\"}} {OBJECTS}\n");
+        let ready = format!("managed_objects{{kind=\"ApiAppSecret\",state=\"ready\"}} {OBJECTS}\n");
         assert!(text.contains(&ready), "the scrape shows all objects");
         assert!(!text.contains("object_condition{"), "and none by its name");
     }

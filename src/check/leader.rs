@@ -60,14 +60,14 @@ pub(crate) enum NoLeader {
     /// Its holder does not renew it.
     #[error("{holder} last renewed its Lease {age:#} ago: it has ended, or cannot reach the API server", age = SignedDuration::from_secs(.age.as_secs()))]
     Expired {
-        /// The holder.
+        /// Its Pod.
         holder: String,
         /// Since when.
         age: SignedDuration,
     },
 }
 
-/// The leader, or why there is none. The Lease must have been renewed recently, or since it was last read: the holder's clock may be
+/// The Pod of the leader, or why there is none. The Lease must have been renewed recently, or since it was last read: the holder's clock may be
 /// wrong.
 pub(crate) fn leads(
     lease: Option<&Lease>,
@@ -86,11 +86,18 @@ pub(crate) fn leads(
     let age = now.duration_since(renewed.0);
     let seen = before.and_then(|before| before.spec.as_ref());
     let moves = seen.is_some_and(|seen| seen.renew_time.as_ref() != Some(renewed));
-    let holder = holder.to_owned();
+    let holder = pod_of(holder).to_owned();
     if age.abs() <= lasts || moves {
         return Ok(holder);
     }
     Err(NoLeader::Expired { holder, age })
+}
+
+/// The name of the holder's Pod: after it comes the Pod's uid, and after that the process.
+// NB: a name may have dots, an underscore neither it nor a uid.
+fn pod_of(holder: &str) -> &str {
+    let pod = holder.split('_').next().unwrap_or_default();
+    pod.rsplit_once('.').map_or(pod, |(name, _)| name)
 }
 
 #[cfg(test)]
@@ -111,13 +118,13 @@ mod tests {
 
     #[test]
     fn a_holder_leads_if_it_renewed_recently() {
-        let held = lease("pod_1", "2026-01-01T00:00:00Z");
+        let held = lease("a.b-x2z.0a-1b_1", "2026-01-01T00:00:00Z");
         let led = leads(Some(&held), None, at("2026-01-01T00:00:14Z"));
-        assert_eq!(led.as_deref(), Ok("pod_1"));
+        assert_eq!(led.as_deref(), Ok("a.b-x2z"));
         let over = leads(Some(&held), Some(&held), at("2026-01-01T00:01:10Z"));
         let over = over.unwrap_err().to_string();
         assert!(
-            over.contains("pod_1 last renewed its Lease 1m 10s ago"),
+            over.starts_with("a.b-x2z last renewed its Lease 1m 10s ago"),
             "{over}"
         );
     }

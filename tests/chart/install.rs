@@ -244,8 +244,10 @@ async fn what_people_made_outlives_upgrades_rollbacks_and_the_release_itself() {
     let services: Api<Service> = Api::namespaced(client.clone(), NAMESPACE);
     let service = services.get(RELEASE).await.unwrap().spec.unwrap();
     assert_eq!(service.ip_family_policy.unwrap(), "PreferDualStack");
-    // This cluster has no other.
-    assert_eq!(service.ip_families.unwrap(), ["IPv4"]);
+    assert_eq!(service.ip_families.unwrap(), ["IPv4", "IPv6"]);
+    let addresses = service.cluster_ips.unwrap();
+    let is_v6 = addresses.iter().map(|address| address.contains(':'));
+    assert!(is_v6.eq([false, true]), "{addresses:?}");
     let connections: Api<ZitadelConnection> = Api::all(client.clone());
     let first = connection(&client).await;
     let objects: Api<ApiAppSecret> = Api::namespaced(client.clone(), "orders");

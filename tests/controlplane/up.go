@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	serviceRange = "10.96.0.0/24"
+	serviceRange = "10.96.0.0/24,fd00:96::/112"
 	serviceIP    = "10.96.0.1"
 )
 

@@ -23,8 +23,7 @@ pub fn judge(namespace: &str, lease: &Read, is_expected: bool, now: Timestamp) -
         Err(error) => return vec![about(Finding::unknown(Check::Leader, error))],
     };
     match leads(last.as_ref(), first.as_ref(), now) {
-        Ok(holder) => {
-            let pod = pod_of(&holder);
+        Ok(pod) => {
             let finding = Finding::new(Check::Leader, Verdict::Ok, format!("{pod} leads"));
             let ahead = last.as_ref().and_then(|lease| ahead(lease, now));
             let clock = ahead.map(|ahead| clock(&format!("the operator ({pod})"), ahead));
@@ -46,13 +45,6 @@ pub fn judge(namespace: &str, lease: &Read, is_expected: bool, now: Timestamp) -
             )))]
         }
     }
-}
-
-/// The name of the holder's Pod: after it comes the Pod's uid, and after that the process.
-// NB: a name may have dots, an underscore neither it nor a uid.
-fn pod_of(holder: &str) -> &str {
-    let pod = holder.split('_').next().unwrap_or_default();
-    pod.rsplit_once('.').map_or(pod, |(name, _)| name)
 }
 
 /// How far the holder's clock is ahead of the API server's.
@@ -77,17 +69,4 @@ pub fn clock(whose: &str, ahead: SignedDuration) -> Finding {
         span(ahead.abs())
     );
     Finding::new(Check::Clock, Verdict::Warning, message).fix("timedatectl status")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_holder_is_called_as_its_pod() {
-        for holder in ["a.b-x2z.0a-1b_77", "a.b-x2z.0a_77"] {
-            assert_eq!(pod_of(holder), "a.b-x2z");
-        }
-        assert_eq!(pod_of("alone_77"), "alone");
-    }
 }
