@@ -9,16 +9,16 @@ mod dry_run;
 mod edit;
 mod grants;
 mod manifest;
+mod object;
 mod validate;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::api::{ApiAppSecretSpec, AppSecret, AppSecretStatus, Kind, Reason, seconds};
+use crate::api::{Kind, Reason, seconds};
 use crate::plugin::calendar::{Held, Rotations, Upcoming, rotations};
 use crate::plugin::cli::{self, Global};
 use crate::plugin::cluster::{Cluster, Listed};
@@ -27,6 +27,7 @@ use crate::plugin::line::{self, line};
 use crate::plugin::output::{
     Cell, Column, Format, Output, Tone, note, note_missing, rotate_now, span,
 };
+use crate::plugin::plan::object::Object;
 use crate::plugin::standing::Standing;
 use crate::rotation::{Backlog, Cause, Timing, format_interval};
 
@@ -55,26 +56,6 @@ struct Row {
 }
 
 line!(Row);
-
-/// An object of either kind.
-// NB: of the kind that is asked for, and so read at once: an `AppSecret` looks for its kind first.
-#[derive(Deserialize)]
-struct Object {
-    metadata: ObjectMeta,
-    spec: ApiAppSecretSpec,
-    status: Option<AppSecretStatus>,
-}
-
-impl Object {
-    fn of_kind(self, kind: Kind) -> AppSecret {
-        AppSecret {
-            kind,
-            metadata: self.metadata,
-            spec: self.spec,
-            status: self.status,
-        }
-    }
-}
 
 /// An object whose rotations are printed.
 #[derive(Debug)]

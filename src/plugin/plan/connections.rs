@@ -6,10 +6,10 @@ use crate::api::{AppSecret, Kind, ZitadelConnection};
 use crate::plugin::cluster::{Cluster, Listed, Scope};
 use crate::plugin::exit::Failure;
 use crate::plugin::fault::ClusterError;
-use crate::plugin::plan::Object;
 use crate::plugin::plan::dry_run::{self, Applied, Refused};
 use crate::plugin::plan::grants::{Connection, Grants};
 use crate::plugin::plan::manifest::{ConnectionDocument, Place};
+use crate::plugin::plan::object::Object;
 use crate::plugin::plan::validate;
 
 /// Which object is meant.

@@ -99,6 +99,10 @@ fn an_older_version_reads_the_times_and_what_it_drops_is_not_missed() {
     let back: Repairs = serde_json::from_str(&serde_json::to_string(&old).unwrap()).unwrap();
     assert_eq!(back.times, [ago(5)]);
     assert_eq!(back.causes, []);
+    let (mut one, mut none) = (back.clone(), back.clone());
+    one.forget(ago(5), &Cause::Due.into());
+    none.forget(ago(5), &Cause::LostAttempt.into());
+    assert_eq!((one.times.len(), none.times.len()), (1, 0));
     assert_eq!(serde_json::from_str::<Repairs>(&text).unwrap(), repairs);
 }
 

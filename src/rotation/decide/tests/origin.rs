@@ -131,7 +131,8 @@ fn a_value_that_is_to_be_taken_over_and_that_another_tool_applies_waits_for_a_ne
     });
     for handled in [None, Some("a".to_owned())] {
         facts.object.trigger = handled;
-        assert_eq!(rests(&facts), (Reason::SecretContested, "stalled"));
+        let waits = stalled(Reason::SecretContested, Retry::OnChange);
+        assert_eq!(step(&facts), Step::Rest(waits));
     }
     facts.object.trigger = Some("b".into());
     let decided = step(&facts);

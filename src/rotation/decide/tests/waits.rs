@@ -83,6 +83,9 @@ fn each_wait_that_ends_by_itself_has_a_time() {
     missing.secret = Observed::Live(SecretState::Absent);
     let reported = (Reason::SecretMissing, Some(at(60) + second(10)));
     assert_eq!(waits(&mut missing), reported);
+    // It is over at that very time.
+    missing.now.boot += Duration::from_secs(10);
+    assert_eq!(next_try(&Reason::SecretMissing.into(), &missing), None);
 
     let mut open = stored();
     let mut others = claim(2, Cause::Due, None, Some(5));
