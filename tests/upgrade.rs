@@ -358,8 +358,14 @@ impl Steady {
             "secretResourceVersion",
             "schedule",
             "nextRotationTime",
+            // 0.1.0 has no such field.
+            "standbyAppId",
         ] {
             fields.remove(written_anew);
+        }
+        // So 0.1.0 writes that a value which was taken over has none.
+        if fields.get("sequence").is_some_and(|it| it == "0") {
+            fields.remove("sequence");
         }
         // The generation moves with the manifest.
         fields.remove("observedGeneration");
