@@ -514,6 +514,7 @@ async fn an_upgrade_and_a_downgrade_with_open_attempts_lose_no_value_and_rotate_
         for gate in gates {
             timeout(PATIENCE, gate.reached()).await.unwrap();
         }
+        // NB: no gate is opened any more: a call might pass before ZITADEL sees that its client is gone.
         running.kill();
         if let Some(directory) = std::env::var_os("ZSO_FIXTURES")
             && version == "newer"
@@ -522,7 +523,6 @@ async fn an_upgrade_and_a_downgrade_with_open_attempts_lose_no_value_and_rotate_
             keep(&steady.tenant, "one", Path::new(&directory)).await;
             keep(&steady.tenant, "pair", Path::new(&directory)).await;
         }
-        world.zitadel.clear_faults();
         fields = its_fields;
         // As a release does it: the definitions and the process, and the manifests only then, objects first.
         fields.define(&world).await;
