@@ -7,11 +7,26 @@ use serde_json::json;
 use zitadel_secret_operator::api::{AppSecret, AppSecretStatus, Condition, ConditionType};
 use zitadel_simulator::AppHandle;
 
-use crate::support::world::{Tenant, World};
+use crate::support::eventually;
+use crate::support::world::{PATIENCE, Tenant, World};
 
 /// A tenant of the shared world.
 pub async fn tenant(prefix: &str) -> Tenant {
     World::shared().await.tenant(prefix).await
+}
+
+/// Hands the connection of a tenant of the shared world to another operator, of which there is none: from now on nothing is done with its objects.
+pub async fn abandon(tenant: &Tenant) {
+    tenant.connected().await;
+    let elsewhere = json!({"controllerClass": "elsewhere"});
+    tenant.apply_connection(elsewhere).await;
+    let connection = format!("connection=\"{}\"", tenant.namespace);
+    let operator = World::shared().await.operator.clone().unwrap();
+    eventually(PATIENCE, || async {
+        let (_, metrics) = operator.get("/metrics").await?;
+        (!metrics.contains(&connection)).then_some(())
+    })
+    .await;
 }
 
 /// The repository.

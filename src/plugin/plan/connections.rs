@@ -40,23 +40,22 @@ impl Planned {
         let mut planned = Self::default();
         for document in documents {
             let ConnectionDocument { place, name, .. } = document;
-            let why = match planned.places.get(name) {
-                Some(first) => format!("it is in {first} as well"),
-                None => {
-                    match compare(cluster, document).await {
-                        Ok((before, Applied { object, unchecked })) => {
-                            grants.plan(name, before, Connection::read(&object));
-                            planned.places.insert(name.clone(), place.clone());
-                            let unchecked = unchecked.map(|why| {
-                            format!("ZitadelConnection {name} is not checked by the API server: {why}")
-                        });
-                            planned.unknown.extend(unchecked);
-                            continue;
-                        }
-                        Err(Refused::Document(why)) => why,
-                        Err(Refused::Cluster(error)) => return Err(error.into()),
-                    }
+            let compared = match planned.places.get(name) {
+                Some(first) => Err(Refused::Document(format!("it is in {first} as well"))),
+                None => compare(cluster, document).await,
+            };
+            let why = match compared {
+                Ok((before, Applied { object, unchecked })) => {
+                    grants.plan(name, before, Connection::read(&object));
+                    planned.places.insert(name.clone(), place.clone());
+                    let about =
+                        format!("ZitadelConnection {name} is not checked by the API server");
+                    let unchecked = unchecked.map(|why| format!("{about}: {why}"));
+                    planned.unknown.extend(unchecked);
+                    continue;
                 }
+                Err(Refused::Document(why)) => why,
+                Err(Refused::Cluster(error)) => return Err(error.into()),
             };
             let refused = format!("{file}, {place} (ZitadelConnection {name}): {why}");
             planned.refused.push(refused);

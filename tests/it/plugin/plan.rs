@@ -7,7 +7,7 @@ use serde_json::json;
 use zitadel_simulator::AppHandle;
 
 use super::*;
-use crate::fixtures::tenant;
+use crate::fixtures::{abandon, tenant};
 use crate::support::eventually;
 
 /// A window that is closed until a 29 February.
@@ -76,9 +76,7 @@ async fn every_rotation_of_the_time_has_a_line_and_what_is_stopped_says_why() {
         .await
         .ends(2, "--days");
     // One that no operator of this world rotates is due, and is said to rotate now.
-    tenant
-        .apply_connection(json!({"controllerClass": "elsewhere"}))
-        .await;
+    abandon(&tenant).await;
     tenant.trigger("triggered", "new").await;
     let ran = as_admin(&tenant, &["plan"]).await;
     ran.ends(1, "1 of 3 rotates now, 1 is not rotated within 7 days");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fixtures::tenant;
+use crate::fixtures::{abandon, tenant};
 use crate::support::eventually;
 
 const ROTATE: [&str; 4] = ["rotate", "orders", "--reason", "leak, INC-1"];
@@ -158,9 +158,7 @@ async fn a_wait_ends_at_its_timeout_at_an_interrupt_and_where_a_person_must_act(
     let tenant = tenant("wait").await;
     tenant.issued("orders", json!({})).await;
     // No operator of this world reconciles it any more.
-    tenant
-        .apply_connection(json!({"controllerClass": "elsewhere"}))
-        .await;
+    abandon(&tenant).await;
     let wait = |more: &[&str]| {
         [
             &["-n", &tenant.namespace],

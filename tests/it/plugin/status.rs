@@ -6,7 +6,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fixtures::tenant;
+use crate::fixtures::{abandon, tenant};
 
 #[tokio::test]
 async fn the_worst_comes_first_and_decides_the_exit_code() {
@@ -51,9 +51,7 @@ async fn the_worst_comes_first_and_decides_the_exit_code() {
 async fn an_object_of_a_newer_version_is_shown_with_what_can_be_read() {
     let tenant = tenant("newer").await;
     // One that no operator of this world reconciles.
-    tenant
-        .apply_connection(json!({"controllerClass": "elsewhere"}))
-        .await;
+    abandon(&tenant).await;
     tenant
         .apply("words", "269012345678901234", json!({}))
         .await

@@ -4,7 +4,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::*;
-use crate::fixtures::tenant;
+use crate::fixtures::{abandon, tenant};
 
 /// Something of another system that breaks out of a page or of a terminal, if it can.
 const HOSTILE: &str =
@@ -130,9 +130,7 @@ async fn a_page_is_a_file_that_is_there_as_a_whole_or_not_at_all() {
 #[tokio::test]
 async fn text_of_a_status_breaks_out_of_nothing() {
     let tenant = tenant("hostile").await;
-    tenant
-        .apply_connection(json!({"controllerClass": "elsewhere"}))
-        .await;
+    abandon(&tenant).await;
     let name = "0.a-b--c.z9";
     tenant
         .apply(name, "269012345678901234", json!({}))
