@@ -1,7 +1,8 @@
 //! `plan`: what rotates when; with a file, what changes if it is applied.
 //!
 //! * [`manifest`] is the objects of a file, [`changes`] compares them with the cluster: [`dry_run`], or [`validate`] without it, says what becomes of
-//!   each, [`connections`] what becomes of others whose connection is in the file, [`grants`] whether it may, [`edit`] what that means
+//!   each, [`connections`] what becomes of others whose connection is in the file, [`grants`] whether it may, [`edit`] what that means, and
+//!   [`remarks`] what is said besides
 
 mod changes;
 mod connections;
@@ -10,6 +11,7 @@ mod edit;
 mod grants;
 mod manifest;
 mod object;
+mod remarks;
 mod validate;
 
 use std::cmp::Reverse;

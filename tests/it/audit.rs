@@ -1,12 +1,10 @@
 //! The log of a running operator: the fields by which an incident is looked up.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use serde_json::{Value, json};
-use zitadel_simulator::{Action, Config, Fault, Operation, Reply, Simulator};
 
-use crate::support::world::World;
+use crate::fixtures::{alone, lose_answer, root};
 
 /// What a line is about, and its fields.
 fn shape(line: &str) -> BTreeSet<String> {
@@ -21,13 +19,9 @@ fn shape(line: &str) -> BTreeSet<String> {
 /// `UPDATE_SAMPLES=1` writes the sample. The queries of `docs/how-to/on-call.md` run over it (`make logql`).
 #[tokio::test]
 async fn the_sample_of_a_log_has_the_fields_of_a_running_operator() {
-    let zitadel = Simulator::start(Config::default()).unwrap();
-    let world = World::shared().await;
-    let own = world.own_operator(&["--protocol-speed", "20"]).await;
-    let tenant = own.tenant_at("log", world, &zitadel).await;
+    let (own, tenant) = alone("log").await;
     let app = tenant.issued("orders-api", json!({})).await;
-    let lost = Action::RespondAfter(Reply::ingress_html(502));
-    zitadel.inject(Fault::on(Operation::Generate, lost).app(&app.id));
+    lose_answer(&tenant, &app);
     tenant.trigger("orders-api", "leak, INC-1234").await;
     tenant.rotated("orders-api", "LostAttempt").await;
     let names = [
@@ -47,7 +41,7 @@ async fn the_sample_of_a_log_has_the_fields_of_a_running_operator() {
             names.into_iter().fold(line.to_owned(), of_sample)
         })
         .collect();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/logql/testdata/operator.log");
+    let file = root().join("tests/logql/testdata/operator.log");
     if std::env::var_os("UPDATE_SAMPLES").is_some() {
         std::fs::write(&file, lines.join("\n") + "\n").unwrap();
     }

@@ -1,18 +1,33 @@
 //! What the tests of this binary share: tenants of the shared world, and what the status of an object says.
 
-use std::path::Path;
-
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 use zitadel_secret_operator::api::{AppSecret, AppSecretStatus, Condition, ConditionType};
-use zitadel_simulator::AppHandle;
+use zitadel_simulator::{Action, AppHandle, Config, Fault, Operation, Reply, Simulator};
 
 use crate::support::eventually;
-use crate::support::world::{PATIENCE, Tenant, World};
+pub use crate::support::helm::root;
+use crate::support::world::{OwnOperator, PATIENCE, Tenant, World};
 
 /// A tenant of the shared world.
 pub async fn tenant(prefix: &str) -> Tenant {
     World::shared().await.tenant(prefix).await
+}
+
+/// An operator of its own, whose protocol is twenty times as fast, and a tenant of it at a ZITADEL of its own.
+pub async fn alone(prefix: &str) -> (OwnOperator, Tenant) {
+    let zitadel = Simulator::start(Config::default()).unwrap();
+    let world = World::shared().await;
+    let own = world.own_operator(&["--protocol-speed", "20"]).await;
+    let tenant = own.tenant_at(prefix, world, &zitadel).await;
+    (own, tenant)
+}
+
+/// Has the response to the next call be lost that generates a client secret of an application.
+pub fn lose_answer(tenant: &Tenant, app: &AppHandle) {
+    let lost = Action::RespondAfter(Reply::ingress_html(502));
+    let fault = Fault::on(Operation::Generate, lost).app(&app.id);
+    tenant.zitadel.inject(fault);
 }
 
 /// Hands the connection of a tenant of the shared world to another operator, of which there is none: from now on nothing is done with its objects.
@@ -27,11 +42,6 @@ pub async fn abandon(tenant: &Tenant) {
         (!metrics.contains(&connection)).then_some(())
     })
     .await;
-}
-
-/// The repository.
-pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn found(object: &AppSecret, type_: ConditionType) -> Option<&Condition> {

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::fixtures::{alone, lose_answer};
 use crate::support::eventually;
 use crate::support::world::{Operator, PATIENCE, Tenant, World};
 use jiff::Timestamp;
 use serde_json::json;
 use zitadel_secret_operator::api::AppSecret;
 use zitadel_secret_operator::ids::AttemptId;
-use zitadel_simulator::{Action, Config, Fault, Operation, Reply, Simulator};
+use zitadel_simulator::Operation;
 
 const PREFIX: &str = "zitadel_secret_operator_";
 
@@ -96,10 +97,7 @@ fn shape(series: &str) -> String {
 /// `UPDATE_SAMPLES=1` writes the sample. Every query of the dashboard, and all rules, run over it (`make rules`).
 #[tokio::test]
 async fn the_sample_of_a_scrape_has_the_series_of_a_running_operator() {
-    let zitadel = Simulator::start(Config::default()).unwrap();
-    let world = World::shared().await;
-    let own = world.own_operator(&["--protocol-speed", "20"]).await;
-    let tenant = own.tenant_at("sample", world, &zitadel).await;
+    let (own, tenant) = alone("sample").await;
     uses_key(&tenant).await;
     let rotation = |trigger: &str| json!({"rotation": {"interval": "30d", "trigger": trigger}});
     let app = tenant.issued("api", rotation("a")).await;
@@ -293,13 +291,9 @@ async fn the_series_of_an_object_say_what_its_status_says_and_go_with_it() {
 
 #[tokio::test]
 async fn the_time_from_a_lost_answer_to_its_repair_is_dark() {
-    let zitadel = Simulator::start(Config::default()).unwrap();
-    let world = World::shared().await;
-    let own = world.own_operator(&["--protocol-speed", "20"]).await;
-    let tenant = own.tenant_at("outage", world, &zitadel).await;
+    let (own, tenant) = alone("outage").await;
     let app = tenant.issued("api", json!({})).await;
-    let lost = Action::RespondAfter(Reply::ingress_html(502));
-    zitadel.inject(Fault::on(Operation::Generate, lost).app(&app.id));
+    lose_answer(&tenant, &app);
     tenant.trigger("api", "x").await;
     tenant.rotated("api", "LostAttempt").await;
     let attempts = own.operator.audit().into_iter().skip(1);
@@ -329,11 +323,8 @@ async fn a_rotation_is_counted_once_and_timed_and_what_is_under_way_is_shown_wit
         series.map(|series| scrape[series]).sum()
     };
     let windows = "dark_window_seconds_count{part=\"total\"}";
-    let zitadel = Simulator::start(Config::default()).unwrap();
-    let world = World::shared().await;
-    let own = world.own_operator(&["--protocol-speed", "20"]).await;
+    let (own, tenant) = alone("counted").await;
     let scrape = async || scrape_of(&own.operator).await;
-    let tenant = own.tenant_at("counted", world, &zitadel).await;
     let app = tenant.issued("api", json!({})).await;
     let before = scrape().await;
     for (metric, outcome) in [
@@ -344,7 +335,7 @@ async fn a_rotation_is_counted_once_and_timed_and_what_is_under_way_is_shown_wit
         assert!(before[&series] < 0.5, "it is there, at 0, before the first");
     }
     let began = seconds(Timestamp::now());
-    let gate = zitadel.hold_after(Operation::Generate);
+    let gate = tenant.zitadel.hold_after(Operation::Generate);
     tenant.delete_secret("api").await;
     let oldest = eventually(PATIENCE, || async {
         let now = scrape().await;

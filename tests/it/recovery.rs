@@ -6,7 +6,7 @@ use zitadel_secret_operator::api::ConditionType;
 use zitadel_secret_operator::store::apply::FIELD_MANAGER;
 use zitadel_simulator::{Action, AppHandle, Fault, Operation, Reply};
 
-use crate::fixtures::{assert_conditions, assert_status, message, tenant};
+use crate::fixtures::{assert_conditions, assert_status, lose_answer, message, tenant};
 use crate::support::world::Tenant;
 
 #[tokio::test]
@@ -222,10 +222,7 @@ async fn after_a_lost_answer_without_a_journal_the_stored_value_is_called_refuse
     tenant
         .zitadel
         .inject(Fault::on(Operation::Journal, denied).app(&app.id).always());
-    let lost = Action::RespondAfter(Reply::ingress_html(502));
-    tenant
-        .zitadel
-        .inject(Fault::on(Operation::Generate, lost).app(&app.id));
+    lose_answer(&tenant, &app);
     tenant.trigger("unread", "x").await;
     let object = assert_status!(tenant, "unread", "Refused", !Ready);
     assert_conditions!(object, !Verified "Refused");

@@ -9,17 +9,18 @@ use serde::Serialize;
 
 use crate::api::{AppSecret, Kind};
 use crate::plugin::cli::Global;
-use crate::plugin::cluster::{Cluster, Listed};
+use crate::plugin::cluster::Cluster;
 use crate::plugin::decision::Found;
 use crate::plugin::exit::{Exit, Failure};
 use crate::plugin::fault::ClusterError;
 use crate::plugin::line::{self, line};
-use crate::plugin::output::{Cell, Column, Output, note, rotate_now};
+use crate::plugin::output::{Cell, Column, Output};
 use crate::plugin::plan::connections::{Key, Planned};
 use crate::plugin::plan::dry_run::{self, Applied, Refused};
 use crate::plugin::plan::edit::{Change, Consequence, Edit};
 use crate::plugin::plan::grants::{Granted, Grants, When};
 use crate::plugin::plan::manifest::{self, Document, Manifest, Place};
+use crate::plugin::plan::remarks::Remarks;
 use crate::plugin::pods::Credential;
 use crate::store::secret::MANAGED_LABEL;
 use crate::target::Target;
@@ -62,19 +63,6 @@ struct Compared {
     unknown: Vec<String>,
 }
 
-/// What is said besides the lines.
-#[derive(Debug, Default)]
-struct Remarks {
-    /// What is not known, and of how many objects.
-    unknown: BTreeMap<String, usize>,
-    refused: Vec<String>,
-    /// What is not known of connections.
-    notes: Vec<String>,
-    has_connections: bool,
-    unchanged: usize,
-    others: usize,
-}
-
 fn columns(with_namespace: bool, with_kind: bool) -> Vec<Column<Row>> {
     let mut columns: Vec<Column<Row>> = line::columns(with_namespace, with_kind).collect();
     columns.extend([
@@ -114,25 +102,22 @@ pub async fn run(
     }
     let documents = placed(cluster, global, documents, &name, &mut remarks);
     let mut grants = Grants::default();
-    let mut connections = Planned::read(cluster, &connections, &name, &mut grants).await?;
+    let connections =
+        Planned::read(cluster, &connections, &name, &mut grants, &mut remarks).await?;
     let compared = stream::iter(documents.iter().map(|(namespace, document)| async move {
         compare(&cluster.in_namespace(namespace), document).await
     }));
     let compared: Vec<_> = compared.buffered(AT_ONCE).collect().await;
     let in_file: BTreeSet<Key> = documents.iter().map(key).collect();
+    let namespace = global.namespace.as_deref();
     let users = connections
-        .users(cluster, global.namespace.as_deref(), &in_file)
+        .users(cluster, namespace, &in_file, &mut remarks)
         .await?;
     let objects = documents.len() + users.len();
-    let mut rows = Vec::new();
+    let mut all = Vec::new();
     for (compared, (namespace, document)) in compared.into_iter().zip(&documents) {
         match compared {
-            Ok(compared) => {
-                let now = cluster.now();
-                let until = now.checked_add(ahead).unwrap_or(Timestamp::MAX);
-                let new = consequences(cluster, &mut grants, compared, [now, until], &mut remarks);
-                rows.extend(new.await?);
-            }
+            Ok(compared) => all.push(compared),
             Err(Refused::Document(why)) => remarks.refused.push(format!(
                 "{name}, {} ({} {namespace}/{}): {why}",
                 document.place, document.kind, document.name
@@ -140,11 +125,14 @@ pub async fn run(
             Err(Refused::Cluster(error)) => return Err(error.into()),
         }
     }
-    for (place, object) in users {
+    let users = users.into_iter();
+    all.extend(users.map(|(place, object)| Compared::same(place, object)));
+    let mut rows = Vec::new();
+    for compared in all {
         let now = cluster.now();
         let until = now.checked_add(ahead).unwrap_or(Timestamp::MAX);
-        let same = Compared::same(place, object);
-        rows.extend(consequences(cluster, &mut grants, same, [now, until], &mut remarks).await?);
+        let new = consequences(cluster, &mut grants, compared, [now, until], &mut remarks);
+        rows.extend(new.await?);
     }
     rows.sort_by(line::order);
     rows.sort_by_key(|row| row.change);
@@ -153,7 +141,6 @@ pub async fn run(
     output.records(&columns, &rows, cluster.now())?;
     let rotating = rows.iter().filter(|row| row.change == Change::RotatesNow);
     let rotating = rotating.count();
-    remarks.connections(connections);
     remarks.say(&name, objects, rotating, output);
     Ok(match (remarks.refused.is_empty(), rotating) {
         (false, _) => Exit::Usage,
@@ -208,18 +195,8 @@ fn placed(
 
 /// Reads the object of a document, what becomes of it, and what is around it.
 async fn compare(cluster: &Cluster, document: &Document) -> Result<Compared, Refused> {
-    let before = match cluster
-        .get::<AppSecret>(document.kind, &document.name)
-        .await
-    {
-        Ok(Listed::Read(object)) => Some(object),
-        Ok(Listed::Unreadable(_)) => {
-            let why = "the object in the cluster was written for another version of the API: use the plugin of the operator's version";
-            return Err(Refused::Document(why.to_owned()));
-        }
-        Err(ClusterError::Absent(_)) => None,
-        Err(error) => return Err(Refused::Cluster(error)),
-    };
+    let before = cluster.get(document.kind, &document.name).await;
+    let before: Option<AppSecret> = dry_run::before(before, "object")?;
     let Applied { object, unchecked } =
         dry_run::applied(cluster, document, before.as_ref()).await?;
     let unchecked = unchecked.map(|why| format!("not checked by the API server: {why}"));
@@ -365,50 +342,4 @@ async fn consequences(
         message: it.message,
     };
     Ok(all.into_iter().map(row).collect())
-}
-
-impl Remarks {
-    fn connections(&mut self, connections: Planned) {
-        self.has_connections = !connections.is_empty();
-        self.refused.extend(connections.refused);
-        self.notes.extend(connections.unknown);
-    }
-
-    fn say(&self, file: &str, objects: usize, rotating: usize, output: &Output) {
-        for refused in &self.refused {
-            note(&format!("error: {refused}"));
-        }
-        for (unknown, count) in &self.unknown {
-            let of = if *count == 1 {
-                "1 object".to_owned()
-            } else {
-                format!("{count} objects")
-            };
-            note(&format!("{of}: {unknown}"));
-        }
-        for unknown in &self.notes {
-            note(unknown);
-        }
-        if objects == 0 && self.refused.is_empty() {
-            let none = "no ApiAppSecret or OidcAppSecret";
-            note(&if self.has_connections {
-                format!("{none} uses a connection of {file}")
-            } else {
-                format!("{none} in {file}")
-            });
-        }
-        if self.others > 0 {
-            note(&format!(
-                "{} of other kinds in {file} left out",
-                self.others
-            ));
-        }
-        if objects > 0 && !output.is_for_program() {
-            note(&format!(
-                "{}, {} unchanged",
-                rotate_now(rotating, objects),
-                self.unchanged
-            ));
-        }
-    }
 }

@@ -10,6 +10,7 @@ use crate::plugin::plan::dry_run::{self, Applied, Refused};
 use crate::plugin::plan::grants::{Connection, Grants};
 use crate::plugin::plan::manifest::{ConnectionDocument, Place};
 use crate::plugin::plan::object::Object;
+use crate::plugin::plan::remarks::Remarks;
 use crate::plugin::plan::validate;
 
 /// Which object is meant.
@@ -20,10 +21,6 @@ pub type Key = (Kind, String, String);
 pub struct Planned {
     /// Where each stands, by its name.
     places: BTreeMap<String, Place>,
-    /// What cannot be applied, and why.
-    pub refused: Vec<String>,
-    /// What is not known.
-    pub unknown: Vec<String>,
 }
 
 impl Planned {
@@ -36,6 +33,7 @@ impl Planned {
         documents: &[ConnectionDocument],
         file: &str,
         grants: &mut Grants,
+        remarks: &mut Remarks,
     ) -> Result<Self, Failure> {
         let mut planned = Self::default();
         for document in documents {
@@ -51,21 +49,17 @@ impl Planned {
                     let about =
                         format!("ZitadelConnection {name} is not checked by the API server");
                     let unchecked = unchecked.map(|why| format!("{about}: {why}"));
-                    planned.unknown.extend(unchecked);
+                    remarks.notes.extend(unchecked);
                     continue;
                 }
                 Err(Refused::Document(why)) => why,
                 Err(Refused::Cluster(error)) => return Err(error.into()),
             };
             let refused = format!("{file}, {place} (ZitadelConnection {name}): {why}");
-            planned.refused.push(refused);
+            remarks.refused.push(refused);
         }
+        remarks.has_connections = !planned.places.is_empty();
         Ok(planned)
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
     }
 
     /// The objects of these connections, in a namespace or in all, and where the connection of each stands. Those of the file are left out.
@@ -73,12 +67,13 @@ impl Planned {
     /// # Errors
     /// If the cluster cannot be asked. What the caller may not see is not known.
     pub async fn users(
-        &mut self,
+        &self,
         cluster: &Cluster,
         namespace: Option<&str>,
         in_file: &BTreeSet<Key>,
+        remarks: &mut Remarks,
     ) -> Result<Vec<(Place, AppSecret)>, Failure> {
-        if self.is_empty() {
+        if self.places.is_empty() {
             return Ok(Vec::new());
         }
         let scope = Scope {
@@ -106,10 +101,10 @@ impl Planned {
         let missing = missing.iter().map(|error| {
             format!("not every object that uses a connection of the file is known: {error}")
         });
-        self.unknown.extend(missing);
+        remarks.notes.extend(missing);
         if unreadable > 0 {
             let text = "objects were written for another version of the API: what becomes of them is not known";
-            self.unknown.push(format!("{unreadable} {text}"));
+            remarks.notes.push(format!("{unreadable} {text}"));
         }
         Ok(users)
     }
@@ -127,26 +122,16 @@ async fn compare(
     cluster: &Cluster,
     document: &ConnectionDocument,
 ) -> Result<(Connection, Applied<ZitadelConnection>), Refused> {
-    let before = match cluster
-        .fetch::<ZitadelConnection>(None, &document.name)
-        .await
-    {
-        Ok(Listed::Read(object)) => Some(object),
-        Ok(Listed::Unreadable(_)) => {
-            let why = "the connection in the cluster was written for another version of the API: use the plugin of the operator's version";
-            return Err(Refused::Document(why.to_owned()));
-        }
-        Err(ClusterError::Absent(_)) => None,
-        Err(error @ ClusterError::Denied(_)) => {
-            let why = error.to_string();
-            let applied = Applied {
-                object: validate::connection(document).map_err(Refused::Document)?,
-                unchecked: Some(why.clone()),
-            };
-            return Ok((Connection::Unseen(why), applied));
-        }
-        Err(error) => return Err(Refused::Cluster(error)),
-    };
+    let before = cluster.fetch(None, &document.name).await;
+    if let Err(error @ ClusterError::Denied(_)) = &before {
+        let why = error.to_string();
+        let applied = Applied {
+            object: validate::connection(document).map_err(Refused::Document)?,
+            unchecked: Some(why.clone()),
+        };
+        return Ok((Connection::Unseen(why), applied));
+    }
+    let before: Option<ZitadelConnection> = dry_run::before(before, "connection")?;
     let applied = dry_run::connection(cluster, document, before.as_ref()).await?;
     let before = before.map_or(Connection::Missing, |before| Connection::read(&before));
     Ok((before, applied))

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::api::{AppSecret, ZitadelConnection};
-use crate::plugin::cluster::{Cluster, FIELD_MANAGER};
+use crate::plugin::cluster::{Cluster, FIELD_MANAGER, Listed};
 use crate::plugin::fault::{Asked, ClusterError};
 use crate::plugin::plan::manifest::{ConnectionDocument, Document};
 use crate::plugin::plan::validate;
@@ -49,6 +49,18 @@ pub enum Refused {
     Document(String),
     /// The cluster cannot be asked.
     Cluster(ClusterError),
+}
+
+/// What is in the cluster at present: an `object` or a `connection`, if there is one.
+pub fn before<T>(found: Result<Listed<T>, ClusterError>, what: &str) -> Result<Option<T>, Refused> {
+    match found {
+        Ok(Listed::Read(object)) => Ok(Some(object)),
+        Ok(Listed::Unreadable(_)) => Err(Refused::Document(format!(
+            "the {what} in the cluster was written for another version of the API: use the plugin of the operator's version"
+        ))),
+        Err(ClusterError::Absent(_)) => Ok(None),
+        Err(error) => Err(Refused::Cluster(error)),
+    }
 }
 
 /// What becomes of the object of a document, in the namespace of the cluster.

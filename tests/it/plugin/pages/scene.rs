@@ -149,17 +149,12 @@ impl Scene {
 
     /// The operator does nothing until a command waits for it.
     pub fn hold_operator(&self) {
-        self.signal_operator(Signal::STOP);
+        self.operator.signal(Signal::STOP);
     }
 
     /// Whether a command has waited for it or not.
     pub fn let_operator_go_on(&self) {
-        self.signal_operator(Signal::CONT);
-    }
-
-    fn signal_operator(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.operator.pid().try_into().unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+        self.operator.signal(Signal::CONT);
     }
 
     /// Does what a command that prints this waits for. Meanwhile the command is held: it sees where that leads to, and nothing on the way.
