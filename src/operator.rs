@@ -26,7 +26,7 @@ use crate::process::metrics::Metrics;
 use crate::process::pod_lock::{NotTaken, PodLock};
 use crate::process::proxy;
 use crate::process::readiness::{Check, Heartbeat, Readiness};
-use crate::process::restore::RestoreDetector;
+use crate::process::relist::Relist;
 use crate::process::shutdown::{ExitCode, Signals, drain};
 use crate::reconcile::context::{ProcessHandles, Settings};
 use crate::rotation::{Holder, Timing};
@@ -96,7 +96,7 @@ impl Election {
         arguments: &Run,
         holder: &Holder,
         clock: Arc<dyn Clock>,
-        restore: RestoreDetector,
+        relist: Relist,
     ) -> anyhow::Result<Self> {
         let identity = Identity {
             pod: holder.pod.clone(),
@@ -110,7 +110,7 @@ impl Election {
             identity,
             timing,
             clock,
-            restore,
+            relist,
         )?;
         let release = CancellationToken::new();
         Ok(Self {
@@ -137,7 +137,7 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
     if let Err(error) = proxy::reachable(&config).await {
         tracing::error!(%error, "the API server cannot be reached through the configured proxy");
     }
-    let (denied, restore) = (DeniedRequests::default(), RestoreDetector::default());
+    let (denied, relist) = (DeniedRequests::default(), Relist::default());
     let layer = KubeRequestLayer::new(process.metrics.clone(), api_clock.clone(), DEFAULT_DEADLINE)
         .recording(&denied);
     let client =
@@ -146,13 +146,13 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
     let holder = holder(&arguments, lock.as_ref());
     let election = if arguments.leader_elect {
         let clock = Arc::clone(&clock);
-        let restore = restore.clone();
+        let relist = relist.clone();
         Some(Election::start(
             client()?,
             &arguments,
             &holder,
             clock,
-            restore,
+            relist,
         )?)
     } else {
         None
@@ -187,7 +187,7 @@ pub async fn run(arguments: Run) -> anyhow::Result<ExitCode> {
         holding: process.holding.clone(),
         lead,
         stop,
-        restore,
+        relist,
     };
     let work = work(handles, process.readiness.clone());
     let outcome = Box::pin(drain(

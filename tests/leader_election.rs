@@ -33,7 +33,7 @@ use zitadel_secret_operator::process::leader::{
     Identity, LeaderElector, LeadershipWatch, LeaseTiming,
 };
 use zitadel_secret_operator::process::metrics::Metrics;
-use zitadel_secret_operator::process::restore::RestoreDetector;
+use zitadel_secret_operator::process::relist::Relist;
 use zitadel_simulator::{AppHandle, Operation};
 
 const TIMING: LeaseTiming = LeaseTiming {
@@ -78,7 +78,7 @@ async fn process(kubeconfig: &Path, namespace: &str, pod: &str, process: &str) -
         identity,
         TIMING,
         clock,
-        RestoreDetector::default(),
+        Relist::default(),
     )
     .unwrap();
     let release = CancellationToken::new();

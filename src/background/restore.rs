@@ -40,15 +40,15 @@ pub async fn detect_restore(context: Arc<Context>) {
                 if version(&found.metadata) < version(&newest) {
                     context
                         .process
-                        .restore
-                        .detected(&format!("the newest {kind}"));
+                        .relist
+                        .data_went_back(&format!("the newest {kind}"));
                 }
             }
             Ok(_) if known == newest.uid => {
                 context
                     .process
-                    .restore
-                    .detected(&format!("no newest {kind}"));
+                    .relist
+                    .data_went_back(&format!("no newest {kind}"));
             }
             Ok(_) => absent = newest.uid,
             Err(_) => {}

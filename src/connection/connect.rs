@@ -23,7 +23,7 @@ use crate::connection::{Connection, Declared, Reach, permanent, unreached};
 use crate::ids::ApiVersion;
 use crate::reconcile::context::Context;
 use crate::report::changes::{self, V2_GUARANTEES};
-use crate::report::unreadable;
+use crate::report::unreadable::{self, Unreadable};
 use crate::rotation::Failure;
 use crate::store::apply;
 use crate::store::cache::GuardedConnection;
@@ -95,8 +95,10 @@ pub async fn reconcile(
     if changed {
         context.store.wake_users(&name);
     }
-    report(object, &context, &result).await?;
-    Ok(Action::requeue(retry))
+    let shown = report(object, &context, &result).await?;
+    // NB: nothing wakes it when it is shown again with the same generation.
+    let soon = context.process.settings.timing.retry_first;
+    Ok(Action::requeue(if shown { retry } else { soon }))
 }
 
 /// What needs no ZITADEL applies at once, whether it answers or not: who may use the connection, and how much. The client goes on being
@@ -317,11 +319,12 @@ fn doubt(context: &Context, name: &str, shared: &Arc<Shared>) -> impl Fn() + Sen
     }
 }
 
+/// Writes the status and the events. False if the API server has another spec than the watch shows.
 async fn report(
     object: &ZitadelConnection,
     context: &Context,
     result: &Result<Connected, Unusable>,
-) -> Result<(), kube::Error> {
+) -> Result<bool, kube::Error> {
     let before = object.status.clone().unwrap_or_default();
     let mut status = ZitadelConnectionStatus {
         observed_generation: object.metadata.generation,
@@ -372,13 +375,19 @@ async fn report(
         }
     }
     if status == before {
-        return Ok(());
+        return Ok(true);
     }
     let name = object.metadata.name.clone().unwrap_or_default();
     let api: Api<ZitadelConnection> = Api::all(context.process.client.clone());
     let patch =
         Patch::Merge(json!({"status": crate::report::merge_patch::merge_patch(&before, &status)}));
-    api.patch_status(&name, &apply::patch(), &patch).await?;
+    let written = api.patch_status(&name, &apply::patch(), &patch).await?;
+    let shown = written.metadata.generation != generation || written.spec == object.spec;
+    if !shown {
+        let kind = ZitadelConnection::kind(&());
+        let relist = &context.process.relist;
+        relist.shown_otherwise(&kind, &written.metadata);
+    }
     if let Some(news) = changes::of_api(before.api.as_ref(), status.api.as_ref()) {
         context
             .events
@@ -389,7 +398,7 @@ async fn report(
             .events
             .paced(object, news.severity, news.reason, &news.note);
     }
-    Ok(())
+    Ok(shown)
 }
 
 fn api_in_use(connection: &Connection) -> ApiInUse {
@@ -436,16 +445,20 @@ async fn unreadable(
     };
     let failure = permanent(Reason::InvalidObject);
     let known = context.connections.get(&name).err();
-    if known.is_none_or(|known| known.reason != failure.reason) {
-        set(failure.clone());
-    }
-    let reported = unreadable::report::<ZitadelConnection>(context, guarded.meta(), error).await?;
-    // NB: those who use it may not be allowed to read it.
-    if reported.is_some() {
-        set(Failure {
-            connection: reported,
+    let reported = unreadable::report::<ZitadelConnection>(context, guarded.meta(), error).await;
+    match &reported {
+        // What was known of it stands.
+        Ok(Unreadable::Elsewhere) => {}
+        // NB: those who use it may not be allowed to read it.
+        Ok(Unreadable::Reported(sentence)) => set(Failure {
+            connection: Some(sentence.clone()),
             ..failure
-        });
+        }),
+        Ok(Unreadable::Known) | Err(_) => {
+            if known.is_none_or(|known| known.reason != failure.reason) {
+                set(failure);
+            }
+        }
     }
-    Ok(Action::await_change())
+    reported.map(|reported| reported.again(context))
 }

@@ -111,7 +111,7 @@ async fn watch_claims(context: &Context) {
     );
     let config = watcher::Config::default().labels(CLAIM_LABEL);
     let store = &context.store;
-    let changes = watch(leases, config, &context.process.restore);
+    let changes = watch(leases, config, &context.process.relist);
     changes
         .for_each(|event| {
             let touched = event.as_ref().map(|event| store.claims.note(event));
@@ -179,7 +179,7 @@ fn connections_controller(
     let changes = watch(
         Api::<GuardedConnection>::all(client.clone()),
         watcher::Config::default(),
-        &context.process.restore,
+        &context.process.relist,
     )
     .modify(prune::annotations)
     .reflect(writer)
@@ -235,7 +235,7 @@ where
 {
     let (store, writer) = reflector::store();
     let changes =
-        watch(api, watcher::Config::default(), &context.process.restore).modify(|object| {
+        watch(api, watcher::Config::default(), &context.process.relist).modify(|object| {
             object.metadata = ObjectMeta {
                 name: object.metadata.name.take(),
                 namespace: object.metadata.namespace.take(),

@@ -123,7 +123,7 @@ async fn control_kind(
         None => Api::all_with(client, &objects.kind),
     };
     let (indexed, shown, own) = (Arc::clone(context), objects.clone(), objects.clone());
-    let changes = watch(api, watcher::Config::default(), &context.process.restore);
+    let changes = watch(api, watcher::Config::default(), &context.process.relist);
     let changes = with_missed_deletions(changes.boxed(), objects.all.clone())
         .reflect(feed.writer)
         .inspect(move |event| {
@@ -160,7 +160,7 @@ async fn watch_namespaces(
         named = named.fields(&format!("metadata.name={namespace}"));
     }
     let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(context.process.client.clone());
-    let changes = watch(namespaces, named, &context.process.restore).modify(prune::annotations);
+    let changes = watch(namespaces, named, &context.process.relist).modify(prune::annotations);
     with_missed_deletions(changes.boxed(), cache.namespaces.clone())
         .reflect(writer)
         .inspect(|event| cache.namespaces_synced.note(event))
@@ -182,7 +182,7 @@ async fn watch_secrets(context: &Context, namespace: Option<String>, cache: &Cac
         None => Api::all(client),
     };
     let config = watcher::Config::default().labels(MANAGED_LABEL);
-    let changes = watch(secrets, config, &context.process.restore).modify(prune::secret);
+    let changes = watch(secrets, config, &context.process.relist).modify(prune::secret);
     changes
         .for_each(|event| {
             let touched = event.as_ref().map(|event| cache.secrets.note(event));

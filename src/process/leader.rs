@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::log_limit::LogLimit;
-use super::restore::RestoreDetector;
+use super::relist::Relist;
 
 mod election;
 mod lease;
@@ -127,11 +127,11 @@ impl LeaderElector {
         identity: Identity,
         timing: LeaseTiming,
         clock: Arc<dyn Clock>,
-        restore: RestoreDetector,
+        relist: Relist,
     ) -> Result<Self, TimingError> {
         let timing = timing.checked()?;
         Ok(Self {
-            store: LeaseStore::new(client, namespace, name, &identity.holder(), timing, restore),
+            store: LeaseStore::new(client, namespace, name, &identity.holder(), timing, relist),
             election: Election::new(identity, timing),
             timing,
             clock,

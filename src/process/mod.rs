@@ -16,7 +16,7 @@ pub mod panic;
 pub mod pod_lock;
 pub mod proxy;
 pub mod readiness;
+pub mod relist;
 mod request_name;
-pub mod restore;
 pub mod shutdown;
 pub mod telemetry;

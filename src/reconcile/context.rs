@@ -20,7 +20,7 @@ use crate::process::holding::Holding;
 use crate::process::leader::LeadershipWatch;
 use crate::process::log_limit::LogLimit;
 use crate::process::metrics::Metrics;
-use crate::process::restore::RestoreDetector;
+use crate::process::relist::Relist;
 use crate::reconcile::app_state::AppState;
 use crate::reconcile::limits::Pools;
 use crate::reconcile::retries::Retries;
@@ -76,8 +76,8 @@ pub struct ProcessHandles {
     pub lead: LeadershipWatch,
     /// No new claim after this.
     pub stop: CancellationToken,
-    /// Notified where the API server's data went back to an earlier state.
-    pub restore: RestoreDetector,
+    /// Notified where the watches show what the API server does not have.
+    pub relist: Relist,
 }
 
 /// Shared by all reconciliations.

@@ -63,7 +63,7 @@ pub async fn reconcile(kept: Arc<Object>, context: Arc<Context>) -> Result<Actio
             let metadata = kept.metadata();
             let reported = unreadable::object(&context, kept.kind(), &metadata, &error);
             let reported = reported.await.map_err(Error::Status);
-            reported.map(|_| Action::await_change())
+            reported.map(|reported| reported.again(&context))
         }
     };
     match &result {

@@ -3,7 +3,7 @@
 use futures::future::OptionFuture;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
+use kube::{Api, Resource as _};
 
 use crate::api::{Kind, Reason};
 use crate::connection::Connection;
@@ -28,19 +28,23 @@ impl Reconciliation {
         let owner = &self.target.owner;
         let client = context.process.client.clone();
         let api: Api<Object> = Api::namespaced_with(client, &owner.namespace, &owner.kind);
-        let found = api.get_metadata_opt(&owner.name).await?;
-        Ok(found.is_some_and(|found| {
-            let metadata = found.metadata;
-            let same = metadata.uid.as_ref() == Some(&owner.uid);
-            if same && metadata.generation < self.target.generation {
-                context
-                    .process
-                    .restore
-                    .detected(&format!("the generation of an {}", owner.kind));
-            }
-            same && metadata.generation == self.target.generation
-                && metadata.deletion_timestamp.is_none()
-        }))
+        let Some(found) = api.get_opt(&owner.name).await? else {
+            return Ok(false);
+        };
+        let (metadata, same) = (found.meta(), found.uid() == owner.uid);
+        if same && metadata.generation < self.target.generation {
+            let evidence = format!("the generation of an {}", owner.kind);
+            context.process.relist.data_went_back(&evidence);
+        }
+        let shown = context.store.object(owner);
+        if shown.is_some_and(|shown| shown.is_otherwise(&found)) {
+            let kind = owner.kind.as_str();
+            context.process.relist.shown_otherwise(kind, found.meta());
+            return Ok(false);
+        }
+        Ok(same
+            && metadata.generation == self.target.generation
+            && metadata.deletion_timestamp.is_none())
     }
 
     /// Reads what is asked for, at once.

@@ -25,7 +25,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::api::Patch;
 use kube::runtime::controller::Action;
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource as _, ResourceExt};
 use serde_json::json;
 
 use crate::api::{AppSecret, AppSecretStatus, ConditionType, Conditions, Reason, Status, seconds};
@@ -136,7 +136,7 @@ pub async fn settle(
     if status != reconciliation.status {
         remember_unpublished(reconciliation);
         if !write(object, context, current, &status).await? {
-            // Another actor changed the object meanwhile: what the watch shows next is reconciled first.
+            // What the watch shows next is reconciled first.
             return Ok(requeue(facts, Retry::After(timing.retry_first)));
         }
         reconciliation.state.lock().last_reported = Some(LastReported::new(&status, now));
@@ -207,8 +207,8 @@ pub fn requeue(facts: &Facts, retry: Retry) -> Action {
     }
 }
 
-/// Writes the status, if it differs. False if the object was changed since it was read: a replica with an old view does not undo
-/// what another one wrote.
+/// Writes the status, if it differs. False if the object is not what was read: it was changed meanwhile, so that a replica with an old view
+/// does not undo what another one wrote, or its watch shows another spec than the API server has.
 async fn write(
     object: &AppSecret,
     context: &Context,
@@ -247,14 +247,23 @@ async fn write(
         Ok(written) => {
             let revision = written.resource_version().unwrap_or_default();
             writing.written(&written);
-            let status = written.read().ok().and_then(|written| written.status);
+            let stored = written.read();
+            let same = written.meta().generation != object.metadata.generation
+                || stored
+                    .as_ref()
+                    .is_ok_and(|stored| stored.spec == object.spec);
+            if !same {
+                let relist = &context.process.relist;
+                relist.shown_otherwise(object.kind.as_str(), written.meta());
+            }
+            let status = stored.ok().and_then(|stored| stored.status);
             let text = revision.clone();
             let written = WrittenStatus {
                 revision,
                 status: status.unwrap_or_default(),
             };
             objects.statuses.lock().insert(uid, &text, written);
-            Ok(true)
+            Ok(same)
         }
         Err(error) if kube_error::is_taken(&error) => Ok(false),
         Err(error) => Err(Error::Status(error)),

@@ -2,9 +2,11 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, Patch};
-use kube::core::DynamicObject;
+use kube::core::{DeserializeGuard, DynamicObject};
 use kube::discovery::ApiResource;
+use kube::runtime::controller::Action;
 use kube::{Api, Resource};
+use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use serde_path_to_error::Segment;
@@ -16,33 +18,48 @@ use crate::report::stall;
 use crate::store::apply;
 use crate::target::object_version;
 
+/// What is known of an object that a watch shows and that cannot be read.
+pub(crate) enum Unreadable {
+    /// It was reported now, with this sentence.
+    Reported(String),
+    /// It was reported before.
+    Known,
+    /// The API server has it whole: the watch begins anew and shows it again.
+    Elsewhere,
+}
+
+impl Unreadable {
+    /// When to look at it again.
+    pub(crate) fn again(&self, context: &Context) -> Action {
+        match self {
+            Self::Elsewhere => Action::requeue(context.process.settings.timing.retry_first),
+            Self::Reported(_) | Self::Known => Action::await_change(),
+        }
+    }
+}
+
 /// Says so of an object that keeps a client secret.
 pub(crate) async fn object(
     context: &Context,
     kind: Kind,
     metadata: &ObjectMeta,
     error: &str,
-) -> Result<Option<String>, kube::Error> {
+) -> Result<Unreadable, kube::Error> {
     match kind {
         Kind::ApiApp => report::<ApiAppSecret>(context, metadata, error).await,
         Kind::OidcApp => report::<OidcAppSecret>(context, metadata, error).await,
     }
 }
 
-/// Says so in the object's status and in the log, once for each generation: which field, and what was expected. The sentence, where it
-/// was said now.
+/// Says so in the object's status and in the log, once for each generation: which field, and what was expected.
 pub(crate) async fn report<K>(
     context: &Context,
     metadata: &ObjectMeta,
     error: &str,
-) -> Result<Option<String>, kube::Error>
+) -> Result<Unreadable, kube::Error>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
-    let key = object_version(metadata);
-    if !context.store.unreadable.lock().insert(key.clone()) {
-        return Ok(None);
-    }
     let resource = ApiResource::erase::<K>(&());
     let client = context.process.client.clone();
     let api: Api<DynamicObject> = match &metadata.namespace {
@@ -56,6 +73,15 @@ where
     let stored = api.list(&alone).await.ok();
     let stored = stored.and_then(|stored| stored.items.into_iter().next());
     let stored = stored.and_then(|stored| serde_json::to_value(stored).ok());
+    if stored.as_ref().is_some_and(is_readable::<K>) {
+        let relist = &context.process.relist;
+        relist.shown_otherwise(&K::kind(&()), metadata);
+        return Ok(Unreadable::Elsewhere);
+    }
+    let key = object_version(metadata);
+    if !context.store.unreadable.lock().insert(key.clone()) {
+        return Ok(Unreadable::Known);
+    }
     let field = stored.and_then(|stored| fault::<K>(&stored));
     let field = field.unwrap_or_else(|| wanted(error));
     tracing::warn!(
@@ -86,7 +112,12 @@ where
     context
         .events
         .warning(about, Reason::InvalidObject, &message);
-    Ok(Some(message))
+    Ok(Unreadable::Reported(message))
+}
+
+/// Whether an object can be read as the watches read it.
+fn is_readable<K: Resource + DeserializeOwned>(object: &Value) -> bool {
+    DeserializeGuard::<K>::deserialize(object).is_ok_and(|guard| guard.0.is_ok())
 }
 
 /// The field that cannot be read, what was expected and what kind of value is there; none if all can be read. No value is quoted.

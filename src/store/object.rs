@@ -184,6 +184,13 @@ impl Object {
         }
     }
 
+    /// Whether the other one has another spec, although it has the same generation: then one of them was shown by another schema.
+    pub fn is_otherwise(&self, other: &Self) -> bool {
+        let spec = |object: &Self| object.read().map(|object| object.spec);
+        let same = self.uid == other.uid && self.metadata.generation == other.metadata.generation;
+        same && spec(self) != spec(other)
+    }
+
     /// The object.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
-use crate::process::restore::RestoreDetector;
+use crate::process::relist::Relist;
 use crate::store::prune::PAGE;
 
 /// Failures in a row after which a watch begins anew.
@@ -28,14 +28,14 @@ const MOST_FAILURES: u32 = 3;
 pub fn watch<K>(
     api: Api<K>,
     config: watcher::Config,
-    restore: &RestoreDetector,
+    relist: &Relist,
 ) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + use<K>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let config = config.page_size(PAGE);
     let begin = move || watcher(api.clone(), config.clone()).boxed();
-    anew(begin, restore.subscribe()).backoff(backoff())
+    anew(begin, relist.subscribe()).backoff(backoff())
 }
 
 fn anew<S, T, E>(
@@ -164,7 +164,7 @@ mod tests {
             begun.set(begun.get() + 1);
             stream::iter(each.to_vec())
         };
-        let stream = anew(watches, RestoreDetector::default().subscribe());
+        let stream = anew(watches, Relist::default().subscribe());
         let items = stream.take(take).collect().await;
         (items, begun.get())
     }
@@ -179,17 +179,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_watch_begins_anew_where_the_data_went_back() {
-        let restore = RestoreDetector::default();
+        let relist = Relist::default();
         let begun = Cell::new(0);
         let watches = || {
             begun.set(begun.get() + 1);
             let silent = stream::pending::<Result<u8, ()>>();
             stream::iter([Ok(begun.get())]).chain(silent)
         };
-        let mut stream = std::pin::pin!(anew(watches, restore.subscribe()));
+        let mut stream = std::pin::pin!(anew(watches, relist.subscribe()));
         assert_eq!(stream.next().await, Some(Ok(1)));
         assert!(futures::poll!(stream.next()).is_pending());
-        restore.detected("a test");
+        relist.data_went_back("a test");
         assert_eq!(stream.next().await, Some(Ok(2)));
     }
 

@@ -20,7 +20,7 @@ use zitadel_secret_operator::process::kube_client::KubeRequestLayer;
 use zitadel_secret_operator::process::leader::{self, Identity, LeaderElector, LeadershipWatch};
 use zitadel_secret_operator::process::metrics::Metrics;
 use zitadel_secret_operator::process::readiness::Readiness;
-use zitadel_secret_operator::process::restore::RestoreDetector;
+use zitadel_secret_operator::process::relist::Relist;
 use zitadel_secret_operator::process::shutdown::{ExitCode, Signals, drain};
 use zitadel_secret_operator::reconcile::context::{Abilities, ProcessHandles, Settings, Spans};
 use zitadel_secret_operator::rotation::{Holder, Timing};
@@ -313,7 +313,7 @@ async fn run(
             .with_layer(&deadline)
             .build()
     };
-    let restore = RestoreDetector::default();
+    let relist = Relist::default();
     let lead_clock = Arc::clone(&clock);
     let election = setup.leader_election.then(|| {
         let identity = Identity {
@@ -333,7 +333,7 @@ async fn run(
             identity,
             timing,
             clock.clone(),
-            restore.clone(),
+            relist.clone(),
         )
         .unwrap()
     });
@@ -365,7 +365,7 @@ async fn run(
         holding: holding.clone(),
         lead,
         stop: signals.stop.clone(),
-        restore: restore.clone(),
+        relist: relist.clone(),
     };
     let work = async move {
         let release = CancellationToken::new();

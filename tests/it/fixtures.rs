@@ -1,8 +1,12 @@
 //! What the tests of this binary share: tenants of the shared world, and what the status of an object says.
 
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::Api;
+use kube::core::{ApiResource, DynamicObject};
 use serde_json::json;
-use zitadel_secret_operator::api::{AppSecret, AppSecretStatus, Condition, ConditionType};
+use zitadel_secret_operator::api::{
+    AppSecret, AppSecretStatus, Condition, ConditionType, ZitadelConnection,
+};
 use zitadel_simulator::{Action, AppHandle, Config, Fault, Operation, Reply, Simulator};
 
 use crate::support::eventually;
@@ -42,6 +46,26 @@ pub async fn abandon(tenant: &Tenant) {
         (!metrics.contains(&connection)).then_some(())
     })
     .await;
+}
+
+/// The connections, also those that the operator cannot read.
+pub fn dynamic_connections(tenant: &Tenant) -> Api<DynamicObject> {
+    let resource = ApiResource::erase::<ZitadelConnection>(&());
+    Api::all_with(tenant.client.clone(), &resource)
+}
+
+/// Waits until the connection of a tenant is stalled with this reason, and returns the message.
+pub async fn stalled_connection(tenant: &Tenant, reason: &str) -> String {
+    let connections = dynamic_connections(tenant);
+    eventually(PATIENCE, || async {
+        let object = connections.get(&tenant.namespace).await.unwrap();
+        let conditions = object.data["status"]["conditions"].as_array()?.clone();
+        let of = |type_: &str| conditions.iter().find(|c| c["type"] == type_).cloned();
+        let (ready, stalled) = (of("Ready")?, of("Stalled")?);
+        let reported = ready["reason"] == reason && ready["status"] == "False";
+        (reported && stalled["status"] == "True").then(|| ready["message"].to_string())
+    })
+    .await
 }
 
 fn found(object: &AppSecret, type_: ConditionType) -> Option<&Condition> {

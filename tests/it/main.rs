@@ -23,6 +23,7 @@ mod connection_checks;
 mod consumers;
 mod content;
 mod controller_class;
+mod definitions;
 mod denied;
 mod events;
 mod fixtures;

@@ -7,7 +7,7 @@ use kube::{Api, Client};
 
 use super::election::{LeaseTiming, Record, Write};
 use crate::process::kube_error;
-use crate::process::restore::RestoreDetector;
+use crate::process::relist::Relist;
 
 /// Why a write did not succeed, as far as known.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,7 @@ pub(super) struct LeaseStore {
     me: String,
     timing: LeaseTiming,
     seen: Option<Lease>,
-    restore: RestoreDetector,
+    relist: Relist,
 }
 
 impl LeaseStore {
@@ -43,7 +43,7 @@ impl LeaseStore {
         name: &str,
         me: &str,
         timing: LeaseTiming,
-        restore: RestoreDetector,
+        relist: Relist,
     ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
@@ -51,7 +51,7 @@ impl LeaseStore {
             me: me.to_owned(),
             timing,
             seen: None,
-            restore,
+            relist,
         }
     }
 
@@ -60,7 +60,8 @@ impl LeaseStore {
         if let (Some(before), Some(now)) = (&self.seen, &found)
             && is_older(now, before)
         {
-            self.restore.detected("the Lease of the leader election");
+            self.relist
+                .data_went_back("the Lease of the leader election");
         }
         self.seen = found;
         Ok(self.seen.as_ref().map(record))

@@ -178,7 +178,7 @@ impl Server {
             identity,
             LeaseTiming::default(),
             clock,
-            RestoreDetector::default(),
+            Relist::default(),
         )
         .unwrap();
         (elector.watch(), tokio::spawn(elector.run(release.clone())))
@@ -433,7 +433,7 @@ async fn a_write_that_is_denied_is_known_not_to_have_happened() {
         "lock",
         "first_1",
         LeaseTiming::default(),
-        RestoreDetector::default(),
+        Relist::default(),
     );
     let now = PAST.parse().unwrap();
     for write in [Write::Create, Write::Renew] {

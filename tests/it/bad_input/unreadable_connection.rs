@@ -2,10 +2,11 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, DynamicObject};
+use kube::core::DynamicObject;
 use serde_json::{Value, json};
-use zitadel_secret_operator::api::{ConditionType, ZitadelConnection};
+use zitadel_secret_operator::api::ConditionType;
 
+use crate::fixtures::{dynamic_connections, stalled_connection};
 use crate::support::controlplane::Options;
 use crate::support::eventually;
 use crate::support::world::{Operator, PATIENCE, Tenant, World};
@@ -28,35 +29,21 @@ async fn loosen(tenant: &Tenant) {
         ..PostParams::default()
     };
     eventually(PATIENCE, || async {
-        dynamic(tenant).create(&params, &probe).await.ok().map(drop)
+        dynamic_connections(tenant)
+            .create(&params, &probe)
+            .await
+            .ok()
+            .map(drop)
     })
     .await;
 }
 
-fn dynamic(tenant: &Tenant) -> Api<DynamicObject> {
-    let resource = ApiResource::erase::<ZitadelConnection>(&());
-    Api::all_with(tenant.client.clone(), &resource)
-}
-
 async fn edit_connection(tenant: &Tenant, spec: Value) {
     let change = Patch::Merge(json!({ "spec": spec }));
-    dynamic(tenant)
+    dynamic_connections(tenant)
         .patch(&tenant.namespace, &PatchParams::default(), &change)
         .await
         .unwrap();
-}
-
-/// Waits until a connection is stalled with this reason, and returns the message.
-async fn stalled(tenant: &Tenant, reason: &str) -> String {
-    eventually(PATIENCE, || async {
-        let object = dynamic(tenant).get(&tenant.namespace).await.unwrap();
-        let conditions = object.data["status"]["conditions"].as_array()?.clone();
-        let of = |type_: &str| conditions.iter().find(|c| c["type"] == type_).cloned();
-        let (ready, stalled) = (of("Ready")?, of("Stalled")?);
-        let reported = ready["reason"] == reason && ready["status"] == "False";
-        (reported && stalled["status"] == "True").then(|| ready["message"].to_string())
-    })
-    .await
 }
 
 #[tokio::test]
@@ -73,7 +60,7 @@ async fn a_connection_that_cannot_be_read_is_stalled_and_the_others_go_on() {
     let app = bad.app("orders");
     bad.apply("orders", &app.id, json!({})).await.unwrap();
     let other = good.issued("orders", json!({})).await;
-    let message = stalled(&bad, "InvalidObject").await;
+    let message = stalled_connection(&bad, "InvalidObject").await;
     assert!(!message.contains("canary"), "{message}");
     let field = "spec.auth: expected struct Auth, found a string.";
     assert!(message.contains(field), "{message}");
@@ -87,14 +74,14 @@ async fn a_connection_that_cannot_be_read_is_stalled_and_the_others_go_on() {
         json!({"personalAccessToken": {"secretKeyRef": {"name": bad.namespace, "key": "token"}}});
     let insecure = json!({"auth": credential, "endpoint": "http://zitadel.invalid:8080"});
     edit_connection(&bad, insecure).await;
-    let message = stalled(&bad, "InvalidSpec").await;
+    let message = stalled_connection(&bad, "InvalidSpec").await;
     assert!(message.contains("spec.endpoint"), "{message}");
     assert_eq!(bad.generates(&app), 0);
     // Corrected, it is taken up; spoilt, it is not used any more.
     edit_connection(&bad, json!({"endpoint": null})).await;
     bad.ready("orders").await;
     edit_connection(&bad, json!({"grants": "canary"})).await;
-    stalled(&bad, "InvalidObject").await;
+    stalled_connection(&bad, "InvalidObject").await;
     bad.trigger("orders", "leak").await;
     bad.reason("orders", "InvalidObject").await;
     good.trigger("orders", "leak").await;
